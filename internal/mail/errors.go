@@ -11,21 +11,21 @@ type Kind uint8
 // The kinds of errors. Each protocol has one function that turns a Kind into
 // its own words.
 const (
-	Internal      Kind = iota // our fault or the machine's; logged
-	NotFound                  // it is not there, or not for you to see
-	Exists                    // something of that name is there already
-	Invalid                   // the request makes no sense as it stands
-	Conflict                  // it changed since; nothing was done
-	TooOld                    // history no longer reaches back that far
-	OverQuota                 // the account is full
-	Limit                     // a named bound was reached
-	Denied                    // known, but not allowed
-	HasChildren               // a mailbox with mailboxes below it
-	Expired                   // a handle outlived its time; put again
-	Unavailable               // cannot now; try later
-	Corrupt                   // stored bytes are damaged and were not served
-	Unimplemented             // the protocol knows it, this server does not
-	BadCredentials            // who are you?
+	Internal       Kind = iota // our fault or the machine's; logged
+	NotFound                   // it is not there, or not for you to see
+	Exists                     // something of that name is there already
+	Invalid                    // the request makes no sense as it stands
+	Conflict                   // it changed since; nothing was done
+	TooOld                     // history no longer reaches back that far
+	OverQuota                  // the account is full
+	Limit                      // a named bound was reached
+	Denied                     // known, but not allowed
+	HasChildren                // a mailbox with mailboxes below it
+	Expired                    // a handle outlived its time; put again
+	Unavailable                // cannot now; try later
+	Corrupt                    // stored bytes are damaged and were not served
+	Unimplemented              // the protocol knows it, this server does not
+	BadCredentials             // who are you?
 
 	numKinds
 )

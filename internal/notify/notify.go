@@ -1,0 +1,128 @@
+// Package notify tells who waits that an account has changed: "account a is at n,
+// and it touched these". It also carries back what the views wrote to their
+// devices, for whoever wants to watch a change go round.
+package notify
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"lockstep/internal/mail"
+)
+
+// Hub connects the committers of one process with its watchers. The zero Hub is
+// ready.
+type Hub struct {
+	mu       sync.RWMutex
+	accounts map[mail.AccountID]*watchers
+	written  func(Written)
+}
+
+type watchers struct {
+	mu  sync.Mutex
+	fns map[*watcher]struct{}
+}
+
+type watcher struct{ fn func(mail.News) }
+
+// Written is a view's word that a device was sent everything up to ModSeq.
+type Written struct {
+	Account mail.AccountID
+	Device  mail.DeviceID
+	Session string
+	ModSeq  mail.ModSeq
+	At      time.Time
+}
+
+// Publish calls everyone who watches the account.
+func (h *Hub) Publish(a mail.AccountID, n mail.News) {
+	h.mu.RLock()
+	w := h.accounts[a]
+	h.mu.RUnlock()
+	if w == nil {
+		return
+	}
+	w.mu.Lock()
+	fns := make([]*watcher, 0, len(w.fns))
+	for f := range w.fns {
+		fns = append(fns, f)
+	}
+	w.mu.Unlock()
+	for _, f := range fns {
+		f.fn(n)
+	}
+}
+
+// Watch calls fn at each Publish until stop is called.
+func (h *Hub) Watch(a mail.AccountID, fn func(mail.News)) (stop func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.accounts == nil {
+		h.accounts = map[mail.AccountID]*watchers{}
+	}
+	w := h.accounts[a]
+	if w == nil {
+		w = &watchers{fns: map[*watcher]struct{}{}}
+		h.accounts[a] = w
+	}
+	f := &watcher{fn: fn}
+	w.mu.Lock()
+	w.fns[f] = struct{}{}
+	w.mu.Unlock()
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		delete(w.fns, f)
+		if len(w.fns) == 0 && h.accounts[a] == w {
+			delete(h.accounts, a)
+		}
+	}
+}
+
+// OnWritten sets who hears of Wrote; set it before anything runs.
+func (h *Hub) OnWritten(fn func(Written)) { h.written = fn }
+
+// Wrote is called by a view right after it wrote changes to a device.
+func (h *Hub) Wrote(w Written) {
+	if h.written != nil {
+		h.written(w)
+	}
+}
+
+// Watcher is the part of store.Store that Chan needs.
+type Watcher interface {
+	Watch(mail.AccountID, func(mail.News)) (stop func())
+}
+
+// Chan returns a channel that holds the newest News of the account: what came
+// since the receiver last took, merged. A slow receiver delays nobody. The
+// channel closes when ctx ends.
+func Chan(ctx context.Context, w Watcher, a mail.AccountID) <-chan mail.News {
+	ch := make(chan mail.News, 1)
+	var mu sync.Mutex
+	closed := false
+	stop := w.Watch(a, func(n mail.News) {
+		mu.Lock()
+		defer mu.Unlock()
+		if closed {
+			return
+		}
+		select {
+		case old := <-ch:
+			n = old.Merge(n)
+		default:
+		}
+		ch <- n
+	})
+	context.AfterFunc(ctx, func() {
+		stop()
+		mu.Lock()
+		defer mu.Unlock()
+		closed = true
+		close(ch)
+	})
+	return ch
+}

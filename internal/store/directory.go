@@ -1,0 +1,123 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"lockstep/internal/mail"
+)
+
+// A PrincipalID names who authenticates.
+type PrincipalID int64
+
+// Principal is who authenticates. Every principal owns one account.
+type Principal struct {
+	ID       PrincipalID
+	Login    string // a full address, lower case
+	Account  mail.AccountID
+	Disabled bool
+}
+
+// CredentialKind is what a credential is.
+type CredentialKind string
+
+// The kinds of credentials.
+const (
+	Password    CredentialKind = "password" // what a person chose; argon2id
+	AppPassword CredentialKind = "app"      // made by us for one device
+)
+
+// Credential is a secret by which a principal is known. The secret itself is
+// never stored.
+type Credential struct {
+	ID        int64
+	Principal PrincipalID
+	Kind      CredentialKind
+	Name      string          // of an app password: what the person calls it
+	Verifier  []byte          // as package auth writes it
+	Scram     []byte          // SCRAM keys as package auth writes them; app passwords only
+	Protocols []mail.Protocol // empty is all
+	Device    mail.DeviceID   // of an app password
+	Created   time.Time
+	LastUsed  time.Time
+}
+
+// Address maps an address to the account that gets its mail.
+type Address struct {
+	Local   string // "" catches all of the domain
+	Domain  string // lower case, A-labels
+	Account mail.AccountID
+	Alias   bool // not the account's own
+}
+
+// NewAccount says what an account begins with.
+type NewAccount struct {
+	Login    string // a full address: the principal's login and the account's own address
+	Quota    int64
+	Verifier []byte // of the password; nil makes an account nobody can sign in to yet
+}
+
+// Directory keeps what is global: accounts, principals, credentials, addresses,
+// domains. Logins and domains are compared folded. Each method is one durable
+// transaction.
+type Directory interface {
+	// CreateAccount makes an account with its principal, address, domain and the
+	// standard mailboxes, subscribed. A login or address that is taken is Exists.
+	CreateAccount(ctx context.Context, by mail.Origin, a NewAccount) (Principal, error)
+	// RemoveAccount removes an account and everything of it.
+	RemoveAccount(ctx context.Context, id mail.AccountID) error
+	// SetDisabled locks an account out, or in again; its mail still arrives.
+	SetDisabled(ctx context.Context, id mail.AccountID, disabled bool) error
+	Accounts(ctx context.Context) ([]Principal, error)
+	PrincipalByLogin(ctx context.Context, login string) (Principal, error)
+
+	Credentials(ctx context.Context, id PrincipalID) ([]Credential, error)
+	// SetPassword replaces the principal's one password.
+	SetPassword(ctx context.Context, id PrincipalID, verifier []byte) error
+	AddCredential(ctx context.Context, c Credential) (Credential, error)
+	RemoveCredential(ctx context.Context, id int64) error
+	// UsedCredential notes the last use; it may be lazy about it.
+	UsedCredential(ctx context.Context, id int64, at time.Time) error
+
+	// Lookup finds who gets mail for local@domain: the exact address, else the
+	// domain's catch-all. NotFound; the domain being local is told by IsLocal.
+	Lookup(ctx context.Context, local, domain string) (Address, error)
+	IsLocal(ctx context.Context, domain string) (bool, error)
+	Addresses(ctx context.Context, id mail.AccountID) ([]Address, error)
+	// AddAddress gives an account one more address; it makes the domain local.
+	AddAddress(ctx context.Context, a Address) error
+	RemoveAddress(ctx context.Context, local, domain string) error
+}
+
+// Outgoing is a message on its way to one recipient elsewhere.
+type Outgoing struct {
+	ID          int64
+	Delivery    string // one for each submission; the queue's delivery id
+	Account     mail.AccountID
+	Blob        mail.Blob // named by this row until it is settled
+	ReversePath string
+	Recipient   string
+	Options     []byte // ESMTP parameters as package delivery writes them
+	Arrived     time.Time
+	Attempts    int
+	Next        time.Time // of the next attempt
+	LastError   string
+}
+
+// Queue keeps what is on its way out. Each method is one durable transaction.
+type Queue interface {
+	// Enqueue adds messages; all or none. The same Delivery and Recipient is added
+	// once.
+	Enqueue(ctx context.Context, out []Outgoing) error
+	// Due returns up to limit messages whose next attempt is not after now, and
+	// moves it to lease, so that a crash repeats them and nobody else takes them.
+	Due(ctx context.Context, now, lease time.Time, limit int) ([]Outgoing, error)
+	// Retry notes a failed attempt and when the next is.
+	Retry(ctx context.Context, id int64, next time.Time, lastError string) error
+	// Done removes what is delivered or bounced.
+	Done(ctx context.Context, id int64) error
+	// Pending returns up to limit messages in the order of their next attempt.
+	Pending(ctx context.Context, limit int) ([]Outgoing, error)
+	// NextDue is when the next attempt of all is; zero when the queue is empty.
+	NextDue(ctx context.Context) (time.Time, error)
+}

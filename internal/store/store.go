@@ -1,0 +1,211 @@
+// Package store keeps accounts: their mailboxes and messages, and the journal of
+// every change made to them.
+//
+// A change and its journal record commit together or not at all, so a reader who
+// follows the changes misses nothing and sees nothing twice. What this package
+// declares is implemented by store/sqlstore; store/model is the naive truth that
+// storetest holds every engine against.
+package store
+
+import (
+	"context"
+	"time"
+
+	"lockstep/internal/mail"
+)
+
+// Store keeps the accounts. Methods are safe for concurrent use. An account that
+// does not exist is NotFound.
+type Store interface {
+	// View runs fn on one snapshot of the account. It never waits for writers and
+	// should end within a second: long work is many short Views.
+	View(ctx context.Context, id mail.AccountID, fn func(Reader) error) error
+
+	// Update runs fn in a transaction on behalf of by and returns the ModSeq that
+	// its changes share, or 0 if there were none: then no record is written. fn may
+	// run more than once and uses nothing but tx: no I/O, no View or Update inside
+	// (that panics). What fn returned as an error comes back unchanged, nothing is
+	// changed then and nobody is told. It is durable when Update returns, and every
+	// later View sees it.
+	Update(ctx context.Context, id mail.AccountID, by mail.Origin, fn func(Tx) error) (mail.ModSeq, error)
+
+	// Note runs fn for bookkeeping (cursors, last seen): durable like Update, but it
+	// takes no ModSeq, writes no record and wakes nobody.
+	Note(ctx context.Context, id mail.AccountID, fn func(Notes) error) error
+
+	// Watch calls fn after each commit to the account, in the order of the commits,
+	// until stop is called; a call already under way may still come after. fn must
+	// not block: it is called in the path of the commit. Package notify turns it
+	// into a channel.
+	Watch(id mail.AccountID, fn func(mail.News)) (stop func())
+}
+
+// Reader is one snapshot of an account.
+type Reader interface {
+	Account() (mail.Account, error)
+
+	// Mailboxes returns all mailboxes, INBOX first, then by path, folded.
+	Mailboxes() ([]mail.Mailbox, error)
+	Mailbox(mail.MailboxID) (mail.Mailbox, error)
+	// MailboxByPath finds a mailbox by its full path; "inbox" in any case is INBOX.
+	MailboxByPath(path string) (mail.Mailbox, error)
+	// Subscriptions returns the subscribed paths, sorted. A path may outlive its
+	// mailbox (RFC 9051 §6.3.7).
+	Subscriptions() ([]string, error)
+
+	// Placements calls fn with each placement q asks for, by UID. The value is the
+	// callee's only during the call.
+	Placements(q PlacementQuery, fn func(*mail.Placement) error) error
+	// Messages calls fn with each message q's placements are of, and the placement,
+	// by UID.
+	Messages(q PlacementQuery, fn func(*mail.Placement, *mail.Message) error) error
+	// Message returns one message; also one that left, inside the horizon.
+	Message(mail.MessageKey) (mail.Message, error)
+	// MessageByEmailID finds a visible message by its lasting name.
+	MessageByEmailID(mail.EmailID) (mail.Message, error)
+	// PlacementsOf returns the placements of one message, by mailbox and UID.
+	PlacementsOf(mail.MessageKey) ([]mail.Placement, error)
+	// Thread returns the visible messages of a thread, oldest first.
+	Thread(mail.ThreadID) ([]mail.MessageKey, error)
+
+	// Vanished returns the UIDs that left the mailbox after since and that were
+	// there at since. Below the horizon it is TooOld: the caller then names every
+	// known UID that is not there.
+	Vanished(mb mail.MailboxID, since mail.ModSeq) (mail.UIDSet, error)
+	// Departed returns a placement that left the mailbox inside the horizon, as it
+	// was; a session that was not told yet may still ask for it.
+	Departed(mb mail.MailboxID, uid mail.UID) (mail.Placement, error)
+
+	// Changes returns the next page of the delta from q.From to now. From a position
+	// of another epoch or below the horizon it is TooOld, from one that was never
+	// given out Invalid.
+	Changes(q ChangeQuery) (mail.ChangePage, error)
+
+	// Journal returns records, newest first.
+	Journal(q JournalQuery) ([]mail.Record, error)
+
+	Devices() ([]mail.Device, error)
+	Device(mail.DeviceID) (mail.Device, error)
+	// DeviceByKey finds the device known by that key.
+	DeviceByKey(key string) (mail.Device, error)
+
+	// Cursor returns a consumer's remembered state; NotFound if there is none.
+	Cursor(mail.DeviceID, string) ([]byte, error)
+	// Remembered returns what came of an idempotent arrival; NotFound if the key is
+	// not, or no longer, remembered.
+	Remembered(key string) (mail.Placement, error)
+}
+
+// PlacementQuery selects placements of one mailbox. Zero fields do not restrict.
+type PlacementQuery struct {
+	Mailbox      mail.MailboxID
+	UIDs         mail.UIDSet // nil is all
+	ChangedSince mail.ModSeq // ModSeq greater than
+	Limit        int
+	Backwards    bool // newest first
+}
+
+// ChangeQuery asks for one page of a delta.
+type ChangeQuery struct {
+	Type    mail.Type
+	Mailbox mail.MailboxID // of TypePlacement
+	From    mail.Position
+	Limit   int // at least 1
+}
+
+// JournalQuery selects records. Zero fields do not restrict.
+type JournalQuery struct {
+	Before  mail.ModSeq // less than
+	After   mail.ModSeq // greater than
+	Act     mail.ActID
+	Mailbox mail.MailboxID // that touch it
+	UID     mail.UID       // of Mailbox, that touch it
+	Device  mail.DeviceID
+	Limit   int // 0 is a default bound of 1000
+}
+
+// Tx is a transaction: a Reader that sees its own changes, the bookkeeping, and
+// one verb for each thing people do to mail.
+type Tx interface {
+	Reader
+	Notes
+
+	// CreateMailbox makes a mailbox. A name that is taken is Exists, a role that is
+	// taken too. Names are NFC, without delimiter or control characters, not empty;
+	// "INBOX" at the top in any case is the inbox's. An unknown parent is NotFound.
+	CreateMailbox(mail.MailboxImage) (mail.Mailbox, error)
+	// SetMailbox renames, moves and marks a mailbox: its image becomes the given
+	// one. Below itself is Invalid. Subscriptions of it and of what lies below
+	// follow. The inbox keeps its name and place.
+	SetMailbox(mail.MailboxID, mail.MailboxImage) error
+	// DeleteMailbox removes a mailbox with its messages. With mailboxes below it is
+	// HasChildren; the inbox is Denied.
+	DeleteMailbox(mail.MailboxID) error
+	// Subscribe and Unsubscribe change the set of subscribed paths; a path need not
+	// exist to be unsubscribed, but does to be subscribed.
+	Subscribe(path string) error
+	Unsubscribe(path string) error
+
+	// Append puts a message into a mailbox. OverQuota, Expired (put the blob again).
+	Append(mail.MailboxID, mail.Arrival) (mail.Placement, error)
+	// StoreFlags changes the flags of those of uids that are there. With unchangedSince
+	// not nil it leaves those alone whose ModSeq is greater, and names them in
+	// Modified. A placement whose flags do not change keeps its ModSeq.
+	StoreFlags(mb mail.MailboxID, uids mail.UIDSet, change mail.FlagChange, unchangedSince *mail.ModSeq) (StoreResult, error)
+	// Copy and Move put placements into another mailbox, in UID order, flags kept;
+	// the result names those of uids that were there. Copying into the same mailbox
+	// duplicates; moving gives new UIDs.
+	Copy(from mail.MailboxID, uids mail.UIDSet, to mail.MailboxID) (Mapping, error)
+	Move(from mail.MailboxID, uids mail.UIDSet, to mail.MailboxID) (Mapping, error)
+	// Expunge removes those of uids that are there, only those with \Deleted if
+	// onlyDeleted, and returns them.
+	Expunge(mb mail.MailboxID, uids mail.UIDSet, onlyDeleted bool) (mail.UIDSet, error)
+
+	// Undo takes back what an act changed, where nothing later touched it, and says
+	// what it had to leave. An act of an act's undo is a redo. NotFound below the
+	// horizon.
+	Undo(mail.ActID) (mail.UndoReport, error)
+
+	// SetDevice renames, blocks or unblocks a device.
+	SetDevice(mail.Device) error
+	// SetQuota sets the bytes the account may use; 0 is without bound.
+	SetQuota(bytes int64) error
+}
+
+// StoreResult is what a STORE did.
+type StoreResult struct {
+	Changed  mail.UIDSet // flags really changed
+	Same     mail.UIDSet // there, but already so
+	Modified mail.UIDSet // refused: changed since (RFC 7162 §3.1.3)
+}
+
+// Mapping pairs UIDs: the n-th of From became the n-th of To.
+type Mapping struct{ From, To mail.UIDSet }
+
+// Notes is bookkeeping.
+type Notes interface {
+	// AddDevice adds a device under a key that is not taken (Exists) and returns it
+	// with its id.
+	AddDevice(mail.Device) (mail.Device, error)
+	// SawDevice notes the last contact.
+	SawDevice(id mail.DeviceID, at time.Time, addr string) error
+	// SetCursor remembers a consumer's state; nil forgets it.
+	SetCursor(device mail.DeviceID, name string, state []byte) error
+	// ClaimRecent returns the first UID that no session has shown as \Recent yet,
+	// and marks all there are as shown.
+	ClaimRecent(mail.MailboxID) (mail.UID, error)
+	// Remember makes the account remember, for a while, that the arrival known by
+	// key became the placement; Forget takes it back.
+	Remember(key string, p mail.PlacementID, until time.Time) error
+	Forget(key string) error
+}
+
+// Keeper is the upkeep of accounts' history.
+type Keeper interface {
+	// Prune forgets history older than the moment: records, what vanished, expired
+	// memories. It moves the horizon.
+	Prune(ctx context.Context, id mail.AccountID, olderThan time.Time) error
+	// Check recounts everything derived in an account and says what differs; with
+	// repair it is put right.
+	Check(ctx context.Context, id mail.AccountID, repair bool) ([]string, error)
+}
