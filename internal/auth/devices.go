@@ -1,0 +1,183 @@
+package auth
+
+import (
+	"context"
+	"strings"
+
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+)
+
+// deviceFor finds or makes the device an attempt comes from: by its app
+// password; else by the key its protocol carries; else by what the client says of
+// itself; else "unnamed IMAP client".
+func (s *Service) deviceFor(ctx context.Context, p store.Principal, c store.Credential, a Attempt) (mail.Device, error) {
+	if c.Device == 0 {
+		return s.implicitDevice(ctx, p.Account, a)
+	}
+	var d mail.Device
+	err := s.store.View(ctx, p.Account, func(r store.Reader) (err error) {
+		d, err = r.Device(c.Device)
+		return err
+	})
+	if err != nil {
+		return d, err
+	}
+	return d, s.saw(ctx, p.Account, d, a)
+}
+
+var protocolNames = map[mail.Protocol]string{mail.IMAP: "IMAP", mail.POP3: "POP3", mail.Submission: "SMTP", mail.SMTP: "SMTP", mail.JMAP: "JMAP", mail.EAS: "ActiveSync", mail.DAV: "CalDAV"}
+
+func implicitKey(a Attempt) (key, name string) {
+	client := strings.TrimSpace(a.Client)
+	if len(client) > mail.MaxDeviceNameBytes {
+		client = strings.ToValidUTF8(client[:mail.MaxDeviceNameBytes], "")
+	}
+	switch {
+	case a.DeviceKey != "":
+		return string(a.Protocol) + ":" + a.DeviceKey, client
+	case client != "":
+		return string(a.Protocol) + ":" + strings.ToLower(client), client
+	}
+	return string(a.Protocol) + ":", "unnamed " + protocolNames[a.Protocol] + " client"
+}
+
+func (s *Service) implicitDevice(ctx context.Context, account mail.AccountID, a Attempt) (mail.Device, error) {
+	key, name := implicitKey(a)
+	s.deviceMu.Lock()
+	defer s.deviceMu.Unlock()
+	var d mail.Device
+	err := s.store.View(ctx, account, func(r store.Reader) (err error) {
+		d, err = r.DeviceByKey(key)
+		return err
+	})
+	if err == nil {
+		return d, s.saw(ctx, account, d, a)
+	}
+	if mail.KindOf(err) != mail.NotFound {
+		return d, err
+	}
+	now := s.now()
+	err = s.store.Note(ctx, account, func(n store.Notes) (err error) {
+		d, err = n.AddDevice(mail.Device{Name: name, Key: key, Protocol: a.Protocol, Client: a.Client, Created: now, LastSeen: now, LastAddr: a.Addr.String()})
+		return err
+	})
+	return d, err
+}
+
+// saw notes the contact, at most every few minutes: a phone that signs in each
+// minute must not cost a write each minute.
+func (s *Service) saw(ctx context.Context, account mail.AccountID, d mail.Device, a Attempt) error {
+	now, addr := s.now(), a.Addr.String()
+	if now.Sub(d.LastSeen) < sawDeviceAtMostEach && d.LastAddr == addr {
+		return nil
+	}
+	return s.store.Note(ctx, account, func(n store.Notes) error { return n.SawDevice(d.ID, now, addr) })
+}
+
+// Named is called when a client says what it is after it signed in (IMAP ID): an
+// implicit device becomes the one of that name. Denied if that one is blocked.
+func (s *Service) Named(ctx context.Context, sess *Session, client string) error {
+	if !sess.implicit || strings.TrimSpace(client) == "" {
+		return nil
+	}
+	d, err := s.implicitDevice(ctx, sess.Account(), Attempt{Protocol: sess.Protocol, Addr: sess.Addr, Client: client})
+	if err != nil {
+		return err
+	}
+	if d.Blocked {
+		return mail.Errorf(mail.Denied, "the device %q is blocked", d.Name)
+	}
+	sess.mu.Lock()
+	defer sess.mu.Unlock()
+	sess.device = d
+	return nil
+}
+
+// AddDevice makes a device with an app password of its own, for the given
+// protocols or all. The secret is returned once and never stored.
+func (s *Service) AddDevice(ctx context.Context, p store.Principal, name string, protocols []mail.Protocol) (mail.Device, string, error) {
+	name = strings.TrimSpace(name)
+	if name == "" || len(name) > mail.MaxDeviceNameBytes {
+		return mail.Device{}, "", mail.Errorf(mail.Invalid, "a device's name has 1 to %d bytes", mail.MaxDeviceNameBytes)
+	}
+	secret := NewAppPassword()
+	scram, err := s.scramKeysFor(ctx, p.ID, secret)
+	if err != nil {
+		return mail.Device{}, "", err
+	}
+	d := mail.Device{Name: name, Key: "app:" + mail.NewEmailID().String(), Protocol: mail.Local, Created: s.now()}
+	err = s.store.Note(ctx, p.Account, func(n store.Notes) (err error) {
+		d, err = n.AddDevice(d)
+		return err
+	})
+	if err != nil {
+		return d, "", err
+	}
+	_, err = s.dir.AddCredential(ctx, store.Credential{Principal: p.ID, Kind: store.AppPassword, Name: name, Verifier: newAppVerifier(secret), Scram: scram, Protocols: protocols, Device: d.ID, Created: s.now()})
+	return d, secret, err
+}
+
+// SignOut revokes a device's credentials and ends its sessions. An implicit
+// device has none of its own: its sessions end, and it can come back with the
+// password.
+func (s *Service) SignOut(ctx context.Context, p store.Principal, device mail.DeviceID) error {
+	creds, err := s.dir.Credentials(ctx, p.ID)
+	if err != nil {
+		return err
+	}
+	for _, c := range creds {
+		if c.Device != device || c.Kind != store.AppPassword {
+			continue
+		}
+		if err := s.dir.RemoveCredential(ctx, c.ID); err != nil {
+			return err
+		}
+	}
+	s.sessions.end(p.Account, func(sess *Session) bool { return sess.Device().ID == device }, "signed out")
+	return nil
+}
+
+// SetBlocked blocks a device everywhere, or lets it in again.
+func (s *Service) SetBlocked(ctx context.Context, by mail.Origin, account mail.AccountID, device mail.DeviceID, blocked bool) error {
+	_, err := s.store.Update(ctx, account, by, func(tx store.Tx) error {
+		d, err := tx.Device(device)
+		if err != nil {
+			return err
+		}
+		d.Blocked = blocked
+		return tx.SetDevice(d)
+	})
+	if err == nil && blocked {
+		s.sessions.end(account, func(sess *Session) bool { return sess.Device().ID == device }, "device blocked")
+	}
+	return err
+}
+
+// SetPassword changes the person's password and ends the sessions that were
+// begun with the old one.
+func (s *Service) SetPassword(ctx context.Context, p store.Principal, password string) error {
+	v, err := HashPassword(ctx, password)
+	if err != nil {
+		return err
+	}
+	if err := s.dir.SetPassword(ctx, p.ID, v); err != nil {
+		return err
+	}
+	s.sessions.end(p.Account, func(sess *Session) bool { return sess.implicit }, "password changed")
+	return nil
+}
+
+// SetDisabled locks an account out and ends its sessions, or lets it in again.
+func (s *Service) SetDisabled(ctx context.Context, account mail.AccountID, disabled bool) error {
+	err := s.dir.SetDisabled(ctx, account, disabled)
+	if err == nil && disabled {
+		s.EndAll(account, "account disabled")
+	}
+	return err
+}
+
+// EndAll ends all sessions of an account.
+func (s *Service) EndAll(account mail.AccountID, reason string) {
+	s.sessions.end(account, func(*Session) bool { return true }, reason)
+}

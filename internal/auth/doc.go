@@ -1,0 +1,11 @@
+// Package auth answers who signs in, with which device, and whether they may.
+//
+// A person has one password and any number of app passwords. An app password
+// belongs to one device and, if wished, to some protocols; it is made by us, so
+// it is long and random, is checked by one fast hash, and has SCRAM keys. The
+// password a person chose is kept as argon2id and gives an implicit device, made
+// from what the client says of itself.
+//
+// Guessing is slowed down for each login, each address and each pair of them.
+// Everything kept in memory has a bound.
+package auth

@@ -1,0 +1,116 @@
+package auth
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// How guessing is slowed down: after so many failures the next attempt has to
+// wait a second, and twice as long after each further one, up to maxWait. Failures
+// are forgotten an hour after the last.
+const (
+	freeFailuresPair    = 5   // of one login from one address
+	freeFailuresAddress = 20  // from one address, whatever the login
+	freeFailuresLogin   = 100 // of one login, wherever from: many, or anybody could lock anybody out
+	maxWait             = 15 * time.Minute
+	forgetAfter         = time.Hour
+	maxLimiterEntries   = 100_000
+)
+
+type limiterKey struct {
+	login string
+	addr  netip.Prefix
+}
+
+type failures struct {
+	n     int
+	last  time.Time
+	until time.Time
+}
+
+// limiter counts failed sign-ins.
+type limiter struct {
+	mu      sync.Mutex
+	entries map[limiterKey]*failures
+}
+
+// network is what counts as one address: an IPv6 customer has a whole /64.
+func network(a netip.Addr) netip.Prefix {
+	a = a.Unmap()
+	bits := 32
+	if a.Is6() {
+		bits = 64
+	}
+	p, _ := a.Prefix(bits)
+	return p
+}
+
+func limiterKeys(login string, addr netip.Addr) [3]limiterKey {
+	n := network(addr)
+	return [3]limiterKey{{login, n}, {"", n}, {login, netip.Prefix{}}}
+}
+
+var freeFailures = [3]int{freeFailuresPair, freeFailuresAddress, freeFailuresLogin}
+
+// wait says how long the next attempt has to wait; 0 is not at all.
+func (l *limiter) wait(login string, addr netip.Addr, now time.Time) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var longest time.Duration
+	for _, k := range limiterKeys(login, addr) {
+		if f := l.entries[k]; f != nil {
+			longest = max(longest, f.until.Sub(now))
+		}
+	}
+	return longest
+}
+
+// failed counts one more failure.
+func (l *limiter) failed(login string, addr netip.Addr, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.entries == nil {
+		l.entries = map[limiterKey]*failures{}
+	}
+	l.sweep(now)
+	for i, k := range limiterKeys(login, addr) {
+		f := l.entries[k]
+		if f == nil || now.Sub(f.last) > forgetAfter {
+			f = &failures{}
+			l.entries[k] = f
+		}
+		f.n++
+		f.last = now
+		if over := f.n - freeFailures[i]; over >= 0 {
+			f.until = now.Add(min(time.Second<<min(over, 20), maxWait))
+		}
+	}
+}
+
+// succeeded forgets the pair's failures; those of the address stay, or a guesser
+// with an account of his own could wash them off.
+func (l *limiter) succeeded(login string, addr netip.Addr) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.entries, limiterKeys(login, addr)[0])
+}
+
+// sweep keeps the map within its bound: first what is forgotten anyway, and if
+// that is not enough, anything.
+func (l *limiter) sweep(now time.Time) {
+	if len(l.entries) < maxLimiterEntries {
+		return
+	}
+	for k, f := range l.entries {
+		if now.Sub(f.last) > forgetAfter {
+			delete(l.entries, k)
+		}
+	}
+	for k := range l.entries {
+		if len(l.entries) < maxLimiterEntries-2 {
+			return
+		}
+		delete(l.entries, k)
+	}
+}

@@ -1,0 +1,67 @@
+package auth
+
+import (
+	"sync"
+
+	"lockstep/internal/mail"
+)
+
+// registry knows the sessions under way, so that signing a device out ends them.
+type registry struct {
+	mu       sync.Mutex
+	accounts map[mail.AccountID]map[*tracked]struct{}
+}
+
+type tracked struct {
+	sess *Session
+	end  func(reason string)
+}
+
+// Track registers a session: end is called, from another goroutine, when it must
+// stop, with a reason for the client. Call untrack when it is over.
+func (s *Service) Track(sess *Session, end func(reason string)) (untrack func()) {
+	r, t := &s.sessions, &tracked{sess, end}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.accounts == nil {
+		r.accounts = map[mail.AccountID]map[*tracked]struct{}{}
+	}
+	a := sess.Account()
+	if r.accounts[a] == nil {
+		r.accounts[a] = map[*tracked]struct{}{}
+	}
+	r.accounts[a][t] = struct{}{}
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.accounts[a], t)
+		if len(r.accounts[a]) == 0 {
+			delete(r.accounts, a)
+		}
+	}
+}
+
+func (r *registry) end(a mail.AccountID, which func(*Session) bool, reason string) {
+	r.mu.Lock()
+	var ends []func(string)
+	for t := range r.accounts[a] {
+		if which(t.sess) {
+			ends = append(ends, t.end)
+		}
+	}
+	r.mu.Unlock()
+	for _, end := range ends {
+		go end(reason)
+	}
+}
+
+// Connected returns how many sessions each device of the account has now.
+func (s *Service) Connected(a mail.AccountID) map[mail.DeviceID]int {
+	s.sessions.mu.Lock()
+	defer s.sessions.mu.Unlock()
+	n := map[mail.DeviceID]int{}
+	for t := range s.sessions.accounts[a] {
+		n[t.sess.Device().ID]++
+	}
+	return n
+}

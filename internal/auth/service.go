@@ -1,0 +1,218 @@
+package auth
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+)
+
+// Service signs people in. Make it with New.
+type Service struct {
+	dir    store.Directory
+	store  store.Store
+	log    *slog.Logger
+	now    func() time.Time
+	secret [32]byte // of this process: cache keys and the salts of logins that do not exist
+
+	limits   limiter
+	recent   recentPasswords
+	sessions registry
+	deviceMu sync.Mutex // so that two first contacts do not make two devices
+}
+
+// New returns a Service on a directory and the accounts.
+func New(dir store.Directory, st store.Store, log *slog.Logger) *Service {
+	s := &Service{dir: dir, store: st, log: log, now: time.Now}
+	rand.Read(s.secret[:])
+	s.recent.ok = map[[32]byte]time.Time{}
+	return s
+}
+
+// Attempt is what somebody who signs in says.
+type Attempt struct {
+	Login    string
+	Secret   string
+	Protocol mail.Protocol
+	Addr     netip.Addr
+	Client   string // what the client says of itself, without version; "" when it said nothing
+	// DeviceKey names the device where the protocol does (EAS DeviceId); else "".
+	DeviceKey string
+}
+
+// Session is somebody signed in with a device. Its Device changes when the client
+// says only later what it is: see Service.Named.
+type Session struct {
+	Principal  store.Principal
+	Credential int64
+	Protocol   mail.Protocol
+	Addr       netip.Addr
+
+	mu       sync.Mutex
+	device   mail.Device
+	implicit bool // the device was made from what the client says of itself
+}
+
+// Account is whose mail the session is about.
+func (s *Session) Account() mail.AccountID { return s.Principal.Account }
+
+// Device is what the session signed in with.
+func (s *Session) Device() mail.Device {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.device
+}
+
+// Origin is the session as the maker of changes.
+func (s *Session) Origin() mail.Origin {
+	return mail.NewOrigin(s.Principal.Login, s.Device().ID, s.Protocol, mail.ByUser)
+}
+
+var errBadCredentials = mail.Errorf(mail.BadCredentials, "wrong login or password")
+
+// Login checks a password or app password. BadCredentials when wrong, whatever
+// the reason; Limit when there were too many failures; Denied for a disabled
+// account, a blocked device or a protocol the app password is not for: only
+// somebody with the right secret is told these.
+func (s *Service) Login(ctx context.Context, a Attempt) (*Session, error) {
+	login := strings.ToLower(strings.TrimSpace(a.Login))
+	if err := s.mayTry(login, a.Addr); err != nil {
+		return nil, err
+	}
+	p, c, err := s.verify(ctx, login, a.Secret)
+	if mail.KindOf(err) == mail.BadCredentials {
+		s.limits.failed(login, a.Addr, s.now())
+		s.log.InfoContext(ctx, "sign-in failed", "proto", a.Protocol, "addr", a.Addr)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.admit(ctx, p, c, a)
+}
+
+func (s *Service) mayTry(login string, addr netip.Addr) error {
+	if w := s.limits.wait(login, addr, s.now()); w > 0 {
+		return mail.Errorf(mail.Limit, "too many failed sign-ins, try again in %v", max(w.Round(time.Second), time.Second))
+	}
+	return nil
+}
+
+func (s *Service) verify(ctx context.Context, login, secret string) (store.Principal, store.Credential, error) {
+	p, err := s.dir.PrincipalByLogin(ctx, login)
+	if mail.KindOf(err) == mail.NotFound && err != nil {
+		_, _ = checkPassword(ctx, nobody(), secret) // as long as a wrong password takes
+		return p, store.Credential{}, errBadCredentials
+	}
+	if err != nil {
+		return p, store.Credential{}, err
+	}
+	creds, err := s.dir.Credentials(ctx, p.ID)
+	if err != nil {
+		return p, store.Credential{}, err
+	}
+	for _, c := range creds {
+		if c.Kind == store.AppPassword && checkAppPassword(c.Verifier, secret) {
+			return p, c, nil
+		}
+	}
+	for _, c := range creds {
+		if c.Kind != store.Password {
+			continue
+		}
+		ok, err := s.checkSlow(ctx, c, secret)
+		if err != nil {
+			return p, c, err
+		}
+		if ok {
+			return p, c, nil
+		}
+	}
+	return p, store.Credential{}, errBadCredentials
+}
+
+// nobody is the verifier of a login that does not exist.
+var nobody = sync.OnceValue(func() []byte {
+	v, err := HashPassword(context.Background(), NewAppPassword())
+	if err != nil {
+		panic(err) // its length is right and its context never ends
+	}
+	return v
+})
+
+// checkSlow is checkPassword behind a short memory: mail programs sign in with
+// the same password again and again, and argon2 is slow on purpose. The memory
+// holds a keyed hash of verifier and password, so a changed password forgets.
+func (s *Service) checkSlow(ctx context.Context, c store.Credential, secret string) (bool, error) {
+	mac := hmac.New(sha256.New, s.secret[:])
+	mac.Write(c.Verifier)
+	mac.Write([]byte{0})
+	mac.Write([]byte(secret))
+	key := [32]byte(mac.Sum(nil))
+	if s.recent.has(key, s.now()) {
+		return true, nil
+	}
+	ok, err := checkPassword(ctx, c.Verifier, secret)
+	if ok {
+		s.recent.add(key, s.now())
+	}
+	return ok, err
+}
+
+// admit lets somebody who proved the credential in, as a device.
+func (s *Service) admit(ctx context.Context, p store.Principal, c store.Credential, a Attempt) (*Session, error) {
+	s.limits.succeeded(p.Login, a.Addr)
+	if p.Disabled {
+		return nil, mail.Errorf(mail.Denied, "this account is disabled")
+	}
+	if len(c.Protocols) > 0 && !slices.Contains(c.Protocols, a.Protocol) {
+		return nil, mail.Errorf(mail.Denied, "this app password is not for %s", a.Protocol)
+	}
+	d, err := s.deviceFor(ctx, p, c, a)
+	if err != nil {
+		return nil, err
+	}
+	if d.Blocked {
+		return nil, mail.Errorf(mail.Denied, "the device %q is blocked", d.Name)
+	}
+	if err := s.dir.UsedCredential(ctx, c.ID, s.now()); err != nil {
+		return nil, err
+	}
+	return &Session{Principal: p, Credential: c.ID, Protocol: a.Protocol, Addr: a.Addr, device: d, implicit: c.Device == 0}, nil
+}
+
+// recentPasswords remembers for rememberFor what was proved.
+type recentPasswords struct {
+	mu sync.Mutex
+	ok map[[32]byte]time.Time
+}
+
+const (
+	rememberFor         = 10 * time.Minute
+	maxRecentPasswords  = 100_000
+	sawDeviceAtMostEach = 5 * time.Minute
+)
+
+func (r *recentPasswords) has(key [32]byte, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	at, ok := r.ok[key]
+	return ok && now.Sub(at) < rememberFor
+}
+
+func (r *recentPasswords) add(key [32]byte, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.ok) >= maxRecentPasswords {
+		clear(r.ok)
+	}
+	r.ok[key] = now
+}
