@@ -104,11 +104,12 @@ func (p *parser) qresync() *QResync {
 	q.UIDValidity = mail.UIDValidity(p.nzNumber())
 	p.sp()
 	q.ModSeq = mail.ModSeq(p.number64())
-	if p.accept(' ') && p.peek() != '(' {
+	more := p.accept(' ')
+	if more && p.peek() != '(' {
 		q.Known = p.uidSet()
-		p.accept(' ')
+		more = p.accept(' ')
 	}
-	if p.peek() == '(' {
+	if more {
 		p.seqMatch(q)
 	}
 	p.expect(')', `")"`)

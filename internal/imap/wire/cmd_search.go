@@ -157,7 +157,7 @@ func (k *keyParser) text() string {
 		}
 		s = decoded
 	}
-	if !utf8.ValidString(s) {
+	if !utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0 {
 		k.fail(bad("String is not in the charset"))
 		return ""
 	}

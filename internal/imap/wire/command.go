@@ -1,6 +1,10 @@
 package wire
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+)
 
 // A Command is what a client asks for. Body is a pointer to one of the types
 // of this package, such as *Login or *Fetch.
@@ -76,11 +80,7 @@ func init() { // a variable's value would refer to itself through "UID"
 
 // Names returns the commands of the grammar, for metrics that label by command.
 func Names() []string {
-	names := make([]string, 0, len(grammar))
-	for n := range grammar {
-		names = append(names, n)
-	}
-	return names
+	return slices.Sorted(maps.Keys(grammar))
 }
 
 // plain parses a command without arguments.

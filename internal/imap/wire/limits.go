@@ -5,6 +5,7 @@ package wire
 type Limits struct {
 	Line     int   // bytes of a command outside its literals; 64 KiB (RFC 9051 §4 advises at least 8192)
 	Literal  int64 // bytes of one literal that is kept in memory; 64 KiB
+	NonSync  int64 // bytes of a non-synchronising literal, also of a message: 4096 with LITERAL- (RFC 7888 §5); no bound
 	Literals int   // literals of one command, not counting messages; 128
 	Skip     int64 // refused bytes that are read past to keep the connection; 64 MiB
 	Depth    int   // nesting of search keys; 256

@@ -212,7 +212,7 @@ func (p *parser) quotedOrLiteral(what string) string {
 
 func (p *parser) atString() bool {
 	c := p.peek()
-	return c == '"' || c == '{' || c == '~' && p.pos+1 < len(p.buf) && p.buf[p.pos+1] == '{'
+	return c == '"' || c == '{'
 }
 
 func (p *parser) stringBytes(what string) string {
@@ -306,6 +306,9 @@ func (p *parser) literalHead() (h literalHead) {
 	if !p.atEnd() {
 		p.expected("the end of the line after a literal's size")
 	}
+	if most := p.limits.NonSync; !h.sync && most > 0 && h.size > most {
+		p.fail(badCode("TOOBIG", "Non-synchronising literal too large"))
+	}
 	return h
 }
 
@@ -333,7 +336,7 @@ func (p *parser) literal() string {
 	}
 	s := string(b)
 	p.readLine()
-	if !h.binary && strings.IndexByte(s, 0) >= 0 {
+	if strings.IndexByte(s, 0) >= 0 {
 		p.fail(bad("NUL in a literal"))
 	}
 	return s
