@@ -87,6 +87,9 @@ func canQuote(s string, asUTF8 bool) bool {
 
 func appendQuoted(b []byte, s string) []byte {
 	b = append(b, '"')
+	if strings.IndexByte(s, '"') < 0 && strings.IndexByte(s, '\\') < 0 {
+		return append(append(b, s...), '"')
+	}
 	for i := range len(s) {
 		if s[i] == '"' || s[i] == '\\' {
 			b = append(b, '\\')

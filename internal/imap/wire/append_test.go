@@ -142,3 +142,34 @@ func TestAShortMessageIsAnError(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestBetweenCommandsNoBufferIsHeld(t *testing.T) {
+	r, _ := newReader("a APPEND x {2+}\r\nab {2+}\r\ncd\r\n", Limits{})
+	cmd, err := r.ReadCommand()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := cmd.Body.(*Append)
+	if a.p.buf == nil {
+		t.Error("the rest of the command is gone before it was read")
+	}
+	drained := a.p
+	if err := a.Close(); err != nil || drained.buf != nil || drained.held != nil || r.pending != nil {
+		t.Errorf("held after the command: %d bytes, %v", cap(drained.buf), err)
+	}
+}
+
+func TestTheLineBoundIsOnEachMessageHead(t *testing.T) {
+	many := strings.Repeat(" (\\Seen) {2+}\r\nab", 50)
+	r, _ := newReader("a APPEND x"+many+"\r\n", Limits{Line: 40})
+	if _, bodies, err := readAppend(t, r); err != nil || len(bodies) != 50 {
+		t.Errorf("%d messages, %v", len(bodies), err)
+	}
+	r, _ = newReader("a APPEND x {2+}\r\nab ("+strings.Repeat("k", 40)+") {2+}\r\nab\r\nz NOOP\r\n", Limits{Line: 40})
+	if _, _, err := readAppend(t, r); answer(err) != "a BAD [TOOBIG] APPEND: Command line too long" {
+		t.Errorf("one past: %v", err)
+	}
+	if next, err := r.ReadCommand(); err != nil || next.Tag != "z" {
+		t.Errorf("next command %v, %v", next, err)
+	}
+}

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Login is LOGIN (RFC 9051 §6.2.3).
+// Login is LOGIN (RFC 9051 §6.2.3). It is not for logs: they hold no secrets.
 type Login struct{ User, Password string }
 
 // Authenticate is AUTHENTICATE (RFC 9051 §6.2.2, RFC 4959). The session sends

@@ -13,14 +13,15 @@ func mailUID(n uint32) mail.UID { return mail.UID(n) }
 // the same when it is written.
 func FuzzCommand(f *testing.F) {
 	for _, test := range commands {
-		f.Add("a " + test.line + "\r\n")
+		f.Add("a "+test.line+"\r\n", false)
 	}
 	for _, s := range []string{"a LOGIN {5+}\r\nab", "a FOO {3+}\r\nabc\r\nb NOOP\r\n", "a APPEND x (\\Seen) {3}\r\nabc ~{2+}\r\nab\r\n",
 		"a APPEND x UTF8 (~{1+}\r\na)\r\n", "a SEARCH NOT OR (1 2) NOT \"x\r\n"} {
-		f.Add(s)
+		f.Add(s, true)
 	}
-	f.Fuzz(func(t *testing.T, s string) {
+	f.Fuzz(func(t *testing.T, s string, utf8 bool) {
 		r, _ := newReader(s, Limits{Line: 4096, Literal: 4096, Skip: 8192, Depth: 50})
+		r.UTF8 = utf8
 		for range len(s) + 1 {
 			cmd, err := r.ReadCommand()
 			if err == nil {
