@@ -150,15 +150,11 @@ func (t *tx) settlePlacements() map[mail.MessageKey]bool {
 		if was == is {
 			continue
 		}
-		before, after := byID(was), byID(is)
 		touched := was != nil && is != nil && was.UIDNext != is.UIDNext
-		for _, p := range union(before, after) {
-			if before[p.ID] == after[p.ID] {
-				continue
-			}
+		for uid, d := range differences(was, is) {
 			touched = true
-			messages[p.Message] = true
-			t.s.live(int64(p.ID), life{typ: mail.TypePlacement, mailbox: id, uid: p.UID}, before[p.ID] != nil, after[p.ID] != nil, t.n)
+			messages[d.message] = true
+			t.s.live(int64(d.id), life{typ: mail.TypePlacement, mailbox: id, uid: uid}, d.was, d.is, t.n)
 		}
 		if touched {
 			t.s.account.Last[mail.TypePlacement] = t.n
@@ -178,20 +174,34 @@ func (t *tx) mailboxes() []mail.MailboxID {
 	return slices.Sorted(maps.Keys(all))
 }
 
-func byID(b *box) map[mail.PlacementID]*mail.Placement {
-	m := map[mail.PlacementID]*mail.Placement{}
-	if b != nil {
-		for _, p := range b.list {
-			m[p.ID] = p
-		}
-	}
-	return m
+// difference is a placement that came, changed or left.
+type difference struct {
+	id      mail.PlacementID
+	message mail.MessageKey
+	was, is bool
 }
 
-func union(a, b map[mail.PlacementID]*mail.Placement) []*mail.Placement {
-	all := maps.Clone(a)
-	maps.Copy(all, b)
-	return slices.Collect(maps.Values(all))
+// differences compares the lists of two versions of a mailbox, either of which
+// may be nil.
+func differences(was, is *box) map[mail.UID]difference {
+	all := map[mail.UID]difference{}
+	if was != nil {
+		for _, p := range was.list {
+			if is == nil || is.get(p.UID) == nil {
+				all[p.UID] = difference{p.ID, p.Message, true, false}
+			}
+		}
+	}
+	if is != nil {
+		for _, p := range is.list {
+			if was == nil || was.get(p.UID) == nil {
+				all[p.UID] = difference{p.ID, p.Message, false, true}
+			} else if was.get(p.UID) != p {
+				all[p.UID] = difference{p.ID, p.Message, true, true}
+			}
+		}
+	}
+	return all
 }
 
 // settleEmails compares messages as JMAP shows them and returns their threads.
