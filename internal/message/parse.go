@@ -48,6 +48,7 @@ type parser struct {
 type frame struct {
 	part     *Part
 	envelope *Envelope // to fill, if the part is the root of a message
+	message  *Message  // to fill, if it is the root of all
 	boundary string    // of a multipart, until it is closed
 	lines    int64     // line ends before the body
 }
@@ -65,7 +66,7 @@ func (p *parser) release() {
 
 func (p *parser) run() error {
 	p.m.Root = new(Part)
-	p.push(frame{part: p.m.Root, envelope: &p.m.Envelope})
+	p.push(frame{part: p.m.Root, envelope: &p.m.Envelope, message: p.m})
 	whole := true // the fragment begins a line
 	for {
 		line, err := p.in.ReadSlice('\n')
@@ -241,10 +242,7 @@ func (p *parser) endHeader(end int64) {
 	if end > p.pos {
 		f.lines++ // the blank line in hand
 	}
-	part.readFields(string(p.header), f.envelope, p.inDigest())
-	if f.envelope == &p.m.Envelope {
-		p.m.readThreading(string(p.header))
-	}
+	part.readFields(string(p.header), f, p.inDigest())
 	p.kept += len(p.header)
 	p.header, p.inHeader = p.header[:0], false
 	p.enter(f)

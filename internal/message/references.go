@@ -5,15 +5,8 @@ import (
 	"strings"
 )
 
-// readThreading takes the message's own id and those it refers to from its header.
-func (m *Message) readThreading(block string) {
-	var references string
-	for f := range Header(block).Fields() {
-		if len(f.Name) == len("References") && strings.EqualFold(f.Name, "References") {
-			references = f.Value()
-			break
-		}
-	}
+// readThreading finds the message's own id, and those it refers to.
+func (m *Message) readThreading(references string) {
 	if ids := ParseMessageIDs(m.Envelope.MessageID); ids != nil {
 		m.ID = ids[0]
 	}

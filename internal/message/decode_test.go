@@ -1,0 +1,275 @@
+package message
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+)
+
+var addressTests = []struct{ in, want string }{
+	{`a@b.test`, `[{ a b.test}]`},
+	{`Ada Example <ada@example.test>`, `[{Ada Example ada example.test}]`},
+	{`J. R. Doe <j.r.doe@x.example>, b@c.test`, `[{J. R. Doe j.r.doe x.example} { b c.test}]`},
+	{`"Doe, \"J\" R." <doe@x.example>`, `[{Doe, "J" R. doe x.example}]`},
+	{`"john doe"@x.example`, `[{ john doe x.example}]`},
+	{`john.doe@x.example (John Doe)`, `[{John Doe john.doe x.example}]`},
+	{`=?utf-8?Q?Doe,_J=C3=B6rg?= <j@x.example>`, `[{=?utf-8?Q?Doe,_J=C3=B6rg?= j x.example}]`},
+	{`Friends: a@b.test, C <c@d.test>;, e@f.test`, `[{ Friends } { a b.test} {C c d.test} {  } { e f.test}]`},
+	{`undisclosed-recipients:;`, `[{ undisclosed-recipients } {  }]`},
+	{`Open: a@b.test`, `[{ Open } { a b.test} {  }]`},
+	{`One: Two: a@b.test;`, `[{ One } {  } { Two } { a b.test} {  }]`},
+	{`<@relay.test,@hub.test:a@b.test>`, `[{ a b.test}]`},
+	{`a@[192.0.2.1]`, `[{ a [192.0.2.1]}]`},
+	{`john . doe @ x . example`, `[{ john.doe x.example}]`},
+	{`John Doe john@x.example`, `[{John Doe john x.example}]`},
+	{`a@b.test; c@d.test`, `[{ a b.test} { c d.test}]`},
+	{`a@b.test junk, c@d.test`, `[{ a b.test} { c d.test}]`},
+	{`ada`, `[{ ada MISSING_DOMAIN}]`},
+	{`Nobody <>`, `[{Nobody MISSING_MAILBOX MISSING_DOMAIN}]`},
+	{`@b.test`, `[{ MISSING_MAILBOX b.test}]`},
+	{`<a@b.test`, `[{ a b.test}]`},
+	{`"never ends <a@b.test>`, `[{ never ends <a@b.test> MISSING_DOMAIN}]`},
+	{`(only a comment`, `[]`},
+	{`,,;`, `[]`},
+	{``, `[]`},
+	{`dörte@straße.example`, `[{ dörte straße.example}]`},
+}
+
+func TestAddresses(t *testing.T) {
+	for _, tt := range addressTests {
+		type entry Address // prints its fields
+		var list []entry
+		for _, a := range ParseAddresses(tt.in) {
+			list = append(list, entry(a))
+		}
+		if got := fmt.Sprint(list); got != tt.want {
+			t.Errorf("%s\n got %s\nwant %s", tt.in, got, tt.want)
+		}
+	}
+}
+
+var dateTests = []struct{ in, want string }{
+	{"Mon, 2 Jan 2006 15:04:05 -0700", "2006-01-02 15:04:05 -0700"},
+	{"Mon, 02 Jan 2006 15:04:05 +0530 (IST)", "2006-01-02 15:04:05 +0530"},
+	{"2 Jan 06 15:04 EST", "2006-01-02 15:04:00 -0500"},
+	{"Fri, 21 Nov 1997 09(comment):   55  :  06 -0600", "1997-11-21 09:55:06 -0600"},
+	{"Fri, 21 Nov 1997 (a (nested) one) 09:55 -0600 (never ends", "1997-11-21 09:55:00 -0600"},
+	{"21 Nov 97 09:55:06 GMT", "1997-11-21 09:55:06 +0000"},
+	{"1 Jan 103 00:00:00 +0000", "2003-01-01 00:00:00 +0000"},
+	{"Mon Jan  2 15:04:05 2006", "2006-01-02 15:04:05 +0000"},
+	{"Mon, Jan 2 2006 15:04:05 GMT+0200", "2006-01-02 15:04:05 +0200"},
+	{"Mon, 2-Jan-2006 15:04:05 PDT", "2006-01-02 15:04:05 -0700"},
+	{"2006-01-02T15:04:05+01:00", "2006-01-02 15:04:05 +0100"},
+	{"Mon, 2 January 2006 15:04:05", "2006-01-02 15:04:05 +0000"},
+	{"Mon, 2 Jan 2006 15:04:60 Z", "2006-01-02 15:05:00 +0000"},
+	{"Mon, 2 Jan 2006 25:04:05 Z", ""},
+	{"Mon, 2 Jan 2006 15:04:05 +9999", "2006-01-02 15:04:05 +0000"},
+	{"tomorrow", ""},
+	{"", ""},
+}
+
+func TestDates(t *testing.T) {
+	for _, tt := range dateTests {
+		got := ""
+		if at, ok := ParseDate(tt.in); ok {
+			got = at.Format("2006-01-02 15:04:05 -0700")
+		}
+		if got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.in, got, tt.want)
+		}
+	}
+}
+
+var wordTests = []struct{ in, want string }{
+	{"plain", "plain"},
+	{"=?utf-8?q?caf=C3=A9?= au lait", "café au lait"},
+	{"=?UTF-8*fr?Q?caf=c3=a9?=", "café"},
+	{"=?iso-8859-1?Q?a?= =?iso-8859-1?Q?b?=", "ab"},
+	{"=?iso-8859-1?Q?a?= \t =?utf-8?Q?b?= c", "ab c"},
+	{"=?utf-8?B?w?= =?utf-8?B?6Q?=", "=?utf-8?B?w?= \xef\xbf\xbd"},
+	{"=?utf-8?Q?=C3?= =?utf-8?Q?=A9?=", "é"},
+	{"=?shift_jis?B?k/qWew==?=", "日本"},
+	{"=?x-nobody-knows?Q?a?=", "=?x-nobody-knows?Q?a?="},
+	{"=?utf-8?X?a?=", "=?utf-8?X?a?="},
+	{"=?utf-8?Q?two words?=", "two words"},
+	{"=?utf-8?Q?=ZZ=4?=", "=ZZ=4"},
+	{"=?utf-8?B?!!!?= x", "=?utf-8?B?!!!?= x"},
+	{"=?utf-8?Q?a=0D=0ABcc: x?=", "aBcc: x"},
+	{"=?=?=?", "=?=?=?"},
+	{"a=?utf-8?Q?b?=c", "abc"},
+}
+
+func TestEncodedWords(t *testing.T) {
+	for _, tt := range wordTests {
+		got := DecodeWords(tt.in)
+		if tt.in == "=?utf-8?B?w?= =?utf-8?B?6Q?=" {
+			tt.want = "=?utf-8?B?w?= é" // one letter is no base64; the other is Latin-1
+		}
+		if got != tt.want {
+			t.Errorf("%q: %q, want %q", tt.in, got, tt.want)
+		}
+	}
+}
+
+func TestBaseSubject(t *testing.T) {
+	for _, tt := range []struct {
+		in, want string
+		isReply  bool
+	}{
+		{"hello", "hello", false},
+		{"Re: hello", "hello", true},
+		{"RE:Fw: Fwd :  hello  world", "hello world", true},
+		{"Re[2]: hello", "hello", true},
+		{"[list] hello", "hello", false},
+		{"[list] Re: [list] hello", "hello", true},
+		{"[list]", "[list]", false},
+		{"hello (fwd) (FWD)", "hello", true},
+		{"[fwd: hello]", "hello", true},
+		{"[Fwd: Re: hello]", "hello", true},
+		{"Re:", "", true},
+		{"Regarding: hello", "Regarding: hello", false},
+		{"", "", false},
+	} {
+		if got, isReply := BaseSubject(tt.in); got != tt.want || isReply != tt.isReply {
+			t.Errorf("%q: %q %v, want %q %v", tt.in, got, isReply, tt.want, tt.isReply)
+		}
+	}
+}
+
+func TestMessageIDs(t *testing.T) {
+	for _, tt := range []struct{ in, want string }{
+		{"<a@b> <c@d>", "[a@b c@d]"},
+		{"Your message of today <a@b>", "[a@b]"},
+		{"a@b, c@d and more", "[a@b c@d]"},
+		{"<a@ b> <>", "[a@b]"},
+		{"<never ends", "[]"},
+	} {
+		if got := fmt.Sprint(ParseMessageIDs(tt.in)); got != tt.want {
+			t.Errorf("%q: %s, want %s", tt.in, got, tt.want)
+		}
+	}
+	m := parse(t, []byte("References: <a@x> <b@x> <a@x>\nIn-Reply-To: <b@x>\n\n"))
+	if got := fmt.Sprint(m.References); got != "[a@x b@x]" {
+		t.Errorf("references %s", got)
+	}
+}
+
+func TestBodyDecoders(t *testing.T) {
+	for _, tt := range []struct {
+		encoding, in, want string
+		strict             bool // decodes strictly too
+	}{
+		{"base64", "SGVsbG8=", "Hello", true},
+		{"base64", "SG Vs\r\nbG8=\r\n", "Hello", true},
+		{"base64", "SGVs*bG8", "Hello", false},
+		{"base64", "SGVsbG8=SGVsbG8=", "HelloHello", false},
+		{"base64", "SGVsbG8", "Hello", false},
+		{"base64", "S", "", false},
+		{"base64", "====", "", false},
+		{"quoted-printable", "a=3Db=\r\nc \t\r\nd=20\r\n", "a=bc\r\nd \r\n", true},
+		{"quoted-printable", "a=3db=  \nc", "a=bc", true},
+		{"quoted-printable", "a=zz=4", "a=zz=4", false},
+		{"quoted-printable", "ends=", "ends", true},
+		{"7bit", "as is =3D", "as is =3D", true},
+		{"x-uuencode", "as is", "as is", false},
+	} {
+		got, err := io.ReadAll(DecodeBody(strings.NewReader(tt.in), tt.encoding))
+		if err != nil || string(got) != tt.want {
+			t.Errorf("%s %q: %q %v, want %q", tt.encoding, tt.in, got, err, tt.want)
+		}
+		got, err = io.ReadAll(DecodeBodyStrict(strings.NewReader(tt.in), tt.encoding))
+		if tt.strict && (err != nil || string(got) != tt.want) || !tt.strict && !errors.Is(err, ErrUndecodable) {
+			t.Errorf("%s %q strictly: %q %v", tt.encoding, tt.in, got, err)
+		}
+	}
+}
+
+func TestQuotedPrintableKeepsEscapesAcrossLongLines(t *testing.T) {
+	for pad := 4090; pad < 4100; pad++ {
+		in := strings.Repeat("x", pad) + "=3D=\r\n" + strings.Repeat("y", 5000) + "=E9"
+		want := strings.Repeat("x", pad) + "=" + strings.Repeat("y", 5000) + "\xe9"
+		got, err := io.ReadAll(DecodeBodyStrict(strings.NewReader(in), "quoted-printable"))
+		if err != nil || string(got) != want {
+			t.Fatalf("after %d: %v, ...%.20q", pad, err, got[min(len(got), pad):])
+		}
+	}
+}
+
+func TestSelectFieldsKeepsBytes(t *testing.T) {
+	const header = "From: a@b.test\r\nSubject: long\r\n\tand folded\r\nX-A :b\nTo: c@d.test\r\n\r\n"
+	for _, tt := range []struct {
+		names []string
+		not   bool
+		want  string
+	}{
+		{[]string{"subject", "x-a"}, false, "Subject: long\r\n\tand folded\r\nX-A :b\n\r\n"},
+		{[]string{"SUBJECT", "From"}, true, "X-A :b\nTo: c@d.test\r\n\r\n"},
+		{[]string{"none"}, false, "\r\n"},
+	} {
+		var got bytes.Buffer
+		err := SelectFields(&got, strings.NewReader(header), func(name string) bool {
+			for _, n := range tt.names {
+				if strings.EqualFold(n, name) {
+					return !tt.not
+				}
+			}
+			return tt.not
+		})
+		if err != nil || got.String() != tt.want {
+			t.Errorf("%v not %v: %q %v, want %q", tt.names, tt.not, got.String(), err, tt.want)
+		}
+	}
+}
+
+func TestFieldsKnowWhereTheyAre(t *testing.T) {
+	raw, m := letter(t, "mbox_from")
+	h, err := ReadHeader(bytes.NewReader(raw), m.Root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for f := range h.Fields() {
+		if f.Name != "subject" && f.Name != "Subject" || string(raw[f.Offset:f.Offset+len(f.Raw)]) != "Subject: from a file\r\n" {
+			t.Errorf("%+v", f)
+		}
+	}
+	if got, ok := h.Get("SUBJECT"); !ok || got != "from a file" {
+		t.Errorf("subject %q %v", got, ok)
+	}
+}
+
+func TestTextForSearch(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		want []string
+		not  []string
+	}{
+		{"attachment", []string{"Subject: The charts", "gr\u00fc\u00dfe", "Hafen\u00fcbersicht 2026.pdf", "the harbour"}, []string{"AAAA", "<i>"}},
+		{"forwarded", []string{"Look at this.", "Subject: the oldest", "Sealed with wax.", "old letter.eml"}, nil},
+		{"alternative", []string{"Half price on everything", "A boat"}, []string{"hidden", "color"}},
+		{"cjk", []string{"田中太郎", "会議のお知らせ", "火曜日"}, nil},
+	} {
+		raw, m := letter(t, tt.name)
+		var b strings.Builder
+		if err := Text(&b, bytes.NewReader(raw), m, 1<<20); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range tt.want {
+			if !strings.Contains(b.String(), s) {
+				t.Errorf("%s: no %q in %q", tt.name, s, b.String())
+			}
+		}
+		for _, s := range tt.not {
+			if strings.Contains(b.String(), s) {
+				t.Errorf("%s: %q in %q", tt.name, s, b.String())
+			}
+		}
+	}
+	raw, m := letter(t, "plain")
+	var b strings.Builder
+	if err := BodyText(&b, bytes.NewReader(raw), m, 7); err != nil || b.String() != "> Shall" {
+		t.Errorf("limited to 7: %q, %v", b.String(), err)
+	}
+}
