@@ -113,19 +113,19 @@ func (p *addressParser) bareAddress(words string, spaced bool) {
 
 // skipJunk goes behind the next comma or semicolon; the latter may end a group.
 func (p *addressParser) skipJunk() {
-	for p.rest != "" {
-		switch c := p.peek(); c {
-		case ',':
-			p.rest = p.rest[1:]
-			return
+	for p.space(); p.rest != ""; p.space() {
+		if p.rest[0] == '"' {
+			_, p.rest = cutQuoted(p.rest)
+			continue
+		}
+		c := p.rest[0]
+		p.rest = p.rest[1:]
+		switch c {
 		case ';':
-			p.rest = p.rest[1:]
 			p.endGroup()
 			return
-		case '"':
-			_, p.rest = cutQuoted(p.rest)
-		default:
-			p.rest = p.rest[1:]
+		case ',':
+			return
 		}
 	}
 }

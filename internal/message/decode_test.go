@@ -34,6 +34,9 @@ var addressTests = []struct{ in, want string }{
 	{`"never ends <a@b.test>`, `[{ never ends <a@b.test> MISSING_DOMAIN}]`},
 	{`(only a comment`, `[]`},
 	{`,,;`, `[]`},
+	{`@@ `, `[{ MISSING_MAILBOX MISSING_DOMAIN}]`},
+	{`a@b.test (never ends, c@d.test`, `[{never ends, c@d.test a b.test}]`},
+	{`"" <a@b.test>, ""@c.test`, `[{ a b.test} { MISSING_MAILBOX c.test}]`},
 	{``, `[]`},
 	{`dörte@straße.example`, `[{ dörte straße.example}]`},
 }
@@ -271,5 +274,66 @@ func TestTextForSearch(t *testing.T) {
 	var b strings.Builder
 	if err := BodyText(&b, bytes.NewReader(raw), m, 7); err != nil || b.String() != "> Shall" {
 		t.Errorf("limited to 7: %q, %v", b.String(), err)
+	}
+}
+
+func TestHTMLToText(t *testing.T) {
+	picture := `<img alt="a boat" src="data:image/png;base64,` + strings.Repeat("iVBORw0KGgo", 200_000) + `">`
+	for _, tt := range []struct{ name, in, want string }{
+		{"blocks", "<p>one<br>two</p><td>three", "one two three"},
+		{"entities", "a &lt; b &amp; &eacute;&nbsp;&#x4F1A;", "a < b & é 会"},
+		{"not shown", "<style>x{}</style>a<script>b</script><title>c</title>d<!-- e -->", "ad"},
+		{"never ends", "a <b c=\"", "a"},
+		{"less than", "1 < 2 " + strings.Repeat("and so on ", 10_000), strings.TrimSpace("1 < 2 " + strings.Repeat("and so on ", 10_000))},
+		{"picture in its tag", "before " + picture + " behind", "before a boat behind"},
+		{"long text", strings.Repeat("x", maxHTMLToken/2) + "<i>y", strings.Repeat("x", maxHTMLToken/2) + "y"},
+	} {
+		got, err := io.ReadAll(htmlText(strings.NewReader(tt.in)))
+		if words := strings.Join(strings.Fields(string(got)), " "); err != nil || words != tt.want {
+			t.Errorf("%s: %.200q %v, want %.200q", tt.name, words, err, tt.want)
+		}
+	}
+	long, err := io.ReadAll(htmlText(strings.NewReader(strings.Repeat("x", 2*maxHTMLToken) + "<p>behind")))
+	if err != nil || !strings.HasSuffix(string(long), "behind") {
+		t.Errorf("behind a text too long: %d bytes, %v", len(long), err)
+	}
+}
+
+func TestAttachments(t *testing.T) {
+	for _, tt := range []struct {
+		header string
+		want   bool
+	}{
+		{"Content-Type: text/plain", false},
+		{"Content-Type: text/plain; name=notes.txt", true},
+		{"Content-Type: text/plain\nContent-Disposition: inline", false},
+		{"Content-Type: text/calendar; name=invite.ics", false},
+		{"Content-Type: application/pdf\nContent-Disposition: inline; filename=a.pdf", true},
+		{"Content-Type: image/png\nContent-Disposition: inline\nContent-ID: <a@b>", false},
+		{"Content-Type: image/png", true},
+		{"Content-Type: application/pkcs7-signature; name=smime.p7s\nContent-Disposition: attachment", false},
+		{"Content-Type: message/rfc822", true},
+		{"Content-Type: message/delivery-status", false},
+	} {
+		m := parse(t, []byte("Content-Type: multipart/mixed; boundary=b\n\n--b\n"+tt.header+"\n\nx\n--b--\n"))
+		if m.HasAttachment != tt.want {
+			t.Errorf("%q: %v, want %v", tt.header, m.HasAttachment, tt.want)
+		}
+	}
+}
+
+func TestWrongCharsetsAreReadAsFarAsTheyGo(t *testing.T) {
+	for _, tt := range []struct{ charset, in, want string }{
+		{"utf-8", "caf\xe9 caf\xc3\xa9", "café café"},
+		{"us-ascii", "caf\xc3\xa9", "café"},
+		{"iso-8859-1", "\x93caf\xe9\x94", "“café”"},
+		{"x-made-up", "caf\xe9", "café"},
+		{"gb18030", "\xc4\xe3\xff", "你\uFFFD"},
+		{"koi8-r", "\xcd\xc9\xd2", "мир"},
+	} {
+		got, err := io.ReadAll(toUTF8(strings.NewReader(tt.in), tt.charset))
+		if err != nil || string(got) != tt.want {
+			t.Errorf("%s %q: %q %v, want %q", tt.charset, tt.in, got, err, tt.want)
+		}
 	}
 }

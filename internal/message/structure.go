@@ -166,9 +166,9 @@ func (p *Part) hasAttachment(parent *Part) bool {
 		return false
 	case p.Disposition == "attachment", p.isMessage():
 		return true
-	case p.Disposition == "inline", parent != nil && parent.Is("multipart", "related"):
+	case parent != nil && parent.Is("multipart", "related"), p.Disposition == "inline" && p.ID != "":
 		return false
-	case p.Type == "text":
+	case p.Disposition == "inline", p.Type == "text":
 		return p.Filename() != "" && p.Subtype != "calendar"
 	}
 	return !p.Is("message", "delivery-status")
