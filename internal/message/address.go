@@ -42,11 +42,17 @@ const maxPhraseBytes = 4096
 func ParseAddresses(value string) []Address { return appendAddresses(nil, value) }
 
 func appendAddresses(list []Address, value string) []Address {
-	p := addressParser{rest: value, list: list}
+	if list == nil && value != "" {
+		list = make([]Address, 0, 1+min(strings.Count(value, ","), 100))
+	}
+	p := addressParser{rest: cleanText(value), list: list}
 	for p.rest != "" && len(p.list) < MaxAddresses-1 {
 		p.entry()
 	}
 	p.endGroup()
+	if len(p.list) == 0 {
+		return nil
+	}
 	return p.list
 }
 
@@ -57,10 +63,7 @@ type addressParser struct {
 	comment string // the last one passed over
 }
 
-func (p *addressParser) add(a Address) {
-	a.Name, a.Mailbox, a.Host = cleanText(a.Name), cleanText(a.Mailbox), cleanText(a.Host)
-	p.list = append(p.list, a)
-}
+func (p *addressParser) add(a Address) { p.list = append(p.list, a) }
 
 func (p *addressParser) endGroup() {
 	if p.inGroup {

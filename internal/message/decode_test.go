@@ -34,6 +34,7 @@ var addressTests = []struct{ in, want string }{
 	{`"never ends <a@b.test>`, `[{ never ends <a@b.test> MISSING_DOMAIN}]`},
 	{`(only a comment`, `[]`},
 	{`,,;`, `[]`},
+	{"\x00:a", `[{ MISSING_MAILBOX } { a MISSING_DOMAIN} {  }]`},
 	{`@@ `, `[{ MISSING_MAILBOX MISSING_DOMAIN}]`},
 	{`a@b.test (never ends, c@d.test`, `[{never ends, c@d.test a b.test}]`},
 	{`"" <a@b.test>, ""@c.test`, `[{ a b.test} { MISSING_MAILBOX c.test}]`},

@@ -64,8 +64,9 @@ func shorten(text []byte, skipQuoted bool) string {
 		if skipQuoted && line[0] == '>' {
 			continue
 		}
-		for _, r := range string(line) {
-			if !isPrintable(r) {
+		for size := 0; len(line) > 0; line = line[size:] {
+			var r rune
+			if r, size = utf8.DecodeRune(line); !isPrintable(r) {
 				space = space || unicode.IsSpace(r)
 				continue
 			}
