@@ -228,6 +228,23 @@ func TestSelectFieldsKeepsBytes(t *testing.T) {
 	}
 }
 
+func TestSelectFieldsEndsWithABlankLine(t *testing.T) {
+	for _, tt := range []struct{ header, want string }{
+		{"", "\r\n"},
+		{"A: b\n", "A: b\n\r\n"},
+		{"A: b", "A: b\r\n\r\n"},
+		{"A: b\nC: d", "A: b\n\r\n"},
+		{"A: b\n\n", "A: b\n\n"},
+		{"A: " + strings.Repeat("x", 5000) + "\r\nC: d\r\n\r\n", "A: " + strings.Repeat("x", 5000) + "\r\n\r\n"},
+	} {
+		var got strings.Builder
+		err := SelectFields(&got, strings.NewReader(tt.header), func(name string) bool { return name == "A" })
+		if err != nil || got.String() != tt.want {
+			t.Errorf("%.50q: %.50q %v, want %.50q", tt.header, got.String(), err, tt.want)
+		}
+	}
+}
+
 func TestFieldsKnowWhereTheyAre(t *testing.T) {
 	raw, m := letter(t, "mbox_from")
 	h, err := ReadHeader(bytes.NewReader(raw), m.Root)

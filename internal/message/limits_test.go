@@ -128,6 +128,8 @@ func TestHostileMessagesCostLittleMemory(t *testing.T) {
 		{"parameters", "Content-Type: a/b", ";a*0*=b"},
 		{"html", "Content-Type: text/html\n\n", "<b"},
 		{"comments", "From: ", "("},
+		{"many lists", "", "To: " + strings.Repeat("a,", MaxAddresses) + "\nContent-Type: message/rfc822\n\n"},
+		{"many lists of parts", "Content-Type: multipart/digest; boundary=b\n\n", "--b\n\nTo: " + strings.Repeat("a,", MaxAddresses) + "\n\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var before, after runtime.MemStats
