@@ -355,3 +355,16 @@ func TestWrongCharsetsAreReadAsFarAsTheyGo(t *testing.T) {
 		}
 	}
 }
+
+func TestHTMLMaySayItsCharset(t *testing.T) {
+	for _, tt := range []struct{ header, body, want string }{
+		{"text/html", "<meta charset=koi8-r><p>\xcd\xc9\xd2", "мир"},
+		{"text/html; charset=utf-8", "<meta charset=koi8-r><p>мир", "мир"},
+		{"text/html", "<p>мир", "мир"},
+		{"text/html", "\xef\xbb\xbf<p>мир", "мир"},
+	} {
+		if m := parse(t, []byte("Content-Type: "+tt.header+"\n\n"+tt.body)); m.Preview != tt.want {
+			t.Errorf("%s %q: %q, want %q", tt.header, tt.body, m.Preview, tt.want)
+		}
+	}
+}

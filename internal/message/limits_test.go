@@ -233,3 +233,38 @@ func TestReencodeOfOtherBytesIsCorrupt(t *testing.T) {
 		}
 	}
 }
+
+func TestHeaderIsLookedAtUpToItsBound(t *testing.T) {
+	const filler, subject, behind = "X: ", "\r\nSubject: last", "\r\nCc: a@b.test\r\n\r\nbody"
+	room := MaxHeaderBytes - len(filler) - len(subject)
+	for past, want := range []string{"last", "las", "la"} {
+		m := parse(t, []byte(filler+strings.Repeat("x", room+past)+subject+behind))
+		if m.Root.HeaderSize != m.Size-4 || m.Envelope.Cc != nil || m.Envelope.Subject != want {
+			t.Errorf("%d past: header of %d bytes in %d, %+v, want subject %q", past, m.Root.HeaderSize, m.Size, m.Envelope, want)
+		}
+	}
+}
+
+func TestPreviewHasItsCharactersAndNoMore(t *testing.T) {
+	for _, n := range []int{MaxPreviewChars - 1, MaxPreviewChars, MaxPreviewChars + 1} {
+		for _, word := range []string{"é", "é "} {
+			m := parse(t, []byte("Content-Type: text/plain; charset=utf-8\n\n"+strings.Repeat(word, n)))
+			got := len([]rune(m.Preview))
+			want := min(n, MaxPreviewChars)
+			if word == "é " {
+				want = MaxPreviewChars - 1 // no space at the end
+			}
+			if got != want {
+				t.Errorf("%d times %q: %d characters, want %d", n, word, got, want)
+			}
+		}
+	}
+}
+
+func TestMessageIDsTooLongAreNone(t *testing.T) {
+	for n, want := range map[int]int{maxMessageID: 1, maxMessageID + 1: 0} {
+		if ids := ParseMessageIDs("<" + strings.Repeat("i", n) + ">"); len(ids) != want {
+			t.Errorf("an id of %d bytes gives %d", n, len(ids))
+		}
+	}
+}
