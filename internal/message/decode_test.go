@@ -93,7 +93,7 @@ var wordTests = []struct{ in, want string }{
 	{"=?UTF-8*fr?Q?caf=c3=a9?=", "café"},
 	{"=?iso-8859-1?Q?a?= =?iso-8859-1?Q?b?=", "ab"},
 	{"=?iso-8859-1?Q?a?= \t =?utf-8?Q?b?= c", "ab c"},
-	{"=?utf-8?B?w?= =?utf-8?B?6Q?=", "=?utf-8?B?w?= \xef\xbf\xbd"},
+	{"=?utf-8?B?w?= =?utf-8?B?6Q?=", "=?utf-8?B?w?= é"}, // one letter is no base64; the other word is Latin-1
 	{"=?utf-8?Q?=C3?= =?utf-8?Q?=A9?=", "é"},
 	{"=?shift_jis?B?k/qWew==?=", "日本"},
 	{"=?x-nobody-knows?Q?a?=", "=?x-nobody-knows?Q?a?="},
@@ -108,11 +108,7 @@ var wordTests = []struct{ in, want string }{
 
 func TestEncodedWords(t *testing.T) {
 	for _, tt := range wordTests {
-		got := DecodeWords(tt.in)
-		if tt.in == "=?utf-8?B?w?= =?utf-8?B?6Q?=" {
-			tt.want = "=?utf-8?B?w?= é" // one letter is no base64; the other is Latin-1
-		}
-		if got != tt.want {
+		if got := DecodeWords(tt.in); got != tt.want {
 			t.Errorf("%q: %q, want %q", tt.in, got, tt.want)
 		}
 	}
@@ -252,7 +248,7 @@ func TestFieldsKnowWhereTheyAre(t *testing.T) {
 		t.Fatal(err)
 	}
 	for f := range h.Fields() {
-		if f.Name != "subject" && f.Name != "Subject" || string(raw[f.Offset:f.Offset+len(f.Raw)]) != "Subject: from a file\r\n" {
+		if f.Name != "Subject" || string(raw[f.Offset:f.Offset+len(f.Raw)]) != "Subject: from a file\r\n" {
 			t.Errorf("%+v", f)
 		}
 	}
