@@ -224,12 +224,13 @@ func (s *scene) say(name string, lines []string) {
 
 // testClient speaks lines.
 type testClient struct {
-	t    testing.TB
-	conn net.Conn
-	in   *bufio.Reader
-	tag  string
-	left int // bytes of a literal still to be sent
-	n    int
+	t      testing.TB
+	conn   net.Conn
+	in     *bufio.Reader
+	tag    string
+	left   int  // bytes of a literal still to be sent
+	within bool // a literal was sent, and the rest of the command was not
+	n      int
 }
 
 func dial(t testing.TB, addr string) *testClient {
@@ -256,16 +257,15 @@ func (c *testClient) send(text string) bool {
 		c.t.Fatal(err)
 	}
 	if c.left > 0 {
-		if c.left -= len(text) + 2; c.left > 0 {
-			return false
-		}
-		if c.left == 0 {
+		if c.left -= len(text) + 2; c.left >= 0 {
+			c.within = true
 			return false // the rest of the command follows
 		}
 		c.left = 0 // the literal ended within the line
-	} else if tag, _, ok := strings.Cut(text, " "); ok {
+	} else if tag, _, ok := strings.Cut(text, " "); ok && !c.within {
 		c.tag = tag
 	}
+	c.within = false
 	if m := announcement.FindStringSubmatch(text); m != nil {
 		c.left, _ = strconv.Atoi(m[1])
 		return m[2] == ""

@@ -147,6 +147,9 @@ func (h *house) put(path, text string, flags mail.Flags, uid mail.UID, modseq ma
 	var mb mail.Mailbox
 	h.update(func(tx store.Tx) (err error) {
 		mb, err = tx.MailboxByPath(path)
+		if mail.KindOf(err) == mail.NotFound && err != nil {
+			mb, err = makePath(tx, path, mail.NoRole)
+		}
 		return err
 	})
 	for mb.UIDNext < uid { // use up the UIDs before
