@@ -35,6 +35,13 @@ type Index interface {
 	// and returns how many.
 	Forget(ctx context.Context, condemnedBefore time.Time, limit int) (int, error)
 
-	// Move sets the place of a row, condemned or not, if it still is from.
-	Move(ctx context.Context, name mail.BlobName, from, to string) (moved bool, err error)
+	// Move sets the place of each row, condemned or not, that still is where the
+	// move says it was, in one transaction. It returns how many that were.
+	Move(ctx context.Context, moves []Move) (int, error)
+}
+
+// A Move says that compaction copied a record.
+type Move struct {
+	Name     mail.BlobName
+	From, To string // places
 }

@@ -26,6 +26,7 @@ type Reader struct {
 	pack   *pack
 	offset int64 // of the frames in the pack
 	aead   cipher.AEAD
+	header recordHeader
 	recipe *recipe
 
 	mu     sync.Mutex
@@ -125,7 +126,7 @@ func (r *Reader) readHead(b mail.Blob, at place) error {
 	if r.recipe, err = openTable(&h, sealed, r.aead); err != nil {
 		return err
 	}
-	r.offset = at.offset + int64(tableEnd)
+	r.header, r.offset = h, at.offset+int64(tableEnd)
 	r.skip, r.nahead = tableEnd, int64(n-tableEnd)
 	if r.nahead < r.recipe.stored { // frames will be read one by one
 		r.dropAhead()

@@ -4,7 +4,6 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"encoding/binary"
-	"sync"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -41,27 +40,40 @@ func lastMark(last bool) []byte { return []byte{b2i(last)} }
 // decoding for.
 const minGain = 32
 
-var coder = sync.OnceValues(func() (*zstd.Encoder, error) {
-	return zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(frameSize),
-		zstd.WithEncoderCRC(false), zstd.WithLowerEncoderMem(true))
-})
+// coder and decoder are shared by all. They are made at start, not at first
+// use: they hold channels, and one made inside a synctest bubble could not be
+// used outside it.
+var (
+	coder   = newCoder()
+	decoder = newDecoder()
+)
 
-var decoder = sync.OnceValues(func() (*zstd.Decoder, error) {
-	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderLowmem(true),
+func newCoder() *zstd.Encoder {
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(frameSize),
+		zstd.WithEncoderCRC(false), zstd.WithLowerEncoderMem(true))
+	if err != nil {
+		panic(err) // only for options that make no sense
+	}
+	enc.EncodeAll([]byte("x"), nil) // makes its channels
+	return enc
+}
+
+func newDecoder() *zstd.Decoder {
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderLowmem(true),
 		zstd.WithDecoderMaxMemory(frameSize), zstd.WithDecodeAllCapLimit(true))
-})
+	if err != nil {
+		panic(err) // only for options that make no sense
+	}
+	return dec
+}
 
 // sealFrame appends frame n to dst; scratch is for its compressed form.
-func sealFrame(dst, plain, scratch []byte, aead cipher.AEAD, n int, last bool) (sealed []byte, compressed bool, err error) {
-	enc, err := coder()
-	if err != nil {
-		return nil, false, err
-	}
-	z := enc.EncodeAll(plain, scratch[:0])
+func sealFrame(dst, plain, scratch []byte, aead cipher.AEAD, n int, last bool) (sealed []byte, compressed bool) {
+	z := coder.EncodeAll(plain, scratch[:0])
 	if compressed = len(z) < len(plain)-len(plain)/minGain; compressed {
 		plain = z
 	}
-	return aead.Seal(dst, nonce(nonceFrame, n), plain, lastMark(last)), compressed, nil
+	return aead.Seal(dst, nonce(nonceFrame, n), plain, lastMark(last)), compressed
 }
 
 // openFrame decodes frame n. What it returns lies in dst or in scratch, each
@@ -72,11 +84,7 @@ func openFrame(dst, sealed, scratch []byte, aead cipher.AEAD, n int, s *segment,
 		return nil, corrupt("a frame does not open", err)
 	}
 	if s.compressed {
-		dec, err := decoder()
-		if err != nil {
-			return nil, err
-		}
-		if plain, err = dec.DecodeAll(plain, dst[:0:frameSize]); err != nil {
+		if plain, err = decoder.DecodeAll(plain, dst[:0:frameSize]); err != nil {
 			return nil, corrupt("a frame does not decompress", err)
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"lockstep/internal/mail"
 	"lockstep/internal/vfs"
 )
 
@@ -33,20 +32,20 @@ type Store struct {
 	lock  io.Closer
 	packs *packs
 
-	// Large records are copied into packs of their own, so that small ones need
-	// not wait for the copying.
-	small, large *appender
-	packSize     int64
+	// Large records, and those that compaction moves, are copied into packs of
+	// their own, so that small ones need not wait for the copying.
+	small, large, moved *appender
+	packSize            int64
 	stats        counters
 
 	mu       sync.Mutex // one Collect or Compact at a time
 	lastPass pass
-	damaged  map[mail.BlobName]string // places that compaction found damaged
+	damaged  map[string]bool // places that compaction found damaged
 }
 
 // Open opens the store in dir, and makes it when it is not there.
 func Open(dir string, keys *Keyring, index Index, o Options) (*Store, error) {
-	s := &Store{fs: o.FS, dir: dir, keys: keys, index: index, packSize: o.PackSize, damaged: map[mail.BlobName]string{}}
+	s := &Store{fs: o.FS, dir: dir, keys: keys, index: index, packSize: o.PackSize, damaged: map[string]bool{}}
 	if s.fs == nil {
 		s.fs = vfs.OS{}
 	}
@@ -64,8 +63,7 @@ func Open(dir string, keys *Keyring, index Index, o Options) (*Store, error) {
 		s.lock.Close()
 		return nil, err
 	}
-	s.small = s.newAppender()
-	s.large = s.newAppender()
+	s.small, s.large, s.moved = s.newAppender(), s.newAppender(), s.newAppender()
 	return s, nil
 }
 
@@ -77,6 +75,7 @@ func (s *Store) newAppender() *appender {
 func (s *Store) Close() error {
 	s.small.close()
 	s.large.close()
+	s.moved.close()
 	s.packs.close()
 	return s.lock.Close()
 }

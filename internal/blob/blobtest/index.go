@@ -11,8 +11,11 @@ import (
 	"sync"
 	"time"
 
+	"lockstep/internal/blob"
 	"lockstep/internal/mail"
 )
+
+var _ blob.Index = (*Index)(nil)
 
 // Index implements blob.Index. Use NewIndex. What names blobs besides the
 // parts of other blobs is told by Name and Unname.
@@ -150,13 +153,15 @@ func (x *Index) Forget(_ context.Context, condemnedBefore time.Time, limit int) 
 }
 
 // Move implements blob.Index.
-func (x *Index) Move(_ context.Context, name mail.BlobName, from, to string) (bool, error) {
+func (x *Index) Move(_ context.Context, moves []blob.Move) (int, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	r := x.rows[name]
-	if r == nil || r.blob.Place != from {
-		return false, nil
+	n := 0
+	for _, m := range moves {
+		if r := x.rows[m.Name]; r != nil && r.blob.Place == m.From {
+			r.blob.Place = m.To
+			n++
+		}
 	}
-	r.blob.Place = to
-	return true, nil
+	return n, nil
 }
