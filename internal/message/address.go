@@ -42,11 +42,17 @@ const maxPhraseBytes = 4096
 func ParseAddresses(value string) []Address { return appendAddresses(nil, value) }
 
 func appendAddresses(list []Address, value string) []Address {
-	p := addressParser{rest: value, list: list}
+	if list == nil && value != "" {
+		list = make([]Address, 0, 1+min(strings.Count(value, ","), 100))
+	}
+	p := addressParser{rest: cleanText(value), list: list}
 	for p.rest != "" && len(p.list) < MaxAddresses-1 {
 		p.entry()
 	}
 	p.endGroup()
+	if len(p.list) == 0 {
+		return nil
+	}
 	return p.list
 }
 
@@ -57,10 +63,7 @@ type addressParser struct {
 	comment string // the last one passed over
 }
 
-func (p *addressParser) add(a Address) {
-	a.Name, a.Mailbox, a.Host = cleanText(a.Name), cleanText(a.Mailbox), cleanText(a.Host)
-	p.list = append(p.list, a)
-}
+func (p *addressParser) add(a Address) { p.list = append(p.list, a) }
 
 func (p *addressParser) endGroup() {
 	if p.inGroup {
@@ -113,19 +116,19 @@ func (p *addressParser) bareAddress(words string, spaced bool) {
 
 // skipJunk goes behind the next comma or semicolon; the latter may end a group.
 func (p *addressParser) skipJunk() {
-	for p.rest != "" {
-		switch c := p.peek(); c {
-		case ',':
-			p.rest = p.rest[1:]
-			return
+	for p.space(); p.rest != ""; p.space() {
+		if p.rest[0] == '"' {
+			_, p.rest = cutQuoted(p.rest)
+			continue
+		}
+		c := p.rest[0]
+		p.rest = p.rest[1:]
+		switch c {
 		case ';':
-			p.rest = p.rest[1:]
 			p.endGroup()
 			return
-		case '"':
-			_, p.rest = cutQuoted(p.rest)
-		default:
-			p.rest = p.rest[1:]
+		case ',':
+			return
 		}
 	}
 }

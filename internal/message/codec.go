@@ -12,6 +12,10 @@ import (
 // new version, and Decode reads the old ones as long as databases hold them.
 const codecVersion = 1
 
+// envelopeStart is the length of what stands before the envelope: version, flags
+// and the envelope's length.
+const envelopeStart = 1 + 1 + 4
+
 // Bits of the byte behind the version, and of those that begin an envelope and a
 // part.
 const (
@@ -38,12 +42,11 @@ var errBadEncoding = mail.Errorf(mail.Corrupt, "a stored message structure is da
 // the envelope with its length before it, then the rest. Numbers are varints,
 // strings have their length before them, offsets count from the parent's body.
 func Encode(m *Message) []byte {
-	e := encoder{make([]byte, 0, 512)}
-	e.b = append(e.b, codecVersion, bit(m.IsReply, isReplyBit)|bit(m.HasAttachment, hasAttachmentBit))
-	var env encoder
-	env.envelope(&m.Envelope)
-	e.uint(uint64(len(env.b)))
-	e.b = append(e.b, env.b...)
+	e := encoder{make([]byte, envelopeStart, 1024)}
+	e.b[0] = codecVersion
+	e.b[1] = bit(m.IsReply, isReplyBit) | bit(m.HasAttachment, hasAttachmentBit)
+	e.envelope(&m.Envelope)
+	binary.BigEndian.PutUint32(e.b[2:], uint32(len(e.b)-envelopeStart))
 	e.int(m.Size)
 	e.string(m.Preview)
 	e.string(m.ID)
@@ -158,17 +161,19 @@ func (e *encoder) part(p *Part, base int64) {
 }
 
 // Decode reads what Encode wrote; anything else is Corrupt. It checks that parts
-// lie inside their parents and the bounds of Parse hold. The message shares one
-// copy of b.
+// lie inside their parents and that the bounds of Parse hold. The message shares
+// one copy of b.
 func Decode(b []byte) (*Message, error) {
-	d := newDecoder(b)
+	size, ok := envelopeSize(b)
+	if !ok {
+		return nil, errBadEncoding
+	}
 	m := new(Message)
-	flags := d.header()
-	m.IsReply, m.HasAttachment = flags&isReplyBit != 0, flags&hasAttachmentBit != 0
-	rest := d.uint()
+	m.IsReply, m.HasAttachment = b[1]&isReplyBit != 0, b[1]&hasAttachmentBit != 0
+	d := decoder{s: string(b[envelopeStart:])}
 	before := len(d.s)
 	d.envelope(&m.Envelope)
-	if uint64(before-len(d.s)) != rest {
+	if before-len(d.s) != size {
 		d.fail()
 	}
 	m.Size = d.int()
@@ -186,20 +191,26 @@ func Decode(b []byte) (*Message, error) {
 // DecodeEnvelope reads the envelope alone out of what Encode wrote, without a
 // look at the rest.
 func DecodeEnvelope(b []byte) (Envelope, error) {
-	head := decoder{s: string(b[:min(len(b), 2+binary.MaxVarintLen64)])}
-	head.header()
-	size := head.uint()
-	start := min(len(b), 2+binary.MaxVarintLen64) - len(head.s)
-	if head.bad || size > uint64(len(b)-start) {
-		return Envelope{}, errBadEncoding
-	}
-	d := newDecoder(b[start : start+int(size)])
 	var v Envelope
+	size, ok := envelopeSize(b)
+	if !ok {
+		return v, errBadEncoding
+	}
+	d := decoder{s: string(b[envelopeStart : envelopeStart+size])}
 	d.envelope(&v)
 	if d.bad || d.s != "" {
 		return Envelope{}, errBadEncoding
 	}
 	return v, nil
+}
+
+// envelopeSize returns the length of the envelope in b, if b begins as it should.
+func envelopeSize(b []byte) (int, bool) {
+	if len(b) < envelopeStart || b[0] != codecVersion {
+		return 0, false
+	}
+	size := binary.BigEndian.Uint32(b[2:])
+	return int(size), uint64(size) <= uint64(len(b)-envelopeStart)
 }
 
 // decoder takes values off the front of s. After the first that is not there it
@@ -210,16 +221,7 @@ type decoder struct {
 	parts int
 }
 
-func newDecoder(b []byte) *decoder { return &decoder{s: string(b)} }
-
 func (d *decoder) fail() { d.s, d.bad = "", true }
-
-func (d *decoder) header() (flags byte) {
-	if d.byte() != codecVersion {
-		d.fail()
-	}
-	return d.byte()
-}
 
 func (d *decoder) byte() byte {
 	if d.s == "" {

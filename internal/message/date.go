@@ -16,19 +16,25 @@ func ParseDate(value string) (time.Time, bool) {
 		return inZone(t.Year(), t.Month(), t.Day(), [3]int{t.Hour(), t.Minute(), t.Second()}, zoneOf(t)), true
 	}
 	d := dateParser{day: -1, year: -1}
-	for value = skipCFWS(value); value != ""; value = skipCFWS(value) {
-		n := strings.IndexAny(value, " \t\r\n,(")
-		switch n {
-		case 0:
-			value = value[1:]
-			continue
-		case -1:
-			n = len(value)
-		}
-		d.token(value[:n])
-		value = value[n:]
+	for word := range strings.FieldsFuncSeq(joinClock(value), isDateSpace) {
+		d.token(word)
 	}
 	return d.result()
+}
+
+func isDateSpace(r rune) bool { return r == ' ' || r == '\t' || r == ',' }
+
+// joinClock takes comments away, and the space that RFC 5322 §4.3 allows around
+// the colons of a time.
+func joinClock(s string) string {
+	for i := strings.IndexByte(s, '('); i >= 0; i = strings.IndexByte(s, '(') {
+		_, rest := cutComment(s[i:])
+		s = s[:i] + " " + rest
+	}
+	if strings.Contains(s, " :") || strings.Contains(s, ": ") {
+		s = strings.ReplaceAll(strings.ReplaceAll(collapse(s), " :", ":"), ": ", ":")
+	}
+	return s
 }
 
 const maxDateBytes = 256

@@ -18,9 +18,10 @@
 //     belongs to the header: HeaderSize counts it.
 //   - A multipart or an embedded message nested deeper than MaxDepth is a leaf,
 //     application/octet-stream.
-//   - When MaxParts parts, or header blocks of MaxStructureBytes together, have
-//     been seen, the next delimiter begins the last part: it has no header, is
-//     application/octet-stream and holds all that remains of the message.
+//   - The part that makes MaxParts full, or the first after header blocks that take
+//     MaxStructureBytes with their lists, is the last: it begins behind its
+//     delimiter, has no header, is application/octet-stream and holds all that
+//     remains. An embedded message is a leaf where no more parts can be made.
 //   - Addresses beyond MaxAddresses in one field, parameters beyond MaxParams and
 //     message ids beyond MaxReferences are left out.
 //

@@ -153,11 +153,13 @@ func headerUTF8(s string) string {
 
 // SelectFields copies the fields for which want says true from a header block
 // to dst, byte for byte, and then the blank line (RFC 9051 §6.4.5.1, HEADER.FIELDS
-// and, with want turned round, HEADER.FIELDS.NOT). want gets the name as it is
+// and, with want turned round, HEADER.FIELDS.NOT); one is added if the block has
+// none. want gets the name as it is
 // spelled; it streams, however long the block.
 func SelectFields(dst io.Writer, header io.Reader, want func(name string) bool) error {
 	in := bufio.NewReader(header)
 	copying, whole := false, true
+	blank := "\r\n"
 	for {
 		line, err := in.ReadSlice('\n')
 		if whole && isBlank(line) {
@@ -172,12 +174,15 @@ func SelectFields(dst io.Writer, header io.Reader, want func(name string) bool) 
 			if _, err := dst.Write(line); err != nil {
 				return err
 			}
+			if err == io.EOF && len(line) > 0 {
+				blank = "\r\n\r\n" // the last line has no end
+			}
 		}
 		whole = err == nil
 		switch {
 		case err == nil, errors.Is(err, bufio.ErrBufferFull):
 		case err == io.EOF:
-			_, err := io.WriteString(dst, "\r\n")
+			_, err := io.WriteString(dst, blank)
 			return err
 		default:
 			return err

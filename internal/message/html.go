@@ -96,7 +96,7 @@ func (t *htmlReader) alt() {
 
 func isHidden(a atom.Atom) bool {
 	switch a {
-	case atom.Script, atom.Style, atom.Title, atom.Template, atom.Noscript, atom.Object, atom.Svg:
+	case atom.Script, atom.Style, atom.Title, atom.Template:
 		return true
 	}
 	return false
@@ -112,8 +112,9 @@ func isBlock(a atom.Atom) bool {
 	return false
 }
 
-// tagCutter leaves out what is behind the first maxTagBytes of a tag: pictures
-// that are written into their tags are megabytes long, and no text.
+// tagCutter leaves out what is behind the first maxTagBytes of a tag, but for
+// quotes, without which the tag would not end: pictures that are written into
+// their tags are megabytes long, and no text.
 type tagCutter struct {
 	in    io.Reader
 	inTag int // bytes since a tag began; 0 outside
@@ -137,15 +138,20 @@ func (c *tagCutter) cut(b []byte) int {
 		switch {
 		case ch == '<':
 			c.inTag = 1
-		case ch == '>':
+		case ch == '>', c.inTag == 1 && !beginsTag(ch):
 			c.inTag = 0
 		case c.inTag > 0:
 			c.inTag++
 		}
-		if c.inTag <= maxTagBytes {
+		if c.inTag <= maxTagBytes || ch == '"' || ch == '\'' {
 			b[n] = ch
 			n++
 		}
 	}
 	return n
+}
+
+// beginsTag reports whether ch behind a "<" makes it markup (HTML §13.2.5.6).
+func beginsTag(ch byte) bool {
+	return ch|0x20 >= 'a' && ch|0x20 <= 'z' || ch == '/' || ch == '!' || ch == '?'
 }

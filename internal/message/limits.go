@@ -5,7 +5,7 @@ const (
 	MaxDepth          = 100       // multiparts and embedded messages inside each other
 	MaxParts          = 10_000    // in the whole tree
 	MaxHeaderBytes    = 256 << 10 // looked at in one header block
-	MaxStructureBytes = 2 << 20   // of header blocks, all parts together
+	MaxStructureBytes = 2 << 20   // of header blocks and the lists in them, all parts together
 	MaxAddresses      = 4096      // in one address field
 	MaxParams         = 64        // in one Content-Type or Content-Disposition
 	MaxReferences     = 100       // message ids kept; the newest

@@ -39,7 +39,7 @@ type parser struct {
 	eol      int64 // length of the line end just before pos
 	cr       bool  // the byte before pos is CR
 	parts    int
-	kept     int // bytes of header blocks
+	kept     int // bytes of header blocks and of lists made from them
 
 	preview preview
 }
@@ -48,8 +48,20 @@ type parser struct {
 type frame struct {
 	part     *Part
 	envelope *Envelope // to fill, if the part is the root of a message
+	message  *Message  // to fill, if it is the root of all
 	boundary string    // of a multipart, until it is closed
 	lines    int64     // line ends before the body
+}
+
+// lists is about the memory of the lists that a header block became: a header of
+// commas is small, and its addresses are not.
+func (f *frame) lists() int {
+	const address, param = 48, 32
+	n := param * (len(f.part.Params) + len(f.part.DispositionParams) + len(f.part.Language))
+	if e := f.envelope; e != nil {
+		n += address * (len(e.From) + len(e.Sender) + len(e.ReplyTo) + len(e.To) + len(e.Cc) + len(e.Bcc))
+	}
+	return n
 }
 
 var parsers = sync.Pool{New: func() any {
@@ -65,7 +77,7 @@ func (p *parser) release() {
 
 func (p *parser) run() error {
 	p.m.Root = new(Part)
-	p.push(frame{part: p.m.Root, envelope: &p.m.Envelope})
+	p.push(frame{part: p.m.Root, envelope: &p.m.Envelope, message: p.m})
 	whole := true // the fragment begins a line
 	for {
 		line, err := p.in.ReadSlice('\n')
@@ -169,8 +181,9 @@ func (p *parser) findBoundary(text []byte) int {
 func (p *parser) beginChild(parent *Part, offset int64) {
 	child := &Part{Offset: offset}
 	parent.Parts = append(parent.Parts, child)
+	full := p.full()
 	p.push(frame{part: child})
-	if p.parts < MaxParts && p.kept < MaxStructureBytes {
+	if !full {
 		return
 	}
 	p.opaque, p.inHeader = true, false
@@ -241,14 +254,14 @@ func (p *parser) endHeader(end int64) {
 	if end > p.pos {
 		f.lines++ // the blank line in hand
 	}
-	part.readFields(string(p.header), f.envelope, p.inDigest())
-	if f.envelope == &p.m.Envelope {
-		p.m.readThreading(string(p.header))
-	}
-	p.kept += len(p.header)
+	part.readFields(string(p.header), f, p.inDigest())
+	p.kept += len(p.header) + f.lists()
 	p.header, p.inHeader = p.header[:0], false
 	p.enter(f)
 }
+
+// full reports whether the next part would be the last.
+func (p *parser) full() bool { return p.parts+1 >= MaxParts || p.kept >= MaxStructureBytes }
 
 // inDigest reports whether the innermost part is a child of a multipart/digest,
 // where message/rfc822 is the default (RFC 2046 §5.1.5).
@@ -265,7 +278,7 @@ func (p *parser) enter(f *frame) {
 		part.makeOpaque()
 	case part.Type == "multipart":
 		f.boundary = strings.TrimRight(part.Param("boundary"), " \t")
-	case part.isMessage() && (deep || p.parts+1 >= MaxParts || !isIdentity(part.Encoding)):
+	case part.isMessage() && (deep || p.full() || !isIdentity(part.Encoding)):
 		part.makeOpaque()
 	case part.isMessage():
 		part.Message = &Embedded{Root: &Part{Offset: part.BodyOffset}}

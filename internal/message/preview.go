@@ -44,12 +44,11 @@ func (v *preview) end(p *Part) {
 func makePreview(p *Part, body []byte) string {
 	if p.Subtype == "html" {
 		text, _ := io.ReadAll(io.LimitReader(htmlText(partText(bytes.NewReader(body), p)), maxPreviewBytes))
-		return shorten(string(text), false)
+		return shorten(text, false)
 	}
-	text := string(body)
+	text := body
 	if !isIdentity(p.Encoding) || !isUnicode(p.Charset()) || !utf8.Valid(body) {
-		decoded, _ := io.ReadAll(io.LimitReader(partText(bytes.NewReader(body), p), 3*maxPreviewBytes))
-		text = string(decoded)
+		text, _ = io.ReadAll(io.LimitReader(partText(bytes.NewReader(body), p), 3*maxPreviewBytes))
 	}
 	if s := shorten(text, true); s != "" {
 		return s
@@ -58,15 +57,16 @@ func makePreview(p *Part, body []byte) string {
 }
 
 // shorten collapses white space and cuts after MaxPreviewChars characters.
-func shorten(text string, skipQuoted bool) string {
-	var out []byte
+func shorten(text []byte, skipQuoted bool) string {
+	out := make([]byte, 0, min(len(text), MaxPreviewChars+utf8.UTFMax))
 	chars, space := 0, false
-	for line := range strings.Lines(text) {
+	for line := range bytes.Lines(text) {
 		if skipQuoted && line[0] == '>' {
 			continue
 		}
-		for _, r := range line {
-			if !isPrintable(r) {
+		for size := 0; len(line) > 0; line = line[size:] {
+			var r rune
+			if r, size = utf8.DecodeRune(line); !isPrintable(r) {
 				space = space || unicode.IsSpace(r)
 				continue
 			}
@@ -98,6 +98,9 @@ func lastChars(out []byte, chars int) int {
 // isPrintable leaves out white space, controls and the invisible characters that
 // mailings pad their own previews with.
 func isPrintable(r rune) bool {
+	if r < utf8.RuneSelf {
+		return r > ' ' && r != 0x7f
+	}
 	switch r {
 	case '\u00ad', '\u034f', '\u200b', '\u2060', '\ufeff', utf8.RuneError:
 		return false

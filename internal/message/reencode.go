@@ -12,41 +12,28 @@ func (c Cut) Decode(ra io.ReaderAt) io.Reader {
 	return DecodeBodyStrict(io.NewSectionReader(ra, c.Offset, c.Length), "base64")
 }
 
-// Reencode writes the text of the cut again from its decoded bytes. Other bytes
-// than those of the cut are Corrupt, if there are too few or too many of them.
+// Reencode writes the text of the cut again from its decoded bytes. When there
+// are not just as many of them as the cut has, it fails with Corrupt; what it
+// wrote is no longer than the cut.
 func Reencode(dst io.Writer, decoded io.Reader, c Cut) error {
 	in := make([]byte, c.decodedBlock())
 	var out []byte
-	var written int64
-	for {
+	for left, written := c.Size, int64(0); ; {
 		n, err := io.ReadFull(decoded, in)
-		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		ended := err == io.EOF || err == io.ErrUnexpectedEOF
+		if err != nil && !ended {
 			return err
+		}
+		if left -= int64(n); left < 0 || ended && left > 0 {
+			return mail.Errorf(mail.Corrupt, "the stored part is not as long as it was")
 		}
 		out = c.appendLines(out[:0], in[:n])
-		last := written+int64(len(out)) >= c.Length
-		if last {
-			out = out[:max(c.Length-written, 0)]
-		}
-		if _, err := dst.Write(out); err != nil {
+		out = out[:min(int64(len(out)), c.Length-written)] // without the last line end
+		written += int64(len(out))
+		if _, err := dst.Write(out); err != nil || ended {
 			return err
 		}
-		written += int64(len(out))
-		if err != nil || last {
-			return c.check(written, decoded)
-		}
 	}
-}
-
-func (c Cut) check(written int64, decoded io.Reader) error {
-	more, err := io.CopyN(io.Discard, decoded, 1)
-	switch {
-	case err != nil && err != io.EOF:
-		return err
-	case written != c.Length || more > 0:
-		return mail.Errorf(mail.Corrupt, "the stored part is not as long as it was")
-	}
-	return nil
 }
 
 // appendLines encodes a block, or what there is of the last one, with a line end

@@ -5,26 +5,23 @@ import (
 	"strings"
 )
 
-// readThreading takes the message's own id and those it refers to from its header.
-func (m *Message) readThreading(block string) {
-	var references string
-	for f := range Header(block).Fields() {
-		if len(f.Name) == len("References") && strings.EqualFold(f.Name, "References") {
-			references = f.Value()
-			break
-		}
-	}
-	if ids := ParseMessageIDs(m.Envelope.MessageID); ids != nil {
+// readThreading finds the message's own id, and those it refers to.
+func (m *Message) readThreading(references string) {
+	var few [8]string // as many as most messages have, without allocation
+	if ids := appendMessageIDs(few[:0], m.Envelope.MessageID); len(ids) > 0 {
 		m.ID = ids[0]
 	}
-	ids := append(ParseMessageIDs(references), ParseMessageIDs(m.Envelope.InReplyTo)...)
-	m.References = lastReferences(ids)
+	ids := appendMessageIDs(few[:0], references)
+	m.References = lastReferences(appendMessageIDs(ids, m.Envelope.InReplyTo))
 }
 
 // lastReferences drops what is named again later, and the oldest beyond
 // MaxReferences. The parent is the last.
 func lastReferences(ids []string) []string {
-	var kept []string
+	if len(ids) == 0 {
+		return nil
+	}
+	kept := make([]string, 0, min(len(ids), MaxReferences))
 	for _, id := range slices.Backward(ids) {
 		if len(kept) == MaxReferences {
 			break
@@ -40,8 +37,9 @@ func lastReferences(ids []string) []string {
 // ParseMessageIDs reads the ids in a Message-ID, References or In-Reply-To value
 // (RFC 5322 §3.6.4), without their angle brackets. Other words are passed over; if
 // nothing is in brackets, words with an at sign count.
-func ParseMessageIDs(value string) []string {
-	var ids []string
+func ParseMessageIDs(value string) []string { return appendMessageIDs(nil, value) }
+
+func appendMessageIDs(ids []string, value string) []string {
 	bracketed := strings.IndexByte(value, '<') >= 0
 	for value != "" && bracketed {
 		_, rest, _ := strings.Cut(value, "<")

@@ -24,14 +24,21 @@ func (p *Part) isMessage() bool {
 
 // readFields takes what a part's header block says of the part, and of the
 // message if the part is the root of one.
-func (p *Part) readFields(block string, env *Envelope, inDigest bool) {
+func (p *Part) readFields(block string, to *frame, inDigest bool) {
+	references := ""
 	for f := range Header(block).Fields() {
-		switch name := newFoldedName(f.Name); {
+		name := newFoldedName(f.Name)
+		switch {
 		case name.hasPrefix("content-"):
 			p.contentField(name, f)
-		case env != nil:
-			env.field(name, f)
+		case name.is("references"):
+			setFirst(&references, f)
+		case to.envelope != nil:
+			to.envelope.field(name, f)
 		}
+	}
+	if to.message != nil {
+		to.message.readThreading(references)
 	}
 	switch {
 	case p.Type == "" && inDigest:
@@ -67,6 +74,8 @@ func newFoldedName(s string) (f foldedName) {
 func (f *foldedName) hasPrefix(s string) bool {
 	return f.n >= len(s) && string(f.buf[:len(s)]) == s
 }
+
+func (f *foldedName) is(s string) bool { return string(f.buf[:f.n]) == s }
 
 // contentField takes a MIME field; the first of a name counts.
 func (p *Part) contentField(name foldedName, f Field) {
@@ -157,9 +166,9 @@ func (p *Part) hasAttachment(parent *Part) bool {
 		return false
 	case p.Disposition == "attachment", p.isMessage():
 		return true
-	case p.Disposition == "inline", parent != nil && parent.Is("multipart", "related"):
+	case parent != nil && parent.Is("multipart", "related"), p.Disposition == "inline" && p.ID != "":
 		return false
-	case p.Type == "text":
+	case p.Disposition == "inline", p.Type == "text":
 		return p.Filename() != "" && p.Subtype != "calendar"
 	}
 	return !p.Is("message", "delivery-status")

@@ -5,12 +5,28 @@ import (
 	"errors"
 	"io"
 	"unicode/utf8"
+
+	"golang.org/x/net/html/charset"
 )
 
-// partText reads the decoded text of a body as UTF-8.
+// partText reads the decoded text of a body as UTF-8. An HTML document may say
+// itself what charset it is in, when the header does not.
 func partText(body io.Reader, p *Part) io.Reader {
-	return toUTF8(DecodeBody(body, p.Encoding), p.Charset())
+	text := DecodeBody(body, p.Encoding)
+	if p.Charset() != "" || p.Subtype != "html" {
+		return toUTF8(text, p.Charset())
+	}
+	in := bufio.NewReaderSize(text, metaBytes)
+	head, _ := in.Peek(metaBytes) // an error comes again with the reading
+	_, name, _ := charset.DetermineEncoding(head, "")
+	if name == "windows-1252" {
+		name = "" // its guess if it knows nothing; ours tells UTF-8 apart
+	}
+	return toUTF8(in, name)
 }
+
+// metaBytes is how far into a document its charset may stand (HTML §4.2.5.4).
+const metaBytes = 1024
 
 // PartText reads a text part's body as plain UTF-8 text: decoded, and without
 // tags if it is HTML.
