@@ -26,12 +26,12 @@ type spool struct {
 func (s *spool) Write(p []byte) (int, error) {
 	if s.file == nil && s.size+int64(len(p)) > spoolMemory {
 		if err := s.spill(); err != nil {
-			return 0, err
+			return 0, unavailable(err)
 		}
 	}
 	if s.file != nil {
 		if _, err := s.file.WriteAt(p, s.size); err != nil {
-			return 0, err
+			return 0, unavailable(err)
 		}
 	} else {
 		s.keep(p)

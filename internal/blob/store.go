@@ -36,7 +36,7 @@ type Store struct {
 	// their own, so that small ones need not wait for the copying.
 	small, large, moved *appender
 	packSize            int64
-	stats        counters
+	stats               counters
 
 	mu       sync.Mutex // one Collect or Compact at a time
 	lastPass pass

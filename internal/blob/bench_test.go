@@ -1,0 +1,73 @@
+package blob_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"testing"
+
+	"lockstep/internal/blob"
+	"lockstep/internal/vfs"
+)
+
+func BenchmarkPut(b *testing.B) {
+	for _, writers := range []int{1, 16, 64} {
+		b.Run(fmt.Sprintf("4KiB/%dwriters", writers), func(b *testing.B) {
+			w := newWorld(b, vfs.OS{}, blob.Options{})
+			template := textBytes(4096)
+			var n atomic.Uint64
+			b.SetBytes(4096)
+			b.ReportAllocs()
+			b.SetParallelism((writers + 3) / 4)
+			b.RunParallel(func(pb *testing.PB) {
+				data := bytes.Clone(template)
+				for pb.Next() {
+					binary.BigEndian.PutUint64(data, n.Add(1))
+					if _, _, err := w.Put(context.Background(), bytes.NewReader(data), blob.PutOptions{HeaderSize: 600}); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+			s := w.Stats()
+			b.ReportMetric(float64(s.Syncs)/float64(s.Puts), "syncs/put")
+		})
+	}
+	b.Run("20MiB", func(b *testing.B) {
+		w := newWorld(b, vfs.OS{}, blob.Options{})
+		data := randomBytes(20 << 20)
+		b.SetBytes(int64(len(data)))
+		b.ReportAllocs()
+		for i := uint64(0); b.Loop(); i++ {
+			binary.BigEndian.PutUint64(data, i)
+			if _, _, err := w.Put(context.Background(), bytes.NewReader(data), blob.PutOptions{}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+func BenchmarkRead(b *testing.B) {
+	for _, size := range []int{4 << 10, 1 << 20} {
+		b.Run(fmt.Sprintf("%dKiB", size>>10), func(b *testing.B) {
+			w := newWorld(b, vfs.OS{}, blob.Options{})
+			blob := w.put(textBytes(size), blob.PutOptions{HeaderSize: 600})
+			buf := make([]byte, 32<<10)
+			b.SetBytes(int64(size))
+			b.ReportAllocs()
+			for b.Loop() {
+				r, err := w.Open(context.Background(), blob)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if _, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, r, buf); err != nil {
+					b.Fatal(err)
+				}
+				r.Close()
+			}
+		})
+	}
+}
