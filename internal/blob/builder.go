@@ -55,10 +55,14 @@ func (b *builder) Write(p []byte) (int, error) {
 		b.plain = append(b.plain, p[:k]...)
 		p = p[k:]
 	}
+	return n, b.checkSize()
+}
+
+func (b *builder) checkSize() error {
 	if b.size() > MaxSize {
-		return 0, mail.Errorf(mail.Limit, "larger than %d bytes", int64(MaxSize))
+		return mail.Errorf(mail.Limit, "larger than %d bytes", int64(MaxSize))
 	}
-	return n, nil
+	return nil
 }
 
 // endFrame seals what is waiting as a frame.
@@ -82,7 +86,7 @@ func (b *builder) addPart(name mail.BlobName, text encoding) error {
 		return err
 	}
 	b.recipe.addPart(name, text)
-	return nil
+	return b.checkSize()
 }
 
 // finish seals the table. The record can be written from then on.

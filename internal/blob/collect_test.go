@@ -216,14 +216,10 @@ func TestCompactionKeepsWhatLivesAndFreesTheRest(t *testing.T) {
 func TestReaderOutlivesCompaction(t *testing.T) {
 	inBubble(t, 0, func(t *testing.T, w *world) {
 		blobs, data := w.fill(10, 200<<10)
-		r, err := w.Open(t.Context(), blobs[0])
-		if err != nil {
-			t.Fatal(err)
-		}
 		w.drop(blobs, 100)
 		w.Close()
 		w.open()
-		r, err = w.Open(t.Context(), blobs[0])
+		r, err := w.Open(t.Context(), blobs[0])
 		if err != nil {
 			t.Fatal(err)
 		}
