@@ -361,6 +361,32 @@ func TestReadersDuringCompaction(t *testing.T) {
 	})
 }
 
+// TestCrashDuringCompaction lets compaction meet a failing disk and a power cut.
+func TestCrashDuringCompaction(t *testing.T) {
+	for seed := range uint64(20) {
+		synctest.Test(t, func(t *testing.T) {
+			fsys := faulty.New(seed)
+			w := newWorld(t, fsys, blob.Options{PackSize: 30 << 10})
+			blobs, data := w.fill(40, 3000)
+			w.drop(blobs, 3)
+			time.Sleep(3 * blob.HandleLife)
+			fsys.SetOdds(faulty.Odds{Create: 0.1, Write: 0.1, ShortWrite: 0.1, Sync: 0.2, SyncDir: 0.1, Read: 0.02})
+			_, err := w.Compact(t.Context())
+			fsys.Crash()
+			w.open()
+			for i := 0; i < len(blobs); i += 3 {
+				if got, e := w.read(blobs[i]); e != nil || !bytes.Equal(got, data[i]) {
+					t.Fatalf("seed %d, compaction said %v: blob %d: %v", seed, err, i, e)
+				}
+			}
+			w.compact() // and all can be moved once the disk is well
+			if c := w.compact(); c.Packs != 0 || len(c.Damaged) != 0 {
+				t.Fatalf("seed %d: still something to do: %+v", seed, c)
+			}
+		})
+	}
+}
+
 func TestScanSkipsDamageAndTornTails(t *testing.T) {
 	w := newWorld(t, faulty.New(1), blob.Options{})
 	blobs, _ := w.fill(10, 2000)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"lockstep/internal/mail"
+	"lockstep/internal/vfs"
 )
 
 func someRecipe() *recipe {
@@ -119,6 +120,58 @@ func TestTextOfPartsCountsTowardsMaxSize(t *testing.T) {
 	b := &builder{plain: frames.get()[:0]}
 	if err := b.addPart(mail.BlobName{}, encoding{decoded: MaxSize, lineLen: 4}); mail.KindOf(err) != mail.Limit {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestLengthsOfARecordAreBounded(t *testing.T) {
+	for name, h := range map[string]recordHeader{
+		"table": {tableLen: maxTable + 1},
+		"body":  {bodyLen: maxBody + 1},
+		"size":  {size: MaxSize + 1},
+		"sign":  {size: -1},
+	} {
+		if _, err := parseHeader(h.append(nil)); mail.KindOf(err) != mail.Corrupt {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	h := recordHeader{tableLen: maxTable, bodyLen: maxBody, size: MaxSize}
+	if _, err := parseHeader(h.append(nil)); err != nil {
+		t.Errorf("at the limits: %v", err)
+	}
+}
+
+func TestDepthOfPartsIsBounded(t *testing.T) {
+	if _, err := (&Store{}).openDeep(t.Context(), mail.Blob{}, maxDepth+1); mail.KindOf(err) != mail.Corrupt {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestIdlePacksAreClosed(t *testing.T) {
+	k, err := parseKeyring([]byte(keyFileHead + "\n" + keyLine(1, make([]byte, keySize))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := newPacks(vfs.OS{}, t.TempDir(), k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	var held []*pack
+	for range maxIdlePacks + 10 {
+		k, err := p.create()
+		if err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, k)
+	}
+	for _, k := range held {
+		p.release(k)
+	}
+	if len(p.open) != maxIdlePacks || len(p.idle) != maxIdlePacks {
+		t.Errorf("%d open, %d idle", len(p.open), len(p.idle))
+	}
+	if k, err := p.acquire(held[0].id); err != nil || k == held[0] {
+		t.Errorf("the first was not closed and opened again: %v", err)
 	}
 }
 

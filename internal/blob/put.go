@@ -14,7 +14,7 @@ import (
 // PutOptions say how a blob may be cut. The zero value is good for anything.
 type PutOptions struct {
 	// HeaderSize is where a message's header ends: a frame ends there too, so
-	// that reading the header decodes nothing else.
+	// that reading the header decodes nothing else. It lies before the first cut.
 	HeaderSize int64
 	// Cuts are stored decoded as blobs of their own. In order, not overlapping.
 	Cuts []Cut

@@ -39,7 +39,7 @@ type Store struct {
 	packSize            int64
 	stats               counters
 
-	mu       sync.Mutex // one Collect or Compact at a time
+	mu       sync.Mutex // one Collect or Compact at a time; guards what is below
 	lastPass pass
 	damaged  map[string]bool // places that compaction found damaged
 }
