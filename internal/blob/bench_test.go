@@ -32,6 +32,33 @@ func BenchmarkPut(b *testing.B) {
 	})
 }
 
+// BenchmarkPart puts and reads a message that is one large attachment, stored
+// decoded.
+func BenchmarkPart(b *testing.B) {
+	w := newWorld(b, vfs.OS{}, blob.Options{})
+	data := []byte(asBase64(randomBytes(10<<20), 76, "\r\n", true))
+	o := blob.PutOptions{Cuts: []blob.Cut{{Length: int64(len(data)), LineLen: 76, EOL: "\r\n"}}}
+	b.Run("put", func(b *testing.B) {
+		b.SetBytes(int64(len(data)))
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, _, err := w.Put(context.Background(), bytes.NewReader(data), o); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	stored := w.put(data, o)
+	b.Run("read", func(b *testing.B) {
+		b.SetBytes(int64(len(data)))
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := w.Verify(context.Background(), stored); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
 // benchPut lets each of the writers wait for its own puts only.
 func benchPut(b *testing.B, writers int) {
 	w := newWorld(b, vfs.OS{}, blob.Options{})

@@ -167,6 +167,9 @@ func TestPutFailsWhenTheDiskTakesNothing(t *testing.T) {
 			if mail.KindOf(err) != mail.Unavailable {
 				t.Errorf("%s, %d bytes: %v", name, size, err)
 			}
+			if left := w.files(); len(left) > 0 {
+				t.Errorf("%s: left behind %v", name, left)
+			}
 			fsys.SetOdds(faulty.Odds{})
 			w.put([]byte("and it recovers"), blob.PutOptions{})
 		}

@@ -279,11 +279,16 @@ func (p *packs) doom(id packID) error {
 	if err != nil {
 		return err
 	}
-	p.mu.Lock()
-	k.doomed = true
-	p.mu.Unlock()
+	p.discard(k)
 	p.release(k)
 	return nil
+}
+
+// discard has a pack removed after its last release.
+func (p *packs) discard(k *pack) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	k.doomed = true
 }
 
 // remove unlinks a doomed pack; mu is held. A pack that stays behind, by an
