@@ -14,7 +14,7 @@ import (
 // long as encoding a line again gives the same bytes. From the first line that
 // would not, the range goes on in the blob itself as it came.
 func (p *putting) cutOut(r io.Reader, c Cut) error {
-	part, err := p.s.newBuilder()
+	part, err := newBuilder(&p.over)
 	if err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ func (s *Store) Put(ctx context.Context, r io.Reader, o PutOptions) (mail.Blob, 
 	if err != nil {
 		return mail.Blob{}, nil, err
 	}
-	p := &putting{s: s, ctx: ctx, o: o, sum: sha256.New()}
+	p := &putting{s: s, ctx: ctx, o: o, sum: sha256.New(), over: overflow{fs: s.fs, dir: s.dir}}
 	defer p.close()
 	p.sum.Write(ahead.bytes())
 	if whole {
@@ -106,6 +106,7 @@ type putting struct {
 	ctx   context.Context
 	o     PutOptions
 	sum   hash.Hash // of the blob's plain bytes
+	over  overflow
 	main  *builder
 	cut   []*builder // parts to be written
 	parts []mail.Blob
@@ -118,6 +119,7 @@ func (p *putting) close() {
 	for _, b := range p.cut {
 		b.close()
 	}
+	p.over.close()
 }
 
 func (p *putting) name() mail.BlobName { return p.s.keys.name(p.sum.Sum(nil)) }
@@ -130,7 +132,7 @@ func (p *putting) put(r io.Reader, name mail.BlobName) (b mail.Blob, parts []mai
 			return found, nil, err
 		}
 	}
-	if p.main, err = p.s.newBuilder(); err != nil {
+	if p.main, err = newBuilder(&p.over); err != nil {
 		return b, nil, err
 	}
 	if err := p.build(r); err != nil {

@@ -459,6 +459,35 @@ func TestCutsBeyondTheEndAndBeyondMaxParts(t *testing.T) {
 	}
 }
 
+// tempCounter counts the temporary files that are made.
+type tempCounter struct {
+	*faulty.FS
+	temps int
+}
+
+func (c *tempCounter) Temp(dir string) (vfs.File, error) {
+	c.temps++
+	return c.FS.Temp(dir)
+}
+
+func TestManyPartsShareOneFile(t *testing.T) {
+	fsys := &tempCounter{FS: faulty.New(1)}
+	w := newWorld(t, fsys, blob.Options{})
+	var data []byte
+	var cuts []blob.Cut
+	for range 60 {
+		data = append(data, "--boundary\r\n\r\n"...)
+		text := asBase64(randomBytes(50<<10), 76, "\r\n", true)
+		cuts = append(cuts, blob.Cut{Offset: int64(len(data)), Length: int64(len(text)), LineLen: 76, EOL: "\r\n"})
+		data = append(append(data, text...), randomBytes(2000)...)
+	}
+	b := w.put(data, blob.PutOptions{Cuts: cuts})
+	w.mustRead(b, data)
+	if len(b.Parts) != 60 || fsys.temps != 1 {
+		t.Errorf("%d parts, %d files", len(b.Parts), fsys.temps)
+	}
+}
+
 func TestPartThatIsItselfPutTogether(t *testing.T) {
 	w := newWorld(t, faulty.New(1), blob.Options{})
 	data := randomBytes(100 << 10)
