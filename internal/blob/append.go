@@ -31,9 +31,10 @@ type appender struct {
 	leading bool
 
 	// Used by the leader alone.
-	pack *pack
-	size int64
-	buf  *bufio.Writer
+	pack  *pack
+	size  int64
+	acked bool // the pack holds records that were acknowledged
+	buf   *bufio.Writer
 }
 
 // A source is a record to be added; writeTo may be called again.
@@ -125,9 +126,10 @@ func (a *appender) commit(batch []*waiter) error {
 		err = a.pack.file.Sync()
 	}
 	if err != nil {
-		a.seal()
+		a.giveUp()
 		return err
 	}
+	a.acked = true
 	a.packs.appended(a.pack, true)
 	if a.size >= a.target {
 		a.seal()
@@ -157,13 +159,22 @@ func (a *appender) ready() error {
 	if err != nil {
 		return err
 	}
-	a.pack, a.size = k, packHeaderSize
+	a.pack, a.size, a.acked = k, packHeaderSize, false
 	if a.buf == nil {
 		a.buf = bufio.NewWriterSize(nil, 256<<10)
 	}
 	a.buf.Reset(&tailWriter{file: k.file})
 	_, err = a.buf.Write(packHeader(k.id, a.packs.keys))
 	return err
+}
+
+// giveUp ends a pack that cannot be trusted further. If nothing in it was
+// acknowledged it goes altogether: a full disk must not fill up with beginnings.
+func (a *appender) giveUp() {
+	if !a.acked {
+		a.packs.discard(a.pack)
+	}
+	a.seal()
 }
 
 // seal ends the pack; the next record begins another.

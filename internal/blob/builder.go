@@ -22,8 +22,8 @@ type builder struct {
 	header recordHeader
 }
 
-func (s *Store) newBuilder() (*builder, error) {
-	b := &builder{key: make([]byte, keySize), body: spool{fs: s.fs, dir: s.dir}}
+func newBuilder(over *overflow) (*builder, error) {
+	b := &builder{key: make([]byte, keySize), body: spool{over: over}}
 	rand.Read(b.key)
 	var err error
 	b.aead, err = newAEAD(b.key)
@@ -33,9 +33,13 @@ func (s *Store) newBuilder() (*builder, error) {
 
 // close gives back what the builder holds.
 func (b *builder) close() {
+	b.freePlain()
+	b.body.close()
+}
+
+func (b *builder) freePlain() {
 	frames.put(b.plain)
 	b.plain = nil
-	b.body.close()
 }
 
 func (b *builder) size() int64 { return b.recipe.size + int64(len(b.plain)) }
@@ -55,10 +59,14 @@ func (b *builder) Write(p []byte) (int, error) {
 		b.plain = append(b.plain, p[:k]...)
 		p = p[k:]
 	}
+	return n, b.checkSize()
+}
+
+func (b *builder) checkSize() error {
 	if b.size() > MaxSize {
-		return 0, mail.Errorf(mail.Limit, "larger than %d bytes", int64(MaxSize))
+		return mail.Errorf(mail.Limit, "larger than %d bytes", int64(MaxSize))
 	}
-	return n, nil
+	return nil
 }
 
 // endFrame seals what is waiting as a frame.
@@ -82,7 +90,7 @@ func (b *builder) addPart(name mail.BlobName, text encoding) error {
 		return err
 	}
 	b.recipe.addPart(name, text)
-	return nil
+	return b.checkSize()
 }
 
 // finish seals the table. The record can be written from then on.
@@ -90,6 +98,7 @@ func (b *builder) finish(keys *Keyring, name mail.BlobName) error {
 	if err := b.endFrame(true); err != nil {
 		return err
 	}
+	b.freePlain()
 	table := b.recipe.append(nil)
 	h := &b.header
 	*h = recordHeader{tableLen: uint32(len(table) + sealOverhead), bodyLen: b.body.size, size: b.recipe.size, name: name}

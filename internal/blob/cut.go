@@ -14,7 +14,7 @@ import (
 // long as encoding a line again gives the same bytes. From the first line that
 // would not, the range goes on in the blob itself as it came.
 func (p *putting) cutOut(r io.Reader, c Cut) error {
-	part, err := p.s.newBuilder()
+	part, err := newBuilder(&p.over)
 	if err != nil {
 		return err
 	}
@@ -37,7 +37,7 @@ func (p *putting) cutOut(r io.Reader, c Cut) error {
 // does not belong to them.
 func (p *putting) decode(w io.Writer, in *bufio.Reader, c Cut) (encoding, error) {
 	e := encoding{lineLen: c.LineLen, crlf: c.EOL == "\r\n"}
-	plain := make([]byte, base64.StdEncoding.DecodedLen(c.LineLen))
+	var buf lineBuffer
 	for n := 0; ; n++ {
 		if n%1024 == 0 {
 			if err := p.ctx.Err(); err != nil {
@@ -48,7 +48,7 @@ func (p *putting) decode(w io.Writer, in *bufio.Reader, c Cut) (encoding, error)
 		if err != nil && err != io.EOF {
 			return e, err
 		}
-		b, used, full := e.decodeLine(plain, line)
+		b, used, full := e.decodeLine(&buf, line)
 		if len(b) == 0 {
 			return e, nil
 		}
@@ -61,10 +61,16 @@ func (p *putting) decode(w io.Writer, in *bufio.Reader, c Cut) (encoding, error)
 	}
 }
 
+// A lineBuffer holds one line, decoded and encoded again.
+type lineBuffer struct {
+	plain [maxLine / 4 * 3]byte
+	text  [maxLine]byte
+}
+
 // decodeLine decodes the line that b begins with, and says how many bytes it
 // takes with its line end and whether another line may follow it. It returns
 // nothing when the line would not come back as it is.
-func (e encoding) decodeLine(plain, b []byte) (decoded []byte, used int, full bool) {
+func (e encoding) decodeLine(buf *lineBuffer, b []byte) (decoded []byte, used int, full bool) {
 	text, _, ended := bytes.Cut(b, []byte(e.eol()))
 	used = len(text)
 	if ended {
@@ -73,11 +79,11 @@ func (e encoding) decodeLine(plain, b []byte) (decoded []byte, used int, full bo
 	if len(text) == 0 || len(text) > e.lineLen || len(text)%4 != 0 {
 		return nil, 0, false
 	}
-	n, err := base64.StdEncoding.Strict().Decode(plain, text)
-	if err != nil || base64.StdEncoding.EncodeToString(plain[:n]) != string(text) {
+	n, err := base64.StdEncoding.Decode(buf.plain[:], text)
+	if err != nil || !bytes.Equal(base64.StdEncoding.AppendEncode(buf.text[:0], buf.plain[:n]), text) {
 		return nil, 0, false
 	}
-	return plain[:n], used, ended && int64(n) == e.lineBytes()
+	return buf.plain[:n], used, ended && int64(n) == e.lineBytes()
 }
 
 // addPart finishes a part and has the blob refer to it. The builder is kept to

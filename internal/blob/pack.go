@@ -179,22 +179,37 @@ func (p *packs) path(id packID) string { return filepath.Join(p.dir, id.String()
 
 // create begins a pack and holds it for its writer. Its name is durable.
 func (p *packs) create() (*pack, error) {
+	id := p.reserve()
+	f, err := p.createFile(id)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	id := max(p.last+1, packID(time.Now().UnixMilli()))
+	if err != nil {
+		delete(p.written, id)
+		return nil, err
+	}
+	k := &pack{id: id, file: f, refs: 1}
+	p.open[id] = k
+	return k, nil
+}
+
+// reserve gives a number, known to be written to before its file is there.
+func (p *packs) reserve() packID {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.last = max(p.last+1, packID(time.Now().UnixMilli()))
+	p.written[p.last] = writeState{active: true, last: time.Now()}
+	return p.last
+}
+
+func (p *packs) createFile(id packID) (vfs.File, error) {
 	f, err := p.fs.Create(p.path(id))
 	if err != nil {
 		return nil, err
 	}
-	p.last = id
 	if err := p.fs.SyncDir(p.dir); err != nil {
-		f.Close()
-		return nil, errors.Join(err, p.fs.Remove(p.path(id)))
+		return nil, errors.Join(err, f.Close(), p.fs.Remove(p.path(id)))
 	}
-	k := &pack{id: id, file: f, refs: 1}
-	p.open[id] = k
-	p.written[id] = writeState{active: true, last: time.Now()}
-	return k, nil
+	return f, nil
 }
 
 // appended notes that records were added, or that no more will be.
@@ -264,11 +279,16 @@ func (p *packs) doom(id packID) error {
 	if err != nil {
 		return err
 	}
-	p.mu.Lock()
-	k.doomed = true
-	p.mu.Unlock()
+	p.discard(k)
 	p.release(k)
 	return nil
+}
+
+// discard has a pack removed after its last release.
+func (p *packs) discard(k *pack) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	k.doomed = true
 }
 
 // remove unlinks a doomed pack; mu is held. A pack that stays behind, by an

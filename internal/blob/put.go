@@ -1,7 +1,6 @@
 package blob
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"hash"
@@ -15,7 +14,7 @@ import (
 // PutOptions say how a blob may be cut. The zero value is good for anything.
 type PutOptions struct {
 	// HeaderSize is where a message's header ends: a frame ends there too, so
-	// that reading the header decodes nothing else.
+	// that reading the header decodes nothing else. It lies before the first cut.
 	HeaderSize int64
 	// Cuts are stored decoded as blobs of their own. In order, not overlapping.
 	Cuts []Cut
@@ -32,39 +31,73 @@ func (s *Store) Put(ctx context.Context, r io.Reader, o PutOptions) (mail.Blob, 
 		return mail.Blob{}, nil, err
 	}
 	s.stats.puts.Add(1)
-	start, release, whole, err := readStart(r)
-	defer func() { release() }()
+	var ahead start
+	defer ahead.free()
+	whole, err := ahead.fill(r)
 	if err != nil {
 		return mail.Blob{}, nil, err
 	}
-	p := &putting{s: s, ctx: ctx, o: o, sum: sha256.New()}
+	p := &putting{s: s, ctx: ctx, o: o, sum: sha256.New(), over: overflow{fs: s.fs, dir: s.dir}}
 	defer p.close()
-	p.sum.Write(start)
+	p.sum.Write(ahead.bytes())
 	if whole {
-		return p.put(bytes.NewReader(start), p.name())
+		return p.put(&ahead, p.name())
 	}
-	// A copy of what was read ahead goes first; the rest is hashed on its way.
-	return p.put(io.MultiReader(bytes.NewReader(start), io.TeeReader(r, p.sum)), mail.BlobName{})
+	return p.put(io.MultiReader(&ahead, io.TeeReader(r, p.sum)), mail.BlobName{})
 }
 
-// readStart reads what fits in memory; whole says that it is everything.
-func readStart(r io.Reader) (b []byte, release func(), whole bool, err error) {
-	small := frames.get()
-	release = func() { frames.put(small) }
-	n, err := io.ReadFull(r, small)
+// A start is what was read ahead of a put: all of a small one, so that its name
+// is known before anything is sealed.
+type start struct {
+	buf    []byte // pooled
+	off, n int
+}
+
+// fill reads up to smallPut bytes, and says whether that is everything.
+func (s *start) fill(r io.Reader) (whole bool, err error) {
+	s.buf = frames.get()
+	s.n, err = io.ReadFull(r, s.buf)
 	if err == nil {
-		large := smalls.get()
-		copy(large, small)
-		frames.put(small)
-		release = func() { smalls.put(large) }
-		var m int
-		m, err = io.ReadFull(r, large[n:])
-		n, small = n+m, large
+		s.grow()
+		var more int
+		more, err = io.ReadFull(r, s.buf[s.n:])
+		s.n += more
 	}
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		return small[:n], release, true, nil
+		return true, nil
 	}
-	return small[:n], release, false, err
+	return false, err
+}
+
+func (s *start) grow() {
+	large := smalls.get()
+	copy(large, s.buf)
+	frames.put(s.buf)
+	s.buf = large
+}
+
+func (s *start) bytes() []byte { return s.buf[:s.n] }
+
+// Read implements io.Reader. It gives the buffer back when all is read: the
+// rest may come from a slow client.
+func (s *start) Read(p []byte) (int, error) {
+	if s.off == s.n {
+		s.free()
+		return 0, io.EOF
+	}
+	n := copy(p, s.buf[s.off:s.n])
+	s.off += n
+	return n, nil
+}
+
+func (s *start) free() {
+	switch len(s.buf) {
+	case frameBuffer:
+		frames.put(s.buf)
+	case smallPut:
+		smalls.put(s.buf)
+	}
+	s.buf = nil
 }
 
 // putting is one call of Put.
@@ -73,6 +106,7 @@ type putting struct {
 	ctx   context.Context
 	o     PutOptions
 	sum   hash.Hash // of the blob's plain bytes
+	over  overflow
 	main  *builder
 	cut   []*builder // parts to be written
 	parts []mail.Blob
@@ -85,6 +119,7 @@ func (p *putting) close() {
 	for _, b := range p.cut {
 		b.close()
 	}
+	p.over.close()
 }
 
 func (p *putting) name() mail.BlobName { return p.s.keys.name(p.sum.Sum(nil)) }
@@ -97,7 +132,7 @@ func (p *putting) put(r io.Reader, name mail.BlobName) (b mail.Blob, parts []mai
 			return found, nil, err
 		}
 	}
-	if p.main, err = p.s.newBuilder(); err != nil {
+	if p.main, err = newBuilder(&p.over); err != nil {
 		return b, nil, err
 	}
 	if err := p.build(r); err != nil {

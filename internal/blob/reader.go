@@ -32,14 +32,15 @@ type Reader struct {
 	mu     sync.Mutex
 	closed bool
 	pos    int64
-	ahead  []byte // sealed frames read along with the header, pooled
-	nahead int64  // bytes of them
-	skip   int    // where they begin in ahead
-	frame  []byte // decoded, in dst or scratch
-	loaded int    // the segment in frame; -1: none
-	dst    []byte // pooled
-	aux    []byte // pooled
-	parts  map[int]*Reader
+	ahead  []byte  // sealed frames read along with the header, pooled
+	nahead int64   // bytes of them
+	skip   int     // where they begin in ahead
+	frame  []byte  // decoded, in dst or scratch
+	loaded int     // the segment in frame; -1: none
+	dst    []byte  // pooled
+	aux    []byte  // pooled
+	part   *Reader // the one read last
+	partNo int
 }
 
 // Open returns a reader of a blob as the index or a put gave it. It fails with
@@ -240,8 +241,8 @@ func (r *Reader) readPart(p []byte, s *segment, off int64) (int, error) {
 }
 
 func (r *Reader) openPart(s *segment) (*Reader, error) {
-	if part := r.parts[s.part]; part != nil {
-		return part, nil
+	if r.part != nil && r.partNo == s.part {
+		return r.part, nil
 	}
 	name := r.recipe.parts[s.part]
 	row, found, err := r.store.index.Blob(r.ctx, name)
@@ -255,15 +256,16 @@ func (r *Reader) openPart(s *segment) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.parts == nil {
-		r.parts = map[int]*Reader{}
-	}
-	for i, old := range r.parts { // read in order, parts are needed one after the other
-		old.Close()
-		delete(r.parts, i)
-	}
-	r.parts[s.part] = part
+	r.closePart()
+	r.part, r.partNo = part, s.part
 	return part, nil
+}
+
+func (r *Reader) closePart() {
+	if r.part != nil {
+		r.part.Close()
+		r.part = nil
+	}
 }
 
 // Read implements io.Reader.
@@ -308,8 +310,8 @@ func (r *Reader) rest() {
 	frames.put(r.dst)
 	frames.put(r.aux)
 	r.dst, r.aux, r.frame, r.loaded = nil, nil, nil, -1
-	for _, part := range r.parts {
-		part.Rest()
+	if r.part != nil {
+		r.part.Rest()
 	}
 }
 
@@ -327,9 +329,7 @@ func (r *Reader) Close() error {
 	}
 	r.closed = true
 	r.rest()
-	for _, part := range r.parts {
-		part.Close()
-	}
+	r.closePart()
 	r.store.packs.release(r.pack)
 	return nil
 }

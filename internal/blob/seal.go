@@ -9,7 +9,7 @@ import (
 )
 
 // Frames and the table are sealed with AES-256-GCM: with the processor's help
-// three times as fast as XChaCha20-Poly1305 (BenchmarkSeal). A key belongs to
+// half again as fast as XChaCha20-Poly1305 (BenchmarkSeal). A key belongs to
 // one record and is random, so counting nonces never repeat under one key;
 // and as it is wrapped with the blob's name, a frame opens under no other name.
 

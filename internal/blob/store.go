@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,7 +39,7 @@ type Store struct {
 	packSize            int64
 	stats               counters
 
-	mu       sync.Mutex // one Collect or Compact at a time
+	mu       sync.Mutex // one Collect or Compact at a time; guards what is below
 	lastPass pass
 	damaged  map[string]bool // places that compaction found damaged
 }
@@ -59,12 +60,32 @@ func Open(dir string, keys *Keyring, index Index, o Options) (*Store, error) {
 	if s.lock, err = s.fs.Lock(filepath.Join(dir, "lock")); err != nil {
 		return nil, fmt.Errorf("blob store %s is in use by another process: %w", dir, err)
 	}
-	if s.packs, err = newPacks(s.fs, dir, keys); err != nil {
+	if err = s.sweep(); err == nil {
+		s.packs, err = newPacks(s.fs, dir, keys)
+	}
+	if err != nil {
 		s.lock.Close()
 		return nil, err
 	}
 	s.small, s.large, s.moved = s.newAppender(), s.newAppender(), s.newAppender()
 	return s, nil
+}
+
+// sweep removes temporary files of a process that was killed before it could
+// unlink them.
+func (s *Store) sweep() error {
+	files, err := s.fs.ReadDir(s.dir)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if strings.HasSuffix(f.Name, ".tmp") {
+			if err := s.fs.Remove(filepath.Join(s.dir, f.Name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (s *Store) newAppender() *appender {

@@ -136,11 +136,24 @@ func (f *FS) Chmod(name string, mode fs.FileMode) {
 }
 
 func (n *inode) crash(rng *rand.Rand) {
+	n.settle(rng)
+	n.data = slices.Clone(n.disk)
+}
+
+// settle lets what is pending reach the disk or not: all, nothing, or any part
+// of it in any order.
+func (n *inode) settle(rng *rand.Rand) {
+	luck := rng.IntN(4)
 	for _, i := range rng.Perm(len(n.pending)) {
-		n.keepSome(rng, n.pending[i])
+		switch w := n.pending[i]; luck {
+		case 0:
+		case 1:
+			n.disk = put(n.disk, w.off, w.data)
+		default:
+			n.keepSome(rng, w)
+		}
 	}
 	n.pending = nil
-	n.data = slices.Clone(n.disk)
 }
 
 // keepSome writes to disk those sectors of w that chance chooses: often all or
@@ -385,17 +398,14 @@ func (f *file) Sync() error {
 		return err
 	}
 	f.fs.syncs++
-	pending := f.node.pending
-	f.node.pending = nil
 	if f.fs.fails(f.fs.odds.Sync) {
-		for _, w := range pending {
-			f.node.keepSome(f.fs.rng, w)
-		}
+		f.node.settle(f.fs.rng)
 		return pathError("sync", f.name, ErrInjected)
 	}
-	for _, w := range pending {
+	for _, w := range f.node.pending {
 		f.node.disk = put(f.node.disk, w.off, w.data)
 	}
+	f.node.pending = nil
 	return nil
 }
 
