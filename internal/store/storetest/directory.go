@@ -1,0 +1,149 @@
+package storetest
+
+import (
+	"bytes"
+	"time"
+
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+)
+
+var directoryChecks = []check{
+	{"LoginsAreFoundFoldedAndTakenOnce", logins},
+	{"AddressesLeadToAccounts", addresses},
+	{"CredentialsAreKept", credentials},
+	{"ARemovedAccountIsGone", removed},
+	{"ADisabledAccountStillGetsMail", disabled},
+	{"AccountsAreApart", apart},
+}
+
+func logins(t *trial) {
+	s := t.subject()
+	p := must(s.PrincipalByLogin(ctx, "ANN@Example.TEST"))
+	equal("account", p.Account, s.account)
+	equal("login", p.Login, login)
+	for _, taken := range []string{login, "Ann@EXAMPLE.test"} {
+		_, err := s.CreateAccount(ctx, setup, store.NewAccount{Login: taken})
+		want(mail.Exists, err)
+	}
+	_, err := s.PrincipalByLogin(ctx, "nobody@example.test")
+	want(mail.NotFound, err)
+	ok(s.AddAddress(ctx, store.Address{Local: "info", Domain: "example.test", Account: s.account, Alias: true}))
+	_, err = s.CreateAccount(ctx, setup, store.NewAccount{Login: "info@example.test"})
+	want(mail.Exists, err)
+	_, err = s.CreateAccount(ctx, mail.Origin{}, store.NewAccount{Login: "zed@example.test"})
+	if err == nil {
+		fail("an account was made without an origin")
+	}
+	bob := must(s.CreateAccount(ctx, setup, store.NewAccount{Login: "bob@example.test", Quota: 77}))
+	equal("accounts", len(must(s.Accounts(ctx))), 2)
+	equal("ids differ", bob.Account != s.account && bob.ID != p.ID, true)
+	ok(s.View(ctx, bob.Account, func(r store.Reader) error {
+		a, err := r.Account()
+		if err == nil {
+			equal("quota", a.Quota, 77)
+		}
+		return err
+	}))
+}
+
+func addresses(t *trial) {
+	s := t.subject()
+	a := must(s.Lookup(ctx, "ann", "EXAMPLE.test"))
+	equal("own address", a.Account, s.account)
+	equal("no alias", a.Alias, false)
+	_, err := s.Lookup(ctx, "who", "example.test")
+	want(mail.NotFound, err)
+	equal("local", must(s.IsLocal(ctx, "example.test")), true)
+	equal("not local", must(s.IsLocal(ctx, "else.example")), false)
+	ok(s.AddAddress(ctx, store.Address{Local: "sales", Domain: "else.example", Account: s.account, Alias: true}))
+	equal("local now", must(s.IsLocal(ctx, "ELSE.example")), true)
+	want(mail.Exists, s.AddAddress(ctx, store.Address{Local: "sales", Domain: "else.example", Account: s.account}))
+	want(mail.NotFound, s.AddAddress(ctx, store.Address{Local: "x", Domain: "else.example", Account: 1 << 40}))
+	bob := must(s.CreateAccount(ctx, setup, store.NewAccount{Login: "bob@example.test"}))
+	ok(s.AddAddress(ctx, store.Address{Domain: "else.example", Account: bob.Account, Alias: true}))
+	equal("exact before catch-all", must(s.Lookup(ctx, "sales", "else.example")).Account, s.account)
+	equal("catch-all", must(s.Lookup(ctx, "anyone", "else.example")).Account, bob.Account)
+	equal("addresses", len(must(s.Addresses(ctx, s.account))), 2)
+	ok(s.RemoveAddress(ctx, "sales", "else.example"))
+	equal("catch-all then", must(s.Lookup(ctx, "sales", "else.example")).Account, bob.Account)
+	want(mail.NotFound, s.RemoveAddress(ctx, "sales", "else.example"))
+}
+
+func credentials(t *trial) {
+	s := t.subject()
+	p := must(s.CreateAccount(ctx, setup, store.NewAccount{Login: "bob@example.test", Verifier: []byte("v1")}))
+	ok(s.SetPassword(ctx, p.ID, []byte("v2")))
+	want(mail.NotFound, s.SetPassword(ctx, 1<<40, []byte("v")))
+	c := must(s.AddCredential(ctx, store.Credential{Principal: p.ID, Kind: store.AppPassword, Name: "phone", Verifier: []byte("v3"), Scram: []byte("s"),
+		Protocols: []mail.Protocol{mail.IMAP, mail.SMTP}, Device: 7}))
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	ok(s.UsedCredential(ctx, c.ID, at))
+	all := must(s.Credentials(ctx, p.ID))
+	equal("credentials", len(all), 2)
+	for _, got := range all {
+		if got.Kind == store.Password {
+			equal("password", string(got.Verifier), "v2")
+			continue
+		}
+		if got.ID != c.ID || got.Name != "phone" || !bytes.Equal(got.Verifier, []byte("v3")) || !bytes.Equal(got.Scram, []byte("s")) ||
+			got.Device != 7 || len(got.Protocols) != 2 || got.Protocols[1] != mail.SMTP || got.Created.IsZero() {
+			fail("app password %+v", got)
+		}
+	}
+	ok(s.RemoveCredential(ctx, c.ID))
+	equal("credentials", len(must(s.Credentials(ctx, p.ID))), 1)
+	want(mail.NotFound, s.RemoveCredential(ctx, c.ID))
+	equal("nobody can sign in yet", len(must(s.Credentials(ctx, must(s.PrincipalByLogin(ctx, login)).ID))), 0)
+}
+
+func removed(t *trial) {
+	s := t.subject()
+	s.fill("INBOX", 2)
+	ok(s.RemoveAccount(ctx, s.account))
+	want(mail.NotFound, s.RemoveAccount(ctx, s.account))
+	want(mail.NotFound, s.View(ctx, s.account, func(store.Reader) error { return nil }))
+	_, err := s.Update(ctx, s.account, setup, func(store.Tx) error { return nil })
+	want(mail.NotFound, err)
+	want(mail.NotFound, s.Note(ctx, s.account, func(store.Notes) error { return nil }))
+	_, err = s.PrincipalByLogin(ctx, login)
+	want(mail.NotFound, err)
+	_, err = s.Lookup(ctx, "ann", "example.test")
+	want(mail.NotFound, err)
+	again := must(s.CreateAccount(ctx, setup, store.NewAccount{Login: login}))
+	equal("an id is never reused", again.Account != s.account, true)
+}
+
+func disabled(t *trial) {
+	s := t.subject()
+	ok(s.SetDisabled(ctx, s.account, true))
+	equal("principal", must(s.PrincipalByLogin(ctx, login)).Disabled, true)
+	equal("account", must(view(s, store.Reader.Account)).Disabled, true)
+	s.fill("INBOX", 1)
+	equal("address", must(s.Lookup(ctx, "ann", "example.test")).Account, s.account)
+	ok(s.SetDisabled(ctx, s.account, false))
+	equal("principal", must(s.PrincipalByLogin(ctx, login)).Disabled, false)
+	want(mail.NotFound, s.SetDisabled(ctx, 1<<40, true))
+}
+
+func apart(t *trial) {
+	s := t.subject()
+	inbox := s.fill("INBOX", 2)
+	p := s.placement(inbox.ID, 1)
+	bob := must(s.CreateAccount(ctx, setup, store.NewAccount{Login: "bob@example.test"}))
+	b := &subject{Engine: s.Engine, account: bob.Account, devices: []mail.DeviceID{0, 0}}
+	before := b.snapshot().text(b)
+	s.fill("Archive", 3)
+	if d := difference(b.snapshot().text(b), before); d != "" {
+		fail("one account's change shows in another: %s", d)
+	}
+	for _, mb := range must(view(b, store.Reader.Mailboxes)) {
+		equal("messages of "+mb.Path, len(b.placements(store.PlacementQuery{Mailbox: mb.ID})), 0)
+	}
+	_, err := view(b, func(r store.Reader) (mail.Message, error) { return r.MessageByEmailID(emailID(0)) })
+	want(mail.NotFound, err)
+	_, err = view(b, func(r store.Reader) (mail.Message, error) { return r.Message(p.Message + 1000) })
+	want(mail.NotFound, err)
+	b.append("INBOX", arrival(0)) // the same EMAILID in another account is allowed
+	want(mail.NotFound, s.View(ctx, 1<<40, func(store.Reader) error { return nil }))
+}

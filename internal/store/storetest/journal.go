@@ -1,0 +1,313 @@
+package storetest
+
+import (
+	"time"
+
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+)
+
+var journalChecks = []check{
+	{"RecordsSayWhoWhatAndWhy", recordsAttribute},
+	{"AnActSpansTransactions", actSpans},
+	{"JournalIsFilteredAndNewestFirst", journalFilters},
+	{"RecordsNameOnlyWhatReallyChanged", recordsAreExact},
+	{"ChangesRefuseStrangePositions", strangePositions},
+	{"PositionsOfAnotherEpochAreTooOld", otherEpoch},
+	{"WhatLeftAndCameBackIsUpdated", leftAndCameBack},
+	{"WhatChangesPastTheTargetWaits", pastTarget},
+	{"UndoOfADeleteBringsTheMailboxBack", undoDelete},
+	{"UndoLeavesWhatOthersTouched", undoLeaves},
+	{"UndoOfAnUndoIsARedo", undoUndo},
+	{"UndoOfManyTransactionsTakesAllBack", undoMany},
+}
+
+func recordsAttribute(t *trial) {
+	s := t.subject()
+	before := time.Now().Add(-time.Second)
+	by := mail.NewOrigin("filter@example.test", s.devices[1], mail.LMTP, mail.ByDelivery).WithSession("c42")
+	_, n, err := change(s, by, func(tx store.Tx) (mail.Placement, error) { return tx.Append(s.boxIn(tx, "INBOX"), arrival(1)) })
+	ok(err)
+	r := s.records(store.JournalQuery{Limit: 1})[0]
+	equal("modseq", r.ModSeq, n)
+	equal("act", r.Act, mail.ActID(n))
+	equal("undoes", r.Undoes, 0)
+	equal("actor", r.Actor, "filter@example.test")
+	equal("device", r.Device, s.devices[1])
+	equal("session", r.Session, "c42")
+	equal("protocol", r.Protocol, mail.LMTP)
+	equal("cause", r.Cause, mail.ByDelivery)
+	equal("time is now", r.Time.After(before) && r.Time.Before(time.Now().Add(time.Second)), true)
+	equal("entries", len(r.Entries), 1)
+	equal("op", r.Entries[0].Op, mail.OpAppend)
+	equal("UIDs", r.Entries[0].UIDs.String(), "1")
+	n, err = s.Update(ctx, s.account, mail.Origin{}, func(tx store.Tx) error { return tx.Unsubscribe("INBOX") })
+	if err == nil || n != 0 || s.head() != r.ModSeq {
+		fail("a change without an origin: modseq %d, error %v", n, err)
+	}
+	first := s.records(store.JournalQuery{Before: s.base + 1})
+	if len(first) == 0 || first[len(first)-1].Cause != mail.BySetup || first[len(first)-1].Actor != "setup" {
+		fail("the account began with %+v", first)
+	}
+}
+
+func actSpans(t *trial) {
+	s := t.subject()
+	s.fill("INBOX", 2)
+	inbox := s.box("INBOX").ID
+	_, first, err := change(s, s.origin(0), func(tx store.Tx) (mail.UIDSet, error) { return tx.Expunge(inbox, uids("1"), false) })
+	ok(err)
+	_, second, err := change(s, s.origin(0).InAct(mail.ActID(first)), func(tx store.Tx) (mail.UIDSet, error) { return tx.Expunge(inbox, uids("2"), false) })
+	ok(err)
+	rs := s.records(store.JournalQuery{Act: mail.ActID(first)})
+	equal("records of the act", len(rs), 2)
+	equal("newest first", rs[0].ModSeq, second)
+}
+
+func journalFilters(t *trial) {
+	s := t.subject()
+	s.append("INBOX", arrival(1))
+	s.append("Archive", arrival(2))
+	inbox, archive := s.box("INBOX").ID, s.box("Archive").ID
+	must(update(s, func(tx store.Tx) (store.Mapping, error) { return tx.Copy(inbox, nil, archive) }))
+	_, n, err := change(s, s.origin(1), func(tx store.Tx) (store.StoreResult, error) {
+		return tx.StoreFlags(archive, uids("2"), add(`\Seen`), nil)
+	})
+	ok(err)
+	for _, c := range []struct {
+		what string
+		q    store.JournalQuery
+		want int
+	}{
+		{"all", store.JournalQuery{After: s.base}, 4},
+		{"limit", store.JournalQuery{Limit: 2}, 2},
+		{"before", store.JournalQuery{After: s.base, Before: n}, 3},
+		{"after", store.JournalQuery{After: n - 1}, 1},
+		{"inbox", store.JournalQuery{After: s.base, Mailbox: inbox}, 2},
+		{"archive", store.JournalQuery{After: s.base, Mailbox: archive}, 3},
+		{"a message", store.JournalQuery{After: s.base, Mailbox: archive, UID: 2}, 2},
+		{"a device", store.JournalQuery{Device: s.devices[1]}, 1},
+	} {
+		rs := s.records(c.q)
+		equal("records, "+c.what, len(rs), c.want)
+		for i := 1; i < len(rs); i++ {
+			equal("newest first", rs[i-1].ModSeq > rs[i].ModSeq, true)
+		}
+	}
+}
+
+func recordsAreExact(t *trial) {
+	s := t.subject()
+	inbox := s.fill("INBOX", 3)
+	must(update(s, func(tx store.Tx) (store.StoreResult, error) {
+		return tx.StoreFlags(inbox.ID, uids("1"), add(`\Seen`, "blue"), nil)
+	}))
+	must(update(s, func(tx store.Tx) (store.StoreResult, error) {
+		return tx.StoreFlags(inbox.ID, nil, mail.FlagChange{Replace: true, Add: flags(`\Seen`)}, nil)
+	}))
+	said := map[string]string{}
+	for _, e := range s.records(store.JournalQuery{Limit: 1})[0].Entries {
+		equal("op", e.Op, mail.OpFlags)
+		said[e.UIDs.String()] = "+" + flags(e.Added...).String() + " -" + flags(e.Removed...).String()
+	}
+	equal("entries", len(said), 2)
+	equal("of UID 1", said["1"], "+ -blue")
+	equal("of the others", said["2:3"], `+\Seen -`)
+}
+
+func strangePositions(t *trial) {
+	s := t.subject()
+	s.fill("INBOX", 2)
+	a := must(view(s, store.Reader.Account))
+	for _, from := range []mail.Position{
+		{Epoch: a.Epoch, Since: a.Head + 1},
+		{Epoch: a.Epoch, Since: a.Head, Target: a.Head + 1, Phase: mail.Created},
+		{Epoch: a.Epoch, Since: a.Head, Target: a.Head - 1, Phase: mail.Created},
+	} {
+		_, err := view(s, func(r store.Reader) (mail.ChangePage, error) {
+			return r.Changes(store.ChangeQuery{Type: mail.TypeEmail, From: from, Limit: 1})
+		})
+		want(mail.Invalid, err)
+	}
+	_, err := view(s, func(r store.Reader) (mail.ChangePage, error) {
+		return r.Changes(store.ChangeQuery{Type: mail.TypePlacement, Mailbox: 1 << 40, From: a.Epoch.At(0), Limit: 1})
+	})
+	want(mail.NotFound, err)
+}
+
+func otherEpoch(t *trial) {
+	s := t.subject()
+	a := must(view(s, store.Reader.Account))
+	for _, e := range []mail.Epoch{a.Epoch + 1, a.Epoch - 1} {
+		_, err := view(s, func(r store.Reader) (mail.ChangePage, error) {
+			return r.Changes(store.ChangeQuery{Type: mail.TypeEmail, From: e.At(a.Head), Limit: 1})
+		})
+		want(mail.TooOld, err)
+	}
+}
+
+// since returns the whole delta of a feed.
+func (s *subject) since(f feed, n mail.ModSeq) []mail.Change {
+	at := must(view(s, store.Reader.Account)).Epoch.At(n)
+	return s.page(store.ChangeQuery{Type: f.typ, Mailbox: f.mailbox, From: at, Limit: 1000}).Changes
+}
+
+func leftAndCameBack(t *trial) {
+	s := t.subject()
+	p := s.append("INBOX", arrival(1))
+	known := s.head()
+	mark := func(c mail.FlagChange) {
+		must(update(s, func(tx store.Tx) (store.StoreResult, error) { return tx.StoreFlags(p.Mailbox, nil, c, nil) }))
+	}
+	mark(add(`\Deleted`))
+	hidden := s.head()
+	mark(mail.FlagChange{Remove: flags(`\Deleted`)})
+	for _, f := range []feed{{typ: mail.TypeEmail}, {typ: mail.TypeThread}} {
+		s.only(f, known, mail.Updated)
+		s.only(f, hidden, mail.Created)
+		s.only(f, known-1, mail.Created)
+	}
+	work := s.create("Work")
+	known = s.head()
+	ok(s.do(func(tx store.Tx) error { return tx.DeleteMailbox(work.ID) }))
+	gone := s.head()
+	s.only(feed{typ: mail.TypeMailbox}, known, mail.Destroyed)
+	must(update(s, func(tx store.Tx) (mail.UndoReport, error) { return tx.Undo(mail.ActID(gone)) }))
+	s.only(feed{typ: mail.TypeMailbox}, known, mail.Updated)
+	s.only(feed{typ: mail.TypeMailbox}, gone, mail.Created)
+}
+
+// only gives up unless the delta is one change of that kind.
+func (s *subject) only(f feed, since mail.ModSeq, op mail.ChangeOp) {
+	cs := s.since(f, since)
+	if len(cs) != 1 || cs[0].Op != op {
+		fail("%v since %d: got %+v, want one change of kind %d", f, since, cs, op)
+	}
+}
+
+func pastTarget(t *trial) {
+	s := t.subject()
+	start := must(view(s, store.Reader.Account))
+	inbox := s.fill("INBOX", 3)
+	q := store.ChangeQuery{Type: mail.TypePlacement, Mailbox: inbox.ID, From: start.Epoch.At(start.Head), Limit: 2}
+	page := s.page(q)
+	equal("more", page.More, true)
+	equal("target", page.Next.Target, s.head())
+	s.append("INBOX", arrival(8))
+	q.From = page.Next
+	page = s.page(q)
+	equal("the rest of the delta", len(page.Changes), 1)
+	equal("more", page.More, false)
+	q.From = page.Next
+	page = s.page(q)
+	equal("what came later", len(page.Changes), 1)
+	equal("its UID", page.Changes[0].UID, 4)
+}
+
+func undoDelete(t *trial) {
+	s := t.subject()
+	work := s.create("Work")
+	a := arrival(1, `\Flagged`, "blue")
+	was := s.append("Work", a)
+	before := s.box("Work")
+	ok(s.do(func(tx store.Tx) error { return tx.DeleteMailbox(work.ID) }))
+	r := must(update(s, func(tx store.Tx) (mail.UndoReport, error) { return tx.Undo(mail.ActID(s.headIn(tx))) }))
+	equal("left", len(r.Left), 0)
+	after := s.box("Work")
+	equal("id", after.ID, before.ID)
+	equal("UIDVALIDITY", after.UIDValidity, before.UIDValidity)
+	is := s.placement(work.ID, was.UID+1)
+	equal("message", is.Message, was.Message)
+	equal("flags", is.Flags, was.Flags)
+	equal("lineage", is.Lineage, was.Lineage)
+	equal("size of the mailbox", len(s.placements(store.PlacementQuery{Mailbox: work.ID})), 1)
+	m := must(view(s, func(r store.Reader) (mail.Message, error) { return r.Message(is.Message) }))
+	equal("EMAILID", m.EmailID, a.EmailID)
+	equal("internal date", m.InternalDate.Equal(a.InternalDate), true)
+}
+
+// headIn is the newest record a transaction sees.
+func (s *subject) headIn(tx store.Tx) mail.ModSeq {
+	rs, err := tx.Journal(store.JournalQuery{Limit: 1})
+	if err != nil || len(rs) == 0 {
+		return 0
+	}
+	return rs[0].ModSeq
+}
+
+func undoLeaves(t *trial) {
+	s := t.subject()
+	inbox := s.fill("INBOX", 2)
+	_, act, err := change(s, s.origin(0), func(tx store.Tx) (store.StoreResult, error) {
+		return tx.StoreFlags(inbox.ID, nil, add(`\Flagged`, "blue"), nil)
+	})
+	ok(err)
+	must(update(s, func(tx store.Tx) (mail.UIDSet, error) { return tx.Expunge(inbox.ID, uids("1"), false) }))
+	must(update(s, func(tx store.Tx) (store.StoreResult, error) {
+		return tx.StoreFlags(inbox.ID, uids("2"), mail.FlagChange{Add: flags(`\Seen`), Remove: flags("blue")}, nil)
+	}))
+	r := must(update(s, func(tx store.Tx) (mail.UndoReport, error) { return tx.Undo(mail.ActID(act)) }))
+	equal("flags", s.placement(inbox.ID, 2).Flags.String(), `\Seen`)
+	equal("something is left", len(r.Left) > 0, true)
+	equal("undone", r.Undone, 1)
+
+	p := s.append("Archive", arrival(9))
+	came := s.head()
+	must(update(s, func(tx store.Tx) (store.StoreResult, error) {
+		return tx.StoreFlags(p.Mailbox, nil, add(`\Flagged`), nil)
+	}))
+	r = must(update(s, func(tx store.Tx) (mail.UndoReport, error) { return tx.Undo(mail.ActID(came)) }))
+	equal("what others touched is left", len(r.Left), 1)
+	equal("and is there", s.placement(p.Mailbox, p.UID).ID, p.ID)
+}
+
+func undoUndo(t *trial) {
+	s := t.subject()
+	inbox := s.fill("INBOX", 3)
+	archive := s.box("Archive").ID
+	must(update(s, func(tx store.Tx) (store.Mapping, error) { return tx.Move(inbox.ID, uids("1:2"), archive) }))
+	act := mail.ActID(s.head())
+	for i := range 4 {
+		_, n, err := change(s, s.origin(0), func(tx store.Tx) (mail.UndoReport, error) { return tx.Undo(act) })
+		ok(err)
+		equal("the record undoes", s.records(store.JournalQuery{Limit: 1})[0].Undoes, act)
+		act = mail.ActID(n)
+		equal("in the inbox", len(s.placements(store.PlacementQuery{Mailbox: inbox.ID})), []int{3, 1}[i%2])
+		equal("in the archive", len(s.placements(store.PlacementQuery{Mailbox: archive})), []int{0, 2}[i%2])
+	}
+}
+
+func undoMany(t *trial) {
+	s := t.subject()
+	s.fill("INBOX", 3)
+	before := s.snapshot()
+	by := s.origin(0)
+	for i, fn := range []func(tx store.Tx) error{
+		func(tx store.Tx) error { _, err := tx.Append(s.boxIn(tx, "INBOX"), arrival(9)); return err },
+		func(tx store.Tx) error {
+			_, err := tx.StoreFlags(s.boxIn(tx, "INBOX"), nil, add(`\Seen`), nil)
+			return err
+		},
+		func(tx store.Tx) error {
+			_, err := tx.Move(s.boxIn(tx, "INBOX"), uids("2:4"), s.boxIn(tx, "Archive"))
+			return err
+		},
+		func(tx store.Tx) error { _, err := tx.Expunge(s.boxIn(tx, "Archive"), uids("2"), false); return err },
+		func(tx store.Tx) error {
+			_, err := tx.Copy(s.boxIn(tx, "Archive"), nil, s.boxIn(tx, "Trash"))
+			return err
+		},
+	} {
+		n := must(s.Update(ctx, s.account, by, fn))
+		if i == 0 {
+			by = by.InAct(mail.ActID(n))
+		}
+	}
+	r := must(update(s, func(tx store.Tx) (mail.UndoReport, error) { return tx.Undo(by.Act()) }))
+	if len(r.Left) > 0 {
+		fail("left %q", r.Left)
+	}
+	if d := difference(s.snapshot().contents(op{}), before.contents(op{})); d != "" {
+		fail("not as before: %s", d)
+	}
+}

@@ -1,0 +1,82 @@
+package storetest
+
+import (
+	"slices"
+	"sync"
+
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+)
+
+// watch is what a watcher of the account heard.
+type watch struct {
+	s     *subject
+	stop  func()
+	mu    sync.Mutex
+	heard []mail.News
+}
+
+func newWatch(s *subject) *watch {
+	w := &watch{s: s}
+	w.stop = s.Watch(s.account, func(n mail.News) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.heard = append(w.heard, n)
+	})
+	return w
+}
+
+func (w *watch) news() []mail.News {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.heard)
+}
+
+// heardAll gives up unless there was one News for each record, in order, which
+// names what the record touched.
+func (w *watch) heardAll(*history) {
+	w.stop()
+	heard := w.news()
+	records := w.s.records(store.JournalQuery{After: w.s.base, Limit: 1 << 20})
+	slices.Reverse(records)
+	if len(heard) != len(records) {
+		fail("%d records, %d news", len(records), len(heard))
+	}
+	for i, r := range records {
+		heardOf(heard[i], r)
+	}
+}
+
+func heardOf(n mail.News, r mail.Record) {
+	if n.ModSeq != r.ModSeq || n.Device != r.Device {
+		fail("news %d is of %d by %d, the record of %d by %d", n.ModSeq, n.ModSeq, n.Device, r.ModSeq, r.Device)
+	}
+	if len(n.Mailboxes) > mail.MaxNewsMailboxes {
+		fail("news names %d mailboxes", len(n.Mailboxes))
+	}
+	for _, e := range r.Entries {
+		switch e.Op {
+		case mail.OpAppend, mail.OpCopy, mail.OpMove, mail.OpFlags, mail.OpExpunge, mail.OpRestore:
+			source := e.Op != mail.OpCopy && !n.Touches(e.Mailbox)
+			if source || e.Dest != 0 && !n.Touches(e.Dest) || !n.Types.Has(mail.TypePlacement) {
+				fail("news %+v does not name what %+v touched", n, e)
+			}
+		case mail.OpCreateMailbox, mail.OpUpdateMailbox, mail.OpDeleteMailbox:
+			if !n.Types.Has(mail.TypeMailbox) && !undone(r, e.Mailbox) {
+				fail("news %+v does not say that %+v changed a mailbox", n, e)
+			}
+		}
+	}
+}
+
+// undone says whether one transaction touched the mailbox more than once, so
+// that nothing may be left of it.
+func undone(r mail.Record, mb mail.MailboxID) bool {
+	n := 0
+	for _, e := range r.Entries {
+		if e.Mailbox == mb {
+			n++
+		}
+	}
+	return n > 1
+}

@@ -1,0 +1,397 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+)
+
+// op is one transaction of a random history: a plain value. It names what it
+// works on by path, by distance from UIDNEXT and by how long ago, so that it
+// means the same to every engine, and still means something when the
+// operations before it are left out.
+type op struct {
+	steps  []step
+	device int
+	goesOn bool // in the act of the operation before
+	breaks bool // ends with an error: nothing may have happened
+}
+
+// step is one verb.
+type step struct {
+	verb     string
+	box, to  string // paths
+	from, n  int    // UIDs: n of them, the newest of which is from below the newest of all
+	flags    string // of FLAGS: words with + - or = before them
+	arrives  int    // the number of an arriving message
+	answers  int    // the number of the message it replies to; 0 is none
+	subject  string
+	replaces bool
+	once     string
+	ago      int // acts, or transactions for UNCHANGEDSINCE; 0 is none
+	sort     uint32
+	role     mail.Role
+}
+
+func (o op) String() string {
+	var words []string
+	for _, s := range o.steps {
+		words = append(words, s.String())
+	}
+	text := fmt.Sprintf("d%d: %s", o.device, strings.Join(words, "; "))
+	if o.goesOn {
+		text += " (same act)"
+	}
+	if o.breaks {
+		text += " (fails)"
+	}
+	return text
+}
+
+func (s step) String() string {
+	text := s.verb
+	for _, part := range []struct {
+		name string
+		v    any
+		show bool
+	}{{"box", s.box, s.box != ""}, {"to", s.to, s.to != ""}, {"from", s.from, s.n > 0}, {"n", s.n, s.n > 0}, {"flags", s.flags, s.flags != ""},
+		{"arrives", s.arrives, s.arrives > 0}, {"answers", s.answers, s.answers > 0}, {"subject", s.subject, s.subject != ""},
+		{"replaces", s.replaces, s.replaces}, {"once", s.once, s.once != ""}, {"ago", s.ago, s.ago > 0}, {"sort", s.sort, s.sort > 0}, {"role", s.role, s.role != ""}} {
+		if part.show {
+			text += fmt.Sprintf(" %s=%v", part.name, part.v)
+		}
+	}
+	return text
+}
+
+var errBroken = errors.New("the closure failed")
+
+// do does the operation and returns what came of it, in words that do not
+// depend on the engine's ids.
+func (o op) do(s *subject) string {
+	by := s.origin(o.device)
+	if o.goesOn && len(s.acts) > 0 {
+		by = by.InAct(s.acts[len(s.acts)-1])
+	}
+	text, n, err := change(s, by, func(tx store.Tx) (string, error) {
+		var said []string
+		for _, st := range o.steps {
+			r, err := st.do(s, tx)
+			if err != nil {
+				return "", err
+			}
+			said = append(said, r)
+		}
+		if o.breaks {
+			return "", errBroken
+		}
+		return strings.Join(said, "; "), nil
+	})
+	switch {
+	case errors.Is(err, errBroken):
+		return "failed as asked"
+	case err != nil:
+		return mail.KindOf(err).String()
+	case n == 0:
+		return text + " @0"
+	}
+	if by.Act() == 0 {
+		s.acts = append(s.acts, mail.ActID(n))
+	}
+	return fmt.Sprintf("%s @%d", text, n-s.base)
+}
+
+// resolve returns the mailbox of the step and the UIDs it means.
+func (st step) resolve(tx store.Tx) (mail.Mailbox, mail.UIDSet, error) {
+	mb, err := tx.MailboxByPath(st.box)
+	if err != nil {
+		return mb, nil, err
+	}
+	last := max(int64(mb.UIDNext)-1-int64(st.from), 1)
+	var set mail.UIDSet
+	set.AddRange(mail.UID(max(last-int64(st.n)+1, 1)), mail.UID(last))
+	return mb, set, nil
+}
+
+func (st step) do(s *subject, tx store.Tx) (string, error) {
+	switch st.verb {
+	case "create", "set", "delete", "subscribe", "unsubscribe":
+		return st.doMailbox(tx)
+	case "undo":
+		return st.undo(s, tx)
+	case "note":
+		mb, err := tx.MailboxByPath(st.box)
+		if err != nil {
+			return "", err
+		}
+		uid, err := tx.ClaimRecent(mb.ID)
+		return fmt.Sprintf("recent from %d", uid), err
+	case "block":
+		d, err := tx.Device(s.devices[1])
+		if err != nil {
+			return "", err
+		}
+		d.Blocked = !d.Blocked
+		return fmt.Sprintf("blocked %v", d.Blocked), tx.SetDevice(d)
+	}
+	return st.doMessages(tx)
+}
+
+func (st step) doMessages(tx store.Tx) (string, error) {
+	mb, set, err := st.resolve(tx)
+	if err != nil {
+		return "", err
+	}
+	switch st.verb {
+	case "append":
+		p, err := tx.Append(mb.ID, st.arrival(set))
+		return fmt.Sprintf("UID %d", p.UID), err
+	case "flags":
+		return st.storeFlags(tx, mb.ID, set)
+	case "expunge", "expunge-deleted":
+		gone, err := tx.Expunge(mb.ID, set, st.verb == "expunge-deleted")
+		return "gone " + gone.String(), err
+	}
+	to, err := tx.MailboxByPath(st.to)
+	if err != nil {
+		return "", err
+	}
+	transfer := tx.Copy
+	if st.verb == "move" {
+		transfer = tx.Move
+	}
+	m, err := transfer(mb.ID, set, to.ID)
+	return fmt.Sprintf("%s became %s", m.From, m.To), err
+}
+
+// arrival is the message that arrives. Its date, size and threading follow from
+// its number.
+func (st step) arrival(set mail.UIDSet) mail.Arrival {
+	a := mail.Arrival{
+		Blob:  mail.Blob{Name: mail.BlobName{2, byte(st.arrives >> 8), byte(st.arrives)}, Size: int64(100 + st.arrives), Place: "p", Key: []byte{1}, Until: time.Now().Add(time.Hour)},
+		Flags: flagWords(st.flags).Add, EmailID: emailID(st.arrives), InternalDate: day(st.arrives), MessageID: fmt.Sprintf("%d@example.test", st.arrives),
+		BaseSubject: st.subject, IsReply: st.answers > 0, Parsed: []byte("parsed"), Preview: "preview", Once: st.once, OnceFor: time.Hour,
+	}
+	if st.answers > 1 { // 1 replies by subject alone
+		a.References = []string{fmt.Sprintf("%d@example.test", st.answers/2), fmt.Sprintf("%d@example.test", st.answers)}
+	}
+	if st.replaces && len(set) > 0 {
+		a.Replaces = set[len(set)-1].Last
+	}
+	return a
+}
+
+// flagWords reads words such as "+\Seen -$Junk" or "=\Draft".
+func flagWords(text string) mail.FlagChange {
+	var c mail.FlagChange
+	for word := range strings.FieldsSeq(text) {
+		f, err := mail.NewFlags(word[1:])
+		if err != nil {
+			panic(err)
+		}
+		switch word[0] {
+		case '-':
+			c.Remove = c.Remove.Union(f)
+		case '=':
+			c.Replace = true
+			c.Add = c.Add.Union(f)
+		default:
+			c.Add = c.Add.Union(f)
+		}
+	}
+	return c
+}
+
+func (st step) storeFlags(tx store.Tx, mb mail.MailboxID, set mail.UIDSet) (string, error) {
+	var unchangedSince *mail.ModSeq
+	if st.ago > 0 {
+		a, err := tx.Account()
+		if err != nil {
+			return "", err
+		}
+		n := a.Head - min(a.Head, mail.ModSeq(st.ago))
+		unchangedSince = &n
+	}
+	r, err := tx.StoreFlags(mb, set, flagWords(st.flags), unchangedSince)
+	return fmt.Sprintf("changed %s same %s modified %s", r.Changed, r.Same, r.Modified), err
+}
+
+func (st step) doMailbox(tx store.Tx) (string, error) {
+	switch st.verb {
+	case "create":
+		im, err := st.image(tx, st.box)
+		if err != nil {
+			return "", err
+		}
+		mb, err := tx.CreateMailbox(im)
+		return "made " + mb.Path, err
+	case "subscribe":
+		return "", tx.Subscribe(st.box)
+	case "unsubscribe":
+		return "", tx.Unsubscribe(st.box)
+	}
+	mb, err := tx.MailboxByPath(st.box)
+	if err != nil {
+		return "", err
+	}
+	if st.verb == "delete" {
+		return "", tx.DeleteMailbox(mb.ID)
+	}
+	im, err := st.image(tx, st.to)
+	if err != nil {
+		return "", err
+	}
+	if st.role == mail.NoRole {
+		im.Role = mb.Role
+	}
+	return "", tx.SetMailbox(mb.ID, im)
+}
+
+// image is what the step makes of a mailbox that will have the path.
+func (st step) image(tx store.Tx, path string) (mail.MailboxImage, error) {
+	im := mail.MailboxImage{Name: path, Role: st.role, SortOrder: st.sort}
+	if i := strings.LastIndex(path, mail.Delimiter); i >= 0 {
+		parent, err := tx.MailboxByPath(path[:i])
+		if err != nil {
+			return im, err
+		}
+		im.Parent, im.Name = parent.ID, path[i+1:]
+	}
+	return im, nil
+}
+
+func (st step) undo(s *subject, tx store.Tx) (string, error) {
+	if len(s.acts) < st.ago {
+		return "nothing to undo", nil
+	}
+	r, err := tx.Undo(s.acts[len(s.acts)-st.ago])
+	return fmt.Sprintf("undone, whole %v", len(r.Left) == 0), err
+}
+
+// generator makes random histories.
+type generator struct {
+	*rand.Rand
+	arrived int
+}
+
+func randomOps(seed uint64, n int) []op {
+	g := &generator{Rand: rand.New(rand.NewPCG(seed, 0))}
+	ops := make([]op, n)
+	for i := range ops {
+		ops[i] = g.op()
+	}
+	return ops
+}
+
+func (g *generator) op() op {
+	o := op{device: g.IntN(2), goesOn: g.IntN(8) == 0, breaks: g.IntN(20) == 0}
+	for range 1 + max(0, g.IntN(8)-5) {
+		o.steps = append(o.steps, g.step())
+	}
+	return o
+}
+
+var (
+	paths    = []string{"INBOX", "INBOX", "INBOX", "Archive", "Archive", "Trash", "Work", "Work", "Work/Äpfel", "Old", "Old/work", "INBOX/list"}
+	words    = []string{`\Seen`, `\Seen`, `\Seen`, `\Deleted`, `\Deleted`, `\Flagged`, `\Answered`, `\Draft`, "$Forwarded", "$forwarded", "blue", "Red", "red"}
+	subjects = []string{"", "lunch", "report", "holiday"}
+)
+
+func pick[T any](g *generator, from []T) T { return from[g.IntN(len(from))] }
+
+func (g *generator) step() step {
+	s := step{box: pick(g, paths), from: g.IntN(12), n: 1 + g.IntN(6)}
+	if g.IntN(12) == 0 {
+		s.from, s.n = 0, 1000 // all of them
+	}
+	switch k := g.IntN(100); {
+	case k < 30:
+		return g.arrival(s)
+	case k < 50:
+		s.verb, s.flags = "flags", g.change()
+		if g.IntN(4) == 0 {
+			s.ago = 1 + g.IntN(20)
+		}
+		return s
+	case k < 57:
+		s.verb, s.to = "copy", pick(g, paths)
+		s.n = min(s.n, 6)
+		return s
+	case k < 65:
+		s.verb, s.to = "move", pick(g, paths)
+		return s
+	case k < 69:
+		s.verb = "expunge"
+		return s
+	case k < 74:
+		s.verb, s.from, s.n = "expunge-deleted", 0, 1000
+		return s
+	case k < 90:
+		return g.mailboxStep()
+	case k < 97:
+		return step{verb: "undo", ago: 1 + g.IntN(8)}
+	case k < 99:
+		return step{verb: "note", box: s.box}
+	}
+	return step{verb: "block"}
+}
+
+func (g *generator) arrival(s step) step {
+	g.arrived++
+	s.verb, s.arrives, s.subject = "append", g.arrived, pick(g, subjects)
+	s.n, s.replaces = 1, g.IntN(8) == 0
+	if g.IntN(2) == 0 {
+		s.flags = g.additions()
+	}
+	switch g.IntN(4) {
+	case 0:
+		s.answers = 1
+	case 1:
+		s.answers = 2 + g.IntN(g.arrived+3) // also messages that never came, or come later
+	}
+	if g.IntN(12) == 0 {
+		s.once = fmt.Sprintf("once %d", g.IntN(4))
+	}
+	return s
+}
+
+func (g *generator) additions() string {
+	var text []string
+	for range 1 + g.IntN(2) {
+		text = append(text, "+"+pick(g, words))
+	}
+	return strings.Join(text, " ")
+}
+
+func (g *generator) change() string {
+	var text []string
+	sign := pick(g, []string{"+", "+", "-", "=", "±"})
+	for i := range 1 + g.IntN(3) {
+		s := sign
+		if sign == "±" {
+			s = []string{"+", "-"}[i%2]
+		}
+		text = append(text, s+pick(g, words))
+	}
+	return strings.Join(text, " ")
+}
+
+func (g *generator) mailboxStep() step {
+	verb := pick(g, []string{"create", "create", "create", "set", "set", "delete", "subscribe", "unsubscribe"})
+	s := step{verb: verb, box: pick(g, paths)}
+	if verb == "set" {
+		s.to, s.sort = s.box, uint32(g.IntN(3))
+		if g.IntN(2) == 0 {
+			s.to = pick(g, paths)
+		}
+	}
+	if (verb == "set" || verb == "create") && g.IntN(6) == 0 {
+		s.role = pick(g, []mail.Role{mail.RoleFlagged, mail.RoleAll, mail.RoleArchive})
+	}
+	return s
+}

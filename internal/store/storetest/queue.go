@@ -1,0 +1,76 @@
+package storetest
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+)
+
+var queueChecks = []check{
+	{"EnqueueIsIdempotent", enqueueOnce},
+	{"DueLeasesWhatItGives", dueLeases},
+	{"RetryMovesAndDoneRemoves", retryAndDone},
+}
+
+var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
+
+func (s *subject) outgoing(delivery, to string, next time.Time) store.Outgoing {
+	return store.Outgoing{Delivery: delivery, Account: s.account, Blob: arrival(1).Blob, ReversePath: login, Recipient: to, Options: []byte("o"), Arrived: noon, Next: next}
+}
+
+// pending is the queue in words.
+func (s *subject) pending() string {
+	var all []string
+	for _, o := range must(s.Pending(ctx, 100)) {
+		all = append(all, fmt.Sprintf("%s to %s at %s after %d %s", o.Delivery, o.Recipient, o.Next.UTC().Format("15:04"), o.Attempts, o.LastError))
+	}
+	return strings.Join(all, "; ")
+}
+
+func enqueueOnce(t *trial) {
+	s := t.subject()
+	at := must(s.NextDue(ctx))
+	equal("an empty queue is due never", at.IsZero(), true)
+	out := []store.Outgoing{s.outgoing("d1", "b@else.example", noon), s.outgoing("d1", "c@else.example", noon.Add(-time.Minute))}
+	ok(s.Enqueue(ctx, out))
+	ok(s.Enqueue(ctx, append(out, s.outgoing("d2", "b@else.example", noon.Add(time.Minute)))))
+	equal("pending", s.pending(), "d1 to c@else.example at 11:59 after 0 ; d1 to b@else.example at 12:00 after 0 ; d2 to b@else.example at 12:01 after 0 ")
+	equal("bounded", len(must(s.Pending(ctx, 2))), 2)
+	equal("next due", must(s.NextDue(ctx)).Equal(noon.Add(-time.Minute)), true)
+	o := must(s.Pending(ctx, 1))[0]
+	if o.ReversePath != login || string(o.Options) != "o" || !o.Arrived.Equal(noon) || o.Blob.Name != arrival(1).Blob.Name || o.Account != s.account {
+		fail("queued as %+v", o)
+	}
+	expired := s.outgoing("d3", "x@else.example", noon)
+	expired.Blob.Until = time.Now().Add(-time.Second)
+	before := s.pending()
+	want(mail.Expired, s.Enqueue(ctx, []store.Outgoing{s.outgoing("d3", "y@else.example", noon), expired}))
+	equal("all or none", s.pending(), before)
+}
+
+func dueLeases(t *trial) {
+	s := t.subject()
+	ok(s.Enqueue(ctx, []store.Outgoing{s.outgoing("d1", "b@else.example", noon), s.outgoing("d2", "b@else.example", noon.Add(-time.Hour)), s.outgoing("d3", "b@else.example", noon.Add(time.Second))}))
+	lease := noon.Add(10 * time.Minute)
+	due := must(s.Due(ctx, noon, lease, 1))
+	equal("one", len(due), 1)
+	equal("the oldest", due[0].Delivery, "d2")
+	due = must(s.Due(ctx, noon, lease, 9))
+	equal("the rest", len(due), 1)
+	equal("which is", due[0].Delivery, "d1")
+	equal("nothing twice", len(must(s.Due(ctx, noon, lease, 9))), 0)
+	equal("after the lease again", len(must(s.Due(ctx, lease, lease.Add(time.Hour), 9))), 3)
+}
+
+func retryAndDone(t *trial) {
+	s := t.subject()
+	ok(s.Enqueue(ctx, []store.Outgoing{s.outgoing("d1", "b@else.example", noon)}))
+	id := must(s.Due(ctx, noon, noon.Add(time.Hour), 1))[0].ID
+	ok(s.Retry(ctx, id, noon.Add(5*time.Minute), "busy"))
+	equal("pending", s.pending(), "d1 to b@else.example at 12:05 after 1 busy")
+	ok(s.Done(ctx, id))
+	equal("pending", s.pending(), "")
+}

@@ -1,0 +1,248 @@
+package storetest
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+)
+
+// world is the account as the journal tells it: mailboxes, what is in them and
+// the subscriptions.
+type world struct {
+	s        *subject
+	images   map[mail.MailboxID]mail.MailboxImage
+	messages map[mail.MailboxID]map[mail.UID]content
+	subs     map[string]bool
+	blurred  bool // subscriptions met on a rename: earlier ones can't be told
+}
+
+type content struct {
+	flags mail.Flags
+	key   mail.MessageKey
+}
+
+// world is the snapshot in the journal's words.
+func (sn *snapshot) world(s *subject) *world {
+	w := &world{s: s, images: map[mail.MailboxID]mail.MailboxImage{}, messages: map[mail.MailboxID]map[mail.UID]content{}, subs: map[string]bool{}}
+	for _, mb := range sn.mailboxes {
+		w.images[mb.ID], w.messages[mb.ID] = mb.Image(), map[mail.UID]content{}
+		for _, r := range sn.messages[mb.ID] {
+			w.messages[mb.ID][r.UID] = content{r.Flags, r.Message}
+		}
+	}
+	for _, path := range sn.subs {
+		w.subs[path] = true
+	}
+	return w
+}
+
+// rewinds walks the journal backwards from now and must meet each earlier
+// snapshot.
+func (h *history) rewinds() {
+	s := h.subject()
+	past := h.record(s)
+	records := s.records(store.JournalQuery{After: s.base, Limit: 1 << 20})
+	contents := contentsWhenDeleted(past[0], records)
+	w := past[len(past)-1].world(s)
+	past = past[:len(past)-1]
+	for _, r := range records {
+		for _, e := range slices.Backward(r.Entries) {
+			if err := w.takeBack(e, contents[r.ModSeq]); err != nil {
+				fail("record %d, %+v: %v", r.ModSeq, e, err)
+			}
+		}
+		if was := past[len(past)-1]; was.account.Head < r.ModSeq {
+			w.mustBe(was)
+			past = past[:len(past)-1]
+		}
+	}
+	if len(past) > 0 {
+		fail("the journal ends before position %d", past[0].account.Head)
+	}
+}
+
+// contentsWhenDeleted reads the journal forwards and returns the UIDs that each
+// deleted mailbox held, by record: a deletion names none of them.
+func contentsWhenDeleted(start *snapshot, records []mail.Record) map[mail.ModSeq]map[mail.MailboxID][]mail.UID {
+	deleted := map[mail.ModSeq]map[mail.MailboxID][]mail.UID{}
+	held := map[mail.MailboxID]map[mail.UID]bool{}
+	set := func(mb mail.MailboxID, uids mail.UIDSet, v bool) {
+		if held[mb] == nil {
+			held[mb] = map[mail.UID]bool{}
+		}
+		for uid := range uids.All() {
+			if held[mb][uid] = v; !v {
+				delete(held[mb], uid)
+			}
+		}
+	}
+	for _, mb := range start.mailboxes {
+		for _, r := range start.messages[mb.ID] {
+			set(mb.ID, mail.MakeUIDSet(r.UID), true)
+		}
+	}
+	for _, r := range slices.Backward(records) {
+		for _, e := range r.Entries {
+			switch e.Op {
+			case mail.OpAppend, mail.OpRestore:
+				set(e.Mailbox, e.UIDs, true)
+			case mail.OpCopy, mail.OpMove:
+				set(e.Dest, e.DestUIDs, true)
+				if e.Op == mail.OpMove {
+					set(e.Mailbox, e.UIDs, false)
+				}
+			case mail.OpExpunge:
+				set(e.Mailbox, e.UIDs, false)
+			case mail.OpDeleteMailbox:
+				if deleted[r.ModSeq] == nil {
+					deleted[r.ModSeq] = map[mail.MailboxID][]mail.UID{}
+				}
+				deleted[r.ModSeq][e.Mailbox] = slices.Sorted(maps.Keys(held[e.Mailbox]))
+				delete(held, e.Mailbox)
+			}
+		}
+	}
+	return deleted
+}
+
+// takeBack makes the world what it was before the entry.
+func (w *world) takeBack(e mail.Entry, deleted map[mail.MailboxID][]mail.UID) error {
+	switch e.Op {
+	case mail.OpAppend, mail.OpRestore:
+		return w.remove(e.Mailbox, e.UIDs)
+	case mail.OpCopy:
+		return w.remove(e.Dest, e.DestUIDs)
+	case mail.OpMove:
+		if err := w.remove(e.Dest, e.DestUIDs); err != nil {
+			return err
+		}
+		return w.putBack(e.Mailbox, slices.Collect(e.UIDs.All()))
+	case mail.OpExpunge:
+		return w.putBack(e.Mailbox, slices.Collect(e.UIDs.All()))
+	case mail.OpFlags:
+		return w.reflag(e)
+	case mail.OpCreateMailbox:
+		if len(w.messages[e.Mailbox]) > 0 || w.images[e.Mailbox] != *e.After {
+			return fmt.Errorf("made as %+v with %v", w.images[e.Mailbox], w.messages[e.Mailbox])
+		}
+		delete(w.images, e.Mailbox)
+		delete(w.messages, e.Mailbox)
+	case mail.OpDeleteMailbox:
+		w.images[e.Mailbox], w.messages[e.Mailbox] = *e.Before, map[mail.UID]content{}
+		return w.putBack(e.Mailbox, deleted[e.Mailbox])
+	case mail.OpUpdateMailbox:
+		return w.rename(e)
+	case mail.OpSubscribe:
+		delete(w.subs, e.Name)
+	case mail.OpUnsubscribe:
+		w.subs[e.Name] = true
+	}
+	return nil
+}
+
+func (w *world) remove(mb mail.MailboxID, uids mail.UIDSet) error {
+	for uid := range uids.All() {
+		if _, there := w.messages[mb][uid]; !there {
+			return fmt.Errorf("UID %d is not there", uid)
+		}
+		delete(w.messages[mb], uid)
+	}
+	return nil
+}
+
+// putBack puts messages where they had left, as the engine kept them.
+func (w *world) putBack(mb mail.MailboxID, uids []mail.UID) error {
+	for _, uid := range uids {
+		p, err := view(w.s, func(r store.Reader) (mail.Placement, error) { return r.Departed(mb, uid) })
+		if err != nil {
+			return fmt.Errorf("UID %d: %w", uid, err)
+		}
+		if p.UID != uid || p.Mailbox != mb || w.messages[mb] == nil {
+			return fmt.Errorf("UID %d departed as %+v", uid, p)
+		}
+		w.messages[mb][uid] = content{p.Flags, p.Message}
+	}
+	return nil
+}
+
+func (w *world) reflag(e mail.Entry) error {
+	added, err := mail.NewFlags(e.Added...)
+	if err != nil {
+		return err
+	}
+	removed, err := mail.NewFlags(e.Removed...)
+	if err != nil {
+		return err
+	}
+	for uid := range e.UIDs.All() {
+		c, there := w.messages[e.Mailbox][uid]
+		if !there || !added.Minus(c.flags).IsEmpty() || c.flags.Minus(removed) != c.flags {
+			return fmt.Errorf("UID %d, there %v, has (%s)", uid, there, c.flags)
+		}
+		c.flags = c.flags.Minus(added).Union(removed)
+		w.messages[e.Mailbox][uid] = c
+	}
+	return nil
+}
+
+// rename gives a mailbox its image back; subscriptions of it and below follow.
+func (w *world) rename(e mail.Entry) error {
+	if w.images[e.Mailbox] != *e.After {
+		return fmt.Errorf("it is %+v", w.images[e.Mailbox])
+	}
+	from := w.path(e.Mailbox)
+	w.images[e.Mailbox] = *e.Before
+	to := w.path(e.Mailbox)
+	if from == to {
+		return nil
+	}
+	for path := range maps.Clone(w.subs) {
+		if under(path, to) {
+			w.blurred = true // left by a mailbox that had this path
+		}
+		if under(path, from) {
+			delete(w.subs, path)
+			w.subs[to+strings.TrimPrefix(path, from)] = true
+		}
+	}
+	return nil
+}
+
+func under(path, top string) bool { return path == top || strings.HasPrefix(path, top+mail.Delimiter) }
+
+func (w *world) path(id mail.MailboxID) string {
+	im := w.images[id]
+	if im.Parent == 0 {
+		return im.Name
+	}
+	return w.path(im.Parent) + mail.Delimiter + im.Name
+}
+
+// mustBe gives up unless the world is what the snapshot shows.
+func (w *world) mustBe(sn *snapshot) {
+	want := sn.world(w.s)
+	if !maps.Equal(w.images, want.images) {
+		fail("rewound to %d: mailboxes are %v, want %v", sn.account.Head, w.images, want.images)
+	}
+	for mb := range want.images {
+		if !maps.Equal(w.messages[mb], want.messages[mb]) {
+			fail("rewound to %d: %s holds %v, want %v", sn.account.Head, want.path(mb), w.messages[mb], want.messages[mb])
+		}
+	}
+	w.blurred = w.blurred || w.meets(sn)
+	if !w.blurred && !maps.Equal(w.subs, want.subs) {
+		fail("rewound to %d: subscribed %v, want %v", sn.account.Head, w.subs, want.subs)
+	}
+}
+
+// meets says whether a path is subscribed that no mailbox has: a rename onto it
+// would lose track of which was there before.
+func (w *world) meets(sn *snapshot) bool {
+	return slices.ContainsFunc(sn.subs, func(path string) bool {
+		return !slices.ContainsFunc(sn.mailboxes, func(mb mail.Mailbox) bool { return mb.Path == path })
+	})
+}

@@ -1,0 +1,214 @@
+package storetest
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+)
+
+// snapshot is an account at one moment, as one View shows it.
+type snapshot struct {
+	account   mail.Account
+	mailboxes []mail.Mailbox
+	messages  map[mail.MailboxID][]row
+	emails    map[mail.MessageKey]*email
+	threads   map[mail.ThreadID][]mail.MessageKey
+	subs      []string
+}
+
+// row is a message in a mailbox.
+type row struct {
+	mail.Placement
+	message mail.Message
+}
+
+// email is a message as JMAP shows it, put together from its rows.
+type email struct {
+	mail.Message
+	mailboxes []mail.MailboxID
+	keywords  mail.Flags
+}
+
+func (s *subject) snapshot() *snapshot {
+	return must(view(s, read))
+}
+
+func read(r store.Reader) (*snapshot, error) {
+	sn := &snapshot{messages: map[mail.MailboxID][]row{}, emails: map[mail.MessageKey]*email{}, threads: map[mail.ThreadID][]mail.MessageKey{}}
+	var err error
+	if sn.account, err = r.Account(); err != nil {
+		return nil, err
+	}
+	if sn.mailboxes, err = r.Mailboxes(); err != nil {
+		return nil, err
+	}
+	if sn.subs, err = r.Subscriptions(); err != nil {
+		return nil, err
+	}
+	for _, mb := range sn.mailboxes {
+		err := r.Messages(store.PlacementQuery{Mailbox: mb.ID}, func(p *mail.Placement, m *mail.Message) error {
+			sn.messages[mb.ID] = append(sn.messages[mb.ID], row{*p, *m})
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	sn.derive()
+	return sn, nil
+}
+
+// derive puts emails and threads together from the rows.
+func (sn *snapshot) derive() {
+	for _, mb := range sn.mailboxes {
+		for _, r := range sn.messages[mb.ID] {
+			if !r.Flags.Has(mail.Deleted) {
+				sn.show(r)
+			}
+		}
+	}
+	for key, e := range sn.emails {
+		slices.Sort(e.mailboxes)
+		sn.threads[e.Thread] = append(sn.threads[e.Thread], key)
+	}
+	for _, keys := range sn.threads {
+		slices.SortFunc(keys, func(a, b mail.MessageKey) int {
+			return cmp.Or(sn.emails[a].InternalDate.Compare(sn.emails[b].InternalDate), cmp.Compare(a, b))
+		})
+	}
+}
+
+func (sn *snapshot) show(r row) {
+	e := sn.emails[r.Message]
+	if e == nil {
+		sn.emails[r.Message] = &email{Message: r.message, mailboxes: []mail.MailboxID{r.Mailbox}, keywords: r.Flags}
+		return
+	}
+	seen := e.keywords.System & r.Flags.System & mail.Seen
+	e.keywords = e.keywords.Union(r.Flags)
+	e.keywords.System = e.keywords.System&^mail.Seen | seen
+	if !slices.Contains(e.mailboxes, r.Mailbox) {
+		e.mailboxes = append(e.mailboxes, r.Mailbox)
+	}
+}
+
+func (e *email) unread() bool { return e.keywords.System&(mail.Seen|mail.Draft) == 0 }
+
+// counts counts a mailbox from the rows.
+func (sn *snapshot) counts(id mail.MailboxID) mail.Counts {
+	var c mail.Counts
+	emails, threads := map[mail.MessageKey]bool{}, map[mail.ThreadID]bool{}
+	for _, r := range sn.messages[id] {
+		c.Placements++
+		c.Size += r.Size
+		if !r.Flags.Has(mail.Seen) {
+			c.Unseen++
+		}
+		if r.Flags.Has(mail.Deleted) {
+			c.Deleted++
+			continue
+		}
+		emails[r.Message], threads[r.message.Thread] = true, true
+	}
+	c.Emails, c.Threads = int64(len(emails)), int64(len(threads))
+	for key := range emails {
+		if sn.emails[key].unread() {
+			c.UnreadEmails++
+		}
+	}
+	for id := range threads {
+		if slices.ContainsFunc(sn.threads[id], func(k mail.MessageKey) bool { return sn.emails[k].unread() }) {
+			c.UnreadThreads++
+		}
+	}
+	return c
+}
+
+// box finds a mailbox by its id.
+func (sn *snapshot) box(id mail.MailboxID) (mail.Mailbox, bool) {
+	i := slices.IndexFunc(sn.mailboxes, func(mb mail.Mailbox) bool { return mb.ID == id })
+	if i < 0 {
+		return mail.Mailbox{}, false
+	}
+	return sn.mailboxes[i], true
+}
+
+// text is the snapshot in lines that do not depend on the engine's ids, to be
+// compared between engines.
+func (sn *snapshot) text(s *subject) []string {
+	since := func(n mail.ModSeq) int64 { return max(0, int64(n)-int64(s.base)) }
+	lines := []string{fmt.Sprintf("head %d used %d", since(sn.account.Head), sn.account.Used)}
+	for _, typ := range slices.Sorted(maps.Keys(sn.account.Last)) {
+		if n := since(sn.account.Last[typ]); n > 0 {
+			lines = append(lines, fmt.Sprintf("type %d last changed %d", typ, n))
+		}
+	}
+	for _, mb := range sn.mailboxes {
+		lines = append(lines, fmt.Sprintf("%s: role %q sort %d uidnext %d created %d highest %d props %d counts %d %+v", mb.Path, mb.Role, mb.SortOrder, mb.UIDNext,
+			since(mb.Created), since(mb.HighestModSeq), since(mb.PropsModSeq), since(mb.CountsModSeq), mb.Counts))
+		for _, r := range sn.messages[mb.ID] {
+			lines = append(lines, fmt.Sprintf("%s/%d: %s (%s) modseq %d created %d by %d", mb.Path, r.UID, r.message.EmailID, r.Flags, since(r.ModSeq), since(r.Created), slices.Index(s.devices, r.ChangedBy)))
+		}
+	}
+	return append(append(lines, sn.emailLines(since)...), "subscribed "+strings.Join(sn.subs, " "))
+}
+
+func (sn *snapshot) emailLines(since func(mail.ModSeq) int64) []string {
+	var lines []string
+	for _, e := range sn.emails {
+		first := sn.emails[sn.threads[e.Thread][0]]
+		lines = append(lines, fmt.Sprintf("%s: thread of %s, %d bytes, came %s, created %d modseq %d", e.EmailID, first.EmailID, e.Size,
+			e.InternalDate.UTC().Format("2006-01-02T15:04:05"), since(e.Created), since(e.ModSeq)))
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// difference returns the first lines that differ, or "".
+func difference(got, want []string) string {
+	for i := range max(len(got), len(want)) {
+		g, w := "(nothing)", "(nothing)"
+		if i < len(got) {
+			g = got[i]
+		}
+		if i < len(want) {
+			w = want[i]
+		}
+		if g != w {
+			return fmt.Sprintf("\n got %s\nwant %s", g, w)
+		}
+	}
+	return ""
+}
+
+// sound gives up if the snapshot contradicts itself or what else the engine says.
+func (sn *snapshot) sound() {
+	for _, mb := range sn.mailboxes {
+		if c := sn.counts(mb.ID); c != mb.Counts {
+			fail("%s counts %+v, holds %+v", mb.Path, mb.Counts, c)
+		}
+		last := mail.UID(0)
+		for _, r := range sn.messages[mb.ID] {
+			switch {
+			case r.UID <= last || r.UID >= mb.UIDNext:
+				fail("%s: UID %d after %d, UIDNEXT %d", mb.Path, r.UID, last, mb.UIDNext)
+			case r.ModSeq > mb.HighestModSeq || r.Created > r.ModSeq || r.Mailbox != mb.ID || r.Message != r.message.Key || r.Size != r.message.Size:
+				fail("%s/%d: numbers that can't be: %+v in %+v", mb.Path, r.UID, r.Placement, mb)
+			}
+			last = r.UID
+		}
+		if max(mb.HighestModSeq, mb.CountsModSeq, mb.PropsModSeq) > sn.account.Head {
+			fail("%s is ahead of the account: %+v", mb.Path, mb)
+		}
+	}
+	for _, e := range sn.emails {
+		if e.Created == 0 || e.Created > e.ModSeq || e.ModSeq > sn.account.Head {
+			fail("email %s: created %d, modseq %d, head %d", e.EmailID, e.Created, e.ModSeq, sn.account.Head)
+		}
+	}
+}
