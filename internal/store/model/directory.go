@@ -1,0 +1,303 @@
+package model
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+)
+
+// directory is what is global; guarded by the Store's mu.
+type directory struct {
+	lastAccount    mail.AccountID
+	lastCredential int64
+	principals     map[mail.AccountID]store.Principal
+	credentials    map[int64]store.Credential
+	addresses      map[string]store.Address // by local@domain
+	domains        map[string]bool
+}
+
+func newDirectory() directory {
+	return directory{principals: map[mail.AccountID]store.Principal{}, credentials: map[int64]store.Credential{},
+		addresses: map[string]store.Address{}, domains: map[string]bool{}}
+}
+
+func addressKey(local, domain string) string { return strings.ToLower(local + "@" + domain) }
+
+func noAccount() error { return mail.Errorf(mail.NotFound, "no such account") }
+
+// CreateAccount makes an account with what every account has.
+func (st *Store) CreateAccount(ctx context.Context, by mail.Origin, a store.NewAccount) (store.Principal, error) {
+	if by.IsZero() {
+		return store.Principal{}, mail.Errorf(mail.Invalid, "a change needs an origin")
+	}
+	p, err := st.register(a)
+	if err != nil {
+		return p, err
+	}
+	_, err = st.write(ctx, p.Account, by, setUp)
+	return p, err
+}
+
+// register makes the account without anything in it.
+func (st *Store) register(a store.NewAccount) (store.Principal, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	d := &st.directory
+	login := strings.ToLower(a.Login)
+	at := strings.LastIndexByte(login, '@')
+	if at <= 0 || at == len(login)-1 || a.Quota < 0 {
+		return store.Principal{}, mail.Errorf(mail.Invalid, "a login is a full address")
+	}
+	if _, taken := d.addresses[login]; taken || d.byLogin(login) != nil {
+		return store.Principal{}, mail.Errorf(mail.Exists, "there is such an account")
+	}
+	d.lastAccount++
+	p := store.Principal{ID: store.PrincipalID(d.lastAccount), Login: login, Account: d.lastAccount}
+	d.principals[p.Account] = p
+	d.addresses[login] = store.Address{Local: login[:at], Domain: login[at+1:], Account: p.Account}
+	d.domains[login[at+1:]] = true
+	if a.Verifier != nil {
+		d.setPassword(p.ID, a.Verifier, st.Now())
+	}
+	acct := &account{}
+	acct.current.Store(&state{
+		account: mail.Account{ID: p.Account, Name: login, Epoch: 1, Last: map[mail.Type]mail.ModSeq{}, Quota: a.Quota, Created: st.Now()},
+		boxes:   map[mail.MailboxID]*box{}, threadOf: map[string]mail.ThreadID{}, subjects: map[string]mail.ThreadID{},
+		subs: map[string]bool{}, left: map[mail.MailboxID][]departed{}, fallen: map[mail.MailboxID]fallen{},
+		devices: map[mail.DeviceID]mail.Device{}, cursors: map[cursorKey][]byte{}, recent: map[mail.MailboxID]mail.UID{}, once: map[string]memory{},
+	})
+	st.accounts[p.Account] = acct
+	return p, nil
+}
+
+func setUp(t *tx) error {
+	for _, std := range mail.Standard {
+		if _, err := t.CreateMailbox(mail.MailboxImage{Name: std.Name, Role: std.Role}); err != nil {
+			return err
+		}
+		t.subscribe(std.Name)
+	}
+	return nil
+}
+
+func (d *directory) byLogin(login string) *store.Principal {
+	for _, p := range d.principals {
+		if strings.EqualFold(p.Login, login) {
+			return &p
+		}
+	}
+	return nil
+}
+
+// RemoveAccount removes an account and everything of it.
+func (st *Store) RemoveAccount(_ context.Context, id mail.AccountID) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	d := &st.directory
+	p, ok := d.principals[id]
+	if !ok {
+		return noAccount()
+	}
+	delete(d.principals, id)
+	maps.DeleteFunc(d.credentials, func(_ int64, c store.Credential) bool { return c.Principal == p.ID })
+	maps.DeleteFunc(d.addresses, func(_ string, a store.Address) bool { return a.Account == id })
+	delete(st.accounts, id)
+	maps.DeleteFunc(st.queue.rows, func(_ int64, o store.Outgoing) bool { return o.Account == id })
+	return nil
+}
+
+// SetDisabled locks an account out, or in again.
+func (st *Store) SetDisabled(_ context.Context, id mail.AccountID, disabled bool) error {
+	st.mu.Lock()
+	a := st.accounts[id]
+	st.mu.Unlock()
+	if a == nil {
+		return noAccount()
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := a.current.Load().clone()
+	s.account.Disabled = disabled
+	a.current.Store(s)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if p, ok := st.directory.principals[id]; ok {
+		p.Disabled = disabled
+		st.directory.principals[id] = p
+	}
+	return nil
+}
+
+// Accounts returns all principals.
+func (st *Store) Accounts(context.Context) ([]store.Principal, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return slices.SortedFunc(maps.Values(st.directory.principals), func(a, b store.Principal) int { return cmp.Compare(a.ID, b.ID) }), nil
+}
+
+// PrincipalByLogin finds who signs in.
+func (st *Store) PrincipalByLogin(_ context.Context, login string) (store.Principal, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if p := st.directory.byLogin(login); p != nil {
+		return *p, nil
+	}
+	return store.Principal{}, noAccount()
+}
+
+// Credentials returns a principal's credentials.
+func (st *Store) Credentials(_ context.Context, id store.PrincipalID) ([]store.Credential, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	var all []store.Credential
+	for _, c := range st.directory.credentials {
+		if c.Principal == id {
+			all = append(all, c)
+		}
+	}
+	slices.SortFunc(all, func(a, b store.Credential) int { return cmp.Compare(a.ID, b.ID) })
+	return all, nil
+}
+
+// SetPassword replaces the principal's one password.
+func (st *Store) SetPassword(_ context.Context, id store.PrincipalID, verifier []byte) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if !st.directory.has(id) {
+		return noAccount()
+	}
+	st.directory.setPassword(id, verifier, st.Now())
+	return nil
+}
+
+func (d *directory) has(id store.PrincipalID) bool {
+	for _, p := range d.principals {
+		if p.ID == id {
+			return true
+		}
+	}
+	return false
+}
+
+func (d *directory) setPassword(id store.PrincipalID, verifier []byte, now time.Time) {
+	maps.DeleteFunc(d.credentials, func(_ int64, c store.Credential) bool { return c.Principal == id && c.Kind == store.Password })
+	d.lastCredential++
+	d.credentials[d.lastCredential] = store.Credential{ID: d.lastCredential, Principal: id, Kind: store.Password, Verifier: slices.Clone(verifier), Created: now}
+}
+
+// AddCredential adds a credential.
+func (st *Store) AddCredential(_ context.Context, c store.Credential) (store.Credential, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	d := &st.directory
+	if !d.has(c.Principal) {
+		return c, noAccount()
+	}
+	d.lastCredential++
+	c.ID = d.lastCredential
+	if c.Created.IsZero() {
+		c.Created = st.Now()
+	}
+	d.credentials[c.ID] = c
+	return c, nil
+}
+
+// RemoveCredential removes a credential.
+func (st *Store) RemoveCredential(_ context.Context, id int64) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if _, ok := st.directory.credentials[id]; !ok {
+		return mail.Errorf(mail.NotFound, "no such credential")
+	}
+	delete(st.directory.credentials, id)
+	return nil
+}
+
+// UsedCredential notes the last use.
+func (st *Store) UsedCredential(_ context.Context, id int64, at time.Time) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	c, ok := st.directory.credentials[id]
+	if !ok {
+		return mail.Errorf(mail.NotFound, "no such credential")
+	}
+	c.LastUsed = at
+	st.directory.credentials[id] = c
+	return nil
+}
+
+// Lookup finds who gets mail for an address.
+func (st *Store) Lookup(_ context.Context, local, domain string) (store.Address, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for _, key := range []string{addressKey(local, domain), addressKey("", domain)} {
+		if a, ok := st.directory.addresses[key]; ok {
+			return a, nil
+		}
+	}
+	return store.Address{}, mail.Errorf(mail.NotFound, "no such address")
+}
+
+// IsLocal says whether mail for the domain is ours.
+func (st *Store) IsLocal(_ context.Context, domain string) (bool, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.directory.domains[strings.ToLower(domain)], nil
+}
+
+// Addresses returns an account's addresses, its own first.
+func (st *Store) Addresses(_ context.Context, id mail.AccountID) ([]store.Address, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	var all []store.Address
+	for _, a := range st.directory.addresses {
+		if a.Account == id {
+			all = append(all, a)
+		}
+	}
+	slices.SortFunc(all, func(a, b store.Address) int {
+		if a.Alias != b.Alias {
+			if b.Alias {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(addressKey(a.Local, a.Domain), addressKey(b.Local, b.Domain))
+	})
+	return all, nil
+}
+
+// AddAddress gives an account one more address.
+func (st *Store) AddAddress(_ context.Context, a store.Address) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	d := &st.directory
+	key := addressKey(a.Local, a.Domain)
+	if _, ok := d.principals[a.Account]; !ok {
+		return noAccount()
+	}
+	if _, taken := d.addresses[key]; taken {
+		return mail.Errorf(mail.Exists, "that address is taken")
+	}
+	a.Local, a.Domain = strings.ToLower(a.Local), strings.ToLower(a.Domain)
+	d.addresses[key], d.domains[a.Domain] = a, true
+	return nil
+}
+
+// RemoveAddress takes an address away.
+func (st *Store) RemoveAddress(_ context.Context, local, domain string) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	key := addressKey(local, domain)
+	if _, ok := st.directory.addresses[key]; !ok {
+		return mail.Errorf(mail.NotFound, "no such address")
+	}
+	delete(st.directory.addresses, key)
+	return nil
+}

@@ -1,0 +1,87 @@
+package model
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"lockstep/internal/mail"
+)
+
+// Prune forgets history older than the moment.
+func (st *Store) Prune(ctx context.Context, id mail.AccountID, olderThan time.Time) error {
+	a, err := st.account(ctx, id)
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := a.current.Load().clone()
+	for len(s.journal) > 0 && s.journal[0].Time.Before(olderThan) {
+		s.account.Horizon = s.journal[0].ModSeq
+		s.journal = s.journal[1:]
+	}
+	s.forget(s.account.Horizon, st.Now())
+	a.current.Store(s)
+	return nil
+}
+
+// forget drops what nobody can ask for any more.
+func (s *state) forget(horizon mail.ModSeq, now time.Time) {
+	kept := map[mail.MessageKey]bool{}
+	for mb, ds := range s.left {
+		ds = slices.DeleteFunc(slices.Clone(ds), func(d departed) bool { return d.at <= horizon })
+		s.left[mb] = ds
+		for _, d := range ds {
+			kept[d.Message] = true
+		}
+	}
+	maps.DeleteFunc(s.fallen, func(_ mail.MailboxID, f fallen) bool { return f.at <= horizon })
+	for key, m := range s.messages.all {
+		if m != nil && len(s.where.get(key)) == 0 && !kept[mail.MessageKey(key)] {
+			s.messages.set(key, nil)
+			s.members.set(int64(m.Thread), without(s.members.get(int64(m.Thread)), m.Key))
+		}
+	}
+	for id, l := range s.lives.all {
+		if l != nil && !l.alive(horizon) && l.last(0, horizon).at != 0 && l.last(horizon, s.account.Head).at == 0 {
+			s.lives.set(id, nil)
+		}
+	}
+	s.once = maps.Clone(s.once)
+	maps.DeleteFunc(s.once, func(_ string, m memory) bool { return !now.Before(m.until) })
+}
+
+func without(keys []mail.MessageKey, key mail.MessageKey) []mail.MessageKey {
+	return slices.DeleteFunc(slices.Clone(keys), func(k mail.MessageKey) bool { return k == key })
+}
+
+// Check recounts everything derived. There is nothing to repair: what differs is
+// a fault of this package.
+func (st *Store) Check(ctx context.Context, id mail.AccountID, _ bool) ([]string, error) {
+	a, err := st.account(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	s := a.current.Load()
+	var wrong []string
+	for _, b := range s.boxes {
+		if c := s.counts(b); c != b.Counts {
+			wrong = append(wrong, fmt.Sprintf("mailbox %s counts %+v, holds %+v", s.path(b.ID), b.Counts, c))
+		}
+		for i, p := range b.list {
+			if i > 0 && b.list[i-1].UID >= p.UID || p.UID >= b.UIDNext || p.ModSeq > b.HighestModSeq || b.HighestModSeq > s.account.Head {
+				wrong = append(wrong, fmt.Sprintf("mailbox %s, UID %d: numbers out of order", s.path(b.ID), p.UID))
+			}
+			if !slices.Contains(s.where.get(int64(p.Message)), p) {
+				wrong = append(wrong, fmt.Sprintf("mailbox %s, UID %d: its message does not know", s.path(b.ID), p.UID))
+			}
+		}
+	}
+	if used := s.used(); used != s.account.Used {
+		wrong = append(wrong, fmt.Sprintf("account uses %d bytes, says %d", used, s.account.Used))
+	}
+	return wrong, nil
+}

@@ -1,0 +1,185 @@
+package model
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+
+	"lockstep/internal/mail"
+)
+
+const inbox = "INBOX"
+
+// CreateMailbox makes a mailbox.
+func (t *tx) CreateMailbox(im mail.MailboxImage) (mail.Mailbox, error) {
+	if len(t.s.boxes) >= mail.MaxMailboxes {
+		return mail.Mailbox{}, mail.Errorf(mail.Limit, "an account has at most %d mailboxes", mail.MaxMailboxes)
+	}
+	if err := t.fits(0, im); err != nil {
+		return mail.Mailbox{}, err
+	}
+	t.s.lastValidity++
+	b := t.place(mail.Mailbox{ID: mail.MailboxID(t.s.newID()), UIDValidity: t.s.lastValidity, UIDNext: 1}, im)
+	return t.s.shown(b), nil
+}
+
+// place puts a mailbox, new or brought back, under the image.
+func (t *tx) place(mb mail.Mailbox, im mail.MailboxImage) *box {
+	mb.Name, mb.Parent, mb.Role, mb.SortOrder = im.Name, im.Parent, im.Role, im.SortOrder
+	mb.Created, mb.HighestModSeq, mb.PropsModSeq, mb.CountsModSeq, mb.Counts = t.n, t.n, t.n, t.n, mail.Counts{}
+	b := &box{Mailbox: mb}
+	t.s.boxes[mb.ID], t.own[mb.ID] = b, true
+	delete(t.s.fallen, mb.ID)
+	t.did(mail.Entry{Op: mail.OpCreateMailbox, Mailbox: mb.ID, After: &im})
+	return b
+}
+
+// fits says whether a mailbox may have the image; id is 0 for a new one.
+func (t *tx) fits(id mail.MailboxID, im mail.MailboxImage) error {
+	if err := validName(im.Name); err != nil {
+		return err
+	}
+	height := 1
+	if id != 0 {
+		height = t.s.height(id)
+	}
+	switch {
+	case im.Parent != 0 && t.s.boxes[im.Parent] == nil:
+		return mail.Errorf(mail.NotFound, "no such parent mailbox")
+	case id != 0 && t.below(im.Parent, id):
+		return mail.Errorf(mail.Invalid, "a mailbox can't be below itself")
+	case t.s.depth(im.Parent)+height > mail.MaxMailboxDepth:
+		return mail.Errorf(mail.Limit, "mailboxes nest at most %d deep", mail.MaxMailboxDepth)
+	}
+	for _, b := range t.s.boxes {
+		switch {
+		case b.ID == id:
+		case b.Parent == im.Parent && b.Name == im.Name:
+			return mail.Errorf(mail.Exists, "there is a mailbox of that name")
+		case im.Role != mail.NoRole && b.Role == im.Role:
+			return mail.Errorf(mail.Exists, "there is a mailbox of that role")
+		}
+	}
+	if id == 0 && im.Parent == 0 && strings.EqualFold(im.Name, inbox) && len(t.s.boxes) > 0 || id != 0 && t.becomesInbox(id, im) {
+		return mail.Errorf(mail.Exists, "INBOX is the inbox")
+	}
+	return nil
+}
+
+func (t *tx) becomesInbox(id mail.MailboxID, im mail.MailboxImage) bool {
+	return im.Parent == 0 && strings.EqualFold(im.Name, inbox) && t.s.boxes[id].Role != mail.RoleInbox
+}
+
+func validName(name string) error {
+	switch {
+	case name == "" || !utf8.ValidString(name) || !norm.NFC.IsNormalString(name) || strings.Contains(name, mail.Delimiter) || strings.ContainsFunc(name, unicode.IsControl):
+		return mail.Errorf(mail.Invalid, "not a mailbox name: %q", name)
+	case len(name) > mail.MaxMailboxNameBytes:
+		return mail.Errorf(mail.Limit, "a mailbox name has at most %d bytes", mail.MaxMailboxNameBytes)
+	}
+	return nil
+}
+
+// below says whether id is top or below it.
+func (t *tx) below(id, top mail.MailboxID) bool {
+	for b := t.s.boxes[id]; b != nil; b = t.s.boxes[b.Parent] {
+		if b.ID == top {
+			return true
+		}
+	}
+	return false
+}
+
+// SetMailbox renames, moves and marks a mailbox.
+func (t *tx) SetMailbox(id mail.MailboxID, im mail.MailboxImage) error {
+	b, err := t.s.box(id)
+	if err != nil {
+		return err
+	}
+	before := b.Image()
+	if before == im {
+		return nil
+	}
+	if b.Role == mail.RoleInbox && (im.Name != before.Name || im.Parent != before.Parent || im.Role != before.Role) {
+		return mail.Errorf(mail.Denied, "the inbox keeps its name and place")
+	}
+	if err := t.fits(id, im); err != nil {
+		return err
+	}
+	oldPath := t.s.path(id)
+	b = t.touch(id)
+	b.Name, b.Parent, b.Role, b.SortOrder, b.PropsModSeq = im.Name, im.Parent, im.Role, im.SortOrder, t.n
+	t.followSubscriptions(oldPath, t.s.path(id))
+	t.did(mail.Entry{Op: mail.OpUpdateMailbox, Mailbox: id, Before: &before, After: &im})
+	return nil
+}
+
+// followSubscriptions renames the subscribed paths at and below one that moved.
+func (t *tx) followSubscriptions(from, to string) {
+	if from == to {
+		return
+	}
+	moved := map[string]bool{}
+	for path := range t.s.subs {
+		if rest, ok := strings.CutPrefix(path, from); ok && (rest == "" || strings.HasPrefix(rest, mail.Delimiter)) {
+			delete(t.s.subs, path)
+			moved[to+rest] = true
+		}
+	}
+	for path := range moved {
+		t.s.subs[path] = true
+	}
+}
+
+// DeleteMailbox removes a mailbox with its messages.
+func (t *tx) DeleteMailbox(id mail.MailboxID) error {
+	b, err := t.s.box(id)
+	switch {
+	case err != nil:
+		return err
+	case b.Role == mail.RoleInbox:
+		return mail.Errorf(mail.Denied, "the inbox can't be deleted")
+	case t.s.hasChildren(id):
+		return mail.Errorf(mail.HasChildren, "there are mailboxes below it")
+	}
+	before := b.Image()
+	for len(t.s.boxes[id].list) > 0 {
+		t.drop(t.s.boxes[id].list[0])
+	}
+	t.s.fallen[id] = fallen{t.s.boxes[id].Mailbox, t.n}
+	delete(t.s.boxes, id)
+	delete(t.own, id)
+	t.did(mail.Entry{Op: mail.OpDeleteMailbox, Mailbox: id, Before: &before})
+	return nil
+}
+
+// Subscribe adds a path to the subscribed ones.
+func (t *tx) Subscribe(path string) error {
+	b, err := t.s.byPath(path)
+	if err != nil {
+		return err
+	}
+	t.subscribe(t.s.path(b.ID))
+	return nil
+}
+
+func (t *tx) subscribe(path string) {
+	if !t.s.subs[path] {
+		t.s.subs[path] = true
+		t.did(mail.Entry{Op: mail.OpSubscribe, Name: path})
+	}
+}
+
+// Unsubscribe takes a path from the subscribed ones.
+func (t *tx) Unsubscribe(path string) error {
+	if b, err := t.s.byPath(path); err == nil {
+		path = t.s.path(b.ID)
+	}
+	if t.s.subs[path] {
+		delete(t.s.subs, path)
+		t.did(mail.Entry{Op: mail.OpUnsubscribe, Name: path})
+	}
+	return nil
+}

@@ -1,0 +1,120 @@
+package model
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"lockstep/internal/mail"
+)
+
+// AddDevice adds a device.
+func (t *tx) AddDevice(d mail.Device) (mail.Device, error) {
+	switch _, err := t.DeviceByKey(d.Key); {
+	case err == nil:
+		return d, mail.Errorf(mail.Exists, "there is such a device")
+	case len(t.s.devices) >= mail.MaxDevices:
+		return d, mail.Errorf(mail.Limit, "an account has at most %d devices", mail.MaxDevices)
+	case len(d.Name) > mail.MaxDeviceNameBytes:
+		return d, longName()
+	}
+	d.ID = mail.DeviceID(t.s.newID())
+	if d.Created.IsZero() {
+		d.Created = t.now
+	}
+	t.s.devices[d.ID] = d
+	return d, nil
+}
+
+func longName() error {
+	return mail.Errorf(mail.Limit, "a device's name has at most %d bytes", mail.MaxDeviceNameBytes)
+}
+
+// SawDevice notes the last contact.
+func (t *tx) SawDevice(id mail.DeviceID, at time.Time, addr string) error {
+	d, err := t.Device(id)
+	if err != nil {
+		return err
+	}
+	d.LastSeen, d.LastAddr = at, addr
+	t.s.devices[id] = d
+	return nil
+}
+
+// SetDevice renames, blocks or unblocks a device.
+func (t *tx) SetDevice(d mail.Device) error {
+	old, err := t.Device(d.ID)
+	if err != nil {
+		return err
+	}
+	if len(d.Name) > mail.MaxDeviceNameBytes {
+		return longName()
+	}
+	was := old
+	if old.Name != d.Name {
+		old.Name = d.Name
+		t.did(mail.Entry{Op: mail.OpDevice, Name: "rename " + was.Name + " to " + d.Name})
+	}
+	if old.Blocked != d.Blocked {
+		old.Blocked = d.Blocked
+		what := "unblock "
+		if d.Blocked {
+			what = "block "
+		}
+		t.did(mail.Entry{Op: mail.OpDevice, Name: what + d.Name})
+	}
+	t.s.devices[d.ID] = old
+	return nil
+}
+
+// SetQuota sets the bytes the account may use. Like other settings of the
+// account it is no change of its mail.
+func (t *tx) SetQuota(bytes int64) error {
+	if bytes < 0 {
+		return mail.Errorf(mail.Invalid, "a quota is not negative")
+	}
+	t.s.account.Quota = bytes
+	return nil
+}
+
+// SetCursor remembers a consumer's state.
+func (t *tx) SetCursor(device mail.DeviceID, name string, state []byte) error {
+	if state == nil {
+		delete(t.s.cursors, cursorKey{device, name})
+	} else {
+		t.s.cursors[cursorKey{device, name}] = slices.Clone(state)
+	}
+	return nil
+}
+
+// ClaimRecent returns the first UID not yet shown as \Recent.
+func (t *tx) ClaimRecent(mb mail.MailboxID) (mail.UID, error) {
+	b, err := t.s.box(mb)
+	if err != nil {
+		return 0, err
+	}
+	first := max(t.s.recent[mb], 1)
+	t.s.recent[mb] = b.UIDNext
+	return first, nil
+}
+
+// Remember makes the account remember what came of an arrival.
+func (t *tx) Remember(key string, id mail.PlacementID, until time.Time) error {
+	for _, b := range t.s.boxes {
+		for _, p := range b.list {
+			if p.ID == id {
+				t.s.once = maps.Clone(t.s.once)
+				t.s.once[key] = memory{*p, until}
+				return nil
+			}
+		}
+	}
+	return mail.Errorf(mail.NotFound, "no such message")
+}
+
+// Forget takes it back.
+func (t *tx) Forget(key string) error {
+	t.s.once = maps.Clone(t.s.once)
+	delete(t.s.once, key)
+	return nil
+}

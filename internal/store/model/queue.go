@@ -1,0 +1,118 @@
+package model
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+)
+
+// queue is what is on its way out; guarded by the Store's mu.
+type queue struct {
+	last int64
+	rows map[int64]store.Outgoing
+}
+
+// Enqueue adds messages; all or none.
+func (st *Store) Enqueue(_ context.Context, out []store.Outgoing) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for _, o := range out {
+		if !o.Blob.Until.IsZero() && !st.Now().Before(o.Blob.Until) {
+			return mail.Errorf(mail.Expired, "the message has to be sent again")
+		}
+	}
+	for _, o := range out {
+		if st.queue.has(o) {
+			continue
+		}
+		if st.queue.rows == nil {
+			st.queue.rows = map[int64]store.Outgoing{}
+		}
+		st.queue.last++
+		o.ID, o.Blob.Until = st.queue.last, noTime
+		st.queue.rows[o.ID] = o
+	}
+	return nil
+}
+
+func (q *queue) has(o store.Outgoing) bool {
+	for _, r := range q.rows {
+		if r.Delivery == o.Delivery && r.Recipient == o.Recipient {
+			return true
+		}
+	}
+	return false
+}
+
+// ordered returns all rows in the order of their next attempt.
+func (q *queue) ordered() []store.Outgoing {
+	var all []store.Outgoing
+	for _, o := range q.rows {
+		all = append(all, o)
+	}
+	slices.SortFunc(all, func(a, b store.Outgoing) int { return cmp.Or(a.Next.Compare(b.Next), cmp.Compare(a.ID, b.ID)) })
+	return all
+}
+
+// Due takes what is to be tried now.
+func (st *Store) Due(_ context.Context, now, lease time.Time, limit int) ([]store.Outgoing, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	var due []store.Outgoing
+	for _, o := range st.queue.ordered() {
+		if o.Next.After(now) || len(due) == limit {
+			break
+		}
+		o.Next = lease
+		st.queue.rows[o.ID] = o
+		due = append(due, o)
+	}
+	return due, nil
+}
+
+// Retry notes a failed attempt.
+func (st *Store) Retry(_ context.Context, id int64, next time.Time, lastError string) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	o, ok := st.queue.rows[id]
+	if !ok {
+		return mail.Errorf(mail.NotFound, "not in the queue")
+	}
+	o.Next, o.LastError = next, lastError
+	o.Attempts++
+	st.queue.rows[id] = o
+	return nil
+}
+
+// Done removes what is settled.
+func (st *Store) Done(_ context.Context, id int64) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if _, ok := st.queue.rows[id]; !ok {
+		return mail.Errorf(mail.NotFound, "not in the queue")
+	}
+	delete(st.queue.rows, id)
+	return nil
+}
+
+// Pending returns what waits.
+func (st *Store) Pending(_ context.Context, limit int) ([]store.Outgoing, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	all := st.queue.ordered()
+	return all[:min(limit, len(all))], nil
+}
+
+// NextDue is when the next attempt of all is.
+func (st *Store) NextDue(context.Context) (time.Time, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if all := st.queue.ordered(); len(all) > 0 {
+		return all[0].Next, nil
+	}
+	return noTime, nil
+}

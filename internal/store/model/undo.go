@@ -1,0 +1,264 @@
+package model
+
+import (
+	"fmt"
+	"slices"
+
+	"lockstep/internal/mail"
+)
+
+// undo is an undo under way.
+type undo struct {
+	*tx
+	report mail.UndoReport
+	acts   map[mail.ModSeq]bool // the records that are undone
+	now    map[place]place      // where what the act placed is now, if the undo itself moved it
+	kept   map[mail.PlacementID]bool
+}
+
+// place is where a placement was when the act named it.
+type place struct {
+	mailbox mail.MailboxID
+	uid     mail.UID
+}
+
+// Undo takes back what an act changed, newest first.
+func (t *tx) Undo(act mail.ActID) (mail.UndoReport, error) {
+	u := &undo{tx: t, acts: map[mail.ModSeq]bool{}, now: map[place]place{}, kept: map[mail.PlacementID]bool{}}
+	var records []mail.Record
+	for _, rec := range slices.Backward(t.base.journal) {
+		if rec.Act == act {
+			records = append(records, rec)
+			u.acts[rec.ModSeq] = true
+		}
+	}
+	if act == 0 || len(records) == 0 || mail.ModSeq(act) <= t.base.account.Horizon {
+		return u.report, mail.Errorf(mail.NotFound, "there is no such act any more")
+	}
+	t.undoes = act
+	for _, rec := range records {
+		for _, e := range slices.Backward(rec.Entries) {
+			u.entry(e)
+		}
+	}
+	return u.report, nil
+}
+
+func (u *undo) left(format string, args ...any) {
+	u.report.Left = append(u.report.Left, fmt.Sprintf(format, args...))
+}
+
+func (u *undo) entry(e mail.Entry) {
+	switch e.Op {
+	case mail.OpAppend, mail.OpRestore:
+		u.remove(e.Mailbox, e.UIDs)
+	case mail.OpCopy:
+		u.remove(e.Dest, e.DestUIDs)
+	case mail.OpMove:
+		u.moveBack(e)
+	case mail.OpFlags:
+		u.flags(e)
+	case mail.OpExpunge:
+		u.restore(e.Mailbox, e.UIDs)
+	case mail.OpCreateMailbox:
+		u.uncreate(e)
+	case mail.OpUpdateMailbox:
+		u.previousImage(e)
+	case mail.OpDeleteMailbox:
+		u.bringBack(e)
+	case mail.OpSubscribe:
+		if u.s.subs[e.Name] {
+			delete(u.s.subs, e.Name)
+			u.did(mail.Entry{Op: mail.OpUnsubscribe, Name: e.Name})
+		}
+	case mail.OpUnsubscribe:
+		u.subscribe(e.Name)
+	default:
+		u.left("%s: %s can't be undone", e.Op, e.Name)
+	}
+}
+
+// find returns what the act called uid, wherever the undo has put it.
+func (u *undo) find(mb mail.MailboxID, uid mail.UID) *mail.Placement {
+	at := place{mb, uid}
+	for next, ok := u.now[at]; ok; next, ok = u.now[at] {
+		at = next
+	}
+	if b := u.s.boxes[at.mailbox]; b != nil {
+		return b.get(at.uid)
+	}
+	return nil
+}
+
+// untouched says whether nobody but the act and its undo changed a placement.
+func (u *undo) untouched(p *mail.Placement) bool {
+	if u.kept[p.ID] {
+		return true
+	}
+	if b := u.base.boxes[p.Mailbox]; b != nil {
+		if was := b.get(p.UID); was != nil {
+			return u.acts[was.ModSeq]
+		}
+	}
+	return false
+}
+
+func (u *undo) remove(mb mail.MailboxID, uids mail.UIDSet) {
+	gone := map[mail.MailboxID]mail.UIDSet{}
+	for uid := range uids.All() {
+		p := u.find(mb, uid)
+		switch {
+		case p == nil:
+			u.left("a message that came is no longer there")
+		case !u.untouched(p):
+			u.left("a message that came was changed since")
+		default:
+			u.drop(p)
+			set := gone[p.Mailbox]
+			set.Add(p.UID)
+			gone[p.Mailbox] = set
+			u.report.Undone++
+		}
+	}
+	for _, mb := range u.mailboxes() {
+		if gone[mb] != nil {
+			u.did(mail.Entry{Op: mail.OpExpunge, Mailbox: mb, UIDs: gone[mb]})
+		}
+	}
+}
+
+func (u *undo) moveBack(e mail.Entry) {
+	var from, to mail.UIDSet
+	sources := slices.Collect(e.UIDs.All())
+	i := 0
+	for uid := range e.DestUIDs.All() {
+		source := place{e.Mailbox, sources[i]}
+		i++
+		p := u.find(e.Dest, uid)
+		switch {
+		case p == nil || p.Mailbox != e.Dest:
+			u.left("a message that was moved is no longer there")
+		case u.s.boxes[e.Mailbox] == nil:
+			u.left("the mailbox a message was moved from is gone")
+		default:
+			back := u.put(e.Mailbox, mail.Placement{Message: p.Message, Flags: p.Flags, SaveDate: u.tx.now, Size: p.Size})
+			u.kept[back.ID] = u.untouched(p)
+			u.now[source] = place{e.Mailbox, back.UID}
+			u.drop(p)
+			from.Add(p.UID)
+			to.Add(back.UID)
+			u.report.Undone++
+		}
+	}
+	if len(from) > 0 {
+		u.did(mail.Entry{Op: mail.OpMove, Mailbox: e.Dest, UIDs: from, Dest: e.Mailbox, DestUIDs: to})
+	}
+}
+
+func (u *undo) flags(e mail.Entry) {
+	added, err1 := mail.NewFlags(e.Added...)
+	removed, err2 := mail.NewFlags(e.Removed...)
+	if err1 != nil || err2 != nil {
+		panic("model: the journal holds flags that are none")
+	}
+	for uid := range e.UIDs.All() {
+		p := u.find(e.Mailbox, uid)
+		if p == nil {
+			u.left("a message whose flags were changed is no longer there")
+			continue
+		}
+		if !p.Flags.Minus(removed).Union(added).Minus(p.Flags).IsEmpty() || !p.Flags.Minus(p.Flags.Minus(removed)).IsEmpty() {
+			u.left("flags of a message were changed since")
+		}
+		f := p.Flags.Minus(added).Union(removed)
+		if f == p.Flags {
+			continue
+		}
+		if len(f.Keywords()) > mail.MaxKeywords {
+			u.left("a message has at most %d keywords", mail.MaxKeywords)
+			continue
+		}
+		u.kept[p.ID] = u.untouched(p)
+		u.reflag(p, f)
+		u.did(mail.Entry{Op: mail.OpFlags, Mailbox: p.Mailbox, UIDs: mail.MakeUIDSet(p.UID), Added: f.Minus(p.Flags).Names(), Removed: p.Flags.Minus(f).Names()})
+		u.report.Undone++
+	}
+}
+
+func (u *undo) restore(mb mail.MailboxID, uids mail.UIDSet) {
+	var was, is mail.UIDSet
+	for uid := range uids.All() {
+		d, ok := u.s.departed(mb, uid)
+		switch {
+		case !ok:
+			u.left("a message that left is no longer kept")
+		case u.s.boxes[mb] == nil:
+			u.left("the mailbox of a message that left is gone")
+		default:
+			p := u.put(mb, mail.Placement{Message: d.Message, Lineage: d.Lineage, Flags: d.Flags, SaveDate: d.SaveDate, Size: d.Size})
+			u.kept[p.ID] = true
+			u.now[place{mb, uid}] = place{mb, p.UID}
+			was.Add(uid)
+			is.Add(p.UID)
+			u.report.Undone++
+		}
+	}
+	if len(was) > 0 {
+		u.did(mail.Entry{Op: mail.OpRestore, Mailbox: mb, UIDs: is, Was: was})
+	}
+}
+
+func (u *undo) uncreate(e mail.Entry) {
+	b := u.s.boxes[e.Mailbox]
+	switch {
+	case b == nil:
+		u.left("mailbox %s is gone already", e.After.Name)
+	case len(b.list) > 0:
+		u.left("mailbox %s holds messages", b.Name)
+	default:
+		if err := u.DeleteMailbox(e.Mailbox); err != nil {
+			u.left("mailbox %s: %s", b.Name, mail.DetailOf(err))
+			return
+		}
+		u.report.Undone++
+	}
+}
+
+func (u *undo) previousImage(e mail.Entry) {
+	b := u.s.boxes[e.Mailbox]
+	if b == nil {
+		u.left("mailbox %s is gone", e.Before.Name)
+		return
+	}
+	if b.Image() != *e.After {
+		u.left("mailbox %s was changed since", b.Name)
+		return
+	}
+	if err := u.SetMailbox(e.Mailbox, *e.Before); err != nil {
+		u.left("mailbox %s: %s", b.Name, mail.DetailOf(err))
+		return
+	}
+	u.report.Undone++
+}
+
+// bringBack makes a deleted mailbox again, with what was in it when it went.
+func (u *undo) bringBack(e mail.Entry) {
+	f, ok := u.s.fallen[e.Mailbox]
+	if !ok {
+		u.left("mailbox %s is no longer kept", e.Before.Name)
+		return
+	}
+	if err := u.fits(0, *e.Before); err != nil {
+		u.left("mailbox %s: %s", e.Before.Name, mail.DetailOf(err))
+		return
+	}
+	u.place(f.Mailbox, *e.Before)
+	u.report.Undone++
+	var uids mail.UIDSet
+	for _, d := range u.s.left[e.Mailbox] {
+		if d.at == f.at {
+			uids.Add(d.UID)
+		}
+	}
+	u.restore(e.Mailbox, uids)
+}
