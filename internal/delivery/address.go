@@ -53,6 +53,10 @@ func foldDomain(domain string) (string, error) {
 	return strings.ToLower(ascii), nil
 }
 
+// isPostmaster reports whether it is the one address that may come without a
+// domain (RFC 5321 §4.5.1).
+func isPostmaster(address string) bool { return strings.EqualFold(address, "postmaster") }
+
 // isLocal reports whether mail for the domain is ours.
 func (s *Service) isLocal(ctx context.Context, domain string) (bool, error) {
 	if strings.HasPrefix(domain, "[") {
@@ -62,7 +66,7 @@ func (s *Service) isLocal(ctx context.Context, domain string) (bool, error) {
 }
 
 // lookup finds whose mail it is: the exact address; else without its detail; else
-// the domain's catch-all; else, for postmaster, who the operator named.
+// the domain's catch-all.
 func (s *Service) lookup(ctx context.Context, local, domain string) (store.Address, error) {
 	local = strings.ToLower(local)
 	a, err := s.Directory.Lookup(ctx, local, domain)
@@ -77,13 +81,6 @@ func (s *Service) lookup(ctx context.Context, local, domain string) (store.Addre
 		if errUser == nil && b.Local != "" {
 			return b, nil
 		}
-	}
-	if err != nil && local == "postmaster" && s.Postmaster != "" {
-		l, d, errSplit := SplitAddress(s.Postmaster)
-		if errSplit != nil {
-			return a, errSplit
-		}
-		return s.Directory.Lookup(ctx, l, d)
 	}
 	return a, err
 }

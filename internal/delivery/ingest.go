@@ -54,6 +54,12 @@ func (s *Service) put(ctx context.Context, in *spool) (mail.Arrival, error) {
 	}, nil
 }
 
+// putWhole makes a spooled message durable without cutting parts out.
+func (s *Service) putWhole(ctx context.Context, in *spool) (mail.Blob, error) {
+	b, _, err := s.Blobs.Put(ctx, in.reader(), blob.PutOptions{})
+	return b, err
+}
+
 // maxCutLine is the longest line of base64 that the blob store cuts; its lines
 // are whole groups of four.
 const maxCutLine = 996

@@ -1,7 +1,10 @@
 package delivery
 
 import (
+	"bufio"
+	"bytes"
 	"fmt"
+	"io"
 	"net/netip"
 	"strings"
 	"time"
@@ -70,6 +73,34 @@ func traceWord(s string) string {
 
 func returnPath(reversePath string) []byte {
 	return fmt.Appendf(nil, "Return-Path: <%s>\r\n", reversePath)
+}
+
+// countReceived counts the Received fields of what came.
+func (s *spool) countReceived() (int, error) {
+	in := bufio.NewReader(io.NewSectionReader(bodyOf{s}, 0, min(s.size, message.MaxHeaderBytes)))
+	n, whole := 0, true
+	for {
+		line, err := in.ReadSlice('\n')
+		if whole && len(bytes.TrimRight(line, "\r\n")) == 0 {
+			return n, ignoreEOF(err)
+		}
+		if whole && len(line) >= len(receivedName) && strings.EqualFold(string(line[:len(receivedName)]), receivedName) {
+			n++
+		}
+		whole = err == nil
+		if err != nil && err != bufio.ErrBufferFull {
+			return n, ignoreEOF(err)
+		}
+	}
+}
+
+const receivedName = "Received:"
+
+func ignoreEOF(err error) error {
+	if err == io.EOF {
+		return nil
+	}
+	return err
 }
 
 // header reads the header of what came, without what we add.
