@@ -25,10 +25,10 @@ var listPosts = []struct {
 func (w *writer) lists() {
 	authors := []person{sam, priya, otto, nadia, {"Ines Duarte", "ines@shore.example"}, {"Kofi Mensah-Roy", "kofi@antenna.example"}, {"Søren Aagaard", "soren@tools.example"}}
 	last := map[string]letter{}
-	for i := range 90 {
+	for i := range 80 {
 		p := listPosts[w.rng.IntN(len(listPosts))]
 		to := person{p.title, p.list + "@lists.example"}
-		l := letter{from: pick(w.rng, authors), to: to, subject: fmt.Sprintf("[%s] %s", p.list, p.subject), date: w.now.Add(-time.Duration(90-i) * 15 * time.Hour).Add(time.Duration(w.rng.IntN(600)) * time.Minute), text: p.text + "\n\n-- \n" + p.title + ", a list at lists.example\n"}
+		l := letter{from: pick(w.rng, authors), to: to, subject: fmt.Sprintf("[%s] %s", p.list, p.subject), date: w.now.Add(-time.Duration(80-i) * 15 * time.Hour).Add(time.Duration(w.rng.IntN(600)) * time.Minute), text: p.text + "\n\n-- \n" + p.title + ", a list at lists.example\n"}
 		if before, ok := last[p.list]; ok && w.rng.IntN(2) == 0 {
 			l.subject, l.text = "", pick(w.rng, answers)+"\n\n"+quote(before)+"\n"
 			l = l.replyTo(before)

@@ -157,7 +157,7 @@ var everydayTopics = []topic{
 // everyday is what family and friends write, in Alice's mail and in Bob's.
 func (w *writer) everyday() {
 	friends := []person{mum, theo, sam, bob}
-	for range 3 {
+	for range 2 {
 		for _, t := range everydayTopics {
 			w.chat(Alice, alice, pick(w.rng, friends), t)
 		}
