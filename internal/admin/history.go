@@ -28,6 +28,8 @@ type Event struct {
 	Act    mail.ActID
 	ModSeq mail.ModSeq
 	Cause  mail.Cause
+	// Session names the connection it came by.
+	Session string
 }
 
 // String is the event as one line.
@@ -118,7 +120,7 @@ func readEvents(r store.Reader, q store.JournalQuery) ([]Event, error) {
 	}
 	events := make([]Event, len(records))
 	for i, rec := range records {
-		events[i] = Event{rec.Time, n.who(rec), n.what(rec), rec.Act, rec.ModSeq, rec.Cause}
+		events[i] = Event{rec.Time, n.who(rec), n.what(rec), rec.Act, rec.ModSeq, rec.Cause, rec.Session}
 	}
 	return events, nil
 }

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -23,6 +24,7 @@ type Ops struct {
 	Queue     store.Queue
 	Auth      *auth.Service
 	Blobs     *blob.Store
+	Ingest    func(context.Context, io.Reader) (mail.Arrival, error) // makes a message durable, ready to be appended
 	Log       *slog.Logger
 	Quota     int64 // of a new account that asks for none
 	Message   int64 // bytes of the largest message taken
@@ -92,6 +94,9 @@ func (o *Ops) Handler() http.Handler {
 	mux.HandleFunc(Undo.handler(o))
 	mux.HandleFunc(Doctor.handler(o))
 	mux.HandleFunc(QueueList.handler(o))
+	mux.HandleFunc(MessageList.handler(o))
+	mux.HandleFunc("GET /v1/message", o.messageHandler)
+	mux.HandleFunc("POST /v1/import", o.importHandler)
 	return mux
 }
 
