@@ -2,6 +2,7 @@ package message
 
 import (
 	"bytes"
+	"io"
 	"strings"
 	"testing"
 )
@@ -78,5 +79,19 @@ func BenchmarkCuts(b *testing.B) {
 		if _, err := Cuts(bytes.NewReader(raw), m); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+func BenchmarkDecodeBody(b *testing.B) {
+	text := (Cut{LineLen: 76, CRLF: true}).appendLines(nil, make([]byte, 768<<10))
+	for _, encoding := range []string{"base64", "quoted-printable"} {
+		b.Run(encoding+"/1M", func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			for b.Loop() {
+				if _, err := io.Copy(io.Discard, DecodeBody(bytes.NewReader(text), encoding)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
