@@ -281,9 +281,12 @@ type generator struct {
 
 func randomOps(seed uint64, n int) []op {
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 0))}
-	ops := make([]op, n)
-	for i := range ops {
-		ops[i] = g.op()
+	var ops []op
+	for _, path := range []string{"Work", "Old", "Work/Äpfel"} {
+		ops = append(ops, op{steps: []step{{verb: "create", box: path}}})
+	}
+	for len(ops) < n {
+		ops = append(ops, g.op())
 	}
 	return ops
 }
