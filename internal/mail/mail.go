@@ -108,6 +108,11 @@ type Blob struct {
 	Place string     // pack and offset, or object; opaque
 	Key   []byte     // the blob's own key, wrapped; opaque
 	Parts []BlobName // blobs this one is put together from
+	// Fresh says that this put wrote the bytes anew, so that its handle can
+	// stand in for a row that is condemned or gone. A put that found the blob
+	// there gives a handle that only touches its row. False on what the store
+	// returns.
+	Fresh bool
 	// Until is the moment the handle expires: a commit after it fails with
 	// Expired and the bytes have to be put again. Zero on what the store returns.
 	Until time.Time

@@ -1,0 +1,55 @@
+# make build   the binary, without a C compiler
+# make test    everything that must hold; what CI runs
+# make bench   the benchmark beside a peer, long
+# make fuzz    each decoder for FUZZTIME, long
+# make soak    random histories and crashes for SOAKTIME, long
+
+GO       ?= go
+FUZZTIME ?= 60s
+SOAKTIME ?= 30m
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+# Packages whose tests are about goroutines, run with the race detector.
+RACE ?= ./internal/auth/... ./internal/blob/... ./internal/delivery/... ./internal/imap/... ./internal/notify/... \
+	./internal/smtp/... ./internal/store/... ./internal/admin/... ./internal/httpd/... ./cmd/...
+
+.PHONY: build test format vet race cross bench fuzz soak clean
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o lockstep ./cmd/lockstep
+
+test: format vet cross
+	$(GO) test -timeout 15m ./...
+	$(MAKE) race
+
+format:
+	@bad=$$(gofmt -l cmd internal); test -z "$$bad" || { echo "not gofmt: $$bad"; exit 1; }
+
+vet:
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+race:
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 15m $(RACE)
+
+cross:
+	CGO_ENABLED=0 $(GO) build ./...
+	CGO_ENABLED=0 GOOS=darwin $(GO) build -o /dev/null ./cmd/lockstep
+
+bench: build
+	./lockstep bench --out bench-out
+
+# Go fuzzes one target at a time, so each is asked for by name.
+fuzz:
+	@for pkg in $$($(GO) list ./internal/...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+			echo "$$pkg $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+		done; \
+	done
+
+soak:
+	LOCKSTEP_SOAK=$(SOAKTIME) $(GO) test -timeout 0 -v -run 'Soak|Model|Kill' ./internal/store/... ./internal/e2e/...
+
+clean:
+	rm -rf lockstep bench-out

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"lockstep/internal/admin"
+	"lockstep/internal/config"
+)
+
+type accountCommand struct {
+	Add     accountAdd     `cmd:"" help:"Add an account. The password is asked for, or read from standard input."`
+	List    accountList    `cmd:"" help:"List the accounts."`
+	Passwd  accountPasswd  `cmd:"" help:"Change an account's password. It is asked for, or read from standard input."`
+	Quota   accountQuota   `cmd:"" help:"Set how much an account may keep."`
+	Disable accountDisable `cmd:"" help:"Lock an account out and end its sessions. Its mail still arrives."`
+	Enable  accountEnable  `cmd:"" help:"Let a disabled account in again."`
+	Remove  accountRemove  `cmd:"" help:"Remove an account and all its mail."`
+}
+
+type accountAdd struct {
+	Login string       `arg:"" help:"The account's address, which is also its login."`
+	Quota *config.Size `help:"How much it may keep, such as 5GiB; 0B is without bound." placeholder:"SIZE"`
+}
+
+func (a *accountAdd) Run(ctx context.Context, g *globals) error {
+	password, err := readPassword(a.Login, true)
+	if err != nil {
+		return err
+	}
+	c, err := g.reachOrMake(ctx)
+	if err != nil {
+		return err
+	}
+	q := admin.NewAccount{Login: a.Login, Password: password}
+	if a.Quota != nil {
+		n := int64(*a.Quota)
+		q.Quota = &n
+	}
+	acc, err := admin.AccountAdd.One(ctx, c, q)
+	if err == nil {
+		fmt.Printf("Added %s. A device with a password of its own: lockstep device add %s phone\n", acc.Login, acc.Login)
+	}
+	return errors.Join(err, c.Close())
+}
+
+type accountList struct{}
+
+func (accountList) Run(ctx context.Context, g *globals) error {
+	return g.with(ctx, func(c *admin.Client) error {
+		rows, err := admin.AccountList.All(ctx, c, admin.Nothing{})
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			fmt.Println("No accounts yet. Add one: lockstep account add alice@example.test")
+			return nil
+		}
+		t := newTable("ACCOUNT", "MESSAGES", "USED", "QUOTA", "DEVICES", "MADE", "")
+		for _, a := range rows {
+			quota, note := "none", ""
+			if a.Quota > 0 {
+				quota = bytesText(a.Quota)
+			}
+			if a.Disabled {
+				note = "disabled"
+			}
+			t.row(a.Login, a.Messages, bytesText(a.Used), quota, a.Devices, a.Created.Local().Format("2006-01-02"), note)
+		}
+		return t.print(os.Stdout)
+	})
+}
+
+type accountPasswd struct {
+	Login string `arg:"" help:"The account."`
+}
+
+func (a *accountPasswd) Run(ctx context.Context, g *globals) error {
+	password, err := readPassword(a.Login, true)
+	if err != nil {
+		return err
+	}
+	return g.with(ctx, func(c *admin.Client) error {
+		err := admin.AccountPassword.Do(ctx, c, admin.NewPassword{Login: a.Login, Password: password})
+		return said(err, "Changed the password of %s. Devices with an app password of their own stay signed in.", a.Login)
+	})
+}
+
+type accountQuota struct {
+	Login string      `arg:"" help:"The account."`
+	Quota config.Size `arg:"" help:"How much it may keep, such as 5GiB; 0B is without bound."`
+}
+
+func (a *accountQuota) Run(ctx context.Context, g *globals) error {
+	return g.with(ctx, func(c *admin.Client) error {
+		err := admin.AccountQuota.Do(ctx, c, admin.SetQuota{Login: a.Login, Quota: int64(a.Quota)})
+		return said(err, "%s may keep %s now.", a.Login, a.Quota)
+	})
+}
+
+type accountDisable struct {
+	Login string `arg:"" help:"The account."`
+}
+
+func (a *accountDisable) Run(ctx context.Context, g *globals) error {
+	return g.with(ctx, func(c *admin.Client) error {
+		err := admin.AccountDisable.Do(ctx, c, admin.SetDisabled{Login: a.Login, Disabled: true})
+		return said(err, "%s is locked out; its mail still arrives. Let it in again: lockstep account enable %s", a.Login, a.Login)
+	})
+}
+
+type accountEnable struct {
+	Login string `arg:"" help:"The account."`
+}
+
+func (a *accountEnable) Run(ctx context.Context, g *globals) error {
+	return g.with(ctx, func(c *admin.Client) error {
+		err := admin.AccountDisable.Do(ctx, c, admin.SetDisabled{Login: a.Login})
+		return said(err, "%s may sign in again.", a.Login)
+	})
+}
+
+type accountRemove struct {
+	Login string `arg:"" help:"The account."`
+	Yes   bool   `help:"Do it without asking."`
+}
+
+func (a *accountRemove) Run(ctx context.Context, g *globals) error {
+	if !a.Yes {
+		if err := confirm(fmt.Sprintf("Remove %s and all its mail? There is no way back. Type the address to confirm: ", a.Login), a.Login); err != nil {
+			return err
+		}
+	}
+	return g.with(ctx, func(c *admin.Client) error {
+		return said(admin.AccountRemove.Do(ctx, c, admin.OfAccount{Login: a.Login}), "Removed %s.", a.Login)
+	})
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"lockstep/internal/admin"
+	"lockstep/internal/auth"
+	"lockstep/internal/blob"
+	"lockstep/internal/config"
+	"lockstep/internal/delivery"
+	"lockstep/internal/notify"
+	"lockstep/internal/store/sqlstore"
+	"lockstep/internal/vfs"
+)
+
+// What lies in the data directory.
+const (
+	lockFile     = "lock"
+	keyFile      = "key"
+	databaseFile = "lockstep.db"
+	packDir      = "packs"
+	spoolDir     = "spool"
+)
+
+// house is a data directory, opened: all parts that need no network.
+type house struct {
+	cfg      config.Config
+	log      *slog.Logger
+	db       *sqlstore.DB
+	blobs    *blob.Store
+	hub      *notify.Hub
+	auth     *auth.Service
+	delivery *delivery.Service
+	ops      *admin.Ops
+	newKey   bool // the key file was made just now
+
+	closers []func() error // what to close, the last first
+}
+
+var errInUse = errors.New("is in use")
+
+// openHouse opens the data directory, and makes what is not there. Who holds it
+// already makes it fail with errInUse.
+func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *house, err error) {
+	h := &house{cfg: cfg, log: log, hub: &notify.Hub{}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, h.close())
+		}
+	}()
+	if err := h.openDir(); err != nil {
+		return nil, err
+	}
+	h.db, err = sqlstore.Open(ctx, h.path(databaseFile), sqlstore.Options{Hub: h.hub, Log: log})
+	if err != nil {
+		return nil, fmt.Errorf("database %s: %w", h.path(databaseFile), err)
+	}
+	h.closers = append(h.closers, h.db.Close)
+	if err := h.openBlobs(); err != nil {
+		return nil, err
+	}
+	h.auth = auth.New(h.db, h.db, log)
+	h.delivery = &delivery.Service{
+		Store: h.db, Directory: h.db, Queue: h.db, Blobs: h.blobs, Log: log,
+		Hostname: hostname(cfg), SpoolDir: h.path(spoolDir), CanSend: cfg.Outgoing.Via != config.ViaNone,
+	}
+	h.ops = &admin.Ops{
+		Store: h.db, Directory: h.db, Keeper: h.db, Queue: h.db, Auth: h.auth, Blobs: h.blobs, Ingest: h.delivery.Ingest, Log: log,
+		Quota: int64(cfg.Accounts.Quota), Message: int64(cfg.Limits.Message), Version: version,
+	}
+	return h, nil
+}
+
+func (h *house) path(name string) string { return filepath.Join(h.cfg.Data, name) }
+
+// openDir makes the directories, only their owner's, and takes the lock.
+func (h *house) openDir() error {
+	for _, dir := range []string{h.cfg.Data, h.path(spoolDir)} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("data directory %s can't be made: %w; name another with --data", dir, err)
+		}
+	}
+	info, err := os.Stat(h.cfg.Data)
+	if err != nil {
+		return err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("data directory %s is open to others (%v), and mail is nobody else's: chmod 700 %[1]s", h.cfg.Data, info.Mode().Perm())
+	}
+	lock, err := vfs.OS{}.Lock(h.path(lockFile))
+	if err != nil {
+		return fmt.Errorf("data directory %s %w by another process (%v): stop that one, or name another with --data", h.cfg.Data, errInUse, err)
+	}
+	h.closers = append(h.closers, lock.Close)
+	return nil
+}
+
+func (h *house) openBlobs() error {
+	keys, created, err := blob.OpenKeyring(vfs.OS{}, h.path(keyFile), h.path(packDir))
+	if err != nil {
+		return err
+	}
+	h.newKey = created
+	h.blobs, err = blob.Open(h.path(packDir), keys, h.db, blob.Options{})
+	if err != nil {
+		return err
+	}
+	h.closers = append(h.closers, h.blobs.Close)
+	return nil
+}
+
+// sayNewKey asks, once, for a copy of the key.
+func (h *house) sayNewKey(to io.Writer) {
+	if h.newKey {
+		fmt.Fprintf(to, "All mail is sealed with the key in %s, made just now. Keep a copy of that file apart from\nthe mail: without it, no mail and no backup of it can be read.\n", h.path(keyFile))
+	}
+}
+
+// close lets go of everything.
+func (h *house) close() error {
+	var errs []error
+	for i := len(h.closers) - 1; i >= 0; i-- {
+		errs = append(errs, h.closers[i]())
+	}
+	h.closers = nil
+	return errors.Join(errs...)
+}

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"syscall"
+	"time"
+
+	"lockstep/internal/admin"
+	"lockstep/internal/config"
+	"lockstep/internal/httpd"
+	"lockstep/internal/imap"
+	"lockstep/internal/mail"
+	"lockstep/internal/smtp"
+)
+
+// service is one protocol at one address.
+type service struct {
+	key   string // of the configuration, such as "imap"
+	l     net.Listener
+	serve func(context.Context, net.Listener) error
+}
+
+// portError says that something else has the address.
+type portError struct {
+	key, addr string
+	err       error
+}
+
+func (e *portError) Unwrap() error { return e.err }
+
+func (e *portError) Error() string {
+	switch {
+	case errors.Is(e.err, syscall.EADDRINUSE):
+		return fmt.Sprintf("listen.%s: %s is taken by another program: stop that one, or choose another address in the configuration", e.key, e.addr)
+	case errors.Is(e.err, syscall.EACCES):
+		return fmt.Sprintf("listen.%s: %s is not allowed to this user: ports below 1024 need a service manager that hands out CAP_NET_BIND_SERVICE, see docs/operations.md", e.key, e.addr)
+	}
+	return fmt.Sprintf("listen.%s: %v", e.key, e.err)
+}
+
+// listenAll opens every configured address, or none.
+func (h *house) listenAll(t *tls.Config, m *metrics) (services []service, err error) {
+	defer func() {
+		if err != nil {
+			for _, s := range services {
+				s.l.Close()
+			}
+		}
+	}()
+	for _, p := range h.protocols(t, m) {
+		for _, addr := range p.addrs {
+			l, err := net.Listen("tcp", addr)
+			if err != nil {
+				return services, &portError{p.key, addr, err}
+			}
+			services = append(services, service{p.key, l, p.serve})
+		}
+	}
+	return services, nil
+}
+
+// protocol is one protocol and where it listens.
+type protocol struct {
+	key   string
+	addrs config.Addresses
+	serve func(context.Context, net.Listener) error
+}
+
+func (h *house) protocols(t *tls.Config, m *metrics) []protocol {
+	in := h.cfg.Listen
+	im := h.imapServer(t, m)
+	web := &httpd.Server{Healthy: h.healthy, Metrics: m.registry}
+	return []protocol{
+		{"imap", in.IMAP, im.Serve},
+		{"imaps", in.IMAPS, im.ServeTLS},
+		{"lmtp", in.LMTP, h.smtpServer(smtp.LMTP, t, false).Serve},
+		{"smtp", in.SMTP, h.smtpServer(smtp.Receiving, t, false).Serve},
+		{"submission", in.Submission, h.smtpServer(smtp.Submission, t, false).Serve},
+		{"submissions", in.Submissions, h.smtpServer(smtp.Submission, t, true).Serve},
+		{"http", in.HTTP, web.Serve},
+		{"https", in.HTTPS, func(ctx context.Context, l net.Listener) error { return web.Serve(ctx, tls.NewListener(l, t)) }},
+	}
+}
+
+// bodies gives the IMAP server the blob store as it wants it.
+type bodies struct{ h *house }
+
+func (b bodies) Open(ctx context.Context, which mail.Blob) (imap.Body, error) {
+	return b.h.blobs.Open(ctx, which)
+}
+
+func (h *house) imapServer(t *tls.Config, m *metrics) *imap.Server {
+	l := h.cfg.Limits
+	return &imap.Server{
+		Store: h.db, Auth: h.auth, Blobs: bodies{h}, Ingest: h.ingest, Hub: h.hub, Log: h.log, TLS: t,
+		AllowPlainAuth: h.allowPlain, Metrics: m, IndexBudget: int64(l.IndexMemory),
+		Limits: imap.Limits{Message: int64(l.Message), Connections: l.Connections, PerAddress: l.ConnectionsPerAddress, LoginTime: time.Duration(l.LoginTime), Idle: time.Duration(l.IdleTime)},
+	}
+}
+
+func (h *house) smtpServer(role smtp.Role, t *tls.Config, implicit bool) *smtp.Server {
+	l := h.cfg.Limits
+	return &smtp.Server{
+		Role: role, Hostname: hostname(h.cfg), Delivery: h.delivery, Auth: h.auth, TLS: t, Implicit: implicit, Log: h.log,
+		PlainAuthOnLoopback: h.cfg.Auth.Plaintext != config.PlaintextNever,
+		Limits:              smtp.Limits{MessageBytes: int64(l.Message), Recipients: l.Recipients, Connections: l.Connections, ConnectionsPerAddress: l.ConnectionsPerAddress},
+	}
+}
+
+// allowPlain says whether a password may come without TLS.
+func (h *house) allowPlain(a netip.Addr) bool {
+	switch h.cfg.Auth.Plaintext {
+	case config.PlaintextAlways:
+		return true
+	case config.PlaintextNever:
+		return false
+	}
+	return a.IsLoopback()
+}
+
+// healthy asks the store for something small.
+func (h *house) healthy(ctx context.Context) error {
+	_, err := h.db.Accounts(ctx)
+	return err
+}
+
+// run serves everything until ctx ends or a part fails, then lets sessions end,
+// for limits.stop_time. ready is called when all addresses answer.
+func (h *house) run(ctx context.Context, ready func([]service)) error {
+	t, made, err := tlsConfig(h.cfg)
+	if err != nil {
+		return err
+	}
+	if made {
+		h.log.Info("made a self-signed certificate: mail programs will ask whether to trust it; set tls.cert and tls.key for a real one", "file", h.path(selfSignedCert))
+	}
+	services, err := h.listenAll(t, newMetrics(h))
+	if err != nil {
+		return err
+	}
+	socket, err := admin.Listen(h.cfg.Socket())
+	if err != nil {
+		return fmt.Errorf("admin socket %s: %w", h.cfg.Socket(), err)
+	}
+	services = append(services, service{"admin", socket, h.ops.Serve})
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var running sync.WaitGroup
+	errs := make(chan error, len(services)+2)
+	begin := func(name string, fn func(context.Context) error) {
+		running.Go(func() {
+			if err := fn(ctx); err != nil {
+				errs <- fmt.Errorf("%s: %w", name, err)
+				cancel()
+			}
+		})
+	}
+	for _, s := range services {
+		begin(s.key, func(ctx context.Context) error { return s.serve(ctx, s.l) })
+	}
+	begin("maintenance", h.maintain)
+	begin("queue", h.send)
+	notifySystemd("READY=1")
+	ready(services)
+	<-ctx.Done()
+	notifySystemd("STOPPING=1")
+	return errors.Join(h.drain(&running), firstOf(errs))
+}
+
+// drain waits until every session is gone, for limits.stop_time.
+func (h *house) drain(running *sync.WaitGroup) error {
+	gone := make(chan struct{})
+	go func() {
+		running.Wait()
+		close(gone)
+	}()
+	select {
+	case <-gone:
+	case <-time.After(time.Duration(h.cfg.Limits.StopTime)):
+		h.log.Warn("stopping although some sessions have not ended", "waited", h.cfg.Limits.StopTime.String())
+	}
+	return nil
+}
+
+func firstOf(errs <-chan error) error {
+	select {
+	case err := <-errs:
+		return err
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,80 @@
+// Command lockstep is the whole server and everything an operator does with it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"lockstep/internal/config"
+)
+
+// version is set by the linker (make build).
+var version = "unknown"
+
+// globals are the flags of every command.
+type globals struct {
+	Config string `help:"Configuration file. Default: $LOCKSTEP_CONFIG, else /etc/lockstep/lockstep.toml if it is there, else built-in defaults." placeholder:"FILE"`
+	Data   string `help:"Data directory, in place of the configured one." placeholder:"DIR"`
+}
+
+// load reads the configuration that is in force.
+func (g *globals) load() (config.Config, error) {
+	cfg, err := config.Load(config.Find(g.Config))
+	if g.Data != "" {
+		cfg.Data = g.Data
+	}
+	return cfg, err
+}
+
+type commands struct {
+	globals
+
+	Serve   serveCommand   `cmd:"" help:"Run the server."`
+	Demo    demoCommand    `cmd:"" help:"Run a server with two accounts full of sample mail, and show each change as it goes round."`
+	Account accountCommand `cmd:"" help:"Add, list and change accounts."`
+	Address addressCommand `cmd:"" help:"Give accounts further addresses, and whole domains."`
+	Device  deviceCommand  `cmd:"" help:"See, add, sign out and block the devices of an account."`
+	Mailbox mailboxCommand `cmd:"" help:"See the mailboxes of an account."`
+	Queue   queueCommand   `cmd:"" help:"See what is on its way out."`
+	Import  importCommand  `cmd:"" help:"Bring mail in from mbox files or Maildirs."`
+	Export  exportCommand  `cmd:"" help:"Write mail out as mbox files or Maildirs."`
+	History historyCommand `cmd:"" help:"Say who changed what in an account, with which device, and when."`
+	Undo    undoCommand    `cmd:"" help:"Take back an act that history shows."`
+	Doctor  doctorCommand  `cmd:"" help:"Check everything that is stored, and say what to do."`
+	Conf    confCommand    `cmd:"" name:"config" help:"Print or check the configuration."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+const description = `Mail on every device, in lockstep: an IMAP and SMTP server with one journal per account.
+
+To look around:    lockstep demo
+To begin:          lockstep account add alice@example.test && lockstep serve`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var cli commands
+	parsed := kong.Parse(&cli, kong.Name("lockstep"), kong.Description(description), kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(&cli.globals))
+	err := parsed.Run()
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		os.Exit(130) // interrupted: nothing to explain
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "lockstep:", err)
+		os.Exit(1)
+	}
+}
+
+type versionCommand struct{}
+
+func (versionCommand) Run() error {
+	fmt.Println("lockstep", version)
+	return nil
+}

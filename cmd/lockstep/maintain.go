@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"lockstep/internal/mail"
+)
+
+// How often the upkeep runs, and how long after the start it begins.
+const (
+	upkeepEvery  = time.Hour
+	upkeepBegins = 5 * time.Minute
+	compactEvery = 24 // rounds of upkeep
+)
+
+// maintain forgets history past the horizon and blobs that nobody names. A round
+// that fails is logged; the next one tries again.
+func (h *house) maintain(ctx context.Context) error {
+	t := time.NewTimer(upkeepBegins)
+	defer t.Stop()
+	for round := 1; ; round++ {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+		if err := h.upkeep(ctx, round%compactEvery == 0); err != nil && ctx.Err() == nil {
+			h.log.ErrorContext(ctx, "upkeep", "err", err)
+		}
+		t.Reset(upkeepEvery)
+	}
+}
+
+func (h *house) upkeep(ctx context.Context, compact bool) error {
+	began := time.Now()
+	accounts, err := h.db.Accounts(ctx)
+	if err != nil {
+		return err
+	}
+	horizon := began.Add(-time.Duration(h.cfg.History.Horizon))
+	for _, p := range accounts {
+		if err := h.db.Prune(ctx, p.Account, horizon); err != nil && mail.KindOf(err) != mail.NotFound {
+			return err
+		}
+	}
+	collected, err := h.blobs.Collect(ctx)
+	if err != nil {
+		return err
+	}
+	if compact {
+		c, err := h.blobs.Compact(ctx)
+		if err != nil {
+			return err
+		}
+		for _, b := range c.Damaged {
+			h.log.ErrorContext(ctx, "damaged blob; run lockstep doctor", "size", b.Size, "place", b.Place)
+		}
+	}
+	h.log.InfoContext(ctx, "upkeep done", "accounts", len(accounts), "blobs", collected.Forgotten, "took", time.Since(began).Round(time.Millisecond).String())
+	return nil
+}

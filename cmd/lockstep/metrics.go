@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// metrics is what the server counts. docs/operations.md says which question each
+// answers.
+type metrics struct {
+	registry       *prometheus.Registry
+	commands       *prometheus.CounterVec
+	commandSeconds *prometheus.HistogramVec
+	sessions       prometheus.Gauge
+	bytes          *prometheus.CounterVec
+}
+
+func newMetrics(h *house) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		commands: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "imap_commands_total", Help: "IMAP commands by name and result."}, []string{"cmd", "result"}),
+		commandSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "imap_command_seconds", Help: "From the end of an IMAP command to its answer.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 9)}, []string{"cmd"}),
+		sessions: prometheus.NewGauge(prometheus.GaugeOpts{Name: "imap_sessions", Help: "IMAP connections now."}),
+		bytes:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "imap_bytes_total", Help: "Bytes of ended IMAP sessions, in or out."}, []string{"direction"}),
+	}
+	m.registry.MustRegister(m.commands, m.commandSeconds, m.sessions, m.bytes, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.storeMetrics(h)
+	m.blobMetrics(h)
+	m.queueMetrics(h)
+	return m
+}
+
+// counted registers a counter that a part keeps itself.
+func (m *metrics) counted(name, help string, value func() float64) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, value))
+}
+
+func (m *metrics) storeMetrics(h *house) {
+	m.counted("store_commits_total", "Commits of the database, one sync each.", func() float64 { return float64(h.db.Stats().Commits) })
+	m.counted("store_transactions_total", "Transactions; several share a commit.", func() float64 { return float64(h.db.Stats().Closures) })
+	m.counted("store_reruns_total", "Batches that ran again, one transaction at a time.", func() float64 { return float64(h.db.Stats().Reruns) })
+	m.counted("store_checkpoints_total", "Times the database's log was written back.", func() float64 { return float64(h.db.Stats().Checkpoints) })
+	m.counted("store_statements_total", "Statements run by the writer.", func() float64 { return float64(h.db.Stats().Statements) })
+	m.counted("store_commit_seconds_total", "Time spent in commits.", func() float64 { return h.db.Stats().CommitTime.Seconds() })
+}
+
+func (m *metrics) blobMetrics(h *house) {
+	m.counted("blob_puts_total", "Messages and parts handed to the blob store.", func() float64 { return float64(h.blobs.Stats().Puts) })
+	m.counted("blob_found_total", "Puts that were there already.", func() float64 { return float64(h.blobs.Stats().Found) })
+	m.counted("blob_plain_bytes_total", "Bytes written, before compression and sealing.", func() float64 { return float64(h.blobs.Stats().PlainBytes) })
+	m.counted("blob_stored_bytes_total", "Bytes that they take on disk.", func() float64 { return float64(h.blobs.Stats().StoredBytes) })
+	m.counted("blob_syncs_total", "Syncs of packs; several puts share one.", func() float64 { return float64(h.blobs.Stats().Syncs) })
+	m.counted("blob_failed_writes_total", "Writes or syncs that went wrong.", func() float64 { return float64(h.blobs.Stats().FailedBatches) })
+	m.counted("blob_opens_total", "Messages whose bytes were read.", func() float64 { return float64(h.blobs.Stats().Opens) })
+	m.counted("blob_corrupt_total", "Damage met while reading.", func() float64 { return float64(h.blobs.Stats().Corrupt) })
+	m.counted("blob_collected_total", "Blobs that nobody named any more.", func() float64 { return float64(h.blobs.Stats().Collected) })
+}
+
+// queueScanTime bounds how long a scrape may look at the queue, maxQueueScan how
+// much of it is counted.
+const (
+	queueScanTime = time.Second
+	maxQueueScan  = 10_000
+)
+
+func (m *metrics) queueMetrics(h *house) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "queue_messages", Help: "Messages on their way out, counted up to 10000."}, func() float64 {
+		ctx, cancel := context.WithTimeout(context.Background(), queueScanTime)
+		defer cancel()
+		pending, err := h.db.Pending(ctx, maxQueueScan)
+		if err != nil {
+			return -1
+		}
+		return float64(len(pending))
+	}))
+}
+
+// Command counts one IMAP command.
+func (m *metrics) Command(name, result string, took time.Duration) {
+	m.commands.WithLabelValues(name, result).Inc()
+	m.commandSeconds.WithLabelValues(name).Observe(took.Seconds())
+}
+
+// SessionBegan counts an IMAP connection.
+func (m *metrics) SessionBegan() { m.sessions.Inc() }
+
+// SessionEnded counts it out, with the bytes it moved.
+func (m *metrics) SessionEnded(received, sent int64) {
+	m.sessions.Dec()
+	m.bytes.WithLabelValues("in").Add(float64(received))
+	m.bytes.WithLabelValues("out").Add(float64(sent))
+}

@@ -1,0 +1,118 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"lockstep/internal/auth"
+	"lockstep/internal/blob"
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+)
+
+// Ops does the verbs.
+type Ops struct {
+	Store     store.Store
+	Directory store.Directory
+	Keeper    store.Keeper
+	Queue     store.Queue
+	Auth      *auth.Service
+	Blobs     *blob.Store
+	Ingest    func(context.Context, io.Reader) (mail.Arrival, error) // makes a message durable, ready to be appended
+	Log       *slog.Logger
+	Quota     int64 // of a new account that asks for none
+	Message   int64 // bytes of the largest message taken
+	Version   string
+}
+
+// stopTime bounds how long a stopping server waits for calls under way.
+const stopTime = 2 * time.Second
+
+// Listen makes the socket that only its owner can open. One that a killed server
+// left behind is replaced: whoever calls this holds the data directory's lock.
+func Listen(socket string) (net.Listener, error) {
+	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		return nil, err
+	}
+	// The directory is 0700, so nobody else got in before this.
+	if err := os.Chmod(socket, 0o600); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// Serve answers on l until ctx ends.
+func (o *Ops) Serve(ctx context.Context, l net.Listener) error {
+	srv := &http.Server{Handler: o.Handler(), ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
+	stopped := make(chan struct{})
+	context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
+		defer cancel()
+		if srv.Shutdown(bound) != nil {
+			srv.Close()
+		}
+	})
+	err := srv.Serve(l)
+	if errors.Is(err, http.ErrServerClosed) || ctx.Err() != nil {
+		<-stopped
+		return nil
+	}
+	return err
+}
+
+// Handler serves every verb.
+func (o *Ops) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc(Ping.handler(o))
+	mux.HandleFunc(AccountAdd.handler(o))
+	mux.HandleFunc(AccountList.handler(o))
+	mux.HandleFunc(AccountPassword.handler(o))
+	mux.HandleFunc(AccountDisable.handler(o))
+	mux.HandleFunc(AccountRemove.handler(o))
+	mux.HandleFunc(AccountQuota.handler(o))
+	mux.HandleFunc(AddressList.handler(o))
+	mux.HandleFunc(AddressAdd.handler(o))
+	mux.HandleFunc(AddressRemove.handler(o))
+	mux.HandleFunc(DeviceList.handler(o))
+	mux.HandleFunc(DeviceAdd.handler(o))
+	mux.HandleFunc(DeviceSignOut.handler(o))
+	mux.HandleFunc(DeviceBlock.handler(o))
+	mux.HandleFunc(MailboxList.handler(o))
+	mux.HandleFunc(History.handler(o))
+	mux.HandleFunc(Undo.handler(o))
+	mux.HandleFunc(Doctor.handler(o))
+	mux.HandleFunc(QueueList.handler(o))
+	mux.HandleFunc(MessageList.handler(o))
+	mux.HandleFunc("GET /v1/message", o.messageHandler)
+	mux.HandleFunc("POST /v1/import", o.importHandler)
+	return mux
+}
+
+// Nothing is a question without content, or an answer without rows.
+type Nothing struct{}
+
+// Hello is who answers.
+type Hello struct {
+	Version string
+	PID     int
+}
+
+// Ping asks who is there.
+var Ping = Verb[Nothing, Hello]{"ping", func(o *Ops, _ context.Context, _ Nothing, emit func(Hello) error) error {
+	return emit(Hello{o.Version, os.Getpid()})
+}}
+
+// operator is the origin of what the command line changes.
+func operator() mail.Origin { return mail.NewOrigin("operator", 0, mail.Local, mail.ByAdmin) }

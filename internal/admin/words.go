@@ -1,0 +1,161 @@
+package admin
+
+import (
+	"fmt"
+	"strings"
+
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+)
+
+// names turns numbers of the journal into words.
+type names struct {
+	mailboxes map[mail.MailboxID]string
+	devices   map[mail.DeviceID]string
+}
+
+func readNames(r store.Reader) (names, error) {
+	n := names{map[mail.MailboxID]string{}, map[mail.DeviceID]string{}}
+	mailboxes, err := r.Mailboxes()
+	if err != nil {
+		return n, err
+	}
+	for _, mb := range mailboxes {
+		n.mailboxes[mb.ID] = mb.Path
+	}
+	devices, err := r.Devices()
+	for _, d := range devices {
+		n.devices[d.ID] = d.Name
+	}
+	return n, err
+}
+
+// who says with what a record was made: "phone (imap)".
+func (n names) who(rec mail.Record) string {
+	name := n.devices[rec.Device]
+	switch {
+	case name != "":
+	case rec.Device != 0:
+		name = "a removed device"
+	case rec.Protocol == mail.Local:
+		return rec.Actor
+	default:
+		name = "<" + rec.Actor + ">" // a reverse path
+	}
+	return fmt.Sprintf("%s (%s)", name, rec.Protocol)
+}
+
+// maxClauses bounds how much of one record is said in one line.
+const maxClauses = 4
+
+// what says what a record did.
+func (n names) what(rec mail.Record) string {
+	var clauses []string
+	for i, e := range rec.Entries {
+		if i == maxClauses {
+			clauses = append(clauses, fmt.Sprintf("and %d more", len(rec.Entries)-i))
+			break
+		}
+		clauses = append(clauses, n.clause(rec, e))
+	}
+	s := strings.Join(clauses, ", ")
+	if rec.Undoes != 0 {
+		s = fmt.Sprintf("undid act %d: %s", rec.Undoes, s)
+	}
+	return s
+}
+
+func (n names) clause(rec mail.Record, e mail.Entry) string {
+	count := messages(e.UIDs)
+	switch e.Op {
+	case mail.OpAppend:
+		return appendWord(rec) + " " + count + " to " + n.mailbox(e.Mailbox, nil)
+	case mail.OpCopy:
+		return fmt.Sprintf("copied %s from %s to %s", count, n.mailbox(e.Mailbox, nil), n.mailbox(e.Dest, nil))
+	case mail.OpMove:
+		return fmt.Sprintf("moved %s from %s to %s", count, n.mailbox(e.Mailbox, nil), n.mailbox(e.Dest, nil))
+	case mail.OpFlags:
+		return flagWords(e.Added, e.Removed, count) + " in " + n.mailbox(e.Mailbox, nil)
+	case mail.OpExpunge:
+		return "removed " + count + " from " + n.mailbox(e.Mailbox, nil)
+	case mail.OpRestore:
+		return "brought " + count + " back to " + n.mailbox(e.Mailbox, nil)
+	case mail.OpCreateMailbox:
+		return "made mailbox " + n.mailbox(e.Mailbox, e.After)
+	case mail.OpUpdateMailbox:
+		return n.updated(e)
+	case mail.OpDeleteMailbox:
+		return "deleted mailbox " + n.mailbox(e.Mailbox, e.Before)
+	case mail.OpSubscribe:
+		return "subscribed " + e.Name
+	case mail.OpUnsubscribe:
+		return "unsubscribed " + e.Name
+	case mail.OpDevice:
+		return e.Name
+	}
+	return string(e.Op)
+}
+
+func appendWord(rec mail.Record) string {
+	switch rec.Cause {
+	case mail.ByDelivery:
+		return "delivered"
+	case mail.ByImport:
+		return "imported"
+	}
+	return "added"
+}
+
+// mailbox names a mailbox by its path, or, when it is gone, by what it was.
+func (n names) mailbox(id mail.MailboxID, image *mail.MailboxImage) string {
+	if p, ok := n.mailboxes[id]; ok {
+		return p
+	}
+	if image != nil {
+		return image.Name
+	}
+	return "a deleted mailbox"
+}
+
+func (n names) updated(e mail.Entry) string {
+	now := n.mailbox(e.Mailbox, e.After)
+	switch {
+	case e.Before == nil || e.After == nil:
+		return "changed mailbox " + now
+	case e.Before.Name != e.After.Name:
+		return fmt.Sprintf("renamed mailbox %s to %s", e.Before.Name, e.After.Name)
+	case e.Before.Parent != e.After.Parent:
+		return "moved mailbox to " + now
+	case e.Before.Role != e.After.Role && e.After.Role != mail.NoRole:
+		return fmt.Sprintf("made mailbox %s the one for %s", now, e.After.Role)
+	}
+	return "changed mailbox " + now
+}
+
+func messages(uids mail.UIDSet) string {
+	if n := uids.Count(); n != 1 {
+		return fmt.Sprintf("%d messages", n)
+	}
+	return "1 message"
+}
+
+var flagWord = map[string][2]string{`\Seen`: {"read", "unread"}, `\Flagged`: {"flagged", "not flagged"}, `\Answered`: {"answered", "not answered"},
+	`\Deleted`: {"deleted", "not deleted"}, `\Draft`: {"a draft", "no draft"}, "$Forwarded": {"forwarded", "not forwarded"}, "$Junk": {"junk", "not junk"}}
+
+// flagWords says a change of flags: "marked 3 messages read and flagged".
+func flagWords(added, removed []string, count string) string {
+	var words []string
+	for i, list := range [][]string{added, removed} {
+		for _, f := range list {
+			w := flagWord[f][i]
+			if w == "" {
+				w = [2]string{"", "not "}[i] + f
+			}
+			words = append(words, w)
+		}
+	}
+	if len(words) == 0 {
+		return "changed flags of " + count
+	}
+	return "marked " + count + " " + strings.Join(words, " and ")
+}

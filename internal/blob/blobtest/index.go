@@ -1,0 +1,167 @@
+// Package blobtest keeps the index of a blob store in memory, for tests and for
+// stores that live there.
+package blobtest
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"lockstep/internal/blob"
+	"lockstep/internal/mail"
+)
+
+var _ blob.Index = (*Index)(nil)
+
+// Index implements blob.Index. Use NewIndex. What names blobs besides the
+// parts of other blobs is told by Name and Unname.
+type Index struct {
+	mu   sync.Mutex
+	rows map[mail.BlobName]*row
+	refs map[mail.BlobName]int
+}
+
+type row struct {
+	blob      mail.Blob
+	touched   time.Time
+	condemned time.Time // zero: it is not
+}
+
+// NewIndex returns an empty index.
+func NewIndex() *Index {
+	return &Index{rows: map[mail.BlobName]*row{}, refs: map[mail.BlobName]int{}}
+}
+
+// Commit does for the handles of one put, the blob and its parts, what a commit
+// has to do. Either all become lasting, or it fails with mail.Expired.
+func (x *Index) Commit(handles ...mail.Blob) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	now := time.Now()
+	for _, b := range handles {
+		if !now.Before(b.Until) || !b.Fresh && !x.stands(b.Name) {
+			return mail.Errorf(mail.Expired, "the handle of a blob expired")
+		}
+	}
+	for _, b := range handles {
+		if x.stands(b.Name) {
+			x.rows[b.Name].touched = now
+			continue
+		}
+		b.Fresh, b.Until = false, time.Time{}
+		x.rows[b.Name] = &row{blob: b, touched: now}
+	}
+	return nil
+}
+
+// stands reports whether a row is there and not condemned.
+func (x *Index) stands(name mail.BlobName) bool {
+	r := x.rows[name]
+	return r != nil && r.condemned.IsZero()
+}
+
+// Name counts one more that names a blob.
+func (x *Index) Name(name mail.BlobName) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.refs[name]++
+}
+
+// Unname counts one less.
+func (x *Index) Unname(name mail.BlobName) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.refs[name]--; x.refs[name] <= 0 {
+		delete(x.refs, name)
+	}
+}
+
+// Blob implements blob.Index.
+func (x *Index) Blob(_ context.Context, name mail.BlobName) (mail.Blob, bool, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.stands(name) {
+		return mail.Blob{}, false, nil
+	}
+	return x.rows[name].blob, true, nil
+}
+
+// Rows implements blob.Index.
+func (x *Index) Rows(_ context.Context, prefix, after string, limit int) ([]mail.Blob, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var found []mail.Blob
+	for _, r := range x.rows {
+		if strings.HasPrefix(r.blob.Place, prefix) && r.blob.Place > after {
+			found = append(found, r.blob)
+		}
+	}
+	slices.SortFunc(found, func(a, b mail.Blob) int { return strings.Compare(a.Place, b.Place) })
+	return found[:min(limit, len(found))], nil
+}
+
+// Unnamed implements blob.Index.
+func (x *Index) Unnamed(_ context.Context, touchedBefore time.Time, after mail.BlobName, limit int) ([]mail.BlobName, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	named := maps.Clone(x.refs)
+	for _, r := range x.rows {
+		for _, p := range r.blob.Parts {
+			named[p]++
+		}
+	}
+	var found []mail.BlobName
+	for name, r := range x.rows {
+		if named[name] == 0 && r.condemned.IsZero() && r.touched.Before(touchedBefore) && bytes.Compare(name[:], after[:]) > 0 {
+			found = append(found, name)
+		}
+	}
+	slices.SortFunc(found, func(a, b mail.BlobName) int { return bytes.Compare(a[:], b[:]) })
+	return found[:min(limit, len(found))], nil
+}
+
+// Condemn implements blob.Index.
+func (x *Index) Condemn(_ context.Context, names []mail.BlobName, touchedBefore time.Time) (int, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	n := 0
+	for _, name := range names {
+		if x.stands(name) && x.rows[name].touched.Before(touchedBefore) {
+			x.rows[name].condemned = time.Now()
+			n++
+		}
+	}
+	return n, nil
+}
+
+// Forget implements blob.Index.
+func (x *Index) Forget(_ context.Context, condemnedBefore time.Time, limit int) (int, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	n := 0
+	for name, r := range x.rows {
+		if n < limit && !r.condemned.IsZero() && r.condemned.Before(condemnedBefore) {
+			delete(x.rows, name)
+			n++
+		}
+	}
+	return n, nil
+}
+
+// Move implements blob.Index.
+func (x *Index) Move(_ context.Context, moves []blob.Move) (int, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	n := 0
+	for _, m := range moves {
+		if r := x.rows[m.Name]; r != nil && r.blob.Place == m.From {
+			r.blob.Place = m.To
+			n++
+		}
+	}
+	return n, nil
+}

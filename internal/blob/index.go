@@ -1,0 +1,47 @@
+package blob
+
+import (
+	"context"
+	"time"
+
+	"lockstep/internal/mail"
+)
+
+// Index is where the rows of stored blobs are kept. The package's comment says
+// what a commit does to them.
+//
+// A blob is named when a message, an item, a queued delivery or whatever else
+// holds blobs names it, or when a row that exists has it among its Parts.
+// Every commit that names a blob anew touches its row.
+type Index interface {
+	// Blob returns the row of name. It finds no condemned ones: who puts a
+	// condemned blob writes it again.
+	Blob(ctx context.Context, name mail.BlobName) (b mail.Blob, found bool, err error)
+
+	// Rows returns up to limit rows, condemned ones too, whose Place begins with
+	// prefix and is greater than after, in order of Place as bytes compare.
+	Rows(ctx context.Context, prefix, after string, limit int) ([]mail.Blob, error)
+
+	// Unnamed returns up to limit names greater than after, in order, of rows
+	// that nothing names, that are not condemned, and that were last touched
+	// before the given time.
+	Unnamed(ctx context.Context, touchedBefore time.Time, after mail.BlobName, limit int) ([]mail.BlobName, error)
+
+	// Condemn marks those of names that are not condemned and were not touched
+	// since the given time, and returns how many.
+	Condemn(ctx context.Context, names []mail.BlobName, touchedBefore time.Time) (int, error)
+
+	// Forget deletes up to limit rows that were condemned before the given time,
+	// and returns how many.
+	Forget(ctx context.Context, condemnedBefore time.Time, limit int) (int, error)
+
+	// Move sets the place of each row, condemned or not, that still is where the
+	// move says it was, in one transaction. It returns how many that were.
+	Move(ctx context.Context, moves []Move) (int, error)
+}
+
+// A Move says that compaction copied a record.
+type Move struct {
+	Name     mail.BlobName
+	From, To string // places
+}

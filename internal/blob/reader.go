@@ -1,0 +1,367 @@
+package blob
+
+import (
+	"context"
+	"crypto/cipher"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"io/fs"
+	"sync"
+
+	"lockstep/internal/mail"
+)
+
+// maxDepth is how deep parts may lie in parts. Each level is a quarter smaller
+// than the one around it, so that no blob of MaxSize can reach it.
+const maxDepth = 100
+
+// A Reader reads one blob. It decodes the frames it touches, keeps the last
+// one, and holds its pack open until Close. Its methods are safe for concurrent
+// use, except that Read and Seek share one position.
+type Reader struct {
+	store  *Store
+	ctx    context.Context // of the Open: parts are looked up when they are first touched
+	depth  int
+	pack   *pack
+	offset int64 // of the frames in the pack
+	aead   cipher.AEAD
+	header recordHeader
+	recipe *recipe
+
+	mu     sync.Mutex
+	closed bool
+	pos    int64
+	ahead  []byte  // sealed frames read along with the header, pooled
+	nahead int64   // bytes of them
+	skip   int     // where they begin in ahead
+	frame  []byte  // decoded, in dst or scratch
+	loaded int     // the segment in frame; -1: none
+	dst    []byte  // pooled
+	aux    []byte  // pooled
+	part   *Reader // the one read last
+	partNo int
+}
+
+// Open returns a reader of a blob as the index or a put gave it. It fails with
+// mail.Corrupt when the record is damaged or gone. ctx holds for as long as the
+// reader.
+func (s *Store) Open(ctx context.Context, b mail.Blob) (*Reader, error) {
+	return s.openDeep(ctx, b, 0)
+}
+
+func (s *Store) openDeep(ctx context.Context, b mail.Blob, depth int) (*Reader, error) {
+	if depth > maxDepth {
+		return nil, corrupt("parts within parts without end", nil)
+	}
+	s.stats.opens.Add(1)
+	r, err := s.openRecord(ctx, b, depth)
+	if mail.KindOf(err) == mail.Corrupt {
+		// Compaction may have moved the blob since the caller read its row.
+		row, found, lookup := s.index.Blob(ctx, b.Name)
+		if lookup == nil && found && row.Place != b.Place {
+			r, err = s.openRecord(ctx, row, depth)
+		}
+	}
+	return r, s.count(err)
+}
+
+// count counts damage that is about to be reported.
+func (s *Store) count(err error) error {
+	if mail.KindOf(err) == mail.Corrupt {
+		s.stats.corrupt.Add(1)
+	}
+	return err
+}
+
+func (s *Store) openRecord(ctx context.Context, b mail.Blob, depth int) (*Reader, error) {
+	at, err := parsePlace(b.Place)
+	if err != nil {
+		return nil, err
+	}
+	key, err := s.keys.unwrap(b.Name, b.Key)
+	if err != nil {
+		return nil, err
+	}
+	aead, err := newAEAD(key)
+	if err != nil {
+		return nil, err
+	}
+	k, err := s.packs.acquire(at.pack)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, corrupt("pack "+at.pack.String()+" is missing", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	r := &Reader{store: s, ctx: ctx, depth: depth, pack: k, aead: aead, loaded: -1}
+	if err := r.readHead(b, at); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// readHead reads header and table, and of a small record the frames too.
+func (r *Reader) readHead(b mail.Blob, at place) error {
+	r.ahead = frames.get()
+	n, err := r.readPack(r.ahead[:min(at.length, int64(len(r.ahead)))], at.offset)
+	if err != nil {
+		return err
+	}
+	h, err := parseHeader(r.ahead[:n])
+	if err != nil {
+		return err
+	}
+	if h.name != b.Name || h.size != b.Size || h.length() != at.length {
+		return corrupt("another record lies where this one should", nil)
+	}
+	tableEnd := headerSize + int(h.tableLen)
+	sealed := r.ahead[headerSize:min(tableEnd, n)]
+	if tableEnd > n {
+		sealed = make([]byte, h.tableLen)
+		if _, err := r.readPack(sealed, at.offset+headerSize); err != nil {
+			return err
+		}
+	}
+	if r.recipe, err = openTable(&h, sealed, r.aead); err != nil {
+		return err
+	}
+	r.header, r.offset = h, at.offset+int64(tableEnd)
+	r.skip, r.nahead = tableEnd, int64(n-tableEnd)
+	if r.nahead < r.recipe.stored { // frames will be read one by one
+		r.dropAhead()
+	}
+	return nil
+}
+
+func openTable(h *recordHeader, sealed []byte, aead cipher.AEAD) (*recipe, error) {
+	table, err := aead.Open(nil, nonce(nonceTable, 0), sealed, h.appendBound(nil))
+	if err != nil {
+		return nil, corrupt("a table does not open", err)
+	}
+	rec, err := parseRecipe(table)
+	if err != nil {
+		return nil, err
+	}
+	if rec.size != h.size || rec.stored != h.bodyLen {
+		return nil, errRecipe
+	}
+	return rec, nil
+}
+
+// readPack fills p. A pack that ends early or cannot be read is damage.
+func (r *Reader) readPack(p []byte, off int64) (int, error) {
+	n, err := readFullAt(r.pack.file, p, off)
+	if err != nil && !errors.Is(err, fs.ErrClosed) {
+		err = corrupt("pack "+r.pack.id.String()+" cannot be read", err)
+	}
+	return n, err
+}
+
+// Size is the number of plain bytes.
+func (r *Reader) Size() int64 { return r.recipe.size }
+
+// ReadAt implements io.ReaderAt.
+func (r *Reader) ReadAt(p []byte, off int64) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.readAt(p, off)
+}
+
+func (r *Reader) readAt(p []byte, off int64) (int, error) {
+	if r.closed {
+		return 0, fs.ErrClosed
+	}
+	if off < 0 {
+		return 0, mail.Errorf(mail.Invalid, "read at a negative offset")
+	}
+	done := 0
+	for i := r.recipe.find(off); done < len(p); i++ {
+		if i == len(r.recipe.segments) {
+			return done, io.EOF
+		}
+		n, err := r.readSegment(p[done:], i, off+int64(done))
+		if err != nil {
+			return done, r.store.count(err)
+		}
+		done += n
+	}
+	return done, nil
+}
+
+// readSegment copies what p wants of segment i, from off on.
+func (r *Reader) readSegment(p []byte, i int, off int64) (int, error) {
+	s := &r.recipe.segments[i]
+	if s.isPart {
+		return r.readPart(p, s, off-s.off)
+	}
+	if err := r.load(i); err != nil {
+		return 0, err
+	}
+	return copy(p, r.frame[off-s.off:]), nil
+}
+
+// load decodes frame i, unless it is there.
+func (r *Reader) load(i int) error {
+	if r.loaded == i {
+		return nil
+	}
+	if r.dst == nil {
+		r.dst, r.aux = frames.get(), frames.get()
+	}
+	r.loaded = -1
+	s := &r.recipe.segments[i]
+	sealed := r.aux[:s.stored]
+	if s.at+int64(s.stored) <= r.nahead {
+		sealed = r.ahead[r.skip+int(s.at):][:s.stored]
+	} else if _, err := r.readPack(sealed, r.offset+s.at); err != nil {
+		return err
+	}
+	frame, err := openFrame(r.dst, sealed, r.aux, r.aead, i, s, i == len(r.recipe.segments)-1)
+	if err != nil {
+		return err
+	}
+	r.store.stats.frames.Add(1)
+	r.frame, r.loaded = frame, i
+	return nil
+}
+
+// readPart copies what p wants of the base64 of a part.
+func (r *Reader) readPart(p []byte, s *segment, off int64) (int, error) {
+	part, err := r.openPart(s)
+	if err != nil {
+		return 0, err
+	}
+	p = p[:min(int64(len(p)), s.size-off)]
+	if err := s.text.readAt(p, off, part); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+func (r *Reader) openPart(s *segment) (*Reader, error) {
+	if r.part != nil && r.partNo == s.part {
+		return r.part, nil
+	}
+	name := r.recipe.parts[s.part]
+	row, found, err := r.store.index.Blob(r.ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if !found || row.Size != s.text.decoded {
+		return nil, corrupt("part "+name.String()+" is missing", nil)
+	}
+	part, err := r.store.openDeep(r.ctx, row, r.depth+1)
+	if err != nil {
+		return nil, err
+	}
+	r.closePart()
+	r.part, r.partNo = part, s.part
+	return part, nil
+}
+
+func (r *Reader) closePart() {
+	if r.part != nil {
+		r.part.Close()
+		r.part = nil
+	}
+}
+
+// Read implements io.Reader.
+func (r *Reader) Read(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n, err := r.readAt(p, r.pos)
+	r.pos += int64(n)
+	if n > 0 && err == io.EOF {
+		err = nil
+	}
+	return n, err
+}
+
+// Seek implements io.Seeker.
+func (r *Reader) Seek(offset int64, whence int) (int64, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch whence {
+	case io.SeekCurrent:
+		offset += r.pos
+	case io.SeekEnd:
+		offset += r.recipe.size
+	}
+	if offset < 0 {
+		return r.pos, mail.Errorf(mail.Invalid, "seek before the start")
+	}
+	r.pos = offset
+	return offset, nil
+}
+
+// Rest gives the buffers back; the reader can be used on. It is for whoever
+// will wait on a slow client.
+func (r *Reader) Rest() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rest()
+}
+
+func (r *Reader) rest() {
+	r.dropAhead()
+	frames.put(r.dst)
+	frames.put(r.aux)
+	r.dst, r.aux, r.frame, r.loaded = nil, nil, nil, -1
+	if r.part != nil {
+		r.part.Rest()
+	}
+}
+
+func (r *Reader) dropAhead() {
+	frames.put(r.ahead)
+	r.ahead, r.nahead = nil, 0
+}
+
+// Close gives everything back. Closing twice is fine.
+func (r *Reader) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return nil
+	}
+	r.closed = true
+	r.rest()
+	r.closePart()
+	r.store.packs.release(r.pack)
+	return nil
+}
+
+// Verify reads a blob whole and compares it with its name.
+func (s *Store) Verify(ctx context.Context, b mail.Blob) error {
+	r, err := s.Open(ctx, b)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	sum := sha256.New()
+	buf := frames.get()
+	defer frames.put(buf)
+	if _, err := io.CopyBuffer(sum, contextReader{ctx, r}, buf); err != nil {
+		return err
+	}
+	if s.keys.name(sum.Sum(nil)) != b.Name {
+		return s.count(corrupt("the bytes are not those that were put", nil))
+	}
+	return nil
+}
+
+// A contextReader ends when its context does.
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c contextReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
+}

@@ -1,0 +1,102 @@
+package blob
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"lockstep/internal/vfs"
+)
+
+// HandleLife is how long the handle of a put can be committed.
+const HandleLife = 10 * time.Minute
+
+// DefaultPackSize is the size after which a new pack is begun.
+const DefaultPackSize = 256 << 20
+
+// Options of a store; the zero value is good.
+type Options struct {
+	FS       vfs.FS // nil: the machine's
+	PackSize int64  // 0: DefaultPackSize
+}
+
+// A Store keeps blobs in the packs of one directory. Its methods are safe for
+// concurrent use. One process at a time can have it open.
+type Store struct {
+	fs    vfs.FS
+	dir   string
+	keys  *Keyring
+	index Index
+	lock  io.Closer
+	packs *packs
+
+	// Large records, and those that compaction moves, are copied into packs of
+	// their own, so that small ones need not wait for the copying.
+	small, large, moved *appender
+	packSize            int64
+	stats               counters
+
+	mu       sync.Mutex // one Collect or Compact at a time; guards what is below
+	lastPass pass
+	damaged  map[string]bool // places that compaction found damaged
+}
+
+// Open opens the store in dir, and makes it when it is not there.
+func Open(dir string, keys *Keyring, index Index, o Options) (*Store, error) {
+	s := &Store{fs: o.FS, dir: dir, keys: keys, index: index, packSize: o.PackSize, damaged: map[string]bool{}}
+	if s.fs == nil {
+		s.fs = vfs.OS{}
+	}
+	if s.packSize <= 0 {
+		s.packSize = DefaultPackSize
+	}
+	if err := s.fs.MkdirAll(dir); err != nil {
+		return nil, err
+	}
+	var err error
+	if s.lock, err = s.fs.Lock(filepath.Join(dir, "lock")); err != nil {
+		return nil, fmt.Errorf("blob store %s is in use by another process: %w", dir, err)
+	}
+	if err = s.sweep(); err == nil {
+		s.packs, err = newPacks(s.fs, dir, keys)
+	}
+	if err != nil {
+		s.lock.Close()
+		return nil, err
+	}
+	s.small, s.large, s.moved = s.newAppender(), s.newAppender(), s.newAppender()
+	return s, nil
+}
+
+// sweep removes temporary files of a process that was killed before it could
+// unlink them.
+func (s *Store) sweep() error {
+	files, err := s.fs.ReadDir(s.dir)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if strings.HasSuffix(f.Name, ".tmp") {
+			if err := s.fs.Remove(filepath.Join(s.dir, f.Name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Store) newAppender() *appender {
+	return &appender{packs: s.packs, target: s.packSize, stats: &s.stats}
+}
+
+// Close closes the files, once no put runs and every reader is closed.
+func (s *Store) Close() error {
+	s.small.close()
+	s.large.close()
+	s.moved.close()
+	s.packs.close()
+	return s.lock.Close()
+}

@@ -1,0 +1,71 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+)
+
+// check refuses what can't work.
+func (c *Config) check() error {
+	return errors.Join(
+		oneOf("auth.plaintext", c.Auth.Plaintext, PlaintextLoopback, PlaintextNever, PlaintextAlways),
+		oneOf("outgoing.via", c.Outgoing.Via, ViaNone, ViaRelay, ViaMX),
+		oneOf("outgoing.relay_tls", c.Outgoing.RelayTLS, RelayStartTLS, RelayImplicit, RelayPlain),
+		oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error"),
+		oneOf("log.format", c.Log.Format, "text", "json"),
+		c.checkTLS(), c.checkRelay(), c.checkLimits(),
+	)
+}
+
+func oneOf[T ~string](key string, got T, may ...T) error {
+	if slices.Contains(may, got) {
+		return nil
+	}
+	return fmt.Errorf("%s is %q, but it must be one of %q", key, got, may)
+}
+
+func (c *Config) checkTLS() error {
+	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
+		return errors.New("tls.cert and tls.key go together: set both, or neither for a self-signed certificate")
+	}
+	return nil
+}
+
+func (c *Config) checkRelay() error {
+	o := c.Outgoing
+	if o.Via != ViaRelay {
+		return nil
+	}
+	if _, _, err := net.SplitHostPort(o.Relay); err != nil {
+		return fmt.Errorf("outgoing.relay is %q, but outgoing.via = \"relay\" needs \"host:port\"", o.Relay)
+	}
+	if (o.RelayUser == "") != (o.RelayPasswordFile == "") {
+		return errors.New("outgoing.relay_user and outgoing.relay_password_file go together")
+	}
+	if o.RelayUser != "" && o.RelayTLS == RelayPlain {
+		return errors.New("outgoing.relay_tls = \"none\" would send the relay's password in clear: use \"starttls\" or \"tls\"")
+	}
+	return nil
+}
+
+func (c *Config) checkLimits() error {
+	if c.Data == "" {
+		return errors.New("data is empty: name a directory")
+	}
+	for _, l := range []struct {
+		key   string
+		value int64
+	}{
+		{"limits.message", int64(c.Limits.Message)}, {"limits.connections", int64(c.Limits.Connections)},
+		{"limits.connections_per_address", int64(c.Limits.ConnectionsPerAddress)}, {"limits.recipients", int64(c.Limits.Recipients)},
+		{"limits.login_time", int64(c.Limits.LoginTime)}, {"limits.idle_time", int64(c.Limits.IdleTime)},
+		{"limits.stop_time", int64(c.Limits.StopTime)}, {"limits.index_memory", int64(c.Limits.IndexMemory)}, {"history.horizon", int64(c.History.Horizon)},
+	} {
+		if l.value <= 0 {
+			return fmt.Errorf("%s must be more than nothing", l.key)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,157 @@
+// Package config is what an operator can set: one file, one struct, every
+// default in one function. Only cmd/ reads it; the other packages get fields.
+package config
+
+import (
+	"path/filepath"
+	"time"
+)
+
+// Config is everything that can be set, and the shape of the file.
+type Config struct {
+	Data     string `toml:"data" comment:"Where everything is kept. One server at a time uses it."`
+	Hostname string `toml:"hostname" comment:"The name this server gives itself: in greetings, Received lines and certificates. Empty is the machine's name."`
+
+	Listen   Listen   `toml:"listen" comment:"Where each protocol listens: an address, a list of addresses, or [] for nowhere."`
+	TLS      TLS      `toml:"tls" comment:"The certificate. Without one, a self-signed certificate is made in the data directory at the first start."`
+	Auth     Auth     `toml:"auth"`
+	Outgoing Outgoing `toml:"outgoing" comment:"Mail to other servers."`
+	Accounts Accounts `toml:"accounts"`
+	History  History  `toml:"history"`
+	Limits   Limits   `toml:"limits" comment:"Bounds on what clients can make the server do."`
+	Log      Log      `toml:"log"`
+}
+
+// Listen says where each protocol listens.
+type Listen struct {
+	IMAP        Addresses `toml:"imap" comment:"IMAP with STARTTLS (port 143)."`
+	IMAPS       Addresses `toml:"imaps" comment:"IMAP under TLS (port 993)."`
+	LMTP        Addresses `toml:"lmtp" comment:"LMTP, for a mail transfer agent on this machine. It asks nobody to sign in: keep it on loopback."`
+	SMTP        Addresses `toml:"smtp" comment:"SMTP from other servers (port 25)."`
+	Submission  Addresses `toml:"submission" comment:"Sending by people, with STARTTLS (port 587)."`
+	Submissions Addresses `toml:"submissions" comment:"Sending by people, under TLS (port 465)."`
+	HTTP        Addresses `toml:"http" comment:"Health and metrics. They tell numbers, not names, but keep them off the internet."`
+	HTTPS       Addresses `toml:"https" comment:"The same under TLS."`
+}
+
+// TLS names the certificate.
+type TLS struct {
+	Cert string `toml:"cert" comment:"PEM file of the certificate and its chain."`
+	Key  string `toml:"key" comment:"PEM file of its key."`
+}
+
+// Plaintext says where a password may come without TLS.
+type Plaintext string
+
+// Where a password may come without TLS.
+const (
+	PlaintextLoopback Plaintext = "loopback"
+	PlaintextNever    Plaintext = "never"
+	PlaintextAlways   Plaintext = "always"
+)
+
+// Auth is about signing in.
+type Auth struct {
+	Plaintext Plaintext `toml:"plaintext" comment:"Where passwords are taken without TLS: \"loopback\", \"never\" or \"always\"."`
+}
+
+// Via says how mail leaves.
+type Via string
+
+// How mail leaves.
+const (
+	ViaNone  Via = "none"
+	ViaRelay Via = "relay"
+	ViaMX    Via = "mx"
+)
+
+// Outgoing is how mail leaves.
+type Outgoing struct {
+	Via       Via      `toml:"via" comment:"\"none\": mail to elsewhere is refused at once. \"relay\": all of it goes to the relay. \"mx\": straight to each domain's servers."`
+	Relay     string   `toml:"relay" comment:"The relay, host:port."`
+	RelayTLS  RelayTLS `toml:"relay_tls" comment:"\"starttls\", \"tls\" or \"none\"."`
+	RelayUser string   `toml:"relay_user" comment:"Sign in to the relay as; empty is not at all."`
+	// The password lies in a file of its own, so that config print and backups of
+	// the configuration do not spread it.
+	RelayPasswordFile string   `toml:"relay_password_file" comment:"File with the relay's password, one line."`
+	GiveUpAfter       Duration `toml:"give_up_after" comment:"How long delivery is tried before the sender is told it failed."`
+}
+
+// RelayTLS is how the connection to the relay is protected.
+type RelayTLS string
+
+// How the connection to the relay is protected.
+const (
+	RelayStartTLS RelayTLS = "starttls"
+	RelayImplicit RelayTLS = "tls"
+	RelayPlain    RelayTLS = "none"
+)
+
+// Accounts is about new accounts.
+type Accounts struct {
+	Quota Size `toml:"quota" comment:"How much a new account may keep; \"0B\" is without bound."`
+}
+
+// History is about the journal.
+type History struct {
+	Horizon Duration `toml:"horizon" comment:"How far back changes can be looked at and undone, and devices catch up exactly."`
+}
+
+// Limits are bounds on what clients can make the server do.
+type Limits struct {
+	Message               Size     `toml:"message" comment:"The largest message taken, by whatever protocol."`
+	Connections           int      `toml:"connections" comment:"At once, over all protocols that people use."`
+	ConnectionsPerAddress int      `toml:"connections_per_address" comment:"At once from one address."`
+	Recipients            int      `toml:"recipients" comment:"Of one message."`
+	LoginTime             Duration `toml:"login_time" comment:"How long a connection may take to sign in."`
+	IdleTime              Duration `toml:"idle_time" comment:"How long a signed-in connection may be silent."`
+	StopTime              Duration `toml:"stop_time" comment:"How long a stopping server waits for its sessions."`
+	IndexMemory           Size     `toml:"index_memory" comment:"For the in-memory indexes of mailboxes in use."`
+}
+
+// Log is about the log, which goes to standard error.
+type Log struct {
+	Level  string `toml:"level" comment:"\"debug\", \"info\", \"warn\" or \"error\"."`
+	Format string `toml:"format" comment:"\"text\" or \"json\"."`
+}
+
+// Default returns what is in force where nothing else is said.
+func Default() Config {
+	return Config{
+		Data: "./lockstep-data",
+		Listen: Listen{
+			IMAP:        Addresses{"127.0.0.1:1143"},
+			IMAPS:       Addresses{"127.0.0.1:1993"},
+			LMTP:        Addresses{"127.0.0.1:1024"},
+			SMTP:        Addresses{"127.0.0.1:1025"},
+			Submission:  Addresses{"127.0.0.1:1587"},
+			Submissions: Addresses{"127.0.0.1:1465"},
+			HTTP:        Addresses{"127.0.0.1:8080"},
+			HTTPS:       Addresses{"127.0.0.1:8443"},
+		},
+		Auth:     Auth{Plaintext: PlaintextLoopback},
+		Outgoing: Outgoing{Via: ViaNone, RelayTLS: RelayStartTLS, GiveUpAfter: Duration(5 * 24 * time.Hour)},
+		History:  History{Horizon: Duration(30 * 24 * time.Hour)},
+		Limits: Limits{
+			Message:               50 << 20,
+			Connections:           20_000,
+			ConnectionsPerAddress: 200,
+			Recipients:            1000,
+			LoginTime:             Duration(time.Minute),
+			IdleTime:              Duration(30 * time.Minute),
+			StopTime:              Duration(10 * time.Second),
+			IndexMemory:           256 << 20,
+		},
+		Log: Log{Level: "info", Format: "text"},
+	}
+}
+
+// DefaultPath is where the file is looked for when nobody says.
+const DefaultPath = "/etc/lockstep/lockstep.toml"
+
+// PathVariable is the environment variable that names the file.
+const PathVariable = "LOCKSTEP_CONFIG"
+
+// Socket is the path of the socket by which the command line reaches a running
+// server.
+func (c *Config) Socket() string { return filepath.Join(c.Data, "admin.sock") }

@@ -1,0 +1,128 @@
+package delivery
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+)
+
+// Accept takes a message from the world in for recipients of ours. Without an
+// error each of them has it, or it is durable in the queue for who could not be
+// served now. If nobody could be, it is the sender's still.
+func (s *Service) Accept(ctx context.Context, env *Envelope, body io.Reader) error {
+	in, err := s.arrive(env, body)
+	if err != nil {
+		return err
+	}
+	defer in.close()
+	in.prefix = append(returnPath(env.ReversePath), env.Hop.received(s.Hostname)...)
+	a, err := s.put(ctx, in)
+	if err != nil {
+		return err
+	}
+	errs := s.commitAll(ctx, env, in, a)
+	s.logDelivery(ctx, env, in, errs)
+	failed := failures(env.Recipients, errs)
+	if len(failed) == len(env.Recipients) {
+		return worst(errs)
+	}
+	if err := s.enqueue(ctx, env, in, mail.AccountID(0), failed); err != nil {
+		return err
+	}
+	return s.reportDelivered(ctx, env, in, errs)
+}
+
+// failures are the recipients with an error.
+func failures(all []Recipient, errs []error) []Recipient {
+	var failed []Recipient
+	for i, err := range errs {
+		if err != nil {
+			failed = append(failed, all[i])
+		}
+	}
+	return failed
+}
+
+// worst is an error that may pass if there is one: the sender then tries again.
+func worst(errs []error) error {
+	for _, err := range errs {
+		if !isPermanent(err) {
+			return err
+		}
+	}
+	return errs[0]
+}
+
+// isPermanent reports whether trying again is in vain.
+func isPermanent(err error) bool {
+	switch mail.KindOf(err) {
+	case mail.NotFound, mail.Invalid, mail.OverQuota, mail.Limit, mail.Denied:
+		return err != nil
+	}
+	return false
+}
+
+// options are what the queue keeps of an envelope beside its columns.
+type options struct {
+	Notify   Notify `json:"notify,omitempty"`
+	Original string `json:"orcpt,omitempty"`
+	Return   Return `json:"ret,omitempty"`
+	EnvID    string `json:"envid,omitempty"`
+	UTF8     bool   `json:"utf8,omitempty"`
+	EightBit bool   `json:"8bit,omitempty"`
+	Once     string `json:"once"`         // key of the arrival, for a recipient of ours
+	ID       string `json:"id,omitempty"` // of the session it came in
+}
+
+// deliveryID names what was handed in, so that handing it in again while it is
+// still queued adds nothing.
+func deliveryID(env *Envelope, sum []byte) string {
+	h := sha256.Sum256([]byte("queue\x00" + env.ReversePath + "\x00" + string(sum)))
+	return hex.EncodeToString(h[:16])
+}
+
+// enqueue makes the message durable in the queue for each recipient. The bytes
+// are put whole: a row of the queue names one blob and not its parts.
+func (s *Service) enqueue(ctx context.Context, env *Envelope, in *spool, from mail.AccountID, recipients []Recipient) error {
+	if len(recipients) == 0 {
+		return nil
+	}
+	err := s.enqueueOnce(ctx, env, in, from, recipients)
+	if mail.KindOf(err) == mail.Expired {
+		err = s.enqueueOnce(ctx, env, in, from, recipients)
+	}
+	if err == nil && s.Wake != nil {
+		s.Wake()
+	}
+	return err
+}
+
+func (s *Service) enqueueOnce(ctx context.Context, env *Envelope, in *spool, from mail.AccountID, recipients []Recipient) error {
+	b, err := s.putWhole(ctx, in)
+	if err != nil {
+		return err
+	}
+	sum := in.sum.Sum(nil)
+	now := env.Hop.Arrived
+	out := make([]store.Outgoing, len(recipients))
+	for i, r := range recipients {
+		o, err := json.Marshal(options{
+			Notify: r.Notify, Original: r.Original, Return: env.Return, EnvID: env.ID, UTF8: env.UTF8, EightBit: env.EightBit,
+			Once: onceKey(sum, env.ReversePath, r.Address), ID: env.Hop.ID,
+		})
+		if err != nil {
+			return err
+		}
+		account := from
+		if account == 0 {
+			account = r.Account
+		}
+		out[i] = store.Outgoing{Delivery: deliveryID(env, sum), Account: account, Blob: b, ReversePath: env.ReversePath, Recipient: r.Address, Options: o, Arrived: now, Next: now}
+	}
+	return s.Queue.Enqueue(ctx, out)
+}

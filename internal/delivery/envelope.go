@@ -1,0 +1,162 @@
+package delivery
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+)
+
+// Envelope is one mail transaction (RFC 5321 §2.3.1).
+type Envelope struct {
+	ReversePath string // "" is the null reverse path
+	Recipients  []Recipient
+	Hop         Hop
+	UTF8        bool   // SMTPUTF8 was asked for (RFC 6531)
+	EightBit    bool   // BODY=8BITMIME was said (RFC 6152)
+	Return      Return // how much a report returns
+	ID          string // ENVID, as given
+}
+
+// Recipient is an accepted recipient. Make it with LocalRecipient or
+// AnyRecipient.
+type Recipient struct {
+	Address  string         // as given
+	Account  mail.AccountID // whose it is; 0 when elsewhere
+	Inbox    mail.MailboxID
+	Notify   Notify
+	Original string // ORCPT: address type, ";" and address, decoded
+}
+
+// Notify is a set of the cases in which the sender wants a report (RFC 3461
+// §4.1). The empty set is what the sender left to us: failures.
+type Notify uint8
+
+// The cases.
+const (
+	NotifyNever Notify = 1 << iota
+	NotifySuccess
+	NotifyFailure
+	NotifyDelay
+)
+
+// Return is how much of the message a report of failure returns (RFC 3461 §4.3).
+type Return string
+
+// The amounts; the empty one is left to us.
+const (
+	ReturnFull    Return = "FULL"
+	ReturnHeaders Return = "HDRS"
+)
+
+// actor is who the journal says delivered.
+func (e *Envelope) actor() string {
+	if e.ReversePath == "" {
+		return "<>"
+	}
+	return e.ReversePath
+}
+
+func (e *Envelope) origin() mail.Origin {
+	return mail.NewOrigin(e.actor(), 0, e.Hop.Protocol, mail.ByDelivery).WithSession(e.Hop.ID)
+}
+
+// onceKey names the arrival of these bytes from there for one recipient.
+func onceKey(sum []byte, reversePath, recipient string) string {
+	h := sha256.New()
+	h.Write(sum)
+	h.Write([]byte(reversePath))
+	h.Write([]byte{0})
+	h.Write([]byte(recipient))
+	return "delivery:" + hex.EncodeToString(h.Sum(nil))
+}
+
+// LocalRecipient accepts a recipient of ours for a message of about size bytes,
+// 0 if that is not known. Denied when the domain is not ours, NotFound when there
+// is nobody of that name, OverQuota when the account is full.
+func (s *Service) LocalRecipient(ctx context.Context, address string, size int64) (Recipient, error) {
+	r, err := s.recipient(ctx, address, size)
+	if errors.Is(err, errElsewhere) {
+		return r, mail.Errorf(mail.Denied, "mail for other domains is not relayed")
+	}
+	return r, err
+}
+
+// AnyRecipient accepts a recipient of ours or, if there is a way out, elsewhere.
+func (s *Service) AnyRecipient(ctx context.Context, address string, size int64) (Recipient, error) {
+	r, err := s.recipient(ctx, address, size)
+	if !errors.Is(err, errElsewhere) {
+		return r, err
+	}
+	if !s.CanSend {
+		return r, mail.Errorf(mail.Denied, "this server has no way to send mail to other domains")
+	}
+	return r, nil
+}
+
+var errElsewhere = errors.New("not a local domain")
+
+func (s *Service) recipient(ctx context.Context, address string, size int64) (Recipient, error) {
+	r := Recipient{Address: address}
+	local, domain, err := s.split(address)
+	if err != nil {
+		return r, err
+	}
+	ours, err := s.isLocal(ctx, domain)
+	if err != nil {
+		return r, err
+	}
+	if !ours && !isPostmaster(address) {
+		return r, errElsewhere
+	}
+	a, err := s.lookup(ctx, local, domain)
+	if err != nil && mail.KindOf(err) == mail.NotFound {
+		a, err = s.lookupPostmaster(ctx, local)
+	}
+	if err != nil {
+		return r, err
+	}
+	r.Account = a.Account
+	return r, s.Store.View(ctx, a.Account, func(v store.Reader) error {
+		acc, err := v.Account()
+		if err != nil {
+			return err
+		}
+		if acc.Quota > 0 && acc.Used+max(size, 1) > acc.Quota {
+			return mail.Errorf(mail.OverQuota, "the mailbox is full")
+		}
+		inbox, err := v.MailboxByPath("INBOX")
+		r.Inbox = inbox.ID
+		return err
+	})
+}
+
+// split is SplitAddress that knows the one address without a domain (RFC 5321
+// §4.5.1): ours.
+func (s *Service) split(address string) (local, domain string, err error) {
+	if isPostmaster(address) {
+		return "postmaster", s.Hostname, nil
+	}
+	return SplitAddress(address)
+}
+
+// lookupPostmaster finds who gets what is for postmaster where no such address
+// is; for anybody else it is NotFound.
+func (s *Service) lookupPostmaster(ctx context.Context, local string) (store.Address, error) {
+	nobody := mail.Errorf(mail.NotFound, "no such user here")
+	if !isPostmaster(local) || s.Postmaster == "" {
+		return store.Address{}, nobody
+	}
+	l, d, err := SplitAddress(s.Postmaster)
+	if err != nil {
+		return store.Address{}, err
+	}
+	a, err := s.lookup(ctx, l, d)
+	if mail.KindOf(err) == mail.NotFound {
+		err = nobody
+	}
+	return a, err
+}

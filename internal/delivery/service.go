@@ -1,0 +1,40 @@
+package delivery
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"time"
+
+	"lockstep/internal/blob"
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+)
+
+// Blobs keeps the bytes; blob.Store does.
+type Blobs interface {
+	Put(ctx context.Context, r io.Reader, o blob.PutOptions) (mail.Blob, []mail.Blob, error)
+	Open(ctx context.Context, b mail.Blob) (*blob.Reader, error)
+}
+
+// Service delivers. Its fields are set once, before it is used.
+type Service struct {
+	Store     store.Store
+	Directory store.Directory
+	Queue     store.Queue
+	Blobs     Blobs
+	Log       *slog.Logger
+
+	Hostname   string // as others know us: in Received fields and reports
+	SpoolDir   string // for large messages while they arrive; "" is the system's
+	Postmaster string // a local address that gets postmaster's mail where no such address is; may be empty
+
+	// CanSend says whether there is a way out: without one, recipients elsewhere
+	// are refused.
+	CanSend bool
+	// Wake is called when something was queued; nil if nobody empties the queue.
+	Wake func()
+}
+
+// onceFor is how long a delivery is remembered by what it was (promise 7).
+const onceFor = time.Hour

@@ -1,0 +1,138 @@
+package smtp
+
+import (
+	"bufio"
+	"crypto/tls"
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+var (
+	errShutdown    = errors.New("the server is stopping")
+	errLineTooLong = errors.New("line too long")
+)
+
+// conn is one connection: bytes in, replies out. Replies wait until there is
+// nothing more to read, so that pipelined commands are answered together
+// (RFC 2920 §3.1). Used by one session goroutine, except shut and hangUp.
+type conn struct {
+	nc   net.Conn
+	in   *bufio.Reader
+	out  *bufio.Writer
+	idle time.Duration
+
+	mu      sync.Mutex
+	closing bool
+}
+
+func newConn(nc net.Conn, idle time.Duration) *conn {
+	c := &conn{nc: nc, idle: idle}
+	c.in = bufio.NewReaderSize(c, maxLineBytes)
+	c.out = bufio.NewWriterSize(writer{c}, 1024)
+	return c
+}
+
+// Read implements io.Reader for the buffer in front of it.
+func (c *conn) Read(p []byte) (int, error) {
+	if err := c.out.Flush(); err != nil {
+		return 0, err
+	}
+	if err := c.expectBytes(); err != nil {
+		return 0, err
+	}
+	n, err := c.nc.Read(p)
+	if err != nil && c.isClosing() {
+		err = errShutdown
+	}
+	return n, err
+}
+
+// expectBytes gives the client its time, unless the session has to end.
+func (c *conn) expectBytes() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing {
+		return errShutdown
+	}
+	return c.nc.SetReadDeadline(time.Now().Add(c.idle))
+}
+
+func (c *conn) isClosing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closing
+}
+
+// shut wakes a session that waits for its client, and lets it wait no more.
+func (c *conn) shut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closing = true
+	c.nc.SetReadDeadline(time.Unix(1, 0))
+}
+
+// writer is the socket behind the replies.
+type writer struct{ c *conn }
+
+// Write implements io.Writer.
+func (w writer) Write(p []byte) (int, error) {
+	if err := w.c.nc.SetWriteDeadline(time.Now().Add(w.c.idle)); err != nil {
+		return 0, err
+	}
+	return w.c.nc.Write(p)
+}
+
+// readLine reads a line without its end. A line that is too long is read to its
+// end and reported.
+func (c *conn) readLine() (string, error) {
+	line, err := c.in.ReadSlice('\n')
+	if err != bufio.ErrBufferFull {
+		return trimLine(line), err
+	}
+	for err == bufio.ErrBufferFull {
+		_, err = c.in.ReadSlice('\n')
+	}
+	if err == nil {
+		err = errLineTooLong
+	}
+	return "", err
+}
+
+func trimLine(line []byte) string {
+	n := len(line)
+	if n > 0 && line[n-1] == '\n' {
+		n--
+	}
+	if n > 0 && line[n-1] == '\r' {
+		n--
+	}
+	return string(line[:n])
+}
+
+// startTLS makes the connection one over TLS. Nothing read before counts after
+// (RFC 3207 §4.2).
+func (c *conn) startTLS(config *tls.Config, limit time.Duration) (tls.ConnectionState, error) {
+	t := tls.Server(c.nc, config)
+	if err := t.SetDeadline(time.Now().Add(limit)); err != nil {
+		return tls.ConnectionState{}, err
+	}
+	if err := t.Handshake(); err != nil {
+		return tls.ConnectionState{}, err
+	}
+	c.mu.Lock()
+	c.nc = t
+	c.mu.Unlock()
+	c.in.Reset(c)
+	return t.ConnectionState(), nil
+}
+
+// isOutOfFiles reports whether waiting may help an accept that failed.
+func isOutOfFiles(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ECONNABORTED)
+}
+
+func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }

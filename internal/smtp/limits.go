@@ -1,0 +1,102 @@
+package smtp
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// Limits bound what clients can make a server do. A zero field takes the value
+// DefaultLimits gives the role.
+type Limits struct {
+	MessageBytes          int64         // of one message (RFC 1870)
+	Recipients            int           // of one transaction
+	Errors                int           // in one session before we hang up
+	Connections           int           // at the same time
+	ConnectionsPerAddress int           // of those, from one address (of IPv6: one /64)
+	Idle                  time.Duration // waiting for the client
+	Handshake             time.Duration // of TLS
+}
+
+// maxLineBytes bounds a command line, CRLF included. RFC 4954 §4 asks for 12288
+// where a client authenticates; the lines of bodies have no bound.
+const maxLineBytes = 16 << 10
+
+// DefaultLimits are good on the open internet.
+func DefaultLimits(r Role) Limits {
+	l := Limits{
+		MessageBytes: 50 << 20, Recipients: 100, Errors: 20,
+		Connections: 1000, ConnectionsPerAddress: 50,
+		Idle: 5 * time.Minute, Handshake: 30 * time.Second,
+	}
+	switch r {
+	case LMTP: // one peer, with many connections that last
+		l.Recipients, l.ConnectionsPerAddress, l.Errors = 1000, l.Connections, 10_000
+	case Submission:
+		l.Recipients = 1000
+	}
+	return l
+}
+
+func orDefault[T int | int64 | time.Duration](v *T, d T) {
+	if *v == 0 {
+		*v = d
+	}
+}
+
+// withDefaults fills what is zero.
+func (l Limits) withDefaults(r Role) Limits {
+	d := DefaultLimits(r)
+	orDefault(&l.MessageBytes, d.MessageBytes)
+	orDefault(&l.Recipients, d.Recipients)
+	orDefault(&l.Errors, d.Errors)
+	orDefault(&l.Connections, d.Connections)
+	orDefault(&l.ConnectionsPerAddress, d.ConnectionsPerAddress)
+	orDefault(&l.Idle, d.Idle)
+	orDefault(&l.Handshake, d.Handshake)
+	return l
+}
+
+// turnstile counts connections, in total and from each address.
+type turnstile struct {
+	mu    sync.Mutex
+	total int
+	from  map[netip.Prefix]int
+}
+
+// network is what counts as one address: an IPv6 customer has a whole /64.
+func network(a netip.Addr) netip.Prefix {
+	a = a.Unmap()
+	bits := 32
+	if a.Is6() {
+		bits = 64
+	}
+	p, _ := a.Prefix(bits)
+	return p
+}
+
+// enter lets a connection in if there is room.
+func (t *turnstile) enter(a netip.Addr, l *Limits) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := network(a)
+	if t.total >= l.Connections || t.from[n] >= l.ConnectionsPerAddress {
+		return false
+	}
+	if t.from == nil {
+		t.from = map[netip.Prefix]int{}
+	}
+	t.total++
+	t.from[n]++
+	return true
+}
+
+func (t *turnstile) leave(a netip.Addr) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := network(a)
+	t.total--
+	if t.from[n]--; t.from[n] == 0 {
+		delete(t.from, n)
+	}
+}

@@ -1,0 +1,226 @@
+package sqlstore
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"slices"
+
+	"lockstep/internal/mail"
+)
+
+// Append implements store.Tx.
+func (t *tx) Append(mb mail.MailboxID, a mail.Arrival) (mail.Placement, error) {
+	b, err := t.box(mb)
+	if err != nil {
+		return mail.Placement{}, err
+	}
+	if a.Once != "" {
+		if p, err := t.Remembered(a.Once); mail.KindOf(err) != mail.NotFound {
+			return p, err
+		}
+	}
+	old, err := t.replaced(b, a.Replaces)
+	if err != nil {
+		return mail.Placement{}, err
+	}
+	if err := t.room(a.Blob.Size, old); err != nil {
+		return mail.Placement{}, err
+	}
+	if err := nameBlobs(t.c, t.now, append(slices.Clip(a.Parts), a.Blob)...); err != nil {
+		return mail.Placement{}, err
+	}
+	p, err := t.arrive(b, a, old)
+	if err != nil {
+		return p, err
+	}
+	t.add(mail.Entry{Op: mail.OpAppend, Mailbox: mb, UIDs: mail.MakeUIDSet(p.UID)})
+	if old != nil {
+		if err := t.vanish(b, old, expunged); err != nil {
+			return p, err
+		}
+		t.add(mail.Entry{Op: mail.OpExpunge, Mailbox: mb, UIDs: mail.MakeUIDSet(a.Replaces)})
+	}
+	if a.Once != "" {
+		return p, t.remember(a.Once, &p, t.now.Add(a.OnceFor))
+	}
+	return p, nil
+}
+
+// replaced returns the placement that an arrival takes the place of, if any.
+func (t *tx) replaced(b *box, uid mail.UID) ([]held, error) {
+	if uid == 0 {
+		return nil, nil
+	}
+	old, err := t.load(b.ID, mail.MakeUIDSet(uid), every)
+	if err == nil && old == nil {
+		err = mail.Errorf(mail.NotFound, "the message to be replaced is not there")
+	}
+	return old, err
+}
+
+func every(*mail.Placement) bool { return true }
+
+// room looks whether size more bytes fit, once the replaced message is gone.
+func (t *tx) room(size int64, old []held) error {
+	used := t.account.Used + size
+	if old != nil && len(old[0].m.places) == 1 {
+		used -= old[0].Size
+	}
+	if t.account.Quota > 0 && used > t.account.Quota {
+		return mail.Errorf(mail.OverQuota, "the account is full")
+	}
+	return nil
+}
+
+const (
+	insertContent = "INSERT INTO message_content (account_id, message_key, blob, sent_at, message_id, parsed, preview) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
+	insertMessage = `INSERT INTO message (account_id, message_key, email_id, thread_id, size, internal_date, created, modseq, visible, placements, left_modseq)
+	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)`
+	insertPlacement = `INSERT INTO placement (account_id, mailbox_id, uid, placement_id, message_key, lineage, system, keywords, save_date, created, modseq, changed_by, size)
+	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)`
+)
+
+// arrive makes the message and its placement.
+func (t *tx) arrive(b *box, a mail.Arrival, old []held) (mail.Placement, error) {
+	uid, err := b.takeUIDs(1)
+	if err != nil {
+		return mail.Placement{}, err
+	}
+	m, err := t.newMessage(a)
+	if err != nil {
+		return mail.Placement{}, err
+	}
+	p := mail.Placement{ID: mail.PlacementID(t.newID()), Mailbox: b.ID, Message: m.key, UID: uid, Flags: a.Flags, SaveDate: unstamp(stamp(t.now)),
+		Created: t.n, ModSeq: t.n, ChangedBy: t.by.Device(), Size: m.size}
+	p.Lineage = mail.Lineage(p.ID)
+	if old != nil {
+		p.Lineage = old[0].Lineage
+	}
+	t.touch(b)
+	b.count(p.Flags, p.Size, 1)
+	t.place(m, place{p.ID, b.ID, p.Flags})
+	_, err = t.c.exec(insertPlacement, t.id, b.ID, uid, p.ID, p.Message, p.Lineage, p.Flags.System, p.Flags.KeywordText(), p.SaveDate,
+		p.Created, p.ModSeq, p.ChangedBy, p.Size)
+	return p, err
+}
+
+// newMessage writes what never changes and leaves the rest to settle.
+func (t *tx) newMessage(a mail.Arrival) (*message, error) {
+	if a.EmailID == (mail.EmailID{}) {
+		a.EmailID = mail.NewEmailID()
+	}
+	if a.InternalDate.IsZero() {
+		a.InternalDate = t.now
+	}
+	m := &message{key: mail.MessageKey(t.newID()), size: a.Blob.Size}
+	var err error
+	if m.thread, err = t.findThread(a); err != nil {
+		return nil, err
+	}
+	m.insert = func(rw messageRow) error {
+		_, err := t.c.exec(insertMessage, t.id, m.key, a.EmailID, m.thread, m.size, a.InternalDate, rw.created, rw.modseq, rw.visible, rw.placements, rw.left)
+		return err
+	}
+	t.messages[m.key] = m
+	t.unborn++
+	_, err = t.c.exec(insertContent, t.id, m.key, a.Blob.Name, a.SentAt, a.MessageID, a.Parsed, a.Preview)
+	return m, err
+}
+
+// digest is under what a message id or a subject is looked for: long enough that
+// nobody can make two alike to join threads.
+func digest(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return base64.RawURLEncoding.EncodeToString(sum[:15])
+}
+
+const (
+	selectRefs    = "SELECT ref, thread_id FROM thread_ref WHERE account_id = ?1 AND ref IN list(?2)"
+	insertRefs    = "INSERT INTO thread_ref (account_id, ref, thread_id) SELECT ?1, value, ?2 FROM list(?3) AS l WHERE 1 = 1 ON CONFLICT DO NOTHING"
+	insertRef     = "INSERT INTO thread_ref (account_id, ref, thread_id) VALUES (?1, ?2, ?3)"
+	selectRef     = "SELECT ref, thread_id FROM thread_ref WHERE account_id = ?1 AND ref = ?2"
+	selectSubject = "SELECT thread_id FROM thread_subject WHERE account_id = ?1 AND subject = ?2"
+	upsertSubject = `INSERT INTO thread_subject (account_id, subject, thread_id) VALUES (?1, ?2, ?3)
+	ON CONFLICT (account_id, subject) DO UPDATE SET thread_id = excluded.thread_id`
+)
+
+// findThread returns the thread of an arrival: that of its own Message-ID, else
+// that of the newest reference known, else, for a reply, the newest thread that
+// began with its base subject, else a new one. The arrival makes all its names
+// known. What no arrival has named stays unknown, so threads never merge.
+func (t *tx) findThread(a mail.Arrival) (mail.ThreadID, error) {
+	names := threadNames(a)
+	known, err := t.knownRefs(names)
+	if err != nil {
+		return 0, err
+	}
+	var id mail.ThreadID
+	for _, name := range names {
+		if id = known[name]; id != 0 {
+			break
+		}
+	}
+	if id == 0 && a.IsReply && a.BaseSubject != "" {
+		if _, err := one(t.c, selectSubject, func(r row) { id = mail.ThreadID(r.num(0)) }, t.id, digest(a.BaseSubject)); err != nil {
+			return 0, err
+		}
+	}
+	if id == 0 {
+		if id, err = t.beginThread(a); err != nil {
+			return 0, err
+		}
+	}
+	return id, t.registerRefs(id, names, known)
+}
+
+// threadNames are the digests of the arrival's own Message-ID and of its
+// references, newest first.
+func threadNames(a mail.Arrival) texts {
+	var names texts
+	add := func(name string) {
+		if d := digest(name); name != "" && !slices.Contains(names, d) {
+			names = append(names, d)
+		}
+	}
+	add(a.MessageID)
+	for _, name := range slices.Backward(a.References) {
+		add(name)
+	}
+	return names
+}
+
+func (t *tx) knownRefs(names texts) (map[string]mail.ThreadID, error) {
+	known := map[string]mail.ThreadID{}
+	each := func(r row) error { known[r.text(0)] = mail.ThreadID(r.num(1)); return nil }
+	switch len(names) {
+	case 0:
+		return known, nil
+	case 1:
+		return known, t.c.query(selectRef, each, t.id, names[0])
+	}
+	return known, t.c.query(selectRefs, each, t.id, names)
+}
+
+func (t *tx) registerRefs(id mail.ThreadID, names texts, known map[string]mail.ThreadID) error {
+	names = slices.DeleteFunc(names, func(d string) bool { return known[d] != 0 })
+	var err error
+	switch len(names) {
+	case 0:
+	case 1:
+		_, err = t.c.exec(insertRef, t.id, names[0], id)
+	default:
+		_, err = t.c.exec(insertRefs, t.id, id, names)
+	}
+	return err
+}
+
+// beginThread makes a thread; settle writes its row.
+func (t *tx) beginThread(a mail.Arrival) (mail.ThreadID, error) {
+	id := mail.ThreadID(t.newID())
+	t.threads[id] = &thread{id: id, unborn: true, in: map[mail.MailboxID]int64{}, storedIn: map[mail.MailboxID]int64{}}
+	if a.BaseSubject == "" {
+		return id, nil
+	}
+	_, err := t.c.exec(upsertSubject, t.id, digest(a.BaseSubject), id)
+	return id, err
+}

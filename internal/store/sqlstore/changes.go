@@ -1,0 +1,163 @@
+package sqlstore
+
+import (
+	"strings"
+
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+)
+
+// feed says where the objects of one type are found. The statements of a delta
+// are made from it.
+type feed struct {
+	created, updated, destroyed string
+}
+
+// In a delta's statements ?1 is the account, ?2 since, ?3 the target, ?4 and ?5
+// where the last page stopped, ?6 how many rows are wanted, ?7 the mailbox or
+// the type. Columns: id, the modseq of the order, uid, email id, the change's modseq.
+//
+// Known(x) is: x had been there at since and left after it, and so is no news to
+// whoever stood there.
+const objectFeed = `
+CREATED
+SELECT x.ID, x.created, 0, EMAIL, x.modseq FROM TABLE x
+WHERE x.account_id = ?1 AND x.created > ?2 AND x.created <= ?3 AND x.created >= ?4 AND (x.created > ?4 OR x.ID > ?5) AND LIVE
+AND NOT EXISTS (SELECT 1 FROM vanished v WHERE v.account_id = ?1 AND v.type = ?7 AND v.id = x.ID AND v.modseq > ?2 AND v.created <= ?2)
+ORDER BY x.created, x.ID LIMIT ?6
+UPDATED
+SELECT x.ID, x.modseq, 0, EMAIL, x.modseq FROM TABLE x
+WHERE x.account_id = ?1 AND x.modseq > ?2 AND x.modseq <= ?3 AND x.modseq >= ?4 AND (x.modseq > ?4 OR x.ID > ?5) AND LIVE
+AND (x.created <= ?2 OR EXISTS (SELECT 1 FROM vanished v WHERE v.account_id = ?1 AND v.type = ?7 AND v.id = x.ID AND v.modseq > ?2 AND v.created <= ?2))
+ORDER BY x.modseq, x.ID LIMIT ?6
+DESTROYED
+SELECT v.id, v.modseq, 0, GONEEMAIL, v.modseq FROM vanished v
+WHERE v.account_id = ?1 AND v.type = ?7 AND v.modseq > ?2 AND v.modseq <= ?3 AND v.modseq >= ?4 AND (v.modseq > ?4 OR v.id > ?5)
+AND (v.created <= ?2 OR EXISTS (SELECT 1 FROM vanished w WHERE w.account_id = ?1 AND w.type = ?7 AND w.id = v.id AND w.modseq > ?2 AND w.created <= ?2))
+AND NOT EXISTS (SELECT 1 FROM vanished w WHERE w.account_id = ?1 AND w.type = ?7 AND w.id = v.id AND w.modseq > v.modseq AND w.modseq <= ?3)
+AND NOT EXISTS (SELECT 1 FROM TABLE x WHERE x.account_id = ?1 AND x.ID = v.id AND x.created <= ?3 AND LIVE)
+ORDER BY v.modseq, v.id LIMIT ?6`
+
+// Placements never come back under the same id, and their UIDs grow as they are
+// created, so UIDs take the place of ids and the created are found from the end.
+var placementFeed = feed{
+	created: `SELECT x.placement_id, x.uid, x.uid, NULL, x.modseq FROM placement x
+WHERE x.account_id = ?1 AND x.mailbox_id = ?7 AND x.uid > max(?5, (SELECT coalesce(max(y.uid), 0) FROM
+	(SELECT y.uid FROM placement y WHERE ?4 = 0 AND y.account_id = ?1 AND y.mailbox_id = ?7 AND y.created <= ?2 ORDER BY y.uid DESC LIMIT 1) y))
+AND x.created > ?2 AND x.created <= ?3
+ORDER BY x.uid LIMIT ?6`,
+	updated: `SELECT x.placement_id, x.modseq, x.uid, NULL, x.modseq FROM placement x
+WHERE x.account_id = ?1 AND x.mailbox_id = ?7 AND x.modseq > ?2 AND x.modseq <= ?3 AND x.modseq >= ?4 AND (x.modseq > ?4 OR x.uid > ?5)
+AND x.created <= ?2
+ORDER BY x.modseq, x.uid LIMIT ?6`,
+	destroyed: `SELECT v.placement_id, v.vanished, v.uid, NULL, v.vanished FROM vanished_placement v
+WHERE v.account_id = ?1 AND v.mailbox_id = ?7 AND v.vanished > ?2 AND v.vanished <= ?3 AND v.vanished >= ?4 AND (v.vanished > ?4 OR v.uid > ?5)
+AND v.created <= ?2
+ORDER BY v.vanished, v.uid LIMIT ?6`,
+}
+
+func newFeed(table, id, email, goneEmail, live string) feed {
+	text := strings.NewReplacer("TABLE", table, "ID", id, "GONEEMAIL", goneEmail, "EMAIL", email, "LIVE", live).Replace(objectFeed)
+	text = strings.TrimPrefix(text, "\nCREATED\n")
+	created, rest, _ := strings.Cut(text, "\nUPDATED\n")
+	updated, destroyed, _ := strings.Cut(rest, "\nDESTROYED\n")
+	return feed{created, updated, destroyed}
+}
+
+var feeds = map[mail.Type]feed{
+	mail.TypePlacement: placementFeed,
+	mail.TypeMailbox:   newFeed("mailbox", "mailbox_id", "NULL", "NULL", "1 = 1"),
+	mail.TypeThread:    newFeed("thread", "thread_id", "NULL", "NULL", "x.emails > 0"),
+	mail.TypeEmail: newFeed("message", "message_key", "x.email_id",
+		"(SELECT m.email_id FROM message m WHERE m.account_id = ?1 AND m.message_key = v.id)", "x.visible = 1"),
+}
+
+func (f feed) phase(p mail.ChangeOp) string {
+	switch p {
+	case mail.Created:
+		return f.created
+	case mail.Updated:
+		return f.updated
+	}
+	return f.destroyed
+}
+
+// Changes implements store.Reader. A delta is given in three phases: what was
+// created, updated and destroyed between since and the target. What an object
+// became after the target waits for the next delta.
+func (r *reader) Changes(q store.ChangeQuery) (mail.ChangePage, error) {
+	if err := r.settled(); err != nil {
+		return mail.ChangePage{}, err
+	}
+	a, err := r.Account()
+	if err != nil {
+		return mail.ChangePage{}, err
+	}
+	if err := validPosition(q, a); err != nil {
+		return mail.ChangePage{}, err
+	}
+	key := int64(q.Type)
+	if q.Type == mail.TypePlacement {
+		if _, err := r.mailboxWhere(selectMailbox, q.Mailbox); err != nil {
+			return mail.ChangePage{}, err
+		}
+		key = int64(q.Mailbox)
+	}
+	pos := q.From
+	if pos.Target == 0 {
+		pos = mail.Position{Epoch: pos.Epoch, Since: pos.Since, Target: a.Head, Phase: mail.Created}
+	}
+	return r.page(q, pos, key)
+}
+
+func validPosition(q store.ChangeQuery, a mail.Account) error {
+	from := q.From
+	_, known := feeds[q.Type]
+	switch {
+	case q.Limit < 1:
+		return mail.Errorf(mail.Invalid, "a page holds at least one change")
+	case !known:
+		return mail.Errorf(mail.Invalid, "no such type")
+	case from.Epoch != a.Epoch:
+		return tooOld()
+	case from.Since > a.Head || from.Target > a.Head || from.Target != 0 && (from.Target < from.Since || from.Phase < mail.Created || from.Phase > mail.Destroyed):
+		return mail.Errorf(mail.Invalid, "no such position")
+	case from.Since < a.Horizon:
+		return tooOld()
+	}
+	return nil
+}
+
+// page collects up to q.Limit changes, and looks for one more.
+func (r *reader) page(q store.ChangeQuery, pos mail.Position, key int64) (mail.ChangePage, error) {
+	page := mail.ChangePage{Next: pos.Epoch.At(pos.Target)}
+	last := pos
+	for phase := pos.Phase; phase <= mail.Destroyed; phase++ {
+		if phase != pos.Phase {
+			pos.At, pos.ID = 0, 0
+		}
+		err := r.c.query(feeds[q.Type].phase(phase), func(row row) error {
+			if len(page.Changes) == q.Limit {
+				page.More, page.Next = true, last
+				return enough{}
+			}
+			c := mail.Change{Op: phase, ID: row.num(0), UID: mail.UID(row.num(2)), ModSeq: mail.ModSeq(row.num(4))}
+			if id := row.bytes(3); id != nil {
+				c.EmailID = mail.EmailID(id)
+			}
+			page.Changes = append(page.Changes, c)
+			last.Phase, last.At, last.ID = phase, mail.ModSeq(row.num(1)), c.ID
+			if q.Type == mail.TypePlacement {
+				last.ID = int64(c.UID)
+			}
+			return nil
+		}, r.id, pos.Since, pos.Target, pos.At, pos.ID, q.Limit-len(page.Changes)+1, key)
+		if err == error(enough{}) {
+			break
+		}
+		if err != nil {
+			return mail.ChangePage{}, err
+		}
+	}
+	return page, nil
+}

@@ -1,0 +1,161 @@
+package sqlstore
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"lockstep/internal/mail"
+)
+
+// conn is one connection to the database, used by one goroutine at a time. It
+// is all that the statements know of an engine. They are written with ?1, ?2 …
+// and with list(?n) for a set of integers or texts that is bound as one value.
+type conn interface {
+	// query runs a statement and calls each with every row. The row is valid during
+	// the call. each may run other statements on the connection.
+	query(sql string, each func(row) error, args ...any) error
+	// exec runs a statement and returns how many rows it changed.
+	exec(sql string, args ...any) (int64, error)
+	// script runs several statements without arguments.
+	script(sql string) error
+	// inTransaction reports whether a transaction stands: an engine may have rolled
+	// it back by itself.
+	inTransaction() bool
+	statements() int64 // run so far
+	close() error
+}
+
+// row is a row of a result. Columns count from 0.
+type row interface {
+	num(col int) int64
+	text(col int) string
+	bytes(col int) []byte // a copy
+}
+
+// one runs a statement that gives at most one row.
+func one(c conn, sql string, each func(row), args ...any) (found bool, err error) {
+	err = c.query(sql, func(r row) error { found = true; each(r); return nil }, args...)
+	return found, err
+}
+
+// never is how the zero time is stored.
+const never = math.MinInt64
+
+// stamp and unstamp store a time as microseconds, which hold every year a
+// header can claim.
+func stamp(t time.Time) int64 {
+	if t.IsZero() {
+		return never
+	}
+	return t.UnixMicro()
+}
+
+func unstamp(n int64) time.Time {
+	if n == never {
+		return time.Time{}
+	}
+	return time.UnixMicro(n).UTC()
+}
+
+// plain turns an argument into what engines know: int64, string or []byte.
+func plain(arg any) any {
+	switch v := arg.(type) {
+	case int64, string, []byte, nil:
+		return v
+	case int:
+		return int64(v)
+	case bool:
+		if v {
+			return int64(1)
+		}
+		return int64(0)
+	case time.Time:
+		return stamp(v)
+	case mail.AccountID:
+		return int64(v)
+	case mail.MailboxID:
+		return int64(v)
+	case mail.MessageKey:
+		return int64(v)
+	case mail.PlacementID:
+		return int64(v)
+	case mail.Lineage:
+		return int64(v)
+	case mail.ThreadID:
+		return int64(v)
+	case mail.DeviceID:
+		return int64(v)
+	case mail.UID:
+		return int64(v)
+	case mail.UIDValidity:
+		return int64(v)
+	case mail.ModSeq:
+		return int64(v)
+	case mail.Epoch:
+		return int64(v)
+	case mail.ActID:
+		return int64(v)
+	case mail.SystemFlags:
+		return int64(v)
+	case mail.Type:
+		return int64(v)
+	case uint32:
+		return int64(v)
+	case reason:
+		return int64(v)
+	case mail.Role:
+		return string(v)
+	case mail.Protocol:
+		return string(v)
+	case mail.Cause:
+		return string(v)
+	case mail.EmailID:
+		return v[:]
+	case mail.BlobName:
+		return v[:]
+	case ints:
+		return v.text()
+	case texts:
+		return v.text()
+	}
+	panic(fmt.Sprintf("sqlstore: argument of type %T", arg))
+}
+
+// A reason says why something vanished.
+type reason int64
+
+const (
+	expunged reason = iota + 1
+	moved
+	hidden // every placement of an email is \Deleted
+	deletedWithMailbox
+)
+
+// ints and texts are bound to list(?n).
+type (
+	ints  []int64
+	texts []string
+)
+
+func (v ints) text() string {
+	b := make([]byte, 0, 2+8*len(v))
+	b = append(b, '[')
+	for i, n := range v {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, n, 10)
+	}
+	return string(append(b, ']'))
+}
+
+// text writes digests, which need no escapes.
+func (v texts) text() string {
+	if len(v) == 0 {
+		return "[]"
+	}
+	return `["` + strings.Join(v, `","`) + `"]`
+}

@@ -1,0 +1,79 @@
+package sqlstore
+
+import (
+	"context"
+	"time"
+
+	"lockstep/internal/mail"
+)
+
+// pruneChunk is how many records are forgotten in one transaction.
+const pruneChunk = 5000
+
+const (
+	selectOldest = "SELECT modseq, at FROM journal WHERE account_id = ?1 ORDER BY modseq LIMIT ?2"
+	setHorizon   = "UPDATE account SET horizon = ?2 WHERE account_id = ?1"
+)
+
+// forget is what Prune runs: ?1 the account, ?2 the horizon.
+var forget = []string{
+	setHorizon,
+	"DELETE FROM journal WHERE account_id = ?1 AND modseq <= ?2",
+	"DELETE FROM vanished_placement WHERE account_id = ?1 AND vanished <= ?2",
+	"DELETE FROM vanished WHERE account_id = ?1 AND modseq <= ?2",
+	`DELETE FROM message_content WHERE account_id = ?1 AND message_key IN
+	(SELECT message_key FROM message WHERE account_id = ?1 AND placements = 0 AND left_modseq <= ?2)`,
+	"DELETE FROM message WHERE account_id = ?1 AND placements = 0 AND left_modseq <= ?2",
+}
+
+const deleteMemories = "DELETE FROM memory WHERE account_id = ?1 AND until <= ?2"
+
+// Prune implements store.Keeper.
+func (db *DB) Prune(ctx context.Context, id mail.AccountID, olderThan time.Time) error {
+	for more := true; more; {
+		err := db.write(ctx, func(c conn) (err error) {
+			more, err = db.prune(c, id, olderThan)
+			return err
+		}, nil)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// prune forgets one chunk and says whether there may be more.
+func (db *DB) prune(c conn, id mail.AccountID, olderThan time.Time) (more bool, err error) {
+	if _, err := loadAccount(c, id); err != nil {
+		return false, err
+	}
+	if _, err := c.exec(deleteMemories, id, db.now()); err != nil {
+		return false, err
+	}
+	var horizon mail.ModSeq
+	n := 0
+	err = c.query(selectOldest, func(r row) error {
+		if !unstamp(r.num(1)).Before(olderThan) {
+			return enough{}
+		}
+		horizon = mail.ModSeq(r.num(0))
+		n++
+		return nil
+	}, id, pruneChunk)
+	if err != nil && err != error(enough{}) || horizon == 0 {
+		return false, ignoreEnough(err)
+	}
+	for _, sql := range forget {
+		if _, err := c.exec(sql, id, horizon); err != nil {
+			return false, err
+		}
+	}
+	return n == pruneChunk, nil
+}
+
+func ignoreEnough(err error) error {
+	if err == error(enough{}) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,128 @@
+package sqlstore
+
+import (
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+)
+
+// held is a placement that is about to change, and its message.
+type held struct {
+	mail.Placement
+	m *message
+}
+
+// uidsOf returns the UIDs of placements in the order of the list.
+func uidsOf(hs []held) (set mail.UIDSet, list ints) {
+	list = make(ints, len(hs))
+	for i, h := range hs {
+		set.Add(h.UID)
+		list[i] = int64(h.UID)
+	}
+	return set, list
+}
+
+const heldColumns = placementColumns + ", m.thread_id, m.created, m.modseq, m.visible, m.placements, m.left_modseq"
+
+const (
+	selectHeld = "SELECT " + heldColumns + ` FROM placement p CROSS JOIN message m
+	WHERE p.account_id = ?1 AND p.mailbox_id = ?2 AND p.uid BETWEEN ?3 AND ?4
+	AND m.account_id = p.account_id AND m.message_key = p.message_key ORDER BY p.uid`
+	selectDepartedHeld = "SELECT " + heldColumns + ` FROM vanished_placement p CROSS JOIN message m
+	WHERE p.account_id = ?1 AND p.mailbox_id = ?2 AND p.uid BETWEEN ?3 AND ?4
+	AND m.account_id = p.account_id AND m.message_key = p.message_key ORDER BY p.uid`
+	selectPlacesOf = "SELECT message_key, placement_id, mailbox_id, system, keywords FROM placement WHERE account_id = ?1 AND message_key IN list(?2)"
+)
+
+// load returns those of uids that are in the mailbox and wanted, and brings
+// their messages into the transaction, so that what changes of them is seen.
+func (t *tx) load(mb mail.MailboxID, uids mail.UIDSet, want func(*mail.Placement) bool) ([]held, error) {
+	return t.loadFrom(selectHeld, mb, uids, want)
+}
+
+func (t *tx) loadFrom(sql string, mb mail.MailboxID, uids mail.UIDSet, want func(*mail.Placement) bool) ([]held, error) {
+	if t.unborn > 0 {
+		if err := t.settleAll(); err != nil {
+			return nil, err
+		}
+	}
+	var found []held
+	var fresh []*message
+	err := t.ranges(store.PlacementQuery{Mailbox: mb}, sql, uids, func(r row) error {
+		var p mail.Placement
+		scanPlacement(r, &p)
+		if uids != nil && !uids.Contains(p.UID) || !want(&p) {
+			return nil
+		}
+		m := t.messages[p.Message]
+		if m == nil {
+			m = scanHeld(r, &p)
+			t.messages[p.Message] = m
+			fresh = append(fresh, m)
+		}
+		found = append(found, held{p, m})
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return found, t.loadPlaces(fresh)
+}
+
+func scanHeld(r row, p *mail.Placement) *message {
+	rw := messageRow{mail.ModSeq(r.num(13)), mail.ModSeq(r.num(14)), r.num(15) != 0, int(r.num(16)), mail.ModSeq(r.num(17))}
+	return &message{key: p.Message, thread: mail.ThreadID(r.num(12)), size: p.Size, begin: rw, stored: rw}
+}
+
+// loadPlaces fills in where the messages are.
+func (t *tx) loadPlaces(fresh []*message) error {
+	var keys []int64
+	for _, m := range fresh {
+		if m.stored.placements > 0 {
+			keys = append(keys, int64(m.key))
+		}
+	}
+	if keys != nil {
+		err := t.c.query(selectPlacesOf, func(r row) error {
+			m := t.messages[mail.MessageKey(r.num(0))]
+			m.places = append(m.places, place{mail.PlacementID(r.num(1)), mail.MailboxID(r.num(2)),
+				mail.StoredFlags(mail.SystemFlags(r.num(3)), r.text(4))})
+			return nil
+		}, t.id, ints(keys))
+		if err != nil {
+			return err
+		}
+	}
+	for _, m := range fresh {
+		sortPlaces(m.places)
+		m.was = viewOf(m.places)
+		m.counts = m.was
+	}
+	return nil
+}
+
+// count adds sign times a placement to the counters of its mailbox that IMAP
+// shows.
+func (b *box) count(flags mail.Flags, size int64, sign int64) {
+	b.Counts.Placements += sign
+	b.Counts.Size += sign * size
+	b.countFlags(flags, sign)
+}
+
+func (b *box) countFlags(flags mail.Flags, sign int64) {
+	if !flags.Has(mail.Seen) {
+		b.Counts.Unseen += sign
+	}
+	if flags.Has(mail.Deleted) {
+		b.Counts.Deleted += sign
+	}
+}
+
+// takeUIDs draws n UIDs of the mailbox and returns the first.
+func (b *box) takeUIDs(n int) (mail.UID, error) {
+	first := b.UIDNext
+	if uint64(first)+uint64(n) > 1<<32-1 {
+		return 0, mail.Errorf(mail.Limit, "mailbox %s has no UIDs left", b.Name)
+	}
+	b.UIDNext += mail.UID(n)
+	return first, nil
+}

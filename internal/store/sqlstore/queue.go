@@ -1,0 +1,109 @@
+package sqlstore
+
+import (
+	"context"
+	"time"
+
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+)
+
+const (
+	insertOutgoing = `INSERT INTO queue (outgoing_id, delivery, owner_id, blob, reverse_path, recipient, options, arrived, attempts, next_attempt, last_error)
+	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)`
+	selectDelivery = "SELECT 1 FROM queue WHERE delivery = ?1 AND recipient = ?2"
+	selectOutgoing = `SELECT q.outgoing_id, q.delivery, q.owner_id, q.blob, q.reverse_path, q.recipient, q.options, q.arrived, q.attempts,
+	q.next_attempt, q.last_error, b.size, b.place, b.key FROM queue q JOIN blob b ON b.name = q.blob`
+	selectDue      = selectOutgoing + " WHERE q.next_attempt <= ?1 ORDER BY q.next_attempt, q.outgoing_id LIMIT ?2"
+	selectPending  = selectOutgoing + " ORDER BY q.next_attempt, q.outgoing_id LIMIT ?1"
+	leaseOutgoing  = "UPDATE queue SET next_attempt = ?2 WHERE outgoing_id = ?1"
+	retryOutgoing  = "UPDATE queue SET next_attempt = ?2, last_error = ?3, attempts = attempts + 1 WHERE outgoing_id = ?1"
+	deleteOutgoing = "DELETE FROM queue WHERE outgoing_id = ?1"
+	selectNextDue  = "SELECT next_attempt FROM queue ORDER BY next_attempt LIMIT 1"
+)
+
+// Enqueue implements store.Queue.
+func (db *DB) Enqueue(ctx context.Context, out []store.Outgoing) error {
+	return db.write(ctx, func(c conn) error {
+		for _, o := range out {
+			if err := db.enqueue(c, o); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil)
+}
+
+func (db *DB) enqueue(c conn, o store.Outgoing) error {
+	there, err := one(c, selectDelivery, func(row) {}, o.Delivery, o.Recipient)
+	if err != nil || there {
+		return err
+	}
+	if err := nameBlobs(c, db.now(), o.Blob); err != nil {
+		return err
+	}
+	id, err := draw(c, "outgoing")
+	if err != nil {
+		return err
+	}
+	_, err = c.exec(insertOutgoing, id, o.Delivery, o.Account, o.Blob.Name, o.ReversePath, o.Recipient, o.Options, o.Arrived, o.Attempts, o.Next, o.LastError)
+	return err
+}
+
+func scanOutgoing(r row) store.Outgoing {
+	name := mail.BlobName(r.bytes(3))
+	return store.Outgoing{
+		ID: r.num(0), Delivery: r.text(1), Account: mail.AccountID(r.num(2)),
+		Blob:        mail.Blob{Name: name, Size: r.num(11), Place: r.text(12), Key: r.bytes(13)},
+		ReversePath: r.text(4), Recipient: r.text(5), Options: r.bytes(6), Arrived: unstamp(r.num(7)), Attempts: int(r.num(8)),
+		Next: unstamp(r.num(9)), LastError: r.text(10),
+	}
+}
+
+// Due implements store.Queue.
+func (db *DB) Due(ctx context.Context, now, lease time.Time, limit int) ([]store.Outgoing, error) {
+	var due []store.Outgoing
+	err := db.write(ctx, func(c conn) error {
+		due = nil
+		if err := c.query(selectDue, func(r row) error { due = append(due, scanOutgoing(r)); return nil }, now, limit); err != nil {
+			return err
+		}
+		for i := range due {
+			due[i].Next = unstamp(stamp(lease))
+			if _, err := c.exec(leaseOutgoing, due[i].ID, lease); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil)
+	return due, err
+}
+
+// Retry implements store.Queue.
+func (db *DB) Retry(ctx context.Context, id int64, next time.Time, lastError string) error {
+	return db.writeOne(ctx, "not in the queue", retryOutgoing, id, next, lastError)
+}
+
+// Done implements store.Queue.
+func (db *DB) Done(ctx context.Context, id int64) error {
+	return db.writeOne(ctx, "not in the queue", deleteOutgoing, id)
+}
+
+// Pending implements store.Queue.
+func (db *DB) Pending(ctx context.Context, limit int) ([]store.Outgoing, error) {
+	var all []store.Outgoing
+	err := db.read(ctx, func(c conn) error {
+		return c.query(selectPending, func(r row) error { all = append(all, scanOutgoing(r)); return nil }, limit)
+	})
+	return all, err
+}
+
+// NextDue implements store.Queue.
+func (db *DB) NextDue(ctx context.Context) (time.Time, error) {
+	var at time.Time
+	err := db.read(ctx, func(c conn) error {
+		_, err := one(c, selectNextDue, func(r row) { at = unstamp(r.num(0)) })
+		return err
+	})
+	return at, err
+}

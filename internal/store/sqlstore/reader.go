@@ -1,0 +1,188 @@
+package sqlstore
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"lockstep/internal/mail"
+)
+
+// reader is one snapshot of an account. Inside a transaction, settle brings what
+// is derived up to date before it is read.
+type reader struct {
+	c      conn
+	id     mail.AccountID
+	now    time.Time
+	settle func() error        // nil outside a transaction
+	state  func() mail.Account // so
+	held   bool                // rows are collected before fn is called, as fn may change them
+}
+
+func newReader(c conn, id mail.AccountID, now time.Time) (*reader, error) {
+	r := &reader{c: c, id: id, now: now}
+	_, err := loadAccount(c, id)
+	return r, err
+}
+
+func (r *reader) settled() error {
+	if r.settle == nil {
+		return nil
+	}
+	return r.settle()
+}
+
+// account is an account's row.
+type account struct {
+	mail.Account
+	nextID       int64
+	nextValidity mail.UIDValidity
+}
+
+const selectAccount = `SELECT name, head, epoch, horizon, last_mailbox, last_email, last_thread, last_placement,
+	next_id, next_uidvalidity, quota, used, disabled, created FROM account WHERE account_id = ?1`
+
+func loadAccount(c conn, id mail.AccountID) (account, error) {
+	var a account
+	found, err := one(c, selectAccount, func(r row) {
+		a.Account = mail.Account{
+			ID: id, Name: r.text(0), Head: mail.ModSeq(r.num(1)), Epoch: mail.Epoch(r.num(2)), Horizon: mail.ModSeq(r.num(3)),
+			Last:  map[mail.Type]mail.ModSeq{},
+			Quota: r.num(10), Used: r.num(11), Disabled: r.num(12) != 0, Created: unstamp(r.num(13)),
+		}
+		for i, t := range allTypes {
+			if n := r.num(4 + i); n != 0 {
+				a.Last[t] = mail.ModSeq(n)
+			}
+		}
+		a.nextID, a.nextValidity = r.num(8), mail.UIDValidity(r.num(9))
+	}, id)
+	if err == nil && !found {
+		err = mail.Errorf(mail.NotFound, "no such account")
+	}
+	return a, err
+}
+
+// allTypes is in the order of the account's columns.
+var allTypes = []mail.Type{mail.TypeMailbox, mail.TypeEmail, mail.TypeThread, mail.TypePlacement}
+
+func (r *reader) Account() (mail.Account, error) {
+	if r.state != nil {
+		return r.state(), nil
+	}
+	a, err := loadAccount(r.c, r.id)
+	return a.Account, err
+}
+
+// mailbox is a mailbox's row.
+type mailbox struct {
+	mail.Mailbox
+	recent mail.UID
+}
+
+const mailboxColumns = `mailbox_id, parent_id, name, path, role, uidvalidity, uidnext, recent, sort_order, created,
+	highest_modseq, props_modseq, counts_modseq, placements, unseen, deleted, size, emails, unread_emails, threads, unread_threads`
+
+func scanMailbox(r row) mailbox {
+	return mailbox{mail.Mailbox{
+		ID: mail.MailboxID(r.num(0)), Parent: mail.MailboxID(r.num(1)), Name: r.text(2), Path: r.text(3), Role: mail.Role(r.text(4)),
+		UIDValidity: mail.UIDValidity(r.num(5)), UIDNext: mail.UID(r.num(6)), SortOrder: uint32(r.num(8)), Created: mail.ModSeq(r.num(9)),
+		HighestModSeq: mail.ModSeq(r.num(10)), PropsModSeq: mail.ModSeq(r.num(11)), CountsModSeq: mail.ModSeq(r.num(12)),
+		Counts: mail.Counts{
+			Placements: r.num(13), Unseen: r.num(14), Deleted: r.num(15), Size: r.num(16),
+			Emails: r.num(17), UnreadEmails: r.num(18), Threads: r.num(19), UnreadThreads: r.num(20),
+		},
+	}, mail.UID(r.num(7))}
+}
+
+const (
+	selectMailboxes     = "SELECT " + mailboxColumns + " FROM mailbox WHERE account_id = ?1"
+	selectMailbox       = selectMailboxes + " AND mailbox_id = ?2"
+	selectMailboxByPath = selectMailboxes + " AND path = ?2"
+	selectSubscriptions = "SELECT path FROM subscription WHERE account_id = ?1 ORDER BY path"
+)
+
+func noMailbox() error { return mail.Errorf(mail.NotFound, "no such mailbox") }
+
+func (r *reader) Mailboxes() ([]mail.Mailbox, error) {
+	if err := r.settled(); err != nil {
+		return nil, err
+	}
+	var all []mail.Mailbox
+	err := r.c.query(selectMailboxes, func(row row) error {
+		all = append(all, scanMailbox(row).Mailbox)
+		return nil
+	}, r.id)
+	sortMailboxes(all)
+	return all, err
+}
+
+// sortMailboxes puts INBOX first, then goes by path, folded.
+func sortMailboxes(all []mail.Mailbox) {
+	folded := make(map[mail.MailboxID]string, len(all))
+	for _, mb := range all {
+		folded[mb.ID] = strings.ToLower(mb.Path)
+	}
+	slices.SortFunc(all, func(a, b mail.Mailbox) int {
+		if isInbox(a) != isInbox(b) {
+			if isInbox(a) {
+				return -1
+			}
+			return 1
+		}
+		if c := strings.Compare(folded[a.ID], folded[b.ID]); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Path, b.Path)
+	})
+}
+
+const inboxName = "INBOX"
+
+func isInbox(mb mail.Mailbox) bool { return mb.Role == mail.RoleInbox }
+
+func (r *reader) Mailbox(id mail.MailboxID) (mail.Mailbox, error) {
+	if err := r.settled(); err != nil {
+		return mail.Mailbox{}, err
+	}
+	mb, err := r.mailboxWhere(selectMailbox, id)
+	return mb.Mailbox, err
+}
+
+func (r *reader) mailboxWhere(sql string, arg any) (mailbox, error) {
+	var mb mailbox
+	found, err := one(r.c, sql, func(row row) { mb = scanMailbox(row) }, r.id, arg)
+	if err == nil && !found {
+		err = noMailbox()
+	}
+	return mb, err
+}
+
+func (r *reader) MailboxByPath(path string) (mail.Mailbox, error) {
+	if err := r.settled(); err != nil {
+		return mail.Mailbox{}, err
+	}
+	mb, err := r.mailboxWhere(selectMailboxByPath, canonical(path))
+	return mb.Mailbox, err
+}
+
+// canonical spells the inbox, and what lies below it, as it is stored.
+func canonical(path string) string {
+	if name, below, found := strings.Cut(path, mail.Delimiter); strings.EqualFold(name, inboxName) {
+		if !found {
+			return inboxName
+		}
+		return inboxName + mail.Delimiter + below
+	}
+	return path
+}
+
+func (r *reader) Subscriptions() ([]string, error) {
+	var paths []string
+	err := r.c.query(selectSubscriptions, func(row row) error {
+		paths = append(paths, row.text(0))
+		return nil
+	}, r.id)
+	slices.Sort(paths)
+	return paths, err
+}

@@ -1,0 +1,275 @@
+package sqlstore
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+)
+
+const placementColumns = `p.mailbox_id, p.uid, p.placement_id, p.message_key, p.lineage, p.system, p.keywords, p.save_date,
+	p.created, p.modseq, p.changed_by, p.size`
+
+func scanPlacement(r row, p *mail.Placement) {
+	*p = mail.Placement{
+		Mailbox: mail.MailboxID(r.num(0)), UID: mail.UID(r.num(1)), ID: mail.PlacementID(r.num(2)), Message: mail.MessageKey(r.num(3)),
+		Lineage: mail.Lineage(r.num(4)), Flags: mail.StoredFlags(mail.SystemFlags(r.num(5)), r.text(6)), SaveDate: unstamp(r.num(7)),
+		Created: mail.ModSeq(r.num(8)), ModSeq: mail.ModSeq(r.num(9)), ChangedBy: mail.DeviceID(r.num(10)), Size: r.num(11),
+	}
+}
+
+const messageColumns = `m.message_key, m.email_id, m.thread_id, m.size, m.internal_date, m.created, m.modseq,
+	c.blob, c.sent_at, c.message_id, c.parsed, c.preview`
+
+func scanMessage(r row, from int, m *mail.Message) {
+	*m = mail.Message{
+		Key: mail.MessageKey(r.num(from)), EmailID: mail.EmailID(r.bytes(from + 1)), Thread: mail.ThreadID(r.num(from + 2)),
+		Size: r.num(from + 3), InternalDate: unstamp(r.num(from + 4)), Created: mail.ModSeq(r.num(from + 5)), ModSeq: mail.ModSeq(r.num(from + 6)),
+		Blob:   mail.Blob{Name: mail.BlobName(r.bytes(from + 7))},
+		SentAt: unstamp(r.num(from + 8)), MessageID: r.text(from + 9), Parsed: r.bytes(from + 10), Preview: r.text(from + 11),
+	}
+	m.Blob.Size = m.Size
+}
+
+const (
+	placementsFrom = " FROM placement p WHERE p.account_id = ?1 AND p.mailbox_id = ?2 AND p.uid BETWEEN ?3 AND ?4"
+	messagesFrom   = ` FROM placement p JOIN message m ON m.account_id = p.account_id AND m.message_key = p.message_key
+	JOIN message_content c ON c.account_id = p.account_id AND c.message_key = p.message_key
+	WHERE p.account_id = ?1 AND p.mailbox_id = ?2 AND p.uid BETWEEN ?3 AND ?4`
+
+	selectPlacements       = "SELECT " + placementColumns + placementsFrom + " ORDER BY p.uid"
+	selectPlacementsBack   = selectPlacements + " DESC"
+	selectMessages         = "SELECT " + placementColumns + ", " + messageColumns + messagesFrom + " ORDER BY p.uid"
+	selectMessagesBack     = selectMessages + " DESC"
+	selectChangedUIDs      = "SELECT uid FROM placement WHERE account_id = ?1 AND mailbox_id = ?2 AND modseq > ?3"
+	selectSomePlacements   = "SELECT " + placementColumns + " FROM placement p WHERE p.account_id = ?1 AND p.mailbox_id = ?2 AND p.uid IN list(?3) ORDER BY p.uid"
+	selectPlacementsOf     = "SELECT " + placementColumns + " FROM placement p WHERE p.account_id = ?1 AND p.message_key = ?2"
+	selectMessage          = "SELECT " + messageColumns + " FROM message m JOIN message_content c ON c.account_id = m.account_id AND c.message_key = m.message_key WHERE m.account_id = ?1 AND m.message_key = ?2"
+	selectMessageByEmailID = "SELECT " + messageColumns + " FROM message m JOIN message_content c ON c.account_id = m.account_id AND c.message_key = m.message_key WHERE m.account_id = ?1 AND m.email_id = ?2 AND m.visible = 1 ORDER BY m.message_key LIMIT 1"
+	selectThread           = "SELECT message_key FROM message WHERE account_id = ?1 AND thread_id = ?2 AND visible = 1 ORDER BY internal_date, message_key"
+	selectVanishedUIDs     = "SELECT uid FROM vanished_placement WHERE account_id = ?1 AND mailbox_id = ?2 AND vanished > ?3 AND created <= ?3 ORDER BY uid"
+	selectDeparted         = "SELECT " + placementColumns + " FROM vanished_placement p WHERE p.account_id = ?1 AND p.mailbox_id = ?2 AND p.uid = ?3"
+	selectPlacement        = "SELECT " + placementColumns + " FROM placement p WHERE p.account_id = ?1 AND p.mailbox_id = ?2 AND p.uid = ?3"
+)
+
+// span is the smallest range that holds the set; nil is everything.
+func span(uids mail.UIDSet) (first, last mail.UID) {
+	if uids == nil {
+		return 1, math.MaxUint32
+	}
+	if len(uids) == 0 {
+		return 1, 0
+	}
+	return uids[0].First, uids[len(uids)-1].Last
+}
+
+// enough stops a query whose limit is reached.
+type enough struct{}
+
+func (enough) Error() string { return "enough" }
+
+func (r *reader) Placements(q store.PlacementQuery, fn func(*mail.Placement) error) error {
+	sql := selectPlacements
+	if q.Backwards {
+		sql = selectPlacementsBack
+	}
+	var p mail.Placement
+	return r.scan(q, sql, func(row row) (func() error, error) {
+		scanPlacement(row, &p)
+		if !r.held {
+			return nil, fn(&p)
+		}
+		kept := p
+		return func() error { return fn(&kept) }, nil
+	})
+}
+
+func (r *reader) Messages(q store.PlacementQuery, fn func(*mail.Placement, *mail.Message) error) error {
+	sql := selectMessages
+	if q.Backwards {
+		sql = selectMessagesBack
+	}
+	return r.scan(q, sql, func(row row) (func() error, error) {
+		var p mail.Placement
+		var m mail.Message
+		scanPlacement(row, &p)
+		scanMessage(row, 12, &m)
+		if err := locate(r.c, &m.Blob); err != nil {
+			return nil, err
+		}
+		if !r.held {
+			return nil, fn(&p, &m)
+		}
+		return func() error { return fn(&p, &m) }, nil
+	})
+}
+
+// scan runs a query over placements. each gives what is to be done with a row,
+// at once or, where rows are held, afterwards.
+func (r *reader) scan(q store.PlacementQuery, sql string, each func(row) (func() error, error)) error {
+	if err := r.settled(); err != nil {
+		return err
+	}
+	if _, err := r.mailboxWhere(selectMailbox, q.Mailbox); err != nil {
+		return err
+	}
+	uids := q.UIDs
+	if q.ChangedSince > 0 {
+		changed, err := r.changedUIDs(q)
+		if err != nil {
+			return err
+		}
+		uids = changed
+	}
+	var later []func() error
+	n := 0
+	visit := func(row row) error {
+		if uids != nil && !uids.Contains(mail.UID(row.num(1))) {
+			return nil
+		}
+		do, err := each(row)
+		if do != nil {
+			later = append(later, do)
+		}
+		if n++; err == nil && q.Limit > 0 && n == q.Limit {
+			return enough{}
+		}
+		return err
+	}
+	if err := r.ranges(q, sql, uids, visit); err != nil && err != error(enough{}) {
+		return err
+	}
+	for _, do := range later {
+		if err := do(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// manyRanges is how many ranges of a UID set are asked for one by one; a set of
+// more is asked for as one span and picked from.
+const manyRanges = 32
+
+func (r *reader) ranges(q store.PlacementQuery, sql string, uids mail.UIDSet, visit func(row) error) error {
+	if uids == nil || len(uids) > manyRanges {
+		first, last := span(uids)
+		return r.c.query(sql, visit, r.id, q.Mailbox, first, last)
+	}
+	asked := slices.Clone(uids)
+	if q.Backwards {
+		slices.Reverse(asked)
+	}
+	for _, u := range asked {
+		if err := r.c.query(sql, visit, r.id, q.Mailbox, u.First, u.Last); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// changedUIDs returns those of q's UIDs that changed, by the index.
+func (r *reader) changedUIDs(q store.PlacementQuery) (mail.UIDSet, error) {
+	var changed []mail.UID
+	err := r.c.query(selectChangedUIDs, func(row row) error {
+		if u := mail.UID(row.num(0)); q.UIDs == nil || q.UIDs.Contains(u) {
+			changed = append(changed, u)
+		}
+		return nil
+	}, r.id, q.Mailbox, q.ChangedSince)
+	slices.Sort(changed)
+	set := mail.MakeUIDSet(changed...)
+	if set == nil {
+		set = mail.UIDSet{}
+	}
+	return set, err
+}
+
+func noMessage() error { return mail.Errorf(mail.NotFound, "no such message") }
+
+func (r *reader) messageWhere(sql string, arg any) (mail.Message, error) {
+	var m mail.Message
+	if err := r.settled(); err != nil {
+		return m, err
+	}
+	found, err := one(r.c, sql, func(row row) { scanMessage(row, 0, &m) }, r.id, arg)
+	if err == nil && !found {
+		err = noMessage()
+	}
+	if err == nil {
+		err = locate(r.c, &m.Blob)
+	}
+	return m, err
+}
+
+func (r *reader) Message(key mail.MessageKey) (mail.Message, error) {
+	return r.messageWhere(selectMessage, key)
+}
+
+func (r *reader) MessageByEmailID(id mail.EmailID) (mail.Message, error) {
+	return r.messageWhere(selectMessageByEmailID, id)
+}
+
+func (r *reader) PlacementsOf(key mail.MessageKey) ([]mail.Placement, error) {
+	var ps []mail.Placement
+	err := r.c.query(selectPlacementsOf, func(row row) error {
+		ps = append(ps, mail.Placement{})
+		scanPlacement(row, &ps[len(ps)-1])
+		return nil
+	}, r.id, key)
+	slices.SortFunc(ps, func(a, b mail.Placement) int {
+		return cmp.Or(cmp.Compare(a.Mailbox, b.Mailbox), cmp.Compare(a.UID, b.UID))
+	})
+	return ps, err
+}
+
+func (r *reader) Thread(id mail.ThreadID) ([]mail.MessageKey, error) {
+	if err := r.settled(); err != nil {
+		return nil, err
+	}
+	var keys []mail.MessageKey
+	err := r.c.query(selectThread, func(row row) error {
+		keys = append(keys, mail.MessageKey(row.num(0)))
+		return nil
+	}, r.id, id)
+	if err == nil && keys == nil {
+		err = mail.Errorf(mail.NotFound, "no such thread")
+	}
+	return keys, err
+}
+
+func tooOld() error { return mail.Errorf(mail.TooOld, "history does not reach back that far") }
+
+func (r *reader) Vanished(mb mail.MailboxID, since mail.ModSeq) (mail.UIDSet, error) {
+	if _, err := r.mailboxWhere(selectMailbox, mb); err != nil {
+		return nil, err
+	}
+	a, err := r.Account()
+	if err != nil {
+		return nil, err
+	}
+	if since < a.Horizon {
+		return nil, tooOld()
+	}
+	var uids mail.UIDSet
+	err = r.c.query(selectVanishedUIDs, func(row row) error {
+		uids.Add(mail.UID(row.num(0)))
+		return nil
+	}, r.id, mb, since)
+	return uids, err
+}
+
+func (r *reader) Departed(mb mail.MailboxID, uid mail.UID) (mail.Placement, error) {
+	return r.placementWhere(selectDeparted, mb, uid)
+}
+
+func (r *reader) placementWhere(sql string, mb mail.MailboxID, uid mail.UID) (mail.Placement, error) {
+	var p mail.Placement
+	found, err := one(r.c, sql, func(row row) { scanPlacement(row, &p) }, r.id, mb, uid)
+	if err == nil && !found {
+		err = noMessage()
+	}
+	return p, err
+}

@@ -1,0 +1,87 @@
+package sqlstore
+
+import (
+	"context"
+	"strings"
+
+	"lockstep/internal/mail"
+)
+
+// accountTables are an account's tables and what follows account_id in their
+// keys. The account's own row goes first, so that nobody sees half of it.
+var accountTables = []struct{ name, key string }{
+	{"mailbox", "mailbox_id"}, {"subscription", "path"}, {"message", "message_key"}, {"message_content", "message_key"},
+	{"placement", "mailbox_id, uid"}, {"vanished_placement", "mailbox_id, uid"}, {"vanished", "type, modseq, id"},
+	{"thread", "thread_id"}, {"thread_mailbox", "thread_id, mailbox_id"}, {"thread_ref", "ref"}, {"thread_subject", "subject"},
+	{"journal", "modseq"}, {"device", "device_id"}, {"cursor", "device_id, name"}, {"memory", "key"},
+}
+
+// removeChunk is how many rows go in one transaction, so that others are not
+// held up.
+const removeChunk = 2000
+
+const (
+	markRemoved      = "UPDATE principal SET removed = 1, disabled = 1 WHERE owner_id = ?1 AND removed = 0"
+	deleteAccount    = "DELETE FROM account WHERE account_id = ?1"
+	deleteOwned      = "DELETE FROM address WHERE owner_id = ?1"
+	deleteQueued     = "DELETE FROM queue WHERE owner_id = ?1"
+	deleteSecrets    = "DELETE FROM credential WHERE principal_id IN (SELECT principal_id FROM principal WHERE owner_id = ?1)"
+	deletePrincipal  = "DELETE FROM principal WHERE owner_id = ?1 AND removed = 1"
+	selectRemoved    = "SELECT owner_id FROM principal WHERE removed = 1"
+	deleteChunkOfOne = "DELETE FROM TABLE WHERE account_id = ?1 AND (KEY) IN (SELECT KEY FROM TABLE WHERE account_id = ?1 LIMIT ?2)"
+)
+
+// RemoveAccount implements store.Directory. What a crash leaves is removed when
+// the database is opened again.
+func (db *DB) RemoveAccount(ctx context.Context, id mail.AccountID) error {
+	err := db.write(ctx, func(c conn) error {
+		n, err := c.exec(markRemoved, id)
+		if err == nil && n == 0 {
+			err = noAccount()
+		}
+		for _, sql := range []string{deleteAccount, deleteOwned, deleteQueued, deleteSecrets} {
+			if err == nil {
+				_, err = c.exec(sql, id)
+			}
+		}
+		return err
+	}, nil)
+	if err != nil {
+		return err
+	}
+	return db.clear(ctx, id)
+}
+
+// clear deletes the rows of a removed account, chunk by chunk.
+func (db *DB) clear(ctx context.Context, id mail.AccountID) error {
+	for _, table := range accountTables {
+		sql := strings.NewReplacer("TABLE", table.name, "KEY", table.key).Replace(deleteChunkOfOne)
+		for n := int64(removeChunk); n == removeChunk; {
+			err := db.write(ctx, func(c conn) (err error) {
+				n, err = c.exec(sql, id, removeChunk)
+				return err
+			}, nil)
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return db.write(ctx, func(c conn) error {
+		_, err := c.exec(deletePrincipal, id)
+		return err
+	}, nil)
+}
+
+// resume finishes what a crash cut.
+func (db *DB) resume(ctx context.Context) error {
+	var removed []mail.AccountID
+	err := db.read(ctx, func(c conn) error {
+		return c.query(selectRemoved, func(r row) error { removed = append(removed, mail.AccountID(r.num(0))); return nil })
+	})
+	for _, id := range removed {
+		if err == nil {
+			err = db.clear(ctx, id)
+		}
+	}
+	return err
+}

@@ -1,0 +1,205 @@
+package sqlstore
+
+import (
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+
+	"lockstep/internal/mail"
+)
+
+// sqliteConn is the SQLite dialect of conn.
+type sqliteConn struct {
+	c     *sqlite.Conn
+	cache map[string]*statement
+	count atomic.Int64
+}
+
+// statement is a prepared statement; busy while its rows are being read.
+type statement struct {
+	*sqlite.Stmt
+	params int
+	busy   bool
+}
+
+// SQLite's bounds, in bytes.
+const (
+	mmapBytes        = 1 << 30
+	writerCacheBytes = 64 << 20
+	readerCacheBytes = 8 << 20
+)
+
+// busyTimeout is how long a connection waits for another's lock. Only the
+// checkpointer and another process can hold one that long.
+const busyTimeout = time.Minute
+
+// openSQLite opens a connection. Commits are durable when they return.
+func openSQLite(path string, cacheBytes int) (*sqliteConn, error) {
+	c, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate|sqlite.OpenURI|sqlite.OpenNoMutex)
+	if err != nil {
+		return nil, readable(err)
+	}
+	c.SetInterrupt(nil)
+	c.SetBusyTimeout(busyTimeout)
+	s := &sqliteConn{c: c, cache: map[string]*statement{}}
+	for _, pragma := range []string{
+		"journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=0", "foreign_keys=OFF", "temp_store=MEMORY",
+		fmt.Sprintf("mmap_size=%d", mmapBytes), fmt.Sprintf("cache_size=-%d", cacheBytes>>10),
+	} {
+		if err := s.script("PRAGMA " + pragma); err != nil {
+			c.Close()
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// expand turns list(?n) into what SQLite has for it.
+func expand(sql string) string {
+	for {
+		i := strings.Index(sql, "list(?")
+		if i < 0 {
+			return sql
+		}
+		end := i + strings.IndexByte(sql[i:], ')')
+		sql = sql[:i] + "(SELECT value FROM json_each(" + sql[i+len("list("):end] + "))" + sql[end+1:]
+	}
+}
+
+// prepare returns a statement that is not in use.
+func (s *sqliteConn) prepare(sql string) (st *statement, transient bool, err error) {
+	st = s.cache[sql]
+	if st != nil && !st.busy {
+		return st, false, nil
+	}
+	p, trailing, err := s.c.PrepareTransient(expand(sql))
+	if err != nil {
+		return nil, false, fmt.Errorf("%w in %s", err, sql)
+	}
+	if trailing != 0 {
+		p.Finalize()
+		return nil, false, fmt.Errorf("more than one statement in %s", sql)
+	}
+	fresh := &statement{Stmt: p, params: p.BindParamCount()}
+	if st != nil {
+		return fresh, true, nil
+	}
+	s.cache[sql] = fresh
+	return fresh, false, nil
+}
+
+func (s *sqliteConn) query(sql string, each func(row) error, args ...any) error {
+	st, transient, err := s.prepare(sql)
+	if err != nil {
+		return err
+	}
+	if st.params != len(args) {
+		panic(fmt.Sprintf("sqlstore: %d arguments for %d parameters in %s", len(args), st.params, sql))
+	}
+	s.count.Add(1)
+	st.busy = true
+	defer func() {
+		st.busy = false
+		st.Reset()
+		if transient {
+			st.Finalize()
+		}
+	}()
+	for i, arg := range args {
+		switch v := plain(arg).(type) {
+		case int64:
+			st.BindInt64(i+1, v)
+		case string:
+			st.BindText(i+1, v)
+		case []byte:
+			st.BindBytes(i+1, v)
+		case nil:
+			st.BindNull(i + 1)
+		}
+	}
+	for {
+		more, err := st.Step()
+		if err != nil {
+			return readable(err)
+		}
+		if !more {
+			return nil
+		}
+		if each == nil {
+			continue
+		}
+		if err := each(sqliteRow{st.Stmt}); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *sqliteConn) exec(sql string, args ...any) (int64, error) {
+	err := s.query(sql, nil, args...)
+	return int64(s.c.Changes()), err
+}
+
+func (s *sqliteConn) script(sql string) error {
+	for sql = strings.TrimSpace(sql); sql != ""; sql = strings.TrimSpace(sql) {
+		st, trailing, err := s.c.PrepareTransient(sql)
+		if err != nil {
+			return readable(err)
+		}
+		for more := true; more && err == nil; {
+			more, err = st.Step()
+		}
+		st.Finalize()
+		if err != nil {
+			return readable(err)
+		}
+		sql = sql[len(sql)-trailing:]
+	}
+	return nil
+}
+
+func (s *sqliteConn) inTransaction() bool { return !s.c.AutocommitEnabled() }
+
+func (s *sqliteConn) statements() int64 { return s.count.Load() }
+
+func (s *sqliteConn) close() error {
+	for _, st := range s.cache {
+		st.Finalize()
+	}
+	return s.c.Close()
+}
+
+// readable gives the errors that people can do something about a Kind and
+// words; the rest stays Internal.
+func readable(err error) error {
+	switch sqlite.ErrCode(err).ToPrimary() {
+	case sqlite.ResultFull:
+		return &mail.Error{Kind: mail.Unavailable, Detail: "the server's disk is full", Err: err}
+	case sqlite.ResultIOErr:
+		return &mail.Error{Kind: mail.Unavailable, Detail: "the server cannot read or write its disk", Err: err}
+	case sqlite.ResultBusy, sqlite.ResultLocked:
+		return &mail.Error{Kind: mail.Unavailable, Detail: "the database is in use by another program", Err: err}
+	case sqlite.ResultCantOpen, sqlite.ResultReadOnly, sqlite.ResultPerm:
+		return &mail.Error{Kind: mail.Unavailable, Detail: "the database cannot be opened for writing", Err: err}
+	case sqlite.ResultCorrupt, sqlite.ResultNotADB:
+		return &mail.Error{Kind: mail.Corrupt, Detail: "the database is damaged", Err: err}
+	}
+	return err
+}
+
+type sqliteRow struct{ *sqlite.Stmt }
+
+func (r sqliteRow) num(col int) int64   { return r.ColumnInt64(col) }
+func (r sqliteRow) text(col int) string { return r.ColumnText(col) }
+
+func (r sqliteRow) bytes(col int) []byte {
+	n := r.ColumnLen(col)
+	if n == 0 {
+		return nil
+	}
+	b := make([]byte, n)
+	r.ColumnBytes(col, b)
+	return b
+}

@@ -1,0 +1,218 @@
+// Package sqlstore is the SQL implementation of package store. Its dialect is
+// SQLite: one database file, one writer that commits many transactions at once,
+// and readers on snapshots of the log.
+package sqlstore
+
+import (
+	"context"
+	"encoding/binary"
+	"io"
+	"log/slog"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"lockstep/internal/mail"
+	"lockstep/internal/notify"
+	"lockstep/internal/store"
+)
+
+// DB implements the contract of package store.
+var (
+	_ store.Store     = (*DB)(nil)
+	_ store.Directory = (*DB)(nil)
+	_ store.Queue     = (*DB)(nil)
+	_ store.Keeper    = (*DB)(nil)
+)
+
+// Options say how a database is used. The zero Options are good.
+type Options struct {
+	Hub     *notify.Hub      // who is told of commits; nil makes one
+	Log     *slog.Logger     // nil logs nothing
+	Now     func() time.Time // nil is time.Now
+	Readers int              // at most, at once; 0 is twice the processors
+	// RunTwice runs every closure twice, the first time in vain, to prove that
+	// closures bear repeating. For tests.
+	RunTwice bool
+}
+
+// DB is an open database. Close it when nobody uses it any more.
+type DB struct {
+	path    string
+	hub     *notify.Hub
+	log     *slog.Logger
+	now     func() time.Time
+	writer  *writer
+	readers *pool
+	stats   counters
+
+	closing  sync.RWMutex // held for reading by who uses the writer
+	closed   bool
+	done     sync.WaitGroup
+	checkpts chan struct{}
+	walIndex *os.File
+}
+
+// counters are counted always: they tell whether the writer groups.
+type counters struct {
+	commits, closures, rerun, commitNanos, checkpoints atomic.Int64
+}
+
+// Stats are counts since the database was opened.
+type Stats struct {
+	Commits     int64 // transactions of the engine, each one sync
+	Closures    int64 // logical transactions
+	Reruns      int64 // batches that the engine rolled back and that ran again
+	Checkpoints int64
+	Statements  int64 // run by the writer
+	CommitTime  time.Duration
+}
+
+// Stats returns the counts so far.
+func (db *DB) Stats() Stats {
+	return Stats{
+		Commits: db.stats.commits.Load(), Closures: db.stats.closures.Load(), Reruns: db.stats.rerun.Load(),
+		Checkpoints: db.stats.checkpoints.Load(), Statements: db.writer.c.statements(), CommitTime: time.Duration(db.stats.commitNanos.Load()),
+	}
+}
+
+// Open opens the database at path, makes it if it is not there and brings its
+// schema up to date.
+func Open(ctx context.Context, path string, o Options) (*DB, error) {
+	c, err := openSQLite(path, writerCacheBytes)
+	if err != nil {
+		return nil, err
+	}
+	if err := migrate(c); err != nil {
+		c.close()
+		return nil, err
+	}
+	db := &DB{path: path, hub: o.Hub, log: o.Log, now: o.Now, checkpts: make(chan struct{}, 1)}
+	if db.hub == nil {
+		db.hub = &notify.Hub{}
+	}
+	if db.log == nil {
+		db.log = slog.New(slog.DiscardHandler)
+	}
+	if db.now == nil {
+		db.now = time.Now
+	}
+	if o.Readers <= 0 {
+		o.Readers = 2 * runtime.GOMAXPROCS(0)
+	}
+	db.readers = newPool(path, o.Readers)
+	db.writer = &writer{c: c, jobs: make(chan *job, maxBatch), runTwice: o.RunTwice, stats: &db.stats}
+	db.walIndex, _ = os.Open(path + "-shm")
+	db.done.Go(db.writer.loop)
+	db.done.Go(db.checkpoint)
+	if err := db.resume(ctx); err != nil {
+		db.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+// Close waits for what is under way, writes the log back and closes the
+// database.
+func (db *DB) Close() error {
+	db.closing.Lock()
+	if db.closed {
+		db.closing.Unlock()
+		return nil
+	}
+	db.closed = true
+	close(db.writer.jobs)
+	close(db.checkpts)
+	db.closing.Unlock()
+	db.done.Wait()
+	db.readers.close()
+	if db.walIndex != nil {
+		db.walIndex.Close()
+	}
+	return db.writer.c.close()
+}
+
+var errClosed = mail.Errorf(mail.Unavailable, "the server is stopping")
+
+// write runs fn in the writer: durable, and not alone, when it returns nil.
+func (db *DB) write(ctx context.Context, fn func(conn) error, after func()) error {
+	db.closing.RLock()
+	defer db.closing.RUnlock()
+	if db.closed {
+		return errClosed
+	}
+	defer db.watchLog()
+	return db.writer.do(ctx, fn, after)
+}
+
+// read runs fn on a snapshot.
+func (db *DB) read(ctx context.Context, fn func(conn) error) error {
+	if goid() == db.writer.goid.Load() {
+		panic("sqlstore: View, Update or Note inside a closure of the writer")
+	}
+	c, err := db.readers.get(ctx)
+	if err != nil {
+		return err
+	}
+	defer db.readers.put(c)
+	if _, err := c.exec("BEGIN"); err != nil {
+		return err
+	}
+	defer c.exec("COMMIT")
+	return fn(c)
+}
+
+// The log is written back at about checkpointPages; when readers have kept it
+// from being reused until longLogPages, writers wait for that.
+const (
+	checkpointPages = 16000
+	longLogPages    = 4 * checkpointPages
+)
+
+// watchLog wakes the checkpointer when the log is long.
+func (db *DB) watchLog() {
+	if db.logPages() >= checkpointPages {
+		select {
+		case db.checkpts <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// logPages returns the length of the log: mxFrame in the header of the index
+// that all connections share (SQLite's "WAL-mode File Format", §2.1).
+func (db *DB) logPages() int {
+	if db.walIndex == nil {
+		return 0
+	}
+	var n [4]byte
+	if _, err := db.walIndex.ReadAt(n[:], 16); err != nil && err != io.EOF {
+		return 0
+	}
+	return int(binary.NativeEndian.Uint32(n[:]))
+}
+
+// checkpoint writes the log back on a connection of its own, so that nobody's
+// commit does.
+func (db *DB) checkpoint() {
+	c, err := openSQLite(db.path, readerCacheBytes)
+	if err != nil {
+		db.log.Error("checkpointing is off", "err", err)
+		for range db.checkpts {
+		}
+		return
+	}
+	defer c.close()
+	for range db.checkpts {
+		mode := "PRAGMA wal_checkpoint(PASSIVE)"
+		if db.logPages() >= longLogPages {
+			mode = "PRAGMA wal_checkpoint(RESTART)"
+		}
+		if err := c.query(mode, nil); err != nil {
+			db.log.Warn("checkpoint", "err", err)
+		}
+		db.stats.checkpoints.Add(1)
+	}
+}

@@ -1,0 +1,223 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+)
+
+// Bounds of a batch: what is committed together.
+const (
+	maxBatch     = 256
+	maxBatchTime = 10 * time.Millisecond
+)
+
+// job is a closure on its way through the writer. Its results go only to what
+// run sets, since run may run again.
+type job struct {
+	ctx    context.Context
+	run    func(conn) error
+	after  func() // once committed, in the order of the commits; may be nil
+	state  atomic.Int32
+	err    error
+	panick *panicked
+	done   chan struct{}
+}
+
+const (
+	queued int32 = iota
+	begun
+	abandoned
+)
+
+// panicked is a panic on its way back to who caused it.
+type panicked struct {
+	value any
+	stack []byte
+}
+
+// writer owns the one connection that writes, and commits many closures at
+// once: each in a savepoint, one commit for all.
+type writer struct {
+	c        conn
+	jobs     chan *job
+	runTwice bool
+	stats    *counters
+	goid     atomic.Uint64
+	// lost is a test's way to make a transaction fall over after a closure.
+	lost func(conn)
+}
+
+// do runs fn in the writer and returns once it is durable.
+func (w *writer) do(ctx context.Context, fn func(conn) error, after func()) error {
+	if goid() == w.goid.Load() {
+		panic("sqlstore: View, Update or Note inside a closure of the writer")
+	}
+	j := &job{ctx: ctx, run: fn, after: after, done: make(chan struct{})}
+	select {
+	case w.jobs <- j:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-j.done:
+	case <-ctx.Done():
+		if j.state.CompareAndSwap(queued, abandoned) {
+			return ctx.Err()
+		}
+		<-j.done
+	}
+	if j.panick != nil {
+		panic(fmt.Sprintf("%v\n\nin the writer:\n%s", j.panick.value, j.panick.stack))
+	}
+	return j.err
+}
+
+// loop serves jobs until the channel is closed.
+func (w *writer) loop() {
+	w.goid.Store(goid())
+	for j := range w.jobs {
+		w.batch(j)
+	}
+}
+
+// batch runs first and whatever else is waiting, and commits. It waits for
+// nobody: others arrive while a commit is under way.
+func (w *writer) batch(first *job) {
+	var jobs []*job
+	err := begin(w.c)
+	started := time.Now()
+	for j := first; j != nil; j = w.next(len(jobs), started) {
+		if !j.state.CompareAndSwap(queued, begun) {
+			continue
+		}
+		jobs = append(jobs, j)
+		if j.err = err; err != nil {
+			continue
+		}
+		w.savepoint(j)
+		if !w.c.inTransaction() {
+			w.alone(jobs)
+			return
+		}
+	}
+	if err == nil {
+		err = w.commit()
+	}
+	w.answer(jobs, err)
+}
+
+// next returns the next job of the batch, or nil when the batch closes.
+func (w *writer) next(n int, started time.Time) *job {
+	if n >= maxBatch || n > 0 && time.Since(started) > maxBatchTime {
+		return nil
+	}
+	select {
+	case j := <-w.jobs:
+		return j // nil when the writer closes
+	default:
+		return nil
+	}
+}
+
+// alone runs the jobs of a batch that the engine rolled back again, each in a
+// transaction of its own.
+func (w *writer) alone(jobs []*job) {
+	w.stats.rerun.Add(1)
+	for _, j := range jobs {
+		j.err, j.panick = begin(w.c), nil
+		if j.err == nil {
+			w.savepoint(j)
+		}
+		var err error
+		switch {
+		case w.c.inTransaction():
+			err = w.commit()
+		case j.err == nil && j.panick == nil:
+			err = errLost
+		}
+		w.answer([]*job{j}, err)
+	}
+}
+
+func begin(c conn) error {
+	_, err := c.exec("BEGIN IMMEDIATE")
+	return err
+}
+
+var errLost = fmt.Errorf("sqlstore: the transaction was rolled back by the database")
+
+// savepoint runs one job so that its failing leaves the others alone.
+func (w *writer) savepoint(j *job) {
+	if err := j.ctx.Err(); err != nil {
+		j.err = err
+		return
+	}
+	w.stats.closures.Add(1)
+	if w.runTwice {
+		if j.err = w.try(j, false); j.err != nil || j.panick != nil {
+			return
+		}
+	}
+	j.err = w.try(j, true)
+	if w.lost != nil {
+		w.lost(w.c)
+	}
+}
+
+// try runs a job once and keeps what it did if that is wanted and it succeeded.
+func (w *writer) try(j *job, keep bool) error {
+	if _, err := w.c.exec("SAVEPOINT job"); err != nil {
+		return err
+	}
+	err := w.call(j)
+	if !w.c.inTransaction() {
+		return err
+	}
+	if err != nil || j.panick != nil || !keep {
+		if _, rollbackErr := w.c.exec("ROLLBACK TO job"); rollbackErr != nil {
+			return rollbackErr
+		}
+	}
+	if _, releaseErr := w.c.exec("RELEASE job"); releaseErr != nil {
+		return releaseErr
+	}
+	return err
+}
+
+func (w *writer) call(j *job) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			j.panick = &panicked{v, debug.Stack()}
+		}
+	}()
+	return j.run(w.c)
+}
+
+func (w *writer) commit() error {
+	started := time.Now()
+	_, err := w.c.exec("COMMIT")
+	if err != nil && w.c.inTransaction() {
+		w.c.script("ROLLBACK")
+	}
+	w.stats.commits.Add(1)
+	w.stats.commitNanos.Add(int64(time.Since(started)))
+	return err
+}
+
+// answer publishes what was committed, then lets the callers go on.
+func (w *writer) answer(jobs []*job, err error) {
+	for _, j := range jobs {
+		if j.err == nil {
+			j.err = err
+		}
+		if j.err == nil && j.panick == nil && j.after != nil {
+			j.after()
+		}
+	}
+	for _, j := range jobs {
+		close(j.done)
+	}
+}
