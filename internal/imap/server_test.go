@@ -640,3 +640,36 @@ func TestLargeStoreIsOneAct(t *testing.T) {
 		t.Errorf("%v acts, %v; want two of two records each", acts, err)
 	}
 }
+
+// Past the horizon nobody knows what left since; then every UID the client knows
+// and that is not there is named, and it never starts over.
+func TestQResyncBelowTheHorizon(t *testing.T) {
+	h := newHouse(t, nil)
+	for uid := range mail.UID(6) {
+		h.put("INBOX", "x", mail.Flags{}, uid+1, 0)
+	}
+	known := h.head()
+	c := dial(t, h.addr).ready().login()
+	c.must("SELECT INBOX")
+	c.must("STORE 2,5 +FLAGS.SILENT (\\Deleted)")
+	c.must("EXPUNGE")
+	if err := h.store.Prune(context.Background(), h.account, testClock.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	d := dial(t, h.addr).ready().login()
+	d.must("ENABLE QRESYNC")
+	for _, test := range []struct{ uids, want string }{{"", "2,5"}, {" 1:3", "2"}, {" 3:4", ""}, {" 1:9", "2,5"}} {
+		got := ""
+		for _, l := range d.must(fmt.Sprintf("SELECT INBOX (QRESYNC (1 %d%s))", known, test.uids)) {
+			if set, ok := strings.CutPrefix(l, "* VANISHED (EARLIER) "); ok {
+				got = set
+			}
+		}
+		if got != test.want {
+			t.Errorf("known%s: vanished %q, want %q", test.uids, got, test.want)
+		}
+	}
+	if got := d.must("UID FETCH 1:* (FLAGS) (CHANGEDSINCE 1 VANISHED)"); got[0] != "* VANISHED (EARLIER) 2,5" {
+		t.Errorf("%q", got)
+	}
+}
