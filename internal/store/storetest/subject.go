@@ -97,7 +97,7 @@ func (s *subject) create(name string) mail.Mailbox {
 func arrival(n int, flags ...string) mail.Arrival {
 	f := must(mail.NewFlags(flags...))
 	return mail.Arrival{
-		Blob:  mail.Blob{Name: mail.BlobName{1, byte(n >> 16), byte(n >> 8), byte(n)}, Size: int64(100 + n), Place: fmt.Sprintf("pack/%d", n), Key: []byte{1}, Until: time.Now().Add(time.Hour)},
+		Blob:  mail.Blob{Name: mail.BlobName{1, byte(n >> 16), byte(n >> 8), byte(n)}, Size: int64(100 + n), Place: fmt.Sprintf("pack/%d", n), Key: []byte{1}, Fresh: true, Until: time.Now().Add(time.Hour)},
 		Flags: f, EmailID: emailID(n), InternalDate: day(n), MessageID: fmt.Sprintf("%d@example.test", n), Parsed: []byte("parsed"), Preview: fmt.Sprintf("message %d", n),
 	}
 }
