@@ -1,6 +1,8 @@
 package sqlstore
 
 import (
+	"slices"
+
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
 )
@@ -9,6 +11,12 @@ import (
 type held struct {
 	mail.Placement
 	m *message
+}
+
+// place returns what the transaction knows of the placement.
+func (h *held) place() *place {
+	i := slices.IndexFunc(h.m.places, func(p place) bool { return p.id == h.ID })
+	return &h.m.places[i]
 }
 
 // uidsOf returns the UIDs of placements in the order of the list.
@@ -85,7 +93,7 @@ func (t *tx) loadPlaces(fresh []*message) error {
 		err := t.c.query(selectPlacesOf, func(r row) error {
 			m := t.messages[mail.MessageKey(r.num(0))]
 			m.places = append(m.places, place{mail.PlacementID(r.num(1)), mail.MailboxID(r.num(2)),
-				mail.StoredFlags(mail.SystemFlags(r.num(3)), r.text(4))})
+				mail.StoredFlags(mail.SystemFlags(r.num(3)), r.text(4)), 0})
 			return nil
 		}, t.id, ints(keys))
 		if err != nil {

@@ -125,9 +125,15 @@ func (u *undo) find(mb mail.MailboxID, uids mail.UIDSet) ([]found, error) {
 	return all, nil
 }
 
-// untouched says whether nobody but the act, and its undo, changed a placement
-// last.
-func (u *undo) untouched(h *held) bool { return u.intact[h.ID] || u.acts[h.ModSeq] }
+// untouched says whether the act was the last to change a placement before this
+// transaction.
+func (u *undo) untouched(h *held) bool {
+	before := h.ModSeq
+	if p := h.place(); p.before != 0 {
+		before = p.before
+	}
+	return u.intact[h.ID] || u.acts[before]
+}
 
 // remove takes out what the act brought.
 func (u *undo) remove(mb mail.MailboxID, uids mail.UIDSet) error {
