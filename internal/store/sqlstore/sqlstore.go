@@ -171,6 +171,10 @@ const (
 	longLogPages    = 4 * checkpointPages
 )
 
+// checkpointPatience bounds how long readers can make the checkpointer, and with
+// it the writer, wait when the log is long.
+const checkpointPatience = 2 * time.Second
+
 // watchLog wakes the checkpointer when the log is long.
 func (db *DB) watchLog() {
 	if db.logPages() >= checkpointPages {
@@ -205,6 +209,7 @@ func (db *DB) checkpoint() {
 		return
 	}
 	defer c.close()
+	c.c.SetBusyTimeout(checkpointPatience)
 	for range db.checkpts {
 		mode := "PRAGMA wal_checkpoint(PASSIVE)"
 		if db.logPages() >= longLogPages {

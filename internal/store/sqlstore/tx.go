@@ -101,10 +101,11 @@ func (t *tx) add(e mail.Entry) {
 }
 
 // continues reports whether b does more of what a did, to later UIDs, so that
-// lists stay parallel.
+// lists stay parallel. What an undo has to give new UIDs stays apart: it goes
+// backwards, entry by entry.
 func continues(a, b mail.Entry) bool {
 	switch a.Op {
-	case mail.OpAppend, mail.OpFlags, mail.OpExpunge, mail.OpCopy, mail.OpMove:
+	case mail.OpAppend, mail.OpFlags, mail.OpCopy:
 	default:
 		return false
 	}
