@@ -36,6 +36,8 @@ type Options struct {
 	// RunTwice runs every closure twice, the first time in vain, to prove that
 	// closures bear repeating. For tests.
 	RunTwice bool
+
+	checkpointAt int // pages; 0 is checkpointPages
 }
 
 // DB is an open database. Close it when nobody uses it any more.
@@ -51,8 +53,9 @@ type DB struct {
 	closing  sync.RWMutex // held for reading by who uses the writer
 	closed   bool
 	done     sync.WaitGroup
-	checkpts chan struct{}
 	walIndex *os.File
+	checkpts chan struct{}
+	pages    int // of log after which it is written back
 }
 
 // counters are counted always: they tell whether the writer groups.
@@ -101,6 +104,10 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	}
 	if o.Readers <= 0 {
 		o.Readers = 2 * runtime.GOMAXPROCS(0)
+	}
+	db.pages = o.checkpointAt
+	if db.pages <= 0 {
+		db.pages = checkpointPages
 	}
 	db.readers = newPool(path, o.Readers)
 	db.writer = &writer{c: c, jobs: make(chan *job, maxBatch), runTwice: o.RunTwice, stats: &db.stats}
@@ -165,10 +172,10 @@ func (db *DB) read(ctx context.Context, fn func(conn) error) error {
 }
 
 // The log is written back at about checkpointPages; when readers have kept it
-// from being reused until longLogPages, writers wait for that.
+// from being reused until it is longLog times that, writers wait for it.
 const (
 	checkpointPages = 16000
-	longLogPages    = 4 * checkpointPages
+	longLog         = 4
 )
 
 // checkpointPatience bounds how long readers can make the checkpointer, and with
@@ -177,7 +184,7 @@ const checkpointPatience = 2 * time.Second
 
 // watchLog wakes the checkpointer when the log is long.
 func (db *DB) watchLog() {
-	if db.logPages() >= checkpointPages {
+	if db.logPages() >= db.pages {
 		select {
 		case db.checkpts <- struct{}{}:
 		default:
@@ -212,7 +219,7 @@ func (db *DB) checkpoint() {
 	c.c.SetBusyTimeout(checkpointPatience)
 	for range db.checkpts {
 		mode := "PRAGMA wal_checkpoint(PASSIVE)"
-		if db.logPages() >= longLogPages {
+		if db.logPages() >= longLog*db.pages {
 			mode = "PRAGMA wal_checkpoint(RESTART)"
 		}
 		if err := c.query(mode, nil); err != nil {
