@@ -98,8 +98,9 @@ func (s *session) beginCompression() error {
 		return err
 	}
 	below := *s.in // what came behind the command is compressed
+	below.before = nil
 	s.raw = &below
-	*s.in = source{r: flate.NewReader(s.raw)}
+	*s.in = source{r: flate.NewReader(s.raw), before: s.beforeRead}
 	s.out = &compressor{Writer: w}
 	s.enc.Reset(s.out)
 	s.compressed = true

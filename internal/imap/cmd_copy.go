@@ -25,6 +25,9 @@ func (s *session) copy(ctx context.Context, cmd *wire.Copy, r *reply) error {
 	if err != nil {
 		return err
 	}
+	if len(uids) == 0 {
+		return s.mayCopy(ctx, cmd.Mailbox)
+	}
 	var done store.Mapping
 	var dest mail.Mailbox
 	r.told, err = s.update(ctx, func(tx store.Tx) (err error) {
@@ -46,6 +49,14 @@ func (s *session) copy(ctx context.Context, cmd *wire.Copy, r *reply) error {
 	return nil
 }
 
+// mayCopy answers for no messages at all: whether some could be copied.
+func (s *session) mayCopy(ctx context.Context, path string) error {
+	return s.view(ctx, func(r store.Reader) error {
+		_, err := destination(r, path)
+		return err
+	})
+}
+
 // copyUID is the response code of RFC 4315 §3; "" if nothing was copied.
 func copyUID(dest mail.Mailbox, m store.Mapping) string {
 	if len(m.From) == 0 {
@@ -65,10 +76,7 @@ func (s *session) move(ctx context.Context, cmd *wire.Move, r *reply) error {
 		return err
 	}
 	if len(uids) == 0 {
-		return s.view(ctx, func(r store.Reader) error {
-			_, err := destination(r, cmd.Mailbox)
-			return err
-		})
+		return s.mayCopy(ctx, cmd.Mailbox)
 	}
 	a := s.newAct()
 	for _, chunk := range chunks(uids, updateChunk) {

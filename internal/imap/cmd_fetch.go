@@ -25,11 +25,11 @@ type fetchPlan struct {
 
 func (s *session) planFetch(cmd *wire.Fetch) *fetchPlan {
 	p := &fetchPlan{items: cmd.Items}
-	if cmd.UID {
-		p.ensure(wire.FetchUID)
+	if cmd.UID && !p.has(wire.FetchUID) {
+		p.items = append([]wire.FetchItem{{Kind: wire.FetchUID}}, p.items...)
 	}
-	if cmd.ChangedSince != nil {
-		p.ensure(wire.FetchModSeq)
+	if cmd.ChangedSince != nil && !p.has(wire.FetchModSeq) {
+		p.items = append(p.items, wire.FetchItem{Kind: wire.FetchModSeq})
 	}
 	for _, item := range p.items {
 		p.weigh(item)
@@ -38,11 +38,8 @@ func (s *session) planFetch(cmd *wire.Fetch) *fetchPlan {
 	return p
 }
 
-// ensure puts an item first that the response must have.
-func (p *fetchPlan) ensure(k wire.FetchKind) {
-	if !slices.ContainsFunc(p.items, func(i wire.FetchItem) bool { return i.Kind == k }) {
-		p.items = append([]wire.FetchItem{{Kind: k}}, p.items...)
-	}
+func (p *fetchPlan) has(k wire.FetchKind) bool {
+	return slices.ContainsFunc(p.items, func(i wire.FetchItem) bool { return i.Kind == k })
 }
 
 func (p *fetchPlan) weigh(item wire.FetchItem) {
@@ -69,8 +66,9 @@ func (s *session) fetch(ctx context.Context, cmd *wire.Fetch, r *reply) error {
 	if cmd.Vanished && !s.qresync {
 		return errBad("VANISHED needs QRESYNC to be enabled")
 	}
-	if cmd.ChangedSince != nil || slices.ContainsFunc(cmd.Items, func(i wire.FetchItem) bool { return i.Kind == wire.FetchModSeq }) {
-		s.condstore = true
+	plan := s.planFetch(cmd)
+	if plan.has(wire.FetchModSeq) {
+		s.condstore = true // RFC 7162 §3.1
 	}
 	if err := s.tell(0, cmd.UID); err != nil {
 		return err
@@ -87,7 +85,7 @@ func (s *session) fetch(ctx context.Context, cmd *wire.Fetch, r *reply) error {
 	if cmd.ChangedSince != nil {
 		uids = changedSince(s.sel.view, uids, *cmd.ChangedSince)
 	}
-	f := &fetcher{session: s, plan: s.planFetch(cmd), view: s.sel.view, act: s.newAct()}
+	f := &fetcher{session: s, plan: plan, view: s.sel.view, act: s.newAct()}
 	switch {
 	case f.plan.body:
 		err = f.bodies(ctx, uids)

@@ -84,8 +84,8 @@ func (ps patterns) match(name string) bool {
 	return slices.ContainsFunc(ps, func(p string) bool { return matchPattern(p, name) })
 }
 
-// matchPattern compares without going back further than the last wildcard of each
-// kind, so that no pattern is slow.
+// matchPattern costs the length of the pattern times that of the name, whatever
+// the wildcards.
 func matchPattern(pattern, name string) bool {
 	if len(name) >= 5 && strings.EqualFold(name[:5], "INBOX") && len(pattern) >= 5 && strings.EqualFold(pattern[:5], "INBOX") {
 		pattern, name = "INBOX"+pattern[5:], "INBOX"+name[5:]

@@ -78,12 +78,15 @@ const (
 
 func newSession(ctx context.Context, srv *Server, c net.Conn, addr netip.Addr, withTLS bool) *session {
 	s := &session{srv: srv, ctx: ctx, sock: newSocket(c, srv.limits.Stall), addr: addr, born: time.Now(), state: notAuthenticated, wantsTLS: withTLS}
-	s.in = &source{r: s.sock}
+	s.in = &source{r: s.sock, before: s.beforeRead}
 	s.out = s.sock
 	s.enc = wire.NewEncoder(s.sock)
 	s.rd = wire.NewReader(s.in, srv.limits.Wire.BeforeLogin(), s.proceed)
 	return s
 }
+
+// beforeRead flushes, so that no answer waits for a command that is not whole.
+func (s *session) beforeRead() { s.flush() } // its error is the next write's too
 
 // proceed lets the client send a literal.
 func (s *session) proceed() error {
@@ -118,7 +121,7 @@ func (s *session) startTLS() error {
 		return fmt.Errorf("TLS handshake: %w", err)
 	}
 	s.tls, s.out = c, c
-	*s.in = source{r: c}
+	*s.in = source{r: c, before: s.beforeRead}
 	s.enc.Reset(c)
 	return nil
 }

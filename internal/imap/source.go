@@ -14,6 +14,9 @@ type source struct {
 	held     *[]byte
 	pos, end int
 	filled   bool // the last read filled the buffer: there may be more above the socket
+
+	// before is called before a read that may wait; it may be nil.
+	before func()
 }
 
 // sourceBytes is at least what a TLS record holds, so that one read empties it.
@@ -32,6 +35,12 @@ func (s *source) release() {
 	}
 }
 
+func (s *source) wait() {
+	if s.before != nil {
+		s.before()
+	}
+}
+
 // fill reads more behind what is there.
 func (s *source) fill() error {
 	if s.held == nil {
@@ -43,6 +52,7 @@ func (s *source) fill() error {
 		s.end = copy(buf, buf[s.pos:s.end])
 		s.pos = 0
 	}
+	s.wait()
 	n, err := s.r.Read(buf[s.end:])
 	s.filled = n == len(buf)-s.end
 	s.end += n
@@ -58,6 +68,7 @@ func (s *source) fill() error {
 // Read implements io.Reader.
 func (s *source) Read(b []byte) (int, error) {
 	if s.pos == s.end && len(b) >= sourceBytes {
+		s.wait()
 		n, err := s.r.Read(b)
 		s.filled = n == len(b)
 		return n, err

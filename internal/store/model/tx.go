@@ -20,15 +20,16 @@ type tx struct {
 	now     time.Time
 	entries []mail.Entry
 	undoes  mail.ActID
-	own     map[mail.MailboxID]bool // boxes already copied
-	names   bool                    // threadOf and subjects already copied
-	dirty   bool                    // what is derived is not settled
+	own     map[mail.MailboxID]bool  // boxes already copied
+	names   bool                     // threadOf and subjects already copied
+	dirty   bool                     // what is derived is not settled
+	settles map[mail.MessageKey]bool // messages settled before, to be settled again
 	news    mail.News
 }
 
 func (st *Store) begin(a *account, by mail.Origin) *tx {
 	base := a.current.Load()
-	t := &tx{base: base, s: base.clone(), by: by, n: base.account.Head + 1, now: st.Now(), own: map[mail.MailboxID]bool{}}
+	t := &tx{base: base, s: base.clone(), by: by, n: base.account.Head + 1, now: st.Now(), own: map[mail.MailboxID]bool{}, settles: map[mail.MessageKey]bool{}}
 	t.reader = reader{state: t.settled, raw: func() *state { return t.s }, clock: st.Now}
 	return t
 }
@@ -128,8 +129,8 @@ func (t *tx) settled() *state {
 	s := t.s
 	s.lives, s.account.Last, s.account.Head = t.base.lives, maps.Clone(t.base.account.Last), t.n
 	t.news = mail.News{ModSeq: t.n, Device: t.by.Device(), At: t.now}
-	messages := t.settlePlacements()
-	threads := t.settleEmails(messages)
+	maps.Copy(t.settles, t.settlePlacements())
+	threads := t.settleEmails(t.settles)
 	t.settleThreads(threads)
 	t.settleMailboxes(threads)
 	s.account.Used = s.used()
