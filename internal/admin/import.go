@@ -330,6 +330,7 @@ const itemField = "Lockstep-Item"
 
 // importHandler serves an import: the body is multipart, a part for each message.
 func (o *Ops) importHandler(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Connection", "close") // an import that ends early leaves the rest of its body unread
 	answer := newAnswer[Imported](w)
 	_, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err == nil {
@@ -383,7 +384,7 @@ func (c *Client) Import(ctx context.Context, login string, next func() (*Item, e
 	}
 	read.CloseWithError(errAnswered)
 	<-sent
-	if sendErr != nil && !errors.Is(sendErr, errAnswered) {
+	if sendErr != nil && !errors.Is(sendErr, errAnswered) && !errors.Is(sendErr, io.ErrClosedPipe) {
 		err = sendErr // the cause of whatever the server made of it
 	}
 	return last, err
