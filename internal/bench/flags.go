@@ -110,7 +110,7 @@ func qresync(_ context.Context, s *site) ([]figure, error) {
 	if o, err = c.selectInbox(""); err != nil {
 		return nil, err
 	}
-	if err := s.change(c, o.exists); err != nil {
+	if err := s.change(c); err != nil {
 		return nil, err
 	}
 	const opens = 11
@@ -143,12 +143,12 @@ func qresync(_ context.Context, s *site) ([]figure, error) {
 }
 
 // change gives 90 messages spread over the mailbox another keyword, and expunges
-// 10.
-func (s *site) change(c *imapConn, exists int) error {
+// 10. Each call takes messages that no earlier call took.
+func (s *site) change(c *imapConn) error {
 	s.changed++
-	step := exists / changes
+	step := s.sizes.big / (changes * 11 / 10)
 	for i := range changes * 9 / 10 {
-		if err := c.do(fmt.Sprintf("STORE %d FLAGS.SILENT (changed%d)", (i+10)*step, s.changed%2), nil); err != nil {
+		if err := c.do(fmt.Sprintf("STORE %d FLAGS.SILENT (changed)", (i+5)*step+13*s.changed), nil); err != nil {
 			return err
 		}
 	}

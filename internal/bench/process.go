@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -58,24 +57,36 @@ func startProcess(dir, trace, program string, args ...string) (*process, error) 
 		close(p.exited)
 	}()
 	if trace != "" {
-		p.pid, err = onlyChild(p.pid)
+		p.pid, err = tracee(p.pid)
 	}
 	return p, err
 }
 
-// onlyChild waits until a tracer has started what it traces.
-func onlyChild(pid int) (int, error) {
+// tracee waits until strace has started the server. A child that still is strace
+// is one it forks to try things out.
+func tracee(pid int) (int, error) {
 	path := fmt.Sprintf("/proc/%d/task/%d/children", pid, pid)
-	for deadline := time.Now().Add(startTime); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return 0, err
-		}
-		if f := bytes.Fields(text); len(f) > 0 {
-			return strconv.Atoi(string(f[0]))
+	tracer, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	for deadline := time.Now().Add(startTime); err == nil && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		var text []byte
+		text, err = os.ReadFile(path)
+		for _, child := range strings.Fields(string(text)) {
+			if exe, err := os.Readlink("/proc/" + child + "/exe"); err == nil && exe != tracer {
+				return strconv.Atoi(child)
+			}
 		}
 	}
-	return 0, errors.New("the traced server did not start")
+	return 0, errors.Join(err, errors.New("the traced server did not start"))
+}
+
+// running reports whether the server has not ended.
+func (p *process) running() bool {
+	select {
+	case <-p.exited:
+		return false
+	default:
+		return true
+	}
 }
 
 // stop asks the server to end, waits, and kills it when it does not.

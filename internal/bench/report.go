@@ -81,7 +81,7 @@ func (r *Report) add(w workload, results []*result) {
 	var names, errs []string
 	for _, res := range results {
 		byServer[res.server] = res
-		if len(names) == 0 {
+		if len(res.names) > len(names) {
 			names = res.names
 		}
 		if res.err != nil {

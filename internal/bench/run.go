@@ -173,8 +173,11 @@ func (b *bench) runOne(ctx context.Context, w workload) []*result {
 	return results
 }
 
-// prepare loads what the workload needs and warms up.
+// prepare sees that the server still runs, loads what the workload needs and warms up.
 func (b *bench) prepare(ctx context.Context, w workload, s *site) error {
+	if err := s.revive(ctx); err != nil {
+		return err
+	}
 	for _, account := range w.needs {
 		if err := s.load(ctx, account); err != nil {
 			return err

@@ -16,6 +16,7 @@ type server interface {
 	start(ctx context.Context, trace string) error            // until it answers
 	stop() error
 	pid() int
+	running() bool
 	dir() string // of its data
 	imapAddr() string
 	imapsAddr() string // "" where it serves no TLS
@@ -92,6 +93,14 @@ func (s *site) restart(ctx context.Context, cold bool, trace string) error {
 		}
 	}
 	return s.start(ctx, trace)
+}
+
+// revive starts a server again that ended during an earlier workload.
+func (s *site) revive(ctx context.Context) error {
+	if s.running() {
+		return nil
+	}
+	return s.start(ctx, "")
 }
 
 // span is the time and processor time that work took.
