@@ -43,6 +43,16 @@ func Names() []string {
 	return all
 }
 
+// List prints what each workload does.
+func List(w io.Writer) error {
+	for _, job := range workloads {
+		if _, err := fmt.Fprintf(w, "%-10s  %s\n", job.name, job.about); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Run measures and reports. A workload that fails on a server is reported with
 // its error and does not stop the others; Run fails only when no server starts.
 func Run(ctx context.Context, opt Options) (*Report, error) {
