@@ -88,7 +88,8 @@ func (o *Ops) Import(ctx context.Context, login string, by mail.Origin, next fun
 	}()
 	err = im.commitAll(ctx, queue)
 	cancel()
-	for range queue { // let the reader go
+	for r := range queue { // let the reader go, and wait for what it began
+		<-r.arrived
 	}
 	if err == nil {
 		err = readErr
