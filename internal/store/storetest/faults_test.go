@@ -421,6 +421,13 @@ var faults = []struct {
 	{"RecordsForgetWhatWasRemoved", reading(badReader{records: func(rs []mail.Record) []mail.Record {
 		return editEntries(rs, func(e *mail.Entry) { e.Removed = nil })
 	}})},
+	{"RecordsForgetSubscriptions", reading(badReader{records: func(rs []mail.Record) []mail.Record {
+		return editEntries(rs, func(e *mail.Entry) {
+			if e.Op == mail.OpUnsubscribe {
+				e.Name = ""
+			}
+		})
+	}})},
 	{"RecordsForgetTheImageBefore", reading(badReader{records: func(rs []mail.Record) []mail.Record {
 		return editEntries(rs, func(e *mail.Entry) {
 			if e.Op == mail.OpUpdateMailbox {
