@@ -54,7 +54,7 @@ func concurrentUpdates(t *trial) {
 		equal("UID at its modseq", seen[p.ModSeq], p.UID)
 	}
 	equal("counted", s.box("INBOX").Counts.Placements, writers*each)
-	w.heardAll(nil)
+	w.heardAll()
 	s.snapshot().sound()
 	s.checked()
 }
