@@ -46,6 +46,7 @@ type commands struct {
 	Undo    undoCommand    `cmd:"" help:"Take back an act that history shows."`
 	Doctor  doctorCommand  `cmd:"" help:"Check everything that is stored, and say what to do."`
 	Conf    confCommand    `cmd:"" name:"config" help:"Print or check the configuration."`
+	Bench   benchCommand   `cmd:"" help:"Measure this server beside Dovecot."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
