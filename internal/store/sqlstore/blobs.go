@@ -6,19 +6,19 @@ import (
 	"lockstep/internal/mail"
 )
 
-// A row that is condemned lives again when the bytes were put again somewhere
-// else; at the condemned place they may be deleted any moment.
 const (
-	upsertBlob = `INSERT INTO blob (name, size, place, key, touched) VALUES (?1, ?2, ?3, ?4, ?5)
-	ON CONFLICT (name) DO UPDATE SET touched = excluded.touched, condemned = 0,
-	place = CASE WHEN blob.condemned = 0 THEN blob.place ELSE excluded.place END,
-	key = CASE WHEN blob.condemned = 0 THEN blob.key ELSE excluded.key END
-	WHERE blob.condemned = 0 OR blob.place <> excluded.place`
-	insertPart = "INSERT INTO blob_part (whole, n, part) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING"
+	touchBlob = "UPDATE blob SET touched = ?2 WHERE name = ?1 AND condemned = 0"
+	putBlob   = `INSERT INTO blob (name, size, place, key, touched) VALUES (?1, ?2, ?3, ?4, ?5)
+	ON CONFLICT (name) DO UPDATE SET place = excluded.place, key = excluded.key, touched = excluded.touched, condemned = 0`
+	deleteParts = "DELETE FROM blob_part WHERE whole = ?1"
+	insertPart  = "INSERT INTO blob_part (whole, n, part) VALUES (?1, ?2, ?3)"
+	selectPlace = "SELECT size, place, key FROM blob WHERE name = ?1"
 )
 
-// nameBlobs makes the rows of blobs that are about to be named. Handles that
-// have expired are refused.
+// nameBlobs makes or touches the rows of blobs that are about to be named, as
+// package blob asks of a commit: a handle that has expired is refused; a row that
+// stands is touched; one that is condemned or not there is made from a handle
+// whose bytes were just written, and from no other.
 func nameBlobs(c conn, now time.Time, blobs ...mail.Blob) error {
 	for _, b := range blobs {
 		if !b.Until.IsZero() && !now.Before(b.Until) {
@@ -26,20 +26,43 @@ func nameBlobs(c conn, now time.Time, blobs ...mail.Blob) error {
 		}
 	}
 	for _, b := range blobs {
-		n, err := c.exec(upsertBlob, b.Name, b.Size, b.Place, b.Key, now)
+		n, err := c.exec(touchBlob, b.Name, now)
 		if err != nil {
 			return err
 		}
-		if n == 0 {
+		if n > 0 {
+			continue
+		}
+		if !b.Fresh {
 			return expired()
 		}
-		for i, part := range b.Parts {
-			if _, err := c.exec(insertPart, b.Name, i, part); err != nil {
-				return err
-			}
+		if err := newBlob(c, now, b); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+func newBlob(c conn, now time.Time, b mail.Blob) error {
+	if _, err := c.exec(putBlob, b.Name, b.Size, b.Place, b.Key, now); err != nil {
+		return err
+	}
+	if _, err := c.exec(deleteParts, b.Name); err != nil {
+		return err
+	}
+	for i, part := range b.Parts {
+		if _, err := c.exec(insertPart, b.Name, i, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// locate fills in where a blob lies. The blob's row is global: it is asked for by
+// itself and never joined.
+func locate(c conn, b *mail.Blob) error {
+	_, err := one(c, selectPlace, func(r row) { b.Size, b.Place, b.Key = r.num(0), r.text(1), r.bytes(2) }, b.Name)
+	return err
 }
 
 func expired() error {

@@ -2,25 +2,127 @@ package sqlstore
 
 import (
 	"context"
+	"fmt"
 
 	"lockstep/internal/mail"
 )
 
-// Check implements store.Keeper.
+// truth is what follows from the placements: the emails that are shown, whether
+// they are unread, and in which mailboxes and threads they count. The numbers are
+// those of mail.SystemFlags: 1 is \Seen, 8 \Deleted, 16 \Draft.
+const truth = `WITH view AS (
+	SELECT p.message_key, m.thread_id, CASE WHEN min(p.system & 1) = 0 AND max(p.system & 16) = 0 THEN 1 ELSE 0 END AS unread
+	FROM placement p JOIN message m ON m.account_id = p.account_id AND m.message_key = p.message_key
+	WHERE p.account_id = ?1 AND p.system & 8 = 0 GROUP BY p.message_key, m.thread_id),
+threads AS (SELECT thread_id, count(*) AS emails, sum(unread) AS unread FROM view GROUP BY thread_id),
+here AS (SELECT DISTINCT mailbox_id, message_key FROM placement WHERE account_id = ?1 AND system & 8 = 0),
+inside AS (SELECT v.thread_id, h.mailbox_id, count(*) AS emails FROM here h JOIN view v ON v.message_key = h.message_key GROUP BY v.thread_id, h.mailbox_id),
+raw AS (SELECT mailbox_id, count(*) AS placements, sum(CASE WHEN system & 1 = 0 THEN 1 ELSE 0 END) AS unseen,
+	sum(CASE WHEN system & 8 <> 0 THEN 1 ELSE 0 END) AS deleted, sum(size) AS size FROM placement WHERE account_id = ?1 GROUP BY mailbox_id),
+emails AS (SELECT h.mailbox_id, count(*) AS emails, sum(v.unread) AS unread_emails FROM here h JOIN view v ON v.message_key = h.message_key GROUP BY h.mailbox_id),
+talk AS (SELECT i.mailbox_id, count(*) AS threads, sum(CASE WHEN t.unread > 0 THEN 1 ELSE 0 END) AS unread_threads
+	FROM inside i JOIN threads t ON t.thread_id = i.thread_id GROUP BY i.mailbox_id),
+counts AS (SELECT b.mailbox_id AS id, coalesce(r.placements, 0) AS placements, coalesce(r.unseen, 0) AS unseen, coalesce(r.deleted, 0) AS deleted,
+	coalesce(r.size, 0) AS size, coalesce(e.emails, 0) AS emails, coalesce(e.unread_emails, 0) AS unread_emails,
+	coalesce(k.threads, 0) AS threads, coalesce(k.unread_threads, 0) AS unread_threads
+	FROM mailbox b LEFT JOIN raw r ON r.mailbox_id = b.mailbox_id LEFT JOIN emails e ON e.mailbox_id = b.mailbox_id
+	LEFT JOIN talk k ON k.mailbox_id = b.mailbox_id WHERE b.account_id = ?1),
+places AS (SELECT message_key, count(*) AS placements FROM placement WHERE account_id = ?1 GROUP BY message_key)
+`
+
+const countColumns = "placements, unseen, deleted, size, emails, unread_emails, threads, unread_threads"
+
+// A flaw is something derived that may be wrong: how to find it, as text, and how
+// to put it right. What has no cure needs a person.
+type flaw struct {
+	what string
+	find string
+	cure []string
+}
+
+var flaws = []flaw{
+	{"a placement without its message", `SELECT b.path || ', UID ' || p.uid FROM placement p JOIN mailbox b ON b.account_id = p.account_id AND b.mailbox_id = p.mailbox_id
+	WHERE p.account_id = ?1 AND NOT EXISTS (SELECT 1 FROM message m JOIN message_content c ON c.account_id = m.account_id AND c.message_key = m.message_key
+	WHERE m.account_id = ?1 AND m.message_key = p.message_key)`, nil},
+	{"a placement in no mailbox", `SELECT 'UID ' || p.uid FROM placement p
+	WHERE p.account_id = ?1 AND NOT EXISTS (SELECT 1 FROM mailbox b WHERE b.account_id = ?1 AND b.mailbox_id = p.mailbox_id)`, nil},
+	{"numbers out of order", `SELECT b.path || ', UID ' || p.uid FROM placement p JOIN mailbox b ON b.account_id = p.account_id AND b.mailbox_id = p.mailbox_id
+	JOIN account a ON a.account_id = p.account_id
+	WHERE p.account_id = ?1 AND (p.uid >= b.uidnext OR p.modseq > b.highest_modseq OR p.created > p.modseq OR b.highest_modseq > a.head)`, nil},
+	{"a message shown or counted wrongly", truth + `SELECT 'message ' || m.message_key FROM message m LEFT JOIN view v ON v.message_key = m.message_key
+	LEFT JOIN places n ON n.message_key = m.message_key WHERE m.account_id = ?1
+	AND (m.visible <> (v.message_key IS NOT NULL) OR m.placements <> coalesce(n.placements, 0))`, []string{
+		truth + `UPDATE message SET visible = message_key IN (SELECT message_key FROM view),
+	placements = coalesce((SELECT n.placements FROM places n WHERE n.message_key = message.message_key), 0) WHERE account_id = ?1`,
+	}},
+	{"a thread counted wrongly", truth + `SELECT 'thread ' || x.thread_id FROM thread x LEFT JOIN threads t ON t.thread_id = x.thread_id WHERE x.account_id = ?1
+	AND (x.emails <> coalesce(t.emails, 0) OR x.unread <> coalesce(t.unread, 0))`, []string{
+		truth + `UPDATE thread SET emails = coalesce((SELECT t.emails FROM threads t WHERE t.thread_id = thread.thread_id), 0),
+	unread = coalesce((SELECT t.unread FROM threads t WHERE t.thread_id = thread.thread_id), 0) WHERE account_id = ?1`,
+	}},
+	{"a thread counted wrongly in a mailbox", truth + `SELECT 'thread ' || thread_id FROM (
+	SELECT * FROM (SELECT thread_id, mailbox_id, emails FROM inside EXCEPT SELECT thread_id, mailbox_id, emails FROM thread_mailbox WHERE account_id = ?1)
+	UNION SELECT * FROM (SELECT thread_id, mailbox_id, emails FROM thread_mailbox WHERE account_id = ?1 EXCEPT SELECT thread_id, mailbox_id, emails FROM inside)) d`,
+		[]string{
+			"DELETE FROM thread_mailbox WHERE account_id = ?1",
+			"INSERT INTO thread_mailbox (account_id, thread_id, mailbox_id, emails) " + truth + "SELECT ?1, thread_id, mailbox_id, emails FROM inside",
+		}},
+	{"a mailbox counted wrongly", truth + `SELECT b.path FROM mailbox b JOIN counts c ON c.id = b.mailbox_id WHERE b.account_id = ?1
+	AND (b.placements <> c.placements OR b.unseen <> c.unseen OR b.deleted <> c.deleted OR b.size <> c.size OR b.emails <> c.emails
+	OR b.unread_emails <> c.unread_emails OR b.threads <> c.threads OR b.unread_threads <> c.unread_threads)`, []string{
+		truth + "UPDATE mailbox SET (" + countColumns + ") = (SELECT " + countColumns + " FROM counts c WHERE c.id = mailbox.mailbox_id) WHERE account_id = ?1",
+	}},
+	{"the bytes used", `SELECT 'says ' || a.used FROM account a WHERE a.account_id = ?1
+	AND a.used <> coalesce((SELECT sum(size) FROM message m WHERE m.account_id = ?1 AND m.placements > 0), 0)`, []string{
+		"UPDATE account SET used = coalesce((SELECT sum(size) FROM message m WHERE m.account_id = ?1 AND m.placements > 0), 0) WHERE account_id = ?1",
+	}},
+}
+
+// maxFindings bounds what Check says of each kind.
+const maxFindings = 100
+
+// Check implements store.Keeper. What it repairs is derived: it takes no ModSeq.
 func (db *DB) Check(ctx context.Context, id mail.AccountID, repair bool) ([]string, error) {
 	var wrong []string
 	run := func(c conn) (err error) {
 		wrong, err = check(c, id, repair)
 		return err
 	}
+	var err error
 	if repair {
-		return wrong, db.write(ctx, run, nil)
+		err = db.write(ctx, run, nil)
+	} else {
+		err = db.read(ctx, run)
 	}
-	err := db.read(ctx, run)
 	return wrong, err
 }
 
 func check(c conn, id mail.AccountID, repair bool) ([]string, error) {
-	_, err := loadAccount(c, id)
-	return nil, err
+	if _, err := loadAccount(c, id); err != nil {
+		return nil, err
+	}
+	var wrong []string
+	for _, f := range flaws {
+		n := 0
+		err := c.query(f.find, func(r row) error {
+			if n++; n > maxFindings {
+				wrong = append(wrong, f.what+": and more")
+				return enough{}
+			}
+			wrong = append(wrong, fmt.Sprintf("%s: %s", f.what, r.text(0)))
+			return nil
+		}, id)
+		if err = ignoreEnough(err); err != nil {
+			return nil, err
+		}
+		for _, sql := range f.cure {
+			if n == 0 || !repair {
+				break
+			}
+			if _, err := c.exec(sql, id); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return wrong, nil
 }

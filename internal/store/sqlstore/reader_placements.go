@@ -96,6 +96,9 @@ func (r *reader) Messages(q store.PlacementQuery, fn func(*mail.Placement, *mail
 		var m mail.Message
 		scanPlacement(row, &p)
 		scanMessage(row, 12, &m)
+		if err := locate(r.c, &m.Blob); err != nil {
+			return nil, err
+		}
 		if !r.held {
 			return nil, fn(&p, &m)
 		}
@@ -194,6 +197,9 @@ func (r *reader) messageWhere(sql string, arg any) (mail.Message, error) {
 	found, err := one(r.c, sql, func(row row) { scanMessage(row, 0, &m) }, r.id, arg)
 	if err == nil && !found {
 		err = noMessage()
+	}
+	if err == nil {
+		err = locate(r.c, &m.Blob)
 	}
 	return m, err
 }

@@ -72,7 +72,7 @@ func arrival(n int) mail.Arrival {
 	var name mail.BlobName
 	copy(name[:], fmt.Sprintf("blob %d", n))
 	return mail.Arrival{
-		Blob: mail.Blob{Name: name, Size: 100, Place: "p/" + fmt.Sprint(n)}, MessageID: fmt.Sprintf("%d@example.test", n),
+		Blob: mail.Blob{Name: name, Size: 100, Place: "p/" + fmt.Sprint(n), Fresh: true}, MessageID: fmt.Sprintf("%d@example.test", n),
 		InternalDate: time.Unix(int64(n), 0), BaseSubject: fmt.Sprint("subject ", n), Preview: "preview", Parsed: []byte("parsed"),
 	}
 }

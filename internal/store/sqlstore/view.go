@@ -147,6 +147,9 @@ func (t *tx) settleMessages() error {
 			}
 			changed[m.thread] = t.threads[m.thread]
 		}
+		if th := t.threads[m.thread]; th != nil && th.unborn {
+			changed[m.thread] = th // it may be hidden from the first
+		}
 		m.counts = now[i]
 	}
 	if err := t.settleThreads(changed); err != nil {

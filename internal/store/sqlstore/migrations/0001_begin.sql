@@ -78,6 +78,7 @@ CREATE TABLE blob (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX blob_place ON blob (place);
+CREATE INDEX blob_condemned ON blob (condemned) WHERE condemned > 0;
 
 -- The blobs that others are put together from.
 CREATE TABLE blob_part (

@@ -1,0 +1,146 @@
+package sqlstore
+
+import (
+	"context"
+	"time"
+
+	"lockstep/internal/blob"
+	"lockstep/internal/mail"
+)
+
+// BlobIndex keeps the rows of blobs for package blob.
+type BlobIndex struct{ db *DB }
+
+var _ blob.Index = BlobIndex{}
+
+// Blobs returns the index of the blobs that this database names.
+func (db *DB) Blobs() BlobIndex { return BlobIndex{db} }
+
+const (
+	blobColumns   = "name, size, place, key"
+	selectBlob    = "SELECT " + blobColumns + " FROM blob WHERE name = ?1 AND condemned = 0"
+	selectBlobs   = "SELECT " + blobColumns + " FROM blob WHERE place > ?2 AND place >= ?1 AND substr(place, 1, length(?1)) = ?1 ORDER BY place LIMIT ?3"
+	selectParts   = "SELECT part FROM blob_part WHERE whole = ?1 ORDER BY n"
+	selectUnnamed = `SELECT name FROM blob WHERE name > ?1 AND condemned = 0 AND touched < ?2
+	AND NOT EXISTS (SELECT 1 FROM queue q WHERE q.blob = blob.name) AND NOT EXISTS (SELECT 1 FROM blob_part p WHERE p.part = blob.name)
+	ORDER BY name LIMIT ?3`
+	// selectNamed asks all accounts at once: a blob is named by whoever has it.
+	selectNamed     = "SELECT 1 FROM message_content WHERE blob = ?1 LIMIT 1"
+	condemnBlob     = "UPDATE blob SET condemned = ?2 WHERE name = ?1 AND condemned = 0 AND touched < ?3"
+	selectCondemned = "SELECT name FROM blob WHERE condemned > 0 AND condemned < ?1 LIMIT ?2"
+	deleteBlob      = "DELETE FROM blob WHERE name = ?1"
+	moveBlob        = "UPDATE blob SET place = ?3 WHERE name = ?1 AND place = ?2"
+)
+
+// Blob implements blob.Index.
+func (x BlobIndex) Blob(ctx context.Context, name mail.BlobName) (b mail.Blob, found bool, err error) {
+	err = x.db.read(ctx, func(c conn) error {
+		if found, err = one(c, selectBlob, func(r row) { b = scanBlob(r) }, name); err != nil || !found {
+			return err
+		}
+		return parts(c, &b)
+	})
+	return b, found, err
+}
+
+func scanBlob(r row) mail.Blob {
+	return mail.Blob{Name: mail.BlobName(r.bytes(0)), Size: r.num(1), Place: r.text(2), Key: r.bytes(3)}
+}
+
+func parts(c conn, b *mail.Blob) error {
+	return c.query(selectParts, func(r row) error { b.Parts = append(b.Parts, mail.BlobName(r.bytes(0))); return nil }, b.Name)
+}
+
+// Rows implements blob.Index.
+func (x BlobIndex) Rows(ctx context.Context, prefix, after string, limit int) ([]mail.Blob, error) {
+	var all []mail.Blob
+	err := x.db.read(ctx, func(c conn) error {
+		err := c.query(selectBlobs, func(r row) error { all = append(all, scanBlob(r)); return nil }, prefix, after, limit)
+		for i := range all {
+			if err == nil {
+				err = parts(c, &all[i])
+			}
+		}
+		return err
+	})
+	return all, err
+}
+
+// Unnamed implements blob.Index. Each round asks for as many as are still
+// wanted, in a short View of its own.
+func (x BlobIndex) Unnamed(ctx context.Context, touchedBefore time.Time, after mail.BlobName, limit int) ([]mail.BlobName, error) {
+	var unnamed []mail.BlobName
+	for more := true; more && len(unnamed) < limit; {
+		err := x.db.read(ctx, func(c conn) error {
+			var names []mail.BlobName
+			wanted := limit - len(unnamed)
+			err := c.query(selectUnnamed, func(r row) error { names = append(names, mail.BlobName(r.bytes(0))); return nil }, after, touchedBefore, wanted)
+			more = len(names) == wanted
+			for _, name := range names {
+				named := false
+				if err == nil {
+					named, err = one(c, selectNamed, func(row) {}, name)
+				}
+				if !named {
+					unnamed = append(unnamed, name)
+				}
+				after = name
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return unnamed, nil
+}
+
+// Condemn implements blob.Index.
+func (x BlobIndex) Condemn(ctx context.Context, names []mail.BlobName, touchedBefore time.Time) (int, error) {
+	return x.each(ctx, len(names), func(c conn, i int) (int64, error) {
+		return c.exec(condemnBlob, names[i], x.db.now(), touchedBefore)
+	})
+}
+
+// Move implements blob.Index.
+func (x BlobIndex) Move(ctx context.Context, moves []blob.Move) (int, error) {
+	return x.each(ctx, len(moves), func(c conn, i int) (int64, error) {
+		return c.exec(moveBlob, moves[i].Name, moves[i].From, moves[i].To)
+	})
+}
+
+// each runs do n times in one transaction and adds up the rows it changed.
+func (x BlobIndex) each(ctx context.Context, n int, do func(conn, int) (int64, error)) (int, error) {
+	sum := int64(0)
+	err := x.db.write(ctx, func(c conn) error {
+		sum = 0
+		for i := range n {
+			changed, err := do(c, i)
+			if err != nil {
+				return err
+			}
+			sum += changed
+		}
+		return nil
+	}, nil)
+	return int(sum), err
+}
+
+// Forget implements blob.Index.
+func (x BlobIndex) Forget(ctx context.Context, condemnedBefore time.Time, limit int) (int, error) {
+	n := 0
+	err := x.db.write(ctx, func(c conn) error {
+		var names []mail.BlobName
+		err := c.query(selectCondemned, func(r row) error { names = append(names, mail.BlobName(r.bytes(0))); return nil }, condemnedBefore, limit)
+		for _, name := range names {
+			for _, sql := range []string{deleteParts, deleteBlob} {
+				if err == nil {
+					_, err = c.exec(sql, name)
+				}
+			}
+		}
+		n = len(names)
+		return err
+	}, nil)
+	return n, err
+}
