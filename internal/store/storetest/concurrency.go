@@ -21,7 +21,7 @@ var concurrencyChecks = []check{
 }
 
 func concurrentUpdates(t *trial) {
-	const writers, each = 8, 12
+	const each = 12
 	s := t.subject()
 	w := newWatch(s)
 	inbox := s.box("INBOX").ID

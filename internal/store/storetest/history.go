@@ -25,6 +25,7 @@ var proofs = []proof{
 	{"JournalRewinds", 250, (*history).rewinds},
 	{"UndoPutsBack", 120, (*history).undoes},
 	{"HorizonIsExact", 100, (*history).horizon},
+	{"ConcurrentWritersLeaveASoundAccount", 240, (*history).concurrent},
 }
 
 // history is a sequence of operations to be done to an engine.

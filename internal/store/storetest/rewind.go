@@ -46,24 +46,32 @@ func (sn *snapshot) world(s *subject) *world {
 func (h *history) rewinds() {
 	s := h.subject()
 	past := h.record(s)
+	s.rewind(past, past[len(past)-1].world(s))
+}
+
+// rewind takes back every record of the test. The last of past is now.
+func (s *subject) rewind(past []*snapshot, w *world) {
 	records := s.records(store.JournalQuery{After: s.base, Limit: 1 << 20})
 	contents := contentsWhenDeleted(past[0], records)
-	w := past[len(past)-1].world(s)
 	past = past[:len(past)-1]
-	for _, r := range records {
+	for i, r := range records {
 		w.before = past[len(past)-1].subs
 		for _, e := range slices.Backward(r.Entries) {
 			if err := w.takeBack(e, contents[r.ModSeq]); err != nil {
 				fail("record %d, %+v: %v", r.ModSeq, e, err)
 			}
 		}
-		if was := past[len(past)-1]; was.account.Head < r.ModSeq {
+		head := s.base
+		if i+1 < len(records) {
+			head = records[i+1].ModSeq
+		}
+		if was := past[len(past)-1]; was.account.Head == head {
 			w.mustBe(was)
 			past = past[:len(past)-1]
 		}
 	}
 	if len(past) > 0 {
-		fail("the journal ends before position %d", past[0].account.Head)
+		fail("the journal does not lead back to position %d", past[0].account.Head)
 	}
 }
 
