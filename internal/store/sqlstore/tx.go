@@ -89,8 +89,45 @@ func (t *tx) touch(b *box) {
 	t.touched[b.ID] = true
 }
 
-// add writes down what was done.
-func (t *tx) add(e mail.Entry) { t.entries = append(t.entries, e) }
+// add writes down what was done. Entries that continue the one before become
+// one.
+func (t *tx) add(e mail.Entry) {
+	if n := len(t.entries); n > 0 && continues(t.entries[n-1], e) {
+		last := &t.entries[n-1]
+		last.UIDs, last.DestUIDs = joined(last.UIDs, e.UIDs), joined(last.DestUIDs, e.DestUIDs)
+		return
+	}
+	t.entries = append(t.entries, e)
+}
+
+// continues reports whether b does more of what a did, to later UIDs, so that
+// lists stay parallel.
+func continues(a, b mail.Entry) bool {
+	switch a.Op {
+	case mail.OpAppend, mail.OpFlags, mail.OpExpunge, mail.OpCopy:
+	case mail.OpMove:
+		if a.Mailbox == a.Dest {
+			return false // b may have moved on what a moved
+		}
+	default:
+		return false
+	}
+	return a.Op == b.Op && a.Mailbox == b.Mailbox && a.Dest == b.Dest &&
+		slices.Equal(a.Added, b.Added) && slices.Equal(a.Removed, b.Removed) &&
+		later(a.UIDs, b.UIDs) && later(a.DestUIDs, b.DestUIDs)
+}
+
+func later(a, b mail.UIDSet) bool {
+	return len(a) == 0 || len(b) == 0 || b[0].First > a[len(a)-1].Last
+}
+
+func joined(a, b mail.UIDSet) mail.UIDSet {
+	a = slices.Clone(a)
+	for _, r := range b {
+		a.AddRange(r.First, r.Last)
+	}
+	return a
+}
 
 const insertJournal = `INSERT INTO journal (account_id, modseq, act, undoes, at, actor, device_id, session, protocol, cause, version, entries)
 	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)`
