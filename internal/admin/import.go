@@ -339,7 +339,9 @@ func (o *Ops) importHandler(w http.ResponseWriter, r *http.Request) {
 		answer.end(mail.Errorf(mail.Invalid, "not an import: %v", err))
 		return
 	}
-	source := func(put func(Item) error) error { return readItems(multipart.NewReader(r.Body, params["boundary"]), put) }
+	source := func(put func(Item) error) error {
+		return readItems(multipart.NewReader(r.Body, params["boundary"]), put)
+	}
 	// Nothing is known yet, and the client needs the head of the answer to go on.
 	if err := answer.emit(Imported{}); err != nil {
 		return
