@@ -56,6 +56,7 @@ To look around:    lockstep demo
 To begin:          lockstep account add alice@example.test && lockstep serve`
 
 func main() {
+	syscall.Umask(0o077) // mail, keys and sockets are nobody else's, whoever makes the file
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var cli commands

@@ -299,12 +299,22 @@ func TestMbsyncFollowsMailboxes(t *testing.T) {
 		t.Errorf("after the rename: %v", count)
 	}
 
+	// mbsync removes only what it has seen empty.
+	for _, f := range a.files() {
+		if f.mailbox == "Gr&APYA3w-e" {
+			if err := os.Remove(f.path); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	a.sync()
+	b.sync()
 	s.imap(`DELETE "Gr&APYA3w-e"`)
 	a.sync()
 	b.sync()
 	for _, m := range []*maildirs{a, b} {
-		if _, err := os.Stat(m.dir + "/mail/Gr&APYA3w-e/cur"); err == nil && len(m.files()) != 5 {
-			t.Errorf("the deleted mailbox is still there: %v", m.files())
+		if _, err := os.Stat(m.dir + "/mail/Gr&APYA3w-e/cur"); err == nil {
+			t.Error("the deleted mailbox is still there")
 		}
 	}
 	s.stop()
