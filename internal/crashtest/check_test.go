@@ -24,6 +24,9 @@ import (
 // that is busy with other tests.
 const openWithin = 10 * time.Second
 
+// maxComplaints bounds what is said of one crash.
+const maxComplaints = 5
+
 var blobOptions blob.PutOptions
 
 // deliver hands a letter in by LMTP, as it were.
@@ -79,7 +82,7 @@ func check(ctx context.Context, dir string, l *ledger) error {
 		c.complain("it took %v to open", took)
 	}
 	c.everything()
-	return errors.Join(append(c.wrong, h.close())...)
+	return errors.Join(append(c.wrong[:min(len(c.wrong), maxComplaints)], h.close())...)
 }
 
 func (c *checker) complain(format string, args ...any) {

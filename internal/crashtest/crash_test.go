@@ -212,10 +212,10 @@ func TestX(t *testing.T) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	l := live(t, plan{Dir: dir, Seed: 1, Rounds: 4, Steps: 8, Clock: firstClock}, newLedger(), "")
+	l := live(t, plan{Dir: dir, Seed: 1, Rounds: 6, Steps: 8, Clock: firstClock}, newLedger(), "")
 	t.Log("lived")
 	for _, j := range []bool{true, false} {
-		tr := &trial{life: l, points: 60, journaled: j, before: func() *inode { return newDir("") }}
+		tr := &trial{life: l, points: 200, journaled: j, before: func() *inode { return newDir("") }}
 		wrong, n := tr.run(t)
 		tr.report(t, wrong, n)
 	}
