@@ -34,6 +34,7 @@ type said struct {
 type delivered struct {
 	accounts int // the first so many
 	name     string
+	at       int64 // no earlier
 }
 
 type appended struct {
@@ -112,7 +113,7 @@ func (l *ledger) hear(line string) {
 			l.account(id).acknowledge(n, sum)
 		}
 	case "delivered":
-		var d delivered
+		d := delivered{at: l.clock}
 		err = scan(rest, &d.accounts, &d.name)
 		l.delivered = append(l.delivered, d)
 	case "appended":
