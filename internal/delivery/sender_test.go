@@ -26,6 +26,7 @@ import (
 	"lockstep/internal/delivery"
 	"lockstep/internal/delivery/deliverytest"
 	"lockstep/internal/mail"
+	"lockstep/internal/store"
 )
 
 // remote is another mail server.
@@ -226,12 +227,17 @@ func (w *world) submit(t *testing.T, set func(*delivery.Envelope), to ...string)
 func runUntilEmpty(t testing.TB, h *deliverytest.House, q *delivery.Sender) {
 	t.Helper()
 	h.Delivery.Wake = q.Wake
+	runQueue(t, h.Store, q)
+}
+
+func runQueue(t testing.TB, queue store.Queue, q *delivery.Sender) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- q.Run(ctx) }()
 	deadline := time.Now().Add(20 * time.Second)
 	for {
-		left, err := h.Store.Pending(ctx, 10)
+		left, err := queue.Pending(ctx, 10)
 		if err != nil {
 			t.Fatal(err)
 		}
