@@ -166,7 +166,7 @@ func (x *export) each(ctx context.Context, path string, write func(io.Reader, ma
 		}
 		body := &lazyBody{open: func() (io.ReadCloser, error) { return x.c.Message(ctx, x.e.Login, path, l.UID) }}
 		defer body.close()
-		meta := mailfile.Meta{Mailbox: path, Flags: flags, Received: l.Date, Name: fmt.Sprintf("%d.%s.U%d.lockstep", l.Date.Unix(), l.Name, l.UID)}
+		meta := mailfile.Meta{Mailbox: path, Flags: flags, Received: l.Date, Name: fmt.Sprintf("%d.U%010d.%s", l.Date.Unix(), l.UID, l.Name)}
 		err = write(x.progress.count(body), meta)
 		if mail.KindOf(err) == mail.NotFound && err != nil {
 			return nil // expunged since it was listed
