@@ -37,7 +37,7 @@ cross:
 	CGO_ENABLED=0 GOOS=darwin $(GO) build -o /dev/null ./cmd/lockstep
 
 bench: build
-	./lockstep bench --out bench-out
+	./lockstep bench --json bench.json
 
 # Go fuzzes one target at a time, so each is asked for by name.
 fuzz:
@@ -52,4 +52,4 @@ soak:
 	LOCKSTEP_SOAK=$(SOAKTIME) $(GO) test -timeout 0 -v -run 'Soak|Model|Kill' ./internal/store/... ./internal/e2e/...
 
 clean:
-	rm -rf lockstep bench-out
+	rm -f lockstep bench.json

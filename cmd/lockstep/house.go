@@ -107,7 +107,7 @@ func (h *house) openBlobs() error {
 		return err
 	}
 	h.newKey = created
-	h.blobs, err = blob.Open(h.path(packDir), keys, h.db, blob.Options{})
+	h.blobs, err = blob.Open(h.path(packDir), keys, h.db.Blobs(), blob.Options{})
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -113,6 +114,11 @@ func (h *house) smtpServer(role smtp.Role, t *tls.Config, implicit bool) *smtp.S
 	}
 }
 
+// ingest gives the IMAP server the delivery's way of taking a message in.
+func (h *house) ingest(ctx context.Context, r io.Reader, _ int64) (mail.Arrival, error) {
+	return h.delivery.Ingest(ctx, r)
+}
+
 // allowPlain says whether a password may come without TLS.
 func (h *house) allowPlain(a netip.Addr) bool {
 	switch h.cfg.Auth.Plaintext {
@@ -140,6 +146,10 @@ func (h *house) run(ctx context.Context, ready func([]service)) error {
 	if made {
 		h.log.Info("made a self-signed certificate: mail programs will ask whether to trust it; set tls.cert and tls.key for a real one", "file", h.path(selfSignedCert))
 	}
+	sender, err := h.sender()
+	if err != nil {
+		return err
+	}
 	services, err := h.listenAll(t, newMetrics(h))
 	if err != nil {
 		return err
@@ -165,7 +175,9 @@ func (h *house) run(ctx context.Context, ready func([]service)) error {
 		begin(s.key, func(ctx context.Context) error { return s.serve(ctx, s.l) })
 	}
 	begin("maintenance", h.maintain)
-	begin("queue", h.send)
+	if sender != nil {
+		begin("queue", sender.Run)
+	}
 	notifySystemd("READY=1")
 	ready(services)
 	<-ctx.Done()

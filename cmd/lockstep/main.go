@@ -42,12 +42,11 @@ type commands struct {
 	Device  deviceCommand  `cmd:"" help:"See, add, sign out and block the devices of an account."`
 	Mailbox mailboxCommand `cmd:"" help:"See the mailboxes of an account."`
 	Queue   queueCommand   `cmd:"" help:"See what is on its way out."`
-	Import  importCommand  `cmd:"" help:"Bring mail in from mbox files or Maildirs."`
-	Export  exportCommand  `cmd:"" help:"Write mail out as mbox files or Maildirs."`
 	History historyCommand `cmd:"" help:"Say who changed what in an account, with which device, and when."`
 	Undo    undoCommand    `cmd:"" help:"Take back an act that history shows."`
 	Doctor  doctorCommand  `cmd:"" help:"Check everything that is stored, and say what to do."`
 	Conf    confCommand    `cmd:"" name:"config" help:"Print or check the configuration."`
+	Bench   benchCommand   `cmd:"" help:"Measure this server beside Dovecot."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
@@ -57,6 +56,7 @@ To look around:    lockstep demo
 To begin:          lockstep account add alice@example.test && lockstep serve`
 
 func main() {
+	syscall.Umask(0o077) // mail, keys and sockets are nobody else's, whoever makes the file
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var cli commands

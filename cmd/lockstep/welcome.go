@@ -16,33 +16,36 @@ var demoWelcome = template.Must(template.New("welcome").Parse(`Lockstep is runni
 
 neomutt:
 
-  neomutt -n -F /dev/null -e 'set imap_user="{{.Alice}}" imap_pass="{{index .Secrets "laptop"}}" ssl_starttls=no ssl_force_tls=no imap_idle=yes folder="imap://127.0.0.1:{{.IMAP}}/" mail_check=5' -f imap://127.0.0.1:{{.IMAP}}/INBOX
+neomutt -n -F /dev/null -e 'set imap_user="{{.Alice}}" imap_pass="{{index .Secrets "laptop"}}" ssl_starttls=no ssl_force_tls=no imap_idle=yes folder="imap://127.0.0.1:{{.IMAP}}/" mail_check=5' -f imap://127.0.0.1:{{.IMAP}}/INBOX
 
 mbsync (package isync), into the directory demo-mail:
 
-  mkdir -p demo-mail && cat > demo.mbsyncrc <<'END'
-  IMAPAccount demo
-  Host 127.0.0.1
-  Port {{.IMAP}}
-  User {{.Alice}}
-  Pass {{index .Secrets "phone"}}
-  SSLType None
-  IMAPStore far
-  Account demo
-  MaildirStore near
-  Path demo-mail/
-  Inbox demo-mail/INBOX
-  SubFolders Verbatim
-  Channel demo
-  Far :far:
-  Near :near:
-  Patterns *
-  Create Both
-  Remove Both
-  Expunge Both
-  SyncState *
-  END
-  mbsync -c demo.mbsyncrc -a
+mkdir -p demo-mail && cat > demo.mbsyncrc <<'END'
+IMAPAccount demo
+Host 127.0.0.1
+Port {{.IMAP}}
+User {{.Alice}}
+Pass {{index .Secrets "phone"}}
+SSLType None
+
+IMAPStore far
+Account demo
+
+MaildirStore near
+Path demo-mail/
+Inbox demo-mail/INBOX
+SubFolders Verbatim
+
+Channel demo
+Far :far:
+Near :near:
+Patterns *
+Create Both
+Remove Both
+Expunge Both
+SyncState *
+END
+mbsync -c demo.mbsyncrc -a
 
 Thunderbird: Account Settings, Add Mail Account, {{.Alice}}, Configure manually:
 
@@ -51,7 +54,7 @@ Thunderbird: Account Settings, Add Mail Account, {{.Alice}}, Configure manually:
 
 Send something in:
 
-  printf 'Subject: Hello\n\nIt works.\n' | curl -s smtp://127.0.0.1:{{.SMTP}} --mail-from friend@elsewhere.example --mail-rcpt {{.Alice}} -T -
+printf 'Subject: Hello\n\nIt works.\n' | curl -s smtp://127.0.0.1:{{.SMTP}} --mail-from friend@elsewhere.example --mail-rcpt {{.Alice}} -T -
 
 What changes is shown here:
 

@@ -136,6 +136,32 @@ func TestHandleExpires(t *testing.T) {
 	})
 }
 
+// A slowReader waits before it says that there is no more.
+type slowReader struct{ wait time.Duration }
+
+func (s slowReader) Read([]byte) (int, error) {
+	time.Sleep(s.wait)
+	return 0, io.EOF
+}
+
+func TestSlowPutComesWithLastingHandles(t *testing.T) {
+	inBubble(t, 0, func(t *testing.T, w *world) {
+		part := randomBytes(1000)
+		w.put(part, blob.PutOptions{})
+		text := asBase64(part, 76, "\n", true)
+		whole := append([]byte(text), randomBytes(3<<20)...)
+		r := io.MultiReader(bytes.NewReader(whole), slowReader{2 * blob.HandleLife})
+		b, parts, err := w.Put(t.Context(), r, blob.PutOptions{Cuts: []blob.Cut{{Length: int64(len(text)), LineLen: 76, EOL: "\n"}}})
+		if err != nil || len(parts) != 1 || parts[0].Fresh {
+			t.Fatalf("%+v, %v", parts, err)
+		}
+		if err := w.index.Commit(append(parts, b)...); err != nil {
+			t.Fatal(err)
+		}
+		w.mustRead(b, whole)
+	})
+}
+
 func TestPartsLiveAsLongAsWhatIsMadeOfThem(t *testing.T) {
 	inBubble(t, 0, func(t *testing.T, w *world) {
 		text := asBase64(randomBytes(1000), 76, "\n", true)

@@ -117,6 +117,7 @@ func (p *putting) knownPart(name mail.BlobName) (bool, error) {
 	}
 	b, ok, err := p.find(name)
 	if ok {
+		p.s.stats.found.Add(1)
 		p.parts = append(p.parts, b)
 	}
 	return ok, err

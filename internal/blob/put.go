@@ -24,8 +24,9 @@ type PutOptions struct {
 // can be committed until they expire: that of the blob, and those of the parts
 // it is put together from, which have to be committed with it. A blob that is
 // there already costs no write and comes without parts. Put fails with
-// mail.Unavailable when the disk does not take the bytes; an error of r is
-// returned as it is.
+// mail.Unavailable when the disk does not take the bytes, and in rare cases with
+// mail.Expired, as a commit does; an error of r is returned as it is. A blob
+// made of new parts can be read once it is committed.
 func (s *Store) Put(ctx context.Context, r io.Reader, o PutOptions) (mail.Blob, []mail.Blob, error) {
 	if err := checkCuts(o.Cuts); err != nil {
 		return mail.Blob{}, nil, err
@@ -129,6 +130,7 @@ func (p *putting) put(r io.Reader, name mail.BlobName) (b mail.Blob, parts []mai
 	known := name != mail.BlobName{}
 	if known {
 		if found, ok, err := p.find(name); ok || err != nil {
+			p.s.stats.found.Add(int64(b2i(ok)))
 			return found, nil, err
 		}
 	}
@@ -141,6 +143,7 @@ func (p *putting) put(r io.Reader, name mail.BlobName) (b mail.Blob, parts []mai
 	if !known {
 		name = p.name()
 		if found, ok, err := p.find(name); ok || err != nil {
+			p.s.stats.found.Add(int64(b2i(ok)))
 			return found, nil, err
 		}
 	}
@@ -156,14 +159,13 @@ func (p *putting) find(name mail.BlobName) (mail.Blob, bool, error) {
 	if !ok || err != nil {
 		return mail.Blob{}, false, err
 	}
-	p.s.stats.found.Add(1)
 	b.Fresh, b.Until = false, time.Now().Add(HandleLife)
 	return b, true, nil
 }
 
 // write makes the records durable, the parts' before the one that needs them.
 func (p *putting) write() (mail.Blob, []mail.Blob, error) {
-	if err := p.ctx.Err(); err != nil {
+	if err := p.renewParts(); err != nil {
 		return mail.Blob{}, nil, err
 	}
 	all := append(slices.Clone(p.cut), p.main)
@@ -185,6 +187,22 @@ func (p *putting) write() (mail.Blob, []mail.Blob, error) {
 		p.parts = append(p.parts, p.handle(b, places[i]))
 	}
 	return p.handle(p.main, places[len(p.cut)]), p.parts, nil
+}
+
+// renewParts looks again for the parts that were found: the rest may have taken
+// its time to arrive.
+func (p *putting) renewParts() error {
+	for i, found := range p.parts {
+		b, ok, err := p.find(found.Name)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return mail.Errorf(mail.Expired, "a part was deleted while the rest of its message arrived")
+		}
+		p.parts[i] = b
+	}
+	return p.ctx.Err()
 }
 
 func (p *putting) handle(b *builder, at place) mail.Blob {

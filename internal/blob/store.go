@@ -98,10 +98,13 @@ func (s *Store) sweep() error {
 }
 
 func (s *Store) newAppender() *appender {
-	return &appender{packs: s.packs, target: s.packSize, stats: &s.stats}
+	a := &appender{packs: s.packs, target: s.packSize, stats: &s.stats}
+	a.idle.L = &a.mu
+	return a
 }
 
-// Close closes the files, once no put runs and every reader is closed.
+// Close ends the puts under way, refuses later ones and closes the files; every
+// reader has to be closed before.
 func (s *Store) Close() error {
 	s.small.close()
 	s.large.close()

@@ -31,10 +31,11 @@ func (s *Service) Accept(ctx context.Context, env *Envelope, body io.Reader) err
 	if len(failed) == len(env.Recipients) {
 		return worst(errs)
 	}
-	if err := s.enqueue(ctx, env, in, mail.AccountID(0), failed); err != nil {
+	if err := s.enqueue(ctx, env, in, 0, failed); err != nil {
 		return err
 	}
-	return s.reportDelivered(ctx, env, in, errs)
+	s.reportDelivered(ctx, env, in, errs)
+	return nil
 }
 
 // failures are the recipients with an error.
@@ -82,6 +83,9 @@ type options struct {
 // deliveryID names what was handed in, so that handing it in again while it is
 // still queued adds nothing.
 func deliveryID(env *Envelope, sum []byte) string {
+	if len(env.Recipients) == 1 && env.Recipients[0].once != "" {
+		sum = []byte(env.Recipients[0].once)
+	}
 	h := sha256.Sum256([]byte("queue\x00" + env.ReversePath + "\x00" + string(sum)))
 	return hex.EncodeToString(h[:16])
 }
@@ -113,7 +117,7 @@ func (s *Service) enqueueOnce(ctx context.Context, env *Envelope, in *spool, fro
 	for i, r := range recipients {
 		o, err := json.Marshal(options{
 			Notify: r.Notify, Original: r.Original, Return: env.Return, EnvID: env.ID, UTF8: env.UTF8, EightBit: env.EightBit,
-			Once: onceKey(sum, env.ReversePath, r.Address), ID: env.Hop.ID,
+			Once: env.onceKey(sum, &r), ID: env.Hop.ID,
 		})
 		if err != nil {
 			return err

@@ -29,6 +29,8 @@ type Recipient struct {
 	Inbox    mail.MailboxID
 	Notify   Notify
 	Original string // ORCPT: address type, ";" and address, decoded
+
+	once string // names the arrival; "" is by what arrives
 }
 
 // Notify is a set of the cases in which the sender wants a report (RFC 3461
@@ -62,6 +64,14 @@ func (e *Envelope) actor() string {
 
 func (e *Envelope) origin() mail.Origin {
 	return mail.NewOrigin(e.actor(), 0, e.Hop.Protocol, mail.ByDelivery).WithSession(e.Hop.ID)
+}
+
+// onceKey names the arrival for one recipient.
+func (e *Envelope) onceKey(sum []byte, r *Recipient) string {
+	if r.once != "" {
+		return r.once
+	}
+	return onceKey(sum, e.ReversePath, r.Address)
 }
 
 // onceKey names the arrival of these bytes from there for one recipient.

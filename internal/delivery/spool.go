@@ -107,9 +107,3 @@ func (s *spool) readBody(p []byte, off int64) (int, error) {
 	}
 	return n, nil
 }
-
-// bodyOf is what came, without what was added.
-type bodyOf struct{ s *spool }
-
-// ReadAt implements io.ReaderAt.
-func (b bodyOf) ReadAt(p []byte, off int64) (int, error) { return b.s.readBody(p, off) }

@@ -43,7 +43,8 @@ func (s *Service) Submit(ctx context.Context, from mail.AccountID, env *Envelope
 	if err := s.enqueue(ctx, env, in, from, append(elsewhere, failed...)); err != nil {
 		return err
 	}
-	return s.reportDelivered(ctx, ours, in, errs)
+	s.reportDelivered(ctx, ours, in, errs)
+	return nil
 }
 
 // divide separates the recipients of ours from those elsewhere.

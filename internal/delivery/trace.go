@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -77,42 +76,42 @@ func returnPath(reversePath string) []byte {
 
 // countReceived counts the Received fields of what came.
 func (s *spool) countReceived() (int, error) {
-	in := bufio.NewReader(io.NewSectionReader(bodyOf{s}, 0, min(s.size, message.MaxHeaderBytes)))
-	n, whole := 0, true
-	for {
-		line, err := in.ReadSlice('\n')
-		if whole && len(bytes.TrimRight(line, "\r\n")) == 0 {
-			return n, ignoreEOF(err)
+	head, err := s.head()
+	n := 0
+	for line := range bytes.Lines(head) {
+		if len(bytes.TrimRight(line, "\r\n")) == 0 {
+			break
 		}
-		if whole && len(line) >= len(receivedName) && strings.EqualFold(string(line[:len(receivedName)]), receivedName) {
+		if len(line) >= len(receivedName) && strings.EqualFold(string(line[:len(receivedName)]), receivedName) {
 			n++
 		}
-		whole = err == nil
-		if err != nil && err != bufio.ErrBufferFull {
-			return n, ignoreEOF(err)
-		}
 	}
+	return n, err
 }
 
 const receivedName = "Received:"
 
-func ignoreEOF(err error) error {
-	if err == io.EOF {
-		return nil
+// head is as much of what came as its header can be. It is good until the next
+// write.
+func (s *spool) head() ([]byte, error) {
+	n := min(s.size, message.MaxHeaderBytes)
+	if s.file == nil {
+		return (*s.mem)[:n], nil
 	}
-	return err
+	head := make([]byte, n)
+	_, err := io.ReadFull(io.NewSectionReader(s.file, 0, n), head)
+	return head, err
 }
 
-// header reads the header of what came, without what we add.
+// header is the header of what came, without what we add.
 func (s *spool) header() (message.Header, error) {
-	buf := make([]byte, min(s.size, message.MaxHeaderBytes))
-	n, err := s.readBody(buf, 0)
-	if int64(n) < int64(len(buf)) {
-		return "", err
-	}
-	m, err := message.Parse(strings.NewReader(string(buf)))
+	head, err := s.head()
 	if err != nil {
 		return "", err
 	}
-	return message.Header(buf[:min(m.Root.HeaderSize, int64(len(buf)))]), nil
+	m, err := message.Parse(bytes.NewReader(head))
+	if err != nil {
+		return "", err
+	}
+	return message.Header(head[:min(m.Root.HeaderSize, int64(len(head)))]), nil
 }

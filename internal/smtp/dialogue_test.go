@@ -48,7 +48,7 @@ var verifier = sync.OnceValue(func() []byte {
 	return v
 })
 
-func newTown(t *testing.T) *town {
+func newTown(t testing.TB) *town {
 	h := deliverytest.New(t)
 	w := &town{House: h, auth: auth.New(h.Store, h.Store, slog.New(slog.DiscardHandler))}
 	w.alice = h.Account("alice@example.test", 0, verifier())

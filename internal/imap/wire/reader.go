@@ -155,8 +155,12 @@ func (p *parser) readLine() {
 
 // keepEnds adds part to a line that is too long, dropping its middle.
 func (p *parser) keepEnds(part []byte) {
+	head := max(0, p.limits.Line-tailBytes)
+	if room := min(head-len(p.buf), len(part)); room > 0 {
+		p.buf, part = append(p.buf, part[:room]...), part[room:]
+	}
 	p.buf = append(p.buf, part[max(0, len(part)-tailBytes):]...)
-	if head := max(0, p.limits.Line-tailBytes); len(p.buf) > head+2*tailBytes {
+	if len(p.buf) > head+2*tailBytes {
 		p.buf = append(p.buf[:head], p.buf[len(p.buf)-tailBytes:]...)
 	}
 }

@@ -77,7 +77,7 @@ func (t *tx) room(size int64, old *mail.Placement) error {
 func (t *tx) message(a mail.Arrival) *mail.Message {
 	m := &mail.Message{Key: mail.MessageKey(t.s.newID()), EmailID: a.EmailID, Blob: a.Blob, Size: a.Blob.Size, InternalDate: a.InternalDate,
 		SentAt: a.SentAt, MessageID: a.MessageID, Parsed: slices.Clone(a.Parsed), Preview: a.Preview}
-	m.Blob.Until = noTime
+	m.Blob.Until, m.Blob.Fresh = noTime, false
 	if m.EmailID == (mail.EmailID{}) {
 		m.EmailID = mail.NewEmailID()
 	}

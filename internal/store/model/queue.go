@@ -33,7 +33,7 @@ func (st *Store) Enqueue(_ context.Context, out []store.Outgoing) error {
 			st.queue.rows = map[int64]store.Outgoing{}
 		}
 		st.queue.last++
-		o.ID, o.Blob.Until = st.queue.last, noTime
+		o.ID, o.Blob.Until, o.Blob.Fresh = st.queue.last, noTime, false
 		st.queue.rows[o.ID] = o
 	}
 	return nil

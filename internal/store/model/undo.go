@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -11,9 +12,9 @@ import (
 type undo struct {
 	*tx
 	report mail.UndoReport
-	acts   map[mail.ModSeq]bool // the records that are undone
-	now    map[place]place      // where what the act placed is now, if the undo itself moved it
-	kept   map[mail.PlacementID]bool
+	acts   map[mail.ModSeq]bool      // the records that are undone
+	now    map[place]place           // where what the act placed is now, if the undo itself moved it
+	kept   map[mail.PlacementID]bool // whether what the undo itself wrote was untouched before
 }
 
 // place is where a placement was when the act named it.
@@ -92,15 +93,10 @@ func (u *undo) find(mb mail.MailboxID, uid mail.UID) *mail.Placement {
 
 // untouched says whether nobody but the act and its undo changed a placement.
 func (u *undo) untouched(p *mail.Placement) bool {
-	if u.kept[p.ID] {
-		return true
+	if kept, known := u.kept[p.ID]; known {
+		return kept
 	}
-	if b := u.base.boxes[p.Mailbox]; b != nil {
-		if was := b.get(p.UID); was != nil {
-			return u.acts[was.ModSeq]
-		}
-	}
-	return false
+	return u.acts[p.ModSeq]
 }
 
 func (u *undo) remove(mb mail.MailboxID, uids mail.UIDSet) {
@@ -128,12 +124,13 @@ func (u *undo) remove(mb mail.MailboxID, uids mail.UIDSet) {
 }
 
 func (u *undo) moveBack(e mail.Entry) {
-	var from, to mail.UIDSet
+	type back struct {
+		p      *mail.Placement
+		source mail.UID
+	}
+	var backs []back
 	sources := slices.Collect(e.UIDs.All())
-	i := 0
-	for uid := range e.DestUIDs.All() {
-		source := place{e.Mailbox, sources[i]}
-		i++
+	for i, uid := range slices.Collect(e.DestUIDs.All()) {
 		p := u.find(e.Dest, uid)
 		switch {
 		case p == nil || p.Mailbox != e.Dest:
@@ -141,14 +138,20 @@ func (u *undo) moveBack(e mail.Entry) {
 		case u.s.boxes[e.Mailbox] == nil:
 			u.left("the mailbox a message was moved from is gone")
 		default:
-			back := u.put(e.Mailbox, mail.Placement{Message: p.Message, Flags: p.Flags, SaveDate: u.tx.now, Size: p.Size})
-			u.kept[back.ID] = u.untouched(p)
-			u.now[source] = place{e.Mailbox, back.UID}
-			u.drop(p)
-			from.Add(p.UID)
-			to.Add(back.UID)
-			u.report.Undone++
+			backs = append(backs, back{p, sources[i]})
 		}
+	}
+	// The sets of a record are in the order of the source.
+	slices.SortFunc(backs, func(a, b back) int { return cmp.Compare(a.p.UID, b.p.UID) })
+	var from, to mail.UIDSet
+	for _, m := range backs {
+		is := u.put(e.Mailbox, mail.Placement{Message: m.p.Message, Flags: m.p.Flags, SaveDate: u.tx.now, Size: m.p.Size})
+		u.kept[is.ID] = u.untouched(m.p)
+		u.now[place{e.Mailbox, m.source}] = place{e.Mailbox, is.UID}
+		u.drop(m.p)
+		from.Add(m.p.UID)
+		to.Add(is.UID)
+		u.report.Undone++
 	}
 	if len(from) > 0 {
 		u.did(mail.Entry{Op: mail.OpMove, Mailbox: e.Dest, UIDs: from, Dest: e.Mailbox, DestUIDs: to})

@@ -2,7 +2,7 @@ package sqlstore
 
 import (
 	"crypto/sha256"
-	"encoding/base64"
+	"encoding/binary"
 	"slices"
 
 	"lockstep/internal/mail"
@@ -98,7 +98,7 @@ func (t *tx) arrive(b *box, a mail.Arrival, old []held) (mail.Placement, error) 
 	}
 	t.touch(b)
 	b.count(p.Flags, p.Size, 1)
-	t.place(m, place{p.ID, b.ID, p.Flags})
+	t.place(m, place{id: p.ID, mailbox: b.ID, flags: p.Flags})
 	_, err = t.c.exec(insertPlacement, t.id, b.ID, uid, p.ID, p.Message, p.Lineage, p.Flags.System, p.Flags.KeywordText(), p.SaveDate,
 		p.Created, p.ModSeq, p.ChangedBy, p.Size)
 	return p, err
@@ -127,11 +127,12 @@ func (t *tx) newMessage(a mail.Arrival) (*message, error) {
 	return m, err
 }
 
-// digest is under what a message id or a subject is looked for: long enough that
-// nobody can make two alike to join threads.
-func digest(s string) string {
+// digest is under what a message id or a subject is looked for. Who went to the
+// length of making two alike would have joined two threads, which an In-Reply-To
+// does too.
+func digest(s string) int64 {
 	sum := sha256.Sum256([]byte(s))
-	return base64.RawURLEncoding.EncodeToString(sum[:15])
+	return int64(binary.BigEndian.Uint64(sum[:8]))
 }
 
 const (
@@ -175,8 +176,8 @@ func (t *tx) findThread(a mail.Arrival) (mail.ThreadID, error) {
 
 // threadNames are the digests of the arrival's own Message-ID and of its
 // references, newest first.
-func threadNames(a mail.Arrival) texts {
-	var names texts
+func threadNames(a mail.Arrival) ints {
+	var names ints
 	add := func(name string) {
 		if d := digest(name); name != "" && !slices.Contains(names, d) {
 			names = append(names, d)
@@ -189,9 +190,9 @@ func threadNames(a mail.Arrival) texts {
 	return names
 }
 
-func (t *tx) knownRefs(names texts) (map[string]mail.ThreadID, error) {
-	known := map[string]mail.ThreadID{}
-	each := func(r row) error { known[r.text(0)] = mail.ThreadID(r.num(1)); return nil }
+func (t *tx) knownRefs(names ints) (map[int64]mail.ThreadID, error) {
+	known := map[int64]mail.ThreadID{}
+	each := func(r row) error { known[r.num(0)] = mail.ThreadID(r.num(1)); return nil }
 	switch len(names) {
 	case 0:
 		return known, nil
@@ -201,8 +202,8 @@ func (t *tx) knownRefs(names texts) (map[string]mail.ThreadID, error) {
 	return known, t.c.query(selectRefs, each, t.id, names)
 }
 
-func (t *tx) registerRefs(id mail.ThreadID, names texts, known map[string]mail.ThreadID) error {
-	names = slices.DeleteFunc(names, func(d string) bool { return known[d] != 0 })
+func (t *tx) registerRefs(id mail.ThreadID, names ints, known map[int64]mail.ThreadID) error {
+	names = slices.DeleteFunc(names, func(d int64) bool { return known[d] != 0 })
 	var err error
 	switch len(names) {
 	case 0:

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
 	"time"
 
 	"lockstep/internal/mail"
@@ -12,7 +11,7 @@ import (
 
 // conn is one connection to the database, used by one goroutine at a time. It
 // is all that the statements know of an engine. They are written with ?1, ?2 …
-// and with list(?n) for a set of integers or texts that is bound as one value.
+// and with list(?n) for a set of integers that is bound as one value.
 type conn interface {
 	// query runs a statement and calls each with every row. The row is valid during
 	// the call. each may run other statements on the connection.
@@ -118,8 +117,6 @@ func plain(arg any) any {
 		return v[:]
 	case ints:
 		return v.text()
-	case texts:
-		return v.text()
 	}
 	panic(fmt.Sprintf("sqlstore: argument of type %T", arg))
 }
@@ -134,11 +131,8 @@ const (
 	deletedWithMailbox
 )
 
-// ints and texts are bound to list(?n).
-type (
-	ints  []int64
-	texts []string
-)
+// ints is bound to list(?n).
+type ints []int64
 
 func (v ints) text() string {
 	b := make([]byte, 0, 2+8*len(v))
@@ -150,12 +144,4 @@ func (v ints) text() string {
 		b = strconv.AppendInt(b, n, 10)
 	}
 	return string(append(b, ']'))
-}
-
-// text writes digests, which need no escapes.
-func (v texts) text() string {
-	if len(v) == 0 {
-		return "[]"
-	}
-	return `["` + strings.Join(v, `","`) + `"]`
 }

@@ -73,7 +73,7 @@ func (t *tx) reflagAll(b *box, hs []held, change mail.FlagChange) error {
 		byDiff[d] = set
 		b.countFlags(h.Flags, -1)
 		b.countFlags(f, 1)
-		t.reflag(h.m, h.ID, f)
+		t.reflag(&h, f)
 	}
 	t.touch(b)
 	for _, f := range outcomes {

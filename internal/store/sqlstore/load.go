@@ -1,6 +1,8 @@
 package sqlstore
 
 import (
+	"slices"
+
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
 )
@@ -9,6 +11,12 @@ import (
 type held struct {
 	mail.Placement
 	m *message
+}
+
+// place returns what the transaction knows of the placement.
+func (h *held) place() *place {
+	i := slices.IndexFunc(h.m.places, func(p place) bool { return p.id == h.ID })
+	return &h.m.places[i]
 }
 
 // uidsOf returns the UIDs of placements in the order of the list.

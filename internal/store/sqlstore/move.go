@@ -96,7 +96,7 @@ func (t *tx) placed(dest *box, hs []held, uid mail.UID, id int64) []held {
 		p := h.Placement
 		p.ID, p.Mailbox, p.UID, p.Created, p.ModSeq = mail.PlacementID(id)+mail.PlacementID(i), dest.ID, uid+mail.UID(i), t.n, t.n
 		dest.count(p.Flags, p.Size, 1)
-		t.place(h.m, place{p.ID, dest.ID, p.Flags})
+		t.place(h.m, place{id: p.ID, mailbox: dest.ID, flags: p.Flags})
 		placed[i] = held{p, h.m}
 	}
 	return placed

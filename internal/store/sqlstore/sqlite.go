@@ -38,7 +38,7 @@ const busyTimeout = time.Minute
 
 // openSQLite opens a connection. Commits are durable when they return.
 func openSQLite(path string, cacheBytes int) (*sqliteConn, error) {
-	c, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate|sqlite.OpenURI|sqlite.OpenNoMutex)
+	c, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate|sqlite.OpenURI)
 	if err != nil {
 		return nil, readable(err)
 	}

@@ -36,6 +36,8 @@ type Options struct {
 	// RunTwice runs every closure twice, the first time in vain, to prove that
 	// closures bear repeating. For tests.
 	RunTwice bool
+
+	checkpointAt int // pages; 0 is checkpointPages
 }
 
 // DB is an open database. Close it when nobody uses it any more.
@@ -51,8 +53,9 @@ type DB struct {
 	closing  sync.RWMutex // held for reading by who uses the writer
 	closed   bool
 	done     sync.WaitGroup
-	checkpts chan struct{}
 	walIndex *os.File
+	checkpts chan struct{}
+	pages    int // of log after which it is written back
 }
 
 // counters are counted always: they tell whether the writer groups.
@@ -104,6 +107,10 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	}
 	if o.Readers <= 0 {
 		o.Readers = 2 * runtime.GOMAXPROCS(0)
+	}
+	db.pages = o.checkpointAt
+	if db.pages <= 0 {
+		db.pages = checkpointPages
 	}
 	db.readers = newPool(path, o.Readers)
 	db.writer = &writer{c: c, jobs: make(chan *job, maxBatch), runTwice: o.RunTwice, stats: &db.stats}
@@ -168,15 +175,22 @@ func (db *DB) read(ctx context.Context, fn func(conn) error) error {
 }
 
 // The log is written back at about checkpointPages; when readers have kept it
-// from being reused until longLogPages, writers wait for that.
+// from being reused until it is longLog times that, writers wait for it.
 const (
 	checkpointPages = 16000
-	longLogPages    = 4 * checkpointPages
+	longLog         = 4
+)
+
+// How long the checkpointer, and with it the writer, waits for readers of the
+// log, and when the log is long.
+const (
+	checkpointPatience = 5 * time.Millisecond
+	longLogPatience    = 2 * time.Second
 )
 
 // watchLog wakes the checkpointer when the log is long.
 func (db *DB) watchLog() {
-	if db.logPages() >= checkpointPages {
+	if db.logPages() >= db.pages {
 		select {
 		case db.checkpts <- struct{}{}:
 		default:
@@ -209,13 +223,24 @@ func (db *DB) checkpoint() {
 	}
 	defer c.close()
 	for range db.checkpts {
-		mode := "PRAGMA wal_checkpoint(PASSIVE)"
-		if db.logPages() >= longLogPages {
-			mode = "PRAGMA wal_checkpoint(RESTART)"
-		}
-		if err := c.query(mode, nil); err != nil {
+		if err := db.writeBack(c); err != nil {
 			db.log.Warn("checkpoint", "err", err)
 		}
 		db.stats.checkpoints.Add(1)
 	}
+}
+
+// writeBack copies the log into the database beside the writer, then lets the
+// writer pause for the rest, as a log that is never all copied never begins anew.
+func (db *DB) writeBack(c *sqliteConn) error {
+	if err := c.script("PRAGMA wal_checkpoint(PASSIVE)"); err != nil {
+		return err
+	}
+	c.c.SetBusyTimeout(checkpointPatience)
+	if db.logPages() >= longLog*db.pages {
+		c.c.SetBusyTimeout(longLogPatience)
+	}
+	db.writer.turn.Lock()
+	defer db.writer.turn.Unlock()
+	return c.script("PRAGMA wal_checkpoint(RESTART)")
 }

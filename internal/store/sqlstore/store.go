@@ -37,6 +37,7 @@ func (db *DB) Update(ctx context.Context, id mail.AccountID, by mail.Origin, fn 
 		return err
 	}, func() {
 		if news.ModSeq != 0 {
+			news.At = db.now()
 			db.hub.Publish(id, news)
 		}
 	})

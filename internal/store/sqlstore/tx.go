@@ -104,7 +104,11 @@ func (t *tx) add(e mail.Entry) {
 // lists stay parallel.
 func continues(a, b mail.Entry) bool {
 	switch a.Op {
-	case mail.OpAppend, mail.OpFlags, mail.OpExpunge, mail.OpCopy, mail.OpMove:
+	case mail.OpAppend, mail.OpFlags, mail.OpExpunge, mail.OpCopy:
+	case mail.OpMove:
+		if a.Mailbox == a.Dest {
+			return false // b may have moved on what a moved
+		}
 	default:
 		return false
 	}

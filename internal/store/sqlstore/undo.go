@@ -127,7 +127,12 @@ func (u *undo) find(mb mail.MailboxID, uids mail.UIDSet) ([]found, error) {
 
 // untouched says whether nobody but the act, and its undo, changed a placement
 // last.
-func (u *undo) untouched(h *held) bool { return u.intact[h.ID] || u.acts[h.ModSeq] }
+func (u *undo) untouched(h *held) bool {
+	if intact, known := u.intact[h.ID]; known {
+		return intact
+	}
+	return u.acts[h.ModSeq]
+}
 
 // remove takes out what the act brought.
 func (u *undo) remove(mb mail.MailboxID, uids mail.UIDSet) error {

@@ -103,19 +103,15 @@ func (t *tx) place(m *message, p place) {
 	t.dirty[m.key] = m
 }
 
-// reflag changes the flags of a placement of m.
-func (t *tx) reflag(m *message, id mail.PlacementID, flags mail.Flags) {
-	for i := range m.places {
-		if m.places[i].id == id {
-			m.places[i].flags = flags
-		}
-	}
-	t.dirty[m.key] = m
+// reflag changes the flags of a placement.
+func (t *tx) reflag(h *held, flags mail.Flags) {
+	h.place().flags = flags
+	t.dirty[h.m.key] = h.m
 }
 
 // displace takes a placement from m.
 func (t *tx) displace(m *message, id mail.PlacementID) {
-	m.places = slices.DeleteFunc(m.places, func(p place) bool { return p.id == id })
+	m.places = slices.DeleteFunc(slices.Clone(m.places), func(p place) bool { return p.id == id })
 	if len(m.places) == 0 {
 		t.account.Used -= m.size
 		t.unwell = true

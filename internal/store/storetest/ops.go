@@ -173,7 +173,7 @@ func (st step) doMessages(tx store.Tx) (string, error) {
 // its number.
 func (st step) arrival(set mail.UIDSet) mail.Arrival {
 	a := mail.Arrival{
-		Blob:  mail.Blob{Name: mail.BlobName{2, byte(st.arrives >> 8), byte(st.arrives)}, Size: int64(100 + st.arrives), Place: "p", Key: []byte{1}, Until: time.Now().Add(time.Hour)},
+		Blob:  mail.Blob{Name: mail.BlobName{2, byte(st.arrives >> 8), byte(st.arrives)}, Size: int64(100 + st.arrives), Place: "p", Key: []byte{1}, Fresh: true, Until: time.Now().Add(time.Hour)},
 		Flags: flagWords(st.flags).Add, EmailID: emailID(st.arrives), InternalDate: day(st.arrives), MessageID: fmt.Sprintf("%d@example.test", st.arrives),
 		BaseSubject: st.subject, IsReply: st.answers > 0, Parsed: []byte("parsed"), Preview: "preview", Once: st.once, OnceFor: time.Hour,
 	}
@@ -281,9 +281,12 @@ type generator struct {
 
 func randomOps(seed uint64, n int) []op {
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 0))}
-	ops := make([]op, n)
-	for i := range ops {
-		ops[i] = g.op()
+	var ops []op
+	for _, path := range []string{"Work", "Old", "Work/Äpfel"} {
+		ops = append(ops, op{steps: []step{{verb: "create", box: path}}})
+	}
+	for len(ops) < n {
+		ops = append(ops, g.op())
 	}
 	return ops
 }

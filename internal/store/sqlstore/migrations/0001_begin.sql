@@ -264,14 +264,14 @@ CREATE TABLE thread_mailbox (
 -- subject of the thread's first message.
 CREATE TABLE thread_ref (
   account_id INTEGER NOT NULL,
-  ref        TEXT NOT NULL,
+  ref        INTEGER NOT NULL,
   thread_id  INTEGER NOT NULL,
   PRIMARY KEY (account_id, ref)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE thread_subject (
   account_id INTEGER NOT NULL,
-  subject    TEXT NOT NULL,
+  subject    INTEGER NOT NULL,
   thread_id  INTEGER NOT NULL,
   PRIMARY KEY (account_id, subject)
 ) STRICT, WITHOUT ROWID;

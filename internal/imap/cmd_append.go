@@ -1,0 +1,205 @@
+package imap
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"lockstep/internal/imap/wire"
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+)
+
+// rememberAppend is for how long an APPEND whose answer may have got lost is
+// known again (promise 7).
+const rememberAppend = 10 * time.Minute
+
+// appended is what an APPEND made, and the key by which it is known again.
+type appended struct {
+	key       string
+	placement mail.PlacementID
+}
+
+// appendMessages serves APPEND and MULTIAPPEND (RFC 9051 §6.3.12, RFC 3502): each
+// message is made durable as it comes, then one transaction puts all of them into
+// the mailbox.
+func (s *session) appendMessages(ctx context.Context, cmd *wire.Append, r *reply) error {
+	if err := s.mayAppend(ctx, cmd.Mailbox, 0); err != nil {
+		return err
+	}
+	arrivals, err := s.ingest(ctx, cmd)
+	if err != nil {
+		return err
+	}
+	var dest mail.Mailbox
+	var uids mail.UIDSet
+	var done []appended
+	r.told, err = s.update(ctx, func(tx store.Tx) (err error) {
+		if dest, err = destination(tx, cmd.Mailbox); err != nil {
+			return err
+		}
+		uids, done = nil, nil
+		for _, a := range arrivals {
+			p, key, err := s.appendOnce(tx, dest, a)
+			if err != nil {
+				return err
+			}
+			uids.Add(p.UID)
+			done = append(done, appended{key, p.ID})
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	s.appended = done
+	r.code = "APPENDUID " + decimal(uint64(dest.UIDValidity)) + " " + uids.String()
+	return nil
+}
+
+// appendOnce appends, unless the account remembers the same APPEND, whose answer
+// got lost: then this is its answer.
+func (s *session) appendOnce(tx store.Tx, dest mail.Mailbox, a mail.Arrival) (mail.Placement, string, error) {
+	key := fmt.Sprintf("imap:%d:%d:%s:%d:%s", s.user.Device().ID, dest.ID, hex.EncodeToString(a.Blob.Name[:]), a.InternalDate.Unix(), strings.ToLower(a.Flags.String()))
+	p, err := tx.Remembered(key)
+	if err == nil {
+		return p, key, tx.Forget(key)
+	}
+	if mail.KindOf(err) != mail.NotFound {
+		return p, key, err
+	}
+	p, err = tx.Append(dest.ID, a)
+	return p, key, err
+}
+
+// rememberAppends is called when the session is over. If it broke off and an
+// APPEND's answer was the last thing it did, the client may not have heard it and
+// will come again.
+func (s *session) rememberAppends() {
+	if s.over || len(s.appended) == 0 {
+		return
+	}
+	err := s.srv.Store.Note(context.WithoutCancel(s.ctx), s.user.Account(), func(n store.Notes) error {
+		for _, a := range s.appended {
+			if err := n.Remember(a.key, a.placement, time.Now().Add(rememberAppend)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		s.words(err)
+	}
+}
+
+// mayAppend finds out before the client sends a message whether it would be in
+// vain.
+func (s *session) mayAppend(ctx context.Context, path string, size int64) error {
+	return s.view(ctx, func(r store.Reader) error {
+		if _, err := destination(r, path); err != nil {
+			return err
+		}
+		a, err := r.Account()
+		if err == nil && a.Quota > 0 && a.Used+size > a.Quota {
+			return mail.Errorf(mail.OverQuota, "the account is full")
+		}
+		return err
+	})
+}
+
+// ingest reads the messages of an APPEND.
+func (s *session) ingest(ctx context.Context, cmd *wire.Append) ([]mail.Arrival, error) {
+	var all []mail.Arrival
+	total := int64(0)
+	for {
+		m, err := cmd.Next()
+		if err == io.EOF {
+			return all, nil
+		}
+		if err != nil {
+			return nil, readError(err)
+		}
+		if m.Size == 0 {
+			return nil, errNo("", "APPEND cancelled, as an empty message asks for")
+		}
+		if len(all) == s.srv.limits.Messages {
+			return nil, errNo("LIMIT", "Too many messages in one APPEND")
+		}
+		if m.UTF8 && !s.utf8 && !s.rev2 {
+			return nil, errBad("UTF8 needs UTF8=ACCEPT to be enabled")
+		}
+		if m.Size > s.srv.limits.Message {
+			return nil, errNo("TOOBIG", fmt.Sprintf("A message has at most %d bytes", s.srv.limits.Message))
+		}
+		if total += m.Size; total > s.srv.limits.AllMessages {
+			return nil, errNo("LIMIT", fmt.Sprintf("The messages of one APPEND have at most %d bytes", s.srv.limits.AllMessages))
+		}
+		if err := s.mayAppend(ctx, cmd.Mailbox, total); err != nil {
+			return nil, err
+		}
+		a, err := s.ingestOne(ctx, m)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, a)
+	}
+}
+
+func (s *session) ingestOne(ctx context.Context, m *wire.AppendMessage) (mail.Arrival, error) {
+	flags, err := mail.NewFlags(withoutRecent(m.Flags)...)
+	if err != nil {
+		return mail.Arrival{}, err
+	}
+	in := &stallReader{s: s, m: m}
+	a, err := s.srv.Ingest(ctx, in, m.Size)
+	if in.err != nil {
+		return a, readError(in.err)
+	}
+	a.Flags, a.InternalDate = flags, m.Date
+	return a, err
+}
+
+// readError marks an error of the connection, after which nothing can be said.
+func readError(err error) error {
+	var spoken *wire.Error
+	if errors.As(err, &spoken) {
+		return err
+	}
+	return errors.Join(errHangup, err)
+}
+
+// stallReader reads a message, giving each read its own time: a large message
+// over a slow line is no reason to hang up, silence is.
+type stallReader struct {
+	s   *session
+	m   *wire.AppendMessage
+	err error // of the connection
+}
+
+func (r *stallReader) Read(b []byte) (int, error) {
+	if err := r.s.sock.SetReadDeadline(time.Now().Add(r.s.srv.limits.Stall)); err != nil {
+		return 0, err
+	}
+	n, err := r.m.Read(b)
+	if err != nil && err != io.EOF {
+		r.err = err
+	}
+	return n, err
+}
+
+func isRecent(flag string) bool { return strings.EqualFold(flag, `\Recent`) }
+
+// withoutRecent drops \Recent, which old clients send along.
+func withoutRecent(flags []string) []string {
+	var out []string
+	for _, f := range flags {
+		if !isRecent(f) {
+			out = append(out, f)
+		}
+	}
+	return out
+}

@@ -1,0 +1,352 @@
+package imap
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"lockstep/internal/imap/index"
+	"lockstep/internal/imap/wire"
+	"lockstep/internal/mail"
+	"lockstep/internal/message"
+	"lockstep/internal/store"
+)
+
+// fetchPlan is what a FETCH asks for, and what it takes to answer.
+type fetchPlan struct {
+	items     []wire.FetchItem
+	rows      bool // the message's row; else the index is enough
+	structure bool // the parsed message, for sections
+	body      bool // bytes of the message
+	sections  int
+	seen      bool // it sets \Seen
+}
+
+func (s *session) planFetch(cmd *wire.Fetch) *fetchPlan {
+	p := &fetchPlan{items: cmd.Items}
+	if cmd.UID && !p.has(wire.FetchUID) {
+		p.items = append([]wire.FetchItem{{Kind: wire.FetchUID}}, p.items...)
+	}
+	if cmd.ChangedSince != nil && !p.has(wire.FetchModSeq) {
+		p.items = append(p.items, wire.FetchItem{Kind: wire.FetchModSeq})
+	}
+	for _, item := range p.items {
+		p.weigh(item)
+	}
+	p.seen = p.seen && !s.sel.readOnly
+	return p
+}
+
+func (p *fetchPlan) has(k wire.FetchKind) bool {
+	return slices.ContainsFunc(p.items, func(i wire.FetchItem) bool { return i.Kind == k })
+}
+
+func (p *fetchPlan) weigh(item wire.FetchItem) {
+	switch item.Kind {
+	case wire.FetchUID, wire.FetchFlags, wire.FetchModSeq:
+		return
+	case wire.FetchSection, wire.FetchBinary, wire.FetchBinarySize:
+		p.body = true
+		p.sections++
+		p.structure = p.structure || len(item.Section.Part) > 0 || item.Section.Text != wire.SectionAll
+		p.seen = p.seen || !item.Peek && item.Kind != wire.FetchBinarySize
+	case wire.FetchRFC822Header:
+		p.body, p.structure = true, true
+	case wire.FetchRFC822:
+		p.body, p.seen = true, true
+	case wire.FetchRFC822Text:
+		p.body, p.structure, p.seen = true, true, true
+	}
+	p.rows = true
+}
+
+// fetch serves FETCH and UID FETCH (RFC 9051 §6.4.5, RFC 7162 §3.1.4, §3.2.6). It
+// first tells what changed, so that it answers with what holds now.
+func (s *session) fetch(ctx context.Context, cmd *wire.Fetch, r *reply) error {
+	if cmd.Vanished && !s.qresync {
+		return errBad("VANISHED needs QRESYNC to be enabled")
+	}
+	plan := s.planFetch(cmd)
+	if plan.sections > maxSections {
+		return errNo("LIMIT", fmt.Sprintf("A FETCH may name at most %d pieces of a message", maxSections))
+	}
+	if plan.has(wire.FetchModSeq) {
+		s.condstore = true // RFC 7162 §3.1
+	}
+	if err := s.tell(0, cmd.UID); err != nil {
+		return err
+	}
+	uids, err := s.uids(cmd.Set, cmd.UID)
+	if err != nil {
+		return err
+	}
+	if cmd.Vanished {
+		if err := s.vanishedEarlier(ctx, cmd.Set.UIDs(s.sel.view.UIDNext-1), *cmd.ChangedSince); err != nil {
+			return err
+		}
+	}
+	if cmd.ChangedSince != nil {
+		uids = changedSince(s.sel.view, uids, *cmd.ChangedSince)
+	}
+	f := &fetcher{session: s, plan: plan, view: s.sel.view, act: s.newAct()}
+	switch {
+	case f.plan.body:
+		err = f.bodies(ctx, uids)
+	case f.plan.rows:
+		err = f.rows(ctx, uids)
+	default:
+		err = f.fromIndex(uids)
+	}
+	r.told = f.act.last
+	if err == nil {
+		err = f.trouble
+	}
+	return err
+}
+
+func changedSince(v *index.Version, uids mail.UIDSet, n mail.ModSeq) mail.UIDSet {
+	var out mail.UIDSet
+	for _, r := range uids {
+		lo, hi := v.Seqs(r.First, r.Last)
+		for _, e := range v.Range(lo, hi) {
+			if e.ModSeq > n {
+				out.Add(e.UID)
+			}
+		}
+	}
+	return out
+}
+
+// fetcher answers one FETCH out of one view of the mailbox.
+type fetcher struct {
+	*session
+	plan    *fetchPlan
+	view    *index.Version
+	act     *act
+	trouble error // of single messages, said when the others have been answered
+}
+
+// fromIndex answers what needs no SQL.
+func (f *fetcher) fromIndex(uids mail.UIDSet) error {
+	for _, r := range uids {
+		lo, hi := f.view.Seqs(r.First, r.Last)
+		for seq, e := range f.view.Range(lo, hi) {
+			out := f.enc.Star().Number(uint64(seq)).Atom("FETCH").Open()
+			for i := range f.plan.items {
+				f.sayNarrow(out, &f.plan.items[i], e)
+			}
+			out.Close().End()
+		}
+	}
+	return f.enc.Err()
+}
+
+// sayNarrow writes an item that the index knows; false if it does not.
+func (f *fetcher) sayNarrow(out *wire.Encoder, item *wire.FetchItem, e index.Entry) bool {
+	switch item.Kind {
+	case wire.FetchUID:
+		out.Atom("UID").Number(uint64(e.UID))
+	case wire.FetchFlags:
+		f.appendFlagsTo(out.Atom("FLAGS"), e)
+	case wire.FetchModSeq:
+		out.Atom("MODSEQ").Open().Number(uint64(e.ModSeq)).Close()
+	default:
+		return false
+	}
+	return true
+}
+
+// appendFlagsTo writes the flags of a message of the view.
+func (s *session) appendFlagsTo(out *wire.Encoder, e index.Entry) {
+	out.Open()
+	if text := s.sel.view.FlagText(e); text != "" {
+		out.Atom(text)
+	}
+	if !s.rev2 && s.sel.recent != 0 && e.UID >= s.sel.recent {
+		out.Atom(`\Recent`)
+	}
+	out.Close()
+}
+
+var batches = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// errFull ends a View early: enough was gathered.
+var errFull = errors.New("enough for one view")
+
+// rows answers what the database knows. Responses are gathered inside short Views
+// and written outside.
+func (f *fetcher) rows(ctx context.Context, uids mail.UIDSet) error {
+	batch := batches.Get().(*bytes.Buffer)
+	defer batches.Put(batch)
+	for _, chunk := range chunks(uids, fetchChunk) {
+		for len(chunk) > 0 {
+			batch.Reset()
+			out := wire.NewEncoder(batch)
+			out.UTF8 = f.enc.UTF8
+			rest, err := f.viewRows(ctx, chunk, func(p *mail.Placement, m *mail.Message) error {
+				if err := f.sayRow(out, p, m); err != nil {
+					return err
+				}
+				if batch.Len() > fetchBytes {
+					return errFull
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			if err := f.send(out, batch); err != nil {
+				return err
+			}
+			chunk = rest
+		}
+	}
+	return nil
+}
+
+// send writes what was gathered, behind what was written before.
+func (f *fetcher) send(out *wire.Encoder, batch *bytes.Buffer) error {
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	if err := f.enc.Flush(); err != nil {
+		return err
+	}
+	_, err := f.out.Write(batch.Bytes())
+	return err
+}
+
+// viewRows calls fn with the messages of a set, and returns those it did not come
+// to because fn had enough. Messages that have gone, but that the client was not
+// told of, come as they were.
+func (f *fetcher) viewRows(ctx context.Context, uids mail.UIDSet, fn func(*mail.Placement, *mail.Message) error) (rest mail.UIDSet, err error) {
+	if f.ending.Load() != nil {
+		return nil, errHangup
+	}
+	var last mail.UID
+	there := uint64(0)
+	err = f.session.view(ctx, func(r store.Reader) error {
+		err := r.Messages(store.PlacementQuery{Mailbox: f.sel.id, UIDs: uids}, func(p *mail.Placement, m *mail.Message) error {
+			last = p.UID
+			there++
+			return fn(p, m)
+		})
+		if err != nil || there == uids.Count() {
+			return err
+		}
+		return f.departed(r, uids, fn)
+	})
+	if errors.Is(err, errFull) {
+		return common(uids, mail.UIDSet{{First: last + 1, Last: 1<<32 - 1}}), nil
+	}
+	return nil, err
+}
+
+// departed calls fn with those messages of a set that have gone.
+func (f *fetcher) departed(r store.Reader, uids mail.UIDSet, fn func(*mail.Placement, *mail.Message) error) error {
+	var here mail.UIDSet
+	err := r.Placements(store.PlacementQuery{Mailbox: f.sel.id, UIDs: uids}, func(p *mail.Placement) error {
+		here.Add(p.UID)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for uid := range uids.All() {
+		if here.Contains(uid) {
+			continue
+		}
+		p, err := r.Departed(f.sel.id, uid)
+		if err == nil {
+			var m mail.Message
+			if m, err = r.Message(p.Message); err == nil {
+				err = fn(&p, &m)
+			}
+		}
+		switch {
+		case err == nil, errors.Is(err, errFull): // there are few: they all go into this view
+		case mail.KindOf(err) == mail.NotFound:
+			f.trouble = errExpunged
+		default:
+			return err
+		}
+	}
+	return nil
+}
+
+// sayRow writes one FETCH response without bodies.
+func (f *fetcher) sayRow(out *wire.Encoder, p *mail.Placement, m *mail.Message) error {
+	e, ok := f.view.Find(p.UID)
+	if !ok {
+		return nil
+	}
+	seq, _ := f.view.Seq(p.UID)
+	w := &rowWriter{f: f, p: p, m: m}
+	out.Star().Number(uint64(seq)).Atom("FETCH").Open()
+	for i := range f.plan.items {
+		if item := &f.plan.items[i]; !f.sayNarrow(out, item, e) {
+			if err := w.sayWide(out, item); err != nil {
+				return err
+			}
+		}
+	}
+	out.Close().End()
+	return nil
+}
+
+// rowWriter writes items of one message.
+type rowWriter struct {
+	f      *fetcher
+	p      *mail.Placement
+	m      *mail.Message
+	parsed *message.Message // when it was needed
+}
+
+func (w *rowWriter) parse() (*message.Message, error) {
+	if w.parsed != nil {
+		return w.parsed, nil
+	}
+	var err error
+	w.parsed, err = message.Decode(w.m.Parsed)
+	return w.parsed, err
+}
+
+// sayWide writes an item that the message's row knows.
+func (w *rowWriter) sayWide(out *wire.Encoder, item *wire.FetchItem) error {
+	switch item.Kind {
+	case wire.FetchInternalDate:
+		out.Atom("INTERNALDATE").DateTime(w.m.InternalDate)
+	case wire.FetchRFC822Size:
+		out.Atom("RFC822.SIZE").Number(uint64(w.m.Size))
+	case wire.FetchEmailID:
+		out.Atom("EMAILID").Open().Atom(w.m.EmailID.String()).Close()
+	case wire.FetchThreadID:
+		out.Atom("THREADID").Open().Atom(w.m.Thread.String()).Close()
+	case wire.FetchSaveDate:
+		out.Atom("SAVEDATE").DateTime(w.p.SaveDate)
+	case wire.FetchEnvelope:
+		return w.envelope(out.Atom("ENVELOPE"))
+	case wire.FetchBody, wire.FetchBodyStructure:
+		m, err := w.parse()
+		if err != nil {
+			return err
+		}
+		sayStructure(out.Item(*item), m.Root, item.Kind == wire.FetchBodyStructure)
+	}
+	return nil
+}
+
+func (w *rowWriter) envelope(out *wire.Encoder) error {
+	if w.parsed != nil {
+		sayEnvelope(out, &w.parsed.Envelope)
+		return nil
+	}
+	v, err := message.DecodeEnvelope(w.m.Parsed)
+	if err == nil {
+		sayEnvelope(out, &v)
+	}
+	return err
+}

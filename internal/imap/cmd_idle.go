@@ -1,0 +1,88 @@
+package imap
+
+import (
+	"context"
+	"errors"
+
+	"lockstep/internal/imap/wire"
+)
+
+// idle serves IDLE (RFC 9051 §6.3.13). The command goes on when the client says
+// DONE, in endIdle.
+func (s *session) idle(ctx context.Context, _ *wire.Idle, r *reply) error {
+	if s.sel != nil {
+		s.sel.box.Wake(s) // before looking, so that nothing falls between
+	}
+	if err := s.lookForChanges(ctx); err != nil {
+		return err
+	}
+	r.quiet = true
+	s.idleTag = r.tag
+	if err := s.enc.Continuation("idling"); err != nil {
+		return errors.Join(errHangup, err)
+	}
+	s.idling.Store(true)
+	if s.sel == nil {
+		return nil
+	}
+	return s.tell(0, true)
+}
+
+// endIdle reads DONE and completes the command.
+func (s *session) endIdle() error {
+	err := s.rd.ReadDone()
+	var bad *wire.Error
+	if err != nil && !errors.As(err, &bad) {
+		return err
+	}
+	s.idling.Store(false)
+	if s.sel != nil {
+		s.sel.box.Sleep(s)
+	}
+	if bad != nil {
+		s.enc.Status(s.idleTag, "BAD", "", bad.Text)
+		return s.countBad()
+	}
+	if s.sel != nil {
+		if err := s.tell(0, true); err != nil {
+			return err
+		}
+	}
+	s.enc.Status(s.idleTag, "OK", "", "IDLE completed")
+	return s.enc.Err()
+}
+
+// Wake implements index.Waker: the selected mailbox has changed.
+func (s *session) Wake() {
+	if s.idling.Load() && s.pushing.CompareAndSwap(false, true) {
+		go s.push()
+	}
+}
+
+// push writes the changes to a client in IDLE.
+func (s *session) push() {
+	s.mu.Lock()
+	s.pushing.Store(false)
+	err := s.guarded(func() error {
+		if !s.idling.Load() || s.sel == nil || s.over {
+			return nil
+		}
+		if err := s.tell(0, true); err != nil {
+			return err
+		}
+		return s.flush()
+	})
+	s.mu.Unlock()
+	if err != nil {
+		s.end(s.pushFailed(err))
+	}
+}
+
+// pushFailed says why a client can't be told of changes any more.
+func (s *session) pushFailed(err error) string {
+	if errors.Is(err, errDeleted) {
+		return "the selected mailbox was deleted"
+	}
+	_, _, text := s.words(err)
+	return text
+}

@@ -1,0 +1,287 @@
+package imap
+
+import (
+	"context"
+	"slices"
+
+	"lockstep/internal/imap/index"
+	"lockstep/internal/imap/wire"
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+)
+
+// selection is the selected mailbox.
+type selection struct {
+	id       mail.MailboxID
+	readOnly bool
+	box      *index.Box
+
+	// view is the mailbox as the client sees it: sequence numbers are its. It may
+	// still hold what has gone, as long as that can't be told.
+	view *index.Version
+	// told is the HighestModSeq up to which nothing was held back (RFC 7162 §3.2).
+	told     mail.ModSeq
+	keywords int         // of view's, how many FLAGS has named
+	recent   mail.UID    // from here on messages are \Recent (RFC 3501); 0 is none
+	own      []ownChange // silent STOREs not told of yet
+}
+
+// ownChange is what a silent STORE of this session committed.
+type ownChange struct {
+	modseq mail.ModSeq
+	change mail.FlagChange
+}
+
+// selectMailbox serves SELECT and EXAMINE (RFC 9051 §6.3.2, RFC 7162 §3.1.8 and
+// §3.2.5).
+func (s *session) selectMailbox(ctx context.Context, cmd *wire.Select, r *reply) error {
+	r.noTell = true
+	if cmd.QResync != nil && !s.qresync {
+		return errBad("QRESYNC has to be enabled first")
+	}
+	if s.sel != nil {
+		s.leaveMailbox()
+		s.enc.Status("", "OK", "CLOSED", "Previous mailbox closed")
+	}
+	mb, err := s.mailbox(ctx, cmd.Mailbox)
+	if err != nil {
+		return err
+	}
+	if cmd.CondStore {
+		s.condstore = true
+	}
+	sel := &selection{id: mb.ID, readOnly: cmd.ReadOnly, box: s.srv.cache.Open(s.user.Account(), mb.ID)}
+	if sel.view, err = sel.box.Newest(ctx); err == nil {
+		err = s.claimRecent(ctx, sel)
+	}
+	if err != nil {
+		sel.box.Close()
+		return err
+	}
+	s.sel, s.state = sel, selected
+	sel.told = sel.view.HighestModSeq
+	s.describe(mb)
+	if cmd.QResync != nil {
+		if err := s.resync(ctx, cmd.QResync); err != nil {
+			return err
+		}
+	}
+	s.wrote = sel.view.ModSeq
+	r.code, r.text = "READ-WRITE", "Selected"
+	if cmd.ReadOnly {
+		r.code, r.text = "READ-ONLY", "Selected for reading"
+	}
+	return nil
+}
+
+// mailbox finds a mailbox by its path.
+func (s *session) mailbox(ctx context.Context, path string) (mb mail.Mailbox, err error) {
+	err = s.view(ctx, func(r store.Reader) error {
+		mb, err = r.MailboxByPath(path)
+		return err
+	})
+	return mb, err
+}
+
+func (s *session) view(ctx context.Context, fn func(store.Reader) error) error {
+	return s.srv.Store.View(ctx, s.user.Account(), fn)
+}
+
+func (s *session) update(ctx context.Context, fn func(store.Tx) error) (mail.ModSeq, error) {
+	return s.srv.Store.Update(ctx, s.user.Account(), s.origin(), fn)
+}
+
+func (s *session) origin() mail.Origin {
+	return s.user.Origin().WithSession(s.sock.RemoteAddr().String())
+}
+
+// claimRecent finds out from which UID on messages are \Recent in this session,
+// which is asked only if something arrived since it last was.
+func (s *session) claimRecent(ctx context.Context, sel *selection) error {
+	if s.rev2 || sel.readOnly || sel.view.UIDNext <= sel.box.Claimed() {
+		return nil
+	}
+	err := s.srv.Store.Note(ctx, s.user.Account(), func(n store.Notes) (err error) {
+		sel.recent, err = n.ClaimRecent(sel.id)
+		return err
+	})
+	if err == nil {
+		sel.box.SetClaimed(sel.view.UIDNext)
+	}
+	return err
+}
+
+// recentFrom is the sequence number from which on messages are \Recent.
+func (sel *selection) recentFrom() uint32 {
+	if sel.recent == 0 {
+		return sel.view.Len() + 1
+	}
+	n, _ := sel.view.Seq(sel.recent)
+	return n
+}
+
+func (s *session) sayExists() {
+	s.enc.Star().Number(uint64(s.sel.view.Len())).Atom("EXISTS").End()
+	if !s.rev2 {
+		s.enc.Star().Number(uint64(s.sel.view.Len() + 1 - s.sel.recentFrom())).Atom("RECENT").End()
+	}
+}
+
+// describe writes the untagged responses of SELECT.
+func (s *session) describe(mb mail.Mailbox) {
+	v, e := s.sel.view, s.enc
+	s.sayExists()
+	s.sayFlags()
+	if n := firstUnseen(v); n > 0 && !s.rev2 {
+		e.Star().Atom("OK").OpenCode("UNSEEN").Number(uint64(n)).CloseCode().Text("First unseen").End()
+	}
+	e.Star().Atom("OK").OpenCode("UIDVALIDITY").Number(uint64(v.UIDValidity)).CloseCode().Text("UIDs valid").End()
+	e.Star().Atom("OK").OpenCode("UIDNEXT").Number(uint64(v.UIDNext)).CloseCode().Text("Predicted next UID").End()
+	e.Star().Atom("OK").OpenCode("HIGHESTMODSEQ").Number(uint64(v.HighestModSeq)).CloseCode().Text("Highest").End()
+	e.Star().Atom("OK").OpenCode("MAILBOXID").Open().Atom(mb.ID.String()).Close().CloseCode().Text("Mailbox").End()
+	if s.rev2 {
+		e.Star().Atom("LIST").Open().Close().String(mail.Delimiter).Mailbox(mb.Path).End()
+	}
+}
+
+func firstUnseen(v *index.Version) uint32 {
+	for seq, e := range v.All() {
+		if !v.Flags(e).Has(mail.Seen) {
+			return seq
+		}
+	}
+	return 0
+}
+
+// sayFlags writes FLAGS and PERMANENTFLAGS.
+func (s *session) sayFlags() {
+	words := s.sel.view.Keywords()
+	s.sel.keywords = len(words)
+	all := append([]string{`\Answered`, `\Flagged`, `\Deleted`, `\Seen`, `\Draft`}, words...)
+	s.enc.Star().Atom("FLAGS").Words(all...).End()
+	permanent := append(slices.Clip(all), `\*`)
+	if s.sel.readOnly {
+		permanent = nil
+	}
+	s.enc.Star().Atom("OK").OpenCode("PERMANENTFLAGS").Words(permanent...).CloseCode().Text("Limited").End()
+}
+
+// resync tells a client that comes back what happened since (RFC 7162 §3.2.5.1).
+func (s *session) resync(ctx context.Context, q *wire.QResync) error {
+	if q.UIDValidity != s.sel.view.UIDValidity {
+		return nil
+	}
+	known := q.Known
+	if known == nil {
+		known = mail.AllUIDs
+	}
+	if err := s.vanishedEarlier(ctx, known, q.ModSeq); err != nil {
+		return err
+	}
+	for seq, e := range s.sel.view.All() {
+		if e.ModSeq > q.ModSeq && (q.Known == nil || known.Contains(e.UID)) {
+			s.sayFetch(seq, e, true)
+		}
+	}
+	return nil
+}
+
+// vanishedEarlier names those of known that are gone, as far as they left after
+// since. Below the horizon that can't be told, and all that are gone are named.
+func (s *session) vanishedEarlier(ctx context.Context, known mail.UIDSet, since mail.ModSeq) error {
+	sel := s.sel
+	known = common(known, mail.UIDSet{{First: 1, Last: sel.view.UIDNext - 1}})
+	var gone mail.UIDSet
+	err := s.view(ctx, func(r store.Reader) (err error) {
+		gone, err = r.Vanished(sel.id, since)
+		return err
+	})
+	if mail.KindOf(err) == mail.TooOld && err != nil {
+		gone, err = known, nil
+	}
+	if err != nil {
+		return err
+	}
+	gone = missing(sel.view, gone, known)
+	if len(gone) > 0 {
+		s.enc.Star().Atom("VANISHED").Open().Atom("EARLIER").Close().UIDs(gone).End()
+	}
+	return nil
+}
+
+// missing returns what is in gone and in known but not in v.
+func missing(v *index.Version, gone, known mail.UIDSet) mail.UIDSet {
+	var out mail.UIDSet
+	for _, r := range common(gone, known) {
+		next := uint64(r.First)
+		lo, hi := v.Seqs(r.First, r.Last)
+		for _, e := range v.Range(lo, hi) {
+			if uint64(e.UID) > next {
+				out.AddRange(mail.UID(next), e.UID-1)
+			}
+			next = uint64(e.UID) + 1
+		}
+		if next <= uint64(r.Last) {
+			out.AddRange(mail.UID(next), r.Last)
+		}
+	}
+	return out
+}
+
+// common is the intersection of two sets.
+func common(a, b mail.UIDSet) mail.UIDSet {
+	var out mail.UIDSet
+	for len(a) > 0 && len(b) > 0 {
+		r := mail.UIDRange{First: max(a[0].First, b[0].First), Last: min(a[0].Last, b[0].Last)}
+		if r.First <= r.Last {
+			out = append(out, r)
+		}
+		if a[0].Last < b[0].Last {
+			a = a[1:]
+		} else {
+			b = b[1:]
+		}
+	}
+	return out
+}
+
+// leaveMailbox gives the selected mailbox back. What arrived meanwhile has been
+// shown, and is \Recent to nobody else.
+func (s *session) leaveMailbox() {
+	sel := s.sel
+	if sel == nil {
+		return
+	}
+	sel.box.Sleep(s)
+	if !s.rev2 && sel.view.UIDNext > sel.box.Claimed() {
+		if err := s.claimRecent(context.WithoutCancel(s.ctx), sel); err != nil {
+			s.words(err)
+		}
+	}
+	sel.box.Close()
+	s.sel, s.saved, s.state = nil, nil, authenticated
+}
+
+// closeMailbox serves CLOSE (RFC 9051 §6.4.1): what is \Deleted goes, without a
+// word about it.
+func (s *session) closeMailbox(ctx context.Context, _ *wire.Close, r *reply) error {
+	r.noTell = true
+	if !s.sel.readOnly {
+		n, err := s.expungeAll(ctx, mail.AllUIDs)
+		if err != nil {
+			return err
+		}
+		if n > 0 && s.condstore {
+			r.code = "HIGHESTMODSEQ " + decimal(n)
+		}
+	}
+	s.leaveMailbox()
+	return nil
+}
+
+// unselect serves UNSELECT (RFC 3691).
+func (s *session) unselect(_ context.Context, _ *wire.Unselect, r *reply) error {
+	r.noTell = true
+	s.leaveMailbox()
+	return nil
+}

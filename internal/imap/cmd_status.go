@@ -1,0 +1,97 @@
+package imap
+
+import (
+	"context"
+	"errors"
+
+	"lockstep/internal/imap/wire"
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+)
+
+// status serves STATUS (RFC 9051 §6.3.11) out of counters the store keeps.
+func (s *session) status(ctx context.Context, cmd *wire.Status, _ *reply) error {
+	mb, err := s.mailbox(ctx, cmd.Mailbox)
+	if err != nil {
+		return err
+	}
+	return s.sayStatus(ctx, mb, cmd.Items)
+}
+
+func (s *session) sayStatus(ctx context.Context, mb mail.Mailbox, items []wire.StatusItem) error {
+	recent := int64(0)
+	for _, item := range items {
+		if item == wire.StatusHighestModSeq {
+			s.condstore = true
+		}
+		if item == wire.StatusRecent {
+			var err error
+			if recent, err = s.countRecent(ctx, mb); err != nil {
+				return err
+			}
+		}
+	}
+	e := s.enc.Star().Atom("STATUS").Mailbox(mb.Path).Open()
+	for _, item := range items {
+		e.Atom(string(item))
+		switch item {
+		case wire.StatusMailboxID:
+			e.Open().Atom(mb.ID.String()).Close()
+		case wire.StatusRecent:
+			e.Number(uint64(recent))
+		default:
+			e.Number(s.statusNumber(mb, item))
+		}
+	}
+	e.Close().End()
+	return e.Err()
+}
+
+func (s *session) statusNumber(mb mail.Mailbox, item wire.StatusItem) uint64 {
+	switch item {
+	case wire.StatusMessages:
+		return uint64(mb.Counts.Placements)
+	case wire.StatusUIDNext:
+		return uint64(mb.UIDNext)
+	case wire.StatusUIDValidity:
+		return uint64(mb.UIDValidity)
+	case wire.StatusUnseen:
+		return uint64(mb.Counts.Unseen)
+	case wire.StatusDeleted:
+		return uint64(mb.Counts.Deleted)
+	case wire.StatusSize:
+		return uint64(mb.Counts.Size)
+	case wire.StatusAppendLimit:
+		return uint64(s.srv.limits.Message)
+	}
+	if s.sel != nil && s.sel.id == mb.ID { // below what is held back (RFC 7162 §3.2)
+		return uint64(min(mb.HighestModSeq, max(s.sel.told, 1)))
+	}
+	return uint64(mb.HighestModSeq)
+}
+
+// errPeeked rolls back what only looked.
+var errPeeked = errors.New("only looking")
+
+// countRecent counts the messages that no session has shown as \Recent, without
+// claiming them.
+func (s *session) countRecent(ctx context.Context, mb mail.Mailbox) (n int64, err error) {
+	var first mail.UID
+	err = s.srv.Store.Note(ctx, s.user.Account(), func(n store.Notes) (err error) {
+		if first, err = n.ClaimRecent(mb.ID); err == nil {
+			err = errPeeked
+		}
+		return err
+	})
+	if !errors.Is(err, errPeeked) {
+		return 0, err
+	}
+	err = s.view(ctx, func(r store.Reader) error {
+		q := store.PlacementQuery{Mailbox: mb.ID, UIDs: mail.UIDSet{{First: max(first, 1), Last: 1<<32 - 1}}}
+		return r.Placements(q, func(*mail.Placement) error {
+			n++
+			return nil
+		})
+	})
+	return n, err
+}

@@ -1,0 +1,234 @@
+package imap
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"slices"
+
+	"lockstep/internal/imap/wire"
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+)
+
+// row is a message taken out of a View.
+type row struct {
+	p mail.Placement
+	m mail.Message
+}
+
+func copyRow(p *mail.Placement, m *mail.Message) row {
+	r := row{*p, *m}
+	r.m.Blob.Key = bytes.Clone(m.Blob.Key)
+	r.m.Blob.Parts = slices.Clone(m.Blob.Parts)
+	r.m.Parsed = bytes.Clone(m.Parsed)
+	return r
+}
+
+// bodies answers what needs the bytes of messages, which stream from where they
+// lie to the client.
+func (f *fetcher) bodies(ctx context.Context, uids mail.UIDSet) error {
+	for _, chunk := range chunks(uids, bodyChunk) {
+		for len(chunk) > 0 {
+			var rows []row
+			size := 0
+			rest, err := f.viewRows(ctx, chunk, func(p *mail.Placement, m *mail.Message) error {
+				rows = append(rows, copyRow(p, m))
+				if size += len(m.Parsed); size > fetchBytes {
+					return errFull
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			for i := range rows {
+				if err := f.sayBody(ctx, &rows[i]); err != nil {
+					return err
+				}
+			}
+			if err := f.setSeen(ctx, rows); err != nil {
+				return err
+			}
+			chunk = rest
+		}
+	}
+	return nil
+}
+
+// setSeen marks what the client has been sent.
+func (f *fetcher) setSeen(ctx context.Context, rows []row) error {
+	if !f.plan.seen {
+		return nil
+	}
+	var unseen mail.UIDSet
+	for _, r := range rows {
+		if e, ok := f.view.Find(r.p.UID); ok && !f.view.Flags(e).Has(mail.Seen) {
+			unseen.Add(r.p.UID)
+		}
+	}
+	if len(unseen) == 0 {
+		return nil
+	}
+	_, err := f.act.update(ctx, func(tx store.Tx) error {
+		_, err := tx.StoreFlags(f.sel.id, unseen, mail.FlagChange{Add: mail.StoredFlags(mail.Seen, "")}, nil)
+		return err
+	})
+	return err
+}
+
+// sayBody answers for one message. What can't be read is found out before the
+// first word, or, if it is large and damaged far inside, ends the session: a
+// literal can't be taken back.
+func (f *fetcher) sayBody(ctx context.Context, r *row) error {
+	e, ok := f.view.Find(r.p.UID)
+	if !ok {
+		return nil
+	}
+	seq, _ := f.view.Seq(r.p.UID)
+	b := &bodyWriter{rowWriter: rowWriter{f: f, p: &r.p, m: &r.m}}
+	defer b.close()
+	if err := b.prepare(ctx); err != nil {
+		f.keepTrouble(err)
+		return nil
+	}
+	f.enc.Star().Number(uint64(seq)).Atom("FETCH").Open()
+	for i := range f.plan.items {
+		item := &f.plan.items[i]
+		if b.pieces[i].made {
+			b.pieces[i].say(f.enc, item)
+		} else if !f.sayNarrow(f.enc, item, e) {
+			if err := b.sayWide(f.enc, item); err != nil {
+				return errors.Join(errHangup, err)
+			}
+		}
+	}
+	f.enc.Close().End()
+	if err := f.enc.Err(); err != nil {
+		return errors.Join(errHangup, err)
+	}
+	return nil
+}
+
+// keepTrouble remembers the first error of a single message; the others are
+// answered all the same.
+func (f *fetcher) keepTrouble(err error) {
+	if f.trouble == nil {
+		f.trouble = err
+	}
+}
+
+// bodyWriter writes items of one message whose bytes are open.
+type bodyWriter struct {
+	rowWriter
+	body   Body
+	held   int64   // bytes of small pieces
+	pieces []piece // parallel to the plan's items
+}
+
+// piece is an item ready to be written.
+type piece struct {
+	made   bool
+	open   func() (io.Reader, error) // nil is NIL
+	size   int64
+	binary bool // may hold NUL
+}
+
+func (b *bodyWriter) close() {
+	if b.body != nil {
+		b.body.Close()
+	}
+}
+
+// prepare opens the message and finds the pieces.
+func (b *bodyWriter) prepare(ctx context.Context) (err error) {
+	if b.body, err = b.f.srv.Blobs.Open(ctx, b.m.Blob); err != nil {
+		return err
+	}
+	if b.f.plan.structure {
+		if _, err := b.parse(); err != nil {
+			return err
+		}
+	}
+	b.pieces = make([]piece, len(b.f.plan.items))
+	for i, item := range b.f.plan.items {
+		if b.pieces[i], err = b.piece(item); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *bodyWriter) piece(item wire.FetchItem) (piece, error) {
+	switch item.Kind {
+	case wire.FetchSection, wire.FetchRFC822, wire.FetchRFC822Header, wire.FetchRFC822Text:
+		sp, err := section(item, b.parsed, b.body)
+		if err != nil || sp == nil {
+			return piece{made: true}, err
+		}
+		return b.text(sp.partial(item.Partial))
+	case wire.FetchBinary:
+		d, err := binary(item, b.parsed, b.body)
+		if err != nil || d == nil {
+			return piece{made: true}, err
+		}
+		_, size, err := d.partial(item.Partial)
+		return piece{made: true, size: size, binary: d.hasNUL, open: func() (io.Reader, error) {
+			r, _, err := d.partial(item.Partial)
+			return r, err
+		}}, err
+	case wire.FetchBinarySize:
+		d, err := binary(item, b.parsed, b.body)
+		if err != nil || d == nil {
+			return piece{made: true}, err
+		}
+		return piece{made: true, size: d.size}, nil
+	}
+	return piece{}, nil
+}
+
+// smallPiece is read whole before a word is said of it, so that damage shows; as
+// many of a message as fit into smallPieces.
+const (
+	smallPiece  = 64 << 10
+	smallPieces = 1 << 20
+)
+
+func (b *bodyWriter) text(sp *span) (piece, error) {
+	if sp.size > smallPiece || b.held+sp.size > smallPieces {
+		return piece{made: true, size: sp.size, open: func() (io.Reader, error) { return sp.reader(), nil }}, nil
+	}
+	b.held += sp.size
+	text := make([]byte, sp.size)
+	if _, err := io.ReadFull(sp.reader(), text); err != nil {
+		return piece{}, err
+	}
+	return piece{made: true, size: sp.size, open: func() (io.Reader, error) { return bytes.NewReader(text), nil }}, nil
+}
+
+// say writes the item. An error of reading makes the encoder fail.
+func (p *piece) say(e *wire.Encoder, item *wire.FetchItem) {
+	e.Item(*item)
+	switch {
+	case item.Kind == wire.FetchBinarySize:
+		e.Number(uint64(p.size))
+		return
+	case p.open == nil:
+		e.NIL()
+		return
+	}
+	r, err := p.open()
+	if err != nil {
+		r = failedReader{err}
+	}
+	if p.binary {
+		e.Literal8(r, p.size)
+	} else {
+		e.Literal(r, p.size)
+	}
+}
+
+type failedReader struct{ err error }
+
+func (r failedReader) Read([]byte) (int, error) { return 0, r.err }

@@ -1,0 +1,62 @@
+package imap
+
+import (
+	"time"
+
+	"lockstep/internal/imap/wire"
+)
+
+// Limits bound what clients can cost. A zero field means its default, which is
+// safe on the open internet.
+type Limits struct {
+	Wire        wire.Limits   // of one command
+	Message     int64         // bytes of one message of an APPEND; 64 MiB
+	Messages    int           // of one MULTIAPPEND; 1000
+	AllMessages int64         // bytes of one MULTIAPPEND; 1 GiB
+	Connections int           // at once; 20 000
+	PerAddress  int           // connections from one address, an IPv6 /64 counting as one; 200
+	BeforeLogin int           // commands before login; 20
+	BadLogins   int           // failed logins, then BYE; 5
+	BadCommands int           // in a row, then BYE; 50
+	LoginTime   time.Duration // from connecting to being logged in; 1 min
+	Idle        time.Duration // without a word; 31 min (RFC 9051 §5.4: not less than 30)
+	Stall       time.Duration // that a write, or a read within a message, may take; 2 min
+	SearchBytes int64         // of mail that one SEARCH may read, for each key that needs it; 8 GiB
+}
+
+func (l Limits) orDefault() Limits {
+	orDefault(&l.Message, 64<<20)
+	orDefault(&l.Messages, 1000)
+	orDefault(&l.AllMessages, 1<<30)
+	orDefault(&l.Connections, 20_000)
+	orDefault(&l.PerAddress, 200)
+	orDefault(&l.BeforeLogin, 20)
+	orDefault(&l.BadLogins, 5)
+	orDefault(&l.BadCommands, 50)
+	orDefault(&l.LoginTime, time.Minute)
+	orDefault(&l.Idle, 31*time.Minute)
+	orDefault(&l.Stall, 2*time.Minute)
+	orDefault(&l.SearchBytes, 8<<30)
+	return l
+}
+
+func orDefault[T int | int64 | time.Duration](v *T, d T) {
+	if *v == 0 {
+		*v = d
+	}
+}
+
+// How much one View reads and one Update changes: long work is many short ones.
+const (
+	fetchChunk  = 500       // messages of a FETCH in one View
+	fetchBytes  = 256 << 10 // of responses gathered in one View
+	bodyChunk   = 100       // messages whose bodies are then sent
+	updateChunk = 5000      // messages of a STORE, EXPUNGE or MOVE in one transaction
+	searchChunk = 500       // messages of a SEARCH in one View
+)
+
+// What one command may ask for beyond the bounds of the grammar.
+const (
+	maxSections     = 64      // pieces of a message in one FETCH
+	maxPatternBytes = 4 << 10 // of all patterns of one LIST
+)

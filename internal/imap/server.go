@@ -1,0 +1,243 @@
+package imap
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"lockstep/internal/auth"
+	"lockstep/internal/imap/index"
+	"lockstep/internal/mail"
+	"lockstep/internal/notify"
+	"lockstep/internal/store"
+)
+
+// Server serves IMAP4rev2 and rev1. Zero Limits are safe on the open internet.
+// Set its fields before Serve; Log, Hub, TLS, AllowPlainAuth and Metrics may be
+// nil.
+type Server struct {
+	Store  store.Store
+	Auth   *auth.Service
+	Blobs  Blobs
+	Ingest Ingester
+	Hub    *notify.Hub // hears what was written to devices
+	Log    *slog.Logger
+	Limits Limits
+	TLS    *tls.Config // without it there is no STARTTLS
+
+	// AllowPlainAuth says from which addresses passwords may come without TLS.
+	AllowPlainAuth func(netip.Addr) bool
+	Metrics        Metrics
+	IndexBudget    int64 // bytes; 0 is index.DefaultBudget
+
+	once   sync.Once
+	cache  *index.Cache
+	limits Limits
+	door   door
+}
+
+// Blobs opens the bytes of messages.
+type Blobs interface {
+	Open(ctx context.Context, b mail.Blob) (Body, error)
+}
+
+// Body is the bytes of one message.
+type Body interface {
+	io.ReaderAt
+	io.Closer
+	Size() int64
+}
+
+// An Ingester takes a message of size bytes in and makes it durable, parsed,
+// ready to be committed.
+type Ingester func(ctx context.Context, r io.Reader, size int64) (mail.Arrival, error)
+
+// Metrics hears what happens; each method must be quick. Command names are those
+// of wire.Names and "unknown", results are OK, NO and BAD.
+type Metrics interface {
+	Command(name, result string, took time.Duration)
+	SessionBegan()
+	SessionEnded(received, sent int64)
+}
+
+type noMetrics struct{}
+
+func (noMetrics) Command(string, string, time.Duration) {}
+func (noMetrics) SessionBegan()                         {}
+func (noMetrics) SessionEnded(int64, int64)             {}
+
+func (s *Server) init() {
+	s.once.Do(func() {
+		s.cache = index.NewCache(s.Store, s.IndexBudget)
+		s.limits = s.Limits.orDefault()
+		if s.Log == nil {
+			s.Log = slog.New(slog.DiscardHandler)
+		}
+		if s.Metrics == nil {
+			s.Metrics = noMetrics{}
+		}
+		if s.Hub == nil {
+			s.Hub = &notify.Hub{}
+		}
+	})
+}
+
+// Serve accepts connections from l until ctx ends, then says BYE to each client
+// and returns nil once every session is gone. It closes l. Connections begin
+// without TLS; STARTTLS is offered if there is a TLS configuration.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error { return s.serve(ctx, l, false) }
+
+// ServeTLS is Serve for connections that begin with TLS (RFC 8314 §3.2).
+func (s *Server) ServeTLS(ctx context.Context, l net.Listener) error { return s.serve(ctx, l, true) }
+
+func (s *Server) serve(ctx context.Context, l net.Listener, withTLS bool) error {
+	s.init()
+	var sessions sessionSet
+	ctx, cancel := context.WithCancel(ctx)
+	defer sessions.wait() // no goroutine outlives Serve
+	defer sessions.endAll("server is shutting down")
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { l.Close() })
+	defer stop()
+	defer l.Close()
+	for {
+		c, err := l.Accept()
+		if err != nil && ctx.Err() != nil {
+			return nil
+		}
+		if isTemporary(err) {
+			time.Sleep(acceptPause)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		s.begin(ctx, &sessions, c, withTLS)
+	}
+}
+
+// keepAlive is how long a silent connection is left alone: asking more often
+// wakes the radio of every phone that waits.
+const keepAlive = 5 * time.Minute
+
+// acceptPause lets go of the processor when the machine has no more descriptors.
+const acceptPause = 10 * time.Millisecond
+
+func isTemporary(err error) bool {
+	var t interface{ Temporary() bool }
+	return errors.As(err, &t) && t.Temporary()
+}
+
+// begin gives a connection a session, or turns it away.
+func (s *Server) begin(ctx context.Context, set *sessionSet, c net.Conn, withTLS bool) {
+	addr := addrOf(c)
+	if !s.door.enter(addr, s.limits) {
+		s.Log.InfoContext(ctx, "connection refused", "proto", "imap", "addr", addr)
+		if !withTLS {
+			c.SetWriteDeadline(time.Now().Add(time.Second))
+			io.WriteString(c, "* BYE [LIMIT] Too many connections\r\n")
+		}
+		c.Close()
+		return
+	}
+	if tc, ok := c.(*net.TCPConn); ok {
+		tc.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: keepAlive, Interval: keepAlive / 4, Count: 4})
+	}
+	sess := newSession(ctx, s, c, addr, withTLS)
+	sess.left = func() {
+		s.door.leave(addr)
+		set.remove(sess)
+	}
+	set.add(sess)
+	s.Metrics.SessionBegan()
+	go sess.greet()
+}
+
+func addrOf(c net.Conn) netip.Addr {
+	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+		return a.AddrPort().Addr().Unmap()
+	}
+	return netip.IPv6Loopback() // a pipe of a test
+}
+
+// sessionSet is the sessions of one Serve.
+type sessionSet struct {
+	running sync.WaitGroup
+	mu      sync.Mutex
+	all     map[*session]struct{}
+}
+
+func (t *sessionSet) add(s *session) {
+	t.running.Add(1)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.all == nil {
+		t.all = map[*session]struct{}{}
+	}
+	t.all[s] = struct{}{}
+}
+
+func (t *sessionSet) remove(s *session) {
+	t.mu.Lock()
+	delete(t.all, s)
+	t.mu.Unlock()
+	t.running.Done()
+}
+
+func (t *sessionSet) endAll(reason string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for s := range t.all {
+		s.end(reason)
+	}
+}
+
+func (t *sessionSet) wait() { t.running.Wait() }
+
+// door counts who is in.
+type door struct {
+	mu    sync.Mutex
+	total int
+	from  map[netip.Prefix]int
+}
+
+// network is what counts as one address: an IPv6 customer has a whole /64.
+func network(a netip.Addr) netip.Prefix {
+	bits := 32
+	if a.Is6() {
+		bits = 64
+	}
+	p, _ := a.Prefix(bits)
+	return p
+}
+
+func (d *door) enter(a netip.Addr, l Limits) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := network(a)
+	if d.total >= l.Connections || d.from[n] >= l.PerAddress {
+		return false
+	}
+	if d.from == nil {
+		d.from = map[netip.Prefix]int{}
+	}
+	d.total++
+	d.from[n]++
+	return true
+}
+
+func (d *door) leave(a netip.Addr) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := network(a)
+	d.total--
+	if d.from[n]--; d.from[n] == 0 {
+		delete(d.from, n)
+	}
+}

@@ -1,0 +1,307 @@
+package imap
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"lockstep/internal/auth"
+	"lockstep/internal/imap/wire"
+	"lockstep/internal/mail"
+	"lockstep/internal/notify"
+)
+
+// A session is one client. Its goroutine is of one of two kinds: park waits for
+// the socket with a small stack and nothing else; run handles what came, and
+// when all is handled it starts a new park and ends, so that the stack a command
+// needed does not stay with a client that waits. Changes are written to a client
+// in IDLE by a third, push, which lives as long as that takes.
+type session struct {
+	srv  *Server
+	ctx  context.Context
+	left func() // tells the server that it is over
+	sock *socket
+	addr netip.Addr
+	born time.Time
+
+	idling  atomic.Bool            // in IDLE: changes are to be pushed
+	pushing atomic.Bool            // a push is on its way
+	ending  atomic.Pointer[string] // why the session has to end
+
+	mu  sync.Mutex // held by who handles a command or writes a change
+	tls *tls.Conn  // nil without
+	in  *source
+	raw *source // below the decompression; nil without
+	out io.Writer
+	rd  *wire.Reader
+	enc *wire.Encoder
+
+	state     state
+	over      bool
+	wantsTLS  bool // the handshake is still to come
+	user      *auth.Session
+	untrack   func()
+	client    string // what it says of itself (ID)
+	sel       *selection
+	saved     mail.UIDSet // the result of SEARCH that $ means
+	idleTag   string
+	appended  []appended // what the last command appended, if it was an APPEND
+	cmds      int
+	badLogins int
+	bad       int // commands in a row
+
+	condstore, qresync, rev2, utf8 bool
+	compressed                     bool
+
+	wrote mail.ModSeq // what the lines not flushed yet bring the client up to
+}
+
+// state is where in RFC 9051 §3 a session is.
+type state uint8
+
+const (
+	notAuthenticated state = 1 << iota
+	authenticated
+	selected
+	anyState = notAuthenticated | authenticated | selected
+	loggedIn = authenticated | selected
+)
+
+func newSession(ctx context.Context, srv *Server, c net.Conn, addr netip.Addr, withTLS bool) *session {
+	s := &session{srv: srv, ctx: ctx, sock: newSocket(c, srv.limits.Stall), addr: addr, born: time.Now(), state: notAuthenticated, wantsTLS: withTLS}
+	s.in = &source{r: s.sock, before: s.beforeRead}
+	s.out = s.sock
+	s.enc = wire.NewEncoder(s.sock)
+	s.rd = wire.NewReader(s.in, srv.limits.Wire.BeforeLogin(), s.proceed)
+	return s
+}
+
+// beforeRead flushes, so that no answer waits for a command that is not whole.
+func (s *session) beforeRead() { s.flush() } // its error is the next write's too
+
+// proceed lets the client send a literal.
+func (s *session) proceed() error {
+	if err := s.enc.Continuation("OK"); err != nil {
+		return err
+	}
+	s.hearWritten()
+	return s.flushCompressed()
+}
+
+// greet says hello, after the handshake where TLS comes first.
+func (s *session) greet() {
+	s.mu.Lock()
+	if s.wantsTLS {
+		if err := s.startTLS(); err != nil {
+			s.mu.Unlock()
+			s.finish(err)
+			return
+		}
+	}
+	s.enc.Status("", "OK", "CAPABILITY "+s.capabilities(), "Lockstep ready")
+	s.run()
+}
+
+// startTLS makes the connection one of TLS.
+func (s *session) startTLS() error {
+	s.sock.records = true
+	ctx, cancel := context.WithDeadline(s.ctx, s.born.Add(s.srv.limits.LoginTime))
+	defer cancel()
+	c := tls.Server(s.sock, s.srv.TLS)
+	if err := c.HandshakeContext(ctx); err != nil {
+		return fmt.Errorf("TLS handshake: %w", err)
+	}
+	s.tls, s.out = c, c
+	*s.in = source{r: c, before: s.beforeRead}
+	s.enc.Reset(c)
+	return nil
+}
+
+// park waits until the client says something.
+func (s *session) park() {
+	err := s.sock.wait()
+	s.mu.Lock()
+	if err != nil {
+		s.mu.Unlock()
+		s.finish(err)
+		return
+	}
+	s.run()
+}
+
+// run handles what the client said. It is called with mu held and gives it up.
+func (s *session) run() {
+	err := s.guarded(s.handleAll)
+	if err == nil && !s.over {
+		err = s.rest()
+		if err == nil {
+			s.mu.Unlock()
+			go s.park()
+			return
+		}
+	}
+	s.mu.Unlock()
+	s.finish(err)
+}
+
+// guarded calls f; a panic, which is our bug, ends this session and no other.
+func (s *session) guarded(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.srv.Log.ErrorContext(s.ctx, "session panicked", "proto", "imap", "panic", p, "stack", string(debug.Stack()))
+			err = errBug
+		}
+	}()
+	return f()
+}
+
+var errBug = mail.Errorf(mail.Internal, "internal error")
+
+// handleAll handles commands as long as there is input.
+func (s *session) handleAll() error {
+	for !s.over && s.ending.Load() == nil && s.inputPending() {
+		if err := s.step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *session) inputPending() bool {
+	return s.in.pending() || s.raw != nil && s.raw.pending() || s.sock.have
+}
+
+// rest gives back what a client that waits does not need.
+func (s *session) rest() error {
+	if err := s.flush(); err != nil {
+		return err
+	}
+	s.in.release()
+	if s.raw != nil {
+		s.raw.release()
+	}
+	if err := s.sock.SetReadDeadline(s.deadline()); err != nil {
+		return err
+	}
+	if s.ending.Load() != nil { // after the deadline was set: see end
+		return os.ErrDeadlineExceeded
+	}
+	return nil
+}
+
+func (s *session) deadline() time.Time {
+	if s.state == notAuthenticated {
+		return s.born.Add(s.srv.limits.LoginTime)
+	}
+	return time.Now().Add(s.srv.limits.Idle)
+}
+
+// end asks the session to end, from any goroutine.
+func (s *session) end(reason string) {
+	if s.ending.CompareAndSwap(nil, &reason) {
+		s.sock.end()
+	}
+}
+
+// finish says goodbye where somebody may still listen, and cleans up.
+func (s *session) finish(err error) {
+	s.idling.Store(false)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.goodbye(err)
+	s.flush()
+	s.leaveMailbox()
+	s.rememberAppends()
+	if s.untrack != nil {
+		s.untrack()
+	}
+	if s.tls != nil {
+		s.tls.Close()
+	}
+	s.sock.Close()
+	if s.user != nil {
+		s.srv.Log.InfoContext(s.ctx, "session ended", "proto", "imap", "account", s.user.Account(), "device", s.user.Device().ID, "cmds", s.cmds)
+	}
+	s.srv.Metrics.SessionEnded(s.sock.received.Load(), s.sock.sent.Load())
+	s.over = true
+	s.left()
+}
+
+func (s *session) goodbye(err error) {
+	var bad *wire.Error
+	switch reason := s.ending.Load(); {
+	case s.over:
+	case reason != nil:
+		s.enc.Status("", "BYE", "UNAVAILABLE", "Goodbye: "+*reason)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		s.enc.Status("", "BYE", "", "Goodbye: too long without a word")
+	case errors.As(err, &bad):
+		s.enc.Error(bad)
+	case errors.Is(err, errDeleted):
+		s.enc.Status("", "BYE", "", "Goodbye: the selected mailbox was deleted")
+	case err == errBug:
+		s.enc.Status("", "BYE", "SERVERBUG", "Goodbye: internal error")
+	}
+}
+
+// flush writes out the lines, and says what the client now knows.
+func (s *session) flush() error {
+	err := s.enc.Flush()
+	if err == nil {
+		err = s.flushCompressed()
+	}
+	if err == nil {
+		s.hearWritten()
+	}
+	return err
+}
+
+// hearWritten tells the hub that changes went out to the device.
+func (s *session) hearWritten() {
+	if s.wrote == 0 {
+		return
+	}
+	s.srv.Hub.Wrote(notify.Written{Account: s.user.Account(), Device: s.user.Device().ID, Session: s.sock.RemoteAddr().String(), ModSeq: s.wrote, At: time.Now()})
+	s.wrote = 0
+}
+
+// step handles one command, or the end of IDLE.
+func (s *session) step() error {
+	if s.idling.Load() {
+		return s.endIdle()
+	}
+	if err := s.sock.SetReadDeadline(s.deadline()); err != nil {
+		return err
+	}
+	cmd, err := s.rd.ReadCommand()
+	var bad *wire.Error
+	if errors.As(err, &bad) && bad.Status != "BYE" {
+		s.enc.Error(bad)
+		s.srv.Metrics.Command("unknown", bad.Status, 0)
+		return s.countBad()
+	}
+	if err != nil {
+		return err
+	}
+	s.cmds++
+	if s.state == notAuthenticated && s.cmds > s.srv.limits.BeforeLogin {
+		return &wire.Error{Status: "BYE", Code: "LIMIT", Text: "Goodbye: too many commands before login"}
+	}
+	return s.handle(cmd)
+}
+
+func (s *session) countBad() error {
+	if s.bad++; s.bad > s.srv.limits.BadCommands {
+		return &wire.Error{Status: "BYE", Code: "LIMIT", Text: "Goodbye: too many bad commands"}
+	}
+	return s.enc.Err()
+}

@@ -1,0 +1,122 @@
+package imap
+
+import (
+	"context"
+	"slices"
+	"strconv"
+
+	"lockstep/internal/imap/index"
+	"lockstep/internal/mail"
+)
+
+// lookForChanges makes sure that tell will know what was committed up to now.
+func (s *session) lookForChanges(ctx context.Context) error {
+	if s.sel == nil {
+		return nil
+	}
+	_, err := s.sel.box.Newest(ctx)
+	return deleted(err)
+}
+
+// deleted turns the error of a mailbox that is no more into the one that ends
+// the session.
+func deleted(err error) error {
+	if err != nil && mail.KindOf(err) == mail.NotFound {
+		return errDeleted
+	}
+	return err
+}
+
+// tell writes what differs between what the client was told and the newest
+// Version, which is not older than n. Without expunges what has gone stays.
+func (s *session) tell(n mail.ModSeq, expunges bool) error {
+	sel := s.sel
+	now, err := sel.box.At(s.ctx, n)
+	if err != nil {
+		return deleted(err)
+	}
+	if now == sel.view {
+		return nil
+	}
+	old := sel.view
+	d := index.Compare(old, now)
+	if expunges {
+		sel.view = now
+		s.sayGone(old, d.Gone)
+	} else {
+		sel.view = index.Keep(old, now, d.Gone)
+	}
+	if expunges || len(d.Gone) == 0 {
+		sel.told = now.HighestModSeq
+	}
+	if len(d.Added) > 0 {
+		if sel.recent == 0 && !s.rev2 && !sel.readOnly {
+			sel.recent = d.Added[0].UID
+		}
+		s.sayExists()
+	}
+	if len(now.Keywords()) != sel.keywords {
+		s.sayFlags()
+	}
+	for _, c := range d.Changed {
+		s.sayChanged(old, c)
+	}
+	if len(d.Changed)+len(d.Added) > 0 || expunges && len(d.Gone) > 0 {
+		s.wrote = now.ModSeq
+	}
+	sel.own = slices.DeleteFunc(sel.own, func(o ownChange) bool { return o.modseq <= now.ModSeq })
+	return s.enc.Err()
+}
+
+// sayGone writes EXPUNGE or VANISHED.
+func (s *session) sayGone(old *index.Version, gone []index.Entry) {
+	if len(gone) == 0 {
+		return
+	}
+	if s.qresync {
+		var uids mail.UIDSet
+		for _, e := range gone {
+			uids.Add(e.UID)
+		}
+		s.enc.Star().Atom("VANISHED").UIDs(uids).End()
+		return
+	}
+	for i, e := range gone {
+		seq, _ := old.Seq(e.UID)
+		s.enc.Star().Number(uint64(seq) - uint64(i)).Atom("EXPUNGE").End()
+	}
+}
+
+// sayChanged writes FETCH for changed flags. Of a silent STORE of this session
+// the client knows the flags, unless somebody else changed the message too; the
+// MODSEQ it does not know (RFC 7162 §3.1.3).
+func (s *session) sayChanged(old *index.Version, c index.Change) {
+	seq, ok := s.sel.view.Seq(c.New.UID)
+	if !ok {
+		return
+	}
+	known := false
+	for _, o := range s.sel.own {
+		if o.modseq == c.New.ModSeq && o.change.Apply(old.Flags(c.Old)) == s.sel.view.Flags(c.New) {
+			known = true
+		}
+	}
+	if !known || s.condstore {
+		s.sayFetch(seq, c.New, !known)
+	}
+}
+
+// sayFetch writes an unsolicited FETCH.
+func (s *session) sayFetch(seq uint32, e index.Entry, flags bool) {
+	out := s.enc.Star().Number(uint64(seq)).Atom("FETCH").Open()
+	out.Atom("UID").Number(uint64(e.UID))
+	if flags {
+		s.appendFlagsTo(out.Atom("FLAGS"), e)
+	}
+	if s.condstore {
+		out.Atom("MODSEQ").Open().Number(uint64(e.ModSeq)).Close()
+	}
+	out.Close().End()
+}
+
+func decimal[T ~uint64](n T) string { return strconv.FormatUint(uint64(n), 10) }

@@ -1,0 +1,257 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"lockstep/internal/blob"
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+)
+
+// run changes the database behind the store's back.
+func (h home) run(sql string, args ...any) {
+	h.t.Helper()
+	err := h.write(context.Background(), func(c conn) error {
+		_, err := c.exec(sql, args...)
+		return err
+	}, nil)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func TestCheckFindsAndRepairs(t *testing.T) {
+	h := newHome(t, Options{})
+	h.fill(3)
+	var before mail.Mailbox
+	h.view(func(r store.Reader) (err error) { before, err = r.Mailbox(h.inbox); return err })
+	for _, damage := range []string{
+		"UPDATE mailbox SET unseen = 77, threads = 5 WHERE account_id = ?1",
+		"UPDATE message SET visible = 0 WHERE account_id = ?1",
+		"UPDATE message SET placements = 4 WHERE account_id = ?1",
+		"UPDATE thread SET unread = 9 WHERE account_id = ?1",
+		"DELETE FROM thread_mailbox WHERE account_id = ?1",
+		"UPDATE account SET used = 1 WHERE account_id = ?1",
+	} {
+		h.run(damage, h.id)
+		for i, want := range []bool{true, true, false} {
+			wrong, err := h.Check(t.Context(), h.id, i == 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if (len(wrong) > 0) != want {
+				t.Errorf("%s: check %d found %v", damage, i, wrong)
+			}
+		}
+	}
+	h.view(func(r store.Reader) error {
+		after, err := r.Mailbox(h.inbox)
+		if after != before {
+			t.Errorf("repaired to %+v, was %+v", after, before)
+		}
+		return err
+	})
+}
+
+func TestCheckSaysWhatItCannotRepair(t *testing.T) {
+	h := newHome(t, Options{})
+	h.fill(1)
+	h.run("DELETE FROM message_content WHERE account_id = ?1", h.id)
+	for range 2 {
+		wrong, err := h.Check(t.Context(), h.id, true)
+		if err != nil || len(wrong) != 1 || !strings.Contains(wrong[0], "INBOX, UID 1") {
+			t.Errorf("%v, %v", wrong, err)
+		}
+	}
+}
+
+func TestARemovalThatACrashCutIsFinished(t *testing.T) {
+	h := newHome(t, Options{})
+	h.fill(5)
+	h.run(markRemoved, h.id)
+	h.run(deleteAccount, h.id)
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := Open(t.Context(), h.path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, table := range accountTables {
+		err := db.read(t.Context(), func(c conn) error {
+			return c.query("SELECT count(*) FROM "+table.name, func(r row) error {
+				if r.num(0) != 0 {
+					t.Errorf("%d rows in %s", r.num(0), table.name)
+				}
+				return nil
+			})
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if all, err := db.Accounts(t.Context()); err != nil || len(all) != 0 {
+		t.Errorf("%v, %v", all, err)
+	}
+}
+
+func TestADatabaseOfANewerProgramIsRefused(t *testing.T) {
+	h := newHome(t, Options{})
+	h.run("UPDATE schema_version SET version = 1000")
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), h.path, Options{}); mail.KindOf(err) != mail.Unavailable {
+		t.Error(err)
+	}
+}
+
+// Deltas are read from indexes: no table is walked, nothing is sorted.
+func TestDeltasAreIndexScans(t *testing.T) {
+	h := newHome(t, Options{})
+	for typ, f := range feeds {
+		for _, sql := range []string{f.created, f.updated, f.destroyed} {
+			err := h.read(t.Context(), func(c conn) error {
+				return c.query("EXPLAIN QUERY PLAN "+sql, func(r row) error {
+					step := r.text(3)
+					small := typ == mail.TypeMailbox // an account has at most ten thousand, read whole
+					if strings.HasPrefix(step, "SCAN") && !strings.HasPrefix(step, "SCAN CONSTANT ROW") || strings.Contains(step, "TEMP B-TREE") && !small {
+						t.Errorf("type %d: %s in %s", typ, step, sql)
+					}
+					return nil
+				}, 1, 2, 3, 0, 0, 5, 6)
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+func TestTheLogBeginsAnewWhileWritersWrite(t *testing.T) {
+	h := newHome(t, Options{checkpointAt: 50})
+	anew, last := 0, 0
+	for i := range 300 {
+		if err := h.appendOne(i); err != nil {
+			t.Fatal(err)
+		}
+		pages := h.logPages()
+		if pages < last {
+			anew++
+		}
+		last = pages
+	}
+	if h.Stats().Checkpoints == 0 || anew == 0 {
+		t.Errorf("%d checkpoints, the log began anew %d times", h.Stats().Checkpoints, anew)
+	}
+}
+
+func TestUnnamedBlobsAreCollected(t *testing.T) {
+	h := newHome(t, Options{})
+	x := h.Blobs()
+	a, part := arrival(1), arrival(2).Blob
+	a.Blob.Parts, a.Parts = []mail.BlobName{part.Name}, []mail.Blob{part}
+	h.update(func(tx store.Tx) error { _, err := tx.Append(h.inbox, a); return err })
+	if err := h.Enqueue(t.Context(), []store.Outgoing{{Delivery: "d", Recipient: "bob@example.test", Account: h.id, Blob: arrival(3).Blob}}); err != nil {
+		t.Fatal(err)
+	}
+	unnamed := func() string {
+		names, err := x.Unnamed(t.Context(), time.Now().Add(time.Hour), mail.BlobName{}, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := ""
+		for _, n := range names {
+			s += strings.TrimRight(string(n[:]), "\x00") + ","
+		}
+		return s
+	}
+	if got := unnamed(); got != "" {
+		t.Errorf("unnamed: %s", got)
+	}
+	due, err := h.Due(t.Context(), time.Now(), time.Now().Add(time.Hour), 1)
+	if err != nil || len(due) != 1 || due[0].Blob.Place != "p/3" {
+		t.Fatalf("due %+v, %v", due, err)
+	}
+	if err := h.Done(t.Context(), due[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	if got := unnamed(); got != "blob 3," {
+		t.Errorf("unnamed after delivery: %s", got)
+	}
+	h.update(func(tx store.Tx) error { _, err := tx.Expunge(h.inbox, nil, false); return err })
+	if got := unnamed(); got != "blob 3," {
+		t.Errorf("unnamed before the horizon: %s", got)
+	}
+	if err := h.Prune(t.Context(), h.id, time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if got := unnamed(); got != "blob 1,blob 3," {
+		t.Errorf("unnamed behind the horizon: %s", got)
+	}
+	condemned, err := x.Condemn(t.Context(), []mail.BlobName{a.Blob.Name}, time.Now().Add(time.Hour))
+	if err != nil || condemned != 1 {
+		t.Fatalf("condemned %d, %v", condemned, err)
+	}
+	if _, found, err := x.Blob(t.Context(), a.Blob.Name); found || err != nil {
+		t.Errorf("a condemned blob is found, %v", err)
+	}
+	stale := arrival(1)
+	stale.Blob.Fresh = false
+	_, err = h.Update(t.Context(), h.id, by, func(tx store.Tx) error { _, err := tx.Append(h.inbox, stale); return err })
+	if mail.KindOf(err) != mail.Expired {
+		t.Errorf("a handle of a condemned blob: %v", err)
+	}
+	if n, err := x.Forget(t.Context(), time.Now().Add(time.Hour), 10); n != 1 || err != nil {
+		t.Errorf("forgot %d, %v", n, err)
+	}
+	if got := unnamed(); got != "blob 2,blob 3," {
+		t.Errorf("unnamed once the whole is forgotten: %s", got)
+	}
+	if n, err := x.Move(t.Context(), []blob.Move{{Name: part.Name, From: "p/2", To: "q/1"}, {Name: part.Name, From: "p/2", To: "q/2"}}); n != 1 || err != nil {
+		t.Errorf("moved %d, %v", n, err)
+	}
+	rows, err := x.Rows(t.Context(), "q/", "", 10)
+	if err != nil || len(rows) != 1 || rows[0].Place != "q/1" {
+		t.Errorf("rows %v, %v", rows, err)
+	}
+}
+
+func TestAFullDiskIsSaidInWords(t *testing.T) {
+	h := newHome(t, Options{})
+	var pages int64
+	err := h.write(t.Context(), func(c conn) error {
+		return c.query("PRAGMA page_count", func(r row) error { pages = r.num(0); return nil })
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.limit(pages + 20)
+	for i := 0; err == nil && i < 10_000; i++ {
+		err = h.appendOne(i)
+	}
+	if mail.KindOf(err) != mail.Unavailable || !strings.Contains(mail.DetailOf(err), "full") {
+		t.Errorf("got %v", err)
+	}
+	got := h.placements()
+	h.limit(1 << 30)
+	if err := h.appendOne(20_000); err != nil || h.placements() != got+1 {
+		t.Errorf("%d messages, then %d, %v", got, h.placements(), err)
+	}
+}
+
+// limit bounds the size of the database, as a full disk would.
+func (h home) limit(pages int64) {
+	h.t.Helper()
+	err := h.write(context.Background(), func(c conn) error {
+		return c.query(fmt.Sprintf("PRAGMA max_page_count = %d", pages), nil)
+	}, nil)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}

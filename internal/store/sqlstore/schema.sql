@@ -1,0 +1,327 @@
+CREATE TABLE account (
+  account_id       INTEGER NOT NULL PRIMARY KEY,
+  name             TEXT NOT NULL,
+  head             INTEGER NOT NULL,
+  epoch            INTEGER NOT NULL,
+  horizon          INTEGER NOT NULL,
+  last_mailbox     INTEGER NOT NULL, -- modseq of the last change of each type
+  last_email       INTEGER NOT NULL,
+  last_thread      INTEGER NOT NULL,
+  last_placement   INTEGER NOT NULL,
+  next_id          INTEGER NOT NULL, -- of mailboxes, messages, placements, threads, devices
+  next_uidvalidity INTEGER NOT NULL,
+  quota            INTEGER NOT NULL,
+  used             INTEGER NOT NULL,
+  disabled         INTEGER NOT NULL,
+  created          INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE address (
+  domain   TEXT NOT NULL,
+  local    TEXT NOT NULL, -- '' catches all
+  owner_id INTEGER NOT NULL,
+  alias    INTEGER NOT NULL,
+  PRIMARY KEY (domain, local)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE blob (
+  name      BLOB NOT NULL PRIMARY KEY,
+  size      INTEGER NOT NULL,
+  place     TEXT NOT NULL,
+  key       BLOB,
+  touched   INTEGER NOT NULL,
+  condemned INTEGER NOT NULL DEFAULT 0 -- when; 0 is alive
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE blob_part (
+  whole BLOB NOT NULL,
+  n     INTEGER NOT NULL,
+  part  BLOB NOT NULL,
+  PRIMARY KEY (whole, n)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE counter (
+  name TEXT NOT NULL PRIMARY KEY,
+  next INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE credential (
+  credential_id INTEGER NOT NULL PRIMARY KEY,
+  principal_id  INTEGER NOT NULL,
+  kind          TEXT NOT NULL,
+  name          TEXT NOT NULL,
+  verifier      BLOB,
+  scram         BLOB,
+  protocols     TEXT NOT NULL, -- joined by spaces
+  device_id     INTEGER NOT NULL,
+  created       INTEGER NOT NULL,
+  last_used     INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE cursor (
+  account_id INTEGER NOT NULL,
+  device_id  INTEGER NOT NULL,
+  name       TEXT NOT NULL,
+  state      BLOB NOT NULL,
+  PRIMARY KEY (account_id, device_id, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE device (
+  account_id INTEGER NOT NULL,
+  device_id  INTEGER NOT NULL,
+  name       TEXT NOT NULL,
+  key        TEXT NOT NULL,
+  protocol   TEXT NOT NULL,
+  client     TEXT NOT NULL,
+  created    INTEGER NOT NULL,
+  last_seen  INTEGER NOT NULL,
+  last_addr  TEXT NOT NULL,
+  blocked    INTEGER NOT NULL,
+  PRIMARY KEY (account_id, device_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE domain (
+  name TEXT NOT NULL PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE journal (
+  account_id INTEGER NOT NULL,
+  modseq     INTEGER NOT NULL,
+  act        INTEGER NOT NULL,
+  undoes     INTEGER NOT NULL,
+  at         INTEGER NOT NULL,
+  actor      TEXT NOT NULL,
+  device_id  INTEGER NOT NULL,
+  session    TEXT NOT NULL,
+  protocol   TEXT NOT NULL,
+  cause      TEXT NOT NULL,
+  version    INTEGER NOT NULL,
+  entries    TEXT NOT NULL,
+  PRIMARY KEY (account_id, modseq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE lease (
+  name   TEXT NOT NULL PRIMARY KEY,
+  holder TEXT NOT NULL,
+  until  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE mailbox (
+  account_id     INTEGER NOT NULL,
+  mailbox_id     INTEGER NOT NULL,
+  parent_id      INTEGER NOT NULL,
+  name           TEXT NOT NULL,
+  path           TEXT NOT NULL,
+  role           TEXT NOT NULL,
+  uidvalidity    INTEGER NOT NULL,
+  uidnext        INTEGER NOT NULL,
+  recent         INTEGER NOT NULL, -- first UID no session has shown as \Recent
+  sort_order     INTEGER NOT NULL,
+  created        INTEGER NOT NULL,
+  modseq         INTEGER NOT NULL, -- the greater of the props' and the counts'
+  highest_modseq INTEGER NOT NULL,
+  props_modseq   INTEGER NOT NULL,
+  counts_modseq  INTEGER NOT NULL,
+  placements     INTEGER NOT NULL,
+  unseen         INTEGER NOT NULL,
+  deleted        INTEGER NOT NULL,
+  size           INTEGER NOT NULL,
+  emails         INTEGER NOT NULL,
+  unread_emails  INTEGER NOT NULL,
+  threads        INTEGER NOT NULL,
+  unread_threads INTEGER NOT NULL,
+  PRIMARY KEY (account_id, mailbox_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE memory (
+  account_id INTEGER NOT NULL,
+  key        TEXT NOT NULL,
+  mailbox_id INTEGER NOT NULL,
+  uid        INTEGER NOT NULL,
+  until      INTEGER NOT NULL,
+  image      BLOB NOT NULL, -- the placement as it was then
+  PRIMARY KEY (account_id, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE message (
+  account_id    INTEGER NOT NULL,
+  message_key   INTEGER NOT NULL,
+  email_id      BLOB NOT NULL,
+  thread_id     INTEGER NOT NULL,
+  size          INTEGER NOT NULL,
+  internal_date INTEGER NOT NULL,
+  created       INTEGER NOT NULL, -- when it became visible, last
+  modseq        INTEGER NOT NULL,
+  visible       INTEGER NOT NULL, -- some placement is not \Deleted
+  placements    INTEGER NOT NULL,
+  left_modseq   INTEGER NOT NULL, -- when the last placement left; 0 while there is one
+  PRIMARY KEY (account_id, message_key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE message_content (
+  account_id  INTEGER NOT NULL,
+  message_key INTEGER NOT NULL,
+  blob        BLOB NOT NULL,
+  sent_at     INTEGER NOT NULL,
+  message_id  TEXT NOT NULL,
+  parsed      BLOB,
+  preview     TEXT NOT NULL,
+  PRIMARY KEY (account_id, message_key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE placement (
+  account_id   INTEGER NOT NULL,
+  mailbox_id   INTEGER NOT NULL,
+  uid          INTEGER NOT NULL,
+  placement_id INTEGER NOT NULL,
+  message_key  INTEGER NOT NULL,
+  lineage      INTEGER NOT NULL,
+  system       INTEGER NOT NULL,
+  keywords     TEXT NOT NULL,
+  save_date    INTEGER NOT NULL,
+  created      INTEGER NOT NULL,
+  modseq       INTEGER NOT NULL,
+  changed_by   INTEGER NOT NULL,
+  size         INTEGER NOT NULL,
+  PRIMARY KEY (account_id, mailbox_id, uid)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE principal (
+  principal_id INTEGER NOT NULL PRIMARY KEY,
+  login        TEXT NOT NULL UNIQUE,
+  owner_id     INTEGER NOT NULL UNIQUE,
+  disabled     INTEGER NOT NULL,
+  removed      INTEGER NOT NULL DEFAULT 0 -- its rows are being deleted
+) STRICT;
+
+CREATE TABLE queue (
+  outgoing_id  INTEGER NOT NULL PRIMARY KEY,
+  delivery     TEXT NOT NULL,
+  owner_id     INTEGER NOT NULL,
+  blob         BLOB NOT NULL,
+  reverse_path TEXT NOT NULL,
+  recipient    TEXT NOT NULL,
+  options      BLOB,
+  arrived      INTEGER NOT NULL,
+  attempts     INTEGER NOT NULL,
+  next_attempt INTEGER NOT NULL,
+  last_error   TEXT NOT NULL,
+  UNIQUE (delivery, recipient)
+) STRICT;
+
+CREATE TABLE schema_version (version INTEGER NOT NULL) STRICT;
+
+CREATE TABLE subscription (
+  account_id INTEGER NOT NULL,
+  path       TEXT NOT NULL,
+  PRIMARY KEY (account_id, path)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE thread (
+  account_id INTEGER NOT NULL,
+  thread_id  INTEGER NOT NULL,
+  emails     INTEGER NOT NULL, -- visible ones
+  unread     INTEGER NOT NULL, -- of those
+  created    INTEGER NOT NULL,
+  modseq     INTEGER NOT NULL,
+  PRIMARY KEY (account_id, thread_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE thread_mailbox (
+  account_id INTEGER NOT NULL,
+  thread_id  INTEGER NOT NULL,
+  mailbox_id INTEGER NOT NULL,
+  emails     INTEGER NOT NULL,
+  PRIMARY KEY (account_id, thread_id, mailbox_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE thread_ref (
+  account_id INTEGER NOT NULL,
+  ref        INTEGER NOT NULL,
+  thread_id  INTEGER NOT NULL,
+  PRIMARY KEY (account_id, ref)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE thread_subject (
+  account_id INTEGER NOT NULL,
+  subject    INTEGER NOT NULL,
+  thread_id  INTEGER NOT NULL,
+  PRIMARY KEY (account_id, subject)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE vanished (
+  account_id INTEGER NOT NULL,
+  type       INTEGER NOT NULL,
+  modseq     INTEGER NOT NULL,
+  id         INTEGER NOT NULL,
+  created    INTEGER NOT NULL,
+  why        INTEGER NOT NULL,
+  image      BLOB, -- a mailbox's row
+  PRIMARY KEY (account_id, type, modseq, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE vanished_placement (
+  account_id   INTEGER NOT NULL,
+  mailbox_id   INTEGER NOT NULL,
+  uid          INTEGER NOT NULL,
+  placement_id INTEGER NOT NULL,
+  message_key  INTEGER NOT NULL,
+  lineage      INTEGER NOT NULL,
+  system       INTEGER NOT NULL,
+  keywords     TEXT NOT NULL,
+  save_date    INTEGER NOT NULL,
+  created      INTEGER NOT NULL,
+  modseq       INTEGER NOT NULL, -- of its last change
+  changed_by   INTEGER NOT NULL,
+  size         INTEGER NOT NULL,
+  vanished     INTEGER NOT NULL, -- at which modseq
+  why          INTEGER NOT NULL,
+  PRIMARY KEY (account_id, mailbox_id, uid)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX address_owner ON address (owner_id);
+
+CREATE INDEX blob_condemned ON blob (condemned) WHERE condemned > 0;
+
+CREATE INDEX blob_part_part ON blob_part (part);
+
+CREATE INDEX blob_place ON blob (place);
+
+CREATE INDEX credential_principal ON credential (principal_id);
+
+CREATE UNIQUE INDEX device_key ON device (account_id, key);
+
+CREATE INDEX journal_act ON journal (account_id, act, modseq) WHERE act <> modseq;
+
+CREATE UNIQUE INDEX mailbox_path ON mailbox (account_id, path);
+
+CREATE INDEX message_content_blob ON message_content (blob);
+
+CREATE INDEX message_created ON message (account_id, created, message_key) WHERE visible = 1;
+
+CREATE INDEX message_email ON message (account_id, email_id);
+
+CREATE INDEX message_left ON message (account_id, left_modseq) WHERE placements = 0;
+
+CREATE INDEX message_modseq ON message (account_id, modseq, message_key) WHERE visible = 1;
+
+CREATE INDEX message_thread ON message (account_id, thread_id);
+
+CREATE INDEX placement_message ON placement (account_id, message_key);
+
+CREATE INDEX placement_modseq ON placement (account_id, mailbox_id, modseq, uid);
+
+CREATE INDEX queue_blob ON queue (blob);
+
+CREATE INDEX queue_next ON queue (next_attempt, outgoing_id);
+
+CREATE INDEX thread_created ON thread (account_id, created, thread_id) WHERE emails > 0;
+
+CREATE INDEX thread_modseq ON thread (account_id, modseq, thread_id) WHERE emails > 0;
+
+CREATE INDEX vanished_id ON vanished (account_id, type, id, modseq);
+
+CREATE INDEX vanished_placement_message ON vanished_placement (account_id, message_key);
+
+CREATE INDEX vanished_placement_modseq ON vanished_placement (account_id, mailbox_id, vanished, uid);
+

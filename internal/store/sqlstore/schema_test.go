@@ -1,0 +1,221 @@
+package sqlstore
+
+import (
+	"flag"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "rewrite schema.sql")
+
+// schema returns the statements that make the schema, as the engine keeps them.
+func schema(t *testing.T) string {
+	h := open(t, Options{})
+	var text strings.Builder
+	err := h.read(t.Context(), func(c conn) error {
+		return c.query("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type DESC, name", func(r row) error {
+			text.WriteString(r.text(0) + ";\n\n")
+			return nil
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text.String()
+}
+
+func TestSchemaIsTheOneReviewed(t *testing.T) {
+	got := schema(t)
+	if *update {
+		if err := os.WriteFile("schema.sql", []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile("schema.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Error("the migrations make another schema than schema.sql; look at it and run with -update")
+	}
+}
+
+var createTable = regexp.MustCompile(`(?s)CREATE TABLE (\w+) \((.*?)\) STRICT`)
+
+// tables returns the account's tables.
+func tables(t *testing.T) (accounts []string) {
+	for _, m := range createTable.FindAllStringSubmatch(schema(t), -1) {
+		name, body := m[1], m[2]
+		if slices.Contains(globalTables, name) {
+			continue
+		}
+		accounts = append(accounts, name)
+		if !strings.HasPrefix(strings.TrimSpace(body), "account_id ") || !strings.Contains(body, "PRIMARY KEY (account_id, ") && name != "account" {
+			t.Errorf("the key of %s does not begin with account_id", name)
+		}
+	}
+	return accounts
+}
+
+func TestEveryAccountTableBeginsWithItsAccount(t *testing.T) {
+	accounts := tables(t)
+	for _, table := range accounts {
+		if table != "account" && !slices.ContainsFunc(accountTables, func(a struct{ name, key string }) bool { return a.name == table }) {
+			t.Errorf("RemoveAccount does not know table %s", table)
+		}
+	}
+}
+
+// across are the statements that look at all accounts, and why they may.
+var across = []string{
+	selectNamed, // a blob is named by whoever has it
+}
+
+func TestStatementsPrepareAndKeepToOneSide(t *testing.T) {
+	accounts := tables(t)
+	h := open(t, Options{})
+	names := regexp.MustCompile(`(?i)\b(?:FROM|JOIN|INTO|UPDATE)\s+(\w+)`)
+	all := statements(t)
+	if len(all) < 100 {
+		t.Fatalf("found only %d statements", len(all))
+	}
+	for _, sql := range all {
+		var global, account bool
+		for _, m := range names.FindAllStringSubmatch(sql, -1) {
+			global = global || slices.Contains(globalTables, m[1])
+			account = account || slices.Contains(accounts, m[1])
+		}
+		if global && account {
+			t.Errorf("joins a global table with an account's: %s", sql)
+		}
+		if account && !strings.Contains(sql, "account_id = ?1") && !strings.Contains(sql, "(account_id, ") && !slices.Contains(across, sql) {
+			t.Errorf("is not about one account: %s", sql)
+		}
+		err := h.read(t.Context(), func(c conn) error {
+			_, _, err := c.(*sqliteConn).prepare(sql)
+			return err
+		})
+		if err != nil {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
+// TestParametersAreNumbered: with ?1 and ?2 it does not matter in which order a
+// statement names them, as it would with $2 and $1.
+func TestParametersAreNumbered(t *testing.T) {
+	h := open(t, Options{})
+	for _, sql := range statements(t) {
+		seen := map[int]bool{}
+		for _, m := range regexp.MustCompile(`[?$](\d*)`).FindAllStringSubmatch(sql, -1) {
+			n, err := strconv.Atoi(m[1])
+			if err != nil || m[0][0] != '?' {
+				t.Errorf("%s in %s", m[0], sql)
+			}
+			seen[n] = true
+		}
+		for n := range len(seen) {
+			if !seen[n+1] {
+				t.Errorf("?%d is missing in %s", n+1, sql)
+			}
+		}
+	}
+	err := h.read(t.Context(), func(c conn) error {
+		return c.query("SELECT ?2, ?1, ?3", func(r row) error {
+			if r.num(0) != 20 || r.num(1) != 10 || r.text(2) != "thirty" {
+				t.Errorf("bound %d, %d, %s", r.num(0), r.num(1), r.text(2))
+			}
+			return nil
+		}, 10, 20, "thirty")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// statements returns every statement in this package's source.
+func statements(t *testing.T) []string {
+	consts := map[string]ast.Expr{}
+	var all []string
+	names, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lists []ast.Expr
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range f.Decls {
+			gen, ok := d.(*ast.GenDecl)
+			if !ok || gen.Tok != token.CONST && gen.Tok != token.VAR {
+				continue
+			}
+			for _, s := range gen.Specs {
+				v := s.(*ast.ValueSpec)
+				for i := range v.Values {
+					consts[v.Names[i].Name] = v.Values[i]
+					lists = append(lists, v.Values[i])
+				}
+			}
+		}
+	}
+	add := func(e ast.Expr) {
+		sql, ok := text(e, consts)
+		if ok && regexp.MustCompile(`(?s)^(SELECT|INSERT|UPDATE|DELETE|WITH) .*(FROM|INTO|SET) `).MatchString(sql) && !strings.Contains(sql, "TABLE") {
+			all = append(all, sql)
+		}
+	}
+	for _, e := range lists {
+		add(e)
+		ast.Inspect(e, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.KeyValueExpr:
+				add(n.Value)
+			case *ast.CompositeLit:
+				for _, e := range n.Elts {
+					add(e)
+				}
+			}
+			return true
+		})
+	}
+	for _, f := range feeds {
+		all = append(all, f.created, f.updated, f.destroyed)
+	}
+	slices.Sort(all)
+	all = slices.Compact(all)
+	return slices.DeleteFunc(all, func(sql string) bool {
+		return sql == placementsFrom || strings.HasSuffix(strings.TrimSpace(sql), "UNREAD") || sql == truth
+	})
+}
+
+// text evaluates a string constant.
+func text(e ast.Expr, consts map[string]ast.Expr) (string, bool) {
+	switch e := e.(type) {
+	case *ast.BasicLit:
+		s, err := strconv.Unquote(e.Value)
+		return s, err == nil && e.Kind == token.STRING
+	case *ast.Ident:
+		if v := consts[e.Name]; v != nil {
+			return text(v, consts)
+		}
+	case *ast.BinaryExpr:
+		a, ok1 := text(e.X, consts)
+		b, ok2 := text(e.Y, consts)
+		return a + b, ok1 && ok2
+	}
+	return "", false
+}

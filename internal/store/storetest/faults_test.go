@@ -1,0 +1,319 @@
+package storetest
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+	"lockstep/internal/store/model"
+)
+
+// keepsAfterError keeps what a closure did that failed.
+func keepsAfterError(update updateFunc, by mail.Origin, fn func(store.Tx) error) (mail.ModSeq, error) {
+	var own error
+	n, err := update(by, func(tx store.Tx) error { own = fn(tx); return nil })
+	if own != nil {
+		return 0, own
+	}
+	return n, err
+}
+
+// lastOf changes the last change of a page that is not the delta's last.
+func lastOf(change func(*mail.ChangePage)) func(store.ChangeQuery, mail.ChangePage, error) (mail.ChangePage, error) {
+	return func(_ store.ChangeQuery, page mail.ChangePage, err error) (mail.ChangePage, error) {
+		if page.More && len(page.Changes) > 0 {
+			change(&page)
+		}
+		return page, err
+	}
+}
+
+var faults = []struct {
+	name  string
+	plant func(*fault)
+}{
+	{"VanishedForgetsOne", reading(badReader{vanished: func(set mail.UIDSet, err error) (mail.UIDSet, error) {
+		if set = slices.Clone(set); len(set) > 0 {
+			set = set[:len(set)-1]
+		}
+		return set, err
+	}})},
+	{"VanishedBelowTheHorizonIsEmpty", reading(badReader{vanished: func(set mail.UIDSet, _ error) (mail.UIDSet, error) { return set, nil }})},
+	{"VanishedNamesOneThatNeverWas", reading(badReader{vanished: func(set mail.UIDSet, err error) (mail.UIDSet, error) {
+		set = slices.Clone(set)
+		set.Add(4000)
+		return set, err
+	}})},
+	{"AModSeqIsSkipped", func(f *fault) {
+		f.update = func(update updateFunc, by mail.Origin, fn func(store.Tx) error) (mail.ModSeq, error) {
+			n, err := update(by, fn)
+			if n%7 == 0 && n > 0 {
+				for _, flip := range []func(store.Tx) error{func(tx store.Tx) error { return tx.Unsubscribe("Junk") }, func(tx store.Tx) error { return tx.Subscribe("Junk") }} {
+					if _, err := update(by, flip); err != nil {
+						return n, err
+					}
+				}
+			}
+			return n, err
+		}
+	}},
+	{"TheModSeqReturnedIsTheNext", func(f *fault) {
+		f.update = func(update updateFunc, by mail.Origin, fn func(store.Tx) error) (mail.ModSeq, error) {
+			n, err := update(by, fn)
+			if n > 0 {
+				n++
+			}
+			return n, err
+		}
+	}},
+	{"ACounterIsOffByOne", reading(badReader{mailbox: func(mb mail.Mailbox) mail.Mailbox {
+		if mb.Counts.Unseen > 3 {
+			mb.Counts.Unseen--
+		}
+		return mb
+	}})},
+	{"UnreadThreadsAreUnreadEmails", reading(badReader{mailbox: func(mb mail.Mailbox) mail.Mailbox {
+		mb.Counts.UnreadThreads = mb.Counts.UnreadEmails
+		return mb
+	}})},
+	{"HighestModSeqLagsBehind", reading(badReader{mailbox: func(mb mail.Mailbox) mail.Mailbox {
+		mb.HighestModSeq = max(mb.HighestModSeq, 2) - 1
+		return mb
+	}})},
+	{"UIDNextGoesBack", reading(badReader{mailbox: func(mb mail.Mailbox) mail.Mailbox {
+		if mb.Counts.Placements == 0 {
+			mb.UIDNext = 1
+		}
+		return mb
+	}})},
+	{"CountsModSeqStandsStill", reading(badReader{mailbox: func(mb mail.Mailbox) mail.Mailbox {
+		mb.CountsModSeq = mb.Created
+		return mb
+	}})},
+	{"LastOfATypeStandsStill", reading(badReader{account: func(a mail.Account) mail.Account {
+		delete(a.Last, mail.TypeThread)
+		return a
+	}})},
+	{"NewsComesTwice", func(f *fault) {
+		f.watch = func(fn func(mail.News)) func(mail.News) { return func(n mail.News) { fn(n); fn(n) } }
+	}},
+	{"NewsIsLost", func(f *fault) {
+		f.watch = func(fn func(mail.News)) func(mail.News) {
+			return func(n mail.News) {
+				if n.ModSeq%5 != 0 {
+					fn(n)
+				}
+			}
+		}
+	}},
+	{"NewsForgetsAMailbox", func(f *fault) {
+		f.watch = func(fn func(mail.News)) func(mail.News) {
+			return func(n mail.News) {
+				if len(n.Mailboxes) > 1 {
+					n.Mailboxes = n.Mailboxes[:1]
+				}
+				fn(n)
+			}
+		}
+	}},
+	{"NewsForgetsAType", func(f *fault) {
+		f.watch = func(fn func(mail.News)) func(mail.News) {
+			return func(n mail.News) { n.Types &^= 1 << mail.TypeThread; fn(n) }
+		}
+	}},
+	{"AnErrorKeepsTheChanges", func(f *fault) { f.update = keepsAfterError }},
+	{"AnOriginIsMadeUp", func(f *fault) {
+		f.update = func(update updateFunc, by mail.Origin, fn func(store.Tx) error) (mail.ModSeq, error) {
+			if by.IsZero() {
+				by = setup
+			}
+			return update(by, fn)
+		}
+	}},
+	{"TheDeviceIsForgotten", func(f *fault) {
+		f.update = func(update updateFunc, by mail.Origin, fn func(store.Tx) error) (mail.ModSeq, error) {
+			if !by.IsZero() {
+				by = mail.NewOrigin(by.Actor(), 0, by.Protocol(), by.Cause()).WithSession(by.Session()).InAct(by.Act())
+			}
+			return update(by, fn)
+		}
+	}},
+	{"AnAppendIsDoneTwice", writing(badTx{append: func(tx store.Tx, mb mail.MailboxID, a mail.Arrival) (mail.Placement, error) {
+		if _, err := tx.Append(mb, a); err != nil {
+			return mail.Placement{}, err
+		}
+		a.Replaces = 0
+		return tx.Append(mb, a)
+	}})},
+	{"OnceIsNotRemembered", writing(badTx{append: func(tx store.Tx, mb mail.MailboxID, a mail.Arrival) (mail.Placement, error) {
+		a.Once = ""
+		return tx.Append(mb, a)
+	}})},
+	{"ReplaceOnlyAdds", writing(badTx{append: func(tx store.Tx, mb mail.MailboxID, a mail.Arrival) (mail.Placement, error) {
+		a.Replaces = 0
+		return tx.Append(mb, a)
+	}})},
+	{"ReplaceStartsANewLineage", writing(badTx{append: func(tx store.Tx, mb mail.MailboxID, a mail.Arrival) (mail.Placement, error) {
+		old := a.Replaces
+		a.Replaces = 0
+		p, err := tx.Append(mb, a)
+		if err == nil && old != 0 {
+			_, err = tx.Expunge(mb, mail.MakeUIDSet(old), false)
+		}
+		return p, err
+	}})},
+	{"ReferencesAreIgnored", writing(badTx{append: func(tx store.Tx, mb mail.MailboxID, a mail.Arrival) (mail.Placement, error) {
+		a.References = nil
+		return tx.Append(mb, a)
+	}})},
+	{"FlagsAreOverwritten", writing(badTx{store: func(tx store.Tx, mb mail.MailboxID, uids mail.UIDSet, c mail.FlagChange, since *mail.ModSeq) (store.StoreResult, error) {
+		c.Replace = c.Replace || c.Remove.IsEmpty()
+		return tx.StoreFlags(mb, uids, c, since)
+	}})},
+	{"UnchangedSinceIsIgnored", writing(badTx{store: func(tx store.Tx, mb mail.MailboxID, uids mail.UIDSet, c mail.FlagChange, _ *mail.ModSeq) (store.StoreResult, error) {
+		return tx.StoreFlags(mb, uids, c, nil)
+	}})},
+	{"MoveCopies", writing(badTx{move: func(tx store.Tx, from mail.MailboxID, uids mail.UIDSet, to mail.MailboxID) (store.Mapping, error) {
+		return tx.Copy(from, uids, to)
+	}})},
+	{"MoveIsACopyAndAnExpunge", writing(badTx{move: func(tx store.Tx, from mail.MailboxID, uids mail.UIDSet, to mail.MailboxID) (store.Mapping, error) {
+		m, err := tx.Copy(from, uids, to)
+		if err == nil {
+			_, err = tx.Expunge(from, m.From, false)
+		}
+		return m, err
+	}})},
+	{"ExpungeTakesTheUnmarked", writing(badTx{expunge: func(tx store.Tx, mb mail.MailboxID, uids mail.UIDSet, _ bool) (mail.UIDSet, error) {
+		return tx.Expunge(mb, uids, false)
+	}})},
+	{"RenameLosesTheSortOrder", writing(badTx{set: func(tx store.Tx, mb mail.MailboxID, im mail.MailboxImage) error {
+		im.SortOrder = 0
+		return tx.SetMailbox(mb, im)
+	}})},
+	{"UndoOnlySaysSo", writing(badTx{undo: func(tx store.Tx, act mail.ActID) (mail.UndoReport, error) {
+		rs, err := tx.Journal(store.JournalQuery{Act: act})
+		if err == nil && len(rs) == 0 {
+			err = mail.Errorf(mail.NotFound, "no such act")
+		}
+		return mail.UndoReport{Undone: 1}, err
+	}})},
+	{"ChangedSinceIsOffByOne", reading(badReader{query: func(q store.PlacementQuery) store.PlacementQuery {
+		if q.ChangedSince > 0 {
+			q.ChangedSince++
+		}
+		return q
+	}})},
+	{"APlacementForgetsItsModSeq", reading(badReader{shown: func(p *mail.Placement) { p.ModSeq = p.Created }})},
+	{"AnEmailForgetsItsModSeq", reading(badReader{message: func(m *mail.Message) { m.ModSeq = m.Created }})},
+	{"ThreadsAreMixedUp", reading(badReader{message: func(m *mail.Message) { m.Thread &^= 1 }})},
+	{"DepartedLosesItsFlags", reading(badReader{departed: func(p mail.Placement) mail.Placement { p.Flags = mail.Flags{}; return p }})},
+	{"RecordsForgetWhatWasRemoved", reading(badReader{records: func(rs []mail.Record) []mail.Record {
+		return editEntries(rs, func(e *mail.Entry) { e.Removed = nil })
+	}})},
+	{"RecordsForgetSubscriptions", reading(badReader{records: func(rs []mail.Record) []mail.Record {
+		return editEntries(rs, func(e *mail.Entry) {
+			if e.Op == mail.OpUnsubscribe {
+				e.Name = ""
+			}
+		})
+	}})},
+	{"RecordsForgetTheImageBefore", reading(badReader{records: func(rs []mail.Record) []mail.Record {
+		return editEntries(rs, func(e *mail.Entry) {
+			if e.Op == mail.OpUpdateMailbox {
+				e.Before = e.After
+			}
+		})
+	}})},
+	{"RecordsForgetAUID", reading(badReader{records: func(rs []mail.Record) []mail.Record {
+		return editEntries(rs, func(e *mail.Entry) {
+			if e.Op == mail.OpExpunge && e.UIDs.Count() > 1 {
+				e.UIDs = mail.MakeUIDSet(e.UIDs[0].First)
+			}
+		})
+	}})},
+	{"APageEndTurnsCreatedIntoUpdated", reading(badReader{changes: lastOf(func(p *mail.ChangePage) {
+		p.Changes[len(p.Changes)-1].Op = mail.Updated
+	})})},
+	{"APageEndIsLost", reading(badReader{changes: lastOf(func(p *mail.ChangePage) { p.Changes = p.Changes[:max(1, len(p.Changes)-1)] })})},
+	{"APageBeginsWithTheLastOne", reading(badReader{changes: func(q store.ChangeQuery, p mail.ChangePage, err error) (mail.ChangePage, error) {
+		if q.From.Target != 0 && len(p.Changes) < q.Limit {
+			p.Changes = append([]mail.Change{{Op: q.From.Phase, ID: q.From.ID, ModSeq: q.From.At}}, p.Changes...)
+		}
+		return p, err
+	}})},
+	{"DestroyedIsNeverTold", reading(badReader{changes: func(_ store.ChangeQuery, p mail.ChangePage, err error) (mail.ChangePage, error) {
+		p.Changes = slices.DeleteFunc(p.Changes, func(c mail.Change) bool { return c.Op == mail.Destroyed })
+		return p, err
+	}})},
+	{"CameBackIsCreated", reading(badReader{changes: func(_ store.ChangeQuery, p mail.ChangePage, err error) (mail.ChangePage, error) {
+		for i, c := range p.Changes {
+			if c.Op == mail.Updated && c.EmailID != (mail.EmailID{}) {
+				p.Changes[i].Op = mail.Created
+			}
+		}
+		return p, err
+	}})},
+	{"ThePageAfterForgetsItsTarget", reading(badReader{changes: lastOf(func(p *mail.ChangePage) {
+		last := p.Changes[len(p.Changes)-1]
+		p.Next = p.Next.Epoch.At(max(last.ModSeq, p.Next.Since))
+		p.More = true
+	})})},
+	{"BelowTheHorizonNothingChanged", reading(badReader{changes: func(q store.ChangeQuery, p mail.ChangePage, err error) (mail.ChangePage, error) {
+		if mail.KindOf(err) == mail.TooOld {
+			return mail.ChangePage{Next: q.From}, nil
+		}
+		return p, err
+	}})},
+	{"PruneDoesNothing", func(f *fault) { f.prune = func(*fault, time.Time) error { return nil } }},
+	{"TheQueueForgetsTheLease", func(f *fault) {
+		f.due = func(f *fault, now, _ time.Time, limit int) ([]store.Outgoing, error) {
+			return f.Store.Due(ctx, now, now, limit)
+		}
+	}},
+}
+
+func editEntries(rs []mail.Record, edit func(*mail.Entry)) []mail.Record {
+	for i := range rs {
+		rs[i].Entries = slices.Clone(rs[i].Entries)
+		for j := range rs[i].Entries {
+			edit(&rs[i].Entries[j])
+		}
+	}
+	return rs
+}
+
+// TestEachPlantedFaultIsFound proves the proof.
+func TestEachPlantedFaultIsFound(t *testing.T) {
+	for _, f := range faults {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			open := func(testing.TB) Engine {
+				e := &fault{Store: model.New()}
+				f.plant(e)
+				return e
+			}
+			by := foundBy(&trial{t, open})
+			if by == "" {
+				t.Fatal("nobody noticed")
+			}
+			t.Logf("found by %s", by)
+		})
+	}
+}
+
+// foundBy returns the first proof that fails, else the first check, else "".
+func foundBy(t *trial) string {
+	for _, p := range proofs {
+		if p.fails(t, 1, randomOps(1, p.n)) != nil {
+			return p.name
+		}
+	}
+	for _, c := range checks {
+		if try(func() { c.do(t) }) != nil {
+			return c.name
+		}
+	}
+	return ""
+}
