@@ -319,12 +319,12 @@ func soak(t *testing.T) time.Duration {
 func TestAcknowledgedSurvivesPowerLoss(t *testing.T) {
 	needStrace(t)
 	seeds(t, 3, func(t *testing.T, seed uint64) {
-		first := &trial{life: live(t, plan{Seed: seed, Rounds: 5, Steps: 8}, t.TempDir(), newLedger(), ""), points: 55}
+		first := &trial{life: live(t, plan{Seed: seed, Rounds: 5, Steps: 8, Restart: 3}, t.TempDir(), newLedger(), ""), points: 55}
 		o := first.prove(t)
 		p := o.points[int(seed)%len(o.points)]
 		left := filepath.Join(t.TempDir(), "left")
 		first.leave(t, p.step, left)
-		second := &trial{life: live(t, plan{Seed: seed + 1000, Rounds: 5, Steps: 8}, left, p.known, ""), points: 55, journaled: seed%2 == 1}
+		second := &trial{life: live(t, plan{Seed: seed + 1000, Rounds: 5, Steps: 8, Restart: 3}, left, p.known, ""), points: 55, journaled: seed%2 == 1}
 		second.prove(t)
 	})
 }
@@ -355,16 +355,14 @@ func TestSyncsThatDoNothingAreFound(t *testing.T) {
 // not, is never tried again, and can still be read: until the power goes.
 func TestFailedSyncsAndWritesLoseNothing(t *testing.T) {
 	needStrace(t)
-	for i, inject := range []string{
-		"fsync,fdatasync:error=EIO:when=9+11",
-		"pwrite64:error=ENOSPC:when=25+90",
-		"pwrite64:error=EIO:when=25+70",
-	} {
-		l := live(t, plan{Seed: uint64(20 + i), Rounds: 5, Steps: 8, Hurt: true}, t.TempDir(), newLedger(), inject)
-		o := (&trial{life: l, points: 50}).prove(t)
-		if o.end.hurts == 0 {
+	injections := []string{"fsync,fdatasync:error=EIO:when=9+11", "fsync:error=EIO:when=7+2", "pwrite64:error=ENOSPC:when=260+83", "pwrite64:error=EIO:when=240+67"}
+	seeds(t, len(injections), func(t *testing.T, seed uint64) {
+		inject := injections[seed%uint64(len(injections))]
+		l := live(t, plan{Seed: seed, Rounds: 6, Steps: 6, Restart: 2, Hurt: true}, t.TempDir(), newLedger(), inject)
+		o := (&trial{life: l, points: 55}).prove(t)
+		if len(o.end.hurts) == 0 {
 			t.Errorf("%s: nothing failed", inject)
 		}
-		t.Logf("%s: %d calls were refused", inject, o.end.hurts)
-	}
+		t.Logf("%s: %d calls were refused", inject, len(o.end.hurts))
+	})
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,6 +37,9 @@ type plan struct {
 	Clock  int64 // when it begins, in seconds
 	// Forgetful makes the packs' syncs do nothing: a fault that the tests must find.
 	Forgetful bool
+	// Restart is after how many rounds at the most the process starts anew without
+	// closing anything, as one that was killed; 0 is never.
+	Restart int
 	// Hurt lets calls fail with Unavailable.
 	Hurt bool
 	// FileLimit bounds the size of any file, so that writes fail.
@@ -101,11 +105,13 @@ func (d *driver) run() {
 	rng := rand.New(rand.NewPCG(d.Seed, uint64(d.Clock)))
 	for d.round = range d.Rounds {
 		d.say("at %d", time.Now().Unix())
-		if d.house == nil && !d.open() {
-			return
+		if d.house != nil || d.open() {
+			d.work(rng)
 		}
-		d.work(rng)
-		if rng.IntN(3) == 0 {
+		switch {
+		case d.Restart > 0 && d.round+1 < d.Rounds && rng.IntN(d.Restart) == 0:
+			d.restart()
+		case rng.IntN(3) == 0:
 			d.shut()
 		}
 		time.Sleep([]time.Duration{time.Second, 12 * time.Minute, 30 * time.Minute, 65 * time.Minute}[rng.IntN(4)])
@@ -116,9 +122,25 @@ func (d *driver) run() {
 
 func (d *driver) shut() {
 	if d.house != nil {
-		d.may(d.house.close())
+		d.start(d.house.close())
 		d.house = nil
 	}
+}
+
+// restart puts a new process in the place of this one, for the rounds that are
+// left.
+func (d *driver) restart() {
+	next := d.plan
+	next.Rounds -= d.round + 1
+	next.Clock = time.Now().Unix() + 2
+	text, err := json.Marshal(next)
+	if err == nil {
+		err = os.Setenv(planVariable, string(text))
+	}
+	if err == nil {
+		err = syscall.Exec(os.Args[0], os.Args, os.Environ())
+	}
+	d.may(err)
 }
 
 // work lets workers and the upkeep loose on the store at once.
@@ -148,7 +170,7 @@ func (d *driver) open() bool {
 		d.store = &recorder{db, d.say}
 		return d.store
 	})
-	if d.may(err); err != nil {
+	if d.start(err); err != nil {
 		return false
 	}
 	for i := range numAccounts {
@@ -158,6 +180,7 @@ func (d *driver) open() bool {
 	}
 	if d.accounts, err = d.db.Accounts(d.ctx); err != nil || len(d.accounts) == 0 {
 		d.may(err)
+		d.shut()
 		return false
 	}
 	for _, p := range d.accounts {
@@ -186,6 +209,16 @@ func (d *driver) may(err error, kinds ...mail.Kind) {
 	}
 	d.say("fail %v: %v", mail.KindOf(err), err)
 	d.t.Error(err)
+}
+
+// start accepts any error of opening and closing when the disk is hurt: an
+// operator reads it, and no protocol.
+func (d *driver) start(err error) {
+	if err != nil && d.Hurt {
+		d.say("hurt %v", err)
+		return
+	}
+	d.may(err)
 }
 
 // by is who changes things.

@@ -88,7 +88,10 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := migrate(c); err != nil {
+	if err = settleLog(c, path); err == nil {
+		err = migrate(c)
+	}
+	if err != nil {
 		c.close()
 		return nil, err
 	}
