@@ -100,10 +100,15 @@ func (s *Service) enqueue(ctx context.Context, env *Envelope, in *spool, from ma
 	if mail.KindOf(err) == mail.Expired {
 		err = s.enqueueOnce(ctx, env, in, from, recipients)
 	}
-	if err == nil && s.Wake != nil {
+	if err != nil {
+		return err
+	}
+	s.counts.queued.Add(int64(len(recipients)))
+	s.Log.InfoContext(ctx, "queued", "proto", env.Hop.Protocol, "session", env.Hop.ID, "size", in.whole(), "rcpts", len(recipients))
+	if s.Wake != nil {
 		s.Wake()
 	}
-	return err
+	return nil
 }
 
 func (s *Service) enqueueOnce(ctx context.Context, env *Envelope, in *spool, from mail.AccountID, recipients []Recipient) error {

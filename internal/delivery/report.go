@@ -94,7 +94,9 @@ func (s *Service) sendReport(ctx context.Context, r *report) {
 	err := s.trySendReport(ctx, r)
 	if err != nil {
 		s.Log.WarnContext(ctx, "report not sent", "action", string(r.action), "err", err)
+		return
 	}
+	s.counts.reports.Add(1)
 }
 
 func (s *Service) trySendReport(ctx context.Context, r *report) error {

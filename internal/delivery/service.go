@@ -34,6 +34,8 @@ type Service struct {
 	CanSend bool
 	// Wake is called when something was queued; nil if nobody empties the queue.
 	Wake func()
+
+	counts counters
 }
 
 // onceFor is how long a delivery is remembered by what it was (promise 7).

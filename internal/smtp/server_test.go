@@ -248,13 +248,17 @@ func TestLimitsOnePast(t *testing.T) {
 
 func TestTooManyErrorsEndTheSession(t *testing.T) {
 	w := newTown(t)
-	c := dial(t, w.serve(Receiving, func(s *Server) { s.Limits.Errors = 3 }))
+	var srv *Server
+	c := dial(t, w.serve(Receiving, func(s *Server) { s.Limits.Errors, srv = 3, s }))
 	c.hears("220")
 	c.says("FRUIT", "500")
 	c.says("FRUIT", "500")
 	c.says("FRUIT", "500")
 	c.hears("421 4.7.0")
 	c.hears("(closed)")
+	if got := srv.Stats(); got.Refused != 3 || got.Accepted != 1 {
+		t.Errorf("counted %+v", got)
+	}
 }
 
 func TestConnectionsOnePast(t *testing.T) {
@@ -528,6 +532,9 @@ func TestManyDeliveriesAtOnce(t *testing.T) {
 		if err := <-errs; err != nil {
 			t.Fatal(err)
 		}
+	}
+	if s := w.Delivery.Stats(); s.Delivered != connections*each || s.Failed != 0 {
+		t.Errorf("counted %+v", s)
 	}
 	if got := len(w.Inbox(w.bob.Account)); got != connections*each {
 		t.Errorf("%d messages, want %d", got, connections*each)
