@@ -195,11 +195,10 @@ func (s *Service) explain(b *bytes.Buffer, r *report) {
 	}
 	fmt.Fprintf(b, "This is the mail system at %s.\r\n\r\n%s\r\n\r\n", s.Hostname, text)
 	for _, a := range r.about {
-		fmt.Fprintf(b, "<%s>", a.recipient)
+		fmt.Fprintf(b, "<%s>\r\n", a.recipient)
 		if a.diagnostic != "" {
-			fmt.Fprintf(b, ": %s", oneLine(a.diagnostic))
+			fmt.Fprintf(b, "    %s\r\n", oneLine(a.diagnostic))
 		}
-		b.WriteString("\r\n")
 	}
 }
 

@@ -27,6 +27,7 @@ import (
 	"lockstep/internal/delivery"
 	"lockstep/internal/delivery/deliverytest"
 	"lockstep/internal/mail"
+	"lockstep/internal/message"
 	"lockstep/internal/store"
 )
 
@@ -330,6 +331,39 @@ func TestPermanentRefusalIsReported(t *testing.T) {
 		if strings.Contains(reports[0], ".dot") != full {
 			t.Errorf("RET=FULL is %v, and the report\n%s", full, reports[0])
 		}
+	}
+}
+
+// A report is read by programs too, whatever another server says in it.
+func TestReportIsWellFormed(t *testing.T) {
+	w := newWorld(t)
+	r := startRemote(t, nil)
+	r.rcpt["dave@remote.test"] = &gosmtp.SMTPError{Code: 550, EnhancedCode: gosmtp.EnhancedCode{5, 1, 1}, Message: strings.Repeat("no\nsuch\tuser ü ", 100)}
+	w.exchanger("remote.test", "192.0.2.10", r)
+	w.submit(t, func(e *delivery.Envelope) { e.Return = delivery.ReturnFull }, "dave@remote.test")
+	w.run(t)
+	report := w.Inbox(w.alice)[0]
+	for line := range strings.Lines(report) {
+		if len(line) > 1000 || !strings.HasSuffix(line, "\r\n") {
+			t.Errorf("a line of %d bytes: %.60q", len(line), line)
+		}
+	}
+	m, err := message.Parse(strings.NewReader(report))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var parts []string
+	for _, p := range m.Root.Parts {
+		parts = append(parts, p.Type+"/"+p.Subtype)
+	}
+	if !m.Root.Is("multipart", "report") || fmt.Sprint(parts) != "[text/plain message/delivery-status message/rfc822]" {
+		t.Fatalf("%s/%s of %v", m.Root.Type, m.Root.Subtype, parts)
+	}
+	if inner := m.Root.Parts[2].Message; inner == nil || inner.Envelope.Subject != "hello" {
+		t.Errorf("it returns %+v", inner)
+	}
+	if m.Envelope.SentAt.IsZero() || m.ID == "" || m.Envelope.To[0].Mailbox != "alice" {
+		t.Errorf("its header says %+v", m.Envelope)
 	}
 }
 

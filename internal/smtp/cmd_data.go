@@ -103,6 +103,9 @@ func (s *session) cmdBdat(ctx context.Context, arg string) {
 	case body.aborted != "":
 		s.command(ctx, body.aborted)
 	case s.discard(body.left):
+		if !body.last { // a chunk that is not the last has one answer, also in LMTP
+			answers = answers[:1]
+		}
 		s.answer(ctx, answers)
 	}
 }

@@ -246,6 +246,23 @@ func TestLimitsOnePast(t *testing.T) {
 	})
 }
 
+func TestRefusedChunkHasOneAnswer(t *testing.T) {
+	w := newTown(t)
+	c := begin(t, w.serve(LMTP, func(s *Server) { s.Limits.MessageBytes = 10 }), "LHLO")
+	c.says("RCPT TO:<alice@example.test>", "250")
+	c.send("BDAT 11\r\n01234567890BDAT 1 LAST\r\nxNOOP\r\n")
+	c.hears("552 5.3.4")
+	c.hears("503 5.5.1")
+	c.hears("250 2.0.0 still here")
+	c.says("MAIL FROM:<>", "250")
+	c.says("RCPT TO:<alice@example.test>", "250")
+	c.says("RCPT TO:<bob@example.test>", "250")
+	c.send("BDAT 11 LAST\r\n01234567890")
+	c.hears("552 5.3.4")
+	c.hears("552 5.3.4")
+	c.says("NOOP", "250")
+}
+
 func TestTooManyErrorsEndTheSession(t *testing.T) {
 	w := newTown(t)
 	var srv *Server
