@@ -41,6 +41,7 @@ type remote struct {
 	got      []received
 	sessions int
 	login    string
+	mech     string // "" is PLAIN
 }
 
 type received struct {
@@ -68,6 +69,9 @@ func startRemote(t *testing.T, set func(*gosmtp.Server), answers ...error) *remo
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if srv.Network == "tls" {
+		l = tls.NewListener(l, srv.TLSConfig)
 	}
 	go srv.Serve(l)
 	t.Cleanup(func() { srv.Close() })
@@ -130,8 +134,16 @@ func (s *remoteSession) Data(body io.Reader) error {
 	s.r.got = append(s.r.got, s.in)
 	return nil
 }
-func (s *remoteSession) AuthMechanisms() []string { return []string{"PLAIN"} }
-func (s *remoteSession) Auth(string) (sasl.Server, error) {
+func (s *remoteSession) AuthMechanisms() []string {
+	if s.r.mech != "" {
+		return []string{"XFRUIT", s.r.mech}
+	}
+	return []string{"PLAIN"}
+}
+func (s *remoteSession) Auth(mech string) (sasl.Server, error) {
+	if mech == "LOGIN" {
+		return &loginServer{r: s.r}, nil
+	}
 	return sasl.NewPlainServer(func(_, login, secret string) error {
 		if secret != "secret" {
 			return gosmtp.ErrAuthFailed
@@ -141,6 +153,28 @@ func (s *remoteSession) Auth(string) (sasl.Server, error) {
 		s.r.login = login
 		return nil
 	}), nil
+}
+
+// loginServer asks for a name and then for a password.
+type loginServer struct {
+	r    *remote
+	said []string
+}
+
+func (l *loginServer) Next(response []byte) (challenge []byte, done bool, err error) {
+	if response != nil {
+		l.said = append(l.said, string(response))
+	}
+	if len(l.said) < 2 {
+		return []byte("?"), false, nil
+	}
+	if l.said[1] != "secret" {
+		return nil, true, gosmtp.ErrAuthFailed
+	}
+	l.r.mu.Lock()
+	defer l.r.mu.Unlock()
+	l.r.login = l.said[0]
+	return nil, true, nil
 }
 
 // zone is a resolver made of a map.
@@ -525,15 +559,21 @@ func TestExchangerIsSpokenToOverTLSIfItCan(t *testing.T) {
 
 func TestRelay(t *testing.T) {
 	config, pool := testTLS(t)
-	for _, way := range []delivery.RelayTLS{delivery.RelayStartTLS, delivery.RelayPlain} {
+	for _, way := range []delivery.RelayTLS{delivery.RelayStartTLS, delivery.RelayImplicit, delivery.RelayPlain} {
 		t.Run(string(way), func(t *testing.T) {
 			w := newWorld(t)
 			r := startRemote(t, func(s *gosmtp.Server) {
-				if way == delivery.RelayStartTLS {
+				if way != delivery.RelayPlain {
 					s.TLSConfig = config
+				}
+				if way == delivery.RelayImplicit {
+					s.Network = "tls"
 				}
 				s.AllowInsecureAuth = true
 			})
+			if way == delivery.RelayImplicit {
+				r.mech = "LOGIN"
+			}
 			w.send.Relay = &delivery.Relay{Host: "relay.test", Port: 587, TLS: way}
 			w.send.TLS = &tls.Config{RootCAs: pool}
 			w.send.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -543,13 +583,13 @@ func TestRelay(t *testing.T) {
 				var d net.Dialer
 				return d.DialContext(ctx, network, r.addr)
 			}
-			if way == delivery.RelayStartTLS {
+			if way != delivery.RelayPlain {
 				w.send.Relay.Login, w.send.Relay.Secret = "us", "secret"
 			}
 			w.submit(t, nil, "dave@remote.test", "erin@elsewhere.test")
 			w.run(t)
 			got := r.messages()
-			if len(got) != 1 || len(got[0].to) != 2 || got[0].tls != (way == delivery.RelayStartTLS) || r.login != w.send.Relay.Login {
+			if len(got) != 1 || len(got[0].to) != 2 || got[0].tls != (way != delivery.RelayPlain) || r.login != w.send.Relay.Login {
 				t.Errorf("got %+v, login %q", got, r.login)
 			}
 		})
