@@ -322,7 +322,7 @@ func (q *Sender) close(ctx context.Context, p *parcel) error {
 	}
 	q.Service.counts.putOff.Add(1)
 	log.InfoContext(ctx, "put off", "status", r.status, "err", r.err)
-	return q.Service.Queue.Retry(ctx, p.ID, time.Now().Add(q.pause(p)), r.err.Error())
+	return q.Service.Queue.Retry(ctx, p.ID, time.Now().Add(q.pause(p)), oneLine(r.err.Error()))
 }
 
 // deliverQueued commits a queued message for a recipient that is ours.
