@@ -296,6 +296,15 @@ func TestWhoCanNotBeServedNowIsQueuedIfAnotherWas(t *testing.T) {
 		t.Fatalf("queued %+v %v, want bob's", queued, err)
 	}
 
+	// Without anybody who empties it, the queue takes nothing.
+	wake := h.Delivery.Wake
+	h.Delivery.Wake = nil
+	err = h.Delivery.Accept(t.Context(), envelope(t, h, "c@example.org", "alice@example.test", "bob@example.test"), strings.NewReader("Subject: 1\r\n\r\n"))
+	if mail.KindOf(err) != mail.Unavailable || err == nil {
+		t.Errorf("without a sender: %v, want Unavailable", err)
+	}
+	h.Delivery.Wake = wake
+
 	// Nobody served: it stays the sender's.
 	err = h.Delivery.Accept(t.Context(), envelope(t, h, "c@example.org", "bob@example.test"), strings.NewReader("Subject: 2\r\n\r\n"))
 	if mail.KindOf(err) != mail.Unavailable {
