@@ -196,18 +196,19 @@ func (h *house) fillDemo(ctx context.Context, s *demoState) error {
 }
 
 func (h *house) fillAccount(ctx context.Context, login string, messages []demo.Message) error {
-	next := func() (*admin.Item, error) {
-		for len(messages) > 0 {
-			m := messages[0]
-			messages = messages[1:]
-			if m.Login == login {
-				return &admin.Item{Mailbox: m.Mailbox, Flags: m.Flags, Date: m.Date, Body: bytes.NewReader(m.Raw)}, nil
+	source := func(put func(admin.Item) error) error {
+		for _, m := range messages {
+			if m.Login != login {
+				continue
+			}
+			if err := put(admin.Item{Mailbox: m.Mailbox, Flags: m.Flags, Date: m.Date, Body: bytes.NewReader(m.Raw)}); err != nil {
+				return err
 			}
 		}
-		return nil, io.EOF
+		return nil
 	}
 	by := mail.NewOrigin("demo", 0, mail.Local, mail.ByImport)
-	_, err := h.ops.Import(ctx, login, by, next, func(admin.Imported) error { return nil })
+	_, err := h.ops.Import(ctx, login, by, source, func(admin.Imported) error { return nil })
 	return err
 }
 

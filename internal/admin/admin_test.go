@@ -196,14 +196,14 @@ func TestDevices(t *testing.T) {
 }
 
 // items gives messages to import.
-func items(list ...Item) func() (*Item, error) {
-	return func() (*Item, error) {
-		if len(list) == 0 {
-			return nil, io.EOF
+func items(list ...Item) Source {
+	return func(put func(Item) error) error {
+		for _, it := range list {
+			if err := put(it); err != nil {
+				return err
+			}
 		}
-		it := list[0]
-		list = list[1:]
-		return &it, nil
+		return nil
 	}
 }
 
@@ -211,7 +211,7 @@ func letter(n int) string {
 	return fmt.Sprintf("From: a@example.test\r\nSubject: %d\r\nMessage-ID: <%d@example.test>\r\n\r\nBody %d\r\n", n, n, n)
 }
 
-func letters(from, to int, mailbox string) func() (*Item, error) {
+func letters(from, to int, mailbox string) Source {
 	var list []Item
 	for n := from; n < to; n++ {
 		list = append(list, Item{Mailbox: mailbox, Flags: []string{`\Seen`, `\Bogus`, "word"}, Date: time.Unix(int64(n), 0), Body: strings.NewReader(letter(n))})
@@ -292,12 +292,11 @@ func TestImportTellsWhatWentWrongWithTheSource(t *testing.T) {
 	both(t, func(t *testing.T, _ *Ops, c *Client) {
 		addAlice(t, c)
 		broken := errors.New("the disk is gone")
-		n := 0
-		_, err := c.Import(t.Context(), alice, func() (*Item, error) {
-			if n++; n > 5 {
-				return nil, broken
+		_, err := c.Import(t.Context(), alice, func(put func(Item) error) error {
+			if err := letters(0, 5, "INBOX")(put); err != nil {
+				return err
 			}
-			return &Item{Mailbox: "INBOX", Body: strings.NewReader(letter(n))}, nil
+			return broken
 		}, func(Imported) {})
 		if !errors.Is(err, broken) {
 			t.Error(err)

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -26,6 +27,10 @@ type Item struct {
 	Body    io.Reader `json:"-"`
 }
 
+// A Source gives messages to put, one at a time: the body is put's until it
+// returns. An error of put ends the giving and is returned.
+type Source func(put func(Item) error) error
+
 // Imported says how far an import got.
 type Imported struct {
 	New     int      // messages that are there now
@@ -48,6 +53,7 @@ const (
 	importBatch    = 200
 	importAhead    = 16
 	importInMemory = 256 << 10
+	importBuffer   = 64 << 10
 )
 
 // importer puts messages into one account.
@@ -69,10 +75,10 @@ type ready struct {
 	err     error
 }
 
-// Import puts what next gives, until io.EOF, into an account, in that order.
-// Running it again after a crash imports what is missing. tell hears how far it
-// got, after each transaction.
-func (o *Ops) Import(ctx context.Context, login string, by mail.Origin, next func() (*Item, error), tell func(Imported) error) (Imported, error) {
+// Import puts what source gives into an account, in that order. Running it again
+// after a crash imports what is missing. tell hears how far it got, after each
+// transaction.
+func (o *Ops) Import(ctx context.Context, login string, by mail.Origin, source Source, tell func(Imported) error) (Imported, error) {
 	p, err := o.principal(ctx, login)
 	if err != nil {
 		return Imported{}, err
@@ -84,11 +90,12 @@ func (o *Ops) Import(ctx context.Context, login string, by mail.Origin, next fun
 	var readErr error
 	go func() {
 		defer close(queue)
-		readErr = im.read(ctx, next, queue)
+		readErr = im.read(ctx, source, queue)
 	}()
 	err = im.commitAll(ctx, queue)
 	cancel()
-	for range queue { // let the reader go
+	for r := range queue { // let the reader go, and wait for what it began
+		<-r.arrived
 	}
 	if err == nil {
 		err = readErr
@@ -97,17 +104,10 @@ func (o *Ops) Import(ctx context.Context, login string, by mail.Origin, next fun
 }
 
 // read makes the messages durable ahead of the commits.
-func (im *importer) read(ctx context.Context, next func() (*Item, error), queue chan<- *ready) error {
+func (im *importer) read(ctx context.Context, source Source, queue chan<- *ready) error {
 	slots := make(chan struct{}, importAhead)
-	for {
-		item, err := next()
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		r := &ready{item: *item, flags: knownFlags(item.Flags), arrived: make(chan struct{})}
+	return source(func(item Item) error {
+		r := &ready{item: item, flags: knownFlags(item.Flags), arrived: make(chan struct{})}
 		head, err := io.ReadAll(io.LimitReader(item.Body, importInMemory+1))
 		if err != nil {
 			return err
@@ -128,11 +128,12 @@ func (im *importer) read(ctx context.Context, next func() (*Item, error), queue 
 		}
 		select {
 		case queue <- r:
+			return nil
 		case <-ctx.Done():
 			<-r.arrived
 			return ctx.Err()
 		}
-	}
+	})
 }
 
 // ingest takes one message in; one that is too large is read to its end.
@@ -340,36 +341,51 @@ func (o *Ops) importHandler(w http.ResponseWriter, r *http.Request) {
 		answer.end(mail.Errorf(mail.Invalid, "not an import: %v", err))
 		return
 	}
-	parts := multipart.NewReader(r.Body, params["boundary"])
-	next := func() (*Item, error) {
-		part, err := parts.NextRawPart()
-		if err != nil {
-			return nil, err
-		}
-		item := &Item{Body: part}
-		return item, json.Unmarshal([]byte(part.Header.Get(itemField)), item)
+	source := func(put func(Item) error) error {
+		return readItems(multipart.NewReader(r.Body, params["boundary"]), put)
 	}
 	// Nothing is known yet, and the client needs the head of the answer to go on.
 	if err := answer.emit(Imported{}); err != nil {
 		return
 	}
-	_, err = o.Import(r.Context(), r.URL.Query().Get("login"), operator().WithCause(mail.ByImport), next, answer.emit)
+	_, err = o.Import(r.Context(), r.URL.Query().Get("login"), operator().WithCause(mail.ByImport), source, answer.emit)
 	answer.end(err)
 }
 
-// Import sends what next gives, until io.EOF, to an account; tell hears how far
-// it got.
-func (c *Client) Import(ctx context.Context, login string, next func() (*Item, error), tell func(Imported)) (Imported, error) {
+func readItems(parts *multipart.Reader, put func(Item) error) error {
+	for {
+		part, err := parts.NextRawPart()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		item := Item{Body: part}
+		if err := json.Unmarshal([]byte(part.Header.Get(itemField)), &item); err != nil {
+			return err
+		}
+		if err := put(item); err != nil {
+			return err
+		}
+	}
+}
+
+// Import sends what source gives to an account; tell hears how far it got.
+func (c *Client) Import(ctx context.Context, login string, source Source, tell func(Imported)) (Imported, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	read, write := io.Pipe()
 	defer read.Close()
-	parts := multipart.NewWriter(write)
+	buffered := bufio.NewWriterSize(write, importBuffer) // sources give line by line
+	parts := multipart.NewWriter(buffered)
 	var sendErr error
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)
-		sendErr = sendItems(parts, next)
+		if sendErr = sendItems(parts, source); sendErr == nil {
+			sendErr = buffered.Flush()
+		}
 		write.CloseWithError(sendErr)
 	}()
 	var last Imported
@@ -392,15 +408,8 @@ func (c *Client) Import(ctx context.Context, login string, next func() (*Item, e
 
 var errAnswered = errors.New("the server has answered")
 
-func sendItems(parts *multipart.Writer, next func() (*Item, error)) error {
-	for {
-		item, err := next()
-		if err == io.EOF {
-			return parts.Close()
-		}
-		if err != nil {
-			return err
-		}
+func sendItems(parts *multipart.Writer, source Source) error {
+	err := source(func(item Item) error {
 		head, err := json.Marshal(item)
 		if err != nil {
 			return err
@@ -409,8 +418,11 @@ func sendItems(parts *multipart.Writer, next func() (*Item, error)) error {
 		if err != nil {
 			return err
 		}
-		if _, err := io.Copy(part, item.Body); err != nil {
-			return err
-		}
+		_, err = io.Copy(part, item.Body)
+		return err
+	})
+	if err != nil {
+		return err
 	}
+	return parts.Close()
 }

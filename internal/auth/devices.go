@@ -1,8 +1,10 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"strings"
+	"unicode/utf8"
 
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
@@ -28,24 +30,50 @@ func (s *Service) deviceFor(ctx context.Context, p store.Principal, c store.Cred
 
 var protocolNames = map[mail.Protocol]string{mail.IMAP: "IMAP", mail.POP3: "POP3", mail.Submission: "SMTP", mail.SMTP: "SMTP", mail.JMAP: "JMAP", mail.EAS: "ActiveSync", mail.DAV: "CalDAV"}
 
-func implicitKey(a Attempt) (key, name string) {
-	client := strings.TrimSpace(a.Client)
-	if len(client) > mail.MaxDeviceNameBytes {
-		client = strings.ToValidUTF8(client[:mail.MaxDeviceNameBytes], "")
+// clientName is what the client says of itself, made fit to be shown and kept.
+func clientName(said string) string {
+	name := strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == utf8.RuneError {
+			return -1
+		}
+		return r
+	}, strings.TrimSpace(said))
+	if len(name) > mail.MaxDeviceNameBytes {
+		name = strings.ToValidUTF8(name[:mail.MaxDeviceNameBytes], "")
 	}
+	return name
+}
+
+func implicitKey(a Attempt) (key, name string) {
+	client := clientName(a.Client)
 	switch {
 	case a.DeviceKey != "":
-		return string(a.Protocol) + ":" + a.DeviceKey, client
+		return string(a.Protocol) + ":" + a.DeviceKey, cmp.Or(client, unnamed(a.Protocol))
 	case client != "":
 		return string(a.Protocol) + ":" + strings.ToLower(client), client
 	}
-	return string(a.Protocol) + ":", "unnamed " + protocolNames[a.Protocol] + " client"
+	return string(a.Protocol) + ":", unnamed(a.Protocol)
+}
+
+func unnamed(p mail.Protocol) string {
+	return "unnamed " + cmp.Or(protocolNames[p], string(p)) + " client"
 }
 
 func (s *Service) implicitDevice(ctx context.Context, account mail.AccountID, a Attempt) (mail.Device, error) {
 	key, name := implicitKey(a)
 	s.deviceMu.Lock()
 	defer s.deviceMu.Unlock()
+	d, err := s.findOrAdd(ctx, account, key, name, a)
+	if mail.KindOf(err) == mail.Limit && a.DeviceKey == "" { // so many names that there is no room for one more
+		a.Client = ""
+		key, name = implicitKey(a)
+		d, err = s.findOrAdd(ctx, account, key, name, a)
+	}
+	return d, err
+}
+
+// findOrAdd returns the device known by key, and makes it if it is not there.
+func (s *Service) findOrAdd(ctx context.Context, account mail.AccountID, key, name string, a Attempt) (mail.Device, error) {
 	var d mail.Device
 	err := s.store.View(ctx, account, func(r store.Reader) (err error) {
 		d, err = r.DeviceByKey(key)
@@ -59,7 +87,7 @@ func (s *Service) implicitDevice(ctx context.Context, account mail.AccountID, a 
 	}
 	now := s.now()
 	err = s.store.Note(ctx, account, func(n store.Notes) (err error) {
-		d, err = n.AddDevice(mail.Device{Name: name, Key: key, Protocol: a.Protocol, Client: a.Client, Created: now, LastSeen: now, LastAddr: a.Addr.String()})
+		d, err = n.AddDevice(mail.Device{Name: name, Key: key, Protocol: a.Protocol, Client: clientName(a.Client), Created: now, LastSeen: now, LastAddr: a.Addr.String()})
 		return err
 	})
 	return d, err

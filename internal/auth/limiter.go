@@ -16,6 +16,7 @@ const (
 	maxWait             = 15 * time.Minute
 	forgetAfter         = time.Hour
 	maxLimiterEntries   = 100_000
+	maxLimiterLogin     = 320 // bytes of a login that count: as long as an address can be
 )
 
 type limiterKey struct {
@@ -48,6 +49,7 @@ func network(a netip.Addr) netip.Prefix {
 
 func limiterKeys(login string, addr netip.Addr) [3]limiterKey {
 	n := network(addr)
+	login = login[:min(len(login), maxLimiterLogin)]
 	return [3]limiterKey{{login, n}, {"", n}, {login, netip.Prefix{}}}
 }
 
@@ -97,7 +99,7 @@ func (l *limiter) succeeded(login string, addr netip.Addr) {
 }
 
 // sweep keeps the map within its bound: first what is forgotten anyway, and if
-// that is not enough, anything.
+// that is not enough, anything, and enough of it that not every failure sweeps.
 func (l *limiter) sweep(now time.Time) {
 	if len(l.entries) < maxLimiterEntries {
 		return
@@ -108,7 +110,7 @@ func (l *limiter) sweep(now time.Time) {
 		}
 	}
 	for k := range l.entries {
-		if len(l.entries) < maxLimiterEntries-2 {
+		if len(l.entries) < maxLimiterEntries*9/10 {
 			return
 		}
 		delete(l.entries, k)

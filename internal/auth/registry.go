@@ -10,6 +10,7 @@ import (
 type registry struct {
 	mu       sync.Mutex
 	accounts map[mail.AccountID]map[*tracked]struct{}
+	ends     map[mail.AccountID]uint64 // how often sessions were ended
 }
 
 type tracked struct {
@@ -18,7 +19,9 @@ type tracked struct {
 }
 
 // Track registers a session: end is called, from another goroutine, when it must
-// stop, with a reason for the client. Call untrack when it is over.
+// stop, with a reason for the client. Call untrack when it is over. If sessions of
+// the account were ended while this one was signing in, it ends at once: it may
+// be one of those that were meant.
 func (s *Service) Track(sess *Session, end func(reason string)) (untrack func()) {
 	r, t := &s.sessions, &tracked{sess, end}
 	r.mu.Lock()
@@ -31,6 +34,9 @@ func (s *Service) Track(sess *Session, end func(reason string)) (untrack func())
 		r.accounts[a] = map[*tracked]struct{}{}
 	}
 	r.accounts[a][t] = struct{}{}
+	if r.ends[a] != sess.ends {
+		go end("signed out")
+	}
 	return func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -41,8 +47,19 @@ func (s *Service) Track(sess *Session, end func(reason string)) (untrack func())
 	}
 }
 
+// endsOf is what a session that begins to sign in remembers.
+func (r *registry) endsOf(a mail.AccountID) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ends[a]
+}
+
 func (r *registry) end(a mail.AccountID, which func(*Session) bool, reason string) {
 	r.mu.Lock()
+	if r.ends == nil {
+		r.ends = map[mail.AccountID]uint64{}
+	}
+	r.ends[a]++
 	var ends []func(string)
 	for t := range r.accounts[a] {
 		if which(t.sess) {

@@ -65,6 +65,7 @@ type Scram struct {
 
 	login     string
 	principal store.Principal
+	ends      uint64
 	creds     []store.Credential
 	convs     []*scram.ServerConversation
 }
@@ -130,7 +131,7 @@ func (x *Scram) candidates(ctx context.Context) ([]scramKeys, error) {
 	}
 	var keys []scramKeys
 	if err == nil {
-		x.principal = p
+		x.principal, x.ends = p, x.s.sessions.endsOf(p.Account)
 		creds, err := x.s.dir.Credentials(ctx, p.ID)
 		if err != nil {
 			return nil, err
@@ -160,7 +161,7 @@ func (x *Scram) Final(ctx context.Context, message string) (string, *Session, er
 		if err != nil || !conv.Valid() || i >= len(x.creds) {
 			continue
 		}
-		sess, err := x.s.admit(ctx, x.principal, x.creds[i], x.attempt)
+		sess, err := x.s.admit(ctx, x.principal, x.creds[i], x.attempt, x.ends)
 		return proof, sess, err
 	}
 	x.s.limits.failed(x.login, x.attempt.Addr, x.s.now())

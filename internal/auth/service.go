@@ -59,7 +59,8 @@ type Session struct {
 
 	mu       sync.Mutex
 	device   mail.Device
-	implicit bool // the device was made from what the client says of itself
+	implicit bool   // the device was made from what the client says of itself
+	ends     uint64 // of the account, before its credentials were read
 }
 
 // Account is whose mail the session is about.
@@ -88,7 +89,7 @@ func (s *Service) Login(ctx context.Context, a Attempt) (*Session, error) {
 	if err := s.mayTry(login, a.Addr); err != nil {
 		return nil, err
 	}
-	p, c, err := s.verify(ctx, login, a.Secret)
+	p, c, ends, err := s.verify(ctx, login, a.Secret)
 	if mail.KindOf(err) == mail.BadCredentials {
 		s.limits.failed(login, a.Addr, s.now())
 		s.log.InfoContext(ctx, "sign-in failed", "proto", a.Protocol, "addr", a.Addr)
@@ -96,7 +97,7 @@ func (s *Service) Login(ctx context.Context, a Attempt) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.admit(ctx, p, c, a)
+	return s.admit(ctx, p, c, a, ends)
 }
 
 func (s *Service) mayTry(login string, addr netip.Addr) error {
@@ -106,37 +107,48 @@ func (s *Service) mayTry(login string, addr netip.Addr) error {
 	return nil
 }
 
-func (s *Service) verify(ctx context.Context, login, secret string) (store.Principal, store.Credential, error) {
-	p, err := s.dir.PrincipalByLogin(ctx, login)
-	if mail.KindOf(err) == mail.NotFound && err != nil {
+// verify finds the credential that the secret proves. Ends is what Session keeps.
+func (s *Service) verify(ctx context.Context, login, secret string) (p store.Principal, c store.Credential, ends uint64, err error) {
+	p, err = s.dir.PrincipalByLogin(ctx, login)
+	if err != nil && mail.KindOf(err) == mail.NotFound {
 		_, _ = checkPassword(ctx, nobody(), secret) // as long as a wrong password takes
-		return p, store.Credential{}, errBadCredentials
+		return p, c, 0, errBadCredentials
 	}
 	if err != nil {
-		return p, store.Credential{}, err
+		return p, c, 0, err
 	}
+	ends = s.sessions.endsOf(p.Account)
 	creds, err := s.dir.Credentials(ctx, p.ID)
 	if err != nil {
-		return p, store.Credential{}, err
+		return p, c, 0, err
 	}
+	c, err = s.match(ctx, creds, secret)
+	return p, c, ends, err
+}
+
+// match finds the credential that the secret proves: first among the app
+// passwords, which cost little to check.
+func (s *Service) match(ctx context.Context, creds []store.Credential, secret string) (store.Credential, error) {
 	for _, c := range creds {
 		if c.Kind == store.AppPassword && checkAppPassword(c.Verifier, secret) {
-			return p, c, nil
+			return c, nil
 		}
 	}
+	checked := false
 	for _, c := range creds {
 		if c.Kind != store.Password {
 			continue
 		}
+		checked = true
 		ok, err := s.checkSlow(ctx, c, secret)
-		if err != nil {
-			return p, c, err
-		}
-		if ok {
-			return p, c, nil
+		if err != nil || ok {
+			return c, err
 		}
 	}
-	return p, store.Credential{}, errBadCredentials
+	if !checked {
+		_, _ = checkPassword(ctx, nobody(), secret)
+	}
+	return store.Credential{}, errBadCredentials
 }
 
 // nobody is the verifier of a login that does not exist.
@@ -168,7 +180,7 @@ func (s *Service) checkSlow(ctx context.Context, c store.Credential, secret stri
 }
 
 // admit lets somebody who proved the credential in, as a device.
-func (s *Service) admit(ctx context.Context, p store.Principal, c store.Credential, a Attempt) (*Session, error) {
+func (s *Service) admit(ctx context.Context, p store.Principal, c store.Credential, a Attempt, ends uint64) (*Session, error) {
 	s.limits.succeeded(p.Login, a.Addr)
 	if p.Disabled {
 		return nil, mail.Errorf(mail.Denied, "this account is disabled")
@@ -186,7 +198,7 @@ func (s *Service) admit(ctx context.Context, p store.Principal, c store.Credenti
 	if err := s.dir.UsedCredential(ctx, c.ID, s.now()); err != nil {
 		return nil, err
 	}
-	return &Session{Principal: p, Credential: c.ID, Protocol: a.Protocol, Addr: a.Addr, device: d, implicit: c.Device == 0}, nil
+	return &Session{Principal: p, Credential: c.ID, Protocol: a.Protocol, Addr: a.Addr, device: d, implicit: c.Device == 0, ends: ends}, nil
 }
 
 // recentPasswords remembers for rememberFor what was proved.

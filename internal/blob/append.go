@@ -2,6 +2,7 @@ package blob
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"sync"
 
@@ -29,6 +30,8 @@ type appender struct {
 	mu      sync.Mutex
 	queue   []*waiter
 	leading bool
+	closed  bool
+	idle    sync.Cond // on mu: nobody leads
 
 	// Used by the leader alone.
 	pack  *pack
@@ -55,6 +58,10 @@ type waiter struct {
 func (a *appender) append(records ...source) ([]place, error) {
 	w := &waiter{records: records, places: make([]place, len(records)), wake: make(chan bool, 1)}
 	a.mu.Lock()
+	if a.closed {
+		a.mu.Unlock()
+		return nil, unavailable(errClosed)
+	}
 	a.queue = append(a.queue, w)
 	lead := !a.leading
 	a.leading = true
@@ -95,6 +102,7 @@ func (a *appender) handOver() {
 	defer a.mu.Unlock()
 	if len(a.queue) == 0 {
 		a.queue, a.leading = nil, false
+		a.idle.Broadcast()
 		return
 	}
 	a.queue[0].wake <- true
@@ -184,8 +192,16 @@ func (a *appender) seal() {
 	a.pack = nil
 }
 
-// close seals the pack, once nobody appends.
+var errClosed = errors.New("the blob store is closed")
+
+// close lets those who wait end, refuses whoever comes later, and seals the pack.
 func (a *appender) close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closed = true
+	for a.leading {
+		a.idle.Wait()
+	}
 	if a.pack != nil {
 		a.seal()
 	}

@@ -53,7 +53,7 @@ func Open(dir string, keys *Keyring, index Index, o Options) (*Store, error) {
 	if s.packSize <= 0 {
 		s.packSize = DefaultPackSize
 	}
-	if err := s.fs.MkdirAll(dir); err != nil {
+	if err := s.makeDir(); err != nil {
 		return nil, err
 	}
 	var err error
@@ -69,6 +69,15 @@ func Open(dir string, keys *Keyring, index Index, o Options) (*Store, error) {
 	}
 	s.small, s.large, s.moved = s.newAppender(), s.newAppender(), s.newAppender()
 	return s, nil
+}
+
+// makeDir makes the directory, and its name last: every pack in it is lost with
+// it.
+func (s *Store) makeDir() error {
+	if err := s.fs.MkdirAll(s.dir); err != nil {
+		return err
+	}
+	return s.fs.SyncDir(filepath.Dir(s.dir))
 }
 
 // sweep removes temporary files of a process that was killed before it could
@@ -89,10 +98,13 @@ func (s *Store) sweep() error {
 }
 
 func (s *Store) newAppender() *appender {
-	return &appender{packs: s.packs, target: s.packSize, stats: &s.stats}
+	a := &appender{packs: s.packs, target: s.packSize, stats: &s.stats}
+	a.idle.L = &a.mu
+	return a
 }
 
-// Close closes the files, once no put runs and every reader is closed.
+// Close ends the puts under way, refuses later ones and closes the files; every
+// reader has to be closed before.
 func (s *Store) Close() error {
 	s.small.close()
 	s.large.close()

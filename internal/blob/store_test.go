@@ -504,3 +504,45 @@ func TestPartThatIsItselfPutTogether(t *testing.T) {
 		r.Close()
 	}
 }
+
+func TestPutsDuringCloseEndOrAreRefused(t *testing.T) {
+	w := newWorld(t, vfs.OS{}, blob.Options{})
+	var kept sync.Map
+	var wg sync.WaitGroup
+	begun := make(chan struct{}, 8)
+	for i := range 8 {
+		wg.Go(func() {
+			for j := 0; ; j++ {
+				data := fmt.Appendf(textBytes(3000), "%d %d", i, j)
+				b, _, err := w.Put(context.Background(), bytes.NewReader(data), blob.PutOptions{})
+				if err != nil {
+					if mail.KindOf(err) != mail.Unavailable {
+						t.Errorf("a put after Close: %v", err)
+					}
+					return
+				}
+				kept.Store(b.Name, pair{b, data})
+				if j == 0 {
+					begun <- struct{}{}
+				}
+			}
+		})
+	}
+	for range 8 {
+		<-begun
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	wg.Wait()
+	w.open()
+	kept.Range(func(_, v any) bool {
+		w.mustRead(v.(pair).blob, v.(pair).data)
+		return true
+	})
+}
+
+type pair struct {
+	blob mail.Blob
+	data []byte
+}

@@ -65,7 +65,7 @@ func (s *session) enable(_ context.Context, cmd *wire.Enable, _ *reply) error {
 	s.enc.Star().Atom("ENABLED")
 	for _, c := range cmd.Capabilities {
 		if s.enableOne(c) {
-			s.enc.Atom(c)
+			s.enc.Atom(strings.Replace(c, "REV2", "rev2", 1))
 		}
 	}
 	s.enc.End()

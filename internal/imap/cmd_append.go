@@ -99,9 +99,6 @@ func (s *session) rememberAppends() {
 // mayAppend finds out before the client sends a message whether it would be in
 // vain.
 func (s *session) mayAppend(ctx context.Context, path string, size int64) error {
-	if size > s.srv.limits.Message {
-		return errNo("TOOBIG", fmt.Sprintf("A message has at most %d bytes", s.srv.limits.Message))
-	}
 	return s.view(ctx, func(r store.Reader) error {
 		if _, err := destination(r, path); err != nil {
 			return err
@@ -135,11 +132,13 @@ func (s *session) ingest(ctx context.Context, cmd *wire.Append) ([]mail.Arrival,
 		if m.UTF8 && !s.utf8 && !s.rev2 {
 			return nil, errBad("UTF8 needs UTF8=ACCEPT to be enabled")
 		}
-		total += m.Size
 		if m.Size > s.srv.limits.Message {
-			total = m.Size
+			return nil, errNo("TOOBIG", fmt.Sprintf("A message has at most %d bytes", s.srv.limits.Message))
 		}
-		if err := s.mayAppend(ctx, cmd.Mailbox, max(m.Size, min(total, s.srv.limits.Message))); err != nil {
+		if total += m.Size; total > s.srv.limits.AllMessages {
+			return nil, errNo("LIMIT", fmt.Sprintf("The messages of one APPEND have at most %d bytes", s.srv.limits.AllMessages))
+		}
+		if err := s.mayAppend(ctx, cmd.Mailbox, total); err != nil {
 			return nil, err
 		}
 		a, err := s.ingestOne(ctx, m)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -20,6 +21,7 @@ type fetchPlan struct {
 	rows      bool // the message's row; else the index is enough
 	structure bool // the parsed message, for sections
 	body      bool // bytes of the message
+	sections  int
 	seen      bool // it sets \Seen
 }
 
@@ -48,6 +50,7 @@ func (p *fetchPlan) weigh(item wire.FetchItem) {
 		return
 	case wire.FetchSection, wire.FetchBinary, wire.FetchBinarySize:
 		p.body = true
+		p.sections++
 		p.structure = p.structure || len(item.Section.Part) > 0 || item.Section.Text != wire.SectionAll
 		p.seen = p.seen || !item.Peek && item.Kind != wire.FetchBinarySize
 	case wire.FetchRFC822Header:
@@ -67,6 +70,9 @@ func (s *session) fetch(ctx context.Context, cmd *wire.Fetch, r *reply) error {
 		return errBad("VANISHED needs QRESYNC to be enabled")
 	}
 	plan := s.planFetch(cmd)
+	if plan.sections > maxSections {
+		return errNo("LIMIT", fmt.Sprintf("A FETCH may name at most %d pieces of a message", maxSections))
+	}
 	if plan.has(wire.FetchModSeq) {
 		s.condstore = true // RFC 7162 §3.1
 	}
@@ -217,6 +223,9 @@ func (f *fetcher) send(out *wire.Encoder, batch *bytes.Buffer) error {
 // to because fn had enough. Messages that have gone, but that the client was not
 // told of, come as they were.
 func (f *fetcher) viewRows(ctx context.Context, uids mail.UIDSet, fn func(*mail.Placement, *mail.Message) error) (rest mail.UIDSet, err error) {
+	if f.ending.Load() != nil {
+		return nil, errHangup
+	}
 	var last mail.UID
 	there := uint64(0)
 	err = f.session.view(ctx, func(r store.Reader) error {
@@ -231,7 +240,7 @@ func (f *fetcher) viewRows(ctx context.Context, uids mail.UIDSet, fn func(*mail.
 		return f.departed(r, uids, fn)
 	})
 	if errors.Is(err, errFull) {
-		return intersect(uids, mail.UIDRange{First: last + 1, Last: 1<<32 - 1}), nil
+		return common(uids, mail.UIDSet{{First: last + 1, Last: 1<<32 - 1}}), nil
 	}
 	return nil, err
 }

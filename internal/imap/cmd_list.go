@@ -80,6 +80,13 @@ func newPatterns(reference string, list []string) patterns {
 	return ps
 }
 
+func (ps patterns) size() (n int) {
+	for _, p := range ps {
+		n += len(p)
+	}
+	return n
+}
+
 func (ps patterns) match(name string) bool {
 	return slices.ContainsFunc(ps, func(p string) bool { return matchPattern(p, name) })
 }
@@ -124,6 +131,9 @@ func (s *session) list(ctx context.Context, cmd *wire.List, _ *reply) error {
 		return err
 	}
 	ps := newPatterns(cmd.Reference, cmd.Patterns)
+	if ps.size() > maxPatternBytes {
+		return errNo("LIMIT", "The patterns are too long")
+	}
 	if cmd.Select&wire.SelectRecursiveMatch != 0 {
 		t.markParents(cmd)
 	}
@@ -247,6 +257,9 @@ func (s *session) lsub(ctx context.Context, cmd *wire.Lsub, _ *reply) error {
 		return err
 	}
 	ps := newPatterns(cmd.Reference, []string{cmd.Pattern})
+	if ps.size() > maxPatternBytes {
+		return errNo("LIMIT", "The pattern is too long")
+	}
 	said := map[string]bool{}
 	for _, path := range paths {
 		if ps.match(path) {

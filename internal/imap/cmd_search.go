@@ -14,7 +14,7 @@ func (s *session) search(ctx context.Context, cmd *wire.Search, r *reply) error 
 	if err := s.tell(0, cmd.UID); err != nil {
 		return err
 	}
-	x := &searcher{fetcher: &fetcher{session: s, view: s.sel.view}, test: s.compile(cmd.Key), hasModSeq: mentionsModSeq(cmd.Key)}
+	x := &searcher{fetcher: &fetcher{session: s, view: s.sel.view}, test: s.compile(cmd.Key), traits: traitsOf(cmd.Key)}
 	save := cmd.Return != nil && cmd.Return.Save
 	if err := x.run(ctx); err != nil {
 		if save {
@@ -32,30 +32,46 @@ func (s *session) search(ctx context.Context, cmd *wire.Search, r *reply) error 
 // searcher runs one SEARCH.
 type searcher struct {
 	*fetcher
-	test      test
-	hasModSeq bool
-	found     mail.UIDSet
-	modseq    mail.ModSeq // the highest of those found
-	read      int64       // bytes of mail
+	test test
+	traits
+	found  mail.UIDSet
+	modseq mail.ModSeq // the highest of those found
+	read   int64       // bytes of mail
 }
 
-func mentionsModSeq(key wire.SearchKey) bool {
+// traits are what a search key has in it.
+type traits struct {
+	keys      int
+	readers   int // keys for which mail is read
+	hasModSeq bool
+}
+
+func traitsOf(key wire.SearchKey) (t traits) {
+	t.add(key)
+	return t
+}
+
+func (t *traits) add(key wire.SearchKey) {
+	t.keys++
 	switch k := key.(type) {
 	case wire.And:
 		for _, sub := range k {
-			if mentionsModSeq(sub) {
-				return true
-			}
+			t.add(sub)
 		}
 	case wire.Or:
-		return mentionsModSeq(k.A) || mentionsModSeq(k.B)
+		t.add(k.A)
+		t.add(k.B)
 	case wire.Not:
-		return mentionsModSeq(k.Key)
+		t.add(k.Key)
 	case wire.ModSeqKey:
-		return true
+		t.hasModSeq = true
+	case wire.TextKey, wire.HeaderKey:
+		t.readers++
 	}
-	return false
 }
+
+// chunk is how many messages one View looks at: fewer when there are many keys.
+func (t *traits) chunk() int { return max(searchChunk/(1+t.keys/16), 10) }
 
 func (x *searcher) run(ctx context.Context) error {
 	var sure, open mail.UIDSet
@@ -67,7 +83,7 @@ func (x *searcher) run(ctx context.Context) error {
 			open.Add(e.UID)
 		}
 	}
-	for _, chunk := range chunks(open, searchChunk) {
+	for _, chunk := range chunks(open, x.chunk()) {
 		for len(chunk) > 0 {
 			rest, err := x.rows(ctx, chunk)
 			if err != nil {
@@ -146,7 +162,7 @@ func (x *searcher) decide(p *mail.Placement, m *mail.Message, body Body) verdict
 }
 
 func (x *searcher) readOne(ctx context.Context, r *row) error {
-	if x.read += r.m.Size; x.read > x.srv.limits.SearchBytes {
+	if x.read += r.m.Size * int64(x.readers); x.read > x.srv.limits.SearchBytes {
 		return errNo("LIMIT", "The search would have to read too much mail; narrow it")
 	}
 	body, err := x.srv.Blobs.Open(ctx, r.m.Blob)

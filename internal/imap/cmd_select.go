@@ -190,7 +190,7 @@ func (s *session) resync(ctx context.Context, q *wire.QResync) error {
 // since. Below the horizon that can't be told, and all that are gone are named.
 func (s *session) vanishedEarlier(ctx context.Context, known mail.UIDSet, since mail.ModSeq) error {
 	sel := s.sel
-	known = intersect(known, mail.UIDRange{First: 1, Last: sel.view.UIDNext - 1})
+	known = common(known, mail.UIDSet{{First: 1, Last: sel.view.UIDNext - 1}})
 	var gone mail.UIDSet
 	err := s.view(ctx, func(r store.Reader) (err error) {
 		gone, err = r.Vanished(sel.id, since)
@@ -209,34 +209,37 @@ func (s *session) vanishedEarlier(ctx context.Context, known mail.UIDSet, since 
 	return nil
 }
 
-// intersect returns what of set lies in r.
-func intersect(set mail.UIDSet, r mail.UIDRange) mail.UIDSet {
+// missing returns what is in gone and in known but not in v.
+func missing(v *index.Version, gone, known mail.UIDSet) mail.UIDSet {
 	var out mail.UIDSet
-	for _, x := range set {
-		x.First, x.Last = max(x.First, r.First), min(x.Last, r.Last)
-		if x.First <= x.Last {
-			out = append(out, x)
+	for _, r := range common(gone, known) {
+		next := uint64(r.First)
+		lo, hi := v.Seqs(r.First, r.Last)
+		for _, e := range v.Range(lo, hi) {
+			if uint64(e.UID) > next {
+				out.AddRange(mail.UID(next), e.UID-1)
+			}
+			next = uint64(e.UID) + 1
+		}
+		if next <= uint64(r.Last) {
+			out.AddRange(mail.UID(next), r.Last)
 		}
 	}
 	return out
 }
 
-// missing returns what is in gone and in known but not in v.
-func missing(v *index.Version, gone, known mail.UIDSet) mail.UIDSet {
+// common is the intersection of two sets.
+func common(a, b mail.UIDSet) mail.UIDSet {
 	var out mail.UIDSet
-	for _, k := range known {
-		for _, g := range intersect(gone, k) {
-			next := g.First
-			lo, hi := v.Seqs(g.First, g.Last)
-			for _, e := range v.Range(lo, hi) {
-				if e.UID > next {
-					out.AddRange(next, e.UID-1)
-				}
-				next = e.UID + 1
-			}
-			if next != 0 && next <= g.Last {
-				out.AddRange(next, g.Last)
-			}
+	for len(a) > 0 && len(b) > 0 {
+		r := mail.UIDRange{First: max(a[0].First, b[0].First), Last: min(a[0].Last, b[0].Last)}
+		if r.First <= r.Last {
+			out = append(out, r)
+		}
+		if a[0].Last < b[0].Last {
+			a = a[1:]
+		} else {
+			b = b[1:]
 		}
 	}
 	return out

@@ -30,9 +30,6 @@ func (s *session) uids(set wire.SeqSet, byUID bool) (mail.UIDSet, error) {
 			out.Add(e.UID)
 		}
 	}
-	if v.Len() == 0 {
-		return nil, errBad("The mailbox is empty")
-	}
 	return out, nil
 }
 

@@ -123,6 +123,7 @@ func (f *fetcher) keepTrouble(err error) {
 type bodyWriter struct {
 	rowWriter
 	body   Body
+	held   int64   // bytes of small pieces
 	pieces []piece // parallel to the plan's items
 }
 
@@ -166,7 +167,7 @@ func (b *bodyWriter) piece(item wire.FetchItem) (piece, error) {
 		if err != nil || sp == nil {
 			return piece{made: true}, err
 		}
-		return textPiece(sp.partial(item.Partial))
+		return b.text(sp.partial(item.Partial))
 	case wire.FetchBinary:
 		d, err := binary(item, b.parsed, b.body)
 		if err != nil || d == nil {
@@ -187,13 +188,18 @@ func (b *bodyWriter) piece(item wire.FetchItem) (piece, error) {
 	return piece{}, nil
 }
 
-// smallPiece is read whole before a word is said of it, so that damage shows.
-const smallPiece = 64 << 10
+// smallPiece is read whole before a word is said of it, so that damage shows; as
+// many of a message as fit into smallPieces.
+const (
+	smallPiece  = 64 << 10
+	smallPieces = 1 << 20
+)
 
-func textPiece(sp *span) (piece, error) {
-	if sp.size > smallPiece {
+func (b *bodyWriter) text(sp *span) (piece, error) {
+	if sp.size > smallPiece || b.held+sp.size > smallPieces {
 		return piece{made: true, size: sp.size, open: func() (io.Reader, error) { return sp.reader(), nil }}, nil
 	}
+	b.held += sp.size
 	text := make([]byte, sp.size)
 	if _, err := io.ReadFull(sp.reader(), text); err != nil {
 		return piece{}, err

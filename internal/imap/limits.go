@@ -12,6 +12,7 @@ type Limits struct {
 	Wire        wire.Limits   // of one command
 	Message     int64         // bytes of one message of an APPEND; 64 MiB
 	Messages    int           // of one MULTIAPPEND; 1000
+	AllMessages int64         // bytes of one MULTIAPPEND; 1 GiB
 	Connections int           // at once; 20 000
 	PerAddress  int           // connections from one address, an IPv6 /64 counting as one; 200
 	BeforeLogin int           // commands before login; 20
@@ -20,12 +21,13 @@ type Limits struct {
 	LoginTime   time.Duration // from connecting to being logged in; 1 min
 	Idle        time.Duration // without a word; 31 min (RFC 9051 §5.4: not less than 30)
 	Stall       time.Duration // that a write, or a read within a message, may take; 2 min
-	SearchBytes int64         // of mail that one SEARCH may read; 8 GiB
+	SearchBytes int64         // of mail that one SEARCH may read, for each key that needs it; 8 GiB
 }
 
 func (l Limits) orDefault() Limits {
 	orDefault(&l.Message, 64<<20)
 	orDefault(&l.Messages, 1000)
+	orDefault(&l.AllMessages, 1<<30)
 	orDefault(&l.Connections, 20_000)
 	orDefault(&l.PerAddress, 200)
 	orDefault(&l.BeforeLogin, 20)
@@ -51,4 +53,10 @@ const (
 	bodyChunk   = 100       // messages whose bodies are then sent
 	updateChunk = 5000      // messages of a STORE, EXPUNGE or MOVE in one transaction
 	searchChunk = 500       // messages of a SEARCH in one View
+)
+
+// What one command may ask for beyond the bounds of the grammar.
+const (
+	maxSections     = 64      // pieces of a message in one FETCH
+	maxPatternBytes = 4 << 10 // of all patterns of one LIST
 )

@@ -1,11 +1,13 @@
 package imap
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"io"
 	"slices"
 	"strings"
+	"sync"
 
 	"lockstep/internal/imap/wire"
 	"lockstep/internal/message"
@@ -80,11 +82,16 @@ func path(numbers []uint32) []int {
 	return p
 }
 
+// headerReaders are large enough for package message to use them as they are.
+var headerReaders = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 4096) }}
+
 // headerFields picks fields out of a header, of which as much is looked at as
 // package message does.
 func headerFields(root *message.Part, body Body, sec wire.Section) (*span, error) {
 	var out bytes.Buffer
-	header := io.LimitReader(root.Header(body), message.MaxHeaderBytes)
+	header := headerReaders.Get().(*bufio.Reader)
+	defer headerReaders.Put(header)
+	header.Reset(io.LimitReader(root.Header(body), message.MaxHeaderBytes))
 	err := message.SelectFields(&out, header, func(name string) bool {
 		named := slices.ContainsFunc(sec.Fields, func(f string) bool { return strings.EqualFold(f, name) })
 		return named == (sec.Text == wire.SectionHeaderFields)

@@ -122,6 +122,10 @@ func (s *Server) serve(ctx context.Context, l net.Listener, withTLS bool) error 
 	}
 }
 
+// keepAlive is how long a silent connection is left alone: asking more often
+// wakes the radio of every phone that waits.
+const keepAlive = 5 * time.Minute
+
 // acceptPause lets go of the processor when the machine has no more descriptors.
 const acceptPause = 10 * time.Millisecond
 
@@ -141,6 +145,9 @@ func (s *Server) begin(ctx context.Context, set *sessionSet, c net.Conn, withTLS
 		}
 		c.Close()
 		return
+	}
+	if tc, ok := c.(*net.TCPConn); ok {
+		tc.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: keepAlive, Interval: keepAlive / 4, Count: 4})
 	}
 	sess := newSession(ctx, s, c, addr, withTLS)
 	sess.left = func() {

@@ -17,6 +17,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +25,8 @@ import (
 
 	"lockstep/internal/imap/wire"
 	"lockstep/internal/mail"
+	"lockstep/internal/notify"
+	"lockstep/internal/store"
 )
 
 func testTLS(t testing.TB) *tls.Config {
@@ -433,6 +436,26 @@ func TestLimits(t *testing.T) {
 			c.refused("APPEND INBOX"+text, want)
 		}
 	})
+	t.Run("messages together", func(t *testing.T) {
+		h := newHouse(t, func(s *Server) { s.Limits.AllMessages = 10 })
+		c := dial(t, h.addr).ready().login()
+		c.must("APPEND INBOX {5+}\r\n12345 {5+}\r\n12345")
+		c.refused("APPEND INBOX {5+}\r\n12345 {6+}\r\n123456", "NO [LIMIT]")
+	})
+	t.Run("sections", func(t *testing.T) {
+		h := newHouse(t, nil)
+		h.put("INBOX", "x", mail.Flags{}, 1, 0)
+		c := dial(t, h.addr).ready().login()
+		c.must("SELECT INBOX")
+		c.must("FETCH 1 (" + strings.TrimSpace(strings.Repeat("BODY.PEEK[] ", maxSections)) + ")")
+		c.refused("FETCH 1 ("+strings.TrimSpace(strings.Repeat("BODY.PEEK[] ", maxSections+1))+")", "NO [LIMIT]")
+	})
+	t.Run("patterns", func(t *testing.T) {
+		c := dial(t, newHouse(t, nil).addr).ready().login()
+		c.must(`LIST "" ` + strings.Repeat("%", maxPatternBytes))
+		c.refused(`LIST "" `+strings.Repeat("%", maxPatternBytes+1), "NO [LIMIT]")
+		c.refused(`LSUB "" `+strings.Repeat("%", maxPatternBytes+1), "NO [LIMIT]")
+	})
 	t.Run("nesting", func(t *testing.T) {
 		c := dial(t, open(t).addr).ready().login()
 		c.must("SELECT INBOX")
@@ -514,5 +537,139 @@ func TestOnlyAllowedAddressesSendPasswordsInClear(t *testing.T) {
 	c.refused("LOGIN "+testLogin+` "`+testPassword+`"`, "NO [PRIVACYREQUIRED]")
 	if got := c.must("CAPABILITY")[0]; !strings.Contains(got, "LOGINDISABLED") {
 		t.Error(got)
+	}
+}
+
+type countingMetrics struct {
+	mu       sync.Mutex
+	commands map[string]int
+	began    int
+	ended    int
+	received int64
+	sent     int64
+}
+
+func (m *countingMetrics) Command(name, result string, _ time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.commands[name+" "+result]++
+}
+
+func (m *countingMetrics) SessionBegan() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.began++
+}
+
+func (m *countingMetrics) SessionEnded(received, sent int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ended++
+	m.received += received
+	m.sent += sent
+}
+
+func TestMetricsHearOfEverything(t *testing.T) {
+	m := &countingMetrics{commands: map[string]int{}}
+	h := newHouse(t, func(s *Server) { s.Metrics = m })
+	c := dial(t, h.addr).ready().login()
+	c.must("NOOP")
+	c.run("SELECT Nowhere")
+	c.run("XYZZY")
+	c.run("LOGOUT")
+	h.waitForSessions(0)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, want := range []string{"LOGIN OK", "NOOP OK", "SELECT NO", "unknown BAD", "LOGOUT OK"} {
+		if m.commands[want] != 1 {
+			t.Errorf("%s: %d times, want once", want, m.commands[want])
+		}
+	}
+	if m.began != 1 || m.ended != 1 || m.received == 0 || m.sent == 0 {
+		t.Errorf("%d sessions began, %d ended, %d bytes came, %d went", m.began, m.ended, m.received, m.sent)
+	}
+}
+
+func TestHubHearsWhatWasWritten(t *testing.T) {
+	heard := make(chan notify.Written, 10)
+	hub := &notify.Hub{}
+	hub.OnWritten(func(w notify.Written) { heard <- w })
+	h := newHouse(t, func(s *Server) { s.Hub = hub })
+	h.idle(t, false)
+	<-heard // SELECT
+	var n mail.ModSeq
+	h.put("INBOX", "x", mail.Flags{}, 1, 0)
+	n = h.head()
+	if w := <-heard; w.ModSeq != n || w.Account != h.account || w.Device == 0 {
+		t.Errorf("%+v, want modseq %d", w, n)
+	}
+}
+
+func TestEmptyMailbox(t *testing.T) {
+	h := newHouse(t, nil)
+	c := dial(t, h.addr).ready().login()
+	c.must("SELECT INBOX")
+	c.must("FETCH 1:* FLAGS")
+	c.must("UID FETCH 1:* FLAGS")
+	c.must("STORE 1:* +FLAGS (\\Seen)")
+	c.must("SEARCH ALL")
+	c.must("UID COPY 1:* Trash")
+	c.must("UID MOVE 1:* Trash")
+	c.must("EXPUNGE")
+	c.refused("FETCH 1 FLAGS", "BAD")
+}
+
+// A change to very many messages is several transactions of one act.
+func TestLargeStoreIsOneAct(t *testing.T) {
+	h := newHouse(t, nil)
+	h.fill(updateChunk + 10)
+	c := dial(t, h.addr).ready().login()
+	c.must("SELECT INBOX")
+	before := h.head()
+	c.must("STORE 1:* +FLAGS.SILENT (\\Deleted)")
+	c.must("EXPUNGE")
+	acts := map[mail.ActID]int{}
+	err := h.store.View(context.Background(), h.account, func(r store.Reader) error {
+		records, err := r.Journal(store.JournalQuery{After: before})
+		for _, rec := range records {
+			acts[rec.Act]++
+		}
+		return err
+	})
+	if err != nil || len(acts) != 2 {
+		t.Errorf("%v acts, %v; want two of two records each", acts, err)
+	}
+}
+
+// Past the horizon nobody knows what left since; then every UID the client knows
+// and that is not there is named, and it never starts over.
+func TestQResyncBelowTheHorizon(t *testing.T) {
+	h := newHouse(t, nil)
+	for uid := range mail.UID(6) {
+		h.put("INBOX", "x", mail.Flags{}, uid+1, 0)
+	}
+	known := h.head()
+	c := dial(t, h.addr).ready().login()
+	c.must("SELECT INBOX")
+	c.must("STORE 2,5 +FLAGS.SILENT (\\Deleted)")
+	c.must("EXPUNGE")
+	if err := h.store.Prune(context.Background(), h.account, testClock.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	d := dial(t, h.addr).ready().login()
+	d.must("ENABLE QRESYNC")
+	for _, test := range []struct{ uids, want string }{{"", "2,5"}, {" 1:3", "2"}, {" 3:4", ""}, {" 1:9", "2,5"}} {
+		got := ""
+		for _, l := range d.must(fmt.Sprintf("SELECT INBOX (QRESYNC (1 %d%s))", known, test.uids)) {
+			if set, ok := strings.CutPrefix(l, "* VANISHED (EARLIER) "); ok {
+				got = set
+			}
+		}
+		if got != test.want {
+			t.Errorf("known%s: vanished %q, want %q", test.uids, got, test.want)
+		}
+	}
+	if got := d.must("UID FETCH 1:* (FLAGS) (CHANGEDSINCE 1 VANISHED)"); got[0] != "* VANISHED (EARLIER) 2,5" {
+		t.Errorf("%q", got)
 	}
 }

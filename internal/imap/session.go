@@ -208,7 +208,7 @@ func (s *session) deadline() time.Time {
 // end asks the session to end, from any goroutine.
 func (s *session) end(reason string) {
 	if s.ending.CompareAndSwap(nil, &reason) {
-		s.sock.SetReadDeadline(time.Unix(1, 0))
+		s.sock.end()
 	}
 }
 

@@ -17,6 +17,7 @@ type socket struct {
 	stall time.Duration   // that a write may take
 
 	received, sent atomic.Int64
+	hurry          atomic.Bool // the session is to end: a write has lastWords only
 
 	// Below TLS no Read goes past the end of a record. Else the TLS layer would
 	// hold the next record while we wait for the socket in vain.
@@ -95,8 +96,22 @@ func (s *socket) passed(b []byte) {
 	}
 }
 
+// lastWords is how long a client that is to go may take to hear it.
+const lastWords = 5 * time.Second
+
+// end lets nobody wait long for this connection any more.
+func (s *socket) end() {
+	s.hurry.Store(true)
+	s.SetReadDeadline(time.Unix(1, 0))
+	s.SetWriteDeadline(time.Now().Add(lastWords))
+}
+
 func (s *socket) Write(b []byte) (int, error) {
-	if err := s.Conn.SetWriteDeadline(time.Now().Add(s.stall)); err != nil {
+	patience := s.stall
+	if s.hurry.Load() {
+		patience = min(patience, lastWords)
+	}
+	if err := s.Conn.SetWriteDeadline(time.Now().Add(patience)); err != nil {
 		return 0, err
 	}
 	n, err := s.Conn.Write(b)

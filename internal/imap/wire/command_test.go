@@ -243,7 +243,7 @@ func TestBadCommandsSayWhatIsWrong(t *testing.T) {
 		{`a ID (x "y")`, "a BAD ID: Expected a field name"},
 		{`a ID ("x" "y"`, `a BAD ID: Expected a space or ")"`},
 		{"a SELECT &AGE-", "a NO [CANNOT] SELECT: Mailbox name is not modified UTF-7"},
-		{"a SELECT \"é\"", "a NO [CANNOT] SELECT: Mailbox name is not modified UTF-7"},
+		{"a SELECT \"\xe9\"", "a NO [CANNOT] SELECT: Mailbox name is not modified UTF-7"},
 		{"a SELECT x (FOO)", "a BAD SELECT: Expected CONDSTORE or QRESYNC"},
 		{"a SELECT x (QRESYNC (0 1))", "a BAD SELECT: Expected a number above zero"},
 		{"a SELECT x (QRESYNC (1 1 *))", "a BAD SELECT: Expected a set of numbers"},

@@ -23,8 +23,12 @@ func (p *parser) decodeMailbox(s string) string {
 		return ""
 	}
 	name, ok := s, utf8.ValidString(s)
-	if !p.r.UTF8 {
+	if !p.r.UTF8 && isASCII(s) {
 		name, ok = DecodeUTF7(s)
+	} else if !p.r.UTF8 {
+		// go-imap v2.0.0-beta.8 sends UTF-8, with "&" as in modified UTF-7, to a
+		// server that announces IMAP4rev2, enabled or not.
+		name = strings.ReplaceAll(s, "&-", "&")
 	}
 	if !ok {
 		p.fail(no("CANNOT", "Mailbox name is not "+p.mailboxEncoding()))
@@ -34,6 +38,15 @@ func (p *parser) decodeMailbox(s string) string {
 		return "INBOX"
 	}
 	return name
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 func (p *parser) mailboxEncoding() string {

@@ -93,7 +93,7 @@ func (t *tx) loadPlaces(fresh []*message) error {
 		err := t.c.query(selectPlacesOf, func(r row) error {
 			m := t.messages[mail.MessageKey(r.num(0))]
 			m.places = append(m.places, place{mail.PlacementID(r.num(1)), mail.MailboxID(r.num(2)),
-				mail.StoredFlags(mail.SystemFlags(r.num(3)), r.text(4)), 0})
+				mail.StoredFlags(mail.SystemFlags(r.num(3)), r.text(4))})
 			return nil
 		}, t.id, ints(keys))
 		if err != nil {

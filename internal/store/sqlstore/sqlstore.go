@@ -88,7 +88,10 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := migrate(c); err != nil {
+	if err = settleLog(c, path); err == nil {
+		err = migrate(c)
+	}
+	if err != nil {
 		c.close()
 		return nil, err
 	}
@@ -176,9 +179,12 @@ const (
 	longLog         = 4
 )
 
-// checkpointPatience bounds how long readers can make the checkpointer, and with
-// it the writer, wait when the log is long.
-const checkpointPatience = 2 * time.Second
+// How long the checkpointer, and with it the writer, waits for readers of the
+// log, and when the log is long.
+const (
+	checkpointPatience = 5 * time.Millisecond
+	longLogPatience    = 2 * time.Second
+)
 
 // watchLog wakes the checkpointer when the log is long.
 func (db *DB) watchLog() {
@@ -214,15 +220,25 @@ func (db *DB) checkpoint() {
 		return
 	}
 	defer c.close()
-	c.c.SetBusyTimeout(checkpointPatience)
 	for range db.checkpts {
-		mode := "PRAGMA wal_checkpoint(PASSIVE)"
-		if db.logPages() >= longLog*db.pages {
-			mode = "PRAGMA wal_checkpoint(RESTART)"
-		}
-		if err := c.query(mode, nil); err != nil {
+		if err := db.writeBack(c); err != nil {
 			db.log.Warn("checkpoint", "err", err)
 		}
 		db.stats.checkpoints.Add(1)
 	}
+}
+
+// writeBack copies the log into the database beside the writer, then lets the
+// writer pause for the rest, as a log that is never all copied never begins anew.
+func (db *DB) writeBack(c *sqliteConn) error {
+	if err := c.script("PRAGMA wal_checkpoint(PASSIVE)"); err != nil {
+		return err
+	}
+	c.c.SetBusyTimeout(checkpointPatience)
+	if db.logPages() >= longLog*db.pages {
+		c.c.SetBusyTimeout(longLogPatience)
+	}
+	db.writer.turn.Lock()
+	defer db.writer.turn.Unlock()
+	return c.script("PRAGMA wal_checkpoint(RESTART)")
 }

@@ -101,11 +101,14 @@ func (t *tx) add(e mail.Entry) {
 }
 
 // continues reports whether b does more of what a did, to later UIDs, so that
-// lists stay parallel. What an undo has to give new UIDs stays apart: it goes
-// backwards, entry by entry.
+// lists stay parallel.
 func continues(a, b mail.Entry) bool {
 	switch a.Op {
-	case mail.OpAppend, mail.OpFlags, mail.OpCopy:
+	case mail.OpAppend, mail.OpFlags, mail.OpExpunge, mail.OpCopy:
+	case mail.OpMove:
+		if a.Mailbox == a.Dest {
+			return false // b may have moved on what a moved
+		}
 	default:
 		return false
 	}

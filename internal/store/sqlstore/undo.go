@@ -125,14 +125,13 @@ func (u *undo) find(mb mail.MailboxID, uids mail.UIDSet) ([]found, error) {
 	return all, nil
 }
 
-// untouched says whether the act was the last to change a placement before this
-// transaction.
+// untouched says whether nobody but the act, and its undo, changed a placement
+// last.
 func (u *undo) untouched(h *held) bool {
-	before := h.ModSeq
-	if p := h.place(); p.before != 0 {
-		before = p.before
+	if intact, known := u.intact[h.ID]; known {
+		return intact
 	}
-	return u.intact[h.ID] || u.acts[before]
+	return u.acts[h.ModSeq]
 }
 
 // remove takes out what the act brought.

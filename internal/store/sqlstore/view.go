@@ -13,7 +13,6 @@ type place struct {
 	id      mail.PlacementID
 	mailbox mail.MailboxID
 	flags   mail.Flags
-	before  mail.ModSeq // its ModSeq when the transaction began, if its flags changed in it
 }
 
 // view is a message as JMAP shows it. Placements with \Deleted are hidden; \Seen
@@ -106,11 +105,7 @@ func (t *tx) place(m *message, p place) {
 
 // reflag changes the flags of a placement.
 func (t *tx) reflag(h *held, flags mail.Flags) {
-	p := h.place()
-	p.flags = flags
-	if p.before == 0 {
-		p.before = h.ModSeq
-	}
+	h.place().flags = flags
 	t.dirty[h.m.key] = h.m
 }
 

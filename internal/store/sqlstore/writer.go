@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -46,6 +47,7 @@ type writer struct {
 	runTwice bool
 	stats    *counters
 	goid     atomic.Uint64
+	turn     sync.Mutex // held during a batch, or by the checkpointer
 	// lost is a test's way to make a transaction fall over after a closure.
 	lost func(conn)
 }
@@ -92,6 +94,8 @@ func (w *writer) loop() {
 // batch runs first and whatever else is waiting, and commits. It waits for
 // nobody: others arrive while a commit is under way.
 func (w *writer) batch(first *job) {
+	w.turn.Lock()
+	defer w.turn.Unlock()
 	var jobs []*job
 	err := begin(w.c)
 	started := time.Now()

@@ -21,7 +21,7 @@ var concurrencyChecks = []check{
 }
 
 func concurrentUpdates(t *trial) {
-	const writers, each = 8, 12
+	const each = 12
 	s := t.subject()
 	w := newWatch(s)
 	inbox := s.box("INBOX").ID
@@ -54,7 +54,7 @@ func concurrentUpdates(t *trial) {
 		equal("UID at its modseq", seen[p.ModSeq], p.UID)
 	}
 	equal("counted", s.box("INBOX").Counts.Placements, writers*each)
-	w.heardAll(nil)
+	w.heardAll()
 	s.snapshot().sound()
 	s.checked()
 }

@@ -25,6 +25,7 @@ var proofs = []proof{
 	{"JournalRewinds", 250, (*history).rewinds},
 	{"UndoPutsBack", 120, (*history).undoes},
 	{"HorizonIsExact", 100, (*history).horizon},
+	{"ConcurrentWritersLeaveASoundAccount", 240, (*history).concurrent},
 }
 
 // history is a sequence of operations to be done to an engine.
@@ -93,8 +94,9 @@ func (h *history) agrees() {
 		}
 		now.sound()
 		grown.observe(now)
+		watch.heardTypes(now)
 	}
-	watch.heardAll(h)
+	watch.heardAll()
 	if d := difference(recordLines(got), recordLines(want)); d != "" {
 		fail("the journals differ: %s", d)
 	}

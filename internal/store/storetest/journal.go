@@ -20,6 +20,7 @@ var journalChecks = []check{
 	{"UndoLeavesWhatOthersTouched", undoLeaves},
 	{"UndoOfAnUndoIsARedo", undoUndo},
 	{"UndoOfManyTransactionsTakesAllBack", undoMany},
+	{"UndoOfTwoMovesOfOneMessageTakesBothBack", undoTwoMoves},
 }
 
 func recordsAttribute(t *trial) {
@@ -310,4 +311,23 @@ func undoMany(t *trial) {
 	if d := difference(s.snapshot().contents(op{}), before.contents(op{})); d != "" {
 		fail("not as before: %s", d)
 	}
+}
+
+// undoTwoMoves moves a message inside its mailbox twice in one transaction: the
+// record must not say that what the first move placed is still there.
+func undoTwoMoves(t *trial) {
+	s := t.subject()
+	inbox := s.fill("INBOX", 1)
+	_, n, err := change(s, s.origin(0), func(tx store.Tx) (store.Mapping, error) {
+		if _, err := tx.Move(inbox.ID, uids("1"), inbox.ID); err != nil {
+			return store.Mapping{}, err
+		}
+		return tx.Move(inbox.ID, uids("2"), inbox.ID)
+	})
+	ok(err)
+	r := must(update(s, func(tx store.Tx) (mail.UndoReport, error) { return tx.Undo(mail.ActID(n)) }))
+	if len(r.Left) > 0 {
+		fail("left %q", r.Left)
+	}
+	equal("messages", len(s.placements(store.PlacementQuery{Mailbox: inbox.ID})), 1)
 }

@@ -34,7 +34,7 @@ func (w *watch) news() []mail.News {
 
 // heardAll gives up unless there was one News for each record, in order, which
 // names what the record touched.
-func (w *watch) heardAll(*history) {
+func (w *watch) heardAll() {
 	w.stop()
 	heard := w.news()
 	records := w.s.records(store.JournalQuery{After: w.s.base, Limit: 1 << 20})
@@ -47,6 +47,22 @@ func (w *watch) heardAll(*history) {
 	}
 }
 
+// heardTypes gives up unless the newest News names each type that the account
+// says changed last then.
+func (w *watch) heardTypes(now *snapshot) {
+	heard := w.news()
+	if len(heard) == 0 {
+		return
+	}
+	newest := heard[len(heard)-1]
+	for typ, n := range now.account.Last {
+		if n == newest.ModSeq && !newest.Types.Has(typ) {
+			fail("news %+v does not name type %d, which changed", newest, typ)
+		}
+	}
+}
+
+// heardOf gives up unless the News is of the record.
 func heardOf(n mail.News, r mail.Record) {
 	if n.ModSeq != r.ModSeq || n.Device != r.Device {
 		fail("news %d is of %d by %d, the record of %d by %d", n.ModSeq, n.ModSeq, n.Device, r.ModSeq, r.Device)

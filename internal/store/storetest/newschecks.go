@@ -70,7 +70,7 @@ func newsInOrder(t *trial) {
 	w := newWatch(s)
 	s.fill("INBOX", 20)
 	s.fill("Archive", 5)
-	w.heardAll(nil)
+	w.heardAll()
 }
 
 func newsOfMany(t *trial) {

@@ -29,14 +29,10 @@ func newSubject(e Engine) *subject {
 	s := &subject{Engine: e, account: p.Account}
 	for _, name := range []string{"laptop", "phone"} {
 		ok(s.Note(ctx, s.account, func(n store.Notes) error {
-			d, err := n.AddDevice(mail.Device{Name: name, Key: "key of " + name, Protocol: mail.IMAP})
-			if err == nil && len(s.devices) < 2 {
-				s.devices = append(s.devices, d.ID)
-			}
+			_, err := n.AddDevice(mail.Device{Name: name, Key: "key of " + name, Protocol: mail.IMAP})
 			return err
 		}))
 	}
-	s.devices = nil
 	for _, d := range must(view(s, store.Reader.Devices)) {
 		s.devices = append(s.devices, d.ID)
 	}

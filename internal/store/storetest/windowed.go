@@ -87,3 +87,17 @@ func (s *subject) windowedDelta(mb mail.MailboxID, old, now *snapshot) {
 		fail("windowed from %d: got %v, want %v", old.account.Head, d.items, want.items)
 	}
 }
+
+// distinctLineages says whether no two messages of the mailbox are of one line.
+// Two are when an undo brought an edited draft back and had to leave its
+// successor, because others had touched it.
+func (sn *snapshot) distinctLineages(mb mail.MailboxID) bool {
+	seen := map[mail.Lineage]bool{}
+	for _, r := range sn.messages[mb] {
+		if seen[r.Lineage] {
+			return false
+		}
+		seen[r.Lineage] = true
+	}
+	return true
+}

@@ -1,0 +1,130 @@
+package imap
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+)
+
+// memory is what is in use of heap and stacks.
+func memory() int64 {
+	for range 3 { // stacks shrink by half at each collection
+		runtime.GC()
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc + m.StackInuse)
+}
+
+// TestIdleConnectionsCostLittle holds many sessions in IDLE and looks at what each
+// costs. The clients are in the same process, and what they take is taken off.
+func TestIdleConnectionsCostLittle(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector needs memory of its own")
+	}
+	const sessions = 400
+	for _, test := range []struct {
+		name   string
+		tls    bool
+		bound  int64
+		client int64
+	}{{"plain", false, 6 << 10, 1 << 10}, {"TLS", true, 16 << 10, 6 << 10}} {
+		t.Run(test.name, func(t *testing.T) {
+			h := newHouse(t, func(s *Server) {
+				s.Limits.PerAddress, s.Limits.LoginTime = 2*sessions, time.Minute
+				if test.tls {
+					s.TLS = testTLS(t)
+				}
+			})
+			h.update(func(tx store.Tx) error {
+				mb, err := tx.MailboxByPath("INBOX")
+				for range 1000 {
+					if err == nil {
+						_, err = tx.Append(mb.ID, mail.Arrival{Blob: mail.Blob{Size: 1}})
+					}
+				}
+				return err
+			})
+			warm := h.idle(t, test.tls)
+			before := memory()
+			var conns []net.Conn
+			for range sessions {
+				conns = append(conns, h.idle(t, test.tls))
+			}
+			each := (memory()-before)/sessions - test.client
+			t.Logf("%d bytes each", each)
+			if each > test.bound {
+				t.Errorf("%d bytes each, want at most %d", each, test.bound)
+			}
+			runtime.KeepAlive(warm)
+			runtime.KeepAlive(conns)
+		})
+	}
+}
+
+// idle brings a new connection into IDLE and returns it bare.
+func (h *house) idle(t testing.TB, withTLS bool) net.Conn {
+	c := dial(t, h.addr).ready()
+	if withTLS {
+		c.must("STARTTLS")
+		c.startTLS()
+	}
+	c.login()
+	c.must("ENABLE QRESYNC")
+	c.must("SELECT INBOX")
+	c.run("IDLE")
+	c.in = nil
+	return c.conn
+}
+
+// A change reaches everybody who waits.
+func TestEverybodyInIdleHears(t *testing.T) {
+	h := newHouse(t, nil)
+	h.put("INBOX", "Subject: x\r\n\r\n", mail.Flags{}, 1, 0)
+	const n = 50
+	conns := make([]net.Conn, n)
+	for i := range conns {
+		conns[i] = h.idle(t, false)
+	}
+	w := dial(t, h.addr).ready().login()
+	w.must("SELECT INBOX")
+	w.must(`STORE 1 +FLAGS (\Flagged)`)
+	var all sync.WaitGroup
+	for _, c := range conns {
+		all.Go(func() {
+			c.SetReadDeadline(time.Now().Add(10 * time.Second))
+			line, err := bufio.NewReader(c).ReadString('\n')
+			if err != nil || !strings.Contains(line, `FETCH (UID 1 FLAGS (\Flagged`) {
+				t.Errorf("%q, %v", line, err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// BenchmarkStoreToIdle is from one client's STORE to another's line in IDLE.
+func BenchmarkStoreToIdle(b *testing.B) {
+	h := newHouse(b, nil)
+	h.put("INBOX", "Subject: x\r\n\r\n", mail.Flags{}, 1, 0)
+	in := bufio.NewReader(h.idle(b, false))
+	w := dial(b, h.addr).ready().login()
+	w.must("SELECT INBOX")
+	sign := "+"
+	for b.Loop() {
+		fmt.Fprintf(w.conn, "a STORE 1 %sFLAGS (\\Flagged)\r\n", sign)
+		if _, err := in.ReadString('\n'); err != nil {
+			b.Fatal(err)
+		}
+		w.tag = "a"
+		w.answer()
+		sign = map[string]string{"+": "-", "-": "+"}[sign]
+	}
+}

@@ -1,0 +1,218 @@
+package storetest
+
+import (
+	"context"
+	"time"
+
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+	"lockstep/internal/store/model"
+)
+
+// fault is a model with one thing wrong. Each field, if set, stands between the
+// test and the model.
+type fault struct {
+	*model.Store
+	read   func(store.Reader) store.Reader
+	write  func(store.Tx) store.Tx
+	update func(next updateFunc, by mail.Origin, fn func(store.Tx) error) (mail.ModSeq, error)
+	watch  func(fn func(mail.News)) func(mail.News)
+	prune  func(f *fault, olderThan time.Time) error
+	due    func(f *fault, now, lease time.Time, limit int) ([]store.Outgoing, error)
+}
+
+// updateFunc is an Update of the account the test is about.
+type updateFunc func(by mail.Origin, fn func(store.Tx) error) (mail.ModSeq, error)
+
+func (f *fault) View(ctx context.Context, id mail.AccountID, fn func(store.Reader) error) error {
+	return f.Store.View(ctx, id, func(r store.Reader) error {
+		if f.read != nil {
+			r = f.read(r)
+		}
+		return fn(r)
+	})
+}
+
+func (f *fault) Update(ctx context.Context, id mail.AccountID, by mail.Origin, fn func(store.Tx) error) (mail.ModSeq, error) {
+	faulty := func(tx store.Tx) error {
+		if f.write != nil {
+			tx = f.write(tx)
+		}
+		return fn(tx)
+	}
+	update := func(by mail.Origin, fn func(store.Tx) error) (mail.ModSeq, error) {
+		return f.Store.Update(ctx, id, by, fn)
+	}
+	if f.update != nil {
+		return f.update(update, by, faulty)
+	}
+	return update(by, faulty)
+}
+
+func (f *fault) Watch(id mail.AccountID, fn func(mail.News)) func() {
+	if f.watch != nil {
+		fn = f.watch(fn)
+	}
+	return f.Store.Watch(id, fn)
+}
+
+func (f *fault) Prune(ctx context.Context, id mail.AccountID, olderThan time.Time) error {
+	if f.prune != nil {
+		return f.prune(f, olderThan)
+	}
+	return f.Store.Prune(ctx, id, olderThan)
+}
+
+func (f *fault) Due(ctx context.Context, now, lease time.Time, limit int) ([]store.Outgoing, error) {
+	if f.due != nil {
+		return f.due(f, now, lease, limit)
+	}
+	return f.Store.Due(ctx, now, lease, limit)
+}
+
+// badReader and badTx stand before the model's; a nil field passes through.
+type badReader struct {
+	store.Reader
+	mailbox  func(mail.Mailbox) mail.Mailbox
+	query    func(store.PlacementQuery) store.PlacementQuery
+	shown    func(*mail.Placement)
+	vanished func(mail.UIDSet, error) (mail.UIDSet, error)
+	departed func(mail.Placement) mail.Placement
+	changes  func(store.ChangeQuery, mail.ChangePage, error) (mail.ChangePage, error)
+	records  func([]mail.Record) []mail.Record
+	account  func(mail.Account) mail.Account
+	message  func(*mail.Message)
+}
+
+func (b badReader) Account() (mail.Account, error) {
+	a, err := b.Reader.Account()
+	if b.account != nil {
+		a = b.account(a)
+	}
+	return a, err
+}
+
+func (b badReader) Mailboxes() ([]mail.Mailbox, error) {
+	all, err := b.Reader.Mailboxes()
+	for i := range all {
+		if b.mailbox != nil {
+			all[i] = b.mailbox(all[i])
+		}
+	}
+	return all, err
+}
+
+func (b badReader) Placements(q store.PlacementQuery, fn func(*mail.Placement) error) error {
+	return b.Messages(q, func(p *mail.Placement, _ *mail.Message) error { return fn(p) })
+}
+
+func (b badReader) Messages(q store.PlacementQuery, fn func(*mail.Placement, *mail.Message) error) error {
+	if b.query != nil {
+		q = b.query(q)
+	}
+	return b.Reader.Messages(q, func(p *mail.Placement, m *mail.Message) error {
+		if b.shown != nil {
+			b.shown(p)
+		}
+		if b.message != nil {
+			b.message(m)
+		}
+		return fn(p, m)
+	})
+}
+
+func (b badReader) Vanished(mb mail.MailboxID, since mail.ModSeq) (mail.UIDSet, error) {
+	set, err := b.Reader.Vanished(mb, since)
+	if b.vanished != nil {
+		return b.vanished(set, err)
+	}
+	return set, err
+}
+
+func (b badReader) Departed(mb mail.MailboxID, uid mail.UID) (mail.Placement, error) {
+	p, err := b.Reader.Departed(mb, uid)
+	if b.departed != nil {
+		p = b.departed(p)
+	}
+	return p, err
+}
+
+func (b badReader) Changes(q store.ChangeQuery) (mail.ChangePage, error) {
+	page, err := b.Reader.Changes(q)
+	if b.changes != nil {
+		return b.changes(q, page, err)
+	}
+	return page, err
+}
+
+func (b badReader) Journal(q store.JournalQuery) ([]mail.Record, error) {
+	rs, err := b.Reader.Journal(q)
+	if b.records != nil {
+		rs = b.records(rs)
+	}
+	return rs, err
+}
+
+type badTx struct {
+	store.Tx
+	append  func(tx store.Tx, mb mail.MailboxID, a mail.Arrival) (mail.Placement, error)
+	store   func(tx store.Tx, mb mail.MailboxID, uids mail.UIDSet, c mail.FlagChange, since *mail.ModSeq) (store.StoreResult, error)
+	move    func(tx store.Tx, from mail.MailboxID, uids mail.UIDSet, to mail.MailboxID) (store.Mapping, error)
+	expunge func(tx store.Tx, mb mail.MailboxID, uids mail.UIDSet, onlyDeleted bool) (mail.UIDSet, error)
+	set     func(tx store.Tx, mb mail.MailboxID, im mail.MailboxImage) error
+	undo    func(tx store.Tx, act mail.ActID) (mail.UndoReport, error)
+}
+
+func (b badTx) Append(mb mail.MailboxID, a mail.Arrival) (mail.Placement, error) {
+	if b.append != nil {
+		return b.append(b.Tx, mb, a)
+	}
+	return b.Tx.Append(mb, a)
+}
+
+func (b badTx) StoreFlags(mb mail.MailboxID, uids mail.UIDSet, c mail.FlagChange, since *mail.ModSeq) (store.StoreResult, error) {
+	if b.store != nil {
+		return b.store(b.Tx, mb, uids, c, since)
+	}
+	return b.Tx.StoreFlags(mb, uids, c, since)
+}
+
+func (b badTx) Move(from mail.MailboxID, uids mail.UIDSet, to mail.MailboxID) (store.Mapping, error) {
+	if b.move != nil {
+		return b.move(b.Tx, from, uids, to)
+	}
+	return b.Tx.Move(from, uids, to)
+}
+
+func (b badTx) Expunge(mb mail.MailboxID, uids mail.UIDSet, onlyDeleted bool) (mail.UIDSet, error) {
+	if b.expunge != nil {
+		return b.expunge(b.Tx, mb, uids, onlyDeleted)
+	}
+	return b.Tx.Expunge(mb, uids, onlyDeleted)
+}
+
+func (b badTx) SetMailbox(mb mail.MailboxID, im mail.MailboxImage) error {
+	if b.set != nil {
+		return b.set(b.Tx, mb, im)
+	}
+	return b.Tx.SetMailbox(mb, im)
+}
+
+func (b badTx) Undo(act mail.ActID) (mail.UndoReport, error) {
+	if b.undo != nil {
+		return b.undo(b.Tx, act)
+	}
+	return b.Tx.Undo(act)
+}
+
+func reading(b badReader) func(*fault) {
+	return func(f *fault) {
+		f.read = func(r store.Reader) store.Reader { b.Reader = r; return b }
+	}
+}
+
+func writing(b badTx) func(*fault) {
+	return func(f *fault) {
+		f.write = func(tx store.Tx) store.Tx { b.Tx = tx; return b }
+	}
+}
