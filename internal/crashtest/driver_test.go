@@ -415,10 +415,10 @@ func (w *worker) deliver(name string) {
 	to := w.accounts[:1+w.rng.IntN(len(w.accounts))]
 	for range 1 + w.rng.IntN(4)/3 {
 		errs, err := deliver(w.ctx, w.house, name, to)
-		if err == nil {
-			err = errors.Join(errs...)
+		for _, err := range append(errs, err) {
+			w.may(err)
 		}
-		if w.may(err); err == nil {
+		if errors.Join(append(errs, err)...) == nil {
 			w.say("delivered %d %s", len(to), name)
 		}
 	}
