@@ -22,10 +22,12 @@ import (
 
 	"github.com/emersion/go-sasl"
 	gosmtp "github.com/emersion/go-smtp"
+	"github.com/miekg/dns"
 
 	"lockstep/internal/delivery"
 	"lockstep/internal/delivery/deliverytest"
 	"lockstep/internal/mail"
+	"lockstep/internal/store"
 )
 
 // remote is another mail server.
@@ -226,12 +228,17 @@ func (w *world) submit(t *testing.T, set func(*delivery.Envelope), to ...string)
 func runUntilEmpty(t testing.TB, h *deliverytest.House, q *delivery.Sender) {
 	t.Helper()
 	h.Delivery.Wake = q.Wake
+	runQueue(t, h.Store, q)
+}
+
+func runQueue(t testing.TB, queue store.Queue, q *delivery.Sender) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- q.Run(ctx) }()
 	deadline := time.Now().Add(20 * time.Second)
 	for {
-		left, err := h.Store.Pending(ctx, 10)
+		left, err := queue.Pending(ctx, 10)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -613,4 +620,128 @@ func TestReportGoesElsewhereByTheQueue(t *testing.T) {
 	if len(got) != 1 || got[0].from != "" || got[0].to[0] != "carol@remote.test" || !strings.Contains(got[0].body, "Action: delivered\r\n") {
 		t.Errorf("got %+v", got)
 	}
+}
+
+// nameServer answers from records on loopback, and returns a resolver that asks
+// it: the real one of package net.
+func nameServer(t *testing.T, records ...string) *net.Resolver {
+	byName := map[string][]dns.RR{}
+	for _, text := range records {
+		rr, err := dns.NewRR(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		byName[rr.Header().Name] = append(byName[rr.Header().Name], rr)
+	}
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &dns.Server{PacketConn: conn, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+		m := new(dns.Msg).SetReply(q)
+		m.RecursionAvailable = true
+		name := strings.ToLower(q.Question[0].Name)
+		known, ok := byName[name]
+		switch {
+		case name == "broken.test.":
+			m.Rcode = dns.RcodeServerFailure
+		case !ok:
+			m.Rcode = dns.RcodeNameError
+		}
+		for _, rr := range known {
+			if rr.Header().Rrtype == q.Question[0].Qtype {
+				m.Answer = append(m.Answer, rr)
+			}
+		}
+		w.WriteMsg(m)
+	})}
+	started := make(chan struct{})
+	srv.NotifyStartedFunc = func() { close(started) }
+	done := make(chan error, 1)
+	go func() { done <- srv.ActivateAndServe() }()
+	<-started
+	t.Cleanup(func() {
+		srv.Shutdown()
+		<-done
+	})
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "udp", conn.LocalAddr().String())
+	}}
+}
+
+func TestRealNames(t *testing.T) {
+	w := newWorld(t)
+	r := startRemote(t, nil)
+	w.wires["192.0.2.10"], w.wires["192.0.2.20"], w.wires["2001:db8::6"] = r, r, r
+	w.send.Resolver = nameServer(t, "remote.test. 60 IN MX 20 b.remote.test.", "remote.test. 60 IN MX 10 a.remote.test.",
+		"b.remote.test. 60 IN A 192.0.2.10", "bare.test. 60 IN A 192.0.2.20", "six.test. 60 IN MX 1 six6.test.", "six6.test. 60 IN AAAA 2001:db8::6",
+		"null.test. 60 IN MX 0 .", "text.test. 60 IN TXT nothing")
+	w.submit(t, nil, "a@remote.test", "a@bare.test", "a@six.test", "a@null.test", "a@nowhere.test", "a@text.test")
+	w.run(t)
+	got := map[string]bool{}
+	for _, m := range r.messages() {
+		got[m.to[0]] = true
+	}
+	if len(got) != 3 || !got["a@remote.test"] || !got["a@bare.test"] || !got["a@six.test"] {
+		t.Errorf("sent to %v", got)
+	}
+	all := strings.Join(w.Inbox(w.alice), "")
+	for recipient, status := range map[string]string{"a@null.test": "5.1.10", "a@nowhere.test": "5.1.2", "a@text.test": "5.1.2"} {
+		if !strings.Contains(all, "Final-Recipient: rfc822; "+recipient+"\r\nAction: failed\r\nStatus: "+status+"\r\n") {
+			t.Errorf("%s: no report with %s in\n%s", recipient, status, all)
+		}
+	}
+}
+
+// A server that never answers holds nobody up who wants to stop; its mail stays
+// queued, untouched.
+func TestStopCutsAttemptsShort(t *testing.T) {
+	w := newWorld(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	w.exchanger("remote.test", "192.0.2.10", &remote{addr: l.Addr().String()})
+	w.submit(t, nil, "dave@remote.test")
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- w.send.Run(ctx) }()
+	nc, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	left, err := w.Store.Pending(t.Context(), 10)
+	if err != nil || len(left) != 1 || left[0].Attempts != 0 {
+		t.Errorf("queue: %+v, %v", left, err)
+	}
+}
+
+// What is queued for people here is delivered, and reported, also by a server
+// that can send nothing; what is for elsewhere waits.
+func TestWithoutAWayOut(t *testing.T) {
+	w := newWorld(t)
+	w.submit(t, nil, "dave@remote.test")
+	w.Delivery.CanSend = false
+	w.send.Schedule = []time.Duration{time.Hour}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- w.send.Run(ctx) }()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		left, _ := w.Store.Pending(ctx, 10)
+		if len(left) == 1 && left[0].Attempts == 1 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("queue: %+v", left)
+		}
+	}
+	cancel()
+	<-done
 }

@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -20,8 +21,10 @@ import (
 	"github.com/xdg-go/scram"
 
 	"lockstep/internal/delivery"
+	"lockstep/internal/delivery/deliverytest"
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
+	"lockstep/internal/store/sqlstore"
 )
 
 func TestEveryKindHasAReply(t *testing.T) {
@@ -623,24 +626,47 @@ func (shallowStore) Update(context.Context, mail.AccountID, mail.Origin, func(st
 	return 1, nil
 }
 
+// BenchmarkEngine is LMTP down to the disk.
+func BenchmarkEngine(b *testing.B) {
+	for _, connections := range []int{1, 64} {
+		b.Run(fmt.Sprintf("connections/%d", connections), func(b *testing.B) {
+			w := newTown(b)
+			db, err := sqlstore.Open(b.Context(), filepath.Join(b.TempDir(), "db"), sqlstore.Options{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer db.Close()
+			if _, err := db.CreateAccount(b.Context(), deliverytest.By, store.NewAccount{Login: "bob@example.test"}); err != nil {
+				b.Fatal(err)
+			}
+			w.Delivery.Store, w.Delivery.Directory = db, db
+			bench(b, w, connections)
+		})
+	}
+}
+
+func bench(b *testing.B, w *town, connections int) {
+	addr := w.serve(LMTP, nil)
+	b.ReportAllocs()
+	b.ResetTimer()
+	errs := make(chan error, connections)
+	for i := range connections {
+		go func() { errs <- deliverMany(addr, i, (b.N+connections-1)/connections) }()
+	}
+	for range connections {
+		if err := <-errs; err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
+}
+
 func BenchmarkLMTP(b *testing.B) {
 	for _, connections := range []int{1, 64} {
 		b.Run(fmt.Sprintf("connections/%d", connections), func(b *testing.B) {
 			w := newTown(b)
 			w.Delivery.Store = shallowStore{w.Store}
-			addr := w.serve(LMTP, nil)
-			b.ReportAllocs()
-			b.ResetTimer()
-			errs := make(chan error, connections)
-			for i := range connections {
-				go func() { errs <- deliverMany(addr, i, (b.N+connections-1)/connections) }()
-			}
-			for range connections {
-				if err := <-errs; err != nil {
-					b.Fatal(err)
-				}
-			}
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
+			bench(b, w, connections)
 		})
 	}
 }
