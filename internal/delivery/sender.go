@@ -260,7 +260,11 @@ func (q *Sender) settle(ctx context.Context, group []*parcel) {
 		}
 	}
 	for a, ps := range byAction {
-		q.Service.reportQueued(ctx, a, ps, q.giveUpAfter())
+		if q.Service.reportQueued(ctx, a, ps, q.giveUpAfter()) != nil && a == actionFailed {
+			for _, p := range ps {
+				p.result.permanent = false // tried again, and then reported
+			}
+		}
 	}
 	for _, p := range group {
 		if err := q.close(ctx, p); err != nil {

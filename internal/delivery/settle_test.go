@@ -2,8 +2,14 @@ package delivery_test
 
 import (
 	"context"
+	"io"
 	"net"
+	"sync/atomic"
 	"testing"
+
+	"lockstep/internal/blob"
+	"lockstep/internal/delivery"
+	"lockstep/internal/mail"
 )
 
 // closeConn calls closed once it was closed.
@@ -38,5 +44,33 @@ func TestStopDoesNotForgetWhatWasTaken(t *testing.T) {
 	left, err := w.Store.Pending(t.Context(), 10)
 	if err != nil || len(left) != 0 {
 		t.Errorf("still queued, to be sent a second time: %+v, %v", left, err)
+	}
+}
+
+// fullBlobs has no room for some puts.
+type fullBlobs struct {
+	delivery.Blobs
+	refuse atomic.Int32
+}
+
+func (b *fullBlobs) Put(ctx context.Context, r io.Reader, o blob.PutOptions) (mail.Blob, []mail.Blob, error) {
+	if b.refuse.Add(-1) >= 0 {
+		return mail.Blob{}, nil, mail.Errorf(mail.Unavailable, "the disk is full")
+	}
+	return b.Blobs.Put(ctx, r, o)
+}
+
+func TestFailureThatCanNotBeReportedNowIsReportedLater(t *testing.T) {
+	w := newWorld(t)
+	r := startRemote(t, nil)
+	r.rcpt["dave@remote.test"] = err550
+	w.exchanger("remote.test", "192.0.2.10", r)
+	w.submit(t, nil, "dave@remote.test")
+	full := &fullBlobs{Blobs: w.Delivery.Blobs}
+	full.refuse.Store(2)
+	w.Delivery.Blobs = full
+	w.run(t)
+	if n := len(w.Inbox(w.alice)); n != 1 {
+		t.Errorf("%d reports, want 1", n)
 	}
 }
