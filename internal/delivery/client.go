@@ -23,13 +23,41 @@ const (
 	finalTimeout   = 10 * time.Minute
 )
 
+// maxReplyBytes bounds one answer of another server, all its lines together.
+const maxReplyBytes = 64 << 10
+
 // client is the sending side of one connection. Used by one attempt.
 type client struct {
 	host string
 	nc   net.Conn
+	in   *boundedConn
 	text *textproto.Conn
 	ext  map[string]string
 	stop func() bool
+}
+
+// over speaks over nc from now on.
+func (c *client) over(nc net.Conn) {
+	c.nc, c.in = nc, &boundedConn{Conn: nc}
+	c.text = textproto.NewConn(c.in)
+}
+
+// boundedConn is a connection of which left bytes may be read.
+type boundedConn struct {
+	net.Conn
+	left int
+}
+
+var errLongReply = fmt.Errorf("an answer of more than %d bytes", maxReplyBytes)
+
+// Read implements io.Reader.
+func (b *boundedConn) Read(p []byte) (int, error) {
+	if b.left == 0 {
+		return 0, errLongReply
+	}
+	n, err := b.Conn.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
 }
 
 // smtpError is what another server said.
@@ -44,8 +72,8 @@ func (e *smtpError) Error() string { return fmt.Sprintf("%s said: %d %s", e.host
 // greet takes a connection over: it reads the greeting and says EHLO. ctx ends
 // the connection.
 func greet(ctx context.Context, nc net.Conn, host, name string) (*client, error) {
-	c := &client{host: host, nc: nc, stop: context.AfterFunc(ctx, func() { nc.Close() })}
-	c.text = textproto.NewConn(nc)
+	c := &client{host: host, stop: context.AfterFunc(ctx, func() { nc.Close() })}
+	c.over(nc)
 	err := c.expect(220)
 	if err == nil {
 		err = c.hello(name)
@@ -80,6 +108,7 @@ func (c *client) expect(code int) error {
 }
 
 func (c *client) read(code int) (string, error) {
+	c.in.left = maxReplyBytes
 	_, text, err := c.text.ReadResponse(code)
 	if e := (*textproto.Error)(nil); errors.As(err, &e) {
 		return "", &smtpError{c.host, e.Code, e.Msg}
@@ -124,7 +153,7 @@ func (c *client) startTLS(ctx context.Context, config *tls.Config, name string) 
 	if err := t.HandshakeContext(ctx); err != nil {
 		return &routeError{"4.7.5", false, err}
 	}
-	c.nc, c.text = t, textproto.NewConn(t)
+	c.over(t)
 	return c.hello(name)
 }
 
