@@ -69,11 +69,12 @@ func (s *Service) reportDelivered(ctx context.Context, env *Envelope, in *spool,
 		return
 	}
 	r.id = deliveryID(env, in.sum.Sum(nil))
-	s.sendReport(ctx, &r)
+	_ = s.sendReport(ctx, &r) // logged
 }
 
-// reportQueued tells the sender what became of parcels of one message.
-func (s *Service) reportQueued(ctx context.Context, a action, ps []*parcel, giveUpAfter time.Duration) {
+// reportQueued tells the sender what became of parcels of one message. An error
+// may pass.
+func (s *Service) reportQueued(ctx context.Context, a action, ps []*parcel, giveUpAfter time.Duration) error {
 	first := ps[0]
 	in, err := s.fetch(ctx, first.Blob)
 	if err != nil {
@@ -87,18 +88,23 @@ func (s *Service) reportQueued(ctx context.Context, a action, ps []*parcel, give
 		r.id += " " + p.Recipient
 		r.about = append(r.about, subject{p.Recipient, p.opts.Original, p.result.status, p.result.diagnostic, p.result.host})
 	}
-	s.sendReport(ctx, &r)
+	return s.sendReport(ctx, &r)
 }
 
 // sendReport delivers the report, or queues it where the sender is elsewhere. It
-// has the null reverse path, so that nothing is ever said about it.
-func (s *Service) sendReport(ctx context.Context, r *report) {
+// has the null reverse path, so that nothing is ever said about it. An error may
+// pass: a report that nobody can get is dropped.
+func (s *Service) sendReport(ctx context.Context, r *report) error {
 	err := s.trySendReport(ctx, r)
-	if err != nil {
-		s.Log.WarnContext(ctx, "report not sent", "action", string(r.action), "err", err)
-		return
+	if err == nil {
+		s.counts.reports.Add(1)
+		return nil
 	}
-	s.counts.reports.Add(1)
+	s.Log.WarnContext(ctx, "report not sent", "action", string(r.action), "err", err)
+	if isPermanent(err) {
+		return nil
+	}
+	return err
 }
 
 func (s *Service) trySendReport(ctx context.Context, r *report) error {
