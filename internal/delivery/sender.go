@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -120,8 +121,9 @@ func (q *Sender) Run(ctx context.Context) error {
 				continue
 			}
 			attempts.Go(func() {
+				defer func() { <-slots }()
+				defer q.logPanic(ctx)
 				q.attempt(ctx, group)
-				<-slots
 			})
 		}
 		if len(due) < maxBatch {
@@ -238,6 +240,14 @@ func divideKnown(group []*parcel) (known, unknown []*parcel) {
 		}
 	}
 	return known, unknown
+}
+
+// logPanic keeps one message that shows a bug of ours from stopping all others: it
+// is tried again when its lease is over.
+func (q *Sender) logPanic(ctx context.Context) {
+	if p := recover(); p != nil {
+		q.Service.Log.ErrorContext(ctx, "panic", "err", p, "stack", string(debug.Stack()))
+	}
 }
 
 // giveBack makes a group due for whoever empties the queue next.
