@@ -100,6 +100,7 @@ func (s *Server) serve(ctx context.Context, l net.Listener, withTLS bool) error 
 	s.init()
 	var sessions sessionSet
 	ctx, cancel := context.WithCancel(ctx)
+	defer s.cache.Wait()
 	defer sessions.wait() // no goroutine outlives Serve
 	defer sessions.endAll("server is shutting down")
 	defer cancel()
