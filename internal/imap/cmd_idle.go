@@ -19,7 +19,7 @@ func (s *session) idle(ctx context.Context, _ *wire.Idle, r *reply) error {
 	r.quiet = true
 	s.idleTag = r.tag
 	if err := s.enc.Continuation("idling"); err != nil {
-		return errors.Join(errHangup, err)
+		return hangup(err)
 	}
 	s.idling.Store(true)
 	if s.sel == nil {
@@ -96,8 +96,11 @@ func (s *session) push() {
 
 // pushFailed says why a client can't be told of changes any more.
 func (s *session) pushFailed(err error) string {
-	if errors.Is(err, errDeleted) {
+	switch {
+	case errors.Is(err, errDeleted):
 		return "the selected mailbox was deleted"
+	case errors.Is(err, errHangup) || s.enc.Err() != nil:
+		return errHangup.Error()
 	}
 	_, _, text := s.words(err)
 	return text
