@@ -42,6 +42,8 @@ type commands struct {
 	Device  deviceCommand  `cmd:"" help:"See, add, sign out and block the devices of an account."`
 	Mailbox mailboxCommand `cmd:"" help:"See the mailboxes of an account."`
 	Queue   queueCommand   `cmd:"" help:"See what is on its way out."`
+	Import  importCommand  `cmd:"" help:"Bring mail in from mbox files or Maildirs."`
+	Export  exportCommand  `cmd:"" help:"Write mail out as a Maildir or mbox files."`
 	History historyCommand `cmd:"" help:"Say who changed what in an account, with which device, and when."`
 	Undo    undoCommand    `cmd:"" help:"Take back an act that history shows."`
 	Doctor  doctorCommand  `cmd:"" help:"Check everything that is stored, and say what to do."`
@@ -52,8 +54,9 @@ type commands struct {
 
 const description = `Mail on every device, in lockstep: an IMAP and SMTP server with one journal per account.
 
-To look around:    lockstep demo
-To begin:          lockstep account add alice@example.test && lockstep serve`
+To look around: lockstep demo
+
+To begin: lockstep account add alice@example.test && lockstep serve`
 
 func main() {
 	syscall.Umask(0o077) // mail, keys and sockets are nobody else's, whoever makes the file

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -52,6 +53,7 @@ const (
 	importBatch    = 200
 	importAhead    = 16
 	importInMemory = 256 << 10
+	importBuffer   = 64 << 10
 )
 
 // importer puts messages into one account.
@@ -375,12 +377,15 @@ func (c *Client) Import(ctx context.Context, login string, source Source, tell f
 	defer cancel()
 	read, write := io.Pipe()
 	defer read.Close()
-	parts := multipart.NewWriter(write)
+	buffered := bufio.NewWriterSize(write, importBuffer) // sources give line by line
+	parts := multipart.NewWriter(buffered)
 	var sendErr error
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)
-		sendErr = sendItems(parts, source)
+		if sendErr = sendItems(parts, source); sendErr == nil {
+			sendErr = buffered.Flush()
+		}
 		write.CloseWithError(sendErr)
 	}()
 	var last Imported

@@ -105,10 +105,20 @@ func (n *inode) write(by *call, off int64, p []byte) {
 	end := off + int64(len(p))
 	if end > int64(len(n.data)) {
 		n.data = append(n.data, make([]byte, end-int64(len(n.data)))...)
+	}
+	if end > n.sizeAhead() { // also where a sync that failed lost a size that readers see
 		n.sizes = append(n.sizes, sizeVersion{by, end})
 	}
 	copy(n.data[off:], p)
 	n.keep(by, off, end)
+}
+
+// sizeAhead is the size that a sync now would make last.
+func (n *inode) sizeAhead() int64 {
+	if i := len(n.sizes) - 1; i >= 0 {
+		return n.sizes[i].size
+	}
+	return n.size
 }
 
 // truncate notes that a call set the size.

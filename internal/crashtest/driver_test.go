@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,6 +23,7 @@ import (
 	"lockstep/internal/store"
 	"lockstep/internal/store/sqlstore"
 	"lockstep/internal/vfs"
+	"lockstep/internal/vfs/faulty"
 )
 
 // planVariable holds the plan of a process that is a driver.
@@ -36,6 +38,9 @@ type plan struct {
 	Clock  int64 // when it begins, in seconds
 	// Forgetful makes the packs' syncs do nothing: a fault that the tests must find.
 	Forgetful bool
+	// Restart is after how many rounds at the most the process starts anew without
+	// closing anything, as one that was killed; 0 is never.
+	Restart int
 	// Hurt lets calls fail with Unavailable.
 	Hurt bool
 	// FileLimit bounds the size of any file, so that writes fail.
@@ -78,6 +83,9 @@ type driver struct {
 	ctx context.Context
 	say func(string, ...any)
 
+	// faulty, if not nil, is where the packs are; it fails while the house is open.
+	faulty *faulty.FS
+
 	*house
 	store    *recorder
 	accounts []store.Principal
@@ -101,11 +109,15 @@ func (d *driver) run() {
 	rng := rand.New(rand.NewPCG(d.Seed, uint64(d.Clock)))
 	for d.round = range d.Rounds {
 		d.say("at %d", time.Now().Unix())
-		if d.house == nil && !d.open() {
-			return
+		if d.house != nil || d.open() {
+			d.fail(faulty.Odds{Create: 0.1, Write: 0.05, ShortWrite: 0.05, Sync: 0.2, SyncDir: 0.1})
+			d.work(rng)
+			d.fail(faulty.Odds{})
 		}
-		d.work(rng)
-		if rng.IntN(3) == 0 {
+		switch {
+		case d.Restart > 0 && d.round+1 < d.Rounds && rng.IntN(d.Restart) == 0:
+			d.restart()
+		case rng.IntN(3) == 0:
 			d.shut()
 		}
 		time.Sleep([]time.Duration{time.Second, 12 * time.Minute, 30 * time.Minute, 65 * time.Minute}[rng.IntN(4)])
@@ -116,9 +128,25 @@ func (d *driver) run() {
 
 func (d *driver) shut() {
 	if d.house != nil {
-		d.may(d.house.close())
+		d.start(d.house.close())
 		d.house = nil
 	}
+}
+
+// restart puts a new process in the place of this one, for the rounds that are
+// left.
+func (d *driver) restart() {
+	next := d.plan
+	next.Rounds -= d.round + 1
+	next.Clock = time.Now().Unix() + 2
+	text, err := json.Marshal(next)
+	if err == nil {
+		err = os.Setenv(planVariable, string(text))
+	}
+	if err == nil {
+		err = syscall.Exec(os.Args[0], os.Args, os.Environ())
+	}
+	d.may(err)
 }
 
 // work lets workers and the upkeep loose on the store at once.
@@ -139,16 +167,12 @@ func (d *driver) work(rng *rand.Rand) {
 
 // open opens the house, and says what it finds there.
 func (d *driver) open() bool {
-	var fsys vfs.FS = vfs.OS{}
-	if d.Forgetful {
-		fsys = forgetful{}
-	}
 	var err error
-	d.house, err = openHouse(d.ctx, d.Dir, fsys, nil, func(db *sqlstore.DB) store.Store {
+	d.house, err = openHouse(d.ctx, d.Dir, d.packFS(), nil, func(db *sqlstore.DB) store.Store {
 		d.store = &recorder{db, d.say}
 		return d.store
 	})
-	if d.may(err); err != nil {
+	if d.start(err); err != nil {
 		return false
 	}
 	for i := range numAccounts {
@@ -158,6 +182,7 @@ func (d *driver) open() bool {
 	}
 	if d.accounts, err = d.db.Accounts(d.ctx); err != nil || len(d.accounts) == 0 {
 		d.may(err)
+		d.shut()
 		return false
 	}
 	for _, p := range d.accounts {
@@ -186,6 +211,34 @@ func (d *driver) may(err error, kinds ...mail.Kind) {
 	}
 	d.say("fail %v: %v", mail.KindOf(err), err)
 	d.t.Error(err)
+}
+
+// packFS is what the packs are written through.
+func (d *driver) packFS() vfs.FS {
+	switch {
+	case d.faulty != nil:
+		return d.faulty
+	case d.Forgetful:
+		return forgetful{}
+	}
+	return vfs.OS{}
+}
+
+// fail lets the packs' file system fail, or work again.
+func (d *driver) fail(odds faulty.Odds) {
+	if d.faulty != nil {
+		d.faulty.SetOdds(odds)
+	}
+}
+
+// start accepts any error of opening and closing when the disk is hurt: an
+// operator reads it, and no protocol.
+func (d *driver) start(err error) {
+	if err != nil && d.Hurt {
+		d.say("hurt %v", err)
+		return
+	}
+	d.may(err)
 }
 
 // by is who changes things.
@@ -362,10 +415,10 @@ func (w *worker) deliver(name string) {
 	to := w.accounts[:1+w.rng.IntN(len(w.accounts))]
 	for range 1 + w.rng.IntN(4)/3 {
 		errs, err := deliver(w.ctx, w.house, name, to)
-		if err == nil {
-			err = errors.Join(errs...)
+		for _, err := range append(errs, err) {
+			w.may(err)
 		}
-		if w.may(err); err == nil {
+		if errors.Join(append(errs, err)...) == nil {
 			w.say("delivered %d %s", len(to), name)
 		}
 	}

@@ -18,7 +18,7 @@ type ledger struct {
 	appended  []appended
 	notes     map[noteKey]int64
 	queue     map[string]settling
-	hurts     int
+	hurts     []string
 	failures  []string
 	ended     bool
 }
@@ -67,6 +67,7 @@ func newLedger() *ledger {
 func (l *ledger) clone() *ledger {
 	c := *l
 	c.delivered, c.appended, c.failures = slices.Clone(l.delivered), slices.Clone(l.appended), slices.Clone(l.failures)
+	c.hurts = slices.Clone(l.hurts)
 	c.notes, c.queue = maps.Clone(l.notes), maps.Clone(l.queue)
 	c.accounts = map[mail.AccountID]*said{}
 	for id, s := range l.accounts {
@@ -132,7 +133,7 @@ func (l *ledger) hear(line string) {
 	case "settled":
 		l.queue[rest] = settled
 	case "hurt":
-		l.hurts++
+		l.hurts = append(l.hurts, rest)
 	case "fail":
 		l.failures = append(l.failures, rest)
 	case "end":

@@ -109,7 +109,7 @@ func (p *parser) line(line string) error {
 		c.args = strings.Split(args, ", ")
 		return nil
 	}
-	end := strings.LastIndex(rest, ") ")
+	end := strings.IndexByte(rest, ')') // strings are in hexadecimal
 	if end < 0 {
 		return fmt.Errorf("a call without end: %.60q", text)
 	}

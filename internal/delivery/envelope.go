@@ -115,16 +115,9 @@ func (s *Service) recipient(ctx context.Context, address string, size int64) (Re
 	if err != nil {
 		return r, err
 	}
-	ours, err := s.isLocal(ctx, domain)
-	if err != nil {
-		return r, err
-	}
-	if !ours && !isPostmaster(address) {
-		return r, errElsewhere
-	}
 	a, err := s.lookup(ctx, local, domain)
 	if err != nil && mail.KindOf(err) == mail.NotFound {
-		a, err = s.lookupPostmaster(ctx, local)
+		a, err = s.unknown(ctx, address, local, domain)
 	}
 	if err != nil {
 		return r, err
@@ -153,10 +146,19 @@ func (s *Service) split(address string) (local, domain string, err error) {
 	return SplitAddress(address)
 }
 
-// lookupPostmaster finds who gets what is for postmaster where no such address
-// is; for anybody else it is NotFound.
-func (s *Service) lookupPostmaster(ctx context.Context, local string) (store.Address, error) {
+// unknown decides about an address that nobody has: it is for elsewhere, for
+// postmaster, whom the operator may have named (RFC 5321 §4.5.1), or for nobody.
+func (s *Service) unknown(ctx context.Context, address, local, domain string) (store.Address, error) {
 	nobody := mail.Errorf(mail.NotFound, "no such user here")
+	if !isPostmaster(address) {
+		ours, err := s.isLocal(ctx, domain)
+		switch {
+		case err != nil:
+			return store.Address{}, err
+		case !ours:
+			return store.Address{}, errElsewhere
+		}
+	}
 	if !isPostmaster(local) || s.Postmaster == "" {
 		return store.Address{}, nobody
 	}
@@ -165,7 +167,7 @@ func (s *Service) lookupPostmaster(ctx context.Context, local string) (store.Add
 		return store.Address{}, err
 	}
 	a, err := s.lookup(ctx, l, d)
-	if mail.KindOf(err) == mail.NotFound {
+	if err != nil && mail.KindOf(err) == mail.NotFound {
 		err = nobody
 	}
 	return a, err

@@ -22,10 +22,13 @@ import (
 
 	"github.com/emersion/go-sasl"
 	gosmtp "github.com/emersion/go-smtp"
+	"github.com/miekg/dns"
 
 	"lockstep/internal/delivery"
 	"lockstep/internal/delivery/deliverytest"
 	"lockstep/internal/mail"
+	"lockstep/internal/message"
+	"lockstep/internal/store"
 )
 
 // remote is another mail server.
@@ -38,6 +41,7 @@ type remote struct {
 	got      []received
 	sessions int
 	login    string
+	mech     string // "" is PLAIN
 }
 
 type received struct {
@@ -65,6 +69,9 @@ func startRemote(t *testing.T, set func(*gosmtp.Server), answers ...error) *remo
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if srv.Network == "tls" {
+		l = tls.NewListener(l, srv.TLSConfig)
 	}
 	go srv.Serve(l)
 	t.Cleanup(func() { srv.Close() })
@@ -127,8 +134,16 @@ func (s *remoteSession) Data(body io.Reader) error {
 	s.r.got = append(s.r.got, s.in)
 	return nil
 }
-func (s *remoteSession) AuthMechanisms() []string { return []string{"PLAIN"} }
-func (s *remoteSession) Auth(string) (sasl.Server, error) {
+func (s *remoteSession) AuthMechanisms() []string {
+	if s.r.mech != "" {
+		return []string{"XFRUIT", s.r.mech}
+	}
+	return []string{"PLAIN"}
+}
+func (s *remoteSession) Auth(mech string) (sasl.Server, error) {
+	if mech == "LOGIN" {
+		return &loginServer{r: s.r}, nil
+	}
 	return sasl.NewPlainServer(func(_, login, secret string) error {
 		if secret != "secret" {
 			return gosmtp.ErrAuthFailed
@@ -138,6 +153,28 @@ func (s *remoteSession) Auth(string) (sasl.Server, error) {
 		s.r.login = login
 		return nil
 	}), nil
+}
+
+// loginServer asks for a name and then for a password.
+type loginServer struct {
+	r    *remote
+	said []string
+}
+
+func (l *loginServer) Next(response []byte) (challenge []byte, done bool, err error) {
+	if response != nil {
+		l.said = append(l.said, string(response))
+	}
+	if len(l.said) < 2 {
+		return []byte("?"), false, nil
+	}
+	if l.said[1] != "secret" {
+		return nil, true, gosmtp.ErrAuthFailed
+	}
+	l.r.mu.Lock()
+	defer l.r.mu.Unlock()
+	l.r.login = l.said[0]
+	return nil, true, nil
 }
 
 // zone is a resolver made of a map.
@@ -226,12 +263,17 @@ func (w *world) submit(t *testing.T, set func(*delivery.Envelope), to ...string)
 func runUntilEmpty(t testing.TB, h *deliverytest.House, q *delivery.Sender) {
 	t.Helper()
 	h.Delivery.Wake = q.Wake
+	runQueue(t, h.Store, q)
+}
+
+func runQueue(t testing.TB, queue store.Queue, q *delivery.Sender) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- q.Run(ctx) }()
 	deadline := time.Now().Add(20 * time.Second)
 	for {
-		left, err := h.Store.Pending(ctx, 10)
+		left, err := queue.Pending(ctx, 10)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -323,6 +365,39 @@ func TestPermanentRefusalIsReported(t *testing.T) {
 		if strings.Contains(reports[0], ".dot") != full {
 			t.Errorf("RET=FULL is %v, and the report\n%s", full, reports[0])
 		}
+	}
+}
+
+// A report is read by programs too, whatever another server says in it.
+func TestReportIsWellFormed(t *testing.T) {
+	w := newWorld(t)
+	r := startRemote(t, nil)
+	r.rcpt["dave@remote.test"] = &gosmtp.SMTPError{Code: 550, EnhancedCode: gosmtp.EnhancedCode{5, 1, 1}, Message: strings.Repeat("no\nsuch\tuser ü ", 100)}
+	w.exchanger("remote.test", "192.0.2.10", r)
+	w.submit(t, func(e *delivery.Envelope) { e.Return = delivery.ReturnFull }, "dave@remote.test")
+	w.run(t)
+	report := w.Inbox(w.alice)[0]
+	for line := range strings.Lines(report) {
+		if len(line) > 1000 || !strings.HasSuffix(line, "\r\n") {
+			t.Errorf("a line of %d bytes: %.60q", len(line), line)
+		}
+	}
+	m, err := message.Parse(strings.NewReader(report))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var parts []string
+	for _, p := range m.Root.Parts {
+		parts = append(parts, p.Type+"/"+p.Subtype)
+	}
+	if !m.Root.Is("multipart", "report") || fmt.Sprint(parts) != "[text/plain message/delivery-status message/rfc822]" {
+		t.Fatalf("%s/%s of %v", m.Root.Type, m.Root.Subtype, parts)
+	}
+	if inner := m.Root.Parts[2].Message; inner == nil || inner.Envelope.Subject != "hello" {
+		t.Errorf("it returns %+v", inner)
+	}
+	if m.Envelope.SentAt.IsZero() || m.ID == "" || m.Envelope.To[0].Mailbox != "alice" {
+		t.Errorf("its header says %+v", m.Envelope)
 	}
 }
 
@@ -484,15 +559,21 @@ func TestExchangerIsSpokenToOverTLSIfItCan(t *testing.T) {
 
 func TestRelay(t *testing.T) {
 	config, pool := testTLS(t)
-	for _, way := range []delivery.RelayTLS{delivery.RelayStartTLS, delivery.RelayPlain} {
+	for _, way := range []delivery.RelayTLS{delivery.RelayStartTLS, delivery.RelayImplicit, delivery.RelayPlain} {
 		t.Run(string(way), func(t *testing.T) {
 			w := newWorld(t)
 			r := startRemote(t, func(s *gosmtp.Server) {
-				if way == delivery.RelayStartTLS {
+				if way != delivery.RelayPlain {
 					s.TLSConfig = config
+				}
+				if way == delivery.RelayImplicit {
+					s.Network = "tls"
 				}
 				s.AllowInsecureAuth = true
 			})
+			if way == delivery.RelayImplicit {
+				r.mech = "LOGIN"
+			}
 			w.send.Relay = &delivery.Relay{Host: "relay.test", Port: 587, TLS: way}
 			w.send.TLS = &tls.Config{RootCAs: pool}
 			w.send.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -502,13 +583,13 @@ func TestRelay(t *testing.T) {
 				var d net.Dialer
 				return d.DialContext(ctx, network, r.addr)
 			}
-			if way == delivery.RelayStartTLS {
+			if way != delivery.RelayPlain {
 				w.send.Relay.Login, w.send.Relay.Secret = "us", "secret"
 			}
 			w.submit(t, nil, "dave@remote.test", "erin@elsewhere.test")
 			w.run(t)
 			got := r.messages()
-			if len(got) != 1 || len(got[0].to) != 2 || got[0].tls != (way == delivery.RelayStartTLS) || r.login != w.send.Relay.Login {
+			if len(got) != 1 || len(got[0].to) != 2 || got[0].tls != (way != delivery.RelayPlain) || r.login != w.send.Relay.Login {
 				t.Errorf("got %+v, login %q", got, r.login)
 			}
 		})
@@ -613,4 +694,158 @@ func TestReportGoesElsewhereByTheQueue(t *testing.T) {
 	if len(got) != 1 || got[0].from != "" || got[0].to[0] != "carol@remote.test" || !strings.Contains(got[0].body, "Action: delivered\r\n") {
 		t.Errorf("got %+v", got)
 	}
+}
+
+// nameServer answers from records on loopback, and returns a resolver that asks
+// it: the real one of package net.
+func nameServer(t *testing.T, records ...string) *net.Resolver {
+	byName := map[string][]dns.RR{}
+	for _, text := range records {
+		rr, err := dns.NewRR(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		byName[rr.Header().Name] = append(byName[rr.Header().Name], rr)
+	}
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &dns.Server{PacketConn: conn, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+		m := new(dns.Msg).SetReply(q)
+		m.RecursionAvailable = true
+		name := strings.ToLower(q.Question[0].Name)
+		known, ok := byName[name]
+		switch {
+		case name == "broken.test.":
+			m.Rcode = dns.RcodeServerFailure
+		case !ok:
+			m.Rcode = dns.RcodeNameError
+		}
+		for _, rr := range known {
+			if rr.Header().Rrtype == q.Question[0].Qtype {
+				m.Answer = append(m.Answer, rr)
+			}
+		}
+		w.WriteMsg(m)
+	})}
+	started := make(chan struct{})
+	srv.NotifyStartedFunc = func() { close(started) }
+	done := make(chan error, 1)
+	go func() { done <- srv.ActivateAndServe() }()
+	<-started
+	t.Cleanup(func() {
+		srv.Shutdown()
+		<-done
+	})
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "udp", conn.LocalAddr().String())
+	}}
+}
+
+func TestRealNames(t *testing.T) {
+	w := newWorld(t)
+	r := startRemote(t, nil)
+	w.wires["192.0.2.10"], w.wires["192.0.2.20"], w.wires["2001:db8::6"] = r, r, r
+	w.send.Resolver = nameServer(t, "remote.test. 60 IN MX 20 b.remote.test.", "remote.test. 60 IN MX 10 a.remote.test.",
+		"b.remote.test. 60 IN A 192.0.2.10", "bare.test. 60 IN A 192.0.2.20", "six.test. 60 IN MX 1 six6.test.", "six6.test. 60 IN AAAA 2001:db8::6",
+		"null.test. 60 IN MX 0 .", "text.test. 60 IN TXT nothing")
+	w.submit(t, nil, "a@remote.test", "a@bare.test", "a@six.test", "a@null.test", "a@nowhere.test", "a@text.test")
+	w.run(t)
+	got := map[string]bool{}
+	for _, m := range r.messages() {
+		got[m.to[0]] = true
+	}
+	if len(got) != 3 || !got["a@remote.test"] || !got["a@bare.test"] || !got["a@six.test"] {
+		t.Errorf("sent to %v", got)
+	}
+	all := strings.Join(w.Inbox(w.alice), "")
+	for recipient, status := range map[string]string{"a@null.test": "5.1.10", "a@nowhere.test": "5.1.2", "a@text.test": "5.1.2"} {
+		if !strings.Contains(all, "Final-Recipient: rfc822; "+recipient+"\r\nAction: failed\r\nStatus: "+status+"\r\n") {
+			t.Errorf("%s: no report with %s in\n%s", recipient, status, all)
+		}
+	}
+}
+
+// A server that never answers holds nobody up who wants to stop; its mail stays
+// queued, untouched.
+func TestStopCutsAttemptsShort(t *testing.T) {
+	w := newWorld(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	w.exchanger("remote.test", "192.0.2.10", &remote{addr: l.Addr().String()})
+	w.submit(t, nil, "dave@remote.test")
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- w.send.Run(ctx) }()
+	nc, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	left, err := w.Store.Pending(t.Context(), 10)
+	if err != nil || len(left) != 1 || left[0].Attempts != 0 {
+		t.Errorf("queue: %+v, %v", left, err)
+	}
+}
+
+// A server that never stops talking is hung up on.
+func TestReplyWithoutEnd(t *testing.T) {
+	w := newWorld(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	hungUp := make(chan struct{})
+	go func() {
+		defer close(hungUp)
+		nc, err := l.Accept()
+		if err != nil {
+			return
+		}
+		for err == nil {
+			_, err = io.WriteString(nc, "220-and another thing\r\n")
+		}
+	}()
+	w.exchanger("remote.test", "192.0.2.10", &remote{addr: l.Addr().String()})
+	w.send.Schedule = []time.Duration{time.Hour}
+	w.submit(t, nil, "dave@remote.test")
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- w.send.Run(ctx) }()
+	<-hungUp
+	cancel()
+	<-done
+}
+
+// What is queued for people here is delivered, and reported, also by a server
+// that can send nothing; what is for elsewhere waits.
+func TestWithoutAWayOut(t *testing.T) {
+	w := newWorld(t)
+	w.submit(t, nil, "dave@remote.test")
+	w.Delivery.CanSend = false
+	w.send.Schedule = []time.Duration{time.Hour}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- w.send.Run(ctx) }()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		left, _ := w.Store.Pending(ctx, 10)
+		if len(left) == 1 && left[0].Attempts == 1 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("queue: %+v", left)
+		}
+	}
+	cancel()
+	<-done
 }

@@ -170,9 +170,21 @@ func (s *server) lockstep(stdin string, args ...string) string {
 	return out
 }
 
+// lockstepFor is lockstep for what may take long.
+func (s *server) lockstepFor(atMost time.Duration, args ...string) string {
+	s.t.Helper()
+	out, err := runFor(atMost, "", append(args, "--config", s.config)...)
+	if err != nil {
+		s.t.Fatalf("lockstep %v: %v\n%s", args, err, out)
+	}
+	return out
+}
+
 // lockstep runs the binary.
-func lockstep(stdin string, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+func lockstep(stdin string, args ...string) (string, error) { return runFor(patience, stdin, args...) }
+
+func runFor(atMost time.Duration, stdin string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), atMost)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Stdin = strings.NewReader(stdin)

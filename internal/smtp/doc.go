@@ -7,6 +7,6 @@
 // through; what a client can make the server hold is bounded by Limits.
 //
 // The protocol is spoken here and not by emersion/go-smtp for the reasons in
-// docs/adr/0002-smtp-server.md; what is served, section by section, is in
+// docs/adr/0004-own-smtp-server.md; what is served, section by section, is in
 // docs/protocols/smtp.md.
 package smtp

@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -20,8 +21,10 @@ import (
 	"github.com/xdg-go/scram"
 
 	"lockstep/internal/delivery"
+	"lockstep/internal/delivery/deliverytest"
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
+	"lockstep/internal/store/sqlstore"
 )
 
 func TestEveryKindHasAReply(t *testing.T) {
@@ -243,15 +246,36 @@ func TestLimitsOnePast(t *testing.T) {
 	})
 }
 
+func TestRefusedChunkHasOneAnswer(t *testing.T) {
+	w := newTown(t)
+	c := begin(t, w.serve(LMTP, func(s *Server) { s.Limits.MessageBytes = 10 }), "LHLO")
+	c.says("RCPT TO:<alice@example.test>", "250")
+	c.send("BDAT 11\r\n01234567890BDAT 1 LAST\r\nxNOOP\r\n")
+	c.hears("552 5.3.4")
+	c.hears("503 5.5.1")
+	c.hears("250 2.0.0 still here")
+	c.says("MAIL FROM:<>", "250")
+	c.says("RCPT TO:<alice@example.test>", "250")
+	c.says("RCPT TO:<bob@example.test>", "250")
+	c.send("BDAT 11 LAST\r\n01234567890")
+	c.hears("552 5.3.4")
+	c.hears("552 5.3.4")
+	c.says("NOOP", "250")
+}
+
 func TestTooManyErrorsEndTheSession(t *testing.T) {
 	w := newTown(t)
-	c := dial(t, w.serve(Receiving, func(s *Server) { s.Limits.Errors = 3 }))
+	var srv *Server
+	c := dial(t, w.serve(Receiving, func(s *Server) { s.Limits.Errors, srv = 3, s }))
 	c.hears("220")
 	c.says("FRUIT", "500")
 	c.says("FRUIT", "500")
 	c.says("FRUIT", "500")
 	c.hears("421 4.7.0")
 	c.hears("(closed)")
+	if got := srv.Stats(); got.Refused != 3 || got.Accepted != 1 {
+		t.Errorf("counted %+v", got)
+	}
 }
 
 func TestConnectionsOnePast(t *testing.T) {
@@ -526,6 +550,9 @@ func TestManyDeliveriesAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if s := w.Delivery.Stats(); s.Delivered != connections*each || s.Failed != 0 {
+		t.Errorf("counted %+v", s)
+	}
 	if got := len(w.Inbox(w.bob.Account)); got != connections*each {
 		t.Errorf("%d messages, want %d", got, connections*each)
 	}
@@ -623,24 +650,47 @@ func (shallowStore) Update(context.Context, mail.AccountID, mail.Origin, func(st
 	return 1, nil
 }
 
+// BenchmarkEngine is LMTP down to the disk.
+func BenchmarkEngine(b *testing.B) {
+	for _, connections := range []int{1, 64} {
+		b.Run(fmt.Sprintf("connections/%d", connections), func(b *testing.B) {
+			w := newTown(b)
+			db, err := sqlstore.Open(b.Context(), filepath.Join(b.TempDir(), "db"), sqlstore.Options{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer db.Close()
+			if _, err := db.CreateAccount(b.Context(), deliverytest.By, store.NewAccount{Login: "bob@example.test"}); err != nil {
+				b.Fatal(err)
+			}
+			w.Delivery.Store, w.Delivery.Directory = db, db
+			bench(b, w, connections)
+		})
+	}
+}
+
+func bench(b *testing.B, w *town, connections int) {
+	addr := w.serve(LMTP, nil)
+	b.ReportAllocs()
+	b.ResetTimer()
+	errs := make(chan error, connections)
+	for i := range connections {
+		go func() { errs <- deliverMany(addr, i, (b.N+connections-1)/connections) }()
+	}
+	for range connections {
+		if err := <-errs; err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
+}
+
 func BenchmarkLMTP(b *testing.B) {
 	for _, connections := range []int{1, 64} {
 		b.Run(fmt.Sprintf("connections/%d", connections), func(b *testing.B) {
 			w := newTown(b)
 			w.Delivery.Store = shallowStore{w.Store}
-			addr := w.serve(LMTP, nil)
-			b.ReportAllocs()
-			b.ResetTimer()
-			errs := make(chan error, connections)
-			for i := range connections {
-				go func() { errs <- deliverMany(addr, i, (b.N+connections-1)/connections) }()
-			}
-			for range connections {
-				if err := <-errs; err != nil {
-					b.Fatal(err)
-				}
-			}
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
+			bench(b, w, connections)
 		})
 	}
 }

@@ -33,11 +33,40 @@ func (st *Store) begin(a *account, by mail.Origin) *tx {
 	return t
 }
 
-// did notes an entry for the journal. Every verb has its own, as undo goes back
-// entry by entry.
+// did notes an entry for the journal. More of the same, done to later UIDs, joins
+// the entry before, so that a set over many messages reads as one.
 func (t *tx) did(e mail.Entry) {
-	t.entries = append(t.entries, e)
 	t.dirty = true
+	if n := len(t.entries); n > 0 && continues(t.entries[n-1], e) {
+		last := &t.entries[n-1]
+		last.UIDs, last.DestUIDs = joined(last.UIDs, e.UIDs), joined(last.DestUIDs, e.DestUIDs)
+		return
+	}
+	t.entries = append(t.entries, e)
+}
+
+func continues(a, b mail.Entry) bool {
+	switch {
+	case a.Op != b.Op || a.Mailbox != b.Mailbox || a.Dest != b.Dest || !slices.Equal(a.Added, b.Added) || !slices.Equal(a.Removed, b.Removed):
+		return false
+	case a.Op == mail.OpMove && a.Mailbox == a.Dest: // what the first placed the second may have moved on
+		return false
+	case a.Op != mail.OpAppend && a.Op != mail.OpCopy && a.Op != mail.OpMove && a.Op != mail.OpFlags && a.Op != mail.OpExpunge:
+		return false
+	}
+	return later(a.UIDs, b.UIDs) && later(a.DestUIDs, b.DestUIDs)
+}
+
+func later(a, b mail.UIDSet) bool {
+	return len(a) == 0 || len(b) == 0 || b[0].First > a[len(a)-1].Last
+}
+
+func joined(a, b mail.UIDSet) mail.UIDSet {
+	a = slices.Clone(a)
+	for _, r := range b {
+		a.AddRange(r.First, r.Last)
+	}
+	return a
 }
 
 // edit returns the mailbox to be changed.

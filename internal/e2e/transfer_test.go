@@ -1,0 +1,246 @@
+package e2e
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"io"
+	mathrand "math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// mbox writes n messages of about size bytes each; each other one has an
+// attachment that does not compress.
+func mbox(w io.Writer, seed uint64, n, size int) error {
+	rng := mathrand.New(mathrand.NewPCG(seed, 0))
+	noise := make([]byte, 1<<20)
+	if _, err := rand.Read(noise); err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	for i := range n {
+		b.Reset()
+		fmt.Fprintf(&b, "From friend@elsewhere.example Mon Jan  5 10:00:00 2026\nFrom: friend@elsewhere.example\nTo: %s\nSubject: number %d\nMessage-ID: <%d.%d@elsewhere.example>\nStatus: RO\n", alice, i, i, seed)
+		if i%2 == 0 {
+			b.WriteString("\n")
+			for b.Len() < size {
+				fmt.Fprintf(&b, "line %d of a text that says little\n", rng.IntN(100_000))
+			}
+		} else {
+			b.WriteString("MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: application/octet-stream\nContent-Transfer-Encoding: base64\n\n")
+			for b.Len() < size {
+				at := rng.IntN(len(noise) - 57)
+				b.WriteString(base64.StdEncoding.EncodeToString(noise[at : at+57]))
+				b.WriteByte('\n')
+			}
+			b.WriteString("--b--\n")
+		}
+		b.WriteString("\n")
+		if _, err := w.Write(b.Bytes()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// What is exported is imported again byte for byte, in both formats.
+func TestExportAndImportAreInverse(t *testing.T) {
+	s := newServer(t, "")
+	s.start()
+	s.addAccount(alice)
+	s.addAccount("bob@example.test")
+	var source bytes.Buffer
+	if err := mbox(&source, 1, 60, 3000); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "in.mbox")
+	if err := os.WriteFile(file, source.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := s.lockstep("", "import", alice, file, "--into", "Old/Mail"); !strings.Contains(out, "Imported 60 messages; 0 were there already") {
+		t.Error(out)
+	}
+	if out := s.lockstep("", "import", alice, file, "--into", "Old/Mail"); !strings.Contains(out, "Imported 0 messages; 60 were there already") {
+		t.Error(out)
+	}
+	dir := t.TempDir()
+	first := filepath.Join(dir, "maildir")
+	if out := s.lockstep("", "export", alice, first); !strings.Contains(out, "Exported 60 messages") {
+		t.Error(out)
+	}
+	s.lockstep("", "import", "bob@example.test", first)
+	for _, login := range []string{alice, "bob@example.test"} {
+		s.lockstep("", "export", login, filepath.Join(dir, login), "--format", "mbox", "--mailbox", "Old/Mail")
+	}
+	a, err1 := os.ReadFile(filepath.Join(dir, alice, "Old/Mail.mbox"))
+	b, err2 := os.ReadFile(filepath.Join(dir, "bob@example.test", "Old/Mail.mbox"))
+	if err1 != nil || err2 != nil || !bytes.Equal(a, b) || len(a) < 60*3000 {
+		i := 0
+		for i < min(len(a), len(b)) && a[i] == b[i] {
+			i++
+		}
+		t.Errorf("%v, %v: %d and %d bytes, first difference at %d:\n%.200s\n%.200s", err1, err2, len(a), len(b), i, a[i:], b[i:])
+	}
+	s.stop()
+}
+
+// An import that the server's death cut short is taken up again, and nothing
+// comes twice.
+func TestImportSurvivesAKill(t *testing.T) {
+	s := newServer(t, "")
+	s.start()
+	s.addAccount(alice)
+	const messages = 3000
+	file := filepath.Join(t.TempDir(), "in.mbox")
+	f, err := os.Create(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := mbox(f, 2, messages, 6000); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	importing := exec.Command(binary, "import", alice, file, "--config", s.config)
+	if err := importing.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(func() bool { return s.metric("blob_puts_total", "") > messages/3 })
+	s.kill()
+	if err := importing.Wait(); err == nil {
+		t.Skip("the import was done before the kill")
+	}
+	s.start()
+	out := s.lockstep("", "import", alice, file)
+	m := regexp.MustCompile(`Imported (\d+) messages; (\d+) were there already; 0 could`).FindStringSubmatch(out)
+	if m == nil {
+		t.Fatal(out)
+	}
+	fresh, _ := strconv.Atoi(m[1])
+	known, _ := strconv.Atoi(m[2])
+	if fresh+known != messages || s.messages("INBOX") != strconv.Itoa(messages) {
+		t.Errorf("%d + %d of %d, and INBOX has %s", fresh, known, messages, s.messages("INBOX"))
+	}
+	s.stop()
+	if out := s.lockstep("", "doctor"); !strings.Contains(out, "All is well.") {
+		t.Error(out)
+	}
+}
+
+// peakMiB is the most memory a process ever had resident.
+func peakMiB(t *testing.T, pid int) int {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Skip("no /proc here: ", err)
+	}
+	m := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
+	if m == nil {
+		t.Fatalf("no VmHWM in %s", status)
+	}
+	kb, _ := strconv.Atoi(string(m[1]))
+	return kb >> 10
+}
+
+// maxMemoryMiB is what the server and the command line may take, whatever comes.
+const maxMemoryMiB = 200
+
+// The server and the importing command stay small: 2 GB in CI, a tenth elsewhere.
+func TestLargeImportTakesLittleMemory(t *testing.T) {
+	messages, size := 1000, 200_000
+	if os.Getenv("CI") == "true" && !testing.Short() {
+		messages = 10_000
+	}
+	s := newServer(t, "")
+	s.start()
+	s.addAccount(alice)
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	importing := exec.Command(binary, "import", alice, "-", "--config", s.config)
+	importing.Stdin = read
+	var out syncBuffer
+	importing.Stdout, importing.Stderr = &out, &out
+	began := time.Now()
+	if err := importing.Start(); err != nil {
+		t.Fatal(err)
+	}
+	read.Close()
+	if err := mbox(write, 3, messages, size); err != nil {
+		t.Fatalf("%v\n%s", err, &out)
+	}
+	client := peakMiB(t, importing.Process.Pid)
+	write.Close()
+	if err := importing.Wait(); err != nil {
+		t.Fatalf("%v\n%s", err, &out)
+	}
+	took, peak := time.Since(began), peakMiB(t, s.cmd.Process.Pid)
+	t.Logf("%d MB in %.1f s; server %d MiB, command %d MiB at most", messages*size/1e6, took.Seconds(), peak, client)
+	if peak > maxMemoryMiB || client > maxMemoryMiB {
+		t.Errorf("server %d MiB, command %d MiB", peak, client)
+	}
+	if !strings.Contains(out.String(), fmt.Sprintf("Imported %d messages; 0 were", messages)) {
+		t.Error(out.String())
+	}
+	s.stop()
+}
+
+// A client that asks for everything and does not read makes the server hold
+// nothing: 100 000 messages in CI, a tenth elsewhere.
+func TestSlowReaderTakesLittleMemory(t *testing.T) {
+	messages := 10_000
+	if os.Getenv("CI") == "true" && !testing.Short() {
+		messages = 100_000
+	}
+	s := newServer(t, "")
+	s.addAccount(alice)
+	file := filepath.Join(t.TempDir(), "in.mbox")
+	f, err := os.Create(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := mbox(f, 4, messages, 2000); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	s.lockstepFor(5*time.Minute, "import", alice, file)
+	s.start()
+	for range 4 {
+		c, err := net.Dial("tcp", "127.0.0.1:"+s.ports["imap"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		fmt.Fprintf(c, "a LOGIN %s \"%s\"\r\nb SELECT INBOX\r\nc FETCH 1:* (FLAGS ENVELOPE BODYSTRUCTURE BODY.PEEK[])\r\n", alice, password)
+		// Until bodies come; then nothing is read any more.
+		if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
+			t.Fatal(err)
+		}
+		seen := make([]byte, 0, 64<<10)
+		for !bytes.Contains(seen, []byte("Message-ID")) {
+			n, err := c.Read(seen[len(seen):cap(seen)])
+			if err != nil {
+				t.Fatalf("%v\n%s", err, seen)
+			}
+			seen = seen[:len(seen)+n]
+		}
+	}
+	if s.get("/healthz") != "ok\n" {
+		t.Error("the server is not well")
+	}
+	if peak := peakMiB(t, s.cmd.Process.Pid); peak > maxMemoryMiB {
+		t.Errorf("%d MiB", peak)
+	} else {
+		t.Logf("%d messages, 4 clients that do not read: %d MiB at most", messages, peak)
+	}
+	s.stop()
+}
