@@ -206,6 +206,7 @@ func (l *ledger) holdNumbers(t *testing.T, mailbox string, now map[string]int) {
 // Killed at random moments under load, the server comes back with everything it
 // acknowledged, nothing twice, and no number going back.
 func TestKilledServerKeepsWhatItAcknowledged(t *testing.T) {
+	t.Parallel()
 	rounds := 4
 	if os.Getenv("CI") == "true" && !testing.Short() {
 		rounds = 12
