@@ -258,7 +258,7 @@ func (tr *trial) leave(t *testing.T, step int, dir string) {
 func (tr *trial) prove(t *testing.T) outcome {
 	t.Helper()
 	o := tr.run(t)
-	t.Logf("seed %d: %d steps, %d crashes, %d of them bad", tr.Seed, len(tr.steps), len(o.points), len(o.wrong))
+	t.Logf("seed %d: %d steps, %d crashes, %d of them bad; no opening took longer than %v", tr.Seed, len(tr.steps), len(o.points), len(o.wrong), time.Duration(slowestOpen.Load()))
 	for _, f := range o.end.failures {
 		t.Errorf("seed %d: the driver: %s", tr.Seed, f)
 	}
