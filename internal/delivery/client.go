@@ -28,6 +28,7 @@ type client struct {
 	host string
 	nc   net.Conn
 	text *textproto.Conn
+	in   *replyReader
 	ext  map[string]string
 	stop func() bool
 }
@@ -45,7 +46,8 @@ func (e *smtpError) Error() string { return fmt.Sprintf("%s said: %d %s", e.host
 // the connection.
 func greet(ctx context.Context, nc net.Conn, host, name string) (*client, error) {
 	c := &client{host: host, nc: nc, stop: context.AfterFunc(ctx, func() { nc.Close() })}
-	c.text = textproto.NewConn(nc)
+	c.speakOver(nc)
+	nc.SetDeadline(time.Now().Add(commandTimeout))
 	err := c.expect(220)
 	if err == nil {
 		err = c.hello(name)
@@ -55,6 +57,35 @@ func greet(ctx context.Context, nc net.Conn, host, name string) (*client, error)
 		return nil, err
 	}
 	return c, nil
+}
+
+// speakOver goes on over another connection, or the first one.
+func (c *client) speakOver(nc net.Conn) {
+	c.nc, c.in = nc, &replyReader{from: nc}
+	c.text = textproto.NewConn(struct {
+		io.Reader
+		io.Writer
+		io.Closer
+	}{c.in, nc, nc})
+}
+
+// maxReplyBytes bounds one reply of another server, all its lines.
+const maxReplyBytes = 64 << 10
+
+// replyReader reads no more than one reply may be long.
+type replyReader struct {
+	from io.Reader
+	left int
+}
+
+// Read implements io.Reader.
+func (r *replyReader) Read(p []byte) (int, error) {
+	if r.left <= 0 {
+		return 0, errors.New("a reply without end")
+	}
+	n, err := r.from.Read(p[:min(len(p), r.left)])
+	r.left -= n
+	return n, err
 }
 
 // close says goodbye without waiting for an answer.
@@ -80,6 +111,7 @@ func (c *client) expect(code int) error {
 }
 
 func (c *client) read(code int) (string, error) {
+	c.in.left = maxReplyBytes
 	_, text, err := c.text.ReadResponse(code)
 	if e := (*textproto.Error)(nil); errors.As(err, &e) {
 		return "", &smtpError{c.host, e.Code, e.Msg}
@@ -124,7 +156,7 @@ func (c *client) startTLS(ctx context.Context, config *tls.Config, name string) 
 	if err := t.HandshakeContext(ctx); err != nil {
 		return &routeError{"4.7.5", false, err}
 	}
-	c.nc, c.text = t, textproto.NewConn(t)
+	c.speakOver(t)
 	return c.hello(name)
 }
 

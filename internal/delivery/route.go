@@ -107,13 +107,13 @@ func (q *Sender) sendToExchangers(ctx context.Context, group []*parcel) error {
 	for _, host := range hosts {
 		addrs, err := q.addresses(ctx, host)
 		if err != nil {
-			last = err
+			last = hopeful(last, err)
 			continue
 		}
 		for _, a := range addrs {
 			c, err := q.connect(ctx, host, a)
 			if err != nil {
-				last = err
+				last = hopeful(last, err)
 				continue
 			}
 			defer c.close()
@@ -121,6 +121,15 @@ func (q *Sender) sendToExchangers(ctx context.Context, group []*parcel) error {
 		}
 	}
 	return last
+}
+
+// hopeful is the one that may pass, else the later: one exchanger that is gone
+// for good does not condemn another that is down.
+func hopeful(before, later error) error {
+	if before != nil && !resultOf(before).permanent {
+		return before
+	}
+	return later
 }
 
 // exchangers returns the hosts that take the domain's mail, best first: those its

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -94,7 +95,8 @@ func (q *Sender) Wake() {
 }
 
 // Run sends what is due until ctx ends, and returns when no attempt is under way.
-// An attempt that ctx cut short is made again.
+// An attempt that ctx cut short is made again, for who had not taken the message
+// yet.
 func (q *Sender) Run(ctx context.Context) error {
 	q.init()
 	var attempts sync.WaitGroup
@@ -217,10 +219,10 @@ func (q *Sender) attempt(ctx context.Context, group []*parcel) {
 	if len(elsewhere) > 0 {
 		q.send(attemptCtx, elsewhere)
 	}
-	if ctx.Err() != nil {
-		return // cut short by us: nothing is known
+	if ctx.Err() != nil { // cut short by us: of failures nothing is known, but what was taken is gone
+		group = slices.DeleteFunc(group, func(p *parcel) bool { return p.result.err != nil })
 	}
-	q.settle(ctx, group)
+	q.settle(context.WithoutCancel(ctx), group)
 }
 
 // localResult is what became of a recipient of ours.
@@ -258,7 +260,11 @@ func (q *Sender) settle(ctx context.Context, group []*parcel) {
 		}
 	}
 	for a, ps := range byAction {
-		q.Service.reportQueued(ctx, a, ps, q.giveUpAfter())
+		if q.Service.reportQueued(ctx, a, ps, q.giveUpAfter()) != nil && a == actionFailed {
+			for _, p := range ps {
+				p.result.permanent = false // tried again, and then reported
+			}
+		}
 	}
 	for _, p := range group {
 		if err := q.close(ctx, p); err != nil {
@@ -312,14 +318,17 @@ func (q *Sender) close(ctx context.Context, p *parcel) error {
 	log := q.Service.Log.With("session", p.opts.ID, "delivery", p.Delivery, "host", r.host, "attempts", p.Attempts+1)
 	switch {
 	case r.err == nil:
+		q.Service.counts.sent.Add(1)
 		log.InfoContext(ctx, "sent")
 		return q.Service.Queue.Done(ctx, p.ID)
 	case r.permanent:
+		q.Service.counts.givenUp.Add(1)
 		log.InfoContext(ctx, "not deliverable", "status", r.status, "err", r.err)
 		return q.Service.Queue.Done(ctx, p.ID)
 	}
+	q.Service.counts.putOff.Add(1)
 	log.InfoContext(ctx, "put off", "status", r.status, "err", r.err)
-	return q.Service.Queue.Retry(ctx, p.ID, time.Now().Add(q.pause(p)), r.err.Error())
+	return q.Service.Queue.Retry(ctx, p.ID, time.Now().Add(q.pause(p)), oneLine(r.err.Error()))
 }
 
 // deliverQueued commits a queued message for a recipient that is ours.
