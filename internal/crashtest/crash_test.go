@@ -334,7 +334,7 @@ func TestAcknowledgedSurvivesPowerLoss(t *testing.T) {
 	seeds(t, 3, func(t *testing.T, seed uint64) {
 		first := &trial{life: live(t, plan{Seed: seed, Rounds: 5, Steps: 8, Restart: 3}, t.TempDir(), newLedger(), ""), points: points(t)}
 		o := first.prove(t)
-		p := o.points[int(seed)%len(o.points)]
+		p := o.points[seed%uint64(len(o.points))]
 		left := filepath.Join(t.TempDir(), "left")
 		first.leave(t, p.step, left)
 		second := &trial{life: live(t, plan{Seed: seed + 1000, Rounds: 5, Steps: 8, Restart: 3}, left, p.known, ""), points: points(t), journaled: seed%2 == 1}
