@@ -78,8 +78,8 @@ func (s *Service) lookup(ctx context.Context, local, domain string) (store.Addre
 	}
 	if user, _, ok := strings.Cut(local, subaddressSeparator); ok && user != "" {
 		b, errUser := s.Directory.Lookup(ctx, user, domain)
-		if errUser == nil && b.Local != "" {
-			return b, nil
+		if errUser != nil && mail.KindOf(errUser) != mail.NotFound || errUser == nil && b.Local != "" {
+			return b, errUser
 		}
 	}
 	return a, err
