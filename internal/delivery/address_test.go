@@ -9,6 +9,32 @@ import (
 	"lockstep/internal/store"
 )
 
+func TestWhoCatchesADomainMaySendAsNobodyElseInIt(t *testing.T) {
+	h := deliverytest.New(t)
+	alice := h.Account("alice@example.test", 0, nil)
+	bob := h.Account("bob@example.test", 0, nil)
+	h.Address("@example.test", bob.Account)
+	for _, c := range []struct {
+		who     mail.AccountID
+		address string
+		may     bool
+	}{
+		{bob.Account, "bob@example.test", true},
+		{bob.Account, "bob+lists@Example.Test", true},
+		{bob.Account, "anything@example.test", true},
+		{bob.Account, "alice@example.test", false},
+		{bob.Account, "alice+lists@example.test", false},
+		{alice.Account, "Alice@example.test", true},
+		{alice.Account, "anything@example.test", false},
+		{alice.Account, "alice@example.org", false},
+		{alice.Account, "alice", false},
+	} {
+		if may, err := h.Delivery.MaySendAs(t.Context(), c.who, c.address); err != nil || may != c.may {
+			t.Errorf("account %d as %s: %v, %v, want %v", c.who, c.address, may, err, c.may)
+		}
+	}
+}
+
 // lameDirectory can't look one address up now.
 type lameDirectory struct {
 	store.Directory
