@@ -60,7 +60,7 @@ type Session struct {
 	mu       sync.Mutex
 	device   mail.Device
 	implicit bool   // the device was made from what the client says of itself
-	ends     uint64 // of the account, before its credentials were read
+	ends     uint64 // that had been when it began to sign in
 }
 
 // Account is whose mail the session is about.
@@ -109,6 +109,7 @@ func (s *Service) mayTry(login string, addr netip.Addr) error {
 
 // verify finds the credential that the secret proves. Ends is what Session keeps.
 func (s *Service) verify(ctx context.Context, login, secret string) (p store.Principal, c store.Credential, ends uint64, err error) {
+	ends = s.sessions.soFar()
 	p, err = s.dir.PrincipalByLogin(ctx, login)
 	if err != nil && mail.KindOf(err) == mail.NotFound {
 		_, _ = checkPassword(ctx, nobody(), secret) // as long as a wrong password takes
@@ -117,7 +118,6 @@ func (s *Service) verify(ctx context.Context, login, secret string) (p store.Pri
 	if err != nil {
 		return p, c, 0, err
 	}
-	ends = s.sessions.endsOf(p.Account)
 	creds, err := s.dir.Credentials(ctx, p.ID)
 	if err != nil {
 		return p, c, 0, err
