@@ -42,3 +42,50 @@ func TestDisablingReachesWhoIsJustSigningIn(t *testing.T) {
 		t.Error("the account is disabled, and the session goes on")
 	}
 }
+
+// slowNotes holds up the notes of one account.
+type slowNotes struct {
+	store.Store
+	slow    mail.AccountID
+	entered chan struct{}
+	release chan struct{}
+}
+
+func (s slowNotes) Note(ctx context.Context, id mail.AccountID, fn func(store.Notes) error) error {
+	if id == s.slow {
+		s.entered <- struct{}{}
+		<-s.release
+	}
+	return s.Store.Note(ctx, id, fn)
+}
+
+func TestNobodyWaitsForAnothersFirstContact(t *testing.T) {
+	b := newBench(t)
+	b.account("bob@example.test", verifier())
+	slow := slowNotes{b.store, b.alice.Account, make(chan struct{}), make(chan struct{})}
+	b.Service.store = slow
+	done := make(chan error, 2)
+	go func() {
+		_, err := b.Login(t.Context(), attempt(password))
+		done <- err
+	}()
+	<-slow.entered
+	go func() {
+		a := attempt(password)
+		a.Login = "bob@example.test"
+		_, err := b.Login(t.Context(), a)
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("bob waits for alice's device to be written")
+	}
+	close(slow.release)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}

@@ -27,7 +27,6 @@ type Service struct {
 	limits   limiter
 	recent   recentPasswords
 	sessions registry
-	deviceMu sync.Mutex // so that two first contacts do not make two devices
 }
 
 // New returns a Service on a directory and the accounts.
