@@ -105,7 +105,7 @@ func (s *Service) find(ctx context.Context, account mail.AccountID, key string, 
 // minute must not cost a write each minute.
 func (s *Service) saw(ctx context.Context, account mail.AccountID, d mail.Device, a Attempt) error {
 	now, addr := s.now(), a.Addr.String()
-	if now.Sub(d.LastSeen) < sawDeviceAtMostEach && d.LastAddr == addr {
+	if now.Sub(d.LastSeen) < writeContactAtMostEach && d.LastAddr == addr {
 		return nil
 	}
 	return s.store.Note(ctx, account, func(n store.Notes) error { return n.SawDevice(d.ID, now, addr) })

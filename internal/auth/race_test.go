@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -87,5 +88,33 @@ func TestNobodyWaitsForAnothersFirstContact(t *testing.T) {
 	close(slow.release)
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// usedCounter counts writes of the last use.
+type usedCounter struct {
+	store.Directory
+	n *atomic.Int32
+}
+
+func (d usedCounter) UsedCredential(ctx context.Context, id int64, at time.Time) error {
+	d.n.Add(1)
+	return d.Directory.UsedCredential(ctx, id, at)
+}
+
+func TestLastUseIsWrittenNowAndThen(t *testing.T) {
+	b := newBench(t)
+	var n atomic.Int32
+	b.dir = usedCounter{b.dir, &n}
+	for range 3 {
+		b.in(attempt(password))
+	}
+	if got := n.Load(); got != 1 {
+		t.Errorf("written %d times, want once", got)
+	}
+	b.clock = b.clock.Add(writeContactAtMostEach)
+	b.in(attempt(password))
+	if got := n.Load(); got != 2 {
+		t.Errorf("written %d times later, want twice", got)
 	}
 }

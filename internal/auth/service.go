@@ -194,8 +194,10 @@ func (s *Service) admit(ctx context.Context, p store.Principal, c store.Credenti
 	if d.Blocked {
 		return nil, mail.Errorf(mail.Denied, "the device %q is blocked", d.Name)
 	}
-	if err := s.dir.UsedCredential(ctx, c.ID, s.now()); err != nil {
-		return nil, err
+	if now := s.now(); now.Sub(c.LastUsed) >= writeContactAtMostEach {
+		if err := s.dir.UsedCredential(ctx, c.ID, now); err != nil {
+			return nil, err
+		}
 	}
 	return &Session{Principal: p, Credential: c.ID, Protocol: a.Protocol, Addr: a.Addr, device: d, implicit: c.Device == 0, ends: ends}, nil
 }
@@ -207,9 +209,9 @@ type recentPasswords struct {
 }
 
 const (
-	rememberFor         = 10 * time.Minute
-	maxRecentPasswords  = 100_000
-	sawDeviceAtMostEach = 5 * time.Minute
+	rememberFor            = 10 * time.Minute
+	maxRecentPasswords     = 100_000
+	writeContactAtMostEach = 5 * time.Minute
 )
 
 func (r *recentPasswords) has(key [32]byte, now time.Time) bool {
