@@ -2,6 +2,9 @@ package auth
 
 import (
 	"context"
+	"fmt"
+	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -116,5 +119,23 @@ func TestLastUseIsWrittenNowAndThen(t *testing.T) {
 	b.in(attempt(password))
 	if got := n.Load(); got != 2 {
 		t.Errorf("written %d times later, want twice", got)
+	}
+}
+
+func TestGuessingAllAtOnceTellsNoMore(t *testing.T) {
+	b := newBench(t)
+	var told atomic.Int32
+	var all sync.WaitGroup
+	for i := range freeFailuresPair + 4*runtime.NumCPU() {
+		all.Go(func() {
+			_, err := b.Login(t.Context(), attempt(fmt.Sprintf("wrong-horse-%d", i)))
+			if mail.KindOf(err) == mail.BadCredentials {
+				told.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if got, most := int(told.Load()), freeFailuresPair+runtime.NumCPU(); got > most {
+		t.Errorf("%d guesses were answered, want at most %d", got, most)
 	}
 }

@@ -89,6 +89,9 @@ func (s *Service) Login(ctx context.Context, a Attempt) (*Session, error) {
 		return nil, err
 	}
 	p, c, ends, err := s.verify(ctx, login, a.Secret)
+	if late := s.mayTry(login, a.Addr); late != nil { // others failed meanwhile: guessing at once tells no more than in turn
+		return nil, late
+	}
 	if mail.KindOf(err) == mail.BadCredentials {
 		s.limits.failed(login, a.Addr, s.now())
 		s.log.InfoContext(ctx, "sign-in failed", "proto", a.Protocol, "addr", a.Addr)
