@@ -53,3 +53,9 @@ soak:
 
 clean:
 	rm -f lockstep bench.json
+
+# Power cuts, disks that refuse, and kills, each for a third of SOAKTIME.
+.PHONY: soak-crash
+soak: soak-crash
+soak-crash:
+	LOCKSTEP_SOAK=$(SOAKTIME) $(GO) test -timeout 0 -v -run 'PowerLoss|FailedSyncs|Killed' ./internal/crashtest

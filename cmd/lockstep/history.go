@@ -53,7 +53,11 @@ func (u *undoCommand) Run(ctx context.Context, g *globals) error {
 			fmt.Println("Left alone:", strings.Map(printable, left))
 		}
 		if done.Act != 0 {
-			fmt.Printf("To take that back: lockstep undo %d\n", done.Act)
+			account := ""
+			if u.Account != "" {
+				account = " --account " + u.Account
+			}
+			fmt.Printf("To take that back: lockstep undo %d%s\n", done.Act, account)
 		}
 		return nil
 	})

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"lockstep/internal/admin"
 	"lockstep/internal/config"
 	"lockstep/internal/httpd"
@@ -60,10 +62,25 @@ func (h *house) listenAll(t *tls.Config, m *metrics) (services []service, err er
 			if err != nil {
 				return services, &portError{p.key, addr, err}
 			}
-			services = append(services, service{p.key, l, p.serve})
+			services = append(services, service{p.key, counted{l, m.connections.WithLabelValues(p.key)}, p.serve})
 		}
 	}
 	return services, nil
+}
+
+// counted counts what a listener accepts.
+type counted struct {
+	net.Listener
+	accepted prometheus.Counter
+}
+
+// Accept implements net.Listener.
+func (c counted) Accept() (net.Conn, error) {
+	nc, err := c.Listener.Accept()
+	if err == nil {
+		c.accepted.Inc()
+	}
+	return nc, err
 }
 
 // protocol is one protocol and where it listens.

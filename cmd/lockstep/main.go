@@ -54,8 +54,9 @@ type commands struct {
 
 const description = `Mail on every device, in lockstep: an IMAP and SMTP server with one journal per account.
 
-To look around:    lockstep demo
-To begin:          lockstep account add alice@example.test && lockstep serve`
+To look around: lockstep demo
+
+To begin: lockstep account add alice@example.test && lockstep serve`
 
 func main() {
 	syscall.Umask(0o077) // mail, keys and sockets are nobody else's, whoever makes the file

@@ -16,6 +16,7 @@ type metrics struct {
 	commandSeconds *prometheus.HistogramVec
 	sessions       prometheus.Gauge
 	bytes          *prometheus.CounterVec
+	connections    *prometheus.CounterVec
 }
 
 func newMetrics(h *house) *metrics {
@@ -24,10 +25,11 @@ func newMetrics(h *house) *metrics {
 		commands: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "imap_commands_total", Help: "IMAP commands by name and result."}, []string{"cmd", "result"}),
 		commandSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "imap_command_seconds", Help: "From the end of an IMAP command to its answer.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 9)}, []string{"cmd"}),
-		sessions: prometheus.NewGauge(prometheus.GaugeOpts{Name: "imap_sessions", Help: "IMAP connections now."}),
-		bytes:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "imap_bytes_total", Help: "Bytes of ended IMAP sessions, in or out."}, []string{"direction"}),
+		sessions:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "imap_sessions", Help: "IMAP connections now."}),
+		bytes:       prometheus.NewCounterVec(prometheus.CounterOpts{Name: "imap_bytes_total", Help: "Bytes of ended IMAP sessions, in or out."}, []string{"direction"}),
+		connections: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "listener_connections_total", Help: "Connections accepted, by protocol."}, []string{"proto"}),
 	}
-	m.registry.MustRegister(m.commands, m.commandSeconds, m.sessions, m.bytes, collectors.NewGoCollector(),
+	m.registry.MustRegister(m.commands, m.commandSeconds, m.sessions, m.bytes, m.connections, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.storeMetrics(h)
 	m.blobMetrics(h)

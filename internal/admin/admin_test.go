@@ -506,6 +506,7 @@ func TestWords(t *testing.T) {
 		{mail.Record{Actor: "a@b.example", Protocol: mail.LMTP, Cause: mail.ByDelivery, Entries: []mail.Entry{{Op: mail.OpAppend, Mailbox: 1, UIDs: mail.MakeUIDSet(9)}}}, "<a@b.example> (lmtp) delivered 1 message to INBOX"},
 		{mail.Record{Actor: "operator", Protocol: mail.Local, Undoes: 4, Entries: []mail.Entry{{Op: mail.OpRestore, Mailbox: 2, UIDs: uids}}}, "operator undid act 4: brought 3 messages back to Archive"},
 		{mail.Record{Device: 9, Protocol: mail.IMAP, Entries: []mail.Entry{{Op: mail.OpMove, Mailbox: 1, Dest: 2, UIDs: uids}, {Op: mail.OpUpdateMailbox, Mailbox: 7, Before: before, After: after}}}, "a removed device (imap) moved 3 messages from INBOX to Archive, renamed mailbox Old to New"},
+		{mail.Record{Actor: "operator", Protocol: mail.Local, Cause: mail.ByImport, Entries: []mail.Entry{{Op: mail.OpAppend, Mailbox: 1, UIDs: mail.MakeUIDSet(7)}, {Op: mail.OpAppend, Mailbox: 2, UIDs: mail.MakeUIDSet(1)}, {Op: mail.OpAppend, Mailbox: 1, UIDs: mail.MakeUIDSet(8)}}}, "operator imported 2 messages to INBOX, imported 1 message to Archive"},
 		{mail.Record{Device: 3, Protocol: mail.IMAP, Entries: []mail.Entry{{Op: mail.OpDeleteMailbox, Mailbox: 7, Before: before}}}, "phone (imap) deleted mailbox Old"},
 	} {
 		if got := (Event{Who: n.who(c.rec), What: n.what(c.rec)}).String(); got != c.want {

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"lockstep/internal/mail"
@@ -51,9 +52,10 @@ const maxClauses = 4
 // what says what a record did.
 func (n names) what(rec mail.Record) string {
 	var clauses []string
-	for i, e := range rec.Entries {
+	entries := together(rec.Entries)
+	for i, e := range entries {
 		if i == maxClauses {
-			clauses = append(clauses, fmt.Sprintf("and %d more", len(rec.Entries)-i))
+			clauses = append(clauses, fmt.Sprintf("and %d more", len(entries)-i))
 			break
 		}
 		clauses = append(clauses, n.clause(rec, e))
@@ -63,6 +65,27 @@ func (n names) what(rec mail.Record) string {
 		s = fmt.Sprintf("undid act %d: %s", rec.Undoes, s)
 	}
 	return s
+}
+
+// together joins what was done to several messages of a mailbox one by one.
+func together(entries []mail.Entry) []mail.Entry {
+	at := map[string]int{}
+	var joined []mail.Entry
+	for _, e := range entries {
+		key := fmt.Sprint(e.Op, e.Mailbox, e.Dest, e.Added, e.Removed)
+		i, again := at[key]
+		if !again || len(e.UIDs) == 0 {
+			at[key] = len(joined)
+			joined = append(joined, e)
+			continue
+		}
+		both := slices.Clone(joined[i].UIDs)
+		for _, r := range e.UIDs {
+			both.AddRange(r.First, r.Last)
+		}
+		joined[i].UIDs = both
+	}
+	return joined
 }
 
 func (n names) clause(rec mail.Record, e mail.Entry) string {

@@ -52,7 +52,7 @@ const (
 
 // Auth is about signing in.
 type Auth struct {
-	Plaintext Plaintext `toml:"plaintext" comment:"Where passwords are taken without TLS: \"loopback\", \"never\" or \"always\"."`
+	Plaintext Plaintext `toml:"plaintext" comment:"From where passwords are taken without TLS: \"loopback\", \"never\", or for IMAP \"always\"; submission from elsewhere wants TLS whatever is said here."`
 }
 
 // Via says how mail leaves.
@@ -100,8 +100,8 @@ type History struct {
 // Limits are bounds on what clients can make the server do.
 type Limits struct {
 	Message               Size     `toml:"message" comment:"The largest message taken, by whatever protocol."`
-	Connections           int      `toml:"connections" comment:"At once, over all protocols that people use."`
-	ConnectionsPerAddress int      `toml:"connections_per_address" comment:"At once from one address."`
+	Connections           int      `toml:"connections" comment:"At once, for each protocol."`
+	ConnectionsPerAddress int      `toml:"connections_per_address" comment:"At once from one address, for each protocol."`
 	Recipients            int      `toml:"recipients" comment:"Of one message."`
 	LoginTime             Duration `toml:"login_time" comment:"How long a connection may take to sign in."`
 	IdleTime              Duration `toml:"idle_time" comment:"How long a signed-in connection may be silent."`

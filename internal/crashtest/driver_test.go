@@ -23,6 +23,7 @@ import (
 	"lockstep/internal/store"
 	"lockstep/internal/store/sqlstore"
 	"lockstep/internal/vfs"
+	"lockstep/internal/vfs/faulty"
 )
 
 // planVariable holds the plan of a process that is a driver.
@@ -82,6 +83,9 @@ type driver struct {
 	ctx context.Context
 	say func(string, ...any)
 
+	// faulty, if not nil, is where the packs are; it fails while the house is open.
+	faulty *faulty.FS
+
 	*house
 	store    *recorder
 	accounts []store.Principal
@@ -106,7 +110,9 @@ func (d *driver) run() {
 	for d.round = range d.Rounds {
 		d.say("at %d", time.Now().Unix())
 		if d.house != nil || d.open() {
+			d.fail(faulty.Odds{Create: 0.1, Write: 0.05, ShortWrite: 0.05, Sync: 0.2, SyncDir: 0.1})
 			d.work(rng)
+			d.fail(faulty.Odds{})
 		}
 		switch {
 		case d.Restart > 0 && d.round+1 < d.Rounds && rng.IntN(d.Restart) == 0:
@@ -161,12 +167,8 @@ func (d *driver) work(rng *rand.Rand) {
 
 // open opens the house, and says what it finds there.
 func (d *driver) open() bool {
-	var fsys vfs.FS = vfs.OS{}
-	if d.Forgetful {
-		fsys = forgetful{}
-	}
 	var err error
-	d.house, err = openHouse(d.ctx, d.Dir, fsys, nil, func(db *sqlstore.DB) store.Store {
+	d.house, err = openHouse(d.ctx, d.Dir, d.packFS(), nil, func(db *sqlstore.DB) store.Store {
 		d.store = &recorder{db, d.say}
 		return d.store
 	})
@@ -209,6 +211,24 @@ func (d *driver) may(err error, kinds ...mail.Kind) {
 	}
 	d.say("fail %v: %v", mail.KindOf(err), err)
 	d.t.Error(err)
+}
+
+// packFS is what the packs are written through.
+func (d *driver) packFS() vfs.FS {
+	switch {
+	case d.faulty != nil:
+		return d.faulty
+	case d.Forgetful:
+		return forgetful{}
+	}
+	return vfs.OS{}
+}
+
+// fail lets the packs' file system fail, or work again.
+func (d *driver) fail(odds faulty.Odds) {
+	if d.faulty != nil {
+		d.faulty.SetOdds(odds)
+	}
 }
 
 // start accepts any error of opening and closing when the disk is hurt: an
@@ -395,10 +415,10 @@ func (w *worker) deliver(name string) {
 	to := w.accounts[:1+w.rng.IntN(len(w.accounts))]
 	for range 1 + w.rng.IntN(4)/3 {
 		errs, err := deliver(w.ctx, w.house, name, to)
-		if err == nil {
-			err = errors.Join(errs...)
+		for _, err := range append(errs, err) {
+			w.may(err)
 		}
-		if w.may(err); err == nil {
+		if errors.Join(append(errs, err)...) == nil {
 			w.say("delivered %d %s", len(to), name)
 		}
 	}

@@ -24,13 +24,15 @@ func letter(name string) []byte {
 	rng := rand.New(rand.NewPCG(h.Sum64(), 7))
 	var body bytes.Buffer
 	kind := "Content-Type: text/plain\r\n"
-	switch rng.IntN(12) {
-	case 0:
+	switch rng.IntN(120) {
+	case 0: // more than is held in memory on its way in
+		body.WriteString(words(rng, 140_000))
+	case 1, 2, 3, 4, 5, 6, 7, 8, 9:
 		kind = "Content-Type: multipart/mixed; boundary=line\r\n"
 		fmt.Fprintf(&body, "--line\r\n\r\n%s\r\n--line\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n", words(rng, 20))
 		attach(&body, rng.IntN(3))
 		body.WriteString("--line--\r\n")
-	case 1:
+	case 10, 11, 12, 13, 14, 15, 16, 17, 18, 19:
 		body.WriteString(words(rng, 8000))
 	default:
 		body.WriteString(words(rng, 20+rng.IntN(300)))

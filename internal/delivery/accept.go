@@ -94,17 +94,23 @@ func deliveryID(env *Envelope, sum []byte) string {
 // enqueue makes the message durable in the queue for each recipient. The bytes
 // are put whole: a row of the queue names one blob and not its parts.
 func (s *Service) enqueue(ctx context.Context, env *Envelope, in *spool, from mail.AccountID, recipients []Recipient) error {
-	if len(recipients) == 0 {
+	switch {
+	case len(recipients) == 0:
 		return nil
+	case s.Wake == nil: // what nobody will take out again is not accepted
+		return mail.Errorf(mail.Unavailable, "not all recipients can be served now")
 	}
 	err := s.enqueueOnce(ctx, env, in, from, recipients)
 	if mail.KindOf(err) == mail.Expired {
 		err = s.enqueueOnce(ctx, env, in, from, recipients)
 	}
-	if err == nil && s.Wake != nil {
-		s.Wake()
+	if err != nil {
+		return err
 	}
-	return err
+	s.Wake()
+	s.counts.queued.Add(int64(len(recipients)))
+	s.Log.InfoContext(ctx, "queued", "proto", env.Hop.Protocol, "session", env.Hop.ID, "size", in.whole(), "rcpts", len(recipients))
+	return nil
 }
 
 func (s *Service) enqueueOnce(ctx context.Context, env *Envelope, in *spool, from mail.AccountID, recipients []Recipient) error {

@@ -23,41 +23,14 @@ const (
 	finalTimeout   = 10 * time.Minute
 )
 
-// maxReplyBytes bounds one answer of another server, all its lines together.
-const maxReplyBytes = 64 << 10
-
 // client is the sending side of one connection. Used by one attempt.
 type client struct {
 	host string
 	nc   net.Conn
-	in   *boundedConn
 	text *textproto.Conn
+	in   *replyReader
 	ext  map[string]string
 	stop func() bool
-}
-
-// over speaks over nc from now on.
-func (c *client) over(nc net.Conn) {
-	c.nc, c.in = nc, &boundedConn{Conn: nc}
-	c.text = textproto.NewConn(c.in)
-}
-
-// boundedConn is a connection of which left bytes may be read.
-type boundedConn struct {
-	net.Conn
-	left int
-}
-
-var errLongReply = fmt.Errorf("an answer of more than %d bytes", maxReplyBytes)
-
-// Read implements io.Reader.
-func (b *boundedConn) Read(p []byte) (int, error) {
-	if b.left == 0 {
-		return 0, errLongReply
-	}
-	n, err := b.Conn.Read(p[:min(len(p), b.left)])
-	b.left -= n
-	return n, err
 }
 
 // smtpError is what another server said.
@@ -72,8 +45,9 @@ func (e *smtpError) Error() string { return fmt.Sprintf("%s said: %d %s", e.host
 // greet takes a connection over: it reads the greeting and says EHLO. ctx ends
 // the connection.
 func greet(ctx context.Context, nc net.Conn, host, name string) (*client, error) {
-	c := &client{host: host, stop: context.AfterFunc(ctx, func() { nc.Close() })}
-	c.over(nc)
+	c := &client{host: host, nc: nc, stop: context.AfterFunc(ctx, func() { nc.Close() })}
+	c.speakOver(nc)
+	nc.SetDeadline(time.Now().Add(commandTimeout))
 	err := c.expect(220)
 	if err == nil {
 		err = c.hello(name)
@@ -83,6 +57,35 @@ func greet(ctx context.Context, nc net.Conn, host, name string) (*client, error)
 		return nil, err
 	}
 	return c, nil
+}
+
+// speakOver goes on over another connection, or the first one.
+func (c *client) speakOver(nc net.Conn) {
+	c.nc, c.in = nc, &replyReader{from: nc}
+	c.text = textproto.NewConn(struct {
+		io.Reader
+		io.Writer
+		io.Closer
+	}{c.in, nc, nc})
+}
+
+// maxReplyBytes bounds one reply of another server, all its lines.
+const maxReplyBytes = 64 << 10
+
+// replyReader reads no more than one reply may be long.
+type replyReader struct {
+	from io.Reader
+	left int
+}
+
+// Read implements io.Reader.
+func (r *replyReader) Read(p []byte) (int, error) {
+	if r.left <= 0 {
+		return 0, errors.New("a reply without end")
+	}
+	n, err := r.from.Read(p[:min(len(p), r.left)])
+	r.left -= n
+	return n, err
 }
 
 // close says goodbye without waiting for an answer.
@@ -153,7 +156,7 @@ func (c *client) startTLS(ctx context.Context, config *tls.Config, name string) 
 	if err := t.HandshakeContext(ctx); err != nil {
 		return &routeError{"4.7.5", false, err}
 	}
-	c.over(t)
+	c.speakOver(t)
 	return c.hello(name)
 }
 

@@ -107,6 +107,9 @@ func (s *Service) append(ctx context.Context, by mail.Origin, r *Recipient, a ma
 }
 
 func (s *Service) logDelivery(ctx context.Context, env *Envelope, in *spool, errs []error) {
+	if len(errs) == 0 {
+		return
+	}
 	failed := 0
 	for _, err := range errs {
 		if err == nil {
@@ -117,5 +120,7 @@ func (s *Service) logDelivery(ctx context.Context, env *Envelope, in *spool, err
 			s.Log.ErrorContext(ctx, "delivery failed", "proto", env.Hop.Protocol, "session", env.Hop.ID, "err", err)
 		}
 	}
+	s.counts.failed.Add(int64(failed))
+	s.counts.delivered.Add(int64(len(errs) - failed))
 	s.Log.InfoContext(ctx, "delivered", "proto", env.Hop.Protocol, "session", env.Hop.ID, "size", in.whole(), "rcpts", len(errs), "failed", failed)
 }

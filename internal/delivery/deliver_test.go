@@ -64,6 +64,43 @@ func TestDeliveredMessageHasTraceAndIsOtherwiseAsReceived(t *testing.T) {
 	}
 }
 
+func TestTraceIsSafeWhateverTheClientSays(t *testing.T) {
+	h := deliverytest.New(t)
+	bob := h.Account("bob@example.test", 0, nil)
+	env := envelope(t, h, "", "bob@example.test")
+	env.Hop.Helo, env.Hop.Addr, env.Hop.TLS = "x (by evil) <a@b>;\r\nX-Evil: \"1\" ü\x00"+strings.Repeat("y", 300), netip.MustParseAddr("2001:db8::1"), "TLS 1.3 X"
+	deliver(t, h, env, text)
+	trace, _ := strings.CutSuffix(h.Inbox(bob.Account)[0], text)
+	lines := strings.Split(trace, "\r\n")
+	if want := "Received: from xbyevila@bX-Evil:1" + strings.Repeat("y", 255-len("xbyevila@bX-Evil:1")) + " ([IPv6:2001:db8::1])"; lines[0] != "Return-Path: <>" || lines[1] != want || lines[2] != "\t(using TLS 1.3 X)" || len(lines) != 6 {
+		t.Errorf("trace %q", lines)
+	}
+}
+
+func TestQueuedForAFullMailboxIsReported(t *testing.T) {
+	h := deliverytest.New(t)
+	alice := h.Account("alice@example.test", 0, nil)
+	h.Account("carol@example.test", 0, nil)
+	full := h.Account("full@example.test", 1, nil)
+	if err := h.Delivery.Accept(t.Context(), envelope(t, h, "carol@example.test", "alice@example.test", "full@example.test"), strings.NewReader(text)); err != nil {
+		t.Fatal(err)
+	}
+	runUntilEmpty(t, h, &delivery.Sender{Service: h.Delivery})
+	if a, f := len(h.Inbox(alice.Account)), len(h.Inbox(full.Account)); a != 1 || f != 0 {
+		t.Errorf("alice has %d, the other %d", a, f)
+	}
+	carol, err := h.Store.PrincipalByLogin(t.Context(), "carol@example.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := h.Inbox(carol.Account); len(got) != 1 || !strings.Contains(got[0], "Status: 5.2.2\r\n") {
+		t.Errorf("carol heard %q", got)
+	}
+	if s := h.Delivery.Stats(); s.Delivered != 1 || s.Failed != 1 || s.Queued != 1 || s.GivenUp != 1 || s.Reports != 1 {
+		t.Errorf("counted %+v", s)
+	}
+}
+
 func TestJournalNamesReversePath(t *testing.T) {
 	for _, from := range []string{"carol@example.org", ""} {
 		h := deliverytest.New(t)
@@ -258,6 +295,15 @@ func TestWhoCanNotBeServedNowIsQueuedIfAnotherWas(t *testing.T) {
 	if err != nil || len(queued) != 1 || queued[0].Recipient != "bob@example.test" || queued[0].Account != bob.Account {
 		t.Fatalf("queued %+v %v, want bob's", queued, err)
 	}
+
+	// Without anybody who empties it, the queue takes nothing.
+	wake := h.Delivery.Wake
+	h.Delivery.Wake = nil
+	err = h.Delivery.Accept(t.Context(), envelope(t, h, "c@example.org", "alice@example.test", "bob@example.test"), strings.NewReader("Subject: 1\r\n\r\n"))
+	if mail.KindOf(err) != mail.Unavailable || err == nil {
+		t.Errorf("without a sender: %v, want Unavailable", err)
+	}
+	h.Delivery.Wake = wake
 
 	// Nobody served: it stays the sender's.
 	err = h.Delivery.Accept(t.Context(), envelope(t, h, "c@example.org", "bob@example.test"), strings.NewReader("Subject: 2\r\n\r\n"))

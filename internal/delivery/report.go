@@ -31,6 +31,7 @@ const maxReturned = 1 << 20
 // a message.
 type report struct {
 	action   action
+	account  mail.AccountID // whose mail it is about
 	to       string
 	id       string // names the report, so that it goes out once
 	envID    string
@@ -60,6 +61,7 @@ func (s *Service) reportDelivered(ctx context.Context, env *Envelope, in *spool,
 	r := report{action: actionDelivered, to: env.ReversePath, envID: env.ID, arrived: env.Hop.Arrived, original: in, size: in.whole()}
 	for i, rcpt := range env.Recipients {
 		if errs[i] == nil && rcpt.Notify&NotifySuccess != 0 {
+			r.account = rcpt.Account
 			r.about = append(r.about, subject{recipient: rcpt.Address, original: rcpt.Original, status: "2.0.0"})
 		}
 	}
@@ -80,7 +82,7 @@ func (s *Service) reportQueued(ctx context.Context, a action, ps []*parcel, give
 		in = newSpool(s.SpoolDir)
 	}
 	defer in.close()
-	r := report{action: a, to: first.ReversePath, id: first.Delivery, envID: first.opts.EnvID, arrived: first.Arrived, until: first.Arrived.Add(giveUpAfter), original: in, size: in.whole()}
+	r := report{action: a, account: first.Account, to: first.ReversePath, id: first.Delivery, envID: first.opts.EnvID, arrived: first.Arrived, until: first.Arrived.Add(giveUpAfter), original: in, size: in.whole()}
 	r.full = a == actionFailed && first.opts.Return == ReturnFull
 	for _, p := range ps {
 		r.id += " " + p.Recipient
@@ -94,9 +96,11 @@ func (s *Service) reportQueued(ctx context.Context, a action, ps []*parcel, give
 // pass: a report that nobody can get is dropped.
 func (s *Service) sendReport(ctx context.Context, r *report) error {
 	err := s.trySendReport(ctx, r)
-	if err != nil {
-		s.Log.WarnContext(ctx, "report not sent", "action", string(r.action), "err", err)
+	if err == nil {
+		s.counts.reports.Add(1)
+		return nil
 	}
+	s.Log.WarnContext(ctx, "report not sent", "action", string(r.action), "err", err)
 	if isPermanent(err) {
 		return nil
 	}
@@ -119,9 +123,9 @@ func (s *Service) trySendReport(ctx context.Context, r *report) error {
 	defer in.close()
 	to.once = onceKey([]byte(r.id), string(r.action), r.to)
 	to.Notify = NotifyNever
-	env := &Envelope{Recipients: []Recipient{to}, Hop: Hop{Protocol: mail.Local, Arrived: time.Now()}, UTF8: !isASCII(r.to)}
+	env := &Envelope{Recipients: []Recipient{to}, Hop: Hop{Protocol: mail.Local, Arrived: time.Now()}, UTF8: !isASCII(r.to), EightBit: !isASCII(string(text))}
 	if to.Account == 0 {
-		return s.enqueue(ctx, env, in, 0, env.Recipients)
+		return s.enqueue(ctx, env, in, r.account, env.Recipients)
 	}
 	in.prefix = returnPath("")
 	a, err := s.put(ctx, in)
@@ -130,7 +134,7 @@ func (s *Service) trySendReport(ctx context.Context, r *report) error {
 	}
 	err = s.commit(ctx, env, in, a, &to)
 	if err != nil && !isPermanent(err) {
-		return s.enqueue(ctx, env, in, 0, env.Recipients)
+		return s.enqueue(ctx, env, in, r.account, env.Recipients)
 	}
 	return err
 }
@@ -199,11 +203,10 @@ func (s *Service) explain(b *bytes.Buffer, r *report) {
 	}
 	fmt.Fprintf(b, "This is the mail system at %s.\r\n\r\n%s\r\n\r\n", s.Hostname, text)
 	for _, a := range r.about {
-		fmt.Fprintf(b, "<%s>", a.recipient)
+		fmt.Fprintf(b, "<%s>\r\n", a.recipient)
 		if a.diagnostic != "" {
-			fmt.Fprintf(b, ": %s", oneLine(a.diagnostic))
+			fmt.Fprintf(b, "    %s\r\n", oneLine(a.diagnostic))
 		}
-		b.WriteString("\r\n")
 	}
 }
 

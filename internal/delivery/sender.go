@@ -320,14 +320,17 @@ func (q *Sender) close(ctx context.Context, p *parcel) error {
 	log := q.Service.Log.With("session", p.opts.ID, "delivery", p.Delivery, "host", r.host, "attempts", p.Attempts+1)
 	switch {
 	case r.err == nil:
+		q.Service.counts.sent.Add(1)
 		log.InfoContext(ctx, "sent")
 		return q.Service.Queue.Done(ctx, p.ID)
 	case r.permanent:
+		q.Service.counts.givenUp.Add(1)
 		log.InfoContext(ctx, "not deliverable", "status", r.status, "err", r.err)
 		return q.Service.Queue.Done(ctx, p.ID)
 	}
+	q.Service.counts.putOff.Add(1)
 	log.InfoContext(ctx, "put off", "status", r.status, "err", r.err)
-	return q.Service.Queue.Retry(ctx, p.ID, time.Now().Add(q.pause(p)), r.err.Error())
+	return q.Service.Queue.Retry(ctx, p.ID, time.Now().Add(q.pause(p)), oneLine(r.err.Error()))
 }
 
 // deliverQueued commits a queued message for a recipient that is ours.

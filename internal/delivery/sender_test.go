@@ -27,6 +27,7 @@ import (
 	"lockstep/internal/delivery"
 	"lockstep/internal/delivery/deliverytest"
 	"lockstep/internal/mail"
+	"lockstep/internal/message"
 	"lockstep/internal/store"
 )
 
@@ -40,6 +41,7 @@ type remote struct {
 	got      []received
 	sessions int
 	login    string
+	mech     string // "" is PLAIN
 }
 
 type received struct {
@@ -67,6 +69,9 @@ func startRemote(t *testing.T, set func(*gosmtp.Server), answers ...error) *remo
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if srv.Network == "tls" {
+		l = tls.NewListener(l, srv.TLSConfig)
 	}
 	go srv.Serve(l)
 	t.Cleanup(func() { srv.Close() })
@@ -129,8 +134,16 @@ func (s *remoteSession) Data(body io.Reader) error {
 	s.r.got = append(s.r.got, s.in)
 	return nil
 }
-func (s *remoteSession) AuthMechanisms() []string { return []string{"PLAIN"} }
-func (s *remoteSession) Auth(string) (sasl.Server, error) {
+func (s *remoteSession) AuthMechanisms() []string {
+	if s.r.mech != "" {
+		return []string{"XFRUIT", s.r.mech}
+	}
+	return []string{"PLAIN"}
+}
+func (s *remoteSession) Auth(mech string) (sasl.Server, error) {
+	if mech == "LOGIN" {
+		return &loginServer{r: s.r}, nil
+	}
 	return sasl.NewPlainServer(func(_, login, secret string) error {
 		if secret != "secret" {
 			return gosmtp.ErrAuthFailed
@@ -140,6 +153,28 @@ func (s *remoteSession) Auth(string) (sasl.Server, error) {
 		s.r.login = login
 		return nil
 	}), nil
+}
+
+// loginServer asks for a name and then for a password.
+type loginServer struct {
+	r    *remote
+	said []string
+}
+
+func (l *loginServer) Next(response []byte) (challenge []byte, done bool, err error) {
+	if response != nil {
+		l.said = append(l.said, string(response))
+	}
+	if len(l.said) < 2 {
+		return []byte("?"), false, nil
+	}
+	if l.said[1] != "secret" {
+		return nil, true, gosmtp.ErrAuthFailed
+	}
+	l.r.mu.Lock()
+	defer l.r.mu.Unlock()
+	l.r.login = l.said[0]
+	return nil, true, nil
 }
 
 // zone is a resolver made of a map.
@@ -333,6 +368,39 @@ func TestPermanentRefusalIsReported(t *testing.T) {
 	}
 }
 
+// A report is read by programs too, whatever another server says in it.
+func TestReportIsWellFormed(t *testing.T) {
+	w := newWorld(t)
+	r := startRemote(t, nil)
+	r.rcpt["dave@remote.test"] = &gosmtp.SMTPError{Code: 550, EnhancedCode: gosmtp.EnhancedCode{5, 1, 1}, Message: strings.Repeat("no\nsuch\tuser ü ", 100)}
+	w.exchanger("remote.test", "192.0.2.10", r)
+	w.submit(t, func(e *delivery.Envelope) { e.Return = delivery.ReturnFull }, "dave@remote.test")
+	w.run(t)
+	report := w.Inbox(w.alice)[0]
+	for line := range strings.Lines(report) {
+		if len(line) > 1000 || !strings.HasSuffix(line, "\r\n") {
+			t.Errorf("a line of %d bytes: %.60q", len(line), line)
+		}
+	}
+	m, err := message.Parse(strings.NewReader(report))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var parts []string
+	for _, p := range m.Root.Parts {
+		parts = append(parts, p.Type+"/"+p.Subtype)
+	}
+	if !m.Root.Is("multipart", "report") || fmt.Sprint(parts) != "[text/plain message/delivery-status message/rfc822]" {
+		t.Fatalf("%s/%s of %v", m.Root.Type, m.Root.Subtype, parts)
+	}
+	if inner := m.Root.Parts[2].Message; inner == nil || inner.Envelope.Subject != "hello" {
+		t.Errorf("it returns %+v", inner)
+	}
+	if m.Envelope.SentAt.IsZero() || m.ID == "" || m.Envelope.To[0].Mailbox != "alice" {
+		t.Errorf("its header says %+v", m.Envelope)
+	}
+}
+
 func TestNothingIsReportedThatNobodyWants(t *testing.T) {
 	for name, set := range map[string]func(*delivery.Envelope){
 		"null reverse path": func(e *delivery.Envelope) { e.ReversePath = "" },
@@ -491,15 +559,21 @@ func TestExchangerIsSpokenToOverTLSIfItCan(t *testing.T) {
 
 func TestRelay(t *testing.T) {
 	config, pool := testTLS(t)
-	for _, way := range []delivery.RelayTLS{delivery.RelayStartTLS, delivery.RelayPlain} {
+	for _, way := range []delivery.RelayTLS{delivery.RelayStartTLS, delivery.RelayImplicit, delivery.RelayPlain} {
 		t.Run(string(way), func(t *testing.T) {
 			w := newWorld(t)
 			r := startRemote(t, func(s *gosmtp.Server) {
-				if way == delivery.RelayStartTLS {
+				if way != delivery.RelayPlain {
 					s.TLSConfig = config
+				}
+				if way == delivery.RelayImplicit {
+					s.Network = "tls"
 				}
 				s.AllowInsecureAuth = true
 			})
+			if way == delivery.RelayImplicit {
+				r.mech = "LOGIN"
+			}
 			w.send.Relay = &delivery.Relay{Host: "relay.test", Port: 587, TLS: way}
 			w.send.TLS = &tls.Config{RootCAs: pool}
 			w.send.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -509,13 +583,13 @@ func TestRelay(t *testing.T) {
 				var d net.Dialer
 				return d.DialContext(ctx, network, r.addr)
 			}
-			if way == delivery.RelayStartTLS {
+			if way != delivery.RelayPlain {
 				w.send.Relay.Login, w.send.Relay.Secret = "us", "secret"
 			}
 			w.submit(t, nil, "dave@remote.test", "erin@elsewhere.test")
 			w.run(t)
 			got := r.messages()
-			if len(got) != 1 || len(got[0].to) != 2 || got[0].tls != (way == delivery.RelayStartTLS) || r.login != w.send.Relay.Login {
+			if len(got) != 1 || len(got[0].to) != 2 || got[0].tls != (way != delivery.RelayPlain) || r.login != w.send.Relay.Login {
 				t.Errorf("got %+v, login %q", got, r.login)
 			}
 		})
@@ -721,6 +795,36 @@ func TestStopCutsAttemptsShort(t *testing.T) {
 	if err != nil || len(left) != 1 || left[0].Attempts != 0 {
 		t.Errorf("queue: %+v, %v", left, err)
 	}
+}
+
+// A server that never stops talking is hung up on.
+func TestReplyWithoutEnd(t *testing.T) {
+	w := newWorld(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	hungUp := make(chan struct{})
+	go func() {
+		defer close(hungUp)
+		nc, err := l.Accept()
+		if err != nil {
+			return
+		}
+		for err == nil {
+			_, err = io.WriteString(nc, "220-and another thing\r\n")
+		}
+	}()
+	w.exchanger("remote.test", "192.0.2.10", &remote{addr: l.Addr().String()})
+	w.send.Schedule = []time.Duration{time.Hour}
+	w.submit(t, nil, "dave@remote.test")
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- w.send.Run(ctx) }()
+	<-hungUp
+	cancel()
+	<-done
 }
 
 // What is queued for people here is delivered, and reported, also by a server

@@ -32,8 +32,11 @@ type Service struct {
 	// CanSend says whether there is a way out: without one, recipients elsewhere
 	// are refused.
 	CanSend bool
-	// Wake is called when something was queued; nil if nobody empties the queue.
+	// Wake is called when something was queued: Sender.Wake. With nil, nobody empties
+	// the queue, and nothing is put into it.
 	Wake func()
+
+	counts counters
 }
 
 // onceFor is how long a delivery is remembered by what it was (promise 7).

@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"sync"
+
+	"lockstep/internal/mail"
 )
 
 // spoolMemory is how much of a message is held in memory; a larger one goes to
@@ -50,17 +52,22 @@ func (s *spool) close() {
 func (s *spool) Write(p []byte) (int, error) {
 	if s.file == nil && s.size+int64(len(p)) > spoolMemory {
 		if err := s.spill(); err != nil {
-			return 0, err
+			return 0, noRoom(err)
 		}
 	}
 	if s.file == nil {
 		*s.mem = append(*s.mem, p...)
 	} else if _, err := s.file.Write(p); err != nil {
-		return 0, err
+		return 0, noRoom(err)
 	}
 	s.size += int64(len(p))
 	s.sum.Write(p)
 	return len(p), nil
+}
+
+// noRoom is what a spool that can't be written means: the sender may try later.
+func noRoom(err error) error {
+	return &mail.Error{Kind: mail.Unavailable, Detail: "mail cannot be taken in now", Err: err}
 }
 
 func (s *spool) spill() error {

@@ -45,24 +45,24 @@ func addressLiteral(a netip.Addr) string {
 	a = a.Unmap()
 	switch {
 	case !a.IsValid():
-		return "[127.0.0.1]"
+		return "unknown"
 	case a.Is6():
 		return "[IPv6:" + a.WithZone("").String() + "]"
 	}
 	return "[" + a.String() + "]"
 }
 
-// traceWord is what a client said, made fit for a header: no white space, no
-// comments, no control characters, bounded.
+// traceWord is what a client said, made fit for a header: ASCII, no white space,
+// no comments, no control characters, bounded.
 func traceWord(s string) string {
 	s = strings.Map(func(r rune) rune {
-		if r <= ' ' || r == 0x7f || strings.ContainsRune(`()<>;\,"`, r) {
+		if r <= ' ' || r >= 0x7f || strings.ContainsRune(`()<>;\,"`, r) {
 			return -1
 		}
 		return r
 	}, s)
 	if len(s) > maxDomainBytes {
-		s = strings.ToValidUTF8(s[:maxDomainBytes], "")
+		s = s[:maxDomainBytes]
 	}
 	if s == "" {
 		return "unknown"

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // The verbs do the same with a running server and without one.
@@ -130,5 +131,25 @@ func TestWithoutTheKeyNothingStarts(t *testing.T) {
 	out, err := lockstep("", "serve", "--config", s.config)
 	if err == nil || !strings.Contains(out, "put the file back from its backup") {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// Whoever is connected hears goodbye, and a stop does not wait for them.
+func TestStopSaysGoodbye(t *testing.T) {
+	s := newServer(t, "")
+	s.start()
+	s.addAccount(alice)
+	c := idle(t, s.ports["imap"], alice, password)
+	defer c.close()
+	began := time.Now()
+	s.stop()
+	if line, err := c.line(); err != nil || !strings.HasPrefix(line, "* BYE ") {
+		t.Errorf("%q, %v", line, err)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("stopping took %v", took)
+	}
+	if out := s.lockstep("", "account", "list"); !strings.Contains(out, alice) {
+		t.Errorf("after the stop:\n%s", out)
 	}
 }

@@ -80,9 +80,16 @@ func TestTheDemosCommandsWork(t *testing.T) {
 	welcome := out.String()
 
 	program(t, dir, nil, "sh", "-c", pasted(t, welcome, "mkdir -p demo-mail", "mbsync -c demo.mbsyncrc -a"))
+	port := regexp.MustCompile(`IMAP +127\.0\.0\.1:(\d+)`).FindStringSubmatch(welcome)[1]
+	bob, alice := idle(t, port, "bob@example.test", "lockstep-demo"), idle(t, port, "alice@example.test", "lockstep-demo")
 	program(t, dir, nil, "sh", "-c", pasted(t, welcome, "printf 'Subject: Hello", "-T -"))
+	if line, err := alice.line(); err != nil || !strings.HasSuffix(line, " EXISTS\r\n") {
+		t.Errorf("who waits hears %q, %v", line, err)
+	}
+	bob.close()
+	alice.close()
 	if !eventually(func() bool {
-		return strings.Contains(out.String(), "<friend@elsewhere.example> (smtp) delivered 1 message to INBOX · ")
+		return regexp.MustCompile(`alice · <friend@elsewhere.example> \(smtp\) delivered 1 message to INBOX · written to 1 device in \d+ µs`).MatchString(out.String())
 	}) {
 		t.Errorf("no line for the delivery:\n%s", out)
 	}
@@ -108,6 +115,25 @@ func TestTheDemosCommandsWork(t *testing.T) {
 		t.Errorf("no line for what neomutt did:\n%s", out)
 	}
 	stop()
+}
+
+// idle connects, selects INBOX and waits in IDLE.
+func idle(t *testing.T, port, login, secret string) *client {
+	t.Helper()
+	c, err := (&server{t: t, ports: map[string]string{"imap": port}}).dial(login, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.do("SELECT INBOX"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Fprint(c.c, "i IDLE\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := c.line(); err != nil || !strings.HasPrefix(line, "+") {
+		t.Fatalf("IDLE: %q, %v", line, err)
+	}
+	return c
 }
 
 // neomutt runs it on a terminal of its own, with keys pushed.

@@ -8,7 +8,27 @@ import (
 
 	"github.com/emersion/go-sasl"
 	gosmtp "github.com/emersion/go-smtp"
+
+	"lockstep/internal/auth"
+	"lockstep/internal/delivery"
 )
+
+func TestReceivedNamesTheProtocol(t *testing.T) {
+	for want, s := range map[string]*session{
+		"SMTP":       {srv: &Server{Role: Receiving}, tx: &transaction{}},
+		"ESMTP":      {srv: &Server{Role: Receiving}, tx: &transaction{}, extended: true},
+		"ESMTPS":     {srv: &Server{Role: Receiving}, tx: &transaction{}, extended: true, tls: &tls.ConnectionState{}},
+		"ESMTPSA":    {srv: &Server{Role: Submission}, tx: &transaction{}, extended: true, tls: &tls.ConnectionState{}, who: &auth.Session{}},
+		"ESMTPA":     {srv: &Server{Role: Submission}, tx: &transaction{}, extended: true, who: &auth.Session{}},
+		"UTF8SMTPSA": {srv: &Server{Role: Submission}, tx: &transaction{env: delivery.Envelope{UTF8: true}}, extended: true, tls: &tls.ConnectionState{}, who: &auth.Session{}},
+		"LMTP":       {srv: &Server{Role: LMTP}, tx: &transaction{}, extended: true},
+		"UTF8LMTPS":  {srv: &Server{Role: LMTP}, tx: &transaction{env: delivery.Envelope{UTF8: true}}, extended: true, tls: &tls.ConnectionState{}},
+	} {
+		if got := s.with(); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
 
 // The servers, spoken to by a client that others wrote.
 func TestGoSMTPClient(t *testing.T) {

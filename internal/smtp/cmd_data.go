@@ -22,6 +22,7 @@ func (s *session) cmdData(ctx context.Context, arg string) {
 	s.reply(reply{354, "", "end with <CRLF>.<CRLF>"})
 	body := &dotReader{in: s.c.in, limit: s.limits.MessageBytes}
 	answers := s.deliver(ctx, body)
+	s.srv.counts.bytes.Add(s.limits.MessageBytes - max(body.limit, 0))
 	if err := body.drain(); err != nil {
 		s.part(err)
 		s.quit = true
@@ -49,6 +50,7 @@ func (s *session) deliver(ctx context.Context, body io.Reader) []error {
 	env.Hop = s.hop()
 	s.tx = nil
 	s.messages++
+	s.srv.counts.messages.Add(1)
 	switch s.srv.Role {
 	case LMTP:
 		each, err := s.srv.Delivery.Deliver(ctx, env, body)
@@ -93,6 +95,7 @@ func (s *session) cmdBdat(ctx context.Context, arg string) {
 		return
 	}
 	answers := s.deliver(ctx, body)
+	s.srv.counts.bytes.Add(s.limits.MessageBytes - max(body.limit, 0))
 	switch {
 	case body.broken != nil:
 		s.part(body.broken)
@@ -100,6 +103,9 @@ func (s *session) cmdBdat(ctx context.Context, arg string) {
 	case body.aborted != "":
 		s.command(ctx, body.aborted)
 	case s.discard(body.left):
+		if !body.last { // a chunk that is not the last has one answer, also in LMTP
+			answers = answers[:1]
+		}
 		s.answer(ctx, answers)
 	}
 }

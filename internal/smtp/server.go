@@ -38,6 +38,7 @@ type Server struct {
 	Log                 *slog.Logger
 
 	clients turnstile
+	counts  counters
 }
 
 func (s *Server) protocol() mail.Protocol {
@@ -96,6 +97,7 @@ func (s *Server) serve(ctx context.Context, nc net.Conn, limits Limits) {
 	defer nc.Close()
 	addr := addrOf(nc)
 	if !s.clients.enter(addr, &limits) {
+		s.counts.turnedAway.Add(1)
 		nc.SetDeadline(time.Now().Add(turnAway))
 		if !s.Implicit {
 			nc.Write([]byte("421 4.7.0 " + s.Hostname + " too many connections, try later\r\n"))
@@ -103,6 +105,9 @@ func (s *Server) serve(ctx context.Context, nc net.Conn, limits Limits) {
 		return
 	}
 	defer s.clients.leave(addr)
+	s.counts.accepted.Add(1)
+	s.counts.sessions.Add(1)
+	defer s.counts.sessions.Add(-1)
 	c := newConn(nc, limits.Idle)
 	stop := context.AfterFunc(ctx, c.shut)
 	defer stop()

@@ -246,15 +246,36 @@ func TestLimitsOnePast(t *testing.T) {
 	})
 }
 
+func TestRefusedChunkHasOneAnswer(t *testing.T) {
+	w := newTown(t)
+	c := begin(t, w.serve(LMTP, func(s *Server) { s.Limits.MessageBytes = 10 }), "LHLO")
+	c.says("RCPT TO:<alice@example.test>", "250")
+	c.send("BDAT 11\r\n01234567890BDAT 1 LAST\r\nxNOOP\r\n")
+	c.hears("552 5.3.4")
+	c.hears("503 5.5.1")
+	c.hears("250 2.0.0 still here")
+	c.says("MAIL FROM:<>", "250")
+	c.says("RCPT TO:<alice@example.test>", "250")
+	c.says("RCPT TO:<bob@example.test>", "250")
+	c.send("BDAT 11 LAST\r\n01234567890")
+	c.hears("552 5.3.4")
+	c.hears("552 5.3.4")
+	c.says("NOOP", "250")
+}
+
 func TestTooManyErrorsEndTheSession(t *testing.T) {
 	w := newTown(t)
-	c := dial(t, w.serve(Receiving, func(s *Server) { s.Limits.Errors = 3 }))
+	var srv *Server
+	c := dial(t, w.serve(Receiving, func(s *Server) { s.Limits.Errors, srv = 3, s }))
 	c.hears("220")
 	c.says("FRUIT", "500")
 	c.says("FRUIT", "500")
 	c.says("FRUIT", "500")
 	c.hears("421 4.7.0")
 	c.hears("(closed)")
+	if got := srv.Stats(); got.Refused != 3 || got.Accepted != 1 {
+		t.Errorf("counted %+v", got)
+	}
 }
 
 func TestConnectionsOnePast(t *testing.T) {
@@ -528,6 +549,9 @@ func TestManyDeliveriesAtOnce(t *testing.T) {
 		if err := <-errs; err != nil {
 			t.Fatal(err)
 		}
+	}
+	if s := w.Delivery.Stats(); s.Delivered != connections*each || s.Failed != 0 {
+		t.Errorf("counted %+v", s)
 	}
 	if got := len(w.Inbox(w.bob.Account)); got != connections*each {
 		t.Errorf("%d messages, want %d", got, connections*each)

@@ -113,6 +113,7 @@ func (s *session) reply(r reply) {
 	if !r.failed() || r.code == 421 {
 		return
 	}
+	s.srv.counts.refused.Add(1)
 	if s.errors++; s.errors >= s.limits.Errors && !s.quit {
 		s.quit = true
 		s.reply(reply{421, "4.7.0", "too many errors"})

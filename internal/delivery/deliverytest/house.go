@@ -44,7 +44,7 @@ func New(t testing.TB) *House {
 	st := model.New()
 	return &House{t, st, blobs, &delivery.Service{
 		Store: st, Directory: st, Queue: st, Blobs: blobs, Log: slog.New(slog.DiscardHandler),
-		Hostname: "mx.example.test", SpoolDir: dir,
+		Hostname: "mx.example.test", SpoolDir: dir, Wake: func() {},
 	}}
 }
 

@@ -211,6 +211,10 @@ CREATE TABLE queue (
 
 CREATE TABLE schema_version (version INTEGER NOT NULL) STRICT;
 
+CREATE TABLE sqlite_stat1(tbl,idx,stat);
+
+CREATE TABLE sqlite_stat4(tbl,idx,neq,nlt,ndlt,sample);
+
 CREATE TABLE subscription (
   account_id INTEGER NOT NULL,
   path       TEXT NOT NULL,

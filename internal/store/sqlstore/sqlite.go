@@ -77,7 +77,7 @@ func (s *sqliteConn) prepare(sql string) (st *statement, transient bool, err err
 	}
 	p, trailing, err := s.c.PrepareTransient(expand(sql))
 	if err != nil {
-		return nil, false, fmt.Errorf("%w in %s", err, sql)
+		return nil, false, fmt.Errorf("%w in %s", readable(err), sql)
 	}
 	if trailing != 0 {
 		p.Finalize()

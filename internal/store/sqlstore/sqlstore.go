@@ -159,9 +159,7 @@ func (db *DB) write(ctx context.Context, fn func(conn) error, after func()) erro
 
 // read runs fn on a snapshot.
 func (db *DB) read(ctx context.Context, fn func(conn) error) error {
-	if goid() == db.writer.goid.Load() {
-		panic("sqlstore: View, Update or Note inside a closure of the writer")
-	}
+	db.writer.mustNotBeInside()
 	c, err := db.readers.get(ctx)
 	if err != nil {
 		return err

@@ -336,14 +336,15 @@ func (u *undo) uncreate(e mail.Entry) error {
 // tried counts what went well, reports what was refused and passes on what
 // broke.
 func (u *undo) tried(name string, err error) error {
-	switch {
-	case err == nil:
+	if err == nil {
 		u.report.Undone++
-	case mail.KindOf(err) == mail.Internal:
-		return err
-	default:
-		u.left("mailbox %s: %s", name, mail.DetailOf(err))
+		return nil
 	}
+	switch mail.KindOf(err) {
+	case mail.Internal, mail.Unavailable, mail.Corrupt:
+		return err
+	}
+	u.left("mailbox %s: %s", name, mail.DetailOf(err))
 	return nil
 }
 
