@@ -468,12 +468,12 @@ func TestLastSeenIsWrittenNowAndThen(t *testing.T) {
 	b := newBench(t)
 	b.in(attempt(password))
 	start := b.clock
-	b.clock = start.Add(sawDeviceAtMostEach - time.Second)
+	b.clock = start.Add(writeContactAtMostEach - time.Second)
 	b.in(attempt(password))
 	if got := b.devices()[0].LastSeen; !got.Equal(start) {
 		t.Errorf("written again after %v", got.Sub(start))
 	}
-	b.clock = start.Add(sawDeviceAtMostEach)
+	b.clock = start.Add(writeContactAtMostEach)
 	b.in(attempt(password))
 	if got := b.devices()[0].LastSeen; !got.Equal(b.clock) {
 		t.Errorf("last seen %v, want %v", got, b.clock)

@@ -61,8 +61,6 @@ func unnamed(p mail.Protocol) string {
 
 func (s *Service) implicitDevice(ctx context.Context, account mail.AccountID, a Attempt) (mail.Device, error) {
 	key, name := implicitKey(a)
-	s.deviceMu.Lock()
-	defer s.deviceMu.Unlock()
 	d, err := s.findOrAdd(ctx, account, key, name, a)
 	if mail.KindOf(err) == mail.Limit && a.DeviceKey == "" { // so many names that there is no room for one more
 		a.Client = ""
@@ -72,17 +70,11 @@ func (s *Service) implicitDevice(ctx context.Context, account mail.AccountID, a 
 	return d, err
 }
 
-// findOrAdd returns the device known by key, and makes it if it is not there.
+// findOrAdd returns the device known by key, and makes it if it is not there. Of
+// two first contacts at once the store lets one make it.
 func (s *Service) findOrAdd(ctx context.Context, account mail.AccountID, key, name string, a Attempt) (mail.Device, error) {
-	var d mail.Device
-	err := s.store.View(ctx, account, func(r store.Reader) (err error) {
-		d, err = r.DeviceByKey(key)
-		return err
-	})
-	if err == nil {
-		return d, s.saw(ctx, account, d, a)
-	}
-	if mail.KindOf(err) != mail.NotFound {
+	d, err := s.find(ctx, account, key, a)
+	if err == nil || mail.KindOf(err) != mail.NotFound {
 		return d, err
 	}
 	now := s.now()
@@ -90,14 +82,30 @@ func (s *Service) findOrAdd(ctx context.Context, account mail.AccountID, key, na
 		d, err = n.AddDevice(mail.Device{Name: name, Key: key, Protocol: a.Protocol, Client: clientName(a.Client), Created: now, LastSeen: now, LastAddr: a.Addr.String()})
 		return err
 	})
+	if err != nil && mail.KindOf(err) == mail.Exists {
+		return s.find(ctx, account, key, a)
+	}
 	return d, err
+}
+
+// find returns the device known by key, and notes the contact.
+func (s *Service) find(ctx context.Context, account mail.AccountID, key string, a Attempt) (mail.Device, error) {
+	var d mail.Device
+	err := s.store.View(ctx, account, func(r store.Reader) (err error) {
+		d, err = r.DeviceByKey(key)
+		return err
+	})
+	if err != nil {
+		return d, err
+	}
+	return d, s.saw(ctx, account, d, a)
 }
 
 // saw notes the contact, at most every few minutes: a phone that signs in each
 // minute must not cost a write each minute.
 func (s *Service) saw(ctx context.Context, account mail.AccountID, d mail.Device, a Attempt) error {
 	now, addr := s.now(), a.Addr.String()
-	if now.Sub(d.LastSeen) < sawDeviceAtMostEach && d.LastAddr == addr {
+	if now.Sub(d.LastSeen) < writeContactAtMostEach && d.LastAddr == addr {
 		return nil
 	}
 	return s.store.Note(ctx, account, func(n store.Notes) error { return n.SawDevice(d.ID, now, addr) })

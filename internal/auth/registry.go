@@ -10,7 +10,8 @@ import (
 type registry struct {
 	mu       sync.Mutex
 	accounts map[mail.AccountID]map[*tracked]struct{}
-	ends     map[mail.AccountID]uint64 // how often sessions were ended
+	ends     uint64                    // how often sessions were ended
+	ended    map[mail.AccountID]uint64 // which of these was the last of the account
 }
 
 type tracked struct {
@@ -34,7 +35,7 @@ func (s *Service) Track(sess *Session, end func(reason string)) (untrack func())
 		r.accounts[a] = map[*tracked]struct{}{}
 	}
 	r.accounts[a][t] = struct{}{}
-	if r.ends[a] != sess.ends {
+	if r.ended[a] > sess.ends {
 		go end("signed out")
 	}
 	return func() {
@@ -47,19 +48,21 @@ func (s *Service) Track(sess *Session, end func(reason string)) (untrack func())
 	}
 }
 
-// endsOf is what a session that begins to sign in remembers.
-func (r *registry) endsOf(a mail.AccountID) uint64 {
+// soFar is what a session that begins to sign in remembers: before it has read
+// anything, also whose account it is.
+func (r *registry) soFar() uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.ends[a]
+	return r.ends
 }
 
 func (r *registry) end(a mail.AccountID, which func(*Session) bool, reason string) {
 	r.mu.Lock()
-	if r.ends == nil {
-		r.ends = map[mail.AccountID]uint64{}
+	if r.ended == nil {
+		r.ended = map[mail.AccountID]uint64{}
 	}
-	r.ends[a]++
+	r.ends++
+	r.ended[a] = r.ends
 	var ends []func(string)
 	for t := range r.accounts[a] {
 		if which(t.sess) {

@@ -125,13 +125,14 @@ func (x *Scram) conversation(k scramKeys, nonce string) (*scram.ServerConversati
 
 // candidates are the keys the client may prove; for nobody, one that can't be.
 func (x *Scram) candidates(ctx context.Context) ([]scramKeys, error) {
+	x.ends = x.s.sessions.soFar()
 	p, err := x.s.dir.PrincipalByLogin(ctx, x.login)
 	if err != nil && mail.KindOf(err) != mail.NotFound {
 		return nil, err
 	}
 	var keys []scramKeys
 	if err == nil {
-		x.principal, x.ends = p, x.s.sessions.endsOf(p.Account)
+		x.principal = p
 		creds, err := x.s.dir.Credentials(ctx, p.ID)
 		if err != nil {
 			return nil, err

@@ -27,7 +27,6 @@ type Service struct {
 	limits   limiter
 	recent   recentPasswords
 	sessions registry
-	deviceMu sync.Mutex // so that two first contacts do not make two devices
 }
 
 // New returns a Service on a directory and the accounts.
@@ -60,7 +59,7 @@ type Session struct {
 	mu       sync.Mutex
 	device   mail.Device
 	implicit bool   // the device was made from what the client says of itself
-	ends     uint64 // of the account, before its credentials were read
+	ends     uint64 // that had been when it began to sign in
 }
 
 // Account is whose mail the session is about.
@@ -90,6 +89,9 @@ func (s *Service) Login(ctx context.Context, a Attempt) (*Session, error) {
 		return nil, err
 	}
 	p, c, ends, err := s.verify(ctx, login, a.Secret)
+	if late := s.mayTry(login, a.Addr); late != nil { // others failed meanwhile: guessing at once tells no more than in turn
+		return nil, late
+	}
 	if mail.KindOf(err) == mail.BadCredentials {
 		s.limits.failed(login, a.Addr, s.now())
 		s.log.InfoContext(ctx, "sign-in failed", "proto", a.Protocol, "addr", a.Addr)
@@ -109,6 +111,7 @@ func (s *Service) mayTry(login string, addr netip.Addr) error {
 
 // verify finds the credential that the secret proves. Ends is what Session keeps.
 func (s *Service) verify(ctx context.Context, login, secret string) (p store.Principal, c store.Credential, ends uint64, err error) {
+	ends = s.sessions.soFar()
 	p, err = s.dir.PrincipalByLogin(ctx, login)
 	if err != nil && mail.KindOf(err) == mail.NotFound {
 		_, _ = checkPassword(ctx, nobody(), secret) // as long as a wrong password takes
@@ -117,7 +120,6 @@ func (s *Service) verify(ctx context.Context, login, secret string) (p store.Pri
 	if err != nil {
 		return p, c, 0, err
 	}
-	ends = s.sessions.endsOf(p.Account)
 	creds, err := s.dir.Credentials(ctx, p.ID)
 	if err != nil {
 		return p, c, 0, err
@@ -195,8 +197,10 @@ func (s *Service) admit(ctx context.Context, p store.Principal, c store.Credenti
 	if d.Blocked {
 		return nil, mail.Errorf(mail.Denied, "the device %q is blocked", d.Name)
 	}
-	if err := s.dir.UsedCredential(ctx, c.ID, s.now()); err != nil {
-		return nil, err
+	if now := s.now(); now.Sub(c.LastUsed) >= writeContactAtMostEach {
+		if err := s.dir.UsedCredential(ctx, c.ID, now); err != nil {
+			return nil, err
+		}
 	}
 	return &Session{Principal: p, Credential: c.ID, Protocol: a.Protocol, Addr: a.Addr, device: d, implicit: c.Device == 0, ends: ends}, nil
 }
@@ -208,9 +212,9 @@ type recentPasswords struct {
 }
 
 const (
-	rememberFor         = 10 * time.Minute
-	maxRecentPasswords  = 100_000
-	sawDeviceAtMostEach = 5 * time.Minute
+	rememberFor            = 10 * time.Minute
+	maxRecentPasswords     = 100_000
+	writeContactAtMostEach = 5 * time.Minute
 )
 
 func (r *recentPasswords) has(key [32]byte, now time.Time) bool {

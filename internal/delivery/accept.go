@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -120,10 +121,16 @@ func (s *Service) enqueueOnce(ctx context.Context, env *Envelope, in *spool, fro
 	sum := in.sum.Sum(nil)
 	now := env.Hop.Arrived
 	out := make([]store.Outgoing, len(recipients))
+	first := map[mail.AccountID]string{} // key of each account's first address: it gets one copy
 	for i, r := range recipients {
+		once := env.onceKey(sum, &r)
+		if r.Account != 0 {
+			first[r.Account] = cmp.Or(first[r.Account], once)
+			once = first[r.Account]
+		}
 		o, err := json.Marshal(options{
 			Notify: r.Notify, Original: r.Original, Return: env.Return, EnvID: env.ID, UTF8: env.UTF8, EightBit: env.EightBit,
-			Once: env.onceKey(sum, &r), ID: env.Hop.ID,
+			Once: once, ID: env.Hop.ID,
 		})
 		if err != nil {
 			return err

@@ -78,32 +78,23 @@ func (s *Service) lookup(ctx context.Context, local, domain string) (store.Addre
 	}
 	if user, _, ok := strings.Cut(local, subaddressSeparator); ok && user != "" {
 		b, errUser := s.Directory.Lookup(ctx, user, domain)
-		if errUser == nil && b.Local != "" {
-			return b, nil
+		if errUser != nil && mail.KindOf(errUser) != mail.NotFound || errUser == nil && b.Local != "" {
+			return b, errUser
 		}
 	}
 	return a, err
 }
 
-// MaySendAs reports whether the account may call itself address: its own ones,
-// each with any detail, and whatever it catches.
+// MaySendAs reports whether the account may call itself address: whatever reaches
+// it. What somebody else in a domain that it catches has is not its own.
 func (s *Service) MaySendAs(ctx context.Context, account mail.AccountID, address string) (bool, error) {
 	local, domain, err := SplitAddress(address)
 	if err != nil {
 		return false, nil
 	}
-	own, err := s.Directory.Addresses(ctx, account)
-	if err != nil {
-		return false, err
+	a, err := s.lookup(ctx, local, domain)
+	if err != nil && mail.KindOf(err) == mail.NotFound {
+		return false, nil
 	}
-	user, _, _ := strings.Cut(local, subaddressSeparator)
-	for _, a := range own {
-		if a.Domain != domain {
-			continue
-		}
-		if a.Local == "" || strings.EqualFold(a.Local, local) || strings.EqualFold(a.Local, user) {
-			return true, nil
-		}
-	}
-	return false, nil
+	return err == nil && a.Account == account, err
 }

@@ -326,6 +326,23 @@ func TestWhoCanNotBeServedNowIsQueuedIfAnotherWas(t *testing.T) {
 	}
 }
 
+func TestSeveralAddressesOfOneAccountGetOneCopyByTheQueueToo(t *testing.T) {
+	h := deliverytest.New(t)
+	h.Account("alice@example.test", 0, nil)
+	bob := h.Account("bob@example.test", 0, nil)
+	h.Address("robert@example.test", bob.Account)
+	h.Delivery.Store = lameStore{h.Store, map[mail.AccountID]error{bob.Account: mail.Errorf(mail.Unavailable, "disk")}}
+	env := envelope(t, h, "c@example.org", "alice@example.test", "bob@example.test", "robert@example.test")
+	if err := h.Delivery.Accept(t.Context(), env, strings.NewReader(text)); err != nil {
+		t.Fatal(err)
+	}
+	h.Delivery.Store = h.Store
+	runUntilEmpty(t, h, &delivery.Sender{Service: h.Delivery})
+	if got := len(h.Inbox(bob.Account)); got != 1 {
+		t.Errorf("bob has %d copies, want 1", got)
+	}
+}
+
 func TestAnErrorOfTheBodyDeliversNothing(t *testing.T) {
 	h := deliverytest.New(t)
 	bob := h.Account("bob@example.test", 0, nil)

@@ -74,10 +74,12 @@ const delayAfter = 7
 
 // Bounds of the work under way.
 const (
-	maxConnections  = 50               // to elsewhere, at the same time
-	maxBatch        = 100              // rows taken from the queue at once
-	attemptTimeout  = 10 * time.Minute // one message to one destination
-	leaseFor        = 25 * time.Minute // a batch waits for a connection and has it, at the longest
+	maxConnections = 50               // to elsewhere, at the same time
+	maxBatch       = 100              // rows taken from the queue at once
+	attemptTimeout = 10 * time.Minute // one message to one destination
+	// A batch waits for those before it, then for its own first ones, and has a
+	// connection: each for the time of an attempt, at the longest.
+	leaseFor        = (2 + maxBatch/maxConnections) * attemptTimeout
 	queueErrorPause = 10 * time.Second
 )
 

@@ -263,6 +263,16 @@ func TestRefusedChunkHasOneAnswer(t *testing.T) {
 	c.says("NOOP", "250")
 }
 
+func TestRecipientsTooManyAreNoErrors(t *testing.T) {
+	w := newTown(t)
+	c := begin(t, w.serve(Receiving, func(s *Server) { s.Limits.Recipients, s.Limits.Errors = 1, 3 }), "EHLO")
+	for range 5 {
+		c.says("RCPT TO:<alice@example.test>", "452 4.5.3")
+	}
+	c.says("DATA", "354")
+	c.says("Subject: x\r\n\r\n.", "250")
+}
+
 func TestTooManyErrorsEndTheSession(t *testing.T) {
 	w := newTown(t)
 	var srv *Server

@@ -106,11 +106,12 @@ func (s *session) hangUp(reason string) {
 	s.c.shut()
 }
 
-// reply answers, and counts what went wrong.
+// reply answers, and counts what went wrong. Recipients beyond the limit are
+// sent again later, not wrong (RFC 5321 §4.5.3.1.10).
 func (s *session) reply(r reply) {
 	var buf [256]byte
 	s.c.out.Write(r.append(buf[:0]))
-	if !r.failed() || r.code == 421 {
+	if !r.failed() || r.code == 421 || r.code == 452 {
 		return
 	}
 	s.srv.counts.refused.Add(1)
