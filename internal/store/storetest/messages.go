@@ -212,7 +212,7 @@ func storeSame(t *trial) {
 		equal("changed", r.Changed.String(), "")
 	})
 	r := must(update(s, func(tx store.Tx) (store.StoreResult, error) {
-		return tx.StoreFlags(p.Mailbox, nil, add(`\Seen`), nil)
+		return tx.StoreFlags(p.Mailbox, mail.AllUIDs, add(`\Seen`), nil)
 	}))
 	equal("changed", r.Changed.String(), "2")
 	equal("modseq of the other", s.placement(p.Mailbox, 1).ModSeq, p.ModSeq)
@@ -223,14 +223,14 @@ func unchangedSince(t *trial) {
 	inbox := s.fill("INBOX", 3)
 	limit := s.placement(inbox.ID, 2).ModSeq
 	r := must(update(s, func(tx store.Tx) (store.StoreResult, error) {
-		return tx.StoreFlags(inbox.ID, nil, add(`\Flagged`), &limit)
+		return tx.StoreFlags(inbox.ID, mail.AllUIDs, add(`\Flagged`), &limit)
 	}))
 	equal("changed", r.Changed.String(), "1:2")
 	equal("modified", r.Modified.String(), "3")
 	equal("flags of the refused", s.placement(inbox.ID, 3).Flags, mail.Flags{})
 	zero := mail.ModSeq(0)
 	r = must(update(s, func(tx store.Tx) (store.StoreResult, error) {
-		return tx.StoreFlags(inbox.ID, nil, add(`\Flagged`), &zero)
+		return tx.StoreFlags(inbox.ID, mail.AllUIDs, add(`\Flagged`), &zero)
 	}))
 	equal("UNCHANGEDSINCE 0 refuses all", r.Modified.String(), "1:3")
 }
@@ -244,12 +244,12 @@ func keywordBound(t *trial) {
 	}
 	s.unchanged("a keyword too many", func() {
 		_, err := update(s, func(tx store.Tx) (store.StoreResult, error) {
-			return tx.StoreFlags(p.Mailbox, nil, add(names...), nil)
+			return tx.StoreFlags(p.Mailbox, mail.AllUIDs, add(names...), nil)
 		})
 		want(mail.Limit, err)
 	})
 	must(update(s, func(tx store.Tx) (store.StoreResult, error) {
-		return tx.StoreFlags(p.Mailbox, nil, add(names[1:]...), nil)
+		return tx.StoreFlags(p.Mailbox, mail.AllUIDs, add(names[1:]...), nil)
 	}))
 }
 
@@ -307,7 +307,7 @@ func expungeDeleted(t *trial) {
 	equal("deleted", s.box("INBOX").Counts.Deleted, 2)
 	gone := must(update(s, func(tx store.Tx) (mail.UIDSet, error) { return tx.Expunge(inbox.ID, uids("1:2"), true) }))
 	equal("gone", gone.String(), "2")
-	gone = must(update(s, func(tx store.Tx) (mail.UIDSet, error) { return tx.Expunge(inbox.ID, nil, true) }))
+	gone = must(update(s, func(tx store.Tx) (mail.UIDSet, error) { return tx.Expunge(inbox.ID, mail.AllUIDs, true) }))
 	equal("gone", gone.String(), "3")
 	gone = must(update(s, func(tx store.Tx) (mail.UIDSet, error) { return tx.Expunge(inbox.ID, uids("1"), false) }))
 	equal("gone", gone.String(), "1")
@@ -318,7 +318,7 @@ func departed(t *trial) {
 	p := s.append("INBOX", arrival(1, `\Flagged`, "blue"))
 	_, err := view(s, func(r store.Reader) (mail.Placement, error) { return r.Departed(p.Mailbox, 1) })
 	want(mail.NotFound, err)
-	must(update(s, func(tx store.Tx) (mail.UIDSet, error) { return tx.Expunge(p.Mailbox, nil, false) }))
+	must(update(s, func(tx store.Tx) (mail.UIDSet, error) { return tx.Expunge(p.Mailbox, mail.AllUIDs, false) }))
 	d := must(view(s, func(r store.Reader) (mail.Placement, error) { return r.Departed(p.Mailbox, 1) }))
 	equal("departed", withoutTime(d), withoutTime(p))
 	m := must(view(s, func(r store.Reader) (mail.Message, error) { return r.Message(p.Message) }))
@@ -361,12 +361,12 @@ func jmapView(t *trial) {
 	s := t.subject()
 	p := s.append("INBOX", arrival(1))
 	inbox, archive := p.Mailbox, s.box("Archive").ID
-	must(update(s, func(tx store.Tx) (store.Mapping, error) { return tx.Copy(inbox, nil, archive) }))
+	must(update(s, func(tx store.Tx) (store.Mapping, error) { return tx.Copy(inbox, mail.AllUIDs, archive) }))
 	message := func() mail.Message {
 		return must(view(s, func(r store.Reader) (mail.Message, error) { return r.Message(p.Message) }))
 	}
 	set := func(mb mail.MailboxID, c mail.FlagChange) mail.ModSeq {
-		_, n, err := change(s, s.origin(0), func(tx store.Tx) (store.StoreResult, error) { return tx.StoreFlags(mb, nil, c, nil) })
+		_, n, err := change(s, s.origin(0), func(tx store.Tx) (store.StoreResult, error) { return tx.StoreFlags(mb, mail.AllUIDs, c, nil) })
 		ok(err)
 		return n
 	}
@@ -421,9 +421,9 @@ func (p placement) threadIn(s *subject) mail.ThreadID {
 func uidsGrow(t *trial) {
 	s := t.subject()
 	inbox := s.fill("INBOX", 2)
-	must(update(s, func(tx store.Tx) (mail.UIDSet, error) { return tx.Expunge(inbox.ID, nil, false) }))
+	must(update(s, func(tx store.Tx) (mail.UIDSet, error) { return tx.Expunge(inbox.ID, mail.AllUIDs, false) }))
 	equal("UID after an expunge", s.append("INBOX", arrival(7)).UID, 3)
-	must(update(s, func(tx store.Tx) (mail.UIDSet, error) { return tx.Expunge(inbox.ID, nil, false) }))
+	must(update(s, func(tx store.Tx) (mail.UIDSet, error) { return tx.Expunge(inbox.ID, mail.AllUIDs, false) }))
 	ok(s.Prune(ctx, s.account, time.Now().Add(time.Hour)))
 	equal("UID after a prune", s.append("INBOX", arrival(8)).UID, 4)
 }
