@@ -44,6 +44,9 @@ func (db *DB) RemoveAccount(ctx context.Context, id mail.AccountID) error {
 				_, err = c.exec(sql, id)
 			}
 		}
+		if err == nil {
+			_, err = c.exec(deleteDomains)
+		}
 		return err
 	}, nil)
 	if err != nil {
