@@ -256,6 +256,19 @@ func (h home) limit(pages int64) {
 	}
 }
 
+// Compaction asks for the rows of one pack, of which there may be none left: that
+// must not read those of all packs after it.
+func TestRowsOfAPackAreARange(t *testing.T) {
+	h := newHome(t, Options{})
+	plan := ""
+	err := h.read(t.Context(), func(c conn) error {
+		return c.query("EXPLAIN QUERY PLAN "+selectBlobs, func(r row) error { plan += r.text(3); return nil }, "", "", 0)
+	})
+	if err != nil || !strings.Contains(plan, "(place>? AND place<?)") {
+		t.Errorf("%s, %v", plan, err)
+	}
+}
+
 // onceContext lets one closure of the writer run and is over then.
 type onceContext struct {
 	context.Context
