@@ -49,7 +49,7 @@ fuzz:
 	done
 
 soak:
-	LOCKSTEP_SOAK=$(SOAKTIME) $(GO) test -timeout 0 -v -run 'Soak|Model|Kill' ./internal/store/... ./internal/e2e/...
+	LOCKSTEP_SOAK=$(SOAKTIME) $(GO) test -timeout 0 -v -run Killed ./internal/e2e
 
 clean:
 	rm -f lockstep bench.json

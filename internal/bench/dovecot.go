@@ -52,8 +52,8 @@ func (d *dovecot) configure() error {
 	if err != nil {
 		return err
 	}
-	for _, sub := range []string{"run", "state", "mail"} {
-		if err := os.MkdirAll(filepath.Join(d.root, sub), 0o755); err != nil {
+	for _, sub := range []string{"", "run", "state", "mail"} {
+		if err := openDirectory(filepath.Join(d.root, sub)); err != nil {
 			return err
 		}
 	}
@@ -68,6 +68,14 @@ func (d *dovecot) configure() error {
 	}
 	defer f.Close()
 	return template.Must(template.New("dovecot.conf").Parse(dovecotTemplate)).Execute(f, set)
+}
+
+// openDirectory makes a directory that others may enter, whatever the umask.
+func openDirectory(path string) error {
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return err
+	}
+	return os.Chmod(path, 0o755)
 }
 
 // settings says whom Dovecot runs as. It refuses to touch mail as root, so then

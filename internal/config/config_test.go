@@ -120,3 +120,10 @@ func TestUnits(t *testing.T) {
 		}
 	}
 }
+
+func TestShippedConfigurationLoads(t *testing.T) {
+	c, err := Load("../../deploy/docker.toml")
+	if err != nil || c.Data != "/var/lib/lockstep" || len(c.Listen.HTTPS) != 0 {
+		t.Errorf("%+v, %v", c, err)
+	}
+}

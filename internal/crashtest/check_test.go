@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"lockstep/internal/blob"
@@ -23,6 +24,19 @@ import (
 // openWithin bounds how long a store may take to open after a crash, on a machine
 // that is busy with other tests.
 const openWithin = 10 * time.Second
+
+// slowestOpen is how long the slowest of all openings took, for those who read the
+// log.
+var slowestOpen atomic.Int64
+
+func noteOpen(took time.Duration) {
+	for {
+		seen := slowestOpen.Load()
+		if int64(took) <= seen || slowestOpen.CompareAndSwap(seen, int64(took)) {
+			return
+		}
+	}
+}
 
 // maxComplaints bounds what is said of one crash.
 const maxComplaints = 5
@@ -78,9 +92,11 @@ func check(ctx context.Context, dir string, fsys vfs.FS, l *ledger) error {
 		return fmt.Errorf("it does not open: %w", err)
 	}
 	c.house = h
-	if took := time.Since(began); took > openWithin {
+	took := time.Since(began)
+	if took > openWithin {
 		c.complain("it took %v to open", took)
 	}
+	noteOpen(took)
 	c.everything()
 	return errors.Join(append(c.wrong[:min(len(c.wrong), maxComplaints)], h.close())...)
 }

@@ -258,7 +258,7 @@ func (tr *trial) leave(t *testing.T, step int, dir string) {
 func (tr *trial) prove(t *testing.T) outcome {
 	t.Helper()
 	o := tr.run(t)
-	t.Logf("seed %d: %d steps, %d crashes, %d of them bad", tr.Seed, len(tr.steps), len(o.points), len(o.wrong))
+	t.Logf("seed %d: %d steps, %d crashes, %d of them bad; no opening took longer than %v", tr.Seed, len(tr.steps), len(o.points), len(o.wrong), time.Duration(slowestOpen.Load()))
 	for _, f := range o.end.failures {
 		t.Errorf("seed %d: the driver: %s", tr.Seed, f)
 	}
@@ -334,7 +334,7 @@ func TestAcknowledgedSurvivesPowerLoss(t *testing.T) {
 	seeds(t, 3, func(t *testing.T, seed uint64) {
 		first := &trial{life: live(t, plan{Seed: seed, Rounds: 5, Steps: 8, Restart: 3}, t.TempDir(), newLedger(), ""), points: points(t)}
 		o := first.prove(t)
-		p := o.points[int(seed)%len(o.points)]
+		p := o.points[seed%uint64(len(o.points))]
 		left := filepath.Join(t.TempDir(), "left")
 		first.leave(t, p.step, left)
 		second := &trial{life: live(t, plan{Seed: seed + 1000, Rounds: 5, Steps: 8, Restart: 3}, left, p.known, ""), points: points(t), journaled: seed%2 == 1}

@@ -40,6 +40,7 @@ type inode struct {
 	size  int64
 	dirty map[int64][]version // by sector
 	sizes []sizeVersion
+	cuts  []*call // that made it smaller
 
 	entries map[string]*inode // of a directory, as seen
 	lasting map[string]*inode
@@ -129,6 +130,7 @@ func (n *inode) truncate(by *call, size int64) {
 	}
 	if size < was {
 		n.data = n.data[:size:size]
+		n.cuts = append(n.cuts, by)
 	} else {
 		n.data = append(n.data, make([]byte, size-was)...)
 	}
@@ -164,6 +166,7 @@ func (n *inode) sync(began int) {
 	if i := lastBefore(n.sizes, began, func(v sizeVersion) *call { return v.by }); i >= 0 {
 		n.size, n.sizes = n.sizes[i].size, n.sizes[i+1:]
 	}
+	n.cuts = slices.DeleteFunc(n.cuts, func(c *call) bool { return c.left < began })
 }
 
 func lastBefore[V any](versions []V, step int, by func(V) *call) int {
@@ -195,30 +198,46 @@ func resized(b []byte, size int64) []byte {
 func (n *inode) failSync(rng *rand.Rand) {
 	n.disk = n.crashed(rng)
 	n.size = int64(len(n.disk))
-	n.dirty, n.sizes = map[int64][]version{}, nil
+	n.dirty, n.sizes, n.cuts = map[int64][]version{}, nil, nil
 }
 
 // crashed is what the file may hold after the power went.
 func (n *inode) crashed(rng *rand.Rand) []byte {
-	size, out := n.size, bytes.Clone(n.disk)
 	pick, unit := n.luck(rng)
-	groups := map[int64]int{}
-	for _, s := range slices.Sorted(maps.Keys(n.dirty)) {
-		g := s * sector / unit
-		if _, ok := groups[g]; !ok {
-			groups[g] = pick()
-		}
-		if i := lastUpTo(n.dirty[s], groups[g]); i >= 0 {
-			out = put(out, s, n.dirty[s][i].data)
-		}
-	}
+	size, out := n.size, bytes.Clone(n.disk)
 	limit := pick()
 	for _, v := range n.sizes {
 		if v.by.entered <= limit {
 			size = v.size
 		}
 	}
+	from, to := n.between(limit)
+	groups := map[int64]int{}
+	for _, s := range slices.Sorted(maps.Keys(n.dirty)) {
+		g := s * sector / unit
+		if _, ok := groups[g]; !ok {
+			groups[g] = min(max(pick(), from), to)
+		}
+		if i := lastUpTo(n.dirty[s], groups[g]); i >= 0 {
+			out = put(out, s, n.dirty[s][i].data)
+		}
+	}
 	return resized(out, size)
+}
+
+// between returns the steps whose writes may be seen when the last cut that is
+// seen came no later than limit. A cut gives back the blocks behind it at once: it
+// leaves none of what was there and, as long as it has not happened, what was
+// written since lies in blocks that are not yet the file's.
+func (n *inode) between(limit int) (from, to int) {
+	from, to = -1, never
+	for _, c := range n.cuts {
+		if c.entered > limit {
+			return from, c.entered - 1
+		}
+		from = c.entered
+	}
+	return from, to
 }
 
 // luck decides how a file fares: pick returns the last call that is seen by the

@@ -28,11 +28,13 @@ func (q *Sender) send(ctx context.Context, group []*parcel) {
 	} else {
 		err = q.sendToExchangers(ctx, group)
 	}
-	if err == nil {
-		return
-	}
 	for _, p := range group {
-		p.result = resultOf(err)
+		if err != nil {
+			p.result = resultOf(err)
+		}
+		if p.result.status == "" {
+			panic("delivery: a recipient was forgotten") // it would be taken for served
+		}
 	}
 }
 

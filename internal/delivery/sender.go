@@ -7,7 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"slices"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -97,8 +97,8 @@ func (q *Sender) Wake() {
 }
 
 // Run sends what is due until ctx ends, and returns when no attempt is under way.
-// An attempt that ctx cut short is made again, for who had not taken the message
-// yet.
+// An attempt that ctx cut short is due again at once, for who had not taken the
+// message yet.
 func (q *Sender) Run(ctx context.Context) error {
 	q.init()
 	var attempts sync.WaitGroup
@@ -119,11 +119,13 @@ func (q *Sender) Run(ctx context.Context) error {
 			select {
 			case slots <- struct{}{}:
 			case <-ctx.Done():
-				return nil
+				q.giveBack(ctx, group)
+				continue
 			}
 			attempts.Go(func() {
+				defer func() { <-slots }()
+				defer q.logPanic(ctx)
 				q.attempt(ctx, group)
-				<-slots
 			})
 		}
 		if len(due) < maxBatch {
@@ -221,10 +223,43 @@ func (q *Sender) attempt(ctx context.Context, group []*parcel) {
 	if len(elsewhere) > 0 {
 		q.send(attemptCtx, elsewhere)
 	}
-	if ctx.Err() != nil { // cut short by us: of failures nothing is known, but what was taken is gone
-		group = slices.DeleteFunc(group, func(p *parcel) bool { return p.result.err != nil })
+	if ctx.Err() != nil {
+		var unknown []*parcel
+		group, unknown = divideKnown(group)
+		q.giveBack(ctx, unknown)
 	}
 	q.settle(context.WithoutCancel(ctx), group)
+}
+
+// divideKnown separates what is certain from what being cut short may have caused.
+func divideKnown(group []*parcel) (known, unknown []*parcel) {
+	for _, p := range group {
+		r := &p.result
+		if r.permanent || r.err == nil && r.status != "" {
+			known = append(known, p)
+		} else {
+			unknown = append(unknown, p)
+		}
+	}
+	return known, unknown
+}
+
+// logPanic keeps one message that shows a bug of ours from stopping all others: it
+// is tried again when its lease is over.
+func (q *Sender) logPanic(ctx context.Context) {
+	if p := recover(); p != nil {
+		q.Service.Log.ErrorContext(ctx, "panic", "err", p, "stack", string(debug.Stack()))
+	}
+}
+
+// giveBack makes a group due for whoever empties the queue next.
+func (q *Sender) giveBack(ctx context.Context, group []*parcel) {
+	ctx = context.WithoutCancel(ctx)
+	for _, p := range group {
+		if err := q.Service.Queue.Retry(ctx, p.ID, time.Now(), p.LastError); err != nil {
+			q.Service.Log.ErrorContext(ctx, "queue", "err", err)
+		}
+	}
 }
 
 // localResult is what became of a recipient of ours.

@@ -20,7 +20,7 @@ var demoPorts = []int{1143, 1993, 1024, 1025, 1587, 1465, 8080, 8443}
 func freeOffset(t *testing.T) int {
 	t.Helper()
 	for range 100 {
-		offset := 2000 + rand.IntN(50_000)
+		offset := 2000 + rand.IntN(numPorts)
 		free := 0
 		for _, p := range demoPorts {
 			if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p+offset)); err == nil {

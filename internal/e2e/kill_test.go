@@ -206,9 +206,17 @@ func (l *ledger) holdNumbers(t *testing.T, mailbox string, now map[string]int) {
 // Killed at random moments under load, the server comes back with everything it
 // acknowledged, nothing twice, and no number going back.
 func TestKilledServerKeepsWhatItAcknowledged(t *testing.T) {
-	rounds := 4
+	t.Parallel()
+	rounds, until := 4, time.Time{}
 	if os.Getenv("CI") == "true" && !testing.Short() {
 		rounds = 12
+	}
+	if text := os.Getenv("LOCKSTEP_SOAK"); text != "" {
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		until = time.Now().Add(d)
 	}
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed) // of the acts; the moment of death is nobody's to repeat
@@ -236,7 +244,7 @@ func TestKilledServerKeepsWhatItAcknowledged(t *testing.T) {
 		}
 	}
 	c.close()
-	for round := range rounds {
+	for round := 0; round < rounds || time.Now().Before(until); round++ {
 		var running sync.WaitGroup
 		for i, w := range workers {
 			running.Go(func() {

@@ -202,6 +202,7 @@ func total(c map[string]int) int {
 // Two devices stay in step through the server, and nothing is lost, doubled or
 // sent over the wire twice.
 func TestMbsyncKeepsTwoMaildirsInStep(t *testing.T) {
+	t.Parallel()
 	need(t, "mbsync")
 	seed := uint64(1)
 	s := newServer(t, "")
@@ -261,6 +262,7 @@ func TestMbsyncKeepsTwoMaildirsInStep(t *testing.T) {
 // Mailboxes made on one device, with names in any script, renamed by another
 // program and removed, arrive at the other.
 func TestMbsyncFollowsMailboxes(t *testing.T) {
+	t.Parallel()
 	need(t, "mbsync", "curl")
 	s := newServer(t, "")
 	s.start()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -90,17 +91,27 @@ func newServer(t *testing.T, more string) *server {
 	return s
 }
 
+// firstPort and numPorts are below what systems hand out to clients, so that no
+// connection of another test takes a port that was found free.
+const (
+	firstPort = 10_000
+	numPorts  = 20_000
+)
+
 // freePorts finds ports that nobody has now.
 func freePorts(t *testing.T, names ...string) map[string]string {
 	t.Helper()
 	ports := map[string]string{}
-	for _, n := range names {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for tries := 0; len(ports) < len(names); tries++ {
+		if tries > 1000 {
+			t.Fatal("no free ports")
+		}
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(numPorts)))
 		if err != nil {
-			t.Fatal(err)
+			continue
 		}
 		defer l.Close() // held until all are found, so that none is found twice
-		_, ports[n], _ = net.SplitHostPort(l.Addr().String())
+		_, ports[names[len(ports)]], _ = net.SplitHostPort(l.Addr().String())
 	}
 	return ports
 }

@@ -3,7 +3,6 @@ package imap
 import (
 	"compress/flate"
 	"context"
-	"errors"
 	"strings"
 
 	"lockstep/internal/imap/inflate"
@@ -89,7 +88,7 @@ func (s *session) compress(_ context.Context, cmd *wire.Compress, r *reply) erro
 	}
 	s.enc.Status(r.tag, "OK", "", "Compression begins")
 	if err := s.flush(); err != nil {
-		return errors.Join(errHangup, err)
+		return hangup(err)
 	}
 	r.quiet = true
 	return s.beginCompression()

@@ -169,7 +169,7 @@ func readError(err error) error {
 	if errors.As(err, &spoken) {
 		return err
 	}
-	return errors.Join(errHangup, err)
+	return hangup(err)
 }
 
 // stallReader reads a message, giving each read its own time: a large message

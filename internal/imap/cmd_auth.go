@@ -30,7 +30,7 @@ func (s *session) startTLSCommand(_ context.Context, _ *wire.StartTLS, r *reply)
 	}
 	r.quiet = true
 	if err := s.startTLS(); err != nil {
-		return errors.Join(errHangup, err)
+		return hangup(err)
 	}
 	return nil
 }
@@ -104,15 +104,15 @@ func (x *exchange) ask(challenge string) (string, error) {
 		return answer, nil
 	}
 	if err := x.s.enc.Challenge([]byte(challenge)); err != nil {
-		return "", errors.Join(errHangup, err)
+		return "", hangup(err)
 	}
 	if err := x.s.flushCompressed(); err != nil {
-		return "", errors.Join(errHangup, err)
+		return "", hangup(err)
 	}
 	answer, err := x.s.rd.ReadSASL()
 	var bad *wire.Error
 	if err != nil && !errors.As(err, &bad) && err != wire.ErrCancelled {
-		err = errors.Join(errHangup, err)
+		err = hangup(err)
 	}
 	return string(answer), err
 }

@@ -213,10 +213,12 @@ func (f *fetcher) send(out *wire.Encoder, batch *bytes.Buffer) error {
 		return err
 	}
 	if err := f.enc.Flush(); err != nil {
-		return err
+		return hangup(err)
 	}
-	_, err := f.out.Write(batch.Bytes())
-	return err
+	if _, err := f.out.Write(batch.Bytes()); err != nil {
+		return hangup(err)
+	}
+	return nil
 }
 
 // viewRows calls fn with the messages of a set, and returns those it did not come

@@ -19,7 +19,7 @@ func (s *session) idle(ctx context.Context, _ *wire.Idle, r *reply) error {
 	r.quiet = true
 	s.idleTag = r.tag
 	if err := s.enc.Continuation("idling"); err != nil {
-		return errors.Join(errHangup, err)
+		return hangup(err)
 	}
 	s.idling.Store(true)
 	if s.sel == nil {
@@ -30,7 +30,7 @@ func (s *session) idle(ctx context.Context, _ *wire.Idle, r *reply) error {
 
 // endIdle reads DONE and completes the command.
 func (s *session) endIdle() error {
-	err := s.rd.ReadDone()
+	err := s.readDone()
 	var bad *wire.Error
 	if err != nil && !errors.As(err, &bad) {
 		return err
@@ -50,6 +50,22 @@ func (s *session) endIdle() error {
 	}
 	s.enc.Status(s.idleTag, "OK", "", "IDLE completed")
 	return s.enc.Err()
+}
+
+// readDone reads the client's line with mu given up: changes go on being written
+// if only a part of the line is there, or something that is no line at all, such
+// as a key update of TLS.
+func (s *session) readDone() error {
+	if err := s.flush(); err != nil {
+		return err
+	}
+	s.in.before = nil
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		s.in.before = s.beforeRead
+	}()
+	return s.rd.ReadDone()
 }
 
 // Wake implements index.Waker: the selected mailbox has changed.
@@ -80,8 +96,11 @@ func (s *session) push() {
 
 // pushFailed says why a client can't be told of changes any more.
 func (s *session) pushFailed(err error) string {
-	if errors.Is(err, errDeleted) {
+	switch {
+	case errors.Is(err, errDeleted):
 		return "the selected mailbox was deleted"
+	case errors.Is(err, errHangup) || s.enc.Err() != nil:
+		return errHangup.Error()
 	}
 	_, _, text := s.words(err)
 	return text

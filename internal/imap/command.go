@@ -130,7 +130,10 @@ func (s *session) tellAfter(name string, r *reply, err error) error {
 	if s.sel == nil || r.noTell || s.over || isFatal(err) {
 		return nil
 	}
-	if err := s.tell(r.told, !holdsExpunges[name]); err != nil {
+	if err := s.tell(r.told, !holdsExpunges[name]); errors.Is(err, errBlind) {
+		s.words(err)
+		return nil // what was done stays done; the next command tells of it
+	} else if err != nil {
 		return err
 	}
 	for uid := range r.also.All() {
@@ -154,10 +157,16 @@ func isFatal(err error) bool {
 // errHangup is wrapped by errors after which nothing can be said any more.
 var errHangup = errors.New("connection lost")
 
+// hangup marks an error of the connection.
+func hangup(err error) error { return errors.Join(errHangup, err) }
+
 // complete writes the tagged response.
 func (s *session) complete(name string, r *reply, err error) (result string, fatal error) {
 	if isFatal(err) {
 		return "NO", err
+	}
+	if lost := s.enc.Err(); lost != nil {
+		return "NO", hangup(lost)
 	}
 	if err == nil {
 		if r.text == "" {

@@ -11,6 +11,9 @@ import (
 // errDeleted ends a session whose selected mailbox is no more.
 var errDeleted = errors.New("the selected mailbox was deleted")
 
+// errBlind marks that changes could not be read.
+var errBlind = errors.New("changes can't be read")
+
 // errBad makes an error that is answered with BAD.
 func errBad(text string) error { return &wire.Error{Status: "BAD", Text: text} }
 

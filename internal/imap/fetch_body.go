@@ -3,7 +3,6 @@ package imap
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"slices"
 
@@ -100,13 +99,13 @@ func (f *fetcher) sayBody(ctx context.Context, r *row) error {
 			b.pieces[i].say(f.enc, item)
 		} else if !f.sayNarrow(f.enc, item, e) {
 			if err := b.sayWide(f.enc, item); err != nil {
-				return errors.Join(errHangup, err)
+				return hangup(err)
 			}
 		}
 	}
 	f.enc.Close().End()
 	if err := f.enc.Err(); err != nil {
-		return errors.Join(errHangup, err)
+		return hangup(err)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package imap
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"runtime"
 	"strings"
@@ -108,6 +109,33 @@ func TestEverybodyInIdleHears(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// Half a line is no reason to keep quiet.
+func TestIdleGoesOnWhileTheClientHesitates(t *testing.T) {
+	for _, withTLS := range []bool{false, true} {
+		h := newHouse(t, func(s *Server) { s.TLS = testTLS(t) })
+		c := h.idle(t, withTLS)
+		io.WriteString(c, "DO")
+		for n := range mail.UID(20) {
+			h.put("INBOX", "x", mail.Flags{}, n+1, 0)
+		}
+		c.SetDeadline(time.Now().Add(10 * time.Second))
+		in := bufio.NewReader(c)
+		for line := ""; !strings.HasPrefix(line, "* 20 EXISTS"); {
+			var err error
+			if line, err = in.ReadString('\n'); err != nil {
+				t.Fatal(err)
+			}
+		}
+		io.WriteString(c, "NE\r\n")
+		for line := ""; !strings.Contains(line, "OK IDLE"); {
+			var err error
+			if line, err = in.ReadString('\n'); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 }
 
 // BenchmarkStoreToIdle is from one client's STORE to another's line in IDLE.

@@ -94,12 +94,19 @@ func (s *Server) init() {
 func (s *Server) Serve(ctx context.Context, l net.Listener) error { return s.serve(ctx, l, false) }
 
 // ServeTLS is Serve for connections that begin with TLS (RFC 8314 §3.2).
-func (s *Server) ServeTLS(ctx context.Context, l net.Listener) error { return s.serve(ctx, l, true) }
+func (s *Server) ServeTLS(ctx context.Context, l net.Listener) error {
+	if s.TLS == nil {
+		l.Close()
+		return errors.New("imap: no TLS configuration")
+	}
+	return s.serve(ctx, l, true)
+}
 
 func (s *Server) serve(ctx context.Context, l net.Listener, withTLS bool) error {
 	s.init()
 	var sessions sessionSet
 	ctx, cancel := context.WithCancel(ctx)
+	defer s.cache.Wait()
 	defer sessions.wait() // no goroutine outlives Serve
 	defer sessions.endAll("server is shutting down")
 	defer cancel()

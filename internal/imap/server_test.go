@@ -10,14 +10,17 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/netip"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -671,5 +674,107 @@ func TestQResyncBelowTheHorizon(t *testing.T) {
 	}
 	if got := d.must("UID FETCH 1:* (FLAGS) (CHANGEDSINCE 1 VANISHED)"); got[0] != "* VANISHED (EARLIER) 2,5" {
 		t.Errorf("%q", got)
+	}
+}
+
+func TestDoorCountsConnections(t *testing.T) {
+	var d door
+	l := Limits{Connections: 3, PerAddress: 2}
+	enter := func(addr string, want bool) {
+		t.Helper()
+		if got := d.enter(netip.MustParseAddr(addr), l); got != want {
+			t.Errorf("%s: %v, want %v", addr, got, want)
+		}
+	}
+	enter("2001:db8::1", true)
+	enter("2001:db8::2", true)
+	enter("2001:db8::3", false) // the same customer
+	enter("192.0.2.1", true)
+	enter("192.0.2.2", false) // the house is full
+	d.leave(netip.MustParseAddr("2001:db8::1"))
+	enter("2001:db8::3", true)
+}
+
+// A client that goes away is its own affair, not an error of ours.
+func TestLostConnectionIsNoError(t *testing.T) {
+	var log syncBuffer
+	h := newHouse(t, func(s *Server) { s.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	for uid := range mail.UID(50) {
+		h.put("INBOX", "\r\n"+strings.Repeat("x", 1<<20), mail.Flags{}, uid+1, 0)
+	}
+	for _, items := range []string{"BODY.PEEK[]", "ENVELOPE", "FLAGS"} {
+		c := dial(t, h.addr).ready().login()
+		c.must("SELECT INBOX")
+		for range 2000 {
+			io.WriteString(c.conn, "a FETCH 1:* "+items+"\r\n")
+		}
+		c.conn.(*net.TCPConn).SetLinger(0)
+		c.conn.Close()
+		h.waitForSessions(0)
+	}
+	if strings.Contains(log.String(), "ERROR") {
+		t.Error(log.String())
+	}
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// brokenStore fails on demand.
+type brokenStore struct {
+	store.Store
+	broken atomic.Bool
+}
+
+func (b *brokenStore) View(ctx context.Context, id mail.AccountID, fn func(store.Reader) error) error {
+	if b.broken.Load() {
+		return errors.New("the disk is gone")
+	}
+	return b.Store.View(ctx, id, fn)
+}
+
+func TestSessionThatCanNotReadChangesSaysSo(t *testing.T) {
+	var log syncBuffer
+	b := &brokenStore{}
+	h := newHouse(t, func(s *Server) {
+		b.Store, s.Store = s.Store, b
+		s.Log = slog.New(slog.NewTextHandler(&log, nil))
+	})
+	waiting := dial(t, h.addr).ready().login()
+	waiting.must("SELECT INBOX")
+	waiting.run("IDLE")
+	c := dial(t, h.addr).ready().login()
+	c.must("SELECT INBOX")
+	b.broken.Store(true)
+	c.refused("STATUS INBOX (MESSAGES)", "NO [SERVERBUG] internal error")
+	c.refused("NOOP", "NO [SERVERBUG]")
+	h.store.Update(context.Background(), h.account, testOrigin, func(tx store.Tx) error {
+		mb, err := tx.MailboxByPath("INBOX")
+		if err == nil {
+			_, err = tx.Append(mb.ID, mail.Arrival{Blob: mail.Blob{Size: 1}})
+		}
+		return err
+	})
+	waiting.closedWith("internal error")
+	b.broken.Store(false)
+	if got := c.must("NOOP"); got[0] != "* 1 EXISTS" {
+		t.Errorf("%q", got)
+	}
+	if !strings.Contains(log.String(), "the disk is gone") {
+		t.Error("the cause is not in the log")
 	}
 }

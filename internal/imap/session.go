@@ -248,6 +248,9 @@ func (s *session) goodbye(err error) {
 		s.enc.Error(bad)
 	case errors.Is(err, errDeleted):
 		s.enc.Status("", "BYE", "", "Goodbye: the selected mailbox was deleted")
+	case errors.Is(err, errBlind):
+		_, code, text := s.words(err)
+		s.enc.Status("", "BYE", code, "Goodbye: "+text)
 	case err == errBug:
 		s.enc.Status("", "BYE", "SERVERBUG", "Goodbye: internal error")
 	}
@@ -259,10 +262,11 @@ func (s *session) flush() error {
 	if err == nil {
 		err = s.flushCompressed()
 	}
-	if err == nil {
-		s.hearWritten()
+	if err != nil {
+		return hangup(err)
 	}
-	return err
+	s.hearWritten()
+	return nil
 }
 
 // hearWritten tells the hub that changes went out to the device.

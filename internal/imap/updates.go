@@ -2,6 +2,7 @@ package imap
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 
@@ -19,12 +20,16 @@ func (s *session) lookForChanges(ctx context.Context) error {
 }
 
 // deleted turns the error of a mailbox that is no more into the one that ends
-// the session.
+// the session, and marks others: a client that waits is better told to come back than
+// told nothing.
 func deleted(err error) error {
-	if err != nil && mail.KindOf(err) == mail.NotFound {
+	switch {
+	case err == nil:
+		return nil
+	case mail.KindOf(err) == mail.NotFound:
 		return errDeleted
 	}
-	return err
+	return errors.Join(errBlind, err)
 }
 
 // tell writes what differs between what the client was told and the newest

@@ -119,7 +119,7 @@ func (b *Box) heard(n mail.News) {
 	defer b.mu.Unlock()
 	if len(b.wakers) > 0 && !b.waking {
 		b.waking = true
-		b.cache.running.Go(b.wakeAll)
+		b.cache.running.start(b.wakeAll)
 	}
 }
 

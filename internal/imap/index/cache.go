@@ -15,7 +15,7 @@ const DefaultBudget = 256 << 20
 type Cache struct {
 	store   store.Store
 	budget  int64
-	running sync.WaitGroup
+	running running
 
 	mu    sync.Mutex
 	boxes map[boxKey]*Box
@@ -63,8 +63,50 @@ func (b *Box) Close() {
 	}
 }
 
-// Wait returns when no goroutine of the cache runs any more. Nothing may be open.
-func (c *Cache) Wait() { c.running.Wait() }
+// Wait returns when no goroutine of the cache runs. With boxes open others may
+// begin at any time.
+func (c *Cache) Wait() { c.running.wait() }
+
+// running counts goroutines. Other than a sync.WaitGroup it may be waited for
+// while more begin.
+type running struct {
+	mu   sync.Mutex
+	n    int
+	zero chan struct{} // closed when n comes to 0; nil if nobody waits
+}
+
+func (r *running) start(f func()) {
+	r.mu.Lock()
+	r.n++
+	r.mu.Unlock()
+	go func() {
+		defer r.done()
+		f()
+	}()
+}
+
+func (r *running) done() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.n--; r.n == 0 && r.zero != nil {
+		close(r.zero)
+		r.zero = nil
+	}
+}
+
+func (r *running) wait() {
+	r.mu.Lock()
+	if r.n == 0 {
+		r.mu.Unlock()
+		return
+	}
+	if r.zero == nil {
+		r.zero = make(chan struct{})
+	}
+	zero := r.zero
+	r.mu.Unlock()
+	<-zero
+}
 
 // resized notes how large a box is now.
 func (c *Cache) resized(b *Box, size int64) {

@@ -136,13 +136,11 @@ func digest(s string) int64 {
 }
 
 const (
-	selectRefs    = "SELECT ref, thread_id FROM thread_ref WHERE account_id = ?1 AND ref IN list(?2)"
-	insertRefs    = "INSERT INTO thread_ref (account_id, ref, thread_id) SELECT ?1, value, ?2 FROM list(?3) AS l WHERE 1 = 1 ON CONFLICT DO NOTHING"
-	insertRef     = "INSERT INTO thread_ref (account_id, ref, thread_id) VALUES (?1, ?2, ?3)"
-	selectRef     = "SELECT ref, thread_id FROM thread_ref WHERE account_id = ?1 AND ref = ?2"
-	selectSubject = "SELECT thread_id FROM thread_subject WHERE account_id = ?1 AND subject = ?2"
-	upsertSubject = `INSERT INTO thread_subject (account_id, subject, thread_id) VALUES (?1, ?2, ?3)
-	ON CONFLICT (account_id, subject) DO UPDATE SET thread_id = excluded.thread_id`
+	selectNames = "SELECT name, thread_id FROM thread_name WHERE account_id = ?1 AND name IN list(?2)"
+	selectName  = "SELECT name, thread_id FROM thread_name WHERE account_id = ?1 AND name = ?2"
+	upsertName  = `INSERT INTO thread_name (account_id, name, thread_id) VALUES (?1, ?2, ?3)
+	ON CONFLICT (account_id, name) DO UPDATE SET thread_id = excluded.thread_id`
+	insertNames = "INSERT INTO thread_name (account_id, name, thread_id) SELECT ?1, value, ?2 FROM list(?3) AS l WHERE 1 = 1 ON CONFLICT DO NOTHING"
 )
 
 // findThread returns the thread of an arrival: that of its own Message-ID, else
@@ -151,28 +149,29 @@ const (
 // known. What no arrival has named stays unknown, so threads never merge.
 func (t *tx) findThread(a mail.Arrival) (mail.ThreadID, error) {
 	names := threadNames(a)
-	known, err := t.knownRefs(names)
+	asked := names
+	if a.IsReply && a.BaseSubject != "" {
+		asked = append(slices.Clip(names), subjectName(a.BaseSubject))
+	}
+	known, err := t.knownNames(asked)
 	if err != nil {
 		return 0, err
 	}
-	var id mail.ThreadID
-	for _, name := range names {
-		if id = known[name]; id != 0 {
-			break
+	for _, name := range asked {
+		if id := known[name]; id != 0 {
+			return id, t.nameThread(id, names, known)
 		}
 	}
-	if id == 0 && a.IsReply && a.BaseSubject != "" {
-		if _, err := one(t.c, selectSubject, func(r row) { id = mail.ThreadID(r.num(0)) }, t.id, digest(a.BaseSubject)); err != nil {
-			return 0, err
-		}
+	id, err := t.beginThread(a)
+	if err != nil {
+		return 0, err
 	}
-	if id == 0 {
-		if id, err = t.beginThread(a); err != nil {
-			return 0, err
-		}
-	}
-	return id, t.registerRefs(id, names, known)
+	return id, t.nameThread(id, names, known)
 }
+
+// subjectName is the name of threads that began with a subject; no message id has
+// a NUL.
+func subjectName(base string) int64 { return digest("\x00" + base) }
 
 // threadNames are the digests of the arrival's own Message-ID and of its
 // references, newest first.
@@ -190,27 +189,41 @@ func threadNames(a mail.Arrival) ints {
 	return names
 }
 
-func (t *tx) knownRefs(names ints) (map[int64]mail.ThreadID, error) {
-	known := map[int64]mail.ThreadID{}
-	each := func(r row) error { known[r.num(0)] = mail.ThreadID(r.num(1)); return nil }
-	switch len(names) {
-	case 0:
-		return known, nil
-	case 1:
-		return known, t.c.query(selectRef, each, t.id, names[0])
+func (t *tx) knownNames(names ints) (map[int64]mail.ThreadID, error) {
+	var known map[int64]mail.ThreadID // most often there are none
+	each := func(r row) error {
+		if known == nil {
+			known = map[int64]mail.ThreadID{}
+		}
+		known[r.num(0)] = mail.ThreadID(r.num(1))
+		return nil
 	}
-	return known, t.c.query(selectRefs, each, t.id, names)
-}
-
-func (t *tx) registerRefs(id mail.ThreadID, names ints, known map[int64]mail.ThreadID) error {
-	names = slices.DeleteFunc(names, func(d int64) bool { return known[d] != 0 })
 	var err error
 	switch len(names) {
 	case 0:
 	case 1:
-		_, err = t.c.exec(insertRef, t.id, names[0], id)
+		err = t.c.query(selectName, each, t.id, names[0])
 	default:
-		_, err = t.c.exec(insertRefs, t.id, id, names)
+		err = t.c.query(selectNames, each, t.id, names)
+	}
+	return known, err
+}
+
+// nameThread makes those names known that are not.
+func (t *tx) nameThread(id mail.ThreadID, names ints, known map[int64]mail.ThreadID) error {
+	fresh := make(ints, 0, len(names))
+	for _, name := range names {
+		if known[name] == 0 {
+			fresh = append(fresh, name)
+		}
+	}
+	var err error
+	switch len(fresh) {
+	case 0:
+	case 1:
+		_, err = t.c.exec(upsertName, t.id, fresh[0], id)
+	default:
+		_, err = t.c.exec(insertNames, t.id, id, fresh)
 	}
 	return err
 }
@@ -222,6 +235,6 @@ func (t *tx) beginThread(a mail.Arrival) (mail.ThreadID, error) {
 	if a.BaseSubject == "" {
 		return id, nil
 	}
-	_, err := t.c.exec(upsertSubject, t.id, digest(a.BaseSubject), id)
+	_, err := t.c.exec(upsertName, t.id, subjectName(a.BaseSubject), id)
 	return id, err
 }

@@ -17,8 +17,9 @@ var _ blob.Index = BlobIndex{}
 func (db *DB) Blobs() BlobIndex { return BlobIndex{db} }
 
 const (
-	blobColumns   = "name, size, place, key"
-	selectBlob    = "SELECT " + blobColumns + " FROM blob WHERE name = ?1 AND condemned = 0"
+	blobColumns = "name, size, place, key"
+	selectBlob  = `SELECT b.name, b.size, b.place, b.key, p.part FROM blob b LEFT JOIN blob_part p ON p.whole = b.name
+	WHERE b.name = ?1 AND b.condemned = 0 ORDER BY p.n`
 	selectBlobs   = "SELECT " + blobColumns + " FROM blob WHERE place > ?1 AND place < ?2 ORDER BY place LIMIT ?3"
 	selectParts   = "SELECT part FROM blob_part WHERE whole = ?1 ORDER BY n"
 	selectUnnamed = `SELECT name FROM blob WHERE name > ?1 AND condemned = 0 AND touched < ?2
@@ -34,11 +35,16 @@ const (
 
 // Blob implements blob.Index.
 func (x BlobIndex) Blob(ctx context.Context, name mail.BlobName) (b mail.Blob, found bool, err error) {
-	err = x.db.read(ctx, func(c conn) error {
-		if found, err = one(c, selectBlob, func(r row) { b = scanBlob(r) }, name); err != nil || !found {
-			return err
-		}
-		return parts(c, &b)
+	err = x.db.ask(ctx, func(c conn) error {
+		return c.query(selectBlob, func(r row) error {
+			if !found {
+				b, found = scanBlob(r), true
+			}
+			if part := r.bytes(4); part != nil {
+				b.Parts = append(b.Parts, mail.BlobName(part))
+			}
+			return nil
+		}, name)
 	})
 	return b, found, err
 }

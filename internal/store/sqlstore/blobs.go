@@ -10,6 +10,7 @@ const (
 	touchBlob = "UPDATE blob SET touched = ?2 WHERE name = ?1 AND condemned = 0"
 	putBlob   = `INSERT INTO blob (name, size, place, key, touched) VALUES (?1, ?2, ?3, ?4, ?5)
 	ON CONFLICT (name) DO UPDATE SET place = excluded.place, key = excluded.key, touched = excluded.touched, condemned = 0`
+	addBlob     = "INSERT INTO blob (name, size, place, key, touched) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (name) DO NOTHING"
 	deleteParts = "DELETE FROM blob_part WHERE whole = ?1"
 	insertPart  = "INSERT INTO blob_part (whole, n, part) VALUES (?1, ?2, ?3)"
 	selectPlace = "SELECT size, place, key FROM blob WHERE name = ?1"
@@ -26,30 +27,40 @@ func nameBlobs(c conn, now time.Time, blobs ...mail.Blob) error {
 		}
 	}
 	for _, b := range blobs {
-		n, err := c.exec(touchBlob, b.Name, now)
-		if err != nil {
-			return err
-		}
-		if n > 0 {
-			continue
-		}
-		if !b.Fresh {
-			return expired()
-		}
-		if err := newBlob(c, now, b); err != nil {
+		if err := nameBlob(c, now, b); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func newBlob(c conn, now time.Time, b mail.Blob) error {
+func nameBlob(c conn, now time.Time, b mail.Blob) error {
+	if b.Fresh { // then it is hardly ever there
+		n, err := c.exec(addBlob, b.Name, b.Size, b.Place, b.Key, now)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			return addParts(c, b)
+		}
+	}
+	n, err := c.exec(touchBlob, b.Name, now)
+	switch {
+	case err != nil || n > 0:
+		return err
+	case !b.Fresh:
+		return expired()
+	}
 	if _, err := c.exec(putBlob, b.Name, b.Size, b.Place, b.Key, now); err != nil {
 		return err
 	}
 	if _, err := c.exec(deleteParts, b.Name); err != nil {
 		return err
 	}
+	return addParts(c, b)
+}
+
+func addParts(c conn, b mail.Blob) error {
 	for i, part := range b.Parts {
 		if _, err := c.exec(insertPart, b.Name, i, part); err != nil {
 			return err

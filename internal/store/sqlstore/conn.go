@@ -24,6 +24,7 @@ type conn interface {
 	// it back by itself.
 	inTransaction() bool
 	statements() int64 // run so far
+	writes() int64     // of those, the ones that may have changed something
 	close() error
 }
 

@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +22,7 @@ const (
 	selectByLogin     = "SELECT " + principalColumns + " FROM principal WHERE login = ?1"
 	selectPrincipal   = "SELECT " + principalColumns + " FROM principal WHERE principal_id = ?1 AND removed = 0"
 	selectOwner       = "SELECT " + principalColumns + " FROM principal WHERE owner_id = ?1 AND removed = 0"
+	selectReached     = "SELECT local, domain, owner_id, alias FROM address WHERE domain = ?1 AND local IN (?2, '') ORDER BY local DESC LIMIT 1"
 	selectAddress     = "SELECT local, domain, owner_id, alias FROM address WHERE domain = ?1 AND local = ?2"
 	selectAddresses   = "SELECT local, domain, owner_id, alias FROM address WHERE owner_id = ?1 ORDER BY alias, domain, local"
 	selectDomain      = "SELECT 1 FROM domain WHERE name = ?1"
@@ -276,14 +276,12 @@ func (db *DB) writeOne(ctx context.Context, absent, sql string, args ...any) err
 func (db *DB) Lookup(ctx context.Context, local, domain string) (store.Address, error) {
 	local, domain = strings.ToLower(local), strings.ToLower(domain)
 	var a store.Address
-	err := db.read(ctx, func(c conn) error {
-		for _, name := range slices.Compact([]string{local, ""}) {
-			found, err := one(c, selectAddress, func(r row) { a = scanAddress(r) }, domain, name)
-			if err != nil || found {
-				return err
-			}
+	err := db.ask(ctx, func(c conn) error {
+		found, err := one(c, selectReached, func(r row) { a = scanAddress(r) }, domain, local)
+		if err == nil && !found {
+			err = mail.Errorf(mail.NotFound, "no such address")
 		}
-		return mail.Errorf(mail.NotFound, "no such address")
+		return err
 	})
 	return a, err
 }
@@ -295,7 +293,7 @@ func scanAddress(r row) store.Address {
 // IsLocal implements store.Directory.
 func (db *DB) IsLocal(ctx context.Context, domain string) (bool, error) {
 	found := false
-	err := db.read(ctx, func(c conn) (err error) {
+	err := db.ask(ctx, func(c conn) (err error) {
 		found, err = one(c, selectDomain, func(row) {}, strings.ToLower(domain))
 		return err
 	})

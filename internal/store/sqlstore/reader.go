@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -16,13 +17,13 @@ type reader struct {
 	now    time.Time
 	settle func() error        // nil outside a transaction
 	state  func() mail.Account // so
+	row    mail.Account        // as the snapshot has it, outside a transaction
 	held   bool                // rows are collected before fn is called, as fn may change them
 }
 
 func newReader(c conn, id mail.AccountID, now time.Time) (*reader, error) {
-	r := &reader{c: c, id: id, now: now}
-	_, err := loadAccount(c, id)
-	return r, err
+	a, err := loadAccount(c, id)
+	return &reader{c: c, id: id, now: now, row: a.Account}, err
 }
 
 func (r *reader) settled() error {
@@ -70,8 +71,9 @@ func (r *reader) Account() (mail.Account, error) {
 	if r.state != nil {
 		return r.state(), nil
 	}
-	a, err := loadAccount(r.c, r.id)
-	return a.Account, err
+	a := r.row
+	a.Last = maps.Clone(a.Last)
+	return a, nil
 }
 
 // mailbox is a mailbox's row.

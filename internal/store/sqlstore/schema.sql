@@ -239,18 +239,11 @@ CREATE TABLE thread_mailbox (
   PRIMARY KEY (account_id, thread_id, mailbox_id)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE thread_ref (
+CREATE TABLE thread_name (
   account_id INTEGER NOT NULL,
-  ref        INTEGER NOT NULL,
+  name       INTEGER NOT NULL,
   thread_id  INTEGER NOT NULL,
-  PRIMARY KEY (account_id, ref)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE thread_subject (
-  account_id INTEGER NOT NULL,
-  subject    INTEGER NOT NULL,
-  thread_id  INTEGER NOT NULL,
-  PRIMARY KEY (account_id, subject)
+  PRIMARY KEY (account_id, name)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE vanished (

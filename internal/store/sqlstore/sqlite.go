@@ -16,12 +16,14 @@ type sqliteConn struct {
 	c     *sqlite.Conn
 	cache map[string]*statement
 	count atomic.Int64
+	wrote int64
 }
 
 // statement is a prepared statement; busy while its rows are being read.
 type statement struct {
 	*sqlite.Stmt
 	params int
+	reads  bool // and changes nothing
 	busy   bool
 }
 
@@ -83,7 +85,7 @@ func (s *sqliteConn) prepare(sql string) (st *statement, transient bool, err err
 		p.Finalize()
 		return nil, false, fmt.Errorf("more than one statement in %s", sql)
 	}
-	fresh := &statement{Stmt: p, params: p.BindParamCount()}
+	fresh := &statement{Stmt: p, params: p.BindParamCount(), reads: strings.HasPrefix(sql, "SELECT")}
 	if st != nil {
 		return fresh, true, nil
 	}
@@ -100,6 +102,9 @@ func (s *sqliteConn) query(sql string, each func(row) error, args ...any) error 
 		panic(fmt.Sprintf("sqlstore: %d arguments for %d parameters in %s", len(args), st.params, sql))
 	}
 	s.count.Add(1)
+	if !st.reads {
+		s.wrote++
+	}
 	st.busy = true
 	defer func() {
 		st.busy = false
@@ -163,6 +168,8 @@ func (s *sqliteConn) script(sql string) error {
 func (s *sqliteConn) inTransaction() bool { return !s.c.AutocommitEnabled() }
 
 func (s *sqliteConn) statements() int64 { return s.count.Load() }
+
+func (s *sqliteConn) writes() int64 { return s.wrote }
 
 func (s *sqliteConn) close() error {
 	for _, st := range s.cache {

@@ -34,7 +34,8 @@ type Options struct {
 	Now     func() time.Time // nil is time.Now
 	Readers int              // at most, at once; 0 is twice the processors
 	// RunTwice runs every closure twice, the first time in vain, to prove that
-	// closures bear repeating. For tests.
+	// closures bear repeating, and panics when one asks for a View or an Update. For
+	// tests.
 	RunTwice bool
 
 	checkpointAt int // pages; 0 is checkpointPages
@@ -67,7 +68,7 @@ type counters struct {
 type Stats struct {
 	Commits     int64 // transactions of the engine, each one sync
 	Closures    int64 // logical transactions
-	Reruns      int64 // batches that the engine rolled back and that ran again
+	Reruns      int64 // batches that ran again: the engine rolled them back, or one failed half done
 	Checkpoints int64
 	Statements  int64 // run by the writer
 	CommitTime  time.Duration
@@ -159,16 +160,24 @@ func (db *DB) write(ctx context.Context, fn func(conn) error, after func()) erro
 
 // read runs fn on a snapshot.
 func (db *DB) read(ctx context.Context, fn func(conn) error) error {
-	db.writer.mustNotBeInside()
+	return db.ask(ctx, func(c conn) error {
+		if _, err := c.exec("BEGIN"); err != nil {
+			return err
+		}
+		defer c.exec("COMMIT")
+		return fn(c)
+	})
+}
+
+// ask runs fn on a connection that reads. Each of its statements sees a snapshot
+// of its own, which is all that one alone needs.
+func (db *DB) ask(ctx context.Context, fn func(conn) error) error {
+	db.writer.notInside()
 	c, err := db.readers.get(ctx)
 	if err != nil {
 		return err
 	}
 	defer db.readers.put(c)
-	if _, err := c.exec("BEGIN"); err != nil {
-		return err
-	}
-	defer c.exec("COMMIT")
 	return fn(c)
 }
 

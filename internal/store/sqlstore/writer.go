@@ -40,11 +40,15 @@ type panicked struct {
 }
 
 // writer owns the one connection that writes, and commits many closures at
-// once: each in a savepoint, one commit for all.
+// once. They run one after the other in one transaction, as if none could fail;
+// when one does that has already changed something, the transaction begins anew
+// and each runs in a savepoint. For SQLite copies every page that is changed
+// inside a savepoint, which cost a sixth of a delivery, and failing after a change
+// is rare.
 type writer struct {
 	c        conn
 	jobs     chan *job
-	runTwice bool
+	runTwice bool // and look for a closure that waits for the writer
 	stats    *counters
 	goid     atomic.Uint64
 	turn     sync.Mutex // held during a batch, or by the checkpointer
@@ -54,7 +58,7 @@ type writer struct {
 
 // do runs fn in the writer and returns once it is durable.
 func (w *writer) do(ctx context.Context, fn func(conn) error, after func()) error {
-	w.mustNotBeInside()
+	w.notInside()
 	j := &job{ctx: ctx, run: fn, after: after, done: make(chan struct{})}
 	select {
 	case w.jobs <- j:
@@ -75,19 +79,19 @@ func (w *writer) do(ctx context.Context, fn func(conn) error, after func()) erro
 	return j.err
 }
 
-// mustNotBeInside panics when a closure of the writer calls it. Asking for the
-// goroutine costs as much as a small View, so only tests do.
-func (w *writer) mustNotBeInside() {
-	if w.runTwice && goid() == w.goid.Load() {
-		panic("sqlstore: View, Update or Note inside a closure of the writer")
-	}
-}
-
 // loop serves jobs until the channel is closed.
 func (w *writer) loop() {
 	w.goid.Store(goid())
 	for j := range w.jobs {
 		w.batch(j)
+	}
+}
+
+// notInside panics in the writer's own goroutine, where who asks for the writer
+// would wait for himself for ever. It is for tests: it walks the stack.
+func (w *writer) notInside() {
+	if w.runTwice && goid() == w.goid.Load() {
+		panic("sqlstore: View, Update or Note inside a closure of the writer")
 	}
 }
 
@@ -98,6 +102,7 @@ func (w *writer) batch(first *job) {
 	defer w.turn.Unlock()
 	var jobs []*job
 	err := begin(w.c)
+	guarded := w.runTwice
 	started := time.Now()
 	for j := first; j != nil; j = w.next(len(jobs), started) {
 		if !j.state.CompareAndSwap(queued, begun) {
@@ -107,8 +112,11 @@ func (w *writer) batch(first *job) {
 		if j.err = err; err != nil {
 			continue
 		}
-		w.savepoint(j)
-		if !w.c.inTransaction() {
+		if clean := w.run(j, guarded); !clean && w.c.inTransaction() {
+			guarded = true
+			err = w.again(jobs)
+		}
+		if err == nil && !w.c.inTransaction() {
 			w.alone(jobs)
 			return
 		}
@@ -117,6 +125,25 @@ func (w *writer) batch(first *job) {
 		err = w.commit()
 	}
 	w.answer(jobs, err)
+}
+
+// again runs the jobs of a batch anew, each in a savepoint, since what the last
+// one left behind can't be told from what the others did.
+func (w *writer) again(jobs []*job) error {
+	w.stats.rerun.Add(1)
+	if err := w.c.script("ROLLBACK"); err != nil {
+		return err
+	}
+	if err := begin(w.c); err != nil {
+		return err
+	}
+	for _, j := range jobs {
+		j.err, j.panick = nil, nil
+		if w.run(j, true); !w.c.inTransaction() {
+			break
+		}
+	}
+	return nil
 }
 
 // next returns the next job of the batch, or nil when the batch closes.
@@ -139,7 +166,7 @@ func (w *writer) alone(jobs []*job) {
 	for _, j := range jobs {
 		j.err, j.panick = begin(w.c), nil
 		if j.err == nil {
-			w.savepoint(j)
+			w.run(j, true)
 		}
 		var err error
 		switch {
@@ -159,26 +186,33 @@ func begin(c conn) error {
 
 var errLost = fmt.Errorf("sqlstore: the transaction was rolled back by the database")
 
-// savepoint runs one job so that its failing leaves the others alone.
-func (w *writer) savepoint(j *job) {
-	if err := j.ctx.Err(); err != nil {
-		j.err = err
-		return
+// run runs one job, in a savepoint if it is guarded, so that its failing leaves
+// the others alone. clean is false when it failed and something of it stands.
+func (w *writer) run(j *job, guarded bool) (clean bool) {
+	if j.err = j.ctx.Err(); j.err != nil {
+		return true
 	}
 	w.stats.closures.Add(1)
-	if w.runTwice {
-		if j.err = w.try(j, false); j.err != nil || j.panick != nil {
-			return
+	before := w.c.writes()
+	switch {
+	case !guarded:
+		j.err = w.call(j)
+	case w.runTwice:
+		if j.err = w.savepoint(j, false); j.err == nil && j.panick == nil {
+			j.err = w.savepoint(j, true)
 		}
+	default:
+		j.err = w.savepoint(j, true)
 	}
-	j.err = w.try(j, true)
 	if w.lost != nil {
 		w.lost(w.c)
 	}
+	return guarded || j.err == nil && j.panick == nil || w.c.writes() == before
 }
 
-// try runs a job once and keeps what it did if that is wanted and it succeeded.
-func (w *writer) try(j *job, keep bool) error {
+// savepoint runs a job once and keeps what it did if that is wanted and it
+// succeeded.
+func (w *writer) savepoint(j *job, keep bool) error {
 	if _, err := w.c.exec("SAVEPOINT job"); err != nil {
 		return err
 	}

@@ -261,19 +261,13 @@ CREATE TABLE thread_mailbox (
 ) STRICT, WITHOUT ROWID;
 
 -- By what an arrival finds its thread: digests of message ids, and of the base
--- subject of the thread's first message.
-CREATE TABLE thread_ref (
+-- subject of the thread's first message. One table: both are asked for together,
+-- and a small account has them on one page.
+CREATE TABLE thread_name (
   account_id INTEGER NOT NULL,
-  ref        INTEGER NOT NULL,
+  name       INTEGER NOT NULL,
   thread_id  INTEGER NOT NULL,
-  PRIMARY KEY (account_id, ref)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE thread_subject (
-  account_id INTEGER NOT NULL,
-  subject    INTEGER NOT NULL,
-  thread_id  INTEGER NOT NULL,
-  PRIMARY KEY (account_id, subject)
+  PRIMARY KEY (account_id, name)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE journal (
