@@ -7,7 +7,10 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
+	"syscall"
 
 	"lockstep/internal/admin"
 	"lockstep/internal/auth"
@@ -93,12 +96,29 @@ func (h *house) openDir() error {
 	if info.Mode().Perm()&0o077 != 0 {
 		return fmt.Errorf("data directory %s is open to others (%v), and mail is nobody else's: chmod 700 %[1]s", h.cfg.Data, info.Mode().Perm())
 	}
+	if err := ownedByUs(h.cfg.Data, info); err != nil {
+		return err
+	}
 	lock, err := vfs.OS{}.Lock(h.path(lockFile))
 	if err != nil {
 		return fmt.Errorf("data directory %s %w by another process (%v): stop that one, or name another with --data", h.cfg.Data, errInUse, err)
 	}
 	h.closers = append(h.closers, lock.Close)
 	return nil
+}
+
+// ownedByUs refuses a directory of another user, also to root: files that root makes
+// in it would be in its owner's way.
+func ownedByUs(dir string, info os.FileInfo) error {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || int(st.Uid) == os.Geteuid() {
+		return nil
+	}
+	owner := strconv.Itoa(int(st.Uid))
+	if u, err := user.LookupId(owner); err == nil {
+		owner = u.Username
+	}
+	return fmt.Errorf("data directory %s belongs to user %s: run this as that user, such as with sudo -u %s", dir, owner, owner)
 }
 
 func (h *house) openBlobs() error {

@@ -100,6 +100,22 @@ func TestADirectoryOpenToOthersIsRefused(t *testing.T) {
 	}
 }
 
+func TestADirectoryOfAnotherUserIsRefused(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a directory away")
+	}
+	c := testConfig(t)
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(c.Data, 65532, 65532); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openHouse(t.Context(), c, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "sudo -u") {
+		t.Error(err)
+	}
+}
+
 func TestSelfSignedIsMadeOnceAndReadAgainWhenItChanges(t *testing.T) {
 	c := testConfig(t)
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
