@@ -148,6 +148,9 @@ type Tx interface {
 
 	// Append puts a message into a mailbox. OverQuota, Expired (put the blob again).
 	Append(mail.MailboxID, mail.Arrival) (mail.Placement, error)
+	// The verbs below change those of uids that are there; an empty set is none of
+	// them, nil too. mail.AllUIDs is all.
+
 	// StoreFlags changes the flags of those of uids that are there. With unchangedSince
 	// not nil it leaves those alone whose ModSeq is greater, and names them in
 	// Modified. A placement whose flags do not change keeps its ModSeq.

@@ -80,7 +80,11 @@ func (r reader) Placements(q store.PlacementQuery, fn func(*mail.Placement) erro
 	if err != nil {
 		return err
 	}
-	ps := slices.Clone(b.selected(q.UIDs))
+	uids := q.UIDs
+	if uids == nil {
+		uids = mail.AllUIDs
+	}
+	ps := b.selected(uids)
 	if q.Backwards {
 		slices.Reverse(ps)
 	}

@@ -107,7 +107,7 @@ func BenchmarkPlacements(b *testing.B) {
 				if !add {
 					c = mail.FlagChange{Remove: seen}
 				}
-				_, err := tx.StoreFlags(h.inbox, nil, c, nil)
+				_, err := tx.StoreFlags(h.inbox, mail.AllUIDs, c, nil)
 				return err
 			})
 			add = !add

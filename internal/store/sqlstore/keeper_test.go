@@ -184,7 +184,7 @@ func TestUnnamedBlobsAreCollected(t *testing.T) {
 	if got := unnamed(); got != "blob 3," {
 		t.Errorf("unnamed after delivery: %s", got)
 	}
-	h.update(func(tx store.Tx) error { _, err := tx.Expunge(h.inbox, nil, false); return err })
+	h.update(func(tx store.Tx) error { _, err := tx.Expunge(h.inbox, mail.AllUIDs, false); return err })
 	if got := unnamed(); got != "blob 3," {
 		t.Errorf("unnamed before the horizon: %s", got)
 	}

@@ -48,6 +48,9 @@ func (t *tx) load(mb mail.MailboxID, uids mail.UIDSet, want func(*mail.Placement
 }
 
 func (t *tx) loadFrom(sql string, mb mail.MailboxID, uids mail.UIDSet, want func(*mail.Placement) bool) ([]held, error) {
+	if len(uids) == 0 {
+		return nil, nil
+	}
 	if t.unborn > 0 {
 		if err := t.settleAll(); err != nil {
 			return nil, err
@@ -58,7 +61,7 @@ func (t *tx) loadFrom(sql string, mb mail.MailboxID, uids mail.UIDSet, want func
 	err := t.ranges(store.PlacementQuery{Mailbox: mb}, sql, uids, func(r row) error {
 		var p mail.Placement
 		scanPlacement(r, &p)
-		if uids != nil && !uids.Contains(p.UID) || !want(&p) {
+		if !uids.Contains(p.UID) || !want(&p) {
 			return nil
 		}
 		m := t.messages[p.Message]
