@@ -155,6 +155,25 @@ func TestSelfSignedIsMadeOnceAndReadAgainWhenItChanges(t *testing.T) {
 	}
 }
 
+// What a power cut leaves of a pair that was being made keeps nobody from starting.
+func TestDamagedSelfSignedIsMadeAgain(t *testing.T) {
+	c := testConfig(t)
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{selfSignedCert, selfSignedKey} {
+		if _, _, err := tlsConfig(c); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(filepath.Join(c.Data, file), 0); err != nil {
+			t.Fatal(err)
+		}
+		if _, made, err := tlsConfig(c); err != nil || !made {
+			t.Errorf("%s: %v, %v", file, made, err)
+		}
+	}
+}
+
 func leaf(t *testing.T, c *certificates) string {
 	t.Helper()
 	pair, err := c.get(&tls.ClientHelloInfo{})

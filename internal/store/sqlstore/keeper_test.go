@@ -255,3 +255,47 @@ func (h home) limit(pages int64) {
 		h.t.Fatal(err)
 	}
 }
+
+// Compaction asks for the rows of one pack, of which there may be none left: that
+// must not read those of all packs after it.
+func TestRowsOfAPackAreARange(t *testing.T) {
+	h := newHome(t, Options{})
+	plan := ""
+	err := h.read(t.Context(), func(c conn) error {
+		return c.query("EXPLAIN QUERY PLAN "+selectBlobs, func(r row) error { plan += r.text(3); return nil }, "", "", 0)
+	})
+	if err != nil || !strings.Contains(plan, "(place>? AND place<?)") {
+		t.Errorf("%s, %v", plan, err)
+	}
+}
+
+// onceContext lets one closure of the writer run and is over then.
+type onceContext struct {
+	context.Context
+	asked *int
+}
+
+func (c onceContext) Done() <-chan struct{} { return nil }
+
+func (c onceContext) Err() error {
+	if *c.asked++; *c.asked > 1 {
+		return context.Canceled
+	}
+	return nil
+}
+
+func TestAccountIsRemovedWholeAlthoughItsRemoverLeft(t *testing.T) {
+	h := newHome(t, Options{})
+	h.fill(3)
+	if err := h.RemoveAccount(onceContext{t.Context(), new(int)}, h.id); err != nil {
+		t.Error(err)
+	}
+	for _, sql := range []string{"SELECT 1 FROM principal", "SELECT 1 FROM placement", "SELECT 1 FROM journal"} {
+		err := h.read(t.Context(), func(c conn) error {
+			return c.query(sql, func(row) error { t.Errorf("left behind: %s", sql); return nil })
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
