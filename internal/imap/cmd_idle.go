@@ -10,10 +10,10 @@ import (
 // idle serves IDLE (RFC 9051 §6.3.13). The command goes on when the client says
 // DONE, in endIdle.
 func (s *session) idle(ctx context.Context, _ *wire.Idle, r *reply) error {
-	if s.sel != nil {
-		s.sel.box.Wake(s) // before looking, so that nothing falls between
-	}
-	if err := s.lookForChanges(ctx); err != nil {
+	s.idling.Store(true) // from here on changes are pushed, once mu is free
+	if err := s.beginIdle(ctx); err != nil {
+		s.idling.Store(false)
+		s.sel.box.Sleep(s)
 		return err
 	}
 	r.quiet = true
@@ -21,9 +21,17 @@ func (s *session) idle(ctx context.Context, _ *wire.Idle, r *reply) error {
 	if err := s.enc.Continuation("idling"); err != nil {
 		return hangup(err)
 	}
-	s.idling.Store(true)
+	return nil
+}
+
+// beginIdle tells what has changed so far.
+func (s *session) beginIdle(ctx context.Context) error {
 	if s.sel == nil {
 		return nil
+	}
+	s.sel.box.Wake(s) // before looking, so that nothing falls between
+	if err := s.lookForChanges(ctx); err != nil {
+		return err
 	}
 	return s.tell(0, true)
 }
