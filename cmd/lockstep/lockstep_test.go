@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -84,6 +85,21 @@ func TestTheHouseIsHeldOnce(t *testing.T) {
 	openTestHouse(t, c)
 	if _, err := openHouse(t.Context(), c, slog.New(slog.DiscardHandler)); !errors.Is(err, errInUse) || !strings.Contains(err.Error(), "--data") {
 		t.Error(err)
+	}
+}
+
+func TestSpoolsOfAKilledServerAreSwept(t *testing.T) {
+	c := testConfig(t)
+	left := filepath.Join(c.Data, spoolDir, "arriving-1.tmp")
+	if err := os.MkdirAll(filepath.Dir(left), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(left, []byte("half a message"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	openTestHouse(t, c)
+	if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the spool of a killed server is still there: %v", err)
 	}
 }
 
