@@ -28,7 +28,7 @@ func TestWorkloadsRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.sizes = sizes{single: 5, big: 200, mid: 50, bodies: 20, pushes: 10, importMB: 1, slowSeconds: 1, rounds: 1, coldRounds: 1}
+	b.sizes = sizes{single: 5, big: 2000, mid: 50, bodies: 20, pushes: 10, importMB: 1, slowSeconds: 1, rounds: 1, coldRounds: 1}
 	report, err := b.run(ctx)
 	if err != nil {
 		t.Fatal(err)
