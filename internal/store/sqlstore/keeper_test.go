@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -149,6 +150,51 @@ func TestTheLogBeginsAnewWhileWritersWrite(t *testing.T) {
 	if h.Stats().Checkpoints == 0 || anew == 0 {
 		t.Errorf("%d checkpoints, the log began anew %d times", h.Stats().Checkpoints, anew)
 	}
+}
+
+// Readers that overlap, so that there is always one, can keep a log from ever
+// beginning anew. What is measured is pages, against the pages of one batch.
+func TestTheLogIsBoundedUnderSlowReaders(t *testing.T) {
+	const checkpointAt = 50
+	h := newHome(t, Options{checkpointAt: checkpointAt})
+	stop := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for {
+				err := h.View(context.Background(), h.id, func(store.Reader) error {
+					select {
+					case <-stop:
+					case <-time.After(10 * time.Millisecond): // as who sends a long answer
+					}
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+				select {
+				case <-stop:
+					return
+				default:
+				}
+			}
+		})
+	}
+	batch, longest, last := 0, 0, h.logPages()
+	for i := range 300 {
+		if err := h.appendOne(i); err != nil {
+			t.Fatal(err)
+		}
+		pages := h.logPages()
+		batch, longest, last = max(batch, pages-last), max(longest, pages), pages
+	}
+	close(stop)
+	readers.Wait()
+	s := h.Stats()
+	if bound := longLog*checkpointAt + int(1+s.Stuck)*batch; longest > bound {
+		t.Errorf("the log got %d pages, more than %d; %d pages for a batch, %d of %d checkpoints were stuck", longest, bound, batch, s.Stuck, s.Checkpoints)
+	}
+	t.Logf("longest %d pages, %d a batch, %d checkpoints", longest, batch, s.Checkpoints)
 }
 
 func TestUnnamedBlobsAreCollected(t *testing.T) {

@@ -38,9 +38,7 @@ const (
 	selectDepartedHeld = "SELECT " + heldColumns + ` FROM vanished_placement p CROSS JOIN message m
 	WHERE p.account_id = ?1 AND p.mailbox_id = ?2 AND p.uid BETWEEN ?3 AND ?4
 	AND m.account_id = p.account_id AND m.message_key = p.message_key ORDER BY p.uid`
-	// The join is CROSS, as with IN SQLite walks all placements of the account.
-	selectPlacesOf = `SELECT p.message_key, p.placement_id, p.mailbox_id, p.system, p.keywords FROM list(?2) AS l CROSS JOIN placement p
-	WHERE p.account_id = ?1 AND p.message_key = l.value`
+	selectPlacesOf = "SELECT message_key, placement_id, mailbox_id, system, keywords FROM placement WHERE account_id = ?1 AND message_key IN list(?2)"
 )
 
 // load returns those of uids that are in the mailbox and wanted, and brings
