@@ -72,7 +72,8 @@ func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *hou
 	h.auth = auth.New(h.db, h.db, log)
 	h.delivery = &delivery.Service{
 		Store: h.db, Directory: h.db, Queue: h.db, Blobs: h.blobs, Log: log,
-		Hostname: hostname(cfg), SpoolDir: h.path(spoolDir), CanSend: cfg.Outgoing.Via != config.ViaNone,
+		Hostname: hostname(cfg), SpoolDir: h.path(spoolDir), Postmaster: cfg.Postmaster,
+		CanSend: cfg.Outgoing.Via != config.ViaNone,
 	}
 	h.ops = &admin.Ops{
 		Store: h.db, Directory: h.db, Keeper: h.db, Queue: h.db, Auth: h.auth, Blobs: h.blobs, Ingest: h.delivery.Ingest, Log: log,

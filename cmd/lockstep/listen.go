@@ -126,8 +126,8 @@ func (h *house) smtpServer(role smtp.Role, t *tls.Config, implicit bool) *smtp.S
 	l := h.cfg.Limits
 	return &smtp.Server{
 		Role: role, Hostname: hostname(h.cfg), Delivery: h.delivery, Auth: h.auth, TLS: t, Implicit: implicit, Log: h.log,
-		PlainAuthOnLoopback: h.cfg.Auth.Plaintext != config.PlaintextNever,
-		Limits:              smtp.Limits{MessageBytes: int64(l.Message), Recipients: l.Recipients, Connections: l.Connections, ConnectionsPerAddress: l.ConnectionsPerAddress},
+		AllowPlainAuth: h.allowPlain,
+		Limits:         smtp.Limits{MessageBytes: int64(l.Message), Recipients: l.Recipients, Connections: l.Connections, ConnectionsPerAddress: l.ConnectionsPerAddress},
 	}
 }
 
@@ -192,9 +192,7 @@ func (h *house) run(ctx context.Context, ready func([]service)) error {
 		begin(s.key, func(ctx context.Context) error { return s.serve(ctx, s.l) })
 	}
 	begin("maintenance", h.maintain)
-	if sender != nil {
-		begin("queue", sender.Run)
-	}
+	begin("queue", sender.Run)
 	notifySystemd("READY=1")
 	ready(services)
 	<-ctx.Done()

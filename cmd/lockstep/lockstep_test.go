@@ -6,13 +6,18 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"lockstep/internal/blob"
 	"lockstep/internal/config"
+	"lockstep/internal/mail"
+	"lockstep/internal/smtp"
+	"lockstep/internal/store"
 )
 
 func testConfig(t *testing.T) config.Config {
@@ -215,10 +220,56 @@ func TestRelayIsReadFromTheConfiguration(t *testing.T) {
 	}
 }
 
-func TestNothingToSendWithWhenNothingIsConfigured(t *testing.T) {
+// What is queued for people here is brought to them although no mail leaves.
+func TestTheQueueIsEmptiedWithoutAWayOut(t *testing.T) {
 	h := openTestHouse(t, testConfig(t))
-	if s, err := h.sender(); s != nil || err != nil || h.delivery.CanSend {
-		t.Errorf("%v, %v, %v", s, err, h.delivery.CanSend)
+	by := mail.NewOrigin("test", 0, mail.Local, mail.BySetup)
+	s, err := h.sender()
+	if err != nil || h.delivery.CanSend || h.delivery.Wake == nil {
+		t.Fatalf("%v, %v", err, h.delivery.CanSend)
+	}
+	p, err := h.db.CreateAccount(t.Context(), by, store.NewAccount{Login: "alice@example.test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, _, err := h.blobs.Put(t.Context(), strings.NewReader("Subject: late\r\n\r\nHello\r\n"), blob.PutOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	err = h.db.Enqueue(t.Context(), []store.Outgoing{{Delivery: "d", Account: p.Account, Blob: b, Recipient: p.Login, Arrived: now, Next: now}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	news := make(chan struct{}, 1)
+	defer h.db.Watch(p.Account, func(mail.News) { news <- struct{}{} })()
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	select {
+	case <-news:
+	case <-time.After(20 * time.Second):
+		t.Error("it is still queued")
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPlaintextMeansTheSameForReadingAndSending(t *testing.T) {
+	here, far := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("192.0.2.1")
+	for plaintext, want := range map[config.Plaintext][2]bool{config.PlaintextLoopback: {true, false}, config.PlaintextNever: {}, config.PlaintextAlways: {true, true}} {
+		c := testConfig(t)
+		c.Auth.Plaintext = plaintext
+		h := openTestHouse(t, c)
+		for i, addr := range []netip.Addr{here, far} {
+			imap, smtp := h.imapServer(nil, nil).AllowPlainAuth(addr), h.smtpServer(smtp.Submission, nil, false).AllowPlainAuth(addr)
+			if imap != want[i] || smtp != want[i] {
+				t.Errorf("%s, from %v: IMAP %v, SMTP %v, want %v", plaintext, addr, imap, smtp, want[i])
+			}
+		}
 	}
 }
 

@@ -637,8 +637,13 @@ func TestScramKnowsEachAppPassword(t *testing.T) {
 		}
 	}
 	// The password itself has no SCRAM keys.
-	if _, _, err := b.exchange("alice@example.test", password, attempt(""), nil, nil, false); mail.KindOf(err) != mail.BadCredentials || err == nil {
+	_, _, err := b.exchange("alice@example.test", password, attempt(""), nil, nil, false)
+	if mail.KindOf(err) != mail.BadCredentials || err == nil {
 		t.Errorf("the password: %v", err)
+	}
+	// Who is not here hears the same.
+	if _, _, unknown := b.exchange("nobody@example.test", password, attempt(""), nil, nil, false); unknown == nil || unknown.Error() != err.Error() {
+		t.Errorf("nobody: %v, somebody: %v", unknown, err)
 	}
 }
 

@@ -166,7 +166,7 @@ func (x *Scram) Final(ctx context.Context, message string) (string, *Session, er
 		return proof, sess, err
 	}
 	x.s.limits.failed(x.login, x.attempt.Addr, x.s.now())
-	return "", nil, errBadCredentials
+	return "", nil, errBadProof
 }
 
 // scramLogin reads the user name out of a client-first-message (RFC 5802 §7).

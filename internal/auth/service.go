@@ -79,6 +79,10 @@ func (s *Session) Origin() mail.Origin {
 
 var errBadCredentials = mail.Errorf(mail.BadCredentials, "wrong login or password")
 
+// errBadProof says why a good password may fail here: many programs try SCRAM
+// first, and never anything else.
+var errBadProof = mail.Errorf(mail.BadCredentials, "wrong login or app password: SCRAM needs an app password (lockstep device add), other passwords go by PLAIN or LOGIN")
+
 // Login checks a password or app password. BadCredentials when wrong, whatever
 // the reason; Limit when there were too many failures; Denied for a disabled
 // account, a blocked device or a protocol the app password is not for: only

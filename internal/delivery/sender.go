@@ -104,11 +104,11 @@ func (q *Sender) Run(ctx context.Context) error {
 	var attempts sync.WaitGroup
 	defer attempts.Wait()
 	slots := make(chan struct{}, maxConnections)
-	for {
+	for ctx.Err() == nil {
 		now := time.Now()
 		due, err := q.Service.Queue.Due(ctx, now, now.Add(leaseFor), maxBatch)
-		if ctx.Err() != nil {
-			return nil
+		if err != nil && ctx.Err() != nil {
+			break
 		}
 		if err != nil {
 			q.Service.Log.ErrorContext(ctx, "queue", "err", err)
@@ -132,6 +132,7 @@ func (q *Sender) Run(ctx context.Context) error {
 			q.waitForDue(ctx)
 		}
 	}
+	return nil
 }
 
 // waitForDue returns when something is due, was queued, or ctx ended.

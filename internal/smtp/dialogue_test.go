@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"math/big"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -252,7 +253,7 @@ func openDialogue(t *testing.T, words string) *client {
 			case "implicit":
 				s.TLS, s.Implicit, implicit = serverTLS(), true, true
 			case "plain":
-				s.PlainAuthOnLoopback = true
+				s.AllowPlainAuth = netip.Addr.IsLoopback
 			case "sends":
 				w.Delivery.CanSend = true
 			default:

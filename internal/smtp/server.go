@@ -32,10 +32,10 @@ type Server struct {
 	Auth     *auth.Service // Submission only
 	TLS      *tls.Config   // nil: no TLS
 	Implicit bool          // TLS from the first byte on, else by STARTTLS (RFC 8314, RFC 3207)
-	// PlainAuthOnLoopback allows passwords without TLS to clients on this machine.
-	PlainAuthOnLoopback bool
-	Limits              Limits
-	Log                 *slog.Logger
+	// AllowPlainAuth says from where passwords may come without TLS; nil is nowhere.
+	AllowPlainAuth func(netip.Addr) bool
+	Limits         Limits
+	Log            *slog.Logger
 
 	clients turnstile
 	counts  counters

@@ -62,7 +62,7 @@ func TestMailBetweenTwoServers(t *testing.T) {
 	run(here, there.serve(Receiving, withTLS))
 	run(there, here.serve(Receiving, withTLS))
 
-	c := dial(t, here.serve(Submission, func(s *Server) { s.PlainAuthOnLoopback = true }))
+	c := dial(t, here.serve(Submission, func(s *Server) { s.AllowPlainAuth = netip.Addr.IsLoopback }))
 	c.hears("220")
 	c.says("EHLO laptop", "250")
 	c.says("AUTH PLAIN AGFsaWNlQGV4YW1wbGUudGVzdABjb3JyZWN0LWhvcnNl", "235")
