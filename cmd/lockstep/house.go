@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/user"
@@ -85,6 +86,8 @@ func (h *house) path(name string) string { return filepath.Join(h.cfg.Data, name
 
 // openDir makes the directories, only their owner's, and takes the lock.
 func (h *house) openDir() error {
+	_, err := os.Stat(h.cfg.Data)
+	made := errors.Is(err, fs.ErrNotExist)
 	for _, dir := range []string{h.cfg.Data, h.path(spoolDir)} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("data directory %s can't be made: %w; name another with --data", dir, err)
@@ -105,7 +108,24 @@ func (h *house) openDir() error {
 		return fmt.Errorf("data directory %s %w by another process (%v): stop that one, or name another with --data", h.cfg.Data, errInUse, err)
 	}
 	h.closers = append(h.closers, lock.Close)
-	return nil
+	if err := h.sweepSpool(); err != nil {
+		return err
+	}
+	if !made {
+		return nil
+	}
+	// The directory's own name has to last too, or everything in it may go with it.
+	return vfs.OS{}.SyncDir(filepath.Dir(filepath.Clean(h.cfg.Data)))
+}
+
+// sweepSpool removes what a process that was killed had not unlinked yet: mail on
+// its way in, never acknowledged.
+func (h *house) sweepSpool() error {
+	left, err := filepath.Glob(h.path(filepath.Join(spoolDir, "*.tmp")))
+	for _, file := range left {
+		err = errors.Join(err, os.Remove(file))
+	}
+	return err
 }
 
 // ownedByUs refuses a directory of another user, also to root: files that root makes

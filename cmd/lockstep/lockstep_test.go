@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -92,6 +93,21 @@ func TestTheHouseIsHeldOnce(t *testing.T) {
 	}
 }
 
+func TestSpoolsOfAKilledServerAreSwept(t *testing.T) {
+	c := testConfig(t)
+	left := filepath.Join(c.Data, spoolDir, "arriving-1.tmp")
+	if err := os.MkdirAll(filepath.Dir(left), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(left, []byte("half a message"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	openTestHouse(t, c)
+	if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the spool of a killed server is still there: %v", err)
+	}
+}
+
 func TestADirectoryOpenToOthersIsRefused(t *testing.T) {
 	c := testConfig(t)
 	if err := os.MkdirAll(c.Data, 0o755); err != nil {
@@ -157,6 +173,25 @@ func TestSelfSignedIsMadeOnceAndReadAgainWhenItChanges(t *testing.T) {
 	files.checked = time.Time{}
 	if leaf(t, files) == first {
 		t.Error("the new certificate is not served")
+	}
+}
+
+// What a power cut leaves of a pair that was being made keeps nobody from starting.
+func TestDamagedSelfSignedIsMadeAgain(t *testing.T) {
+	c := testConfig(t)
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{selfSignedCert, selfSignedKey} {
+		if _, _, err := tlsConfig(c); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(filepath.Join(c.Data, file), 0); err != nil {
+			t.Fatal(err)
+		}
+		if _, made, err := tlsConfig(c); err != nil || !made {
+			t.Errorf("%s: %v, %v", file, made, err)
+		}
 	}
 }
 

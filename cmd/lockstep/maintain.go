@@ -40,8 +40,12 @@ func (h *house) upkeep(ctx context.Context, compact bool) error {
 	}
 	horizon := began.Add(-time.Duration(h.cfg.History.Horizon))
 	for _, p := range accounts {
-		if err := h.db.Prune(ctx, p.Account, horizon); err != nil && mail.KindOf(err) != mail.NotFound {
-			return err
+		err := h.db.Prune(ctx, p.Account, horizon)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil && mail.KindOf(err) != mail.NotFound: // one bad account holds no other up
+			h.log.ErrorContext(ctx, "upkeep: history", "account", int64(p.Account), "err", err)
 		}
 	}
 	collected, err := h.blobs.Collect(ctx)

@@ -122,6 +122,29 @@ func TestPasswordChangeLetsTheNewOneIn(t *testing.T) {
 	})
 }
 
+// Mail is looked up by the A-labels of its domain.
+func TestDomainsBeyondASCII(t *testing.T) {
+	both(t, func(t *testing.T, o *Ops, c *Client) {
+		ctx := t.Context()
+		addAlice(t, c)
+		for _, a := range []string{"info@bücher.test", "@Käse.test"} {
+			if err := AddressAdd.Do(ctx, c, Address{Login: alice, Address: a}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, domain := range []string{"xn--bcher-kva.test", "xn--kse-qla.test"} {
+			if _, err := o.Directory.Lookup(ctx, "info", domain); err != nil {
+				t.Errorf("%s: %v", domain, err)
+			}
+		}
+		if err := AddressRemove.Do(ctx, c, Address{Address: "info@bücher.test"}); err != nil {
+			t.Error(err)
+		}
+		_, err := AccountAdd.One(ctx, c, NewAccount{Login: "bob@bücher.test", Password: "correct-horse"})
+		wantKind(t, err, mail.Invalid, "bob@xn--bcher-kva.test")
+	})
+}
+
 func TestAddresses(t *testing.T) {
 	both(t, func(t *testing.T, o *Ops, c *Client) {
 		ctx := t.Context()

@@ -87,7 +87,7 @@ func TestMailBetweenTwoServers(t *testing.T) {
 	}
 	all := strings.Join(reports, "\n")
 	for _, want := range []string{
-		"Original-Recipient: rfc822;k+x@old.test\r\nFinal-Recipient: utf-8; käthe@other.test\r\nAction: delivered\r\nStatus: 2.0.0\r\n",
+		"Original-Recipient: rfc822;k+x@old.test\r\nFinal-Recipient: utf-8; käthe@other.test\r\nAction: relayed\r\nStatus: 2.0.0\r\n",
 		"Final-Recipient: rfc822; nobody@other.test\r\nAction: failed\r\nStatus: 5.1.1\r\nRemote-MTA: dns; mx.other.test\r\n",
 		"Final-Recipient: rfc822; stuffed@other.test\r\nAction: failed\r\nStatus: 5.2.2\r\n",
 		"Original-Envelope-Id: id+1\r\n",

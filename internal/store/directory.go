@@ -84,7 +84,8 @@ type Directory interface {
 	Lookup(ctx context.Context, local, domain string) (Address, error)
 	IsLocal(ctx context.Context, domain string) (bool, error)
 	Addresses(ctx context.Context, id mail.AccountID) ([]Address, error)
-	// AddAddress gives an account one more address; it makes the domain local.
+	// AddAddress gives an account one more address; it makes the domain local. With
+	// its last address a domain stops being so.
 	AddAddress(ctx context.Context, a Address) error
 	RemoveAddress(ctx context.Context, local, domain string) error
 }

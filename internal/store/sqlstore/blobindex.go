@@ -20,7 +20,7 @@ const (
 	blobColumns = "name, size, place, key"
 	selectBlob  = `SELECT b.name, b.size, b.place, b.key, p.part FROM blob b LEFT JOIN blob_part p ON p.whole = b.name
 	WHERE b.name = ?1 AND b.condemned = 0 ORDER BY p.n`
-	selectBlobs   = "SELECT " + blobColumns + " FROM blob WHERE place > ?2 AND place >= ?1 AND substr(place, 1, length(?1)) = ?1 ORDER BY place LIMIT ?3"
+	selectBlobs   = "SELECT " + blobColumns + " FROM blob WHERE place > ?1 AND place < ?2 ORDER BY place LIMIT ?3"
 	selectParts   = "SELECT part FROM blob_part WHERE whole = ?1 ORDER BY n"
 	selectUnnamed = `SELECT name FROM blob WHERE name > ?1 AND condemned = 0 AND touched < ?2
 	AND NOT EXISTS (SELECT 1 FROM queue q WHERE q.blob = blob.name) AND NOT EXISTS (SELECT 1 FROM blob_part p WHERE p.part = blob.name)
@@ -59,11 +59,14 @@ func parts(c conn, b *mail.Blob) error {
 	return c.query(selectParts, func(r row) error { b.Parts = append(b.Parts, mail.BlobName(r.bytes(0))); return nil }, b.Name)
 }
 
+// pastPlaces sorts behind whatever a place goes on with.
+const pastPlaces = "~"
+
 // Rows implements blob.Index.
 func (x BlobIndex) Rows(ctx context.Context, prefix, after string, limit int) ([]mail.Blob, error) {
 	var all []mail.Blob
 	err := x.db.read(ctx, func(c conn) error {
-		err := c.query(selectBlobs, func(r row) error { all = append(all, scanBlob(r)); return nil }, prefix, after, limit)
+		err := c.query(selectBlobs, func(r row) error { all = append(all, scanBlob(r)); return nil }, max(prefix, after), prefix+pastPlaces, limit)
 		for i := range all {
 			if err == nil {
 				err = parts(c, &all[i])

@@ -286,7 +286,7 @@ func undoMany(t *trial) {
 	for i, fn := range []func(tx store.Tx) error{
 		func(tx store.Tx) error { _, err := tx.Append(s.boxIn(tx, "INBOX"), arrival(9)); return err },
 		func(tx store.Tx) error {
-			_, err := tx.StoreFlags(s.boxIn(tx, "INBOX"), nil, add(`\Seen`), nil)
+			_, err := tx.StoreFlags(s.boxIn(tx, "INBOX"), mail.AllUIDs, add(`\Seen`), nil)
 			return err
 		},
 		func(tx store.Tx) error {
@@ -295,7 +295,7 @@ func undoMany(t *trial) {
 		},
 		func(tx store.Tx) error { _, err := tx.Expunge(s.boxIn(tx, "Archive"), uids("2"), false); return err },
 		func(tx store.Tx) error {
-			_, err := tx.Copy(s.boxIn(tx, "Archive"), nil, s.boxIn(tx, "Trash"))
+			_, err := tx.Copy(s.boxIn(tx, "Archive"), mail.AllUIDs, s.boxIn(tx, "Trash"))
 			return err
 		},
 	} {

@@ -25,6 +25,7 @@ var messageChecks = []check{
 	{"MoveGivesNewUIDsAndKeepsTheEmail", moveKeeps},
 	{"ExpungeOfDeletedOnlyTakesTheMarked", expungeDeleted},
 	{"DepartedMessagesCanStillBeAskedFor", departed},
+	{"AnEmptySetOfUIDsIsNobody", emptySet},
 	{"QueriesSelectByUIDModSeqAndNumber", queries},
 	{"JMAPHidesDeletedAndNeedsAllSeen", jmapView},
 	{"ThreadsFollowReferencesThenSubject", threading},
@@ -115,7 +116,7 @@ func quota(t *trial) {
 	a.Blob.Size = 600
 	s.append("INBOX", a)
 	must(update(s, func(tx store.Tx) (store.Mapping, error) {
-		return tx.Copy(s.boxIn(tx, "INBOX"), nil, s.boxIn(tx, "Archive"))
+		return tx.Copy(s.boxIn(tx, "INBOX"), mail.AllUIDs, s.boxIn(tx, "Archive"))
 	}))
 	acct := must(view(s, store.Reader.Account))
 	equal("used", acct.Used, 600)
@@ -131,8 +132,26 @@ func quota(t *trial) {
 	equal("used", must(view(s, store.Reader.Account)).Used, 1000)
 	must(update(s, func(tx store.Tx) (mail.UIDSet, error) { return tx.Expunge(s.boxIn(tx, "INBOX"), uids("1"), false) }))
 	equal("used while a copy remains", must(view(s, store.Reader.Account)).Used, 1000)
-	must(update(s, func(tx store.Tx) (mail.UIDSet, error) { return tx.Expunge(s.boxIn(tx, "Archive"), nil, false) }))
+	must(update(s, func(tx store.Tx) (mail.UIDSet, error) { return tx.Expunge(s.boxIn(tx, "Archive"), mail.AllUIDs, false) }))
 	equal("used after the last copy went", must(view(s, store.Reader.Account)).Used, 400)
+}
+
+func emptySet(t *trial) {
+	s := t.subject()
+	s.append("INBOX", arrival(1, `\Deleted`))
+	for _, none := range []mail.UIDSet{nil, {}} {
+		s.unchanged("verbs on nobody", func() {
+			ok(s.do(func(tx store.Tx) error {
+				inbox, archive := s.boxIn(tx, "INBOX"), s.boxIn(tx, "Archive")
+				r := must(tx.StoreFlags(inbox, none, add(`\Seen`), nil))
+				equal("changed", r.Changed.String()+r.Same.String()+r.Modified.String(), "")
+				equal("copied", must(tx.Copy(inbox, none, archive)).From.String(), "")
+				equal("moved", must(tx.Move(inbox, none, archive)).From.String(), "")
+				equal("expunged", must(tx.Expunge(inbox, none, true)).String(), "")
+				return nil
+			}))
+		})
+	}
 }
 
 func once(t *trial) {
