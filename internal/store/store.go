@@ -211,4 +211,18 @@ type Keeper interface {
 	// Check recounts everything derived in an account and says what differs; with
 	// repair it is put right.
 	Check(ctx context.Context, id mail.AccountID, repair bool) ([]string, error)
+	// Reparsed replaces what was derived from the bytes of messages. It is
+	// bookkeeping: it takes no ModSeq and wakes nobody. A message that has gone is
+	// left out.
+	Reparsed(ctx context.Context, id mail.AccountID, all []Derived) error
+}
+
+// Derived is what a message's row says of its bytes. Its thread is no part of it:
+// that was decided when it arrived.
+type Derived struct {
+	Message   mail.MessageKey
+	SentAt    time.Time
+	MessageID string
+	Parsed    []byte
+	Preview   string
 }
