@@ -30,7 +30,7 @@ func (q *Sender) send(ctx context.Context, group []*parcel) {
 		err = q.sendToExchangers(ctx, group)
 	}
 	for _, p := range group {
-		if err != nil {
+		if err != nil && p.result.status == "" {
 			p.result = resultOf(err)
 		}
 		if p.result.status == "" {
@@ -96,11 +96,13 @@ func (q *Sender) sendByRelay(ctx context.Context, group []*parcel) error {
 			return err
 		}
 	}
-	return q.transact(ctx, c, group)
+	_, err = q.transact(ctx, c, group)
+	return err
 }
 
 // sendToExchangers tries the domain's mail exchangers in turn (RFC 5321 §5.1).
-// One that can't be reached, or has no time, is passed over for the next.
+// One that can't be reached, or has no time, is passed over for the next, as long
+// as none has taken a recipient.
 func (q *Sender) sendToExchangers(ctx context.Context, group []*parcel) error {
 	hosts, err := q.exchangers(ctx, group[0].domain)
 	if err != nil {
@@ -119,11 +121,31 @@ func (q *Sender) sendToExchangers(ctx context.Context, group []*parcel) error {
 				last = hopeful(last, err)
 				continue
 			}
-			defer c.close()
-			return q.transact(ctx, c, group)
+			taken, err := q.transact(ctx, c, group)
+			c.close()
+			if taken || err != nil && resultOf(err).permanent {
+				return err
+			}
+			if err != nil {
+				last = hopeful(last, err)
+			}
+			if group = openTo(group); len(group) == 0 {
+				return nil
+			}
 		}
 	}
 	return last
+}
+
+// openTo are those of a group whom another exchanger may take.
+func openTo(group []*parcel) []*parcel {
+	var open []*parcel
+	for _, p := range group {
+		if !p.result.permanent {
+			open = append(open, p)
+		}
+	}
+	return open
 }
 
 // hopeful is the one that may pass, else the later: one exchanger that is gone

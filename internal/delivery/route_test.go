@@ -81,3 +81,39 @@ func TestAnExchangerThatMayComeBackOutweighsOneThatIsGone(t *testing.T) {
 		t.Errorf("%d messages arrived, want 1; reports: %q", got, w.Inbox(w.alice))
 	}
 }
+
+// An exchanger that has no time after its greeting is passed over too (RFC 5321
+// §5.1), and what one said for good is not asked of the next.
+func TestBusyExchangerIsPassedOver(t *testing.T) {
+	w := newWorld(t)
+	busy, free := startRemote(t, nil), startRemote(t, nil)
+	busy.rcpt["dave@remote.test"], busy.rcpt["gone@remote.test"] = err451, err550
+	w.exchanger("remote.test", "192.0.2.10", busy)
+	w.exchanger("remote.test", "192.0.2.11", free)
+	w.submit(t, nil, "dave@remote.test", "gone@remote.test")
+	w.run(t)
+	got := free.messages()
+	if len(got) != 1 || len(got[0].to) != 1 || got[0].to[0] != "dave@remote.test" || busy.sessions != 1 {
+		t.Errorf("the next one got %+v after %d sessions with the first, want dave's after one", got, busy.sessions)
+	}
+	if reports := w.Inbox(w.alice); len(reports) != 1 || !strings.Contains(reports[0], "gone@remote.test") || strings.Contains(reports[0], "Final-Recipient: rfc822;dave") {
+		t.Errorf("reports: %q", reports)
+	}
+}
+
+// Who was taken by one exchanger is not sent to another.
+func TestExchangerThatTookARecipientIsNotPassedOver(t *testing.T) {
+	w := newWorld(t)
+	first, second := startRemote(t, nil), startRemote(t, nil)
+	first.rcpt["dave@remote.test"] = err451
+	w.exchanger("remote.test", "192.0.2.10", first)
+	w.exchanger("remote.test", "192.0.2.11", second)
+	w.submit(t, nil, "erin@remote.test", "dave@remote.test")
+	w.run(t)
+	if got := first.messages(); len(got) != 1 || got[0].to[0] != "erin@remote.test" {
+		t.Errorf("the first got %+v", got)
+	}
+	if got := second.messages(); len(got) != 1 || len(got[0].to) != 1 || got[0].to[0] != "dave@remote.test" {
+		t.Errorf("the second got %+v", got)
+	}
+}
