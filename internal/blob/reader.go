@@ -63,15 +63,7 @@ func (s *Store) openDeep(ctx context.Context, b mail.Blob, depth int) (*Reader, 
 			r, err = s.openRecord(ctx, row, depth)
 		}
 	}
-	return r, s.count(err)
-}
-
-// count counts damage that is about to be reported.
-func (s *Store) count(err error) error {
-	if mail.KindOf(err) == mail.Corrupt {
-		s.stats.corrupt.Add(1)
-	}
-	return err
+	return r, s.count(b.Name, err)
 }
 
 func (s *Store) openRecord(ctx context.Context, b mail.Blob, depth int) (*Reader, error) {
@@ -183,7 +175,7 @@ func (r *Reader) readAt(p []byte, off int64) (int, error) {
 		}
 		n, err := r.readSegment(p[done:], i, off+int64(done))
 		if err != nil {
-			return done, r.store.count(err)
+			return done, r.store.count(r.header.name, err)
 		}
 		done += n
 	}
@@ -348,8 +340,9 @@ func (s *Store) Verify(ctx context.Context, b mail.Blob) error {
 		return err
 	}
 	if s.keys.name(sum.Sum(nil)) != b.Name {
-		return s.count(corrupt("the bytes are not those that were put", nil))
+		return s.count(b.Name, corrupt("the bytes are not those that were put", nil))
 	}
+	s.damage.mended(b.Name)
 	return nil
 }
 

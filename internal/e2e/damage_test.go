@@ -47,6 +47,9 @@ func TestDamageIsNamedAndNeverServed(t *testing.T) {
 	if _, err := c.do("SELECT INBOX"); err != nil {
 		t.Fatal(err)
 	}
+	if n := s.metric("blob_damaged", ""); n != 1 {
+		t.Errorf("the metric says that %d are damaged, after a restart", n)
+	}
 	good, refused := 0, 0
 	for uid := 1; uid <= messages; uid++ {
 		said, err := c.do("UID FETCH %d (BODY.PEEK[])", uid)

@@ -150,6 +150,9 @@ func (b *bodyWriter) prepare(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if err := b.decode(); err != nil {
+		return err
+	}
 	b.pieces = make([]piece, len(b.f.plan.items))
 	for i, item := range b.f.plan.items {
 		if b.pieces[i], err = b.piece(item); err != nil {

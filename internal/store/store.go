@@ -68,9 +68,10 @@ type Reader interface {
 	// Thread returns the visible messages of a thread, oldest first.
 	Thread(mail.ThreadID) ([]mail.MessageKey, error)
 
-	// Vanished returns the UIDs that left the mailbox after since and that were
-	// there at since. Below the horizon it is TooOld: the caller then names every
-	// known UID that is not there.
+	// Vanished returns the UIDs that left the mailbox after since, also those that
+	// came after it: who has not been told of a newer ModSeq may know them all the
+	// same. Below the horizon it is TooOld: the caller then names every known UID
+	// that is not there.
 	Vanished(mb mail.MailboxID, since mail.ModSeq) (mail.UIDSet, error)
 	// Departed returns a placement that left the mailbox inside the horizon, as it
 	// was; a session that was not told yet may still ask for it.
@@ -211,4 +212,18 @@ type Keeper interface {
 	// Check recounts everything derived in an account and says what differs; with
 	// repair it is put right.
 	Check(ctx context.Context, id mail.AccountID, repair bool) ([]string, error)
+	// Reparsed replaces what was derived from the bytes of messages. It is
+	// bookkeeping: it takes no ModSeq and wakes nobody. A message that has gone is
+	// left out.
+	Reparsed(ctx context.Context, id mail.AccountID, all []Derived) error
+}
+
+// Derived is what a message's row says of its bytes. Its thread is no part of it:
+// that was decided when it arrived.
+type Derived struct {
+	Message   mail.MessageKey
+	SentAt    time.Time
+	MessageID string
+	Parsed    []byte
+	Preview   string
 }

@@ -157,7 +157,7 @@ func (r reader) Vanished(mb mail.MailboxID, since mail.ModSeq) (mail.UIDSet, err
 	}
 	var uids []mail.UID
 	for _, d := range s.left[mb] {
-		if d.at > since && d.Created <= since {
+		if d.at > since {
 			uids = append(uids, d.UID)
 		}
 	}

@@ -30,7 +30,9 @@ const (
 	condemnBlob     = "UPDATE blob SET condemned = ?2 WHERE name = ?1 AND condemned = 0 AND touched < ?3"
 	selectCondemned = "SELECT name FROM blob WHERE condemned > 0 AND condemned < ?1 LIMIT ?2"
 	deleteBlob      = "DELETE FROM blob WHERE name = ?1"
-	moveBlob        = "UPDATE blob SET place = ?3 WHERE name = ?1 AND place = ?2"
+	restoreBlob     = `INSERT INTO blob (name, size, place, key, touched) VALUES (?1, ?2, ?3, ?4, ?5)
+	ON CONFLICT (name) DO UPDATE SET size = excluded.size, place = excluded.place, key = excluded.key, touched = excluded.touched, condemned = 0`
+	moveBlob = "UPDATE blob SET place = ?3 WHERE name = ?1 AND place = ?2"
 )
 
 // Blob implements blob.Index.
@@ -116,6 +118,21 @@ func (x BlobIndex) Move(ctx context.Context, moves []blob.Move) (int, error) {
 	return x.each(ctx, len(moves), func(c conn, i int) (int64, error) {
 		return c.exec(moveBlob, moves[i].Name, moves[i].From, moves[i].To)
 	})
+}
+
+// Restore implements blob.Index.
+func (x BlobIndex) Restore(ctx context.Context, found []mail.Blob) error {
+	_, err := x.each(ctx, len(found), func(c conn, i int) (int64, error) {
+		b := found[i]
+		if _, err := c.exec(restoreBlob, b.Name, b.Size, b.Place, b.Key, x.db.now()); err != nil {
+			return 0, err
+		}
+		if _, err := c.exec(deleteParts, b.Name); err != nil {
+			return 0, err
+		}
+		return 1, addParts(c, b)
+	})
+	return err
 }
 
 // each runs do n times in one transaction and adds up the rows it changed.
