@@ -59,3 +59,10 @@ clean:
 soak: soak-crash
 soak-crash:
 	LOCKSTEP_SOAK=$(SOAKTIME) $(GO) test -timeout 0 -v -run 'PowerLoss|FailedSyncs|Killed' ./internal/crashtest
+
+# IMAP clients that hold the server to every word, with ever new seeds.
+# LOCKSTEP_SEED=N go test -run UnderStress ./internal/imap runs one again.
+.PHONY: soak-imap
+soak: soak-imap
+soak-imap:
+	LOCKSTEP_SOAK=$(SOAKTIME) $(GO) test -timeout 0 -v -run UnderStress ./internal/imap

@@ -25,6 +25,9 @@ type Sender struct {
 	Resolver Resolver
 	// Dial connects; nil is a net.Dialer.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// MayConnect says which addresses of exchangers mail may be sent to; nil is
+	// Elsewhere. It is not asked about the relay.
+	MayConnect func(netip.Addr) bool
 	// TLS is what connections to the relay begin from; nil is the system's roots.
 	TLS *tls.Config
 	// Schedule is how long to wait after each failed attempt; the last entry is for

@@ -49,7 +49,7 @@ func (b *memoryBlobs) ingest(_ context.Context, r io.Reader, size int64) (mail.A
 	if err != nil {
 		return mail.Arrival{}, err
 	}
-	blob := mail.Blob{Name: sha256.Sum256(data), Size: int64(len(data)), Place: "memory", Until: time.Now().Add(time.Hour)}
+	blob := mail.Blob{Name: sha256.Sum256(data), Size: int64(len(data)), Place: "memory", Key: []byte{1}, Fresh: true, Until: time.Now().Add(time.Hour)}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.m == nil {

@@ -108,7 +108,7 @@ func (s *Server) serve(ctx context.Context, nc net.Conn, limits Limits) {
 	s.counts.accepted.Add(1)
 	s.counts.sessions.Add(1)
 	defer s.counts.sessions.Add(-1)
-	c := newConn(nc, limits.Idle)
+	c := newConn(nc, &limits)
 	stop := context.AfterFunc(ctx, c.shut)
 	defer stop()
 	newSession(s, c, addr, limits).run(context.WithoutCancel(ctx))

@@ -57,7 +57,7 @@ type Reader interface {
 	// callee's only during the call.
 	Placements(q PlacementQuery, fn func(*mail.Placement) error) error
 	// Messages calls fn with each message q's placements are of, and the placement,
-	// by UID.
+	// by UID. Who wants to open the blobs asks for them with q.Located.
 	Messages(q PlacementQuery, fn func(*mail.Placement, *mail.Message) error) error
 	// Message returns one message; also one that left, inside the horizon.
 	Message(mail.MessageKey) (mail.Message, error)
@@ -68,9 +68,10 @@ type Reader interface {
 	// Thread returns the visible messages of a thread, oldest first.
 	Thread(mail.ThreadID) ([]mail.MessageKey, error)
 
-	// Vanished returns the UIDs that left the mailbox after since and that were
-	// there at since. Below the horizon it is TooOld: the caller then names every
-	// known UID that is not there.
+	// Vanished returns the UIDs that left the mailbox after since, also those that
+	// came after it: who has not been told of a newer ModSeq may know them all the
+	// same. Below the horizon it is TooOld: the caller then names every known UID
+	// that is not there.
 	Vanished(mb mail.MailboxID, since mail.ModSeq) (mail.UIDSet, error)
 	// Departed returns a placement that left the mailbox inside the horizon, as it
 	// was; a session that was not told yet may still ask for it.
@@ -103,6 +104,7 @@ type PlacementQuery struct {
 	ChangedSince mail.ModSeq // ModSeq greater than
 	Limit        int
 	Backwards    bool // newest first
+	Located      bool // Messages also says where the bytes lie: more than the blob's name
 }
 
 // ChangeQuery asks for one page of a delta.

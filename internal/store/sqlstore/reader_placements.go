@@ -49,7 +49,7 @@ const (
 	selectMessage          = "SELECT " + messageColumns + " FROM message m JOIN message_content c ON c.account_id = m.account_id AND c.message_key = m.message_key WHERE m.account_id = ?1 AND m.message_key = ?2"
 	selectMessageByEmailID = "SELECT " + messageColumns + " FROM message m JOIN message_content c ON c.account_id = m.account_id AND c.message_key = m.message_key WHERE m.account_id = ?1 AND m.email_id = ?2 AND m.visible = 1 ORDER BY m.message_key LIMIT 1"
 	selectThread           = "SELECT message_key FROM message WHERE account_id = ?1 AND thread_id = ?2 AND visible = 1 ORDER BY internal_date, message_key"
-	selectVanishedUIDs     = "SELECT uid FROM vanished_placement WHERE account_id = ?1 AND mailbox_id = ?2 AND vanished > ?3 AND created <= ?3 ORDER BY uid"
+	selectVanishedUIDs     = "SELECT uid FROM vanished_placement WHERE account_id = ?1 AND mailbox_id = ?2 AND vanished > ?3 ORDER BY uid"
 	selectDeparted         = "SELECT " + placementColumns + " FROM vanished_placement p WHERE p.account_id = ?1 AND p.mailbox_id = ?2 AND p.uid = ?3"
 	selectPlacement        = "SELECT " + placementColumns + " FROM placement p WHERE p.account_id = ?1 AND p.mailbox_id = ?2 AND p.uid = ?3"
 )
@@ -96,8 +96,10 @@ func (r *reader) Messages(q store.PlacementQuery, fn func(*mail.Placement, *mail
 		var m mail.Message
 		scanPlacement(row, &p)
 		scanMessage(row, 12, &m)
-		if err := locate(r.c, &m.Blob); err != nil {
-			return nil, err
+		if q.Located {
+			if err := locate(r.c, &m.Blob); err != nil {
+				return nil, err
+			}
 		}
 		if !r.held {
 			return nil, fn(&p, &m)

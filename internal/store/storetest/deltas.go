@@ -191,8 +191,8 @@ func (s *subject) imapDelta(mb mail.Mailbox, old, now *snapshot) {
 	got := maps.Clone(was)
 	vanished := must(view(s, func(r store.Reader) (mail.UIDSet, error) { return r.Vanished(mb.ID, since) }))
 	for uid := range vanished.All() {
-		if _, known := was[uid]; !known {
-			fail("%s since %d: VANISHED names %d, which was not there", mb.Path, since, uid)
+		if _, there := is[uid]; there {
+			fail("%s since %d: VANISHED names %d, which is there", mb.Path, since, uid)
 		}
 		delete(got, uid)
 	}
