@@ -103,7 +103,7 @@ func (x *examination) refill(ctx context.Context, p store.Principal, f *filed) e
 			return err
 		}
 		if n > 0 {
-			if err := x.found("", true, "where %d messages and parts of messages lie was lost", n); err != nil {
+			if err := x.found("", true, "where messages lie was lost: %d records of messages and parts were found in the packs", n); err != nil {
 				return err
 			}
 		}

@@ -37,4 +37,10 @@
 // untouched since before the first began is condemned; an hour later its row
 // is forgotten and its bytes are dead. Compact copies what lives out of packs
 // that are mostly dead, and unlinks those after their last reader.
+//
+// # Damage
+//
+// A blob that could not be read is remembered, in a file beside the packs, until
+// Verify finds it whole. Mend looks for a good record of it in all packs, and for
+// records of blobs whose rows were lost.
 package blob

@@ -122,7 +122,7 @@ func TestDoctorFindsLostBlobsInThePacks(t *testing.T) {
 	t.Parallel()
 	s := newSick(t)
 	s.sql("DELETE FROM blob", "DELETE FROM blob_part")
-	s.cured("messages and parts of messages lie was lost")
+	s.cured("where messages lie was lost")
 }
 
 func TestDoctorFindsWhatTheDatabaseSaysWrongly(t *testing.T) {
@@ -242,15 +242,7 @@ func TestLostPacksAreNamed(t *testing.T) {
 func TestDamageFarInsideBreaksOffOnce(t *testing.T) {
 	t.Parallel()
 	s := newSick(t)
-	packs, err := filepath.Glob(filepath.Join(s.dir, "packs", "*.pack"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range packs {
-		if info, err := os.Stat(p); err == nil && info.Size() > 100_000 {
-			flip(t, p, info.Size()*2/5)
-		}
-	}
+	s.damageOne()
 	s.start()
 	defer s.stop()
 	read := func() (whole int, err error) {
@@ -276,5 +268,39 @@ func TestDamageFarInsideBreaksOffOnce(t *testing.T) {
 	whole, err := read()
 	if whole != sickMessages-1 || err == nil || !strings.Contains(err.Error(), "CORRUPTION") {
 		t.Errorf("%d messages, %v, want all but one and a refusal", whole, err)
+	}
+}
+
+// damageOne damages a large message far inside.
+func (s *sick) damageOne() {
+	s.t.Helper()
+	packs, err := filepath.Glob(filepath.Join(s.dir, "packs", "*.pack"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, p := range packs {
+		if info, err := os.Stat(p); err == nil && info.Size() > 1_000_000 {
+			flip(s.t, p, info.Size()*2/5)
+			return
+		}
+	}
+	s.t.Fatalf("no pack to damage in %v", packs)
+}
+
+// A real program has all other messages in the end.
+func TestDamageDoesNotKeepMbsyncFromTheRest(t *testing.T) {
+	need(t, "mbsync")
+	t.Parallel()
+	s := newSick(t)
+	s.damageOne()
+	s.start()
+	defer s.stop()
+	m := newMaildirs(t, s.server, s.addDevice("laptop"), nil)
+	said := ""
+	for range 3 {
+		said, _ = programFails(t, "mbsync", "-q", "-c", m.dir+"/rc", "-a")
+	}
+	if got := len(m.files()); got != sickMessages-1 {
+		t.Errorf("mbsync has %d messages of %d, and said\n%s", got, sickMessages, said)
 	}
 }

@@ -327,3 +327,21 @@ func (s *server) imap(command string) string {
 	s.t.Helper()
 	return program(s.t, s.t.TempDir(), nil, "curl", "-sS", "--fail", "-u", alice+":"+password, "imap://127.0.0.1:"+s.ports["imap"]+"/", "-X", command)
 }
+
+// Who gave mbsync the account's own password is told why it can't work.
+func TestMbsyncIsToldWhatScramNeeds(t *testing.T) {
+	need(t, "mbsync")
+	t.Parallel()
+	s := newServer(t, "")
+	s.start()
+	defer s.stop()
+	s.addAccount(alice)
+	m := newMaildirs(t, s, password, nil)
+	out, err := programFails(t, "mbsync", "-c", m.dir+"/rc", "-a")
+	if err == nil || !strings.Contains(out, "SCRAM needs an app password (lockstep device add)") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if n := s.metric("auth_signins_total", `result="wrong"`); n != 1 {
+		t.Errorf("%d refused sign-ins are counted", n)
+	}
+}
