@@ -559,6 +559,40 @@ func TestLimiterIsBounded(t *testing.T) {
 	}
 }
 
+// Who signed in from a network lately gets in from there whatever strangers do
+// elsewhere, and guesses no more freely.
+func TestStrangersDoNotKeepTheOwnerOut(t *testing.T) {
+	b := newBench(t)
+	guess := func() {
+		for i := range freeFailuresLogin {
+			b.limits.failed("alice@example.test", netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), b.clock)
+		}
+	}
+	b.in(attempt(password))
+	guess()
+	stranger := attempt(password)
+	stranger.Addr = netip.MustParseAddr("198.51.100.1")
+	b.refused(stranger, mail.Limit)
+	b.in(attempt(password))
+	for range freeFailuresPair {
+		b.refused(attempt("wrong-horse"), mail.BadCredentials)
+	}
+	b.refused(attempt(password), mail.Limit)
+	b.clock = b.clock.Add(familiarFor)
+	guess()
+	b.refused(attempt(password), mail.Limit)
+}
+
+func TestFamiliarNetworksAreBounded(t *testing.T) {
+	var l limiter
+	for i := range maxFamiliar + 1 {
+		l.succeeded("a", netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), time.Time{})
+		if len(l.familiar) > maxFamiliar {
+			t.Fatalf("%d networks are known", len(l.familiar))
+		}
+	}
+}
+
 func TestLockedOutIsNotEvenAsked(t *testing.T) {
 	b := newBench(t)
 	for range freeFailuresPair {

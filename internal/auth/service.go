@@ -187,7 +187,7 @@ func (s *Service) checkSlow(ctx context.Context, c store.Credential, secret stri
 
 // admit lets somebody who proved the credential in, as a device.
 func (s *Service) admit(ctx context.Context, p store.Principal, c store.Credential, a Attempt, ends uint64) (*Session, error) {
-	s.limits.succeeded(p.Login, a.Addr)
+	s.limits.succeeded(p.Login, a.Addr, s.now())
 	if p.Disabled {
 		return nil, mail.Errorf(mail.Denied, "this account is disabled")
 	}
