@@ -138,7 +138,7 @@ func (s *Service) AddDevice(ctx context.Context, p store.Principal, name string,
 		return mail.Device{}, "", mail.Errorf(mail.Invalid, "a device's name has 1 to %d bytes", mail.MaxDeviceNameBytes)
 	}
 	secret := NewAppPassword()
-	scram, err := s.scramKeysFor(ctx, p.ID, secret)
+	scram, err := s.scramKeysFor(ctx, p, secret)
 	if err != nil {
 		return mail.Device{}, "", err
 	}

@@ -22,16 +22,19 @@ type Service struct {
 	store  store.Store
 	log    *slog.Logger
 	now    func() time.Time
-	secret [32]byte // of this process: cache keys and the salts of logins that do not exist
+	secret [32]byte // of this process: cache keys
+	salts  []byte   // of this installation: what SCRAM salts are made from
 
 	limits   limiter
 	recent   recentPasswords
 	sessions registry
 }
 
-// New returns a Service on a directory and the accounts.
-func New(dir store.Directory, st store.Store, log *slog.Logger) *Service {
-	s := &Service{dir: dir, store: st, log: log, now: time.Now}
+// New returns a Service on a directory and the accounts. The secret makes SCRAM's
+// salts: it has to be the same after a restart, and nobody else's, or salts would
+// tell which logins exist.
+func New(dir store.Directory, st store.Store, secret []byte, log *slog.Logger) *Service {
+	s := &Service{dir: dir, store: st, salts: secret, log: log, now: time.Now}
 	rand.Read(s.secret[:])
 	s.recent.ok = map[[32]byte]time.Time{}
 	return s
