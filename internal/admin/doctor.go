@@ -150,7 +150,7 @@ func readPage(ctx context.Context, st store.Store, account mail.AccountID, mb ma
 	var page []filed
 	err := st.View(ctx, account, func(r store.Reader) error {
 		page = page[:0]
-		q := store.PlacementQuery{Mailbox: mb, UIDs: mail.UIDSet{{First: from, Last: 1<<32 - 1}}, Limit: pageMessages}
+		q := store.PlacementQuery{Mailbox: mb, UIDs: mail.UIDSet{{First: from, Last: 1<<32 - 1}}, Limit: pageMessages, Located: true}
 		return r.Messages(q, func(pl *mail.Placement, m *mail.Message) error {
 			page = append(page, filed{pl.UID, *m})
 			return nil

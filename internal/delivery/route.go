@@ -14,6 +14,9 @@ import (
 
 const smtpPort = 25
 
+// noAnswer is the status of a host that can't be connected to (RFC 3463 §3.5).
+const noAnswer = "4.4.1"
+
 // Bounds on one attempt to reach a domain.
 const (
 	maxExchangers = 5
@@ -69,7 +72,7 @@ func (q *Sender) dial(ctx context.Context, host string, port int) (net.Conn, err
 func (q *Sender) sendByRelay(ctx context.Context, group []*parcel) error {
 	nc, err := q.dial(ctx, q.Relay.Host, q.Relay.Port)
 	if err != nil {
-		return &routeError{"4.4.1", false, err}
+		return &routeError{noAnswer, false, err}
 	}
 	config := q.TLS.Clone()
 	if config == nil {
@@ -258,7 +261,7 @@ func (q *Sender) connect(ctx context.Context, host string, a netip.Addr) (*clien
 func (q *Sender) connectPlain(ctx context.Context, host string, a netip.Addr) (*client, error) {
 	nc, err := q.dial(ctx, a.Unmap().String(), smtpPort)
 	if err != nil {
-		return nil, &routeError{"4.4.1", false, err}
+		return nil, &routeError{noAnswer, false, err}
 	}
 	return greet(ctx, nc, host, q.Service.Hostname)
 }

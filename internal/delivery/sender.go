@@ -78,6 +78,8 @@ const delayAfter = 7
 // Bounds of the work under way.
 const (
 	maxConnections = 50               // to elsewhere, at the same time
+	maxToOne       = 5                // of them, to one domain
+	maxWaiting     = 1000             // messages that wait for others to the same domain
 	maxBatch       = 100              // rows taken from the queue at once
 	attemptTimeout = 10 * time.Minute // one message to one destination
 	// A batch waits for those before it, then for its own first ones, and has a
@@ -108,7 +110,12 @@ func (q *Sender) Run(ctx context.Context) error {
 	defer attempts.Wait()
 	q.takeBack(ctx)
 	slots := make(chan struct{}, maxConnections)
+	lanes := lanes{}
 	for ctx.Err() == nil {
+		if lanes.full() {
+			q.sleep(ctx, leaseFor) // until an attempt ended
+			continue
+		}
 		now := time.Now()
 		due, err := q.Service.Queue.Due(ctx, now, now.Add(leaseFor), maxBatch)
 		if err != nil && ctx.Err() != nil {
@@ -120,16 +127,14 @@ func (q *Sender) Run(ctx context.Context) error {
 			continue
 		}
 		for _, group := range groups(due, q.Relay != nil) {
-			select {
-			case slots <- struct{}{}:
-			case <-ctx.Done():
-				q.giveBack(ctx, group)
+			lane := q.laneOf(group)
+			if !lanes.enter(lane, group, now.Add(leaseFor)) {
 				continue
 			}
+			slots <- struct{}{} // soon free when ctx has ended, as every attempt then ends
 			attempts.Go(func() {
 				defer func() { <-slots }()
-				defer q.logPanic(ctx)
-				q.attempt(ctx, group)
+				q.follow(ctx, &lanes, lane, group)
 			})
 		}
 		if len(due) < maxBatch {

@@ -192,7 +192,7 @@ func (f *fetcher) rows(ctx context.Context, uids mail.UIDSet) error {
 			batch.Reset()
 			out := wire.NewEncoder(batch)
 			out.UTF8 = f.enc.UTF8
-			rest, err := f.viewRows(ctx, chunk, func(p *mail.Placement, m *mail.Message) error {
+			rest, err := f.viewRows(ctx, chunk, false, func(p *mail.Placement, m *mail.Message) error {
 				if err := f.sayRow(out, p, m); err != nil {
 					return err
 				}
@@ -227,17 +227,18 @@ func (f *fetcher) send(out *wire.Encoder, batch *bytes.Buffer) error {
 	return nil
 }
 
-// viewRows calls fn with the messages of a set, and returns those it did not come
+// viewRows calls fn with the messages of a set, located for who wants to open
+// their blobs, and returns those it did not come
 // to because fn had enough. Messages that have gone, but that the client was not
 // told of, come as they were.
-func (f *fetcher) viewRows(ctx context.Context, uids mail.UIDSet, fn func(*mail.Placement, *mail.Message) error) (rest mail.UIDSet, err error) {
+func (f *fetcher) viewRows(ctx context.Context, uids mail.UIDSet, located bool, fn func(*mail.Placement, *mail.Message) error) (rest mail.UIDSet, err error) {
 	if f.ending.Load() != nil {
 		return nil, errHangup
 	}
 	var last mail.UID
 	there := uint64(0)
 	err = f.session.view(ctx, func(r store.Reader) error {
-		err := r.Messages(store.PlacementQuery{Mailbox: f.sel.id, UIDs: uids}, func(p *mail.Placement, m *mail.Message) error {
+		err := r.Messages(store.PlacementQuery{Mailbox: f.sel.id, UIDs: uids, Located: located}, func(p *mail.Placement, m *mail.Message) error {
 			last = p.UID
 			there++
 			return fn(p, m)

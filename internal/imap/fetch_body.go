@@ -32,7 +32,7 @@ func (f *fetcher) bodies(ctx context.Context, uids mail.UIDSet) error {
 		for len(chunk) > 0 {
 			var rows []row
 			size := 0
-			rest, err := f.viewRows(ctx, chunk, func(p *mail.Placement, m *mail.Message) error {
+			rest, err := f.viewRows(ctx, chunk, true, func(p *mail.Placement, m *mail.Message) error {
 				rows = append(rows, copyRow(p, m))
 				if size += len(m.Parsed); size > fetchBytes {
 					return errFull

@@ -57,7 +57,7 @@ type Reader interface {
 	// callee's only during the call.
 	Placements(q PlacementQuery, fn func(*mail.Placement) error) error
 	// Messages calls fn with each message q's placements are of, and the placement,
-	// by UID.
+	// by UID. Who wants to open the blobs asks for them with q.Located.
 	Messages(q PlacementQuery, fn func(*mail.Placement, *mail.Message) error) error
 	// Message returns one message; also one that left, inside the horizon.
 	Message(mail.MessageKey) (mail.Message, error)
@@ -104,6 +104,7 @@ type PlacementQuery struct {
 	ChangedSince mail.ModSeq // ModSeq greater than
 	Limit        int
 	Backwards    bool // newest first
+	Located      bool // Messages also says where the bytes lie: more than the blob's name
 }
 
 // ChangeQuery asks for one page of a delta.

@@ -108,6 +108,9 @@ func (r reader) Messages(q store.PlacementQuery, fn func(*mail.Placement, *mail.
 	s := r.state()
 	return r.Placements(q, func(p *mail.Placement) error {
 		m := *s.messages.get(int64(p.Message))
+		if !q.Located {
+			m.Blob = mail.Blob{Name: m.Blob.Name}
+		}
 		return fn(p, &m)
 	})
 }

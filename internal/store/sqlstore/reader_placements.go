@@ -96,8 +96,10 @@ func (r *reader) Messages(q store.PlacementQuery, fn func(*mail.Placement, *mail
 		var m mail.Message
 		scanPlacement(row, &p)
 		scanMessage(row, 12, &m)
-		if err := locate(r.c, &m.Blob); err != nil {
-			return nil, err
+		if q.Located {
+			if err := locate(r.c, &m.Blob); err != nil {
+				return nil, err
+			}
 		}
 		if !r.held {
 			return nil, fn(&p, &m)

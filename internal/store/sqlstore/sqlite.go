@@ -31,9 +31,8 @@ type statement struct {
 
 // SQLite's bounds, in bytes.
 const (
-	mmapBytes        = 1 << 30
-	writerCacheBytes = 64 << 20
-	readerCacheBytes = 8 << 20
+	writerCacheBytes = 32 << 20
+	readerCacheBytes = 4 << 20
 )
 
 // busyTimeout is how long a connection waits for another's lock. Only the
@@ -51,7 +50,8 @@ func openSQLite(path string, cacheBytes int) (*sqliteConn, error) {
 	s := &sqliteConn{c: c, cache: map[string]*statement{}, alone: map[string]string{}}
 	for _, pragma := range []string{
 		"journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=0", "foreign_keys=OFF", "temp_store=MEMORY",
-		fmt.Sprintf("mmap_size=%d", mmapBytes), fmt.Sprintf("cache_size=-%d", cacheBytes>>10),
+		"mmap_size=0", // a mapping counts once for each connection, and is made anew after each commit
+		fmt.Sprintf("cache_size=-%d", cacheBytes>>10),
 	} {
 		if err := s.script("PRAGMA " + pragma); err != nil {
 			c.Close()
