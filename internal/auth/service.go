@@ -25,7 +25,8 @@ type Service struct {
 	store  store.Store
 	log    *slog.Logger
 	now    func() time.Time
-	secret [32]byte // of this process: cache keys and the salts of logins that do not exist
+	secret [32]byte // of this process: cache keys
+	salts  []byte   // of this installation: what SCRAM salts are made from
 
 	limits   limiter
 	recent   recentPasswords
@@ -35,9 +36,11 @@ type Service struct {
 	counts   counters
 }
 
-// New returns a Service on a directory and the accounts.
-func New(dir store.Directory, st store.Store, log *slog.Logger) *Service {
-	s := &Service{dir: dir, store: st, log: log, now: time.Now}
+// New returns a Service on a directory and the accounts. The secret makes SCRAM's
+// salts: it has to be the same after a restart, and nobody else's, or salts would
+// tell which logins exist.
+func New(dir store.Directory, st store.Store, secret []byte, log *slog.Logger) *Service {
+	s := &Service{dir: dir, store: st, salts: secret, log: log, now: time.Now}
 	rand.Read(s.secret[:])
 	s.recent.ok = map[[32]byte]time.Time{}
 	return s
@@ -213,7 +216,7 @@ func (s *Service) checkSlow(ctx context.Context, c store.Credential, secret stri
 
 // admit lets somebody who proved the credential in, as a device.
 func (s *Service) admit(ctx context.Context, p store.Principal, c store.Credential, a Attempt, ends uint64) (*Session, error) {
-	s.limits.succeeded(p.Login, a.Addr)
+	s.limits.succeeded(p.Login, a.Addr, s.now())
 	if p.Disabled {
 		return nil, mail.Errorf(mail.Denied, "this account is disabled")
 	}
