@@ -38,6 +38,7 @@ type house struct {
 	log      *slog.Logger
 	db       *sqlstore.DB
 	blobs    *blob.Store
+	salts    []byte
 	hub      *notify.Hub
 	auth     *auth.Service
 	delivery *delivery.Service
@@ -69,7 +70,7 @@ func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *hou
 	if err := h.openBlobs(); err != nil {
 		return nil, err
 	}
-	h.auth = auth.New(h.db, h.db, log)
+	h.auth = auth.New(h.db, h.db, h.salts, log)
 	h.delivery = &delivery.Service{
 		Store: h.db, Directory: h.db, Queue: h.db, Blobs: h.blobs, Log: log,
 		Hostname: hostname(cfg), SpoolDir: h.path(spoolDir), Postmaster: cfg.Postmaster,
@@ -148,6 +149,9 @@ func (h *house) openBlobs() error {
 		return err
 	}
 	h.newKey = created
+	if h.salts, err = keys.Derive("SCRAM salts"); err != nil {
+		return err
+	}
 	h.blobs, err = blob.Open(h.path(packDir), keys, h.db.Blobs(), blob.Options{})
 	if err != nil {
 		return err

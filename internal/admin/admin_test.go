@@ -26,7 +26,7 @@ func newOps(t *testing.T) *Ops {
 	h := deliverytest.New(t)
 	log := slog.New(slog.DiscardHandler)
 	return &Ops{
-		Store: h.Store, Directory: h.Store, Keeper: h.Store, Queue: h.Store, Auth: auth.New(h.Store, h.Store, log),
+		Store: h.Store, Directory: h.Store, Keeper: h.Store, Queue: h.Store, Auth: auth.New(h.Store, h.Store, []byte("salts"), log),
 		Blobs: h.Blobs, Ingest: h.Delivery.Ingest, Log: log, Message: 1 << 20, Version: "test",
 	}
 }

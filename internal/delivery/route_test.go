@@ -4,8 +4,10 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"lockstep/internal/delivery"
 )
@@ -115,5 +117,34 @@ func TestExchangerThatTookARecipientIsNotPassedOver(t *testing.T) {
 	}
 	if got := second.messages(); len(got) != 1 || len(got[0].to) != 1 || got[0].to[0] != "dave@remote.test" {
 		t.Errorf("the second got %+v", got)
+	}
+}
+
+// What a process had in hand when it was killed goes out when the next one begins.
+func TestMailInHandOfAKilledProcessIsSentAtOnce(t *testing.T) {
+	w := newWorld(t)
+	r := startRemote(t, nil)
+	w.exchanger("remote.test", "192.0.2.10", r)
+	w.submit(t, nil, "dave@remote.test")
+	connected := make(chan struct{})
+	killed := &delivery.Sender{Service: w.Delivery, Resolver: w.zone, Dial: func(context.Context, string, string) (net.Conn, error) {
+		close(connected)
+		runtime.Goexit() // its goroutine goes, and settles nothing
+		return nil, nil
+	}}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- killed.Run(ctx) }()
+	<-connected
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if left, err := w.Store.Pending(t.Context(), 1); err != nil || len(left) != 1 || !left[0].Next.After(time.Now().Add(time.Minute)) {
+		t.Fatalf("queued %+v, %v, want one under a lease", left, err)
+	}
+	w.run(t)
+	if got := len(r.messages()); got != 1 {
+		t.Errorf("%d messages arrived, want 1", got)
 	}
 }

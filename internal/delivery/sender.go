@@ -101,13 +101,14 @@ func (q *Sender) Wake() {
 	}
 }
 
-// Run sends what is due until ctx ends, and returns when no attempt is under way.
+// Run, of which there is one at a time, sends what is due until ctx ends, and returns when no attempt is under way.
 // An attempt that ctx cut short is due again at once, for who had not taken the
 // message yet.
 func (q *Sender) Run(ctx context.Context) error {
 	q.init()
 	var attempts sync.WaitGroup
 	defer attempts.Wait()
+	q.takeBack(ctx)
 	slots := make(chan struct{}, maxConnections)
 	lanes := lanes{}
 	for ctx.Err() == nil {
@@ -141,6 +142,16 @@ func (q *Sender) Run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// takeBack makes due what a process that ended without warning had in hand: as Run
+// begins, nobody has. It costs the messages put off for less than a lease their
+// patience, once for each start.
+func (q *Sender) takeBack(ctx context.Context) {
+	now := time.Now()
+	if err := q.Service.Queue.GiveBack(ctx, now, now.Add(leaseFor)); err != nil && ctx.Err() == nil {
+		q.Service.Log.ErrorContext(ctx, "queue", "err", err)
+	}
 }
 
 // waitForDue returns when something is due, was queued, or ctx ended.

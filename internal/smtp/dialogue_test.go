@@ -51,7 +51,7 @@ var verifier = sync.OnceValue(func() []byte {
 
 func newTown(t testing.TB) *town {
 	h := deliverytest.New(t)
-	w := &town{House: h, auth: auth.New(h.Store, h.Store, slog.New(slog.DiscardHandler))}
+	w := &town{House: h, auth: auth.New(h.Store, h.Store, []byte("salts"), slog.New(slog.DiscardHandler))}
 	w.alice = h.Account("alice@example.test", 0, verifier())
 	w.bob = h.Account("bob@example.test", 0, nil)
 	w.full = h.Account("full@example.test", 1, nil)
