@@ -267,6 +267,20 @@ var faults = []struct {
 		return p, err
 	}})},
 	{"PruneDoesNothing", func(f *fault) { f.prune = func(*fault, time.Time) error { return nil } }},
+	{"ReparsedForgetsThePreview", func(f *fault) {
+		f.reparsed = func(_ *fault, all []store.Derived) {
+			for i := range all {
+				all[i].Preview = ""
+			}
+		}
+	}},
+	{"ReparsedIsAChange", func(f *fault) {
+		f.reparsed = func(f *fault, all []store.Derived) {
+			for _, p := range must(f.Accounts(ctx)) {
+				must(f.Store.Update(ctx, p.Account, setup, func(tx store.Tx) error { return tx.Unsubscribe("INBOX") }))
+			}
+		}
+	}},
 	{"TheQueueForgetsTheLease", func(f *fault) {
 		f.due = func(f *fault, now, _ time.Time, limit int) ([]store.Outgoing, error) {
 			return f.Store.Due(ctx, now, now, limit)

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"lockstep/internal/mail"
@@ -13,12 +14,13 @@ import (
 // test and the model.
 type fault struct {
 	*model.Store
-	read   func(store.Reader) store.Reader
-	write  func(store.Tx) store.Tx
-	update func(next updateFunc, by mail.Origin, fn func(store.Tx) error) (mail.ModSeq, error)
-	watch  func(fn func(mail.News)) func(mail.News)
-	prune  func(f *fault, olderThan time.Time) error
-	due    func(f *fault, now, lease time.Time, limit int) ([]store.Outgoing, error)
+	read     func(store.Reader) store.Reader
+	write    func(store.Tx) store.Tx
+	update   func(next updateFunc, by mail.Origin, fn func(store.Tx) error) (mail.ModSeq, error)
+	watch    func(fn func(mail.News)) func(mail.News)
+	prune    func(f *fault, olderThan time.Time) error
+	reparsed func(f *fault, all []store.Derived)
+	due      func(f *fault, now, lease time.Time, limit int) ([]store.Outgoing, error)
 }
 
 // updateFunc is an Update of the account the test is about.
@@ -61,6 +63,14 @@ func (f *fault) Prune(ctx context.Context, id mail.AccountID, olderThan time.Tim
 		return f.prune(f, olderThan)
 	}
 	return f.Store.Prune(ctx, id, olderThan)
+}
+
+func (f *fault) Reparsed(ctx context.Context, id mail.AccountID, all []store.Derived) error {
+	if f.reparsed != nil {
+		all = slices.Clone(all)
+		f.reparsed(f, all)
+	}
+	return f.Store.Reparsed(ctx, id, all)
 }
 
 func (f *fault) Due(ctx context.Context, now, lease time.Time, limit int) ([]store.Outgoing, error) {
