@@ -10,41 +10,57 @@ import (
 type doctorCommand struct {
 	Account      string `help:"Only this account." placeholder:"LOGIN"`
 	Fast         bool   `help:"Check counters and references, but not each byte of each message."`
-	RebuildIndex bool   `help:"Make everything that is derived (counters, usage) anew."`
+	LookOnly     bool   `help:"Change nothing. Without it, wrong counters are counted anew, and damaged bytes of which there is a good copy are mended."`
+	RebuildIndex bool   `help:"Make everything that is derived anew: also what lists of messages show (sender, subject, structure, preview), from the bytes of each message."`
+}
+
+// Help is what --help says below the flags.
+func (*doctorCommand) Help() string {
+	return "A damaged message is named and never served; it holds up nothing else, and is counted in the metric blob_damaged until it is mended or gone. The exit status is 1 while anything is not as it should be."
 }
 
 func (d *doctorCommand) Run(ctx context.Context, g *globals) error {
 	return g.with(ctx, func(c *admin.Client) error {
 		found, repaired := 0, 0
 		var last admin.Finding
-		err := admin.Doctor.Each(ctx, c, admin.Examine{Login: d.Account, Repair: d.RebuildIndex, Fast: d.Fast}, func(f admin.Finding) error {
-			switch {
-			case f.Problem == "":
+		err := admin.Doctor.Each(ctx, c, admin.Examine{Login: d.Account, LookOnly: d.LookOnly, Rebuild: d.RebuildIndex, Fast: d.Fast}, func(f admin.Finding) error {
+			if f.Problem == "" {
 				last = f
 				return nil
-			case f.Repaired:
-				repaired++
-				fmt.Printf("%s: %s: put right\n", f.Login, f.Problem)
-			default:
-				found++
-				fmt.Printf("%s: %s\n", f.Login, f.Problem)
 			}
+			end := ""
+			if f.Repaired {
+				repaired++
+				end = ": put right"
+			} else {
+				found++
+			}
+			fmt.Println(doctorLine(f) + end)
 			return nil
 		})
 		if err != nil {
 			return err
 		}
 		fmt.Printf("Looked at %d accounts and %d messages.\n", last.Accounts, last.Messages)
+		if repaired > 0 {
+			fmt.Printf("Put %d things right.\n", repaired)
+		}
 		switch {
-		case found > 0 && !d.RebuildIndex:
-			return fmt.Errorf("%d things are not as they should be. Wrong counters are put right by: lockstep doctor --rebuild-index", found)
+		case found > 0 && d.LookOnly:
+			return fmt.Errorf("%d things are not as they should be; without --look-only, what can be is put right", found)
 		case found > 0:
 			return fmt.Errorf("%d things are not as they should be and can't be made anew from what is stored; see above", found)
-		case repaired > 0:
-			fmt.Printf("Put %d things right.\n", repaired)
-		default:
+		case repaired == 0:
 			fmt.Println("All is well.")
 		}
 		return nil
 	})
+}
+
+// doctorLine is a finding for people.
+func doctorLine(f admin.Finding) string {
+	if f.Login == "" {
+		return f.Problem
+	}
+	return f.Login + ": " + f.Problem
 }

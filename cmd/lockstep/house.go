@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
+	"syscall"
 
 	"lockstep/internal/admin"
 	"lockstep/internal/auth"
@@ -34,6 +38,7 @@ type house struct {
 	log      *slog.Logger
 	db       *sqlstore.DB
 	blobs    *blob.Store
+	salts    []byte
 	hub      *notify.Hub
 	auth     *auth.Service
 	delivery *delivery.Service
@@ -65,10 +70,11 @@ func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *hou
 	if err := h.openBlobs(); err != nil {
 		return nil, err
 	}
-	h.auth = auth.New(h.db, h.db, log)
+	h.auth = auth.New(h.db, h.db, h.salts, log)
 	h.delivery = &delivery.Service{
 		Store: h.db, Directory: h.db, Queue: h.db, Blobs: h.blobs, Log: log,
-		Hostname: hostname(cfg), SpoolDir: h.path(spoolDir), CanSend: cfg.Outgoing.Via != config.ViaNone,
+		Hostname: hostname(cfg), SpoolDir: h.path(spoolDir), Postmaster: cfg.Postmaster,
+		CanSend: cfg.Outgoing.Via != config.ViaNone,
 	}
 	h.ops = &admin.Ops{
 		Store: h.db, Directory: h.db, Keeper: h.db, Queue: h.db, Auth: h.auth, Blobs: h.blobs, Ingest: h.delivery.Ingest, Log: log,
@@ -81,6 +87,8 @@ func (h *house) path(name string) string { return filepath.Join(h.cfg.Data, name
 
 // openDir makes the directories, only their owner's, and takes the lock.
 func (h *house) openDir() error {
+	_, err := os.Stat(h.cfg.Data)
+	made := errors.Is(err, fs.ErrNotExist)
 	for _, dir := range []string{h.cfg.Data, h.path(spoolDir)} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("data directory %s can't be made: %w; name another with --data", dir, err)
@@ -93,12 +101,46 @@ func (h *house) openDir() error {
 	if info.Mode().Perm()&0o077 != 0 {
 		return fmt.Errorf("data directory %s is open to others (%v), and mail is nobody else's: chmod 700 %[1]s", h.cfg.Data, info.Mode().Perm())
 	}
+	if err := ownedByUs(h.cfg.Data, info); err != nil {
+		return err
+	}
 	lock, err := vfs.OS{}.Lock(h.path(lockFile))
 	if err != nil {
 		return fmt.Errorf("data directory %s %w by another process (%v): stop that one, or name another with --data", h.cfg.Data, errInUse, err)
 	}
 	h.closers = append(h.closers, lock.Close)
-	return nil
+	if err := h.sweepSpool(); err != nil {
+		return err
+	}
+	if !made {
+		return nil
+	}
+	// The directory's own name has to last too, or everything in it may go with it.
+	return vfs.OS{}.SyncDir(filepath.Dir(filepath.Clean(h.cfg.Data)))
+}
+
+// sweepSpool removes what a process that was killed had not unlinked yet: mail on
+// its way in, never acknowledged.
+func (h *house) sweepSpool() error {
+	left, err := filepath.Glob(h.path(filepath.Join(spoolDir, "*.tmp")))
+	for _, file := range left {
+		err = errors.Join(err, os.Remove(file))
+	}
+	return err
+}
+
+// ownedByUs refuses a directory of another user, also to root: files that root makes
+// in it would be in its owner's way.
+func ownedByUs(dir string, info os.FileInfo) error {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || int(st.Uid) == os.Geteuid() {
+		return nil
+	}
+	owner := strconv.Itoa(int(st.Uid))
+	if u, err := user.LookupId(owner); err == nil {
+		owner = u.Username
+	}
+	return fmt.Errorf("data directory %s belongs to user %s: run this as that user, such as with sudo -u %s", dir, owner, owner)
 }
 
 func (h *house) openBlobs() error {
@@ -107,6 +149,9 @@ func (h *house) openBlobs() error {
 		return err
 	}
 	h.newKey = created
+	if h.salts, err = keys.Derive("SCRAM salts"); err != nil {
+		return err
+	}
 	h.blobs, err = blob.Open(h.path(packDir), keys, h.db.Blobs(), blob.Options{})
 	if err != nil {
 		return err

@@ -97,10 +97,10 @@ func (h *house) protocols(t *tls.Config, m *metrics) []protocol {
 	return []protocol{
 		{"imap", in.IMAP, im.Serve},
 		{"imaps", in.IMAPS, im.ServeTLS},
-		{"lmtp", in.LMTP, h.smtpServer(smtp.LMTP, t, false).Serve},
-		{"smtp", in.SMTP, h.smtpServer(smtp.Receiving, t, false).Serve},
-		{"submission", in.Submission, h.smtpServer(smtp.Submission, t, false).Serve},
-		{"submissions", in.Submissions, h.smtpServer(smtp.Submission, t, true).Serve},
+		{"lmtp", in.LMTP, m.watch("lmtp", h.smtpServer(smtp.LMTP, t, false)).Serve},
+		{"smtp", in.SMTP, m.watch("smtp", h.smtpServer(smtp.Receiving, t, false)).Serve},
+		{"submission", in.Submission, m.watch("submission", h.smtpServer(smtp.Submission, t, false)).Serve},
+		{"submissions", in.Submissions, m.watch("submissions", h.smtpServer(smtp.Submission, t, true)).Serve},
 		{"http", in.HTTP, web.Serve},
 		{"https", in.HTTPS, func(ctx context.Context, l net.Listener) error { return web.Serve(ctx, tls.NewListener(l, t)) }},
 	}
@@ -110,7 +110,11 @@ func (h *house) protocols(t *tls.Config, m *metrics) []protocol {
 type bodies struct{ h *house }
 
 func (b bodies) Open(ctx context.Context, which mail.Blob) (imap.Body, error) {
-	return b.h.blobs.Open(ctx, which)
+	r, err := b.h.blobs.Open(ctx, which)
+	if err != nil {
+		return nil, err // and not a nil *blob.Reader, which is a Body
+	}
+	return r, nil
 }
 
 func (h *house) imapServer(t *tls.Config, m *metrics) *imap.Server {
@@ -126,8 +130,8 @@ func (h *house) smtpServer(role smtp.Role, t *tls.Config, implicit bool) *smtp.S
 	l := h.cfg.Limits
 	return &smtp.Server{
 		Role: role, Hostname: hostname(h.cfg), Delivery: h.delivery, Auth: h.auth, TLS: t, Implicit: implicit, Log: h.log,
-		PlainAuthOnLoopback: h.cfg.Auth.Plaintext != config.PlaintextNever,
-		Limits:              smtp.Limits{MessageBytes: int64(l.Message), Recipients: l.Recipients, Connections: l.Connections, ConnectionsPerAddress: l.ConnectionsPerAddress},
+		AllowPlainAuth: h.allowPlain,
+		Limits:         smtp.Limits{MessageBytes: int64(l.Message), Recipients: l.Recipients, Connections: l.Connections, ConnectionsPerAddress: l.ConnectionsPerAddress},
 	}
 }
 
@@ -149,7 +153,7 @@ func (h *house) allowPlain(a netip.Addr) bool {
 
 // healthy asks the store for something small.
 func (h *house) healthy(ctx context.Context) error {
-	_, err := h.db.Accounts(ctx)
+	_, err := h.db.IsLocal(ctx, "localhost")
 	return err
 }
 
@@ -192,9 +196,7 @@ func (h *house) run(ctx context.Context, ready func([]service)) error {
 		begin(s.key, func(ctx context.Context) error { return s.serve(ctx, s.l) })
 	}
 	begin("maintenance", h.maintain)
-	if sender != nil {
-		begin("queue", sender.Run)
-	}
+	begin("queue", sender.Run)
 	notifySystemd("READY=1")
 	ready(services)
 	<-ctx.Done()

@@ -4,14 +4,22 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io/fs"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"lockstep/internal/auth"
+	"lockstep/internal/blob"
 	"lockstep/internal/config"
+	"lockstep/internal/mail"
+	"lockstep/internal/smtp"
+	"lockstep/internal/store"
 )
 
 func testConfig(t *testing.T) config.Config {
@@ -41,7 +49,9 @@ func TestOperationsListsEveryMetric(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := newMetrics(openTestHouse(t, testConfig(t)))
+	h := openTestHouse(t, testConfig(t))
+	m := newMetrics(h)
+	h.protocols(nil, m)
 	m.Command("NOOP", "OK", time.Millisecond)
 	m.SessionBegan()
 	m.SessionEnded(1, 2)
@@ -79,11 +89,56 @@ func TestUpkeepRunsOnAnEmptyAndAFullHouse(t *testing.T) {
 	}
 }
 
+// What a sign-in was checked with is given back when it is quiet, once.
+func TestMemoryOfPasswordsIsGivenBackWhenQuiet(t *testing.T) {
+	if _, err := auth.HashPassword(t.Context(), "a good password"); err != nil {
+		t.Fatal(err)
+	}
+	last := auth.LastHash()
+	if got := giveBackMemory(time.Time{}, last, last.Add(quietFor-1)); !got.IsZero() {
+		t.Error("freed in a burst of sign-ins")
+	}
+	before := heldMemory()
+	if got := giveBackMemory(time.Time{}, last, last.Add(quietFor)); got != last {
+		t.Errorf("freed after %v, want %v", got, last)
+	}
+	after := heldMemory()
+	t.Logf("from the system: %d KiB, then %d KiB", before>>10, after>>10)
+	if before-after < 15<<20 {
+		t.Errorf("%d KiB were given back, want 19 MiB or so", (before-after)>>10)
+	}
+	if got := giveBackMemory(last, last, last.Add(time.Hour)); got != last {
+		t.Errorf("freed again: %v", got)
+	}
+}
+
+// heldMemory is what the runtime has of the system and has not given back.
+func heldMemory() int64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapSys - m.HeapReleased)
+}
+
 func TestTheHouseIsHeldOnce(t *testing.T) {
 	c := testConfig(t)
 	openTestHouse(t, c)
 	if _, err := openHouse(t.Context(), c, slog.New(slog.DiscardHandler)); !errors.Is(err, errInUse) || !strings.Contains(err.Error(), "--data") {
 		t.Error(err)
+	}
+}
+
+func TestSpoolsOfAKilledServerAreSwept(t *testing.T) {
+	c := testConfig(t)
+	left := filepath.Join(c.Data, spoolDir, "arriving-1.tmp")
+	if err := os.MkdirAll(filepath.Dir(left), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(left, []byte("half a message"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	openTestHouse(t, c)
+	if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the spool of a killed server is still there: %v", err)
 	}
 }
 
@@ -96,6 +151,22 @@ func TestADirectoryOpenToOthersIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := openHouse(t.Context(), c, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "chmod 700") {
+		t.Error(err)
+	}
+}
+
+func TestADirectoryOfAnotherUserIsRefused(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a directory away")
+	}
+	c := testConfig(t)
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(c.Data, 65532, 65532); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openHouse(t.Context(), c, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "sudo -u") {
 		t.Error(err)
 	}
 }
@@ -139,6 +210,25 @@ func TestSelfSignedIsMadeOnceAndReadAgainWhenItChanges(t *testing.T) {
 	}
 }
 
+// What a power cut leaves of a pair that was being made keeps nobody from starting.
+func TestDamagedSelfSignedIsMadeAgain(t *testing.T) {
+	c := testConfig(t)
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{selfSignedCert, selfSignedKey} {
+		if _, _, err := tlsConfig(c); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(filepath.Join(c.Data, file), 0); err != nil {
+			t.Fatal(err)
+		}
+		if _, made, err := tlsConfig(c); err != nil || !made {
+			t.Errorf("%s: %v, %v", file, made, err)
+		}
+	}
+}
+
 func leaf(t *testing.T, c *certificates) string {
 	t.Helper()
 	pair, err := c.get(&tls.ClientHelloInfo{})
@@ -164,10 +254,56 @@ func TestRelayIsReadFromTheConfiguration(t *testing.T) {
 	}
 }
 
-func TestNothingToSendWithWhenNothingIsConfigured(t *testing.T) {
+// What is queued for people here is brought to them although no mail leaves.
+func TestTheQueueIsEmptiedWithoutAWayOut(t *testing.T) {
 	h := openTestHouse(t, testConfig(t))
-	if s, err := h.sender(); s != nil || err != nil || h.delivery.CanSend {
-		t.Errorf("%v, %v, %v", s, err, h.delivery.CanSend)
+	by := mail.NewOrigin("test", 0, mail.Local, mail.BySetup)
+	s, err := h.sender()
+	if err != nil || h.delivery.CanSend || h.delivery.Wake == nil {
+		t.Fatalf("%v, %v", err, h.delivery.CanSend)
+	}
+	p, err := h.db.CreateAccount(t.Context(), by, store.NewAccount{Login: "alice@example.test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, _, err := h.blobs.Put(t.Context(), strings.NewReader("Subject: late\r\n\r\nHello\r\n"), blob.PutOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	err = h.db.Enqueue(t.Context(), []store.Outgoing{{Delivery: "d", Account: p.Account, Blob: b, Recipient: p.Login, Arrived: now, Next: now}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	news := make(chan struct{}, 1)
+	defer h.db.Watch(p.Account, func(mail.News) { news <- struct{}{} })()
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	select {
+	case <-news:
+	case <-time.After(20 * time.Second):
+		t.Error("it is still queued")
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPlaintextMeansTheSameForReadingAndSending(t *testing.T) {
+	here, far := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("192.0.2.1")
+	for plaintext, want := range map[config.Plaintext][2]bool{config.PlaintextLoopback: {true, false}, config.PlaintextNever: {}, config.PlaintextAlways: {true, true}} {
+		c := testConfig(t)
+		c.Auth.Plaintext = plaintext
+		h := openTestHouse(t, c)
+		for i, addr := range []netip.Addr{here, far} {
+			imap, smtp := h.imapServer(nil, nil).AllowPlainAuth(addr), h.smtpServer(smtp.Submission, nil, false).AllowPlainAuth(addr)
+			if imap != want[i] || smtp != want[i] {
+				t.Errorf("%s, from %v: IMAP %v, SMTP %v, want %v", plaintext, addr, imap, smtp, want[i])
+			}
+		}
 	}
 }
 

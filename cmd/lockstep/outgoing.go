@@ -14,12 +14,11 @@ import (
 
 var relayTLS = map[config.RelayTLS]delivery.RelayTLS{config.RelayStartTLS: delivery.RelayStartTLS, config.RelayImplicit: delivery.RelayImplicit, config.RelayPlain: delivery.RelayPlain}
 
-// sender empties the queue as configured; nil when mail goes nowhere.
+// sender empties the queue as configured. Also where no mail leaves, the queue may
+// hold some: for people here who could not be served when it came, and for others
+// from before the configuration changed, which waits.
 func (h *house) sender() (*delivery.Sender, error) {
 	o := h.cfg.Outgoing
-	if o.Via == config.ViaNone {
-		return nil, nil
-	}
 	s := &delivery.Sender{Service: h.delivery, GiveUpAfter: time.Duration(o.GiveUpAfter)}
 	if o.Via == config.ViaRelay {
 		relay, err := relayOf(o)

@@ -65,7 +65,7 @@ func mustExist(data string) error {
 	if _, err := os.Stat(filepath.Join(data, databaseFile)); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("there is no Lockstep in %s: name its directory with --data, or begin with: lockstep account add alice@example.test", data)
 	} else if err != nil {
-		return err
+		return fmt.Errorf("%w: run this as the user the server runs as", err)
 	}
 	return nil
 }

@@ -91,12 +91,16 @@ func tlsConfig(cfg config.Config) (c *tls.Config, made bool, err error) {
 	return &tls.Config{GetCertificate: files.get, MinVersion: tls.VersionTLS12}, made, nil
 }
 
-// makeSelfSigned makes a pair unless there is one that still holds.
+// makeSelfSigned makes a pair unless there is one that still holds. What can't be
+// used of an earlier one is replaced; what can't be read is not.
 func makeSelfSigned(certFile, keyFile, host string) (made bool, err error) {
-	if pair, err := tls.LoadX509KeyPair(certFile, keyFile); err == nil && time.Now().Before(pair.Leaf.NotAfter.Add(-30*24*time.Hour)) {
+	var unreadable *fs.PathError
+	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+	switch {
+	case err == nil && time.Now().Before(pair.Leaf.NotAfter.Add(-30*24*time.Hour)):
 		return false, nil
-	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return false, fmt.Errorf("self-signed certificate: %w; remove %s and %s to have them made again", err, certFile, keyFile)
+	case errors.As(err, &unreadable) && !errors.Is(err, fs.ErrNotExist):
+		return false, fmt.Errorf("self-signed certificate: %w", err)
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

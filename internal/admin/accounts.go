@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lockstep/internal/auth"
+	"lockstep/internal/delivery"
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
 )
@@ -85,12 +86,19 @@ func (o *Ops) accountAdd(ctx context.Context, q NewAccount, emit func(Account) e
 	return emit(a)
 }
 
-// checkLogin wants a full address.
+// checkLogin wants a full address, its domain as it is looked up.
 func checkLogin(login string) (string, error) {
 	login = strings.ToLower(strings.TrimSpace(login))
 	a, err := netmail.ParseAddress(login)
 	if err != nil || a.Address != login || a.Name != "" {
 		return "", mail.Errorf(mail.Invalid, "%q is not an address: a login looks like alice@example.test", login)
+	}
+	local, domain, err := delivery.SplitAddress(login)
+	if err != nil {
+		return "", err
+	}
+	if local+"@"+domain != login {
+		return "", mail.Errorf(mail.Invalid, "write the login %s as %s@%s", login, local, domain)
 	}
 	return login, nil
 }

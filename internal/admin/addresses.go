@@ -2,8 +2,10 @@ package admin
 
 import (
 	"context"
+	netmail "net/mail"
 	"strings"
 
+	"lockstep/internal/delivery"
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
 )
@@ -40,19 +42,25 @@ func (o *Ops) addressList(ctx context.Context, q OfAccount, emit func(Address) e
 	return nil
 }
 
-// splitAddress wants local@domain or @domain.
+// splitAddress wants local@domain or @domain. The domain comes back in A-labels.
 func splitAddress(address string) (local, domain string, err error) {
 	address = strings.ToLower(strings.TrimSpace(address))
-	if strings.HasPrefix(address, "@") {
-		_, err = checkLogin("any" + address)
-	} else {
-		_, err = checkLogin(address)
+	catchAll := strings.HasPrefix(address, "@")
+	full := address
+	if catchAll {
+		full = "any" + address
 	}
-	i := strings.LastIndexByte(address, '@')
-	if err != nil || i < 0 {
+	a, err := netmail.ParseAddress(full)
+	if err == nil && a.Address == full && a.Name == "" {
+		local, domain, err = delivery.SplitAddress(full)
+	}
+	if err != nil || domain == "" {
 		return "", "", mail.Errorf(mail.Invalid, "%q is not an address: write info@example.test, or @example.test for all of the domain", address)
 	}
-	return address[:i], address[i+1:], nil
+	if catchAll {
+		local = ""
+	}
+	return local, domain, nil
 }
 
 func (o *Ops) addressAdd(ctx context.Context, q Address, _ func(Nothing) error) error {

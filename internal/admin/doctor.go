@@ -10,14 +10,15 @@ import (
 
 // Examine asks the doctor.
 type Examine struct {
-	Login  string // "" is every account
-	Repair bool   // make everything that is derived anew
-	Fast   bool   // leave the bytes of the messages alone
+	Login    string // "" is every account
+	LookOnly bool   // change nothing
+	Rebuild  bool   // make everything that is derived from the bytes of messages anew
+	Fast     bool   // leave the bytes of the messages alone
 }
 
 // Finding is something that is not as it should be, or how far the doctor got.
 type Finding struct {
-	Login    string
+	Login    string // "" is nobody's
 	Problem  string // "" is progress
 	Repaired bool
 	Accounts int
@@ -25,7 +26,9 @@ type Finding struct {
 }
 
 // Doctor checks accounts: all counters and references, and every byte of every
-// message. One bad item does not stop it.
+// message; of all accounts, also what is stored and in no mailbox. What is derived
+// is put right, and so is damage of which there is a good copy. One bad item does
+// not stop it.
 var Doctor = Verb[Examine, Finding]{"doctor", (*Ops).doctor}
 
 func (o *Ops) doctor(ctx context.Context, q Examine, emit func(Finding) error) error {
@@ -40,7 +43,10 @@ func (o *Ops) doctor(ctx context.Context, q Examine, emit func(Finding) error) e
 		}
 		all = []store.Principal{p}
 	}
-	x := &examination{o: o, q: q, emit: emit, seen: map[mail.BlobName]struct{}{}}
+	x := &examination{o: o, q: q, emit: emit, seen: map[mail.BlobName]struct{}{}, broken: map[mail.BlobName]*broken{}}
+	if err := x.stored(ctx); err != nil {
+		return err
+	}
 	for i, p := range all {
 		if err := x.account(ctx, p); err != nil {
 			return fmt.Errorf("%s: %w", p.Login, err)
@@ -49,7 +55,7 @@ func (o *Ops) doctor(ctx context.Context, q Examine, emit func(Finding) error) e
 			return err
 		}
 	}
-	return nil
+	return x.settle(ctx)
 }
 
 // examination is one run of the doctor.
@@ -57,22 +63,39 @@ type examination struct {
 	o        *Ops
 	q        Examine
 	emit     func(Finding) error
-	seen     map[mail.BlobName]struct{} // a blob in many mailboxes is read once
+	seen     map[mail.BlobName]struct{} // of one account: a blob in many mailboxes is read once
+	broken   map[mail.BlobName]*broken
+	refilled bool // lost rows of blobs were looked for
 	messages int
 }
 
+// found tells of something.
+func (x *examination) found(login string, repaired bool, format string, args ...any) error {
+	return x.emit(Finding{Login: login, Problem: fmt.Sprintf(format, args...), Repaired: repaired})
+}
+
+// whole reports whether the run looks at all bytes there are.
+func (x *examination) whole() bool { return x.q.Login == "" && !x.q.Fast }
+
 func (x *examination) account(ctx context.Context, p store.Principal) error {
-	problems, err := x.o.Keeper.Check(ctx, p.Account, x.q.Repair)
+	problems, err := x.o.Keeper.Check(ctx, p.Account, !x.q.LookOnly)
 	if err != nil {
 		return err
 	}
-	for _, what := range problems {
-		if err := x.emit(Finding{Login: p.Login, Problem: what, Repaired: x.q.Repair}); err != nil {
+	left := map[string]bool{}
+	if len(problems) > 0 && !x.q.LookOnly {
+		again, err := x.o.Keeper.Check(ctx, p.Account, false)
+		if err != nil {
 			return err
 		}
+		for _, what := range again {
+			left[what] = true
+		}
 	}
-	if x.q.Fast {
-		return nil
+	for _, what := range problems {
+		if err := x.found(p.Login, !x.q.LookOnly && !left[what], "%s", what); err != nil {
+			return err
+		}
 	}
 	var mailboxes []mail.Mailbox
 	err = x.o.Store.View(ctx, p.Account, func(r store.Reader) (err error) {
@@ -100,18 +123,23 @@ type filed struct {
 }
 
 func (x *examination) mailbox(ctx context.Context, p store.Principal, mb mail.Mailbox) error {
+	d := &deriver{x: x, p: p, mb: mb}
 	for next := mail.UID(1); ; {
 		page, err := readPage(ctx, x.o.Store, p.Account, mb.ID, next)
 		if err != nil {
 			return err
 		}
 		for _, f := range page {
-			if err := x.message(ctx, p, mb, f); err != nil {
+			x.messages++
+			if err := x.message(ctx, d, f); err != nil {
 				return err
 			}
 		}
+		if err := d.flush(ctx); err != nil {
+			return err
+		}
 		if len(page) < pageMessages {
-			return nil
+			return d.report()
 		}
 		next = page[len(page)-1].uid + 1
 	}
@@ -122,7 +150,7 @@ func readPage(ctx context.Context, st store.Store, account mail.AccountID, mb ma
 	var page []filed
 	err := st.View(ctx, account, func(r store.Reader) error {
 		page = page[:0]
-		q := store.PlacementQuery{Mailbox: mb, UIDs: mail.UIDSet{{First: from, Last: 1<<32 - 1}}, Limit: pageMessages}
+		q := store.PlacementQuery{Mailbox: mb, UIDs: mail.UIDSet{{First: from, Last: 1<<32 - 1}}, Limit: pageMessages, Located: true}
 		return r.Messages(q, func(pl *mail.Placement, m *mail.Message) error {
 			page = append(page, filed{pl.UID, *m})
 			return nil
@@ -134,18 +162,17 @@ func readPage(ctx context.Context, st store.Store, account mail.AccountID, mb ma
 	return page, err
 }
 
-func (x *examination) message(ctx context.Context, p store.Principal, mb mail.Mailbox, f filed) error {
-	x.messages++
-	if _, ok := x.seen[f.m.Blob.Name]; ok {
-		return nil
+// message looks at one message: its bytes, and what is derived from them.
+func (x *examination) message(ctx context.Context, d *deriver, f filed) error {
+	if err := x.refill(ctx, d.p, &f); err != nil {
+		return err
 	}
-	x.seen[f.m.Blob.Name] = struct{}{}
-	err := x.o.Blobs.Verify(ctx, f.m.Blob)
+	err := x.bytes(ctx, f.m.Blob)
 	switch {
-	case err == nil:
-		return nil
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case err != nil:
+		return x.isBroken(d, f, err)
 	}
-	return x.emit(Finding{Login: p.Login, Problem: fmt.Sprintf("message %d in %s is damaged and is not served: %v. Put it back from a backup, or expunge it", f.uid, mb.Path, err)})
+	return d.message(ctx, f)
 }

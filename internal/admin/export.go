@@ -107,7 +107,7 @@ func (o *Ops) sendMessage(ctx context.Context, w http.ResponseWriter, login, pat
 			return err
 		}
 		m = mail.Message{}
-		return r.Messages(store.PlacementQuery{Mailbox: mb.ID, UIDs: mail.MakeUIDSet(uid)}, func(_ *mail.Placement, found *mail.Message) error {
+		return r.Messages(store.PlacementQuery{Mailbox: mb.ID, UIDs: mail.MakeUIDSet(uid), Located: true}, func(_ *mail.Placement, found *mail.Message) error {
 			m = *found
 			return nil
 		})

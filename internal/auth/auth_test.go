@@ -45,7 +45,7 @@ type bench struct {
 
 func newBench(t testing.TB) *bench {
 	b := &bench{t: t, store: model.New(), clock: time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)}
-	b.Service = New(b.store, b.store, slog.New(slog.DiscardHandler))
+	b.Service = New(b.store, b.store, []byte("salts"), slog.New(slog.DiscardHandler))
 	b.now = func() time.Time { return b.clock }
 	b.alice = b.account("alice@example.test", verifier())
 	return b
@@ -356,6 +356,22 @@ func TestPasswordIsRememberedForAWhile(t *testing.T) {
 	}
 }
 
+func TestManyConnectionsHashOnePasswordOnce(t *testing.T) {
+	b := newBench(t)
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			if _, err := b.Login(t.Context(), attempt(password)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if n := b.hashed.Load(); n != 1 {
+		t.Errorf("hashed %d times", n)
+	}
+}
+
 func TestWhatIsRememberedIsBounded(t *testing.T) {
 	r := recentPasswords{ok: map[[32]byte]time.Time{}}
 	for i := range maxRecentPasswords + 1 {
@@ -559,6 +575,40 @@ func TestLimiterIsBounded(t *testing.T) {
 	}
 }
 
+// Who signed in from a network lately gets in from there whatever strangers do
+// elsewhere, and guesses no more freely.
+func TestStrangersDoNotKeepTheOwnerOut(t *testing.T) {
+	b := newBench(t)
+	guess := func() {
+		for i := range freeFailuresLogin {
+			b.limits.failed("alice@example.test", netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), b.clock)
+		}
+	}
+	b.in(attempt(password))
+	guess()
+	stranger := attempt(password)
+	stranger.Addr = netip.MustParseAddr("198.51.100.1")
+	b.refused(stranger, mail.Limit)
+	b.in(attempt(password))
+	for range freeFailuresPair {
+		b.refused(attempt("wrong-horse"), mail.BadCredentials)
+	}
+	b.refused(attempt(password), mail.Limit)
+	b.clock = b.clock.Add(familiarFor)
+	guess()
+	b.refused(attempt(password), mail.Limit)
+}
+
+func TestFamiliarNetworksAreBounded(t *testing.T) {
+	var l limiter
+	for i := range maxFamiliar + 1 {
+		l.succeeded("a", netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), time.Time{})
+		if len(l.familiar) > maxFamiliar {
+			t.Fatalf("%d networks are known", len(l.familiar))
+		}
+	}
+}
+
 func TestLockedOutIsNotEvenAsked(t *testing.T) {
 	b := newBench(t)
 	for range freeFailuresPair {
@@ -637,8 +687,13 @@ func TestScramKnowsEachAppPassword(t *testing.T) {
 		}
 	}
 	// The password itself has no SCRAM keys.
-	if _, _, err := b.exchange("alice@example.test", password, attempt(""), nil, nil, false); mail.KindOf(err) != mail.BadCredentials || err == nil {
+	_, _, err := b.exchange("alice@example.test", password, attempt(""), nil, nil, false)
+	if mail.KindOf(err) != mail.BadCredentials || err == nil {
 		t.Errorf("the password: %v", err)
+	}
+	// Who is not here hears the same.
+	if _, _, unknown := b.exchange("nobody@example.test", password, attempt(""), nil, nil, false); unknown == nil || unknown.Error() != err.Error() {
+		t.Errorf("nobody: %v, somebody: %v", unknown, err)
 	}
 }
 
@@ -688,6 +743,43 @@ func TestScramDoesNotTellWhoIsHere(t *testing.T) {
 	}
 	if ask("nobody@example.test") == ask("nobody2@example.test") {
 		t.Error("all who are not here have one salt")
+	}
+}
+
+// Salts outlive the process, and the first app password of a login changes
+// nothing: else they would tell who is here.
+func TestSaltsStay(t *testing.T) {
+	b := newBench(t)
+	salt := func(s *Service, login string) string {
+		challenge, err := s.NewScram(attempt(""), nil, false).First(t.Context(), "n,,n="+login+",r=nonce")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Split(challenge, ",")[1]
+	}
+	logins := []string{"alice@example.test", "nobody@example.test"}
+	before := map[string]string{}
+	for _, login := range logins {
+		before[login] = salt(b.Service, login)
+	}
+	var all sync.WaitGroup
+	for _, name := range []string{"phone", "laptop"} { // both the first
+		all.Go(func() {
+			if _, _, err := b.AddDevice(t.Context(), b.alice, name, nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	again := New(b.store, b.store, []byte("salts"), slog.New(slog.DiscardHandler))
+	other := New(b.store, b.store, []byte("of others"), slog.New(slog.DiscardHandler))
+	for _, login := range logins {
+		if got := salt(again, login); got != before[login] {
+			t.Errorf("%s: salt %s after a restart, %s before", login, got, before[login])
+		}
+	}
+	if salt(other, "nobody@example.test") == before["nobody@example.test"] {
+		t.Error("salts don't depend on the secret")
 	}
 }
 
@@ -747,5 +839,21 @@ func TestDecodeBase64(t *testing.T) {
 		if _, err := DecodeBase64(bad); err == nil || mail.KindOf(err) != mail.Invalid {
 			t.Errorf("%q: %v, want Invalid", bad, err)
 		}
+	}
+}
+
+func TestSignInsAreCountedByHowTheyEnd(t *testing.T) {
+	b := newBench(t)
+	before := b.Stats()
+	for _, secret := range []string{password, "wrong"} {
+		a := attempt(secret)
+		_, _ = b.Login(t.Context(), a)
+	}
+	after := b.Stats()
+	if after.OK-before.OK != 1 || after.Wrong-before.Wrong != 1 || after.Denied+after.Limited+after.Failed != 0 {
+		t.Errorf("%+v", after)
+	}
+	if LastHash().IsZero() {
+		t.Error("no password was hashed")
 	}
 }

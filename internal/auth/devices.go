@@ -112,11 +112,14 @@ func (s *Service) saw(ctx context.Context, account mail.AccountID, d mail.Device
 }
 
 // Named is called when a client says what it is after it signed in (IMAP ID): an
-// implicit device becomes the one of that name. Denied if that one is blocked.
+// implicit device becomes the one of that name. Denied if that one is blocked, or
+// if sessions of the account were ended meanwhile: as in Track, it may be one of
+// those that were meant, and it ends.
 func (s *Service) Named(ctx context.Context, sess *Session, client string) error {
 	if !sess.implicit || strings.TrimSpace(client) == "" {
 		return nil
 	}
+	before := s.sessions.soFar()
 	d, err := s.implicitDevice(ctx, sess.Account(), Attempt{Protocol: sess.Protocol, Addr: sess.Addr, Client: client})
 	if err != nil {
 		return err
@@ -124,10 +127,18 @@ func (s *Service) Named(ctx context.Context, sess *Session, client string) error
 	if d.Blocked {
 		return mail.Errorf(mail.Denied, "the device %q is blocked", d.Name)
 	}
-	sess.mu.Lock()
-	defer sess.mu.Unlock()
-	sess.device = d
+	sess.become(d)
+	if s.sessions.endedSince(sess.Account(), before) {
+		s.sessions.endOne(sess, "signed out")
+		return mail.Errorf(mail.Denied, "sessions were ended, sign in again")
+	}
 	return nil
+}
+
+func (s *Session) become(d mail.Device) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.device = d
 }
 
 // AddDevice makes a device with an app password of its own, for the given
@@ -138,7 +149,7 @@ func (s *Service) AddDevice(ctx context.Context, p store.Principal, name string,
 		return mail.Device{}, "", mail.Errorf(mail.Invalid, "a device's name has 1 to %d bytes", mail.MaxDeviceNameBytes)
 	}
 	secret := NewAppPassword()
-	scram, err := s.scramKeysFor(ctx, p.ID, secret)
+	scram, err := s.scramKeysFor(ctx, p, secret)
 	if err != nil {
 		return mail.Device{}, "", err
 	}

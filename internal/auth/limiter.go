@@ -16,6 +16,8 @@ const (
 	maxWait             = 15 * time.Minute
 	forgetAfter         = time.Hour
 	maxLimiterEntries   = 100_000
+	familiarFor         = 7 * 24 * time.Hour // a network from which a login succeeded
+	maxFamiliar         = 100_000
 	maxLimiterLogin     = 320 // bytes of a login that count: as long as an address can be
 )
 
@@ -30,10 +32,13 @@ type failures struct {
 	until time.Time
 }
 
-// limiter counts failed sign-ins.
+// limiter counts failed sign-ins. Strangers who guess a login's password from
+// everywhere do not keep its owner out: where he signed in lately, only failures
+// from there count.
 type limiter struct {
-	mu      sync.Mutex
-	entries map[limiterKey]*failures
+	mu       sync.Mutex
+	entries  map[limiterKey]*failures
+	familiar map[limiterKey]time.Time // login and network, when it succeeded last
 }
 
 // network is what counts as one address: an IPv6 customer has a whole /64.
@@ -60,7 +65,12 @@ func (l *limiter) wait(login string, addr netip.Addr, now time.Time) time.Durati
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var longest time.Duration
-	for _, k := range limiterKeys(login, addr) {
+	keys := limiterKeys(login, addr)
+	at, known := l.familiar[keys[0]]
+	for _, k := range keys {
+		if k == keys[2] && known && now.Sub(at) < familiarFor {
+			continue
+		}
 		if f := l.entries[k]; f != nil {
 			longest = max(longest, f.until.Sub(now))
 		}
@@ -90,12 +100,35 @@ func (l *limiter) failed(login string, addr netip.Addr, now time.Time) {
 	}
 }
 
-// succeeded forgets the pair's failures; those of the address stay, or a guesser
-// with an account of his own could wash them off.
-func (l *limiter) succeeded(login string, addr netip.Addr) {
+// succeeded forgets the pair's failures, and knows it from now on; those of the
+// address stay, or a guesser with an account of his own could wash them off.
+func (l *limiter) succeeded(login string, addr netip.Addr, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.entries, limiterKeys(login, addr)[0])
+	pair := limiterKeys(login, addr)[0]
+	delete(l.entries, pair)
+	if l.familiar == nil {
+		l.familiar = map[limiterKey]time.Time{}
+	}
+	if len(l.familiar) >= maxFamiliar {
+		l.sweepFamiliar(now)
+	}
+	l.familiar[pair] = now
+}
+
+// sweepFamiliar keeps that map within its bound, as sweep does the other.
+func (l *limiter) sweepFamiliar(now time.Time) {
+	for k, at := range l.familiar {
+		if now.Sub(at) >= familiarFor {
+			delete(l.familiar, k)
+		}
+	}
+	for k := range l.familiar {
+		if len(l.familiar) < maxFamiliar*9/10 {
+			return
+		}
+		delete(l.familiar, k)
+	}
 }
 
 // sweep keeps the map within its bound: first what is forgotten anyway, and if

@@ -139,3 +139,47 @@ func TestGuessingAllAtOnceTellsNoMore(t *testing.T) {
 		t.Errorf("%d guesses were answered, want at most %d", got, most)
 	}
 }
+
+// viewHook calls then once, after a view.
+type viewHook struct {
+	store.Store
+	then func()
+}
+
+func (s *viewHook) View(ctx context.Context, id mail.AccountID, fn func(store.Reader) error) error {
+	err := s.Store.View(ctx, id, fn)
+	if then := s.then; then != nil {
+		s.then = nil
+		then()
+	}
+	return err
+}
+
+// A session that becomes a device which is blocked, or signed out, between look-up
+// and switch does not go on as it.
+func TestEndingReachesWhoIsJustNamed(t *testing.T) {
+	for name, end := range map[string]func(*bench, mail.DeviceID) error{
+		"blocked":    func(b *bench, d mail.DeviceID) error { return b.SetBlocked(t.Context(), by, b.alice.Account, d, true) },
+		"signed out": func(b *bench, d mail.DeviceID) error { return b.SignOut(t.Context(), b.alice, d) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			mutt := attempt(password)
+			mutt.Client = "Mutt"
+			d := b.in(mutt).Device()
+			unnamed := b.in(attempt(password))
+			ended := b.watch(unnamed)
+			b.Service.store = &viewHook{b.store, func() {
+				if err := end(b, d.ID); err != nil {
+					t.Error(err)
+				}
+			}}
+			err := b.Named(t.Context(), unnamed, "mutt")
+			select {
+			case <-ended:
+			case <-time.After(10 * time.Second):
+				t.Errorf("it goes on as %+v, %v", unnamed.Device(), err)
+			}
+		})
+	}
+}

@@ -56,6 +56,14 @@ func (r *registry) soFar() uint64 {
 	return r.ends
 }
 
+// endedSince reports whether sessions of the account were ended after soFar said
+// before.
+func (r *registry) endedSince(a mail.AccountID, before uint64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ended[a] > before
+}
+
 func (r *registry) end(a mail.AccountID, which func(*Session) bool, reason string) {
 	r.mu.Lock()
 	if r.ended == nil {
@@ -72,6 +80,17 @@ func (r *registry) end(a mail.AccountID, which func(*Session) bool, reason strin
 	r.mu.Unlock()
 	for _, end := range ends {
 		go end(reason)
+	}
+}
+
+// endOne ends one session.
+func (r *registry) endOne(sess *Session, reason string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for t := range r.accounts[sess.Account()] {
+		if t.sess == sess {
+			go t.end(reason)
+		}
 	}
 }
 

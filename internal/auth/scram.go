@@ -29,14 +29,13 @@ type scramKeys struct {
 
 // scramKeysFor derives the keys of a new app password. All of a principal's have
 // the same salt: the server must name it before it knows which of them the client
-// has.
-func (s *Service) scramKeysFor(ctx context.Context, id store.PrincipalID, secret string) ([]byte, error) {
-	creds, err := s.dir.Credentials(ctx, id)
+// has. An earlier one may have another than would be made today.
+func (s *Service) scramKeysFor(ctx context.Context, p store.Principal, secret string) ([]byte, error) {
+	creds, err := s.dir.Credentials(ctx, p.ID)
 	if err != nil {
 		return nil, err
 	}
-	salt := make([]byte, saltBytes)
-	rand.Read(salt)
+	salt := s.saltOf(p.Login)
 	for _, c := range creds {
 		var k scramKeys
 		if json.Unmarshal(c.Scram, &k) == nil && len(k.Salt) > 0 {
@@ -52,6 +51,13 @@ func (s *Service) scramKeysFor(ctx context.Context, id store.PrincipalID, secret
 		return nil, err
 	}
 	return json.Marshal(scramKeys{salt, scramIterations, got.StoredKey, got.ServerKey})
+}
+
+// saltOf is the salt of a login, whether anybody has it or not.
+func (s *Service) saltOf(login string) []byte {
+	mac := hmac.New(sha256.New, s.salts)
+	mac.Write([]byte(strings.ToLower(login)))
+	return mac.Sum(nil)[:saltBytes]
 }
 
 // Scram is one SCRAM-SHA-256 exchange on the server's side. It tries the client's
@@ -84,6 +90,7 @@ func (x *Scram) First(ctx context.Context, message string) (string, error) {
 	}
 	x.login = login
 	if err := x.s.mayTry(login, x.attempt.Addr); err != nil {
+		x.s.count(err)
 		return "", err
 	}
 	keys, err := x.candidates(ctx)
@@ -147,16 +154,20 @@ func (x *Scram) candidates(ctx context.Context) ([]scramKeys, error) {
 	if len(keys) > 0 {
 		return keys, nil
 	}
-	mac := hmac.New(sha256.New, x.s.secret[:])
-	mac.Write([]byte(x.login))
 	never := make([]byte, sha256.Size)
 	rand.Read(never)
-	return []scramKeys{{mac.Sum(nil)[:saltBytes], scramIterations, never, never}}, nil
+	return []scramKeys{{x.s.saltOf(x.login), scramIterations, never, never}}, nil
 }
 
 // Final takes the client's proof. It returns the server's own proof for the
 // client and the session, or BadCredentials.
 func (x *Scram) Final(ctx context.Context, message string) (string, *Session, error) {
+	proof, sess, err := x.final(ctx, message)
+	x.s.count(err)
+	return proof, sess, err
+}
+
+func (x *Scram) final(ctx context.Context, message string) (string, *Session, error) {
 	for i, conv := range x.convs {
 		proof, err := conv.Step(message)
 		if err != nil || !conv.Valid() || i >= len(x.creds) {
@@ -166,7 +177,7 @@ func (x *Scram) Final(ctx context.Context, message string) (string, *Session, er
 		return proof, sess, err
 	}
 	x.s.limits.failed(x.login, x.attempt.Addr, x.s.now())
-	return "", nil, errBadCredentials
+	return "", nil, errBadProof
 }
 
 // scramLogin reads the user name out of a client-first-message (RFC 5802 §7).

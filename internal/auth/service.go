@@ -10,7 +10,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
@@ -22,16 +25,22 @@ type Service struct {
 	store  store.Store
 	log    *slog.Logger
 	now    func() time.Time
-	secret [32]byte // of this process: cache keys and the salts of logins that do not exist
+	secret [32]byte // of this process: cache keys
+	salts  []byte   // of this installation: what SCRAM salts are made from
 
 	limits   limiter
 	recent   recentPasswords
+	checks   singleflight.Group
+	hashed   atomic.Int64 // how often checks had to compute
 	sessions registry
+	counts   counters
 }
 
-// New returns a Service on a directory and the accounts.
-func New(dir store.Directory, st store.Store, log *slog.Logger) *Service {
-	s := &Service{dir: dir, store: st, log: log, now: time.Now}
+// New returns a Service on a directory and the accounts. The secret makes SCRAM's
+// salts: it has to be the same after a restart, and nobody else's, or salts would
+// tell which logins exist.
+func New(dir store.Directory, st store.Store, secret []byte, log *slog.Logger) *Service {
+	s := &Service{dir: dir, store: st, salts: secret, log: log, now: time.Now}
 	rand.Read(s.secret[:])
 	s.recent.ok = map[[32]byte]time.Time{}
 	return s
@@ -79,11 +88,21 @@ func (s *Session) Origin() mail.Origin {
 
 var errBadCredentials = mail.Errorf(mail.BadCredentials, "wrong login or password")
 
+// errBadProof says why a good password may fail here: many programs try SCRAM
+// first, and never anything else.
+var errBadProof = mail.Errorf(mail.BadCredentials, "wrong login or app password: SCRAM needs an app password (lockstep device add), other passwords go by PLAIN or LOGIN")
+
 // Login checks a password or app password. BadCredentials when wrong, whatever
 // the reason; Limit when there were too many failures; Denied for a disabled
 // account, a blocked device or a protocol the app password is not for: only
 // somebody with the right secret is told these.
 func (s *Service) Login(ctx context.Context, a Attempt) (*Session, error) {
+	sess, err := s.login(ctx, a)
+	s.count(err)
+	return sess, err
+}
+
+func (s *Service) login(ctx context.Context, a Attempt) (*Session, error) {
 	login := strings.ToLower(strings.TrimSpace(a.Login))
 	if err := s.mayTry(login, a.Addr); err != nil {
 		return nil, err
@@ -165,6 +184,8 @@ var nobody = sync.OnceValue(func() []byte {
 // checkSlow is checkPassword behind a short memory: mail programs sign in with
 // the same password again and again, and argon2 is slow on purpose. The memory
 // holds a keyed hash of verifier and password, so a changed password forgets.
+// Those who say the same at the same time wait for one answer: a program that
+// opens ten connections must not cost ten times 19 MiB.
 func (s *Service) checkSlow(ctx context.Context, c store.Credential, secret string) (bool, error) {
 	mac := hmac.New(sha256.New, s.secret[:])
 	mac.Write(c.Verifier)
@@ -174,16 +195,28 @@ func (s *Service) checkSlow(ctx context.Context, c store.Credential, secret stri
 	if s.recent.has(key, s.now()) {
 		return true, nil
 	}
-	ok, err := checkPassword(ctx, c.Verifier, secret)
-	if ok {
-		s.recent.add(key, s.now())
+	answer := s.checks.DoChan(string(key[:]), func() (any, error) {
+		if s.recent.has(key, s.now()) {
+			return true, nil // since we looked
+		}
+		s.hashed.Add(1)
+		ok, err := checkPassword(context.WithoutCancel(ctx), c.Verifier, secret)
+		if ok {
+			s.recent.add(key, s.now())
+		}
+		return ok, err
+	})
+	select {
+	case r := <-answer:
+		return r.Err == nil && r.Val.(bool), r.Err
+	case <-ctx.Done():
+		return false, ctx.Err()
 	}
-	return ok, err
 }
 
 // admit lets somebody who proved the credential in, as a device.
 func (s *Service) admit(ctx context.Context, p store.Principal, c store.Credential, a Attempt, ends uint64) (*Session, error) {
-	s.limits.succeeded(p.Login, a.Addr)
+	s.limits.succeeded(p.Login, a.Addr, s.now())
 	if p.Disabled {
 		return nil, mail.Errorf(mail.Denied, "this account is disabled")
 	}

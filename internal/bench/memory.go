@@ -38,12 +38,18 @@ func slowFetch(ctx context.Context, s *site) ([]figure, error) {
 	return []figure{{peakMB, float64(peak) / 1024}}, err
 }
 
-// sip reads a little at a time and reports how much came.
+// sip reads a little at a time and reports how much came. It goes on when all
+// has come, so that a small answer takes as long.
 func sip(ctx context.Context, c net.Conn, long time.Duration) (int, error) {
 	sum, b := 0, make([]byte, 64<<10)
-	for deadline := time.Now().Add(long); time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(60 * time.Millisecond) {
+	end := time.Now().Add(long)
+	c.SetReadDeadline(end)
+	for ; time.Now().Before(end) && ctx.Err() == nil; time.Sleep(60 * time.Millisecond) {
 		n, err := c.Read(b)
 		sum += n
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			break
+		}
 		if err != nil {
 			return sum, err
 		}

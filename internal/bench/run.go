@@ -60,6 +60,10 @@ func Run(ctx context.Context, opt Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	return b.run(ctx)
+}
+
+func (b *bench) run(ctx context.Context) (*Report, error) {
 	raiseFileLimit()
 	dir, err := b.scratch()
 	if err != nil {
@@ -98,6 +102,16 @@ func newBench(opt Options) (*bench, error) {
 	return b, nil
 }
 
+// accounts are those that some workload works on.
+func (b *bench) accounts() []string {
+	var all []string
+	for _, w := range b.jobs {
+		all = append(append(all, w.needs...), w.uses...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // scratch makes the directory that both servers share. Dovecot runs as another
 // user and must get through.
 func (b *bench) scratch() (string, error) {
@@ -123,7 +137,7 @@ func (b *bench) startAll(ctx context.Context, dir string) error {
 	}
 	for _, s := range servers {
 		b.say("starting %s %s", s.name(), s.version())
-		if err := s.addAccounts(ctx, allAccounts()); err != nil {
+		if err := s.addAccounts(ctx, b.accounts()); err != nil {
 			return err
 		}
 		if err := s.start(ctx, ""); err != nil {

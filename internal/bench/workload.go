@@ -52,18 +52,6 @@ const (
 	importAccount = "import"
 )
 
-// allAccounts lists everybody.
-func allAccounts() []string {
-	all := []string{bigAccount, midAccount, pushAccount, importAccount}
-	for i := range manyConns {
-		all = append(all, deliveryAccount(i))
-	}
-	for i := range storeConns {
-		all = append(all, storeAccount(i))
-	}
-	return all
-}
-
 // A figure is one number that one run of a workload gave.
 type figure struct {
 	name  string // what, with its unit
@@ -75,6 +63,7 @@ type workload struct {
 	name    string
 	about   string
 	needs   []string // accounts whose INBOX must be loaded
+	uses    []string // accounts that need only exist
 	rounds  func(sizes) int
 	alone   bool // only the server under test does it
 	warm    bool // run once before the runs that count
@@ -88,10 +77,10 @@ func once(sizes) int         { return 1 }
 // workloads in the order they run. What restarts servers or fills memory comes
 // last.
 var workloads = []workload{
-	{name: "lmtp-1", about: "LMTP delivery on one connection, 4 KiB messages", rounds: everyRound, warm: true, measure: deliverOne},
-	{name: "lmtp-64", about: "LMTP delivery on 64 connections, an account each", rounds: everyRound, warm: true, measure: deliverMany},
-	{name: "append-1", about: "APPEND on one connection", rounds: everyRound, warm: true, measure: appendOne},
-	{name: "append-64", about: "APPEND on 64 connections, an account each", rounds: everyRound, warm: true, measure: appendMany},
+	{name: "lmtp-1", uses: deliveryAccounts()[:1], about: "LMTP delivery on one connection, 4 KiB messages", rounds: everyRound, warm: true, measure: deliverOne},
+	{name: "lmtp-64", uses: deliveryAccounts(), about: "LMTP delivery on 64 connections, an account each", rounds: everyRound, warm: true, measure: deliverMany},
+	{name: "append-1", uses: deliveryAccounts()[:1], about: "APPEND on one connection", rounds: everyRound, warm: true, measure: appendOne},
+	{name: "append-64", uses: deliveryAccounts(), about: "APPEND on 64 connections, an account each", rounds: everyRound, warm: true, measure: appendMany},
 	{name: "store-16", about: "UID STORE of single messages, 16 accounts at once", rounds: everyRound, warm: true, needs: storeAccounts(), measure: storeMany},
 	{name: "push", about: "from A's UID STORE to B's line in IDLE, same account", rounds: everyRound, warm: true, needs: []string{pushAccount}, measure: push},
 	{name: "open-warm", about: "SELECT and FETCH 1:* (UID FLAGS) of the big INBOX", rounds: everyRound, warm: true, needs: []string{bigAccount}, measure: openWarm},
@@ -100,17 +89,21 @@ var workloads = []workload{
 	{name: "headers", about: "FETCH 1:* BODY.PEEK[HEADER.FIELDS (…)] of the middle INBOX", rounds: everyRound, warm: true, needs: []string{midAccount}, measure: fetchHeaders},
 	{name: "bodies", about: "FETCH of whole 4 KiB messages in one command", rounds: everyRound, warm: true, needs: []string{midAccount}, measure: fetchBodies},
 	{name: "open-cold", about: "the same after a restart with nothing in the page cache", rounds: coldRounds, needs: []string{bigAccount}, measure: openCold},
-	{name: "syncs", about: "waits for the disk, counted by strace in runs of their own", rounds: once, needs: storeAccounts(), measure: syncs},
+	{name: "syncs", uses: deliveryAccounts(), about: "waits for the disk, counted by strace in runs of their own", rounds: once, needs: storeAccounts(), measure: syncs},
 	{name: "idle-plain", about: "connections in IDLE, INBOX selected, QRESYNC enabled", rounds: once, needs: []string{midAccount}, measure: idlePlain},
 	{name: "idle-tls", about: "the same under TLS", rounds: once, alone: true, needs: []string{midAccount}, measure: idleTLS},
 	{name: "slow-fetch", about: "memory while a slow client fetches everything of the big INBOX", rounds: once, needs: []string{bigAccount}, measure: slowFetch},
-	{name: "import", about: "memory while a large mbox is imported", rounds: once, alone: true, measure: importMbox},
+	{name: "import", uses: []string{importAccount}, about: "memory while a large mbox is imported", rounds: once, alone: true, measure: importMbox},
 }
 
-func storeAccounts() []string {
-	var all []string
-	for i := range storeConns {
-		all = append(all, storeAccount(i))
+func storeAccounts() []string { return named(storeConns, storeAccount) }
+
+func deliveryAccounts() []string { return named(manyConns, deliveryAccount) }
+
+func named(n int, name func(int) string) []string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = name(i)
 	}
 	return all
 }

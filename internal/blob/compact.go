@@ -167,6 +167,7 @@ func (s *Store) isDamage(row mail.Blob, err error, c *Compacted) bool {
 		return false
 	}
 	s.damaged[row.Place] = true
+	s.damage.met(row.Name)
 	c.Damaged = append(c.Damaged, row)
 	return true
 }

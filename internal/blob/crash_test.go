@@ -298,6 +298,28 @@ func TestKeyFile(t *testing.T) {
 	}
 }
 
+func TestDerivedSecretsLastAsLongAsTheKey(t *testing.T) {
+	secret := func(fsys vfs.FS, purpose string) string {
+		k, _, err := blob.OpenKeyring(fsys, "/d/key", "/d/blobs")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := k.Derive(purpose)
+		if err != nil || len(s) != 32 {
+			t.Fatalf("%d bytes, %v", len(s), err)
+		}
+		return string(s)
+	}
+	one, other := faulty.New(1), faulty.New(2)
+	s := secret(one, "a")
+	if secret(one, "a") != s {
+		t.Error("another one after opening again")
+	}
+	if secret(one, "b") == s || secret(other, "a") == s {
+		t.Error("purposes or keys share one")
+	}
+}
+
 func wantKeyError(t *testing.T, fsys vfs.FS, want string) {
 	t.Helper()
 	if _, _, err := blob.OpenKeyring(fsys, "/d/key", "/d/blobs"); err == nil || !strings.Contains(err.Error(), want) {

@@ -38,6 +38,10 @@ type Index interface {
 	// Move sets the place of each row, condemned or not, that still is where the
 	// move says it was, in one transaction. It returns how many that were.
 	Move(ctx context.Context, moves []Move) (int, error)
+
+	// Restore makes the rows of records that were found in packs, or makes those
+	// that stand like them, touched now and not condemned.
+	Restore(ctx context.Context, found []mail.Blob) error
 }
 
 // A Move says that compaction copied a record.

@@ -40,6 +40,7 @@ const (
 // newest wraps the keys of new blobs; the others unwrap what they wrapped. So
 // a rotation rewraps keys and touches nothing else.
 type Keyring struct {
+	first       []byte
 	naming      []byte
 	fingerprint [8]byte
 	wrapping    map[uint32]cipher.AEAD
@@ -193,6 +194,7 @@ func (k *Keyring) add(secret []byte) error {
 		return err
 	}
 	if id == 1 {
+		k.first = secret
 		if k.naming, err = derive(secret, "lockstep blob names"); err != nil {
 			return err
 		}
@@ -204,6 +206,12 @@ func (k *Keyring) add(secret []byte) error {
 	}
 	k.newest = id
 	return nil
+}
+
+// Derive makes a secret for another purpose from the first key, 32 bytes that
+// stay the same as long as the key file does. The purpose names who uses it.
+func (k *Keyring) Derive(purpose string) ([]byte, error) {
+	return derive(k.first, "lockstep for "+purpose)
 }
 
 func derive(secret []byte, purpose string) ([]byte, error) {

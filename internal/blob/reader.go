@@ -46,7 +46,16 @@ type Reader struct {
 // Open returns a reader of a blob as the index or a put gave it. It fails with
 // mail.Corrupt when the record is damaged or gone. ctx holds for as long as the
 // reader.
+//
+// Damage far inside is met only when it is read, and then whoever sends the bytes
+// on has to break off. That happens once: what is known to be damaged is read
+// whole before it is opened again.
 func (s *Store) Open(ctx context.Context, b mail.Blob) (*Reader, error) {
+	if s.damage.has(b.Name) {
+		if err := s.Verify(ctx, b); err != nil {
+			return nil, err
+		}
+	}
 	return s.openDeep(ctx, b, 0)
 }
 
@@ -63,15 +72,7 @@ func (s *Store) openDeep(ctx context.Context, b mail.Blob, depth int) (*Reader, 
 			r, err = s.openRecord(ctx, row, depth)
 		}
 	}
-	return r, s.count(err)
-}
-
-// count counts damage that is about to be reported.
-func (s *Store) count(err error) error {
-	if mail.KindOf(err) == mail.Corrupt {
-		s.stats.corrupt.Add(1)
-	}
-	return err
+	return r, s.count(b.Name, err)
 }
 
 func (s *Store) openRecord(ctx context.Context, b mail.Blob, depth int) (*Reader, error) {
@@ -183,7 +184,7 @@ func (r *Reader) readAt(p []byte, off int64) (int, error) {
 		}
 		n, err := r.readSegment(p[done:], i, off+int64(done))
 		if err != nil {
-			return done, r.store.count(err)
+			return done, r.store.count(r.header.name, err)
 		}
 		done += n
 	}
@@ -336,7 +337,7 @@ func (r *Reader) Close() error {
 
 // Verify reads a blob whole and compares it with its name.
 func (s *Store) Verify(ctx context.Context, b mail.Blob) error {
-	r, err := s.Open(ctx, b)
+	r, err := s.openDeep(ctx, b, 0)
 	if err != nil {
 		return err
 	}
@@ -348,8 +349,9 @@ func (s *Store) Verify(ctx context.Context, b mail.Blob) error {
 		return err
 	}
 	if s.keys.name(sum.Sum(nil)) != b.Name {
-		return s.count(corrupt("the bytes are not those that were put", nil))
+		return s.count(b.Name, corrupt("the bytes are not those that were put", nil))
 	}
+	s.damage.mended(b.Name)
 	return nil
 }
 

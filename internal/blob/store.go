@@ -42,6 +42,8 @@ type Store struct {
 	mu       sync.Mutex // one Collect or Compact at a time; guards what is below
 	lastPass pass
 	damaged  map[string]bool // places that compaction found damaged
+
+	damage *damage
 }
 
 // Open opens the store in dir, and makes it when it is not there.
@@ -62,6 +64,7 @@ func Open(dir string, keys *Keyring, index Index, o Options) (*Store, error) {
 	}
 	if err = s.sweep(); err == nil {
 		s.packs, err = newPacks(s.fs, dir, keys)
+		s.damage = openDamage(s.fs, dir)
 	}
 	if err != nil {
 		s.lock.Close()
@@ -110,5 +113,6 @@ func (s *Store) Close() error {
 	s.large.close()
 	s.moved.close()
 	s.packs.close()
+	s.damage.close()
 	return s.lock.Close()
 }

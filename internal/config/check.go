@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 )
 
 // check refuses what can't work.
@@ -15,7 +16,7 @@ func (c *Config) check() error {
 		oneOf("outgoing.relay_tls", c.Outgoing.RelayTLS, RelayStartTLS, RelayImplicit, RelayPlain),
 		oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error"),
 		oneOf("log.format", c.Log.Format, "text", "json"),
-		c.checkTLS(), c.checkRelay(), c.checkLimits(),
+		c.checkPostmaster(), c.checkTLS(), c.checkRelay(), c.checkLimits(),
 	)
 }
 
@@ -24,6 +25,14 @@ func oneOf[T ~string](key string, got T, may ...T) error {
 		return nil
 	}
 	return fmt.Errorf("%s is %q, but it must be one of %q", key, got, may)
+}
+
+func (c *Config) checkPostmaster() error {
+	local, domain, _ := strings.Cut(c.Postmaster, "@")
+	if c.Postmaster != "" && (local == "" || domain == "") {
+		return fmt.Errorf("postmaster is %q, but an address looks like alice@example.test", c.Postmaster)
+	}
+	return nil
 }
 
 func (c *Config) checkTLS() error {

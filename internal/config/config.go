@@ -12,6 +12,8 @@ type Config struct {
 	Data     string `toml:"data" comment:"Where everything is kept. One server at a time uses it."`
 	Hostname string `toml:"hostname" comment:"The name this server gives itself: in greetings, Received lines and certificates. Empty is the machine's name."`
 
+	Postmaster string `toml:"postmaster" comment:"Who gets mail for postmaster where nobody has that address: an address of this server. Empty is the oldest account in force."`
+
 	Listen   Listen   `toml:"listen" comment:"Where each protocol listens: an address, a list of addresses, or [] for nowhere."`
 	TLS      TLS      `toml:"tls" comment:"The certificate. Without one, a self-signed certificate is made in the data directory at the first start."`
 	Auth     Auth     `toml:"auth"`
@@ -52,7 +54,7 @@ const (
 
 // Auth is about signing in.
 type Auth struct {
-	Plaintext Plaintext `toml:"plaintext" comment:"From where passwords are taken without TLS: \"loopback\", \"never\", or for IMAP \"always\"; submission from elsewhere wants TLS whatever is said here."`
+	Plaintext Plaintext `toml:"plaintext" comment:"From where passwords are taken without TLS, for reading and for sending: \"loopback\" is this machine, \"never\" nowhere, \"always\" everywhere."`
 }
 
 // Via says how mail leaves.
@@ -100,8 +102,8 @@ type History struct {
 // Limits are bounds on what clients can make the server do.
 type Limits struct {
 	Message               Size     `toml:"message" comment:"The largest message taken, by whatever protocol."`
-	Connections           int      `toml:"connections" comment:"At once, for each protocol."`
-	ConnectionsPerAddress int      `toml:"connections_per_address" comment:"At once from one address, for each protocol."`
+	Connections           int      `toml:"connections" comment:"At once, for each of imap (imaps included), lmtp, smtp, submission and submissions. A connection that is one too many is told so and closed."`
+	ConnectionsPerAddress int      `toml:"connections_per_address" comment:"The same, from one address."`
 	Recipients            int      `toml:"recipients" comment:"Of one message."`
 	LoginTime             Duration `toml:"login_time" comment:"How long a connection may take to sign in."`
 	IdleTime              Duration `toml:"idle_time" comment:"How long a signed-in connection may be silent."`

@@ -64,6 +64,7 @@ func TestBrokenFilesAreNamedByLine(t *testing.T) {
 		{"half a certificate", "[tls]\ncert = \"a.pem\"\n", "tls.cert and tls.key go together"},
 		{"relay without host", "[outgoing]\nvia = \"relay\"\n", `needs "host:port"`},
 		{"password in clear", "[outgoing]\nvia = \"relay\"\nrelay=\"a:25\"\nrelay_tls=\"none\"\nrelay_user=\"u\"\nrelay_password_file=\"f\"\n", "would send the relay's password in clear"},
+		{"postmaster without domain", "postmaster = \"alice\"\n", "an address looks like alice@example.test"},
 		{"no room", "[limits]\nmessage = \"0B\"\n", "limits.message must be more than nothing"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

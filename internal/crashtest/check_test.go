@@ -195,7 +195,7 @@ func (c *checker) shown(r store.Reader) ([]mail.Blob, error) {
 	}
 	var blobs []mail.Blob
 	for _, mb := range mailboxes {
-		err := r.Messages(store.PlacementQuery{Mailbox: mb.ID}, func(p *mail.Placement, m *mail.Message) error {
+		err := r.Messages(store.PlacementQuery{Mailbox: mb.ID, Located: true}, func(p *mail.Placement, m *mail.Message) error {
 			blobs = append(blobs, m.Blob)
 			return nil
 		})

@@ -519,7 +519,7 @@ func (w *worker) read() {
 		if err != nil {
 			return err
 		}
-		return r.Messages(store.PlacementQuery{Mailbox: mb.ID, Limit: 5, Backwards: true}, func(_ *mail.Placement, m *mail.Message) error {
+		return r.Messages(store.PlacementQuery{Mailbox: mb.ID, Limit: 5, Backwards: true, Located: true}, func(_ *mail.Placement, m *mail.Message) error {
 			blobs = append(blobs, m.Blob)
 			return nil
 		})

@@ -54,7 +54,7 @@ func describe(w io.Writer, r store.Reader) error {
 	}
 	for _, mb := range mailboxes {
 		fmt.Fprintf(w, "%d %q %s %d %d\n", mb.ID, mb.Path, mb.Role, mb.UIDValidity, mb.UIDNext)
-		err := r.Messages(store.PlacementQuery{Mailbox: mb.ID}, func(p *mail.Placement, m *mail.Message) error {
+		err := r.Messages(store.PlacementQuery{Mailbox: mb.ID, Located: true}, func(p *mail.Placement, m *mail.Message) error {
 			_, err := fmt.Fprintf(w, " %d %d %d [%s] %v %v %d %v %v\n", p.UID, p.ID, p.Lineage, p.Flags, m.EmailID, m.Thread, m.Size, m.Blob.Name, m.InternalDate)
 			return err
 		})

@@ -32,11 +32,7 @@ func (s *Service) Accept(ctx context.Context, env *Envelope, body io.Reader) err
 	if len(failed) == len(env.Recipients) {
 		return worst(errs)
 	}
-	if err := s.enqueue(ctx, env, in, 0, failed); err != nil {
-		return err
-	}
-	s.reportDelivered(ctx, env, in, errs)
-	return nil
+	return s.enqueue(ctx, env, in, 0, failed)
 }
 
 // failures are the recipients with an error.

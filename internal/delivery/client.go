@@ -12,6 +12,7 @@ import (
 	"net/textproto"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -21,6 +22,7 @@ const (
 	commandTimeout = 5 * time.Minute
 	dataTimeout    = 3 * time.Minute // for each write of the body
 	finalTimeout   = 10 * time.Minute
+	lastWordTime   = 5 * time.Second // for who has the whole message when we have to stop
 )
 
 // client is the sending side of one connection. Used by one attempt.
@@ -31,6 +33,9 @@ type client struct {
 	in   *replyReader
 	ext  map[string]string
 	stop func() bool
+
+	mu      sync.Mutex
+	waiting bool // for the word on a message that was sent whole
 }
 
 // smtpError is what another server said.
@@ -43,9 +48,10 @@ type smtpError struct {
 func (e *smtpError) Error() string { return fmt.Sprintf("%s said: %d %s", e.host, e.code, e.text) }
 
 // greet takes a connection over: it reads the greeting and says EHLO. ctx ends
-// the connection.
+// the connection; a server that has a whole message may still say that it took it.
 func greet(ctx context.Context, nc net.Conn, host, name string) (*client, error) {
-	c := &client{host: host, nc: nc, stop: context.AfterFunc(ctx, func() { nc.Close() })}
+	c := &client{host: host, nc: nc}
+	c.stop = context.AfterFunc(ctx, func() { c.interrupt(nc) })
 	c.speakOver(nc)
 	nc.SetDeadline(time.Now().Add(commandTimeout))
 	err := c.expect(220)
@@ -86,6 +92,26 @@ func (r *replyReader) Read(p []byte) (int, error) {
 	n, err := r.from.Read(p[:min(len(p), r.left)])
 	r.left -= n
 	return n, err
+}
+
+// interrupt ends the connection: soon, if the message may be the other's already,
+// since it would be sent a second time to who is not heard.
+func (c *client) interrupt(nc net.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.waiting {
+		nc.SetReadDeadline(time.Now().Add(lastWordTime))
+	} else {
+		nc.Close()
+	}
+}
+
+// awaitLastWord gives the other server its time to take a message.
+func (c *client) awaitLastWord() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waiting = true
+	c.nc.SetDeadline(time.Now().Add(finalTimeout))
 }
 
 // close says goodbye without waiting for an answer.
@@ -200,10 +226,10 @@ func (c *client) data(body io.Reader) error {
 	if _, err := io.Copy(w, body); err != nil {
 		return err
 	}
+	c.awaitLastWord()
 	if err := w.end(); err != nil {
 		return err
 	}
-	c.nc.SetDeadline(time.Now().Add(finalTimeout))
 	return c.expect(250)
 }
 

@@ -197,7 +197,9 @@ func TestRecipients(t *testing.T) {
 		{"alice@", 0, 0, mail.Invalid},
 		{"alice@exa mple.test", 0, 0, mail.Invalid},
 		{strings.Repeat("a", 65) + "@example.test", 0, 0, mail.Invalid},
-		{"postmaster", 0, 0, mail.NotFound},
+		{"postmaster", 0, alice.Account, 0},
+		{"POSTMASTER@caught.test", 0, bob.Account, 0},
+		{"postmaster@example.org", 0, 0, mail.Denied},
 	} {
 		r, err := h.Delivery.LocalRecipient(t.Context(), c.address, c.size)
 		switch {
@@ -207,14 +209,29 @@ func TestRecipients(t *testing.T) {
 			t.Errorf("%s: %v, want %v", c.address, err, c.kind)
 		}
 	}
-	h.Delivery.Postmaster = "alice@example.test"
+	h.Delivery.Postmaster = "bob@example.test"
 	for _, a := range []string{"Postmaster", "postmaster@example.test", "postmaster@caught.test"} {
-		if _, err := h.Delivery.LocalRecipient(t.Context(), a, 0); err != nil {
-			t.Errorf("%s: %v", a, err)
+		if r, err := h.Delivery.LocalRecipient(t.Context(), a, 0); err != nil || r.Account != bob.Account {
+			t.Errorf("%s: account %d, %v", a, r.Account, err)
 		}
 	}
 	if _, err := h.Delivery.LocalRecipient(t.Context(), "postmaster@example.org", 0); mail.KindOf(err) != mail.Denied {
 		t.Errorf("another's postmaster: %v", err)
+	}
+}
+
+func TestSomebodyIsPostmasterAsSoonAsThereIsAnybody(t *testing.T) {
+	h := deliverytest.New(t)
+	if _, err := h.Delivery.LocalRecipient(t.Context(), "postmaster", 0); mail.KindOf(err) != mail.NotFound {
+		t.Errorf("with nobody here: %v", err)
+	}
+	gone := h.Account("gone@example.test", 0, nil)
+	if err := h.Store.SetDisabled(t.Context(), gone.Account, true); err != nil {
+		t.Fatal(err)
+	}
+	bob := h.Account("bob@example.test", 0, nil)
+	if r, err := h.Delivery.LocalRecipient(t.Context(), "postmaster@example.test", 0); err != nil || r.Account != bob.Account {
+		t.Errorf("account %d, %v, want %d", r.Account, err, bob.Account)
 	}
 }
 

@@ -147,7 +147,7 @@ func (s *Service) split(address string) (local, domain string, err error) {
 }
 
 // unknown decides about an address that nobody has: it is for elsewhere, for
-// postmaster, whom the operator may have named (RFC 5321 §4.5.1), or for nobody.
+// postmaster (RFC 5321 §4.5.1), or for nobody.
 func (s *Service) unknown(ctx context.Context, address, local, domain string) (store.Address, error) {
 	nobody := mail.Errorf(mail.NotFound, "no such user here")
 	if !isPostmaster(address) {
@@ -159,14 +159,10 @@ func (s *Service) unknown(ctx context.Context, address, local, domain string) (s
 			return store.Address{}, errElsewhere
 		}
 	}
-	if !isPostmaster(local) || s.Postmaster == "" {
+	if !isPostmaster(local) {
 		return store.Address{}, nobody
 	}
-	l, d, err := SplitAddress(s.Postmaster)
-	if err != nil {
-		return store.Address{}, err
-	}
-	a, err := s.lookup(ctx, l, d)
+	a, err := s.postmaster(ctx)
 	if err != nil && mail.KindOf(err) == mail.NotFound {
 		err = nobody
 	}

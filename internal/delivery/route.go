@@ -7,11 +7,15 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
 
 const smtpPort = 25
+
+// noAnswer is the status of a host that can't be connected to (RFC 3463 §3.5).
+const noAnswer = "4.4.1"
 
 // Bounds on one attempt to reach a domain.
 const (
@@ -29,7 +33,7 @@ func (q *Sender) send(ctx context.Context, group []*parcel) {
 		err = q.sendToExchangers(ctx, group)
 	}
 	for _, p := range group {
-		if err != nil {
+		if err != nil && p.result.status == "" {
 			p.result = resultOf(err)
 		}
 		if p.result.status == "" {
@@ -68,7 +72,7 @@ func (q *Sender) dial(ctx context.Context, host string, port int) (net.Conn, err
 func (q *Sender) sendByRelay(ctx context.Context, group []*parcel) error {
 	nc, err := q.dial(ctx, q.Relay.Host, q.Relay.Port)
 	if err != nil {
-		return &routeError{"4.4.1", false, err}
+		return &routeError{noAnswer, false, err}
 	}
 	config := q.TLS.Clone()
 	if config == nil {
@@ -95,11 +99,13 @@ func (q *Sender) sendByRelay(ctx context.Context, group []*parcel) error {
 			return err
 		}
 	}
-	return q.transact(ctx, c, group)
+	_, err = q.transact(ctx, c, group)
+	return err
 }
 
 // sendToExchangers tries the domain's mail exchangers in turn (RFC 5321 §5.1).
-// One that can't be reached, or has no time, is passed over for the next.
+// One that can't be reached, or has no time, is passed over for the next, as long
+// as none has taken a recipient.
 func (q *Sender) sendToExchangers(ctx context.Context, group []*parcel) error {
 	hosts, err := q.exchangers(ctx, group[0].domain)
 	if err != nil {
@@ -118,11 +124,31 @@ func (q *Sender) sendToExchangers(ctx context.Context, group []*parcel) error {
 				last = hopeful(last, err)
 				continue
 			}
-			defer c.close()
-			return q.transact(ctx, c, group)
+			taken, err := q.transact(ctx, c, group)
+			c.close()
+			if taken || err != nil && resultOf(err).permanent {
+				return err
+			}
+			if err != nil {
+				last = hopeful(last, err)
+			}
+			if group = openTo(group); len(group) == 0 {
+				return nil
+			}
 		}
 	}
 	return last
+}
+
+// openTo are those of a group whom another exchanger may take.
+func openTo(group []*parcel) []*parcel {
+	var open []*parcel
+	for _, p := range group {
+		if !p.result.permanent {
+			open = append(open, p)
+		}
+	}
+	return open
 }
 
 // hopeful is the one that may pass, else the later: one exchanger that is gone
@@ -169,8 +195,39 @@ func (q *Sender) exchangers(ctx context.Context, domain string) ([]string, error
 	return hosts[:min(len(hosts), maxExchangers)], nil
 }
 
-// addresses resolves an exchanger.
+// addresses resolves an exchanger, and leaves out where mail may not go.
 func (q *Sender) addresses(ctx context.Context, host string) ([]netip.Addr, error) {
+	all, err := q.resolve(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	may := q.MayConnect
+	if may == nil {
+		may = Elsewhere
+	}
+	addrs := slices.DeleteFunc(slices.Clone(all), func(a netip.Addr) bool { return !may(a.Unmap()) })
+	if len(addrs) == 0 {
+		return nil, &routeError{"5.4.6", true, fmt.Errorf("%s is no way out of this server: %v", host, all[0])}
+	}
+	return addrs[:min(len(addrs), maxAddresses)], nil
+}
+
+// Elsewhere reports whether an address can be that of another machine. What an
+// address literal or somebody's MX record says is the world's to choose: it must
+// not bring us to speak with ourselves, or with a server beside us that trusts us.
+func Elsewhere(a netip.Addr) bool {
+	a = a.Unmap().WithZone("")
+	if a.IsLoopback() || a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast() || !a.IsValid() {
+		return false
+	}
+	ours, err := net.InterfaceAddrs() // a sandbox may keep them from us
+	return err != nil || !slices.ContainsFunc(ours, func(our net.Addr) bool {
+		p, err := netip.ParsePrefix(our.String())
+		return err == nil && p.Addr().Unmap() == a
+	})
+}
+
+func (q *Sender) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 	if a, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{a}, nil
 	}
@@ -182,7 +239,7 @@ func (q *Sender) addresses(ctx context.Context, host string) ([]netip.Addr, erro
 	case err != nil:
 		return nil, &routeError{"4.4.3", false, err}
 	}
-	return addrs[:min(len(addrs), maxAddresses)], nil
+	return addrs, nil
 }
 
 // connect greets an exchanger, with TLS if it offers that and it works: whom it
@@ -204,7 +261,7 @@ func (q *Sender) connect(ctx context.Context, host string, a netip.Addr) (*clien
 func (q *Sender) connectPlain(ctx context.Context, host string, a netip.Addr) (*client, error) {
 	nc, err := q.dial(ctx, a.Unmap().String(), smtpPort)
 	if err != nil {
-		return nil, &routeError{"4.4.1", false, err}
+		return nil, &routeError{noAnswer, false, err}
 	}
 	return greet(ctx, nc, host, q.Service.Hostname)
 }

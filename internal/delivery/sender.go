@@ -25,6 +25,9 @@ type Sender struct {
 	Resolver Resolver
 	// Dial connects; nil is a net.Dialer.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// MayConnect says which addresses of exchangers mail may be sent to; nil is
+	// Elsewhere. It is not asked about the relay.
+	MayConnect func(netip.Addr) bool
 	// TLS is what connections to the relay begin from; nil is the system's roots.
 	TLS *tls.Config
 	// Schedule is how long to wait after each failed attempt; the last entry is for
@@ -75,6 +78,8 @@ const delayAfter = 7
 // Bounds of the work under way.
 const (
 	maxConnections = 50               // to elsewhere, at the same time
+	maxToOne       = 5                // of them, to one domain
+	maxWaiting     = 1000             // messages that wait for others to the same domain
 	maxBatch       = 100              // rows taken from the queue at once
 	attemptTimeout = 10 * time.Minute // one message to one destination
 	// A batch waits for those before it, then for its own first ones, and has a
@@ -96,19 +101,25 @@ func (q *Sender) Wake() {
 	}
 }
 
-// Run sends what is due until ctx ends, and returns when no attempt is under way.
+// Run, of which there is one at a time, sends what is due until ctx ends, and returns when no attempt is under way.
 // An attempt that ctx cut short is due again at once, for who had not taken the
 // message yet.
 func (q *Sender) Run(ctx context.Context) error {
 	q.init()
 	var attempts sync.WaitGroup
 	defer attempts.Wait()
+	q.takeBack(ctx)
 	slots := make(chan struct{}, maxConnections)
-	for {
+	lanes := lanes{}
+	for ctx.Err() == nil {
+		if lanes.full() {
+			q.sleep(ctx, leaseFor) // until an attempt ended
+			continue
+		}
 		now := time.Now()
 		due, err := q.Service.Queue.Due(ctx, now, now.Add(leaseFor), maxBatch)
-		if ctx.Err() != nil {
-			return nil
+		if err != nil && ctx.Err() != nil {
+			break
 		}
 		if err != nil {
 			q.Service.Log.ErrorContext(ctx, "queue", "err", err)
@@ -116,21 +127,30 @@ func (q *Sender) Run(ctx context.Context) error {
 			continue
 		}
 		for _, group := range groups(due, q.Relay != nil) {
-			select {
-			case slots <- struct{}{}:
-			case <-ctx.Done():
-				q.giveBack(ctx, group)
+			lane := q.laneOf(group)
+			if !lanes.enter(lane, group, now.Add(leaseFor)) {
 				continue
 			}
+			slots <- struct{}{} // soon free when ctx has ended, as every attempt then ends
 			attempts.Go(func() {
 				defer func() { <-slots }()
-				defer q.logPanic(ctx)
-				q.attempt(ctx, group)
+				q.follow(ctx, &lanes, lane, group)
 			})
 		}
 		if len(due) < maxBatch {
 			q.waitForDue(ctx)
 		}
+	}
+	return nil
+}
+
+// takeBack makes due what a process that ended without warning had in hand: as Run
+// begins, nobody has. It costs the messages put off for less than a lease their
+// patience, once for each start.
+func (q *Sender) takeBack(ctx context.Context) {
+	now := time.Now()
+	if err := q.Service.Queue.GiveBack(ctx, now, now.Add(leaseFor)); err != nil && ctx.Err() == nil {
+		q.Service.Log.ErrorContext(ctx, "queue", "err", err)
 	}
 }
 

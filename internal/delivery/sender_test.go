@@ -683,15 +683,16 @@ func TestReportGoesElsewhereByTheQueue(t *testing.T) {
 	w := newWorld(t)
 	r := startRemote(t, nil)
 	w.exchanger("remote.test", "192.0.2.10", r)
-	env := envelope(t, w.House, "carol@remote.test", "alice@example.test")
+	bob := w.Account("bob@example.test", 0, nil)
+	w.Delivery.Store = lameStore{w.Store, map[mail.AccountID]error{bob.Account: mail.Errorf(mail.OverQuota, "the account is full")}}
+	env := envelope(t, w.House, "carol@remote.test", "alice@example.test", "bob@example.test")
 	env.Hop.Protocol = mail.SMTP
-	env.Recipients[0].Notify = delivery.NotifySuccess
 	if err := w.Delivery.Accept(t.Context(), env, strings.NewReader(text)); err != nil {
 		t.Fatal(err)
 	}
 	w.run(t)
 	got := r.messages()
-	if len(got) != 1 || got[0].from != "" || got[0].to[0] != "carol@remote.test" || !strings.Contains(got[0].body, "Action: delivered\r\n") {
+	if len(got) != 1 || got[0].from != "" || got[0].to[0] != "carol@remote.test" || !strings.Contains(got[0].body, "Action: failed\r\n") {
 		t.Errorf("got %+v", got)
 	}
 }

@@ -27,7 +27,7 @@ type Service struct {
 
 	Hostname   string // as others know us: in Received fields and reports
 	SpoolDir   string // for large messages while they arrive; "" is the system's
-	Postmaster string // a local address that gets postmaster's mail where no such address is; may be empty
+	Postmaster string // a local address that gets postmaster's mail where no such address is; "" is the oldest account's
 
 	// CanSend says whether there is a way out: without one, recipients elsewhere
 	// are refused.
@@ -37,6 +37,7 @@ type Service struct {
 	Wake func()
 
 	counts counters
+	deputy deputy
 }
 
 // onceFor is how long a delivery is remembered by what it was (promise 7).

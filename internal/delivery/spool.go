@@ -11,11 +11,11 @@ import (
 )
 
 // spoolMemory is how much of a message is held in memory; a larger one goes to
-// a file without a name.
-const spoolMemory = 1 << 20
+// a file without a name. A thousand clients may stop in the middle of a message.
+const spoolMemory = 128 << 10
 
 // spoolStart is what a spool begins with; most mail fits.
-const spoolStart = 64 << 10
+const spoolStart = 32 << 10
 
 var spools = sync.Pool{New: func() any {
 	b := make([]byte, 0, spoolStart)
@@ -43,8 +43,16 @@ func (s *spool) close() {
 	if s.file != nil {
 		s.file.Close()
 	}
-	*s.mem = (*s.mem)[:0]
-	spools.Put(s.mem)
+	s.free()
+}
+
+// free gives the memory back. What grew is left to the collector: kept, one large
+// message after the other would make all of them large.
+func (s *spool) free() {
+	if s.mem != nil && cap(*s.mem) == spoolStart {
+		*s.mem = (*s.mem)[:0]
+		spools.Put(s.mem)
+	}
 	s.mem = nil
 }
 
@@ -56,6 +64,7 @@ func (s *spool) Write(p []byte) (int, error) {
 		}
 	}
 	if s.file == nil {
+		s.grow(len(p))
 		*s.mem = append(*s.mem, p...)
 	} else if _, err := s.file.Write(p); err != nil {
 		return 0, noRoom(err)
@@ -63,6 +72,18 @@ func (s *spool) Write(p []byte) (int, error) {
 	s.size += int64(len(p))
 	s.sum.Write(p)
 	return len(p), nil
+}
+
+// grow makes room for n bytes more, twice as much each time, and no more than the
+// bound.
+func (s *spool) grow(n int) {
+	need := len(*s.mem) + n
+	if need <= cap(*s.mem) {
+		return
+	}
+	larger := make([]byte, len(*s.mem), min(max(need, 2*cap(*s.mem)), spoolMemory))
+	copy(larger, *s.mem)
+	s.mem = &larger
 }
 
 // noRoom is what a spool that can't be written means: the sender may try later.
@@ -80,6 +101,7 @@ func (s *spool) spill() error {
 		return err
 	}
 	_, err = f.Write(*s.mem)
+	s.free()
 	return err
 }
 

@@ -8,38 +8,39 @@ import (
 )
 
 // transact gives one message to one server for all of a group. What it says of a
-// single recipient is noted there; the error is about all.
-func (q *Sender) transact(ctx context.Context, c *client, group []*parcel) error {
+// single recipient is noted there; the error is about the others. taken says that
+// the server took a recipient, so that no other server is to be asked.
+func (q *Sender) transact(ctx context.Context, c *client, group []*parcel) (taken bool, err error) {
 	needs8 := needsUTF8(group)
 	if needs8 && !c.offers("SMTPUTF8") {
-		return &routeError{"5.6.7", true, fmt.Errorf("%s does not know addresses beyond ASCII", c.host)}
+		return false, &routeError{"5.6.7", true, fmt.Errorf("%s does not know addresses beyond ASCII", c.host)}
 	}
 	if err := c.cmd(250, "MAIL FROM:<%s>%s", group[0].ReversePath, c.mailParams(group[0], needs8)); err != nil {
-		return err
+		return false, err
 	}
-	var taken []*parcel
+	var with []*parcel
 	for _, p := range group {
 		err := c.cmd(25, "RCPT TO:<%s>%s", p.address(needs8), c.rcptParams(p))
 		if err == nil {
-			taken = append(taken, p)
+			with = append(with, p)
 			continue
 		}
 		if e := (*smtpError)(nil); !errors.As(err, &e) {
-			return err
+			return false, err
 		}
 		p.result = resultOf(err)
 	}
-	if len(taken) == 0 {
-		return nil
+	if len(with) == 0 {
+		return false, nil
 	}
 	res := result{status: "2.0.0", host: c.host, relayedDSN: c.offers("DSN")}
 	if err := q.transfer(ctx, c, group[0]); err != nil {
 		res = resultOf(err)
 	}
-	for _, p := range taken {
+	for _, p := range with {
 		p.result = res
 	}
-	return nil
+	return true, nil
 }
 
 func (q *Sender) transfer(ctx context.Context, c *client, p *parcel) error {

@@ -19,6 +19,8 @@ import (
 type fetchPlan struct {
 	items     []wire.FetchItem
 	rows      bool // the message's row; else the index is enough
+	envelope  bool // shown
+	shape     bool // of the message, shown
 	structure bool // the parsed message, for sections
 	body      bool // bytes of the message
 	sections  int
@@ -56,6 +58,10 @@ func (p *fetchPlan) weigh(item wire.FetchItem) {
 		p.sections++
 		p.structure = p.structure || len(item.Section.Part) > 0 || item.Section.Text != wire.SectionAll
 		p.seen = p.seen || !item.Peek && item.Kind != wire.FetchBinarySize
+	case wire.FetchEnvelope:
+		p.envelope = true
+	case wire.FetchBody, wire.FetchBodyStructure:
+		p.shape = true
 	case wire.FetchRFC822Header:
 		p.body, p.structure = true, true
 	case wire.FetchRFC822:
@@ -189,7 +195,7 @@ func (f *fetcher) rows(ctx context.Context, uids mail.UIDSet) error {
 			batch.Reset()
 			out := wire.NewEncoder(batch)
 			out.UTF8 = f.enc.UTF8
-			rest, err := f.viewRows(ctx, chunk, func(p *mail.Placement, m *mail.Message) error {
+			rest, err := f.viewRows(ctx, chunk, false, func(p *mail.Placement, m *mail.Message) error {
 				if err := f.sayRow(out, p, m); err != nil {
 					return err
 				}
@@ -224,17 +230,18 @@ func (f *fetcher) send(out *wire.Encoder, batch *bytes.Buffer) error {
 	return nil
 }
 
-// viewRows calls fn with the messages of a set, and returns those it did not come
+// viewRows calls fn with the messages of a set, located for who wants to open
+// their blobs, and returns those it did not come
 // to because fn had enough. Messages that have gone, but that the client was not
 // told of, come as they were.
-func (f *fetcher) viewRows(ctx context.Context, uids mail.UIDSet, fn func(*mail.Placement, *mail.Message) error) (rest mail.UIDSet, err error) {
+func (f *fetcher) viewRows(ctx context.Context, uids mail.UIDSet, located bool, fn func(*mail.Placement, *mail.Message) error) (rest mail.UIDSet, err error) {
 	if f.ending.Load() != nil {
 		return nil, errHangup
 	}
 	var last mail.UID
 	there := uint64(0)
 	err = f.session.view(ctx, func(r store.Reader) error {
-		err := r.Messages(store.PlacementQuery{Mailbox: f.sel.id, UIDs: uids}, func(p *mail.Placement, m *mail.Message) error {
+		err := r.Messages(store.PlacementQuery{Mailbox: f.sel.id, UIDs: uids, Located: located}, func(p *mail.Placement, m *mail.Message) error {
 			last = p.UID
 			there++
 			return fn(p, m)
@@ -290,6 +297,10 @@ func (f *fetcher) sayRow(out *wire.Encoder, p *mail.Placement, m *mail.Message) 
 	}
 	seq, _ := f.view.Seq(p.UID)
 	w := &rowWriter{f: f, p: p, m: m}
+	if err := w.decode(); err != nil {
+		f.keepTrouble(err)
+		return nil
+	}
 	out.Star().Number(uint64(seq)).Atom("FETCH").Open()
 	for i := range f.plan.items {
 		if item := &f.plan.items[i]; !f.sayNarrow(out, item, e) {
@@ -307,7 +318,23 @@ type rowWriter struct {
 	f      *fetcher
 	p      *mail.Placement
 	m      *mail.Message
+	env    *message.Envelope
 	parsed *message.Message // when it was needed
+}
+
+// decode reads what is to be shown, before a word is said: a damaged row then is
+// left out, and holds up no other.
+func (w *rowWriter) decode() error {
+	if w.f.plan.shape {
+		_, err := w.parse()
+		return err
+	}
+	if !w.f.plan.envelope {
+		return nil
+	}
+	v, err := message.DecodeEnvelope(w.m.Parsed)
+	w.env = &v
+	return err
 }
 
 func (w *rowWriter) parse() (*message.Message, error) {
@@ -333,7 +360,11 @@ func (w *rowWriter) sayWide(out *wire.Encoder, item *wire.FetchItem) error {
 	case wire.FetchSaveDate:
 		out.Atom("SAVEDATE").DateTime(w.p.SaveDate)
 	case wire.FetchEnvelope:
-		return w.envelope(out.Atom("ENVELOPE"))
+		env := w.env
+		if w.parsed != nil {
+			env = &w.parsed.Envelope
+		}
+		sayEnvelope(out.Atom("ENVELOPE"), env)
 	case wire.FetchBody, wire.FetchBodyStructure:
 		m, err := w.parse()
 		if err != nil {
@@ -342,16 +373,4 @@ func (w *rowWriter) sayWide(out *wire.Encoder, item *wire.FetchItem) error {
 		sayStructure(out.Item(*item), m.Root, item.Kind == wire.FetchBodyStructure)
 	}
 	return nil
-}
-
-func (w *rowWriter) envelope(out *wire.Encoder) error {
-	if w.parsed != nil {
-		sayEnvelope(out, &w.parsed.Envelope)
-		return nil
-	}
-	v, err := message.DecodeEnvelope(w.m.Parsed)
-	if err == nil {
-		sayEnvelope(out, &v)
-	}
-	return err
 }

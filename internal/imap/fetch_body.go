@@ -32,7 +32,7 @@ func (f *fetcher) bodies(ctx context.Context, uids mail.UIDSet) error {
 		for len(chunk) > 0 {
 			var rows []row
 			size := 0
-			rest, err := f.viewRows(ctx, chunk, func(p *mail.Placement, m *mail.Message) error {
+			rest, err := f.viewRows(ctx, chunk, true, func(p *mail.Placement, m *mail.Message) error {
 				rows = append(rows, copyRow(p, m))
 				if size += len(m.Parsed); size > fetchBytes {
 					return errFull
@@ -149,6 +149,9 @@ func (b *bodyWriter) prepare(ctx context.Context) (err error) {
 		if _, err := b.parse(); err != nil {
 			return err
 		}
+	}
+	if err := b.decode(); err != nil {
+		return err
 	}
 	b.pieces = make([]piece, len(b.f.plan.items))
 	for i, item := range b.f.plan.items {

@@ -95,7 +95,7 @@ func newHouse(t testing.TB, change func(*Server)) *house {
 	h := &house{t: t, store: model.New(), blobs: &memoryBlobs{}}
 	h.store.Now = func() time.Time { return testClock }
 	log := slog.New(slog.DiscardHandler)
-	h.auth = auth.New(h.store, h.store, log)
+	h.auth = auth.New(h.store, h.store, []byte("salts"), log)
 	p, err := h.store.CreateAccount(context.Background(), testOrigin, store.NewAccount{Login: testLogin, Verifier: verifier()})
 	if err != nil {
 		t.Fatal(err)

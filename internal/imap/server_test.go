@@ -285,6 +285,9 @@ func TestScram(t *testing.T) {
 		if ok := strings.HasPrefix(got[len(got)-1], tag+" OK"); ok != test.ok || ok && !conv.Valid() {
 			t.Errorf("%s, tls %v: %q", test.mechanism, test.tls, got)
 		}
+		if !test.ok && !strings.Contains(got[len(got)-1], "NO [AUTHENTICATIONFAILED] wrong login or app password: SCRAM needs an app password (lockstep device add)") {
+			t.Errorf("the refusal does not help: %q", got)
+		}
 	}
 }
 

@@ -156,7 +156,7 @@ type stress struct {
 func newStress(t *testing.T, seed uint64, clients int) *stress {
 	s := &stress{t: t, seed: seed, w: newWorld(), db: sqlstore.OpenTemp(t)}
 	log := slog.New(slog.DiscardHandler)
-	service := auth.New(s.db, s.db, log)
+	service := auth.New(s.db, s.db, []byte("salts"), log)
 	p, err := s.db.CreateAccount(context.Background(), testOrigin, store.NewAccount{Login: testLogin, Verifier: verifier()})
 	if err != nil {
 		t.Fatal(err)

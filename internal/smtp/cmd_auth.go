@@ -14,8 +14,8 @@ import (
 )
 
 // mechanisms are the SASL mechanisms the client may use now (RFC 4954). Those
-// that show the password want TLS, or a client on this machine if the operator
-// allowed it; SCRAM wants it too, so that nobody is led to think that plain
+// that show the password want TLS, or an address from which the operator allowed
+// them without; SCRAM wants it too, so that nobody is led to think that plain
 // submission is safe.
 func (s *session) mechanisms() []string {
 	if s.srv.Role != Submission || s.who != nil || !s.mayAuth() {
@@ -29,7 +29,7 @@ func (s *session) mechanisms() []string {
 }
 
 func (s *session) mayAuth() bool {
-	return s.tls != nil || s.srv.PlainAuthOnLoopback && s.addr.IsLoopback()
+	return s.tls != nil || s.srv.AllowPlainAuth != nil && s.srv.AllowPlainAuth(s.addr)
 }
 
 // binding is the channel binding of TLS 1.3 (RFC 9266); nil without.

@@ -20,6 +20,8 @@ func (s *session) cmdData(ctx context.Context, arg string) {
 		return
 	}
 	s.reply(reply{354, "", "end with <CRLF>.<CRLF>"})
+	s.c.beginBody()
+	defer s.c.endBody()
 	body := &dotReader{in: s.c.in, limit: s.limits.MessageBytes}
 	answers := s.deliver(ctx, body)
 	s.srv.counts.bytes.Add(s.limits.MessageBytes - max(body.limit, 0))
@@ -50,6 +52,7 @@ func (s *session) deliver(ctx context.Context, body io.Reader) []error {
 	env.Hop = s.hop()
 	s.tx = nil
 	s.messages++
+	s.idle = 0
 	s.srv.counts.messages.Add(1)
 	switch s.srv.Role {
 	case LMTP:
@@ -86,6 +89,8 @@ func (s *session) cmdBdat(ctx context.Context, arg string) {
 		s.quit = true // where the chunk ends nobody knows
 		return
 	}
+	s.c.beginBody()
+	defer s.c.endBody()
 	r := s.mayData("")
 	body := &chunkReader{s: s, left: size, last: last, limit: s.limits.MessageBytes}
 	if r.code != 0 {
@@ -173,12 +178,15 @@ func (r *chunkReader) next() error {
 			r.broken = err
 			return unexpected(err)
 		}
-		r.s.commands++
 		verb, arg, _ := strings.Cut(line, " ")
-		switch strings.ToUpper(verb) {
+		verb = strings.ToUpper(verb)
+		switch verb {
 		case "NOOP":
-			r.s.reply(reply{250, "2.0.0", "still here"})
+			if r.s.mayGoOn(verb) {
+				r.s.reply(reply{250, "2.0.0", "still here"})
+			}
 		case "BDAT":
+			r.s.commands++
 			size, last, ok := parseBdat(strings.TrimSpace(arg))
 			if !ok {
 				r.aborted = line
@@ -190,11 +198,13 @@ func (r *chunkReader) next() error {
 			r.aborted = line
 			return errAborted
 		default:
-			r.s.reply(reply{503, "5.5.1", "chunks are under way: BDAT or RSET"})
-			if r.s.quit {
-				r.broken = errAborted
-				return errAborted
+			if r.s.mayGoOn(verb) {
+				r.s.reply(reply{503, "5.5.1", "chunks are under way: BDAT or RSET"})
 			}
+		}
+		if r.s.quit {
+			r.broken = errAborted
+			return errAborted
 		}
 	}
 }

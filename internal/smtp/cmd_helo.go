@@ -55,8 +55,7 @@ func (s *session) extensions() []string {
 	return list
 }
 
-// offersDSN says whether reports are ours to send: over LMTP they are the
-// client's, and without a way out none could reach a sender elsewhere.
-func (s *session) offersDSN() bool {
-	return s.srv.Role == Submission || s.srv.Role == Receiving && s.srv.Delivery.CanSend
-}
+// offersDSN says whether reports are ours to send: to who signed in. Over LMTP
+// they are the client's, and the world could ask for them to addresses that are
+// not its own, with words of its choice in the header that they return.
+func (s *session) offersDSN() bool { return s.srv.Role == Submission }

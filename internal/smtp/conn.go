@@ -20,17 +20,23 @@ var (
 // nothing more to read, so that pipelined commands are answered together
 // (RFC 2920 §3.1). Used by one session goroutine, except shut and hangUp.
 type conn struct {
-	nc   net.Conn
-	in   *bufio.Reader
-	out  *bufio.Writer
-	idle time.Duration
+	nc     net.Conn
+	in     *bufio.Reader
+	out    *bufio.Writer
+	limits *Limits
+
+	lineBy    time.Time // when the line that is awaited has to be there
+	messageBy time.Time // when the next body has to have begun
+	bodyBegan time.Time // zero outside of bodies
+	bodyBytes int64     // that came since then
 
 	mu      sync.Mutex
 	closing bool
 }
 
-func newConn(nc net.Conn, idle time.Duration) *conn {
-	c := &conn{nc: nc, idle: idle}
+func newConn(nc net.Conn, limits *Limits) *conn {
+	c := &conn{nc: nc, limits: limits}
+	c.endBody()
 	c.in = bufio.NewReaderSize(c, maxLineBytes)
 	c.out = bufio.NewWriterSize(writer{c}, 1024)
 	return c
@@ -45,6 +51,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := c.nc.Read(p)
+	c.bodyBytes += int64(n)
 	if err != nil && c.isClosing() {
 		err = errShutdown
 	}
@@ -58,7 +65,34 @@ func (c *conn) expectBytes() error {
 	if c.closing {
 		return errShutdown
 	}
-	return c.nc.SetReadDeadline(time.Now().Add(c.idle))
+	return c.nc.SetReadDeadline(c.readBy(time.Now()))
+}
+
+// readBy is when more has to be there. A line has its time as a whole, and a body
+// time that grows with what came of it, up to the largest message: who sends byte
+// by byte keeps nobody else out for long.
+func (c *conn) readBy(now time.Time) time.Time {
+	if c.bodyBegan.IsZero() {
+		return c.lineBy
+	}
+	seconds := min(c.bodyBytes, c.limits.MessageBytes) / c.limits.BodyRate
+	return earlier(now.Add(c.limits.Idle), c.bodyBegan.Add(c.limits.Idle+time.Duration(seconds)*time.Second))
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// beginBody says that a message's text follows, and with BDAT commands between
+// its chunks.
+func (c *conn) beginBody() { c.bodyBegan, c.bodyBytes = time.Now(), 0 }
+
+// endBody says that commands follow.
+func (c *conn) endBody() {
+	c.bodyBegan, c.messageBy = time.Time{}, time.Now().Add(c.limits.WithoutMessage)
 }
 
 func (c *conn) isClosing() bool {
@@ -80,7 +114,11 @@ type writer struct{ c *conn }
 
 // Write implements io.Writer.
 func (w writer) Write(p []byte) (int, error) {
-	if err := w.c.nc.SetWriteDeadline(time.Now().Add(w.c.idle)); err != nil {
+	by := time.Now().Add(w.c.limits.Idle)
+	if w.c.bodyBegan.IsZero() {
+		by = earlier(by, w.c.messageBy.Add(w.c.limits.Idle))
+	}
+	if err := w.c.nc.SetWriteDeadline(by); err != nil {
 		return 0, err
 	}
 	return w.c.nc.Write(p)
@@ -89,6 +127,7 @@ func (w writer) Write(p []byte) (int, error) {
 // readLine reads a line without its end. A line that is too long is read to its
 // end and reported.
 func (c *conn) readLine() (string, error) {
+	c.lineBy = earlier(time.Now().Add(c.limits.Idle), c.messageBy)
 	line, err := c.in.ReadSlice('\n')
 	if err != bufio.ErrBufferFull {
 		return trimLine(line), err

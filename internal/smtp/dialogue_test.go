@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"math/big"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -50,7 +51,7 @@ var verifier = sync.OnceValue(func() []byte {
 
 func newTown(t testing.TB) *town {
 	h := deliverytest.New(t)
-	w := &town{House: h, auth: auth.New(h.Store, h.Store, slog.New(slog.DiscardHandler))}
+	w := &town{House: h, auth: auth.New(h.Store, h.Store, []byte("salts"), slog.New(slog.DiscardHandler))}
 	w.alice = h.Account("alice@example.test", 0, verifier())
 	w.bob = h.Account("bob@example.test", 0, nil)
 	w.full = h.Account("full@example.test", 1, nil)
@@ -252,7 +253,7 @@ func openDialogue(t *testing.T, words string) *client {
 			case "implicit":
 				s.TLS, s.Implicit, implicit = serverTLS(), true, true
 			case "plain":
-				s.PlainAuthOnLoopback = true
+				s.AllowPlainAuth = netip.Addr.IsLoopback
 			case "sends":
 				w.Delivery.CanSend = true
 			default:

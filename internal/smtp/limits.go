@@ -14,7 +14,10 @@ type Limits struct {
 	Errors                int           // in one session before we hang up
 	Connections           int           // at the same time
 	ConnectionsPerAddress int           // of those, from one address (of IPv6: one /64)
-	Idle                  time.Duration // waiting for the client
+	Idle                  time.Duration // waiting for a command, its whole line, or for more of a body
+	Commands              int           // without a message before we hang up; recipients do not count
+	WithoutMessage        time.Duration // from the greeting or the last message to the next one's body
+	BodyRate              int64         // bytes a second that a body has to come with, once Idle has passed
 	Handshake             time.Duration // of TLS
 }
 
@@ -27,11 +30,12 @@ func DefaultLimits(r Role) Limits {
 	l := Limits{
 		MessageBytes: 50 << 20, Recipients: 100, Errors: 20,
 		Connections: 1000, ConnectionsPerAddress: 50,
-		Idle: 5 * time.Minute, Handshake: 30 * time.Second,
+		Idle: 5 * time.Minute, Commands: 100, WithoutMessage: 15 * time.Minute, BodyRate: 4 << 10, Handshake: 30 * time.Second,
 	}
 	switch r {
 	case LMTP: // one peer, with many connections that last
 		l.Recipients, l.ConnectionsPerAddress, l.Errors = 1000, l.Connections, 10_000
+		l.Commands, l.WithoutMessage = 10_000, time.Hour
 	case Submission:
 		l.Recipients = 1000
 	}
@@ -53,6 +57,9 @@ func (l Limits) withDefaults(r Role) Limits {
 	orDefault(&l.Connections, d.Connections)
 	orDefault(&l.ConnectionsPerAddress, d.ConnectionsPerAddress)
 	orDefault(&l.Idle, d.Idle)
+	orDefault(&l.Commands, d.Commands)
+	orDefault(&l.WithoutMessage, d.WithoutMessage)
+	orDefault(&l.BodyRate, d.BodyRate)
 	orDefault(&l.Handshake, d.Handshake)
 	return l
 }

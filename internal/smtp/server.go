@@ -32,10 +32,10 @@ type Server struct {
 	Auth     *auth.Service // Submission only
 	TLS      *tls.Config   // nil: no TLS
 	Implicit bool          // TLS from the first byte on, else by STARTTLS (RFC 8314, RFC 3207)
-	// PlainAuthOnLoopback allows passwords without TLS to clients on this machine.
-	PlainAuthOnLoopback bool
-	Limits              Limits
-	Log                 *slog.Logger
+	// AllowPlainAuth says from where passwords may come without TLS; nil is nowhere.
+	AllowPlainAuth func(netip.Addr) bool
+	Limits         Limits
+	Log            *slog.Logger
 
 	clients turnstile
 	counts  counters
@@ -108,7 +108,7 @@ func (s *Server) serve(ctx context.Context, nc net.Conn, limits Limits) {
 	s.counts.accepted.Add(1)
 	s.counts.sessions.Add(1)
 	defer s.counts.sessions.Add(-1)
-	c := newConn(nc, limits.Idle)
+	c := newConn(nc, &limits)
 	stop := context.AfterFunc(ctx, c.shut)
 	defer stop()
 	newSession(s, c, addr, limits).run(context.WithoutCancel(ctx))

@@ -34,6 +34,7 @@ type session struct {
 
 	errors   int
 	commands int
+	idle     int // commands since the last message
 	messages int
 	quit     bool
 	ended    atomic.Pointer[string] // why somebody ended it
@@ -71,8 +72,8 @@ func (s *session) run(ctx context.Context) {
 			s.part(err)
 			break
 		}
-		s.commands++
 		if err != nil {
+			s.commands++
 			s.reply(reply{500, "5.5.2", "line too long"})
 			continue
 		}
@@ -96,7 +97,7 @@ func (s *session) part(err error) {
 	case errors.Is(err, errShutdown):
 		s.reply(reply{421, "4.3.2", s.srv.Hostname + " is stopping, try again soon"})
 	case isTimeout(err):
-		s.reply(reply{421, "4.4.2", "nothing heard for too long"})
+		s.reply(reply{421, "4.4.2", "nothing heard for too long, or too little"})
 	}
 }
 
@@ -145,6 +146,9 @@ func (s *session) beginTLS(ctx context.Context) bool {
 func (s *session) command(ctx context.Context, line string) {
 	verb, arg, _ := strings.Cut(line, " ")
 	verb, arg = strings.ToUpper(verb), strings.TrimSpace(arg)
+	if !s.mayGoOn(verb) {
+		return
+	}
 	switch verb {
 	case "HELO", "EHLO", "LHLO":
 		s.cmdHelo(verb, arg)
@@ -177,6 +181,20 @@ func (s *session) command(ctx context.Context, line string) {
 	default:
 		s.reply(reply{500, "5.5.2", "command not understood"})
 	}
+}
+
+// mayGoOn counts a command, and ends the session of a client that only talks.
+// Recipients lead to a message; those that are wrong are counted as errors.
+func (s *session) mayGoOn(verb string) bool {
+	s.commands++
+	if verb == "RCPT" || verb == "QUIT" {
+		return true
+	}
+	if s.idle++; s.idle > s.limits.Commands {
+		s.quit = true
+		s.reply(reply{421, "4.7.0", "too many commands without a message"})
+	}
+	return !s.quit
 }
 
 // cmdStartTLS serves RFC 3207.

@@ -62,7 +62,7 @@ func TestMailBetweenTwoServers(t *testing.T) {
 	run(here, there.serve(Receiving, withTLS))
 	run(there, here.serve(Receiving, withTLS))
 
-	c := dial(t, here.serve(Submission, func(s *Server) { s.PlainAuthOnLoopback = true }))
+	c := dial(t, here.serve(Submission, func(s *Server) { s.AllowPlainAuth = netip.Addr.IsLoopback }))
 	c.hears("220")
 	c.says("EHLO laptop", "250")
 	c.says("AUTH PLAIN AGFsaWNlQGV4YW1wbGUudGVzdABjb3JyZWN0LWhvcnNl", "235")
@@ -87,7 +87,7 @@ func TestMailBetweenTwoServers(t *testing.T) {
 	}
 	all := strings.Join(reports, "\n")
 	for _, want := range []string{
-		"Original-Recipient: rfc822;k+x@old.test\r\nFinal-Recipient: utf-8; käthe@other.test\r\nAction: delivered\r\nStatus: 2.0.0\r\n",
+		"Original-Recipient: rfc822;k+x@old.test\r\nFinal-Recipient: utf-8; käthe@other.test\r\nAction: relayed\r\nStatus: 2.0.0\r\n",
 		"Final-Recipient: rfc822; nobody@other.test\r\nAction: failed\r\nStatus: 5.1.1\r\nRemote-MTA: dns; mx.other.test\r\n",
 		"Final-Recipient: rfc822; stuffed@other.test\r\nAction: failed\r\nStatus: 5.2.2\r\n",
 		"Original-Envelope-Id: id+1\r\n",

@@ -84,7 +84,8 @@ type Directory interface {
 	Lookup(ctx context.Context, local, domain string) (Address, error)
 	IsLocal(ctx context.Context, domain string) (bool, error)
 	Addresses(ctx context.Context, id mail.AccountID) ([]Address, error)
-	// AddAddress gives an account one more address; it makes the domain local.
+	// AddAddress gives an account one more address; it makes the domain local. With
+	// its last address a domain stops being so.
 	AddAddress(ctx context.Context, a Address) error
 	RemoveAddress(ctx context.Context, local, domain string) error
 }
@@ -112,6 +113,10 @@ type Queue interface {
 	// Due returns up to limit messages whose next attempt is not after now, and
 	// moves it to lease, so that a crash repeats them and nobody else takes them.
 	Due(ctx context.Context, now, lease time.Time, limit int) ([]Outgoing, error)
+	// GiveBack makes due now what would be due after now and until then, and counts
+	// no attempt: for who starts, the longest lease ahead, as whoever had taken
+	// something in hand is gone. What was put off for a shorter time is due too.
+	GiveBack(ctx context.Context, now, until time.Time) error
 	// Retry notes a failed attempt and when the next is.
 	Retry(ctx context.Context, id int64, next time.Time, lastError string) error
 	// Done removes what is delivered or bounced.

@@ -57,7 +57,7 @@ type Reader interface {
 	// callee's only during the call.
 	Placements(q PlacementQuery, fn func(*mail.Placement) error) error
 	// Messages calls fn with each message q's placements are of, and the placement,
-	// by UID.
+	// by UID. Who wants to open the blobs asks for them with q.Located.
 	Messages(q PlacementQuery, fn func(*mail.Placement, *mail.Message) error) error
 	// Message returns one message; also one that left, inside the horizon.
 	Message(mail.MessageKey) (mail.Message, error)
@@ -104,6 +104,7 @@ type PlacementQuery struct {
 	ChangedSince mail.ModSeq // ModSeq greater than
 	Limit        int
 	Backwards    bool // newest first
+	Located      bool // Messages also says where the bytes lie: more than the blob's name
 }
 
 // ChangeQuery asks for one page of a delta.
@@ -149,6 +150,9 @@ type Tx interface {
 
 	// Append puts a message into a mailbox. OverQuota, Expired (put the blob again).
 	Append(mail.MailboxID, mail.Arrival) (mail.Placement, error)
+	// The verbs below change those of uids that are there; an empty set is none of
+	// them, nil too. mail.AllUIDs is all.
+
 	// StoreFlags changes the flags of those of uids that are there. With unchangedSince
 	// not nil it leaves those alone whose ModSeq is greater, and names them in
 	// Modified. A placement whose flags do not change keeps its ModSeq.
@@ -209,4 +213,18 @@ type Keeper interface {
 	// Check recounts everything derived in an account and says what differs; with
 	// repair it is put right.
 	Check(ctx context.Context, id mail.AccountID, repair bool) ([]string, error)
+	// Reparsed replaces what was derived from the bytes of messages. It is
+	// bookkeeping: it takes no ModSeq and wakes nobody. A message that has gone is
+	// left out.
+	Reparsed(ctx context.Context, id mail.AccountID, all []Derived) error
+}
+
+// Derived is what a message's row says of its bytes. Its thread is no part of it:
+// that was decided when it arrived.
+type Derived struct {
+	Message   mail.MessageKey
+	SentAt    time.Time
+	MessageID string
+	Parsed    []byte
+	Preview   string
 }

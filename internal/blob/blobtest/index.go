@@ -152,6 +152,23 @@ func (x *Index) Forget(_ context.Context, condemnedBefore time.Time, limit int) 
 	return n, nil
 }
 
+// Restore implements blob.Index.
+func (x *Index) Restore(_ context.Context, found []mail.Blob) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, b := range found {
+		x.rows[b.Name] = &row{blob: b, touched: time.Now()}
+	}
+	return nil
+}
+
+// Lose forgets the row of a blob, as a damaged database does.
+func (x *Index) Lose(name mail.BlobName) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.rows, name)
+}
+
 // Move implements blob.Index.
 func (x *Index) Move(_ context.Context, moves []blob.Move) (int, error) {
 	x.mu.Lock()

@@ -76,7 +76,7 @@ func (h *House) Inbox(id mail.AccountID) []string {
 		if err != nil {
 			return err
 		}
-		return r.Messages(store.PlacementQuery{Mailbox: mb.ID}, func(_ *mail.Placement, m *mail.Message) error {
+		return r.Messages(store.PlacementQuery{Mailbox: mb.ID, Located: true}, func(_ *mail.Placement, m *mail.Message) error {
 			blobs = append(blobs, m.Blob)
 			return nil
 		})

@@ -107,6 +107,7 @@ func (st *Store) RemoveAccount(_ context.Context, id mail.AccountID) error {
 	delete(d.principals, id)
 	maps.DeleteFunc(d.credentials, func(_ int64, c store.Credential) bool { return c.Principal == p.ID })
 	maps.DeleteFunc(d.addresses, func(_ string, a store.Address) bool { return a.Account == id })
+	d.forgetDomains()
 	delete(st.accounts, id)
 	maps.DeleteFunc(st.queue.rows, func(_ int64, o store.Outgoing) bool { return o.Account == id })
 	return nil
@@ -299,5 +300,14 @@ func (st *Store) RemoveAddress(_ context.Context, local, domain string) error {
 		return mail.Errorf(mail.NotFound, "no such address")
 	}
 	delete(st.directory.addresses, key)
+	st.directory.forgetDomains()
 	return nil
+}
+
+// forgetDomains forgets the domains that have no address any more.
+func (d *directory) forgetDomains() {
+	clear(d.domains)
+	for _, a := range d.addresses {
+		d.domains[a.Domain] = true
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lockstep/internal/mail"
+	"lockstep/internal/store"
 )
 
 // Prune forgets history older than the moment.
@@ -56,6 +57,28 @@ func (s *state) forget(horizon mail.ModSeq, now time.Time) {
 
 func without(keys []mail.MessageKey, key mail.MessageKey) []mail.MessageKey {
 	return slices.DeleteFunc(slices.Clone(keys), func(k mail.MessageKey) bool { return k == key })
+}
+
+// Reparsed replaces what was derived from the bytes of messages.
+func (st *Store) Reparsed(ctx context.Context, id mail.AccountID, all []store.Derived) error {
+	a, err := st.account(ctx, id)
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := a.current.Load().clone()
+	for _, d := range all {
+		old := s.messages.get(int64(d.Message))
+		if old == nil {
+			continue
+		}
+		m := *old
+		m.SentAt, m.MessageID, m.Parsed, m.Preview = d.SentAt, d.MessageID, slices.Clone(d.Parsed), d.Preview
+		s.messages.set(int64(d.Message), &m)
+	}
+	a.current.Store(s)
+	return nil
 }
 
 // Check recounts everything derived. There is nothing to repair: what differs is

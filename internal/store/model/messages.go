@@ -137,7 +137,7 @@ func (t *tx) StoreFlags(mb mail.MailboxID, uids mail.UIDSet, change mail.FlagCha
 	if err != nil {
 		return r, err
 	}
-	selected := slices.Clone(b.selected(uids))
+	selected := b.selected(uids)
 	for _, p := range selected {
 		if len(change.Apply(p.Flags).Keywords()) > mail.MaxKeywords {
 			return r, mail.Errorf(mail.Limit, "a message has at most %d keywords", mail.MaxKeywords)
@@ -189,7 +189,7 @@ func (t *tx) transfer(op mail.Op, from mail.MailboxID, uids mail.UIDSet, to mail
 	if _, err := t.s.box(to); err != nil {
 		return m, err
 	}
-	for _, p := range slices.Clone(b.selected(uids)) {
+	for _, p := range b.selected(uids) {
 		m.From.Add(p.UID)
 		m.To.Add(t.put(to, mail.Placement{Message: p.Message, Flags: p.Flags, SaveDate: t.now, Size: p.Size}).UID)
 		if op == mail.OpMove {
@@ -209,7 +209,7 @@ func (t *tx) Expunge(mb mail.MailboxID, uids mail.UIDSet, onlyDeleted bool) (mai
 		return nil, err
 	}
 	var gone mail.UIDSet
-	for _, p := range slices.Clone(b.selected(uids)) {
+	for _, p := range b.selected(uids) {
 		if !onlyDeleted || p.Flags.Has(mail.Deleted) {
 			t.drop(p)
 			gone.Add(p.UID)

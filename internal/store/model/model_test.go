@@ -31,7 +31,7 @@ func TestThousandsOfMessagesAreQuickEnough(t *testing.T) {
 		}
 	}
 	n, err := st.Update(ctx, p.Account, by, func(tx store.Tx) error {
-		_, err := tx.StoreFlags(inbox.ID, nil, mail.FlagChange{Add: mail.Flags{System: mail.Seen}}, nil)
+		_, err := tx.StoreFlags(inbox.ID, mail.AllUIDs, mail.FlagChange{Add: mail.Flags{System: mail.Seen}}, nil)
 		return err
 	})
 	if n != 2002 || err != nil {

@@ -74,6 +74,19 @@ func (st *Store) Due(_ context.Context, now, lease time.Time, limit int) ([]stor
 	return due, nil
 }
 
+// GiveBack makes due what a process that is gone had in hand.
+func (st *Store) GiveBack(_ context.Context, now, until time.Time) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for id, o := range st.queue.rows {
+		if o.Next.After(now) && !o.Next.After(until) {
+			o.Next = now
+			st.queue.rows[id] = o
+		}
+	}
+	return nil
+}
+
 // Retry notes a failed attempt.
 func (st *Store) Retry(_ context.Context, id int64, next time.Time, lastError string) error {
 	st.mu.Lock()

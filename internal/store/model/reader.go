@@ -80,7 +80,11 @@ func (r reader) Placements(q store.PlacementQuery, fn func(*mail.Placement) erro
 	if err != nil {
 		return err
 	}
-	ps := slices.Clone(b.selected(q.UIDs))
+	uids := q.UIDs
+	if uids == nil {
+		uids = mail.AllUIDs
+	}
+	ps := b.selected(uids)
 	if q.Backwards {
 		slices.Reverse(ps)
 	}
@@ -104,6 +108,9 @@ func (r reader) Messages(q store.PlacementQuery, fn func(*mail.Placement, *mail.
 	s := r.state()
 	return r.Placements(q, func(p *mail.Placement) error {
 		m := *s.messages.get(int64(p.Message))
+		if !q.Located {
+			m.Blob = mail.Blob{Name: m.Blob.Name}
+		}
 		return fn(p, &m)
 	})
 }

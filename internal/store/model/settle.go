@@ -156,8 +156,8 @@ func (t *tx) recount(id mail.MailboxID, was *box) *box {
 	b := t.edit(id)
 	b.Counts = t.s.counts(b)
 	switch {
-	case was == nil || jmapCounts(was.Counts) != jmapCounts(b.Counts):
-		b.CountsModSeq = t.n
+	case was == nil || b.Created == t.n || jmapCounts(was.Counts) != jmapCounts(b.Counts):
+		b.CountsModSeq = t.n // of one that left and came back in this transaction too
 	default:
 		b.CountsModSeq = was.CountsModSeq
 	}

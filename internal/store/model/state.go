@@ -98,11 +98,8 @@ func (b *box) get(uid mail.UID) *mail.Placement {
 	return nil
 }
 
-// selected returns the placements whose UIDs are in the set; nil is all.
+// selected returns the placements whose UIDs are in the set.
 func (b *box) selected(uids mail.UIDSet) []*mail.Placement {
-	if uids == nil {
-		return b.list
-	}
 	var ps []*mail.Placement
 	for _, p := range b.list {
 		if uids.Contains(p.UID) {

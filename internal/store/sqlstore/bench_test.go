@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"lockstep/internal/mail"
@@ -107,10 +108,74 @@ func BenchmarkPlacements(b *testing.B) {
 				if !add {
 					c = mail.FlagChange{Remove: seen}
 				}
-				_, err := tx.StoreFlags(h.inbox, nil, c, nil)
+				_, err := tx.StoreFlags(h.inbox, mail.AllUIDs, c, nil)
 				return err
 			})
 			add = !add
 		}
 	})
+}
+
+// processorTime is what this process has used, in microseconds: on a busy machine
+// it is what tells.
+func processorTime(b *testing.B) float64 {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e3
+}
+
+// BenchmarkStore is STORE of one message after another in 16 accounts at once, and
+// after each what the mailbox's index reads of it.
+func BenchmarkStore(b *testing.B) {
+	h := newHome(b, Options{})
+	h.fill(1000)
+	homes := []home{h}
+	for i := range 15 {
+		p, err := h.CreateAccount(context.Background(), by, store.NewAccount{Login: fmt.Sprintf("user%d@example.test", i)})
+		if err != nil {
+			b.Fatal(err)
+		}
+		other := home{h.DB, b, p.Account, h.inbox}
+		other.fill(1000)
+		homes = append(homes, other)
+	}
+	keyword, _ := mail.NewFlags("stored")
+	changes := []mail.FlagChange{{Add: keyword}, {Remove: keyword}}
+	var next atomic.Int64
+	before, cpu := h.Stats(), processorTime(b)
+	b.ReportAllocs()
+	b.ResetTimer()
+	var all sync.WaitGroup
+	for _, h := range homes {
+		all.Go(func() {
+			for i := 0; next.Add(1) <= int64(b.N); i++ {
+				n := h.update(func(tx store.Tx) error {
+					_, err := tx.StoreFlags(h.inbox, mail.MakeUIDSet(mail.UID(i%1000+1)), changes[i/1000%2], nil)
+					return err
+				})
+				h.view(func(r store.Reader) error { return refresh(r, h.inbox, n-1) })
+			}
+		})
+	}
+	all.Wait()
+	s := h.Stats()
+	b.ReportMetric((processorTime(b)-cpu)/float64(b.N), "cpu-µs/op")
+	b.ReportMetric(float64(s.Statements-before.Statements)/float64(b.N), "statements/op")
+	b.ReportMetric(float64(s.Commits-before.Commits)/float64(b.N), "commits/op")
+}
+
+// refresh asks as an index of the mailbox does.
+func refresh(r store.Reader, mb mail.MailboxID, since mail.ModSeq) error {
+	if _, err := r.Account(); err != nil {
+		return err
+	}
+	if _, err := r.Mailbox(mb); err != nil {
+		return err
+	}
+	if _, err := r.Vanished(mb, since); err != nil {
+		return err
+	}
+	return r.Placements(store.PlacementQuery{Mailbox: mb, ChangedSince: since}, func(*mail.Placement) error { return nil })
 }

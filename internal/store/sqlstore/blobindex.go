@@ -20,7 +20,7 @@ const (
 	blobColumns = "name, size, place, key"
 	selectBlob  = `SELECT b.name, b.size, b.place, b.key, p.part FROM blob b LEFT JOIN blob_part p ON p.whole = b.name
 	WHERE b.name = ?1 AND b.condemned = 0 ORDER BY p.n`
-	selectBlobs   = "SELECT " + blobColumns + " FROM blob WHERE place > ?2 AND place >= ?1 AND substr(place, 1, length(?1)) = ?1 ORDER BY place LIMIT ?3"
+	selectBlobs   = "SELECT " + blobColumns + " FROM blob WHERE place > ?1 AND place < ?2 ORDER BY place LIMIT ?3"
 	selectParts   = "SELECT part FROM blob_part WHERE whole = ?1 ORDER BY n"
 	selectUnnamed = `SELECT name FROM blob WHERE name > ?1 AND condemned = 0 AND touched < ?2
 	AND NOT EXISTS (SELECT 1 FROM queue q WHERE q.blob = blob.name) AND NOT EXISTS (SELECT 1 FROM blob_part p WHERE p.part = blob.name)
@@ -30,7 +30,9 @@ const (
 	condemnBlob     = "UPDATE blob SET condemned = ?2 WHERE name = ?1 AND condemned = 0 AND touched < ?3"
 	selectCondemned = "SELECT name FROM blob WHERE condemned > 0 AND condemned < ?1 LIMIT ?2"
 	deleteBlob      = "DELETE FROM blob WHERE name = ?1"
-	moveBlob        = "UPDATE blob SET place = ?3 WHERE name = ?1 AND place = ?2"
+	restoreBlob     = `INSERT INTO blob (name, size, place, key, touched) VALUES (?1, ?2, ?3, ?4, ?5)
+	ON CONFLICT (name) DO UPDATE SET size = excluded.size, place = excluded.place, key = excluded.key, touched = excluded.touched, condemned = 0`
+	moveBlob = "UPDATE blob SET place = ?3 WHERE name = ?1 AND place = ?2"
 )
 
 // Blob implements blob.Index.
@@ -57,11 +59,14 @@ func parts(c conn, b *mail.Blob) error {
 	return c.query(selectParts, func(r row) error { b.Parts = append(b.Parts, mail.BlobName(r.bytes(0))); return nil }, b.Name)
 }
 
+// pastPlaces sorts behind whatever a place goes on with.
+const pastPlaces = "~"
+
 // Rows implements blob.Index.
 func (x BlobIndex) Rows(ctx context.Context, prefix, after string, limit int) ([]mail.Blob, error) {
 	var all []mail.Blob
 	err := x.db.read(ctx, func(c conn) error {
-		err := c.query(selectBlobs, func(r row) error { all = append(all, scanBlob(r)); return nil }, prefix, after, limit)
+		err := c.query(selectBlobs, func(r row) error { all = append(all, scanBlob(r)); return nil }, max(prefix, after), prefix+pastPlaces, limit)
 		for i := range all {
 			if err == nil {
 				err = parts(c, &all[i])
@@ -113,6 +118,21 @@ func (x BlobIndex) Move(ctx context.Context, moves []blob.Move) (int, error) {
 	return x.each(ctx, len(moves), func(c conn, i int) (int64, error) {
 		return c.exec(moveBlob, moves[i].Name, moves[i].From, moves[i].To)
 	})
+}
+
+// Restore implements blob.Index.
+func (x BlobIndex) Restore(ctx context.Context, found []mail.Blob) error {
+	_, err := x.each(ctx, len(found), func(c conn, i int) (int64, error) {
+		b := found[i]
+		if _, err := c.exec(restoreBlob, b.Name, b.Size, b.Place, b.Key, x.db.now()); err != nil {
+			return 0, err
+		}
+		if _, err := c.exec(deleteParts, b.Name); err != nil {
+			return 0, err
+		}
+		return 1, addParts(c, b)
+	})
+	return err
 }
 
 // each runs do n times in one transaction and adds up the rows it changed.

@@ -98,7 +98,7 @@ func (r *reader) Changes(q store.ChangeQuery) (mail.ChangePage, error) {
 	}
 	key := int64(q.Type)
 	if q.Type == mail.TypePlacement {
-		if _, err := r.mailboxWhere(selectMailbox, q.Mailbox); err != nil {
+		if _, err := r.mailbox(q.Mailbox); err != nil {
 			return mail.ChangePage{}, err
 		}
 		key = int64(q.Mailbox)

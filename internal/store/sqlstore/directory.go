@@ -27,6 +27,7 @@ const (
 	selectAddresses   = "SELECT local, domain, owner_id, alias FROM address WHERE owner_id = ?1 ORDER BY alias, domain, local"
 	selectDomain      = "SELECT 1 FROM domain WHERE name = ?1"
 	deleteAddress     = "DELETE FROM address WHERE domain = ?1 AND local = ?2"
+	deleteDomains     = "DELETE FROM domain WHERE NOT EXISTS (SELECT 1 FROM address a WHERE a.domain = domain.name)"
 	disablePrincipal  = "UPDATE principal SET disabled = ?2 WHERE owner_id = ?1 AND removed = 0"
 	disableAccount    = "UPDATE account SET disabled = ?2 WHERE account_id = ?1"
 	credentialColumns = "credential_id, principal_id, kind, name, verifier, scram, protocols, device_id, created, last_used"
@@ -332,5 +333,14 @@ func (db *DB) AddAddress(ctx context.Context, a store.Address) error {
 
 // RemoveAddress implements store.Directory.
 func (db *DB) RemoveAddress(ctx context.Context, local, domain string) error {
-	return db.writeOne(ctx, "no such address", deleteAddress, strings.ToLower(domain), strings.ToLower(local))
+	return db.write(ctx, func(c conn) error {
+		n, err := c.exec(deleteAddress, strings.ToLower(domain), strings.ToLower(local))
+		if err == nil && n == 0 {
+			err = mail.Errorf(mail.NotFound, "no such address")
+		}
+		if err == nil {
+			_, err = c.exec(deleteDomains)
+		}
+		return err
+	}, nil)
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"lockstep/internal/mail"
+	"lockstep/internal/store"
 )
 
 // pruneChunk is how many records are forgotten in one transaction.
@@ -69,6 +70,23 @@ func (db *DB) prune(c conn, id mail.AccountID, olderThan time.Time) (more bool, 
 		}
 	}
 	return n == pruneChunk, nil
+}
+
+const updateContent = "UPDATE message_content SET sent_at = ?3, message_id = ?4, parsed = ?5, preview = ?6 WHERE account_id = ?1 AND message_key = ?2"
+
+// Reparsed implements store.Keeper.
+func (db *DB) Reparsed(ctx context.Context, id mail.AccountID, all []store.Derived) error {
+	return db.write(ctx, func(c conn) error {
+		if _, err := loadAccount(c, id); err != nil {
+			return err
+		}
+		for _, d := range all {
+			if _, err := c.exec(updateContent, id, d.Message, d.SentAt, d.MessageID, d.Parsed, d.Preview); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil)
 }
 
 func ignoreEnough(err error) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -151,6 +152,51 @@ func TestTheLogBeginsAnewWhileWritersWrite(t *testing.T) {
 	}
 }
 
+// Readers that overlap, so that there is always one, can keep a log from ever
+// beginning anew. What is measured is pages, against the pages of one batch.
+func TestTheLogIsBoundedUnderSlowReaders(t *testing.T) {
+	const checkpointAt = 50
+	h := newHome(t, Options{checkpointAt: checkpointAt})
+	stop := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for {
+				err := h.View(context.Background(), h.id, func(store.Reader) error {
+					select {
+					case <-stop:
+					case <-time.After(10 * time.Millisecond): // as who sends a long answer
+					}
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+				select {
+				case <-stop:
+					return
+				default:
+				}
+			}
+		})
+	}
+	batch, longest, last := 0, 0, h.logPages()
+	for i := range 300 {
+		if err := h.appendOne(i); err != nil {
+			t.Fatal(err)
+		}
+		pages := h.logPages()
+		batch, longest, last = max(batch, pages-last), max(longest, pages), pages
+	}
+	close(stop)
+	readers.Wait()
+	s := h.Stats()
+	if bound := longLog*checkpointAt + int(1+s.Stuck)*batch; longest > bound {
+		t.Errorf("the log got %d pages, more than %d; %d pages for a batch, %d of %d checkpoints were stuck", longest, bound, batch, s.Stuck, s.Checkpoints)
+	}
+	t.Logf("longest %d pages, %d a batch, %d checkpoints", longest, batch, s.Checkpoints)
+}
+
 func TestUnnamedBlobsAreCollected(t *testing.T) {
 	h := newHome(t, Options{})
 	x := h.Blobs()
@@ -184,7 +230,7 @@ func TestUnnamedBlobsAreCollected(t *testing.T) {
 	if got := unnamed(); got != "blob 3," {
 		t.Errorf("unnamed after delivery: %s", got)
 	}
-	h.update(func(tx store.Tx) error { _, err := tx.Expunge(h.inbox, nil, false); return err })
+	h.update(func(tx store.Tx) error { _, err := tx.Expunge(h.inbox, mail.AllUIDs, false); return err })
 	if got := unnamed(); got != "blob 3," {
 		t.Errorf("unnamed before the horizon: %s", got)
 	}
@@ -253,5 +299,49 @@ func (h home) limit(pages int64) {
 	}, nil)
 	if err != nil {
 		h.t.Fatal(err)
+	}
+}
+
+// Compaction asks for the rows of one pack, of which there may be none left: that
+// must not read those of all packs after it.
+func TestRowsOfAPackAreARange(t *testing.T) {
+	h := newHome(t, Options{})
+	plan := ""
+	err := h.read(t.Context(), func(c conn) error {
+		return c.query("EXPLAIN QUERY PLAN "+selectBlobs, func(r row) error { plan += r.text(3); return nil }, "", "", 0)
+	})
+	if err != nil || !strings.Contains(plan, "(place>? AND place<?)") {
+		t.Errorf("%s, %v", plan, err)
+	}
+}
+
+// onceContext lets one closure of the writer run and is over then.
+type onceContext struct {
+	context.Context
+	asked *int
+}
+
+func (c onceContext) Done() <-chan struct{} { return nil }
+
+func (c onceContext) Err() error {
+	if *c.asked++; *c.asked > 1 {
+		return context.Canceled
+	}
+	return nil
+}
+
+func TestAccountIsRemovedWholeAlthoughItsRemoverLeft(t *testing.T) {
+	h := newHome(t, Options{})
+	h.fill(3)
+	if err := h.RemoveAccount(onceContext{t.Context(), new(int)}, h.id); err != nil {
+		t.Error(err)
+	}
+	for _, sql := range []string{"SELECT 1 FROM principal", "SELECT 1 FROM placement", "SELECT 1 FROM journal"} {
+		err := h.read(t.Context(), func(c conn) error {
+			return c.query(sql, func(row) error { t.Errorf("left behind: %s", sql); return nil })
+		})
+		if err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -48,17 +48,20 @@ func (t *tx) load(mb mail.MailboxID, uids mail.UIDSet, want func(*mail.Placement
 }
 
 func (t *tx) loadFrom(sql string, mb mail.MailboxID, uids mail.UIDSet, want func(*mail.Placement) bool) ([]held, error) {
+	if len(uids) == 0 {
+		return nil, nil
+	}
 	if t.unborn > 0 {
 		if err := t.settleAll(); err != nil {
 			return nil, err
 		}
 	}
 	var found []held
-	var fresh []*message
+	var fresh, elsewhere []*message
 	err := t.ranges(store.PlacementQuery{Mailbox: mb}, sql, uids, func(r row) error {
 		var p mail.Placement
 		scanPlacement(r, &p)
-		if uids != nil && !uids.Contains(p.UID) || !want(&p) {
+		if !uids.Contains(p.UID) || !want(&p) {
 			return nil
 		}
 		m := t.messages[p.Message]
@@ -66,6 +69,12 @@ func (t *tx) loadFrom(sql string, mb mail.MailboxID, uids mail.UIDSet, want func
 			m = scanHeld(r, &p)
 			t.messages[p.Message] = m
 			fresh = append(fresh, m)
+			switch {
+			case m.stored.placements == 1 && sql == selectHeld: // this one
+				m.places = []place{{p.ID, p.Mailbox, p.Flags}}
+			case m.stored.placements > 0:
+				elsewhere = append(elsewhere, m)
+			}
 		}
 		found = append(found, held{p, m})
 		return nil
@@ -73,7 +82,15 @@ func (t *tx) loadFrom(sql string, mb mail.MailboxID, uids mail.UIDSet, want func
 	if err != nil {
 		return nil, err
 	}
-	return found, t.loadPlaces(fresh)
+	if err := t.loadPlaces(elsewhere); err != nil {
+		return nil, err
+	}
+	for _, m := range fresh {
+		sortPlaces(m.places)
+		m.was = viewOf(m.places)
+		m.counts = m.was
+	}
+	return found, nil
 }
 
 func scanHeld(r row, p *mail.Placement) *message {
@@ -81,31 +98,21 @@ func scanHeld(r row, p *mail.Placement) *message {
 	return &message{key: p.Message, thread: mail.ThreadID(r.num(12)), size: p.Size, begin: rw, stored: rw}
 }
 
-// loadPlaces fills in where the messages are.
-func (t *tx) loadPlaces(fresh []*message) error {
-	var keys []int64
-	for _, m := range fresh {
-		if m.stored.placements > 0 {
-			keys = append(keys, int64(m.key))
-		}
+// loadPlaces fills in where messages are that lie in several places.
+func (t *tx) loadPlaces(ms []*message) error {
+	if len(ms) == 0 {
+		return nil
 	}
-	if keys != nil {
-		err := t.c.query(selectPlacesOf, func(r row) error {
-			m := t.messages[mail.MessageKey(r.num(0))]
-			m.places = append(m.places, place{mail.PlacementID(r.num(1)), mail.MailboxID(r.num(2)),
-				mail.StoredFlags(mail.SystemFlags(r.num(3)), r.text(4))})
-			return nil
-		}, t.id, ints(keys))
-		if err != nil {
-			return err
-		}
+	keys := make(ints, len(ms))
+	for i, m := range ms {
+		keys[i] = int64(m.key)
 	}
-	for _, m := range fresh {
-		sortPlaces(m.places)
-		m.was = viewOf(m.places)
-		m.counts = m.was
-	}
-	return nil
+	return t.c.query(selectPlacesOf, func(r row) error {
+		m := t.messages[mail.MessageKey(r.num(0))]
+		m.places = append(m.places, place{mail.PlacementID(r.num(1)), mail.MailboxID(r.num(2)),
+			mail.StoredFlags(mail.SystemFlags(r.num(3)), r.text(4))})
+		return nil
+	}, t.id, keys)
 }
 
 // count adds sign times a placement to the counters of its mailbox that IMAP

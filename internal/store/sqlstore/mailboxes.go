@@ -275,7 +275,7 @@ type keptMailbox struct {
 
 // empty takes everything out of a mailbox that is about to go.
 func (t *tx) empty(b *box) error {
-	hs, err := t.load(b.ID, nil, every)
+	hs, err := t.load(b.ID, mail.AllUIDs, every)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ const (
 	selectDue      = selectOutgoing + " WHERE q.next_attempt <= ?1 ORDER BY q.next_attempt, q.outgoing_id LIMIT ?2"
 	selectPending  = selectOutgoing + " ORDER BY q.next_attempt, q.outgoing_id LIMIT ?1"
 	leaseOutgoing  = "UPDATE queue SET next_attempt = ?2 WHERE outgoing_id = ?1"
+	giveBack       = "UPDATE queue SET next_attempt = ?1 WHERE next_attempt > ?1 AND next_attempt <= ?2"
 	retryOutgoing  = "UPDATE queue SET next_attempt = ?2, last_error = ?3, attempts = attempts + 1 WHERE outgoing_id = ?1"
 	deleteOutgoing = "DELETE FROM queue WHERE outgoing_id = ?1"
 	selectNextDue  = "SELECT next_attempt FROM queue ORDER BY next_attempt LIMIT 1"
@@ -77,6 +78,14 @@ func (db *DB) Due(ctx context.Context, now, lease time.Time, limit int) ([]store
 		return nil
 	}, nil)
 	return due, err
+}
+
+// GiveBack implements store.Queue.
+func (db *DB) GiveBack(ctx context.Context, now, until time.Time) error {
+	return db.write(ctx, func(c conn) error {
+		_, err := c.exec(giveBack, now, until)
+		return err
+	}, nil)
 }
 
 // Retry implements store.Queue.

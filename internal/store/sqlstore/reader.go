@@ -18,6 +18,7 @@ type reader struct {
 	settle func() error        // nil outside a transaction
 	state  func() mail.Account // so
 	row    mail.Account        // as the snapshot has it, outside a transaction
+	last   mailbox             // asked for, so
 	held   bool                // rows are collected before fn is called, as fn may change them
 }
 
@@ -147,8 +148,20 @@ func (r *reader) Mailbox(id mail.MailboxID) (mail.Mailbox, error) {
 	if err := r.settled(); err != nil {
 		return mail.Mailbox{}, err
 	}
-	mb, err := r.mailboxWhere(selectMailbox, id)
+	mb, err := r.mailbox(id)
 	return mb.Mailbox, err
+}
+
+// mailbox returns a row. Outside a transaction it stays as it was.
+func (r *reader) mailbox(id mail.MailboxID) (mailbox, error) {
+	if r.settle == nil && r.last.ID == id && id != 0 {
+		return r.last, nil
+	}
+	mb, err := r.mailboxWhere(selectMailbox, id)
+	if err == nil && r.settle == nil {
+		r.last = mb
+	}
+	return mb, err
 }
 
 func (r *reader) mailboxWhere(sql string, arg any) (mailbox, error) {

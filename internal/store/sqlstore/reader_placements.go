@@ -96,8 +96,10 @@ func (r *reader) Messages(q store.PlacementQuery, fn func(*mail.Placement, *mail
 		var m mail.Message
 		scanPlacement(row, &p)
 		scanMessage(row, 12, &m)
-		if err := locate(r.c, &m.Blob); err != nil {
-			return nil, err
+		if q.Located {
+			if err := locate(r.c, &m.Blob); err != nil {
+				return nil, err
+			}
 		}
 		if !r.held {
 			return nil, fn(&p, &m)
@@ -112,7 +114,7 @@ func (r *reader) scan(q store.PlacementQuery, sql string, each func(row) (func()
 	if err := r.settled(); err != nil {
 		return err
 	}
-	if _, err := r.mailboxWhere(selectMailbox, q.Mailbox); err != nil {
+	if _, err := r.mailbox(q.Mailbox); err != nil {
 		return err
 	}
 	uids := q.UIDs
@@ -243,7 +245,7 @@ func (r *reader) Thread(id mail.ThreadID) ([]mail.MessageKey, error) {
 func tooOld() error { return mail.Errorf(mail.TooOld, "history does not reach back that far") }
 
 func (r *reader) Vanished(mb mail.MailboxID, since mail.ModSeq) (mail.UIDSet, error) {
-	if _, err := r.mailboxWhere(selectMailbox, mb); err != nil {
+	if _, err := r.mailbox(mb); err != nil {
 		return nil, err
 	}
 	a, err := r.Account()

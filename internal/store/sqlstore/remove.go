@@ -31,8 +31,8 @@ const (
 	deleteChunkOfOne = "DELETE FROM TABLE WHERE account_id = ?1 AND (KEY) IN (SELECT KEY FROM TABLE WHERE account_id = ?1 LIMIT ?2)"
 )
 
-// RemoveAccount implements store.Directory. What a crash leaves is removed when
-// the database is opened again.
+// RemoveAccount implements store.Directory. Once begun it goes on, whatever
+// becomes of ctx; what a crash leaves is removed when the database is opened again.
 func (db *DB) RemoveAccount(ctx context.Context, id mail.AccountID) error {
 	err := db.write(ctx, func(c conn) error {
 		n, err := c.exec(markRemoved, id)
@@ -44,12 +44,15 @@ func (db *DB) RemoveAccount(ctx context.Context, id mail.AccountID) error {
 				_, err = c.exec(sql, id)
 			}
 		}
+		if err == nil {
+			_, err = c.exec(deleteDomains)
+		}
 		return err
 	}, nil)
 	if err != nil {
 		return err
 	}
-	return db.clear(ctx, id)
+	return db.clear(context.WithoutCancel(ctx), id)
 }
 
 // clear deletes the rows of a removed account, chunk by chunk.

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,7 @@ import (
 type sqliteConn struct {
 	c     *sqlite.Conn
 	cache map[string]*statement
+	alone map[string]string // forOne
 	count atomic.Int64
 	wrote int64
 }
@@ -29,9 +31,8 @@ type statement struct {
 
 // SQLite's bounds, in bytes.
 const (
-	mmapBytes        = 1 << 30
-	writerCacheBytes = 64 << 20
-	readerCacheBytes = 8 << 20
+	writerCacheBytes = 32 << 20
+	readerCacheBytes = 4 << 20
 )
 
 // busyTimeout is how long a connection waits for another's lock. Only the
@@ -46,10 +47,11 @@ func openSQLite(path string, cacheBytes int) (*sqliteConn, error) {
 	}
 	c.SetInterrupt(nil)
 	c.SetBusyTimeout(busyTimeout)
-	s := &sqliteConn{c: c, cache: map[string]*statement{}}
+	s := &sqliteConn{c: c, cache: map[string]*statement{}, alone: map[string]string{}}
 	for _, pragma := range []string{
 		"journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=0", "foreign_keys=OFF", "temp_store=MEMORY",
-		fmt.Sprintf("mmap_size=%d", mmapBytes), fmt.Sprintf("cache_size=-%d", cacheBytes>>10),
+		"mmap_size=0", // a mapping counts once for each connection, and is made anew after each commit
+		fmt.Sprintf("cache_size=-%d", cacheBytes>>10),
 	} {
 		if err := s.script("PRAGMA " + pragma); err != nil {
 			c.Close()
@@ -69,6 +71,20 @@ func expand(sql string) string {
 		end := i + strings.IndexByte(sql[i:], ')')
 		sql = sql[:i] + "(SELECT value FROM json_each(" + sql[i+len("list("):end] + "))" + sql[end+1:]
 	}
+}
+
+var inList = regexp.MustCompile(`IN list\((\?\d+)\)`)
+
+// forOne turns a statement about a list into the one about a number, when the
+// list has no more: nearly all have not, and it does without a parser of JSON, a
+// table for what it finds, and a Bloom filter in front of that.
+func (s *sqliteConn) forOne(sql string) string {
+	one, known := s.alone[sql]
+	if !known {
+		one = inList.ReplaceAllString(sql, "= $1")
+		s.alone[sql] = one
+	}
+	return one
 }
 
 // prepare returns a statement that is not in use.
@@ -94,6 +110,11 @@ func (s *sqliteConn) prepare(sql string) (st *statement, transient bool, err err
 }
 
 func (s *sqliteConn) query(sql string, each func(row) error, args ...any) error {
+	for _, arg := range args {
+		if list, ok := arg.(ints); ok && len(list) == 1 {
+			sql = s.forOne(sql)
+		}
+	}
 	st, transient, err := s.prepare(sql)
 	if err != nil {
 		return err
@@ -114,16 +135,7 @@ func (s *sqliteConn) query(sql string, each func(row) error, args ...any) error 
 		}
 	}()
 	for i, arg := range args {
-		switch v := plain(arg).(type) {
-		case int64:
-			st.BindInt64(i+1, v)
-		case string:
-			st.BindText(i+1, v)
-		case []byte:
-			st.BindBytes(i+1, v)
-		case nil:
-			st.BindNull(i + 1)
-		}
+		st.bind(i+1, arg)
 	}
 	for {
 		more, err := st.Step()
@@ -139,6 +151,23 @@ func (s *sqliteConn) query(sql string, each func(row) error, args ...any) error 
 		if err := each(sqliteRow{st.Stmt}); err != nil {
 			return err
 		}
+	}
+}
+
+func (st *statement) bind(n int, arg any) {
+	if list, ok := arg.(ints); ok && len(list) == 1 {
+		st.BindInt64(n, list[0]) // which is JSON too
+		return
+	}
+	switch v := plain(arg).(type) {
+	case int64:
+		st.BindInt64(n, v)
+	case string:
+		st.BindText(n, v)
+	case []byte:
+		st.BindBytes(n, v)
+	case nil:
+		st.BindNull(n)
 	}
 }
 

@@ -57,11 +57,14 @@ type DB struct {
 	walIndex *os.File
 	checkpts chan struct{}
 	pages    int // of log after which it is written back
+
+	keeping sync.Mutex
+	keeper  *sqliteConn // writes the log back; guarded by keeping
 }
 
 // counters are counted always: they tell whether the writer groups.
 type counters struct {
-	commits, closures, rerun, commitNanos, checkpoints atomic.Int64
+	commits, closures, rerun, commitNanos, checkpoints, stuck atomic.Int64
 }
 
 // Stats are counts since the database was opened.
@@ -70,6 +73,7 @@ type Stats struct {
 	Closures    int64 // logical transactions
 	Reruns      int64 // batches that ran again: the engine rolled them back, or one failed half done
 	Checkpoints int64
+	Stuck       int64 // of those, the ones of a long log that a View was held through
 	Statements  int64 // run by the writer
 	CommitTime  time.Duration
 }
@@ -78,7 +82,7 @@ type Stats struct {
 func (db *DB) Stats() Stats {
 	return Stats{
 		Commits: db.stats.commits.Load(), Closures: db.stats.closures.Load(), Reruns: db.stats.rerun.Load(),
-		Checkpoints: db.stats.checkpoints.Load(), Statements: db.writer.c.statements(), CommitTime: time.Duration(db.stats.commitNanos.Load()),
+		Checkpoints: db.stats.checkpoints.Load(), Stuck: db.stats.stuck.Load(), Statements: db.writer.c.statements(), CommitTime: time.Duration(db.stats.commitNanos.Load()),
 	}
 }
 
@@ -113,8 +117,12 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	if db.pages <= 0 {
 		db.pages = checkpointPages
 	}
+	if db.keeper, err = openSQLite(path, readerCacheBytes); err != nil {
+		c.close()
+		return nil, err
+	}
 	db.readers = newPool(path, o.Readers)
-	db.writer = &writer{c: c, jobs: make(chan *job, maxBatch), runTwice: o.RunTwice, stats: &db.stats}
+	db.writer = &writer{c: c, jobs: make(chan *job, maxBatch), runTwice: o.RunTwice, stats: &db.stats, before: db.catchUp}
 	db.walIndex, _ = os.Open(path + "-shm")
 	db.done.Go(db.writer.loop)
 	db.done.Go(db.checkpoint)
@@ -139,6 +147,7 @@ func (db *DB) Close() error {
 	db.closing.Unlock()
 	db.done.Wait()
 	db.readers.close()
+	db.keeper.close()
 	if db.walIndex != nil {
 		db.walIndex.Close()
 	}
@@ -181,8 +190,9 @@ func (db *DB) ask(ctx context.Context, fn func(conn) error) error {
 	return fn(c)
 }
 
-// The log is written back at about checkpointPages; when readers have kept it
-// from being reused until it is longLog times that, writers wait for it.
+// The log is written back at about checkpointPages. Beside a writer that never
+// rests, or with readers that keep it from being reused, it becomes longer; at
+// longLog times that the writer does nothing else before.
 const (
 	checkpointPages = 16000
 	longLog         = 4
@@ -218,36 +228,55 @@ func (db *DB) logPages() int {
 	return int(binary.NativeEndian.Uint32(n[:]))
 }
 
-// checkpoint writes the log back on a connection of its own, so that nobody's
-// commit does.
+// checkpoint writes the log back on a connection of its own, so that hardly
+// anybody's commit waits for it.
 func (db *DB) checkpoint() {
-	c, err := openSQLite(db.path, readerCacheBytes)
-	if err != nil {
-		db.log.Error("checkpointing is off", "err", err)
-		for range db.checkpts {
-		}
-		return
-	}
-	defer c.close()
 	for range db.checkpts {
-		if err := db.writeBack(c); err != nil {
-			db.log.Warn("checkpoint", "err", err)
-		}
-		db.stats.checkpoints.Add(1)
+		db.writeBack()
 	}
 }
 
+// catchUp is what the writer does before a batch. It bounds the log: by one batch
+// more than when it is long, and another for each time that a View was held for
+// longer than the writer waits.
+func (db *DB) catchUp() {
+	if db.isLong() {
+		db.writeBack()
+	}
+}
+
+func (db *DB) isLong() bool { return db.logPages() >= longLog*db.pages }
+
 // writeBack copies the log into the database beside the writer, then lets the
 // writer pause for the rest, as a log that is never all copied never begins anew.
-func (db *DB) writeBack(c *sqliteConn) error {
-	if err := c.script("PRAGMA wal_checkpoint(PASSIVE)"); err != nil {
-		return err
+func (db *DB) writeBack() {
+	db.keeping.Lock()
+	defer db.keeping.Unlock()
+	db.stats.checkpoints.Add(1)
+	err := db.keeper.script("PRAGMA wal_checkpoint(PASSIVE)")
+	if err == nil {
+		err = db.beginAnew()
 	}
-	c.c.SetBusyTimeout(checkpointPatience)
-	if db.logPages() >= longLog*db.pages {
-		c.c.SetBusyTimeout(longLogPatience)
+	if err != nil {
+		db.log.Warn("checkpoint", "err", err)
+	}
+}
+
+// beginAnew copies the rest of the log and waits until no reader needs it, so that
+// the next commit begins it anew.
+func (db *DB) beginAnew() error {
+	long := db.isLong()
+	db.keeper.c.SetBusyTimeout(checkpointPatience)
+	if long {
+		db.keeper.c.SetBusyTimeout(longLogPatience)
 	}
 	db.writer.turn.Lock()
 	defer db.writer.turn.Unlock()
-	return c.script("PRAGMA wal_checkpoint(RESTART)")
+	_, err := one(db.keeper, "PRAGMA wal_checkpoint(RESTART)", func(r row) {
+		if busy := r.num(0) != 0; busy && long {
+			db.stats.stuck.Add(1)
+			db.log.Warn("a View is held too long, and the database's log grows", "pages", db.logPages())
+		}
+	})
+	return err
 }

@@ -74,7 +74,7 @@ func (t *tx) box(id mail.MailboxID) (*box, error) {
 		}
 		return b, nil
 	}
-	mb, err := t.mailboxWhere(selectMailbox, id)
+	mb, err := t.mailbox(id)
 	if err != nil {
 		return nil, err
 	}

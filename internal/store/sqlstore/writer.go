@@ -52,6 +52,7 @@ type writer struct {
 	stats    *counters
 	goid     atomic.Uint64
 	turn     sync.Mutex // held during a batch, or by the checkpointer
+	before   func()     // called before each batch
 	// lost is a test's way to make a transaction fall over after a closure.
 	lost func(conn)
 }
@@ -83,6 +84,7 @@ func (w *writer) do(ctx context.Context, fn func(conn) error, after func()) erro
 func (w *writer) loop() {
 	w.goid.Store(goid())
 	for j := range w.jobs {
+		w.before()
 		w.batch(j)
 	}
 }

@@ -321,11 +321,11 @@ func TestStatementsDoNotGrowWithTheMailbox(t *testing.T) {
 				return err
 			}),
 			cost(h, func(tx store.Tx) error {
-				_, err := tx.StoreFlags(h.inbox, nil, mail.FlagChange{Add: flagged}, nil)
+				_, err := tx.StoreFlags(h.inbox, mail.AllUIDs, mail.FlagChange{Add: flagged}, nil)
 				return err
 			}),
-			cost(h, func(tx store.Tx) error { _, err := tx.Copy(h.inbox, nil, archive); return err }),
-			cost(h, func(tx store.Tx) error { _, err := tx.Expunge(h.inbox, nil, false); return err }),
+			cost(h, func(tx store.Tx) error { _, err := tx.Copy(h.inbox, mail.AllUIDs, archive); return err }),
+			cost(h, func(tx store.Tx) error { _, err := tx.Expunge(h.inbox, mail.AllUIDs, false); return err }),
 		}
 	}
 	few, many := costs(100), costs(5_000)

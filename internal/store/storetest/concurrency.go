@@ -147,7 +147,7 @@ func ownChanges(t *trial) {
 		if err != nil {
 			return err
 		}
-		if _, err := tx.StoreFlags(inbox, nil, add(`\Seen`), nil); err != nil {
+		if _, err := tx.StoreFlags(inbox, mail.AllUIDs, add(`\Seen`), nil); err != nil {
 			return err
 		}
 		mb, err := tx.Mailbox(inbox)

@@ -68,6 +68,13 @@ func addresses(t *trial) {
 	ok(s.RemoveAddress(ctx, "sales", "else.example"))
 	equal("catch-all then", must(s.Lookup(ctx, "sales", "else.example")).Account, bob.Account)
 	want(mail.NotFound, s.RemoveAddress(ctx, "sales", "else.example"))
+	equal("still local", must(s.IsLocal(ctx, "else.example")), true)
+	ok(s.RemoveAddress(ctx, "", "else.example"))
+	equal("local without an address", must(s.IsLocal(ctx, "else.example")), false)
+	ok(s.AddAddress(ctx, store.Address{Local: "bob", Domain: "else.example", Account: bob.Account}))
+	ok(s.RemoveAccount(ctx, bob.Account))
+	equal("local without an account", must(s.IsLocal(ctx, "else.example")), false)
+	equal("local with another account", must(s.IsLocal(ctx, "example.test")), true)
 }
 
 func credentials(t *trial) {

@@ -70,7 +70,7 @@ func journalFilters(t *trial) {
 	s.append("INBOX", arrival(1))
 	s.append("Archive", arrival(2))
 	inbox, archive := s.box("INBOX").ID, s.box("Archive").ID
-	must(update(s, func(tx store.Tx) (store.Mapping, error) { return tx.Copy(inbox, nil, archive) }))
+	must(update(s, func(tx store.Tx) (store.Mapping, error) { return tx.Copy(inbox, mail.AllUIDs, archive) }))
 	_, n, err := change(s, s.origin(1), func(tx store.Tx) (store.StoreResult, error) {
 		return tx.StoreFlags(archive, uids("2"), add(`\Seen`), nil)
 	})
@@ -104,7 +104,7 @@ func recordsAreExact(t *trial) {
 		return tx.StoreFlags(inbox.ID, uids("1"), add(`\Seen`, "blue"), nil)
 	}))
 	must(update(s, func(tx store.Tx) (store.StoreResult, error) {
-		return tx.StoreFlags(inbox.ID, nil, mail.FlagChange{Replace: true, Add: flags(`\Seen`)}, nil)
+		return tx.StoreFlags(inbox.ID, mail.AllUIDs, mail.FlagChange{Replace: true, Add: flags(`\Seen`)}, nil)
 	}))
 	said := map[string]string{}
 	for _, e := range s.records(store.JournalQuery{Limit: 1})[0].Entries {
@@ -158,7 +158,7 @@ func leftAndCameBack(t *trial) {
 	p := s.append("INBOX", arrival(1))
 	known := s.head()
 	mark := func(c mail.FlagChange) {
-		must(update(s, func(tx store.Tx) (store.StoreResult, error) { return tx.StoreFlags(p.Mailbox, nil, c, nil) }))
+		must(update(s, func(tx store.Tx) (store.StoreResult, error) { return tx.StoreFlags(p.Mailbox, mail.AllUIDs, c, nil) }))
 	}
 	mark(add(`\Deleted`))
 	hidden := s.head()
@@ -240,7 +240,7 @@ func undoLeaves(t *trial) {
 	s := t.subject()
 	inbox := s.fill("INBOX", 2)
 	_, act, err := change(s, s.origin(0), func(tx store.Tx) (store.StoreResult, error) {
-		return tx.StoreFlags(inbox.ID, nil, add(`\Flagged`, "blue"), nil)
+		return tx.StoreFlags(inbox.ID, mail.AllUIDs, add(`\Flagged`, "blue"), nil)
 	})
 	ok(err)
 	must(update(s, func(tx store.Tx) (mail.UIDSet, error) { return tx.Expunge(inbox.ID, uids("1"), false) }))
@@ -255,7 +255,7 @@ func undoLeaves(t *trial) {
 	p := s.append("Archive", arrival(9))
 	came := s.head()
 	must(update(s, func(tx store.Tx) (store.StoreResult, error) {
-		return tx.StoreFlags(p.Mailbox, nil, add(`\Flagged`), nil)
+		return tx.StoreFlags(p.Mailbox, mail.AllUIDs, add(`\Flagged`), nil)
 	}))
 	r = must(update(s, func(tx store.Tx) (mail.UndoReport, error) { return tx.Undo(mail.ActID(came)) }))
 	equal("what others touched is left", len(r.Left), 1)
@@ -286,7 +286,7 @@ func undoMany(t *trial) {
 	for i, fn := range []func(tx store.Tx) error{
 		func(tx store.Tx) error { _, err := tx.Append(s.boxIn(tx, "INBOX"), arrival(9)); return err },
 		func(tx store.Tx) error {
-			_, err := tx.StoreFlags(s.boxIn(tx, "INBOX"), nil, add(`\Seen`), nil)
+			_, err := tx.StoreFlags(s.boxIn(tx, "INBOX"), mail.AllUIDs, add(`\Seen`), nil)
 			return err
 		},
 		func(tx store.Tx) error {
@@ -295,7 +295,7 @@ func undoMany(t *trial) {
 		},
 		func(tx store.Tx) error { _, err := tx.Expunge(s.boxIn(tx, "Archive"), uids("2"), false); return err },
 		func(tx store.Tx) error {
-			_, err := tx.Copy(s.boxIn(tx, "Archive"), nil, s.boxIn(tx, "Trash"))
+			_, err := tx.Copy(s.boxIn(tx, "Archive"), mail.AllUIDs, s.boxIn(tx, "Trash"))
 			return err
 		},
 	} {

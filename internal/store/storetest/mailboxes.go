@@ -266,7 +266,7 @@ func errorsChangeNothing(t *trial) {
 			if _, err := tx.CreateMailbox(mail.MailboxImage{Name: "Work"}); err != nil {
 				return err
 			}
-			if _, err := tx.Expunge(inbox.ID, nil, false); err != nil {
+			if _, err := tx.Expunge(inbox.ID, mail.AllUIDs, false); err != nil {
 				return err
 			}
 			if _, err := tx.Append(inbox.ID, arrival(9)); err != nil {
@@ -284,10 +284,10 @@ func errorsChangeNothing(t *trial) {
 	want(mail.NotFound, err)
 	for i, fn := range []func(tx store.Tx) error{
 		func(tx store.Tx) error { _, err := tx.Append(1<<40, arrival(8)); return err },
-		func(tx store.Tx) error { _, err := tx.StoreFlags(1<<40, nil, add(`\Seen`), nil); return err },
-		func(tx store.Tx) error { _, err := tx.Copy(inbox.ID, nil, 1<<40); return err },
-		func(tx store.Tx) error { _, err := tx.Move(inbox.ID, nil, 1<<40); return err },
-		func(tx store.Tx) error { _, err := tx.Expunge(1<<40, nil, false); return err },
+		func(tx store.Tx) error { _, err := tx.StoreFlags(1<<40, mail.AllUIDs, add(`\Seen`), nil); return err },
+		func(tx store.Tx) error { _, err := tx.Copy(inbox.ID, mail.AllUIDs, 1<<40); return err },
+		func(tx store.Tx) error { _, err := tx.Move(inbox.ID, mail.AllUIDs, 1<<40); return err },
+		func(tx store.Tx) error { _, err := tx.Expunge(1<<40, mail.AllUIDs, false); return err },
 		func(tx store.Tx) error { return tx.SetMailbox(1<<40, mail.MailboxImage{Name: "x"}) },
 		func(tx store.Tx) error { _, err := tx.Undo(1 << 40); return err },
 		func(tx store.Tx) error { return tx.SetDevice(mail.Device{ID: 1 << 40, Name: "x"}) },

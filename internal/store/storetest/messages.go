@@ -25,6 +25,7 @@ var messageChecks = []check{
 	{"MoveGivesNewUIDsAndKeepsTheEmail", moveKeeps},
 	{"ExpungeOfDeletedOnlyTakesTheMarked", expungeDeleted},
 	{"DepartedMessagesCanStillBeAskedFor", departed},
+	{"AnEmptySetOfUIDsIsNobody", emptySet},
 	{"QueriesSelectByUIDModSeqAndNumber", queries},
 	{"JMAPHidesDeletedAndNeedsAllSeen", jmapView},
 	{"ThreadsFollowReferencesThenSubject", threading},
@@ -115,7 +116,7 @@ func quota(t *trial) {
 	a.Blob.Size = 600
 	s.append("INBOX", a)
 	must(update(s, func(tx store.Tx) (store.Mapping, error) {
-		return tx.Copy(s.boxIn(tx, "INBOX"), nil, s.boxIn(tx, "Archive"))
+		return tx.Copy(s.boxIn(tx, "INBOX"), mail.AllUIDs, s.boxIn(tx, "Archive"))
 	}))
 	acct := must(view(s, store.Reader.Account))
 	equal("used", acct.Used, 600)
@@ -131,8 +132,26 @@ func quota(t *trial) {
 	equal("used", must(view(s, store.Reader.Account)).Used, 1000)
 	must(update(s, func(tx store.Tx) (mail.UIDSet, error) { return tx.Expunge(s.boxIn(tx, "INBOX"), uids("1"), false) }))
 	equal("used while a copy remains", must(view(s, store.Reader.Account)).Used, 1000)
-	must(update(s, func(tx store.Tx) (mail.UIDSet, error) { return tx.Expunge(s.boxIn(tx, "Archive"), nil, false) }))
+	must(update(s, func(tx store.Tx) (mail.UIDSet, error) { return tx.Expunge(s.boxIn(tx, "Archive"), mail.AllUIDs, false) }))
 	equal("used after the last copy went", must(view(s, store.Reader.Account)).Used, 400)
+}
+
+func emptySet(t *trial) {
+	s := t.subject()
+	s.append("INBOX", arrival(1, `\Deleted`))
+	for _, none := range []mail.UIDSet{nil, {}} {
+		s.unchanged("verbs on nobody", func() {
+			ok(s.do(func(tx store.Tx) error {
+				inbox, archive := s.boxIn(tx, "INBOX"), s.boxIn(tx, "Archive")
+				r := must(tx.StoreFlags(inbox, none, add(`\Seen`), nil))
+				equal("changed", r.Changed.String()+r.Same.String()+r.Modified.String(), "")
+				equal("copied", must(tx.Copy(inbox, none, archive)).From.String(), "")
+				equal("moved", must(tx.Move(inbox, none, archive)).From.String(), "")
+				equal("expunged", must(tx.Expunge(inbox, none, true)).String(), "")
+				return nil
+			}))
+		})
+	}
 }
 
 func once(t *trial) {
@@ -212,7 +231,7 @@ func storeSame(t *trial) {
 		equal("changed", r.Changed.String(), "")
 	})
 	r := must(update(s, func(tx store.Tx) (store.StoreResult, error) {
-		return tx.StoreFlags(p.Mailbox, nil, add(`\Seen`), nil)
+		return tx.StoreFlags(p.Mailbox, mail.AllUIDs, add(`\Seen`), nil)
 	}))
 	equal("changed", r.Changed.String(), "2")
 	equal("modseq of the other", s.placement(p.Mailbox, 1).ModSeq, p.ModSeq)
@@ -223,14 +242,14 @@ func unchangedSince(t *trial) {
 	inbox := s.fill("INBOX", 3)
 	limit := s.placement(inbox.ID, 2).ModSeq
 	r := must(update(s, func(tx store.Tx) (store.StoreResult, error) {
-		return tx.StoreFlags(inbox.ID, nil, add(`\Flagged`), &limit)
+		return tx.StoreFlags(inbox.ID, mail.AllUIDs, add(`\Flagged`), &limit)
 	}))
 	equal("changed", r.Changed.String(), "1:2")
 	equal("modified", r.Modified.String(), "3")
 	equal("flags of the refused", s.placement(inbox.ID, 3).Flags, mail.Flags{})
 	zero := mail.ModSeq(0)
 	r = must(update(s, func(tx store.Tx) (store.StoreResult, error) {
-		return tx.StoreFlags(inbox.ID, nil, add(`\Flagged`), &zero)
+		return tx.StoreFlags(inbox.ID, mail.AllUIDs, add(`\Flagged`), &zero)
 	}))
 	equal("UNCHANGEDSINCE 0 refuses all", r.Modified.String(), "1:3")
 }
@@ -244,12 +263,12 @@ func keywordBound(t *trial) {
 	}
 	s.unchanged("a keyword too many", func() {
 		_, err := update(s, func(tx store.Tx) (store.StoreResult, error) {
-			return tx.StoreFlags(p.Mailbox, nil, add(names...), nil)
+			return tx.StoreFlags(p.Mailbox, mail.AllUIDs, add(names...), nil)
 		})
 		want(mail.Limit, err)
 	})
 	must(update(s, func(tx store.Tx) (store.StoreResult, error) {
-		return tx.StoreFlags(p.Mailbox, nil, add(names[1:]...), nil)
+		return tx.StoreFlags(p.Mailbox, mail.AllUIDs, add(names[1:]...), nil)
 	}))
 }
 
@@ -307,7 +326,7 @@ func expungeDeleted(t *trial) {
 	equal("deleted", s.box("INBOX").Counts.Deleted, 2)
 	gone := must(update(s, func(tx store.Tx) (mail.UIDSet, error) { return tx.Expunge(inbox.ID, uids("1:2"), true) }))
 	equal("gone", gone.String(), "2")
-	gone = must(update(s, func(tx store.Tx) (mail.UIDSet, error) { return tx.Expunge(inbox.ID, nil, true) }))
+	gone = must(update(s, func(tx store.Tx) (mail.UIDSet, error) { return tx.Expunge(inbox.ID, mail.AllUIDs, true) }))
 	equal("gone", gone.String(), "3")
 	gone = must(update(s, func(tx store.Tx) (mail.UIDSet, error) { return tx.Expunge(inbox.ID, uids("1"), false) }))
 	equal("gone", gone.String(), "1")
@@ -318,7 +337,7 @@ func departed(t *trial) {
 	p := s.append("INBOX", arrival(1, `\Flagged`, "blue"))
 	_, err := view(s, func(r store.Reader) (mail.Placement, error) { return r.Departed(p.Mailbox, 1) })
 	want(mail.NotFound, err)
-	must(update(s, func(tx store.Tx) (mail.UIDSet, error) { return tx.Expunge(p.Mailbox, nil, false) }))
+	must(update(s, func(tx store.Tx) (mail.UIDSet, error) { return tx.Expunge(p.Mailbox, mail.AllUIDs, false) }))
 	d := must(view(s, func(r store.Reader) (mail.Placement, error) { return r.Departed(p.Mailbox, 1) }))
 	equal("departed", withoutTime(d), withoutTime(p))
 	m := must(view(s, func(r store.Reader) (mail.Message, error) { return r.Message(p.Message) }))
@@ -361,12 +380,12 @@ func jmapView(t *trial) {
 	s := t.subject()
 	p := s.append("INBOX", arrival(1))
 	inbox, archive := p.Mailbox, s.box("Archive").ID
-	must(update(s, func(tx store.Tx) (store.Mapping, error) { return tx.Copy(inbox, nil, archive) }))
+	must(update(s, func(tx store.Tx) (store.Mapping, error) { return tx.Copy(inbox, mail.AllUIDs, archive) }))
 	message := func() mail.Message {
 		return must(view(s, func(r store.Reader) (mail.Message, error) { return r.Message(p.Message) }))
 	}
 	set := func(mb mail.MailboxID, c mail.FlagChange) mail.ModSeq {
-		_, n, err := change(s, s.origin(0), func(tx store.Tx) (store.StoreResult, error) { return tx.StoreFlags(mb, nil, c, nil) })
+		_, n, err := change(s, s.origin(0), func(tx store.Tx) (store.StoreResult, error) { return tx.StoreFlags(mb, mail.AllUIDs, c, nil) })
 		ok(err)
 		return n
 	}
@@ -421,9 +440,9 @@ func (p placement) threadIn(s *subject) mail.ThreadID {
 func uidsGrow(t *trial) {
 	s := t.subject()
 	inbox := s.fill("INBOX", 2)
-	must(update(s, func(tx store.Tx) (mail.UIDSet, error) { return tx.Expunge(inbox.ID, nil, false) }))
+	must(update(s, func(tx store.Tx) (mail.UIDSet, error) { return tx.Expunge(inbox.ID, mail.AllUIDs, false) }))
 	equal("UID after an expunge", s.append("INBOX", arrival(7)).UID, 3)
-	must(update(s, func(tx store.Tx) (mail.UIDSet, error) { return tx.Expunge(inbox.ID, nil, false) }))
+	must(update(s, func(tx store.Tx) (mail.UIDSet, error) { return tx.Expunge(inbox.ID, mail.AllUIDs, false) }))
 	ok(s.Prune(ctx, s.account, time.Now().Add(time.Hour)))
 	equal("UID after a prune", s.append("INBOX", arrival(8)).UID, 4)
 }

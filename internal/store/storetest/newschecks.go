@@ -27,15 +27,21 @@ func newsNames(t *trial) {
 	}{
 		{"append", func(tx store.Tx) error { _, err := tx.Append(inbox.ID, arrival(1)); return err },
 			[]mail.MailboxID{inbox.ID}, []mail.Type{mail.TypeMailbox, mail.TypeEmail, mail.TypeThread, mail.TypePlacement}},
-		{"flag", func(tx store.Tx) error { _, err := tx.StoreFlags(inbox.ID, nil, add(`\Flagged`), nil); return err },
+		{"flag", func(tx store.Tx) error {
+			_, err := tx.StoreFlags(inbox.ID, mail.AllUIDs, add(`\Flagged`), nil)
+			return err
+		},
 			[]mail.MailboxID{inbox.ID}, []mail.Type{mail.TypeEmail, mail.TypePlacement}},
-		{"read", func(tx store.Tx) error { _, err := tx.StoreFlags(inbox.ID, nil, add(`\Seen`), nil); return err },
+		{"read", func(tx store.Tx) error {
+			_, err := tx.StoreFlags(inbox.ID, mail.AllUIDs, add(`\Seen`), nil)
+			return err
+		},
 			[]mail.MailboxID{inbox.ID}, []mail.Type{mail.TypeMailbox, mail.TypeEmail, mail.TypePlacement}},
-		{"move", func(tx store.Tx) error { _, err := tx.Move(inbox.ID, nil, archive.ID); return err },
+		{"move", func(tx store.Tx) error { _, err := tx.Move(inbox.ID, mail.AllUIDs, archive.ID); return err },
 			[]mail.MailboxID{inbox.ID, archive.ID}, []mail.Type{mail.TypeMailbox, mail.TypeEmail, mail.TypePlacement}},
 		{"create", func(tx store.Tx) error { _, err := tx.CreateMailbox(mail.MailboxImage{Name: "Work"}); return err },
 			nil, []mail.Type{mail.TypeMailbox}},
-		{"expunge", func(tx store.Tx) error { _, err := tx.Expunge(archive.ID, nil, false); return err },
+		{"expunge", func(tx store.Tx) error { _, err := tx.Expunge(archive.ID, mail.AllUIDs, false); return err },
 			[]mail.MailboxID{archive.ID}, []mail.Type{mail.TypeMailbox, mail.TypeEmail, mail.TypeThread, mail.TypePlacement}},
 	} {
 		w := newWatch(s)

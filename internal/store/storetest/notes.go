@@ -16,6 +16,7 @@ var notesChecks = []check{
 	{"CursorsAreKeptPerDeviceAndForgotten", cursors},
 	{"ClaimRecentGivesEachUIDOnce", claimRecent},
 	{"RememberLastsUntilItsTime", remember},
+	{"ReparsedChangesWhatIsShownAndNothingElse", reparsed},
 }
 
 // note runs one piece of bookkeeping.

@@ -12,6 +12,7 @@ import (
 var queueChecks = []check{
 	{"EnqueueIsIdempotent", enqueueOnce},
 	{"DueLeasesWhatItGives", dueLeases},
+	{"GiveBackMakesLeasedDue", giveBack},
 	{"RetryMovesAndDoneRemoves", retryAndDone},
 }
 
@@ -63,6 +64,17 @@ func dueLeases(t *trial) {
 	equal("which is", due[0].Delivery, "d1")
 	equal("nothing twice", len(must(s.Due(ctx, noon, lease, 9))), 0)
 	equal("after the lease again", len(must(s.Due(ctx, lease, lease.Add(time.Hour), 9))), 3)
+}
+
+func giveBack(t *trial) {
+	s := t.subject()
+	lease := noon.Add(10 * time.Minute)
+	ok(s.Enqueue(ctx, []store.Outgoing{s.outgoing("d1", "b@else.example", noon.Add(-time.Minute)), s.outgoing("d2", "b@else.example", noon), s.outgoing("d3", "b@else.example", lease.Add(time.Second))}))
+	must(s.Due(ctx, noon, lease, 1))
+	ok(s.GiveBack(ctx, noon.Add(time.Second), lease.Add(-time.Second)))
+	equal("before the lease ends", len(must(s.Due(ctx, noon.Add(time.Second), lease, 9))), 1)
+	ok(s.GiveBack(ctx, noon, lease))
+	equal("pending", s.pending(), "d1 to b@else.example at 12:00 after 0 ; d2 to b@else.example at 12:00 after 0 ; d3 to b@else.example at 12:10 after 0 ")
 }
 
 func retryAndDone(t *trial) {

@@ -1,0 +1,76 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"lockstep/internal/mail"
+	"lockstep/internal/message"
+	"lockstep/internal/store"
+)
+
+// deriver makes anew what the rows of a mailbox's messages say of their bytes.
+type deriver struct {
+	x       *examination
+	p       store.Principal
+	mb      mail.Mailbox
+	pending []store.Derived
+	differ  int
+}
+
+// message compares one row with the bytes, if it is asked for or if the row can't
+// be read.
+func (d *deriver) message(ctx context.Context, f filed) error {
+	if _, err := message.Decode(f.m.Parsed); err == nil && !d.x.q.Rebuild {
+		return nil
+	}
+	want, err := d.derive(ctx, f.m)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil: // met by Fast alone, which read no bytes before
+		return d.x.found(d.p.Login, false, "message %d in %s: what is shown of it can't be made anew: %v", f.uid, d.mb.Path, err)
+	case same(f.m, want):
+		return nil
+	}
+	d.differ++
+	d.pending = append(d.pending, want)
+	return nil
+}
+
+func (d *deriver) derive(ctx context.Context, m mail.Message) (store.Derived, error) {
+	r, err := d.x.o.Blobs.Open(ctx, m.Blob)
+	if err != nil {
+		return store.Derived{}, err
+	}
+	defer r.Close()
+	p, err := message.Parse(r)
+	if err != nil {
+		return store.Derived{}, fmt.Errorf("message: %w", err)
+	}
+	return store.Derived{Message: m.Key, SentAt: p.Envelope.SentAt, MessageID: p.ID, Parsed: message.Encode(p), Preview: p.Preview}, nil
+}
+
+func same(m mail.Message, d store.Derived) bool {
+	return m.SentAt.Equal(d.SentAt) && m.MessageID == d.MessageID && m.Preview == d.Preview && bytes.Equal(m.Parsed, d.Parsed)
+}
+
+// flush writes what differs.
+func (d *deriver) flush(ctx context.Context) error {
+	if len(d.pending) == 0 || d.x.q.LookOnly {
+		d.pending = nil
+		return nil
+	}
+	err := d.x.o.Keeper.Reparsed(ctx, d.p.Account, d.pending)
+	d.pending = nil
+	return err
+}
+
+// report says how many rows were wrong.
+func (d *deriver) report() error {
+	if d.differ == 0 {
+		return nil
+	}
+	return d.x.found(d.p.Login, !d.x.q.LookOnly, "what is shown of %d messages in %s (sender, subject, structure, preview) was not what they say", d.differ, d.mb.Path)
+}
