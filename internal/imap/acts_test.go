@@ -415,6 +415,9 @@ func (c *tracker) idle() {
 		}
 	}
 	for range c.rng.IntN(4) {
+		if c.packed != nil {
+			break // decompression does not go on after a deadline
+		}
 		c.conn.SetReadDeadline(time.Now().Add(time.Duration(c.rng.IntN(10)) * time.Millisecond))
 		if _, err := c.in.Peek(1); err != nil {
 			break

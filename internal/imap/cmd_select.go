@@ -21,7 +21,7 @@ type selection struct {
 	view *index.Version
 	// told is the HighestModSeq up to which nothing was held back (RFC 7162 §3.2).
 	told     mail.ModSeq
-	keywords int         // of view's, how many FLAGS has named
+	keywords []string    // those FLAGS has named
 	recent   mail.UID    // from here on messages are \Recent (RFC 3501); 0 is none
 	own      []ownChange // silent STOREs not told of yet
 }
@@ -156,7 +156,7 @@ func firstUnseen(v *index.Version) uint32 {
 // sayFlags writes FLAGS and PERMANENTFLAGS.
 func (s *session) sayFlags() {
 	words := s.sel.view.Keywords()
-	s.sel.keywords = len(words)
+	s.sel.keywords = words
 	all := append([]string{`\Answered`, `\Flagged`, `\Deleted`, `\Seen`, `\Draft`}, words...)
 	s.enc.Star().Atom("FLAGS").Words(all...).End()
 	permanent := append(slices.Clip(all), `\*`)

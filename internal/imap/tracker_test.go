@@ -2,6 +2,8 @@ package imap
 
 import (
 	"bufio"
+	"bytes"
+	"compress/flate"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -33,6 +35,8 @@ type tracker struct {
 	qresync, condstore, rev2 bool
 
 	conn     net.Conn
+	packed   *flate.Writer // in between, with COMPRESS
+	outgoing bytes.Buffer
 	in       *bufio.Reader
 	tags     int
 	log      []string // the end of what was said
@@ -95,7 +99,7 @@ func (c *tracker) connect() {
 	if err != nil {
 		c.wrong("%v", err)
 	}
-	c.conn, c.in, c.box, c.view, c.queue = conn, bufio.NewReader(conn), "", nil, nil
+	c.conn, c.in, c.box, c.view, c.queue, c.packed = conn, bufio.NewReader(conn), "", nil, nil, nil
 	c.note("-- connected --")
 	c.response()
 	c.run("LOGIN " + testLogin + ` "` + testPassword + `"`)
@@ -107,6 +111,11 @@ func (c *tracker) connect() {
 	}
 	if c.rev2 {
 		c.run("ENABLE IMAP4rev2")
+	}
+	if c.rng.IntN(3) == 0 {
+		c.run("COMPRESS DEFLATE")
+		c.packed, _ = flate.NewWriter(&c.outgoing, flate.BestSpeed)
+		c.in = bufio.NewReader(flate.NewReader(c.in))
 	}
 }
 
@@ -132,9 +141,22 @@ func (c *tracker) response() response {
 func (c *tracker) write(text string) {
 	c.note("C: " + strings.TrimSuffix(text, "\r\n"))
 	c.conn.SetDeadline(time.Now().Add(answerTime))
-	if _, err := c.conn.Write([]byte(text)); err != nil {
+	if err := c.send(text); err != nil {
 		c.wrong("%v", err)
 	}
+}
+
+func (c *tracker) send(text string) error {
+	c.outgoing.Reset()
+	if c.packed == nil {
+		c.outgoing.WriteString(text)
+	} else if _, err := c.packed.Write([]byte(text)); err != nil {
+		return err
+	} else if err := c.packed.Flush(); err != nil {
+		return err
+	}
+	_, err := c.conn.Write(c.outgoing.Bytes()) // at once: LOGOUT is answered as soon as it can be read
+	return err
 }
 
 // run runs a command that succeeds.

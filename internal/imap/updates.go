@@ -61,7 +61,7 @@ func (s *session) tell(n mail.ModSeq, expunges bool) error {
 		}
 		s.sayExists()
 	}
-	if len(now.Keywords()) != sel.keywords {
+	if !slices.Equal(now.Keywords(), sel.keywords) {
 		s.sayFlags()
 	}
 	for _, c := range d.Changed {
