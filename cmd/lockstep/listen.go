@@ -97,10 +97,10 @@ func (h *house) protocols(t *tls.Config, m *metrics) []protocol {
 	return []protocol{
 		{"imap", in.IMAP, im.Serve},
 		{"imaps", in.IMAPS, im.ServeTLS},
-		{"lmtp", in.LMTP, h.smtpServer(smtp.LMTP, t, false).Serve},
-		{"smtp", in.SMTP, h.smtpServer(smtp.Receiving, t, false).Serve},
-		{"submission", in.Submission, h.smtpServer(smtp.Submission, t, false).Serve},
-		{"submissions", in.Submissions, h.smtpServer(smtp.Submission, t, true).Serve},
+		{"lmtp", in.LMTP, m.watch("lmtp", h.smtpServer(smtp.LMTP, t, false)).Serve},
+		{"smtp", in.SMTP, m.watch("smtp", h.smtpServer(smtp.Receiving, t, false)).Serve},
+		{"submission", in.Submission, m.watch("submission", h.smtpServer(smtp.Submission, t, false)).Serve},
+		{"submissions", in.Submissions, m.watch("submissions", h.smtpServer(smtp.Submission, t, true)).Serve},
 		{"http", in.HTTP, web.Serve},
 		{"https", in.HTTPS, func(ctx context.Context, l net.Listener) error { return web.Serve(ctx, tls.NewListener(l, t)) }},
 	}

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"runtime/debug"
 	"time"
 
+	"lockstep/internal/auth"
 	"lockstep/internal/mail"
 )
 
@@ -14,22 +16,47 @@ const (
 	compactEvery = 24 // rounds of upkeep
 )
 
-// maintain forgets history past the horizon and blobs that nobody names. A round
-// that fails is logged; the next one tries again.
+// Hashing a password takes 19 MiB, which the runtime keeps for the next one. A
+// minute after the last it is given back.
+const (
+	quietFor   = time.Minute
+	quietEvery = 30 * time.Second
+)
+
+// maintain forgets history past the horizon and blobs that nobody names, and gives
+// memory back when nobody signs in. A round that fails is logged; the next one
+// tries again.
 func (h *house) maintain(ctx context.Context) error {
 	t := time.NewTimer(upkeepBegins)
 	defer t.Stop()
-	for round := 1; ; round++ {
+	quiet := time.NewTicker(quietEvery)
+	defer quiet.Stop()
+	var freed time.Time
+	for round := 1; ; {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-quiet.C:
+			freed = giveBackMemory(freed, auth.LastHash(), time.Now())
+			continue
 		case <-t.C:
 		}
 		if err := h.upkeep(ctx, round%compactEvery == 0); err != nil && ctx.Err() == nil {
 			h.log.ErrorContext(ctx, "upkeep", "err", err)
 		}
 		t.Reset(upkeepEvery)
+		round++
 	}
+}
+
+// giveBackMemory frees what passwords were hashed in, once it is quiet, and
+// returns the last hash that it has freed after.
+func giveBackMemory(freed, last, now time.Time) time.Time {
+	if !last.After(freed) || now.Sub(last) < quietFor {
+		return freed
+	}
+	debug.FreeOSMemory()
+	return last
 }
 
 func (h *house) upkeep(ctx context.Context, compact bool) error {

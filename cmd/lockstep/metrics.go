@@ -6,6 +6,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"lockstep/internal/auth"
+	"lockstep/internal/delivery"
+	"lockstep/internal/smtp"
 )
 
 // metrics is what the server counts. docs/operations.md says which question each
@@ -34,7 +38,46 @@ func newMetrics(h *house) *metrics {
 	m.storeMetrics(h)
 	m.blobMetrics(h)
 	m.queueMetrics(h)
+	m.deliveryMetrics(h)
+	m.authMetrics(h)
 	return m
+}
+
+// labelled registers one of the counters of a name, each with its own label.
+func (m *metrics) labelled(name, help, label, is string, value func() int64) {
+	o := prometheus.CounterOpts{Name: name, Help: help, ConstLabels: prometheus.Labels{label: is}}
+	m.registry.MustRegister(prometheus.NewCounterFunc(o, func() float64 { return float64(value()) }))
+}
+
+func (m *metrics) deliveryMetrics(h *house) {
+	for result, value := range map[string]func(delivery.Stats) int64{
+		"delivered": func(s delivery.Stats) int64 { return s.Delivered }, "failed": func(s delivery.Stats) int64 { return s.Failed },
+		"queued": func(s delivery.Stats) int64 { return s.Queued }, "sent": func(s delivery.Stats) int64 { return s.Sent },
+		"put_off": func(s delivery.Stats) int64 { return s.PutOff }, "given_up": func(s delivery.Stats) int64 { return s.GivenUp },
+	} {
+		m.labelled("delivery_recipients_total", "What became of messages, for each recipient.", "result", result, func() int64 { return value(h.delivery.Stats()) })
+	}
+	m.counted("delivery_reports_total", "Delivery status notifications made.", func() float64 { return float64(h.delivery.Stats().Reports) })
+}
+
+func (m *metrics) authMetrics(h *house) {
+	for result, value := range map[string]func(auth.Stats) int64{
+		"ok": func(s auth.Stats) int64 { return s.OK }, "wrong": func(s auth.Stats) int64 { return s.Wrong }, "limited": func(s auth.Stats) int64 { return s.Limited },
+		"denied": func(s auth.Stats) int64 { return s.Denied }, "failed": func(s auth.Stats) int64 { return s.Failed },
+	} {
+		m.labelled("auth_signins_total", "Sign-ins by how they ended.", "result", result, func() int64 { return value(h.auth.Stats()) })
+	}
+}
+
+// watch counts what an SMTP or LMTP server does.
+func (m *metrics) watch(proto string, s *smtp.Server) *smtp.Server {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "smtp_sessions", Help: "SMTP and LMTP connections now.",
+		ConstLabels: prometheus.Labels{"proto": proto}}, func() float64 { return float64(s.Stats().Sessions) }))
+	m.labelled("smtp_turned_away_total", "Connections that were one too many.", "proto", proto, func() int64 { return s.Stats().TurnedAway })
+	m.labelled("smtp_messages_total", "Messages received, whatever came of them.", "proto", proto, func() int64 { return s.Stats().Messages })
+	m.labelled("smtp_bytes_total", "Bytes of these messages.", "proto", proto, func() int64 { return s.Stats().Bytes })
+	m.labelled("smtp_refused_total", "Commands and messages answered with 4xx or 5xx.", "proto", proto, func() int64 { return s.Stats().Refused })
+	return s
 }
 
 // counted registers a counter that a part keeps itself.

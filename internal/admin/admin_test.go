@@ -404,6 +404,62 @@ func TestDoctorFindsNothingWrongWithGoodMail(t *testing.T) {
 	})
 }
 
+// What is shown of a message is made anew: if it can't be read by itself, and if
+// it is wrong when that is asked for.
+func TestDoctorMakesAnewWhatIsShown(t *testing.T) {
+	both(t, func(t *testing.T, o *Ops, c *Client) {
+		addAlice(t, c)
+		if _, err := c.Import(t.Context(), alice, letters(0, 3, "INBOX"), func(Imported) {}); err != nil {
+			t.Fatal(err)
+		}
+		p, err := o.principal(t.Context(), alice)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read := func() []filed {
+			t.Helper()
+			var inbox mail.Mailbox
+			err := o.Store.View(t.Context(), p.Account, func(r store.Reader) (err error) {
+				inbox, err = r.MailboxByPath("INBOX")
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			page, err := readPage(t.Context(), o.Store, p.Account, inbox.ID, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return page
+		}
+		good := read()
+		for _, test := range []struct {
+			d    store.Derived
+			with Examine
+			cure bool
+		}{
+			{store.Derived{Parsed: []byte{0xff}}, Examine{LookOnly: true}, false},
+			{store.Derived{Parsed: []byte{0xff}}, Examine{}, true},
+			{store.Derived{Parsed: []byte{0xff}}, Examine{Fast: true}, true},
+			{store.Derived{Parsed: []byte{0xff}}, Examine{Login: alice}, true},
+			{store.Derived{Parsed: good[1].m.Parsed, Preview: "nonsense"}, Examine{Rebuild: true}, true},
+		} {
+			test.d.Message = good[0].m.Key
+			if err := o.Keeper.Reparsed(t.Context(), p.Account, []store.Derived{test.d}); err != nil {
+				t.Fatal(err)
+			}
+			found, err := Doctor.All(t.Context(), c, test.with)
+			if err != nil || len(found) != 2 || found[0].Repaired != test.cure || !strings.Contains(found[0].Problem, "1 messages in INBOX") {
+				t.Errorf("%+v: %+v, %v", test.with, found, err)
+			}
+			now := read()[0].m
+			if cured := string(now.Parsed) == string(good[0].m.Parsed) && now.Preview == good[0].m.Preview && now.MessageID == good[0].m.MessageID; cured != test.cure {
+				t.Errorf("%+v: as it was before: %v", test.with, cured)
+			}
+		}
+	})
+}
+
 func TestMailboxesAndQueue(t *testing.T) {
 	both(t, func(t *testing.T, _ *Ops, c *Client) {
 		addAlice(t, c)

@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -26,6 +28,15 @@ type brokenPlace struct {
 	p  store.Principal
 	mb mail.Mailbox
 	f  filed
+}
+
+// compare orders by where the first message that has it lies.
+func (b *broken) compare(o *broken) int {
+	if len(b.places) == 0 || len(o.places) == 0 {
+		return cmp.Or(cmp.Compare(len(b.places), len(o.places)), bytes.Compare(b.blob.Name[:], o.blob.Name[:]))
+	}
+	p, q := b.places[0], o.places[0]
+	return cmp.Or(cmp.Compare(p.p.Login, q.p.Login), cmp.Compare(p.mb.Path, q.mb.Path), cmp.Compare(p.f.uid, q.f.uid))
 }
 
 // String names the message for a person.
@@ -118,8 +129,8 @@ func (x *examination) settle(ctx context.Context) error {
 	if x.whole() {
 		x.o.Blobs.RetainDamage(func(name mail.BlobName) bool { return x.broken[name] != nil })
 	}
-	for _, name := range slices.SortedFunc(maps.Keys(x.broken), func(a, b mail.BlobName) int { return slices.Compare(a[:], b[:]) }) {
-		if err := x.settleOne(ctx, x.broken[name]); err != nil {
+	for _, b := range slices.SortedFunc(maps.Values(x.broken), (*broken).compare) {
+		if err := x.settleOne(ctx, b); err != nil {
 			return err
 		}
 	}

@@ -825,3 +825,19 @@ func TestDecodeBase64(t *testing.T) {
 		}
 	}
 }
+
+func TestSignInsAreCountedByHowTheyEnd(t *testing.T) {
+	b := newBench(t)
+	before := b.Stats()
+	for _, secret := range []string{password, "wrong"} {
+		a := attempt(secret)
+		_, _ = b.Login(t.Context(), a)
+	}
+	after := b.Stats()
+	if after.OK-before.OK != 1 || after.Wrong-before.Wrong != 1 || after.Denied+after.Limited+after.Failed != 0 {
+		t.Errorf("%+v", after)
+	}
+	if LastHash().IsZero() {
+		t.Error("no password was hashed")
+	}
+}

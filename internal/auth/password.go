@@ -11,6 +11,7 @@ import (
 	"math/big"
 	"runtime"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/argon2"
 
@@ -51,14 +52,17 @@ func HashPassword(ctx context.Context, password string) ([]byte, error) {
 	return fmt.Appendf(nil, "$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemoryKiB, argonTime, argonLanes, b64(salt), b64(key)), nil
 }
 
-func argon(ctx context.Context, password string, salt []byte, time, memory uint32, lanes uint8) ([]byte, error) {
+func argon(ctx context.Context, password string, salt []byte, passes, memory uint32, lanes uint8) ([]byte, error) {
 	select {
 	case hashing <- struct{}{}:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	defer func() { <-hashing }()
-	return argon2.IDKey([]byte(password), salt, time, memory, lanes, argonKeyBytes), nil
+	defer func() {
+		lastHash.Store(time.Now().UnixNano())
+		<-hashing
+	}()
+	return argon2.IDKey([]byte(password), salt, passes, memory, lanes, argonKeyBytes), nil
 }
 
 func b64(b []byte) string { return base64.RawStdEncoding.EncodeToString(b) }
@@ -67,13 +71,13 @@ func b64(b []byte) string { return base64.RawStdEncoding.EncodeToString(b) }
 // not a wrong password.
 func checkPassword(ctx context.Context, verifier []byte, password string) (bool, error) {
 	var version int
-	var memory, time uint32
+	var memory, passes uint32
 	var lanes uint8
 	fields := strings.Split(string(verifier), "$")
 	if len(fields) != 6 || fields[1] != "argon2id" {
 		return false, fmt.Errorf("password verifier in an unknown form")
 	}
-	if _, err := fmt.Sscanf(fields[2]+" "+fields[3], "v=%d m=%d,t=%d,p=%d", &version, &memory, &time, &lanes); err != nil || version != argon2.Version || memory > 1<<20 || time == 0 || time > 16 || lanes == 0 {
+	if _, err := fmt.Sscanf(fields[2]+" "+fields[3], "v=%d m=%d,t=%d,p=%d", &version, &memory, &passes, &lanes); err != nil || version != argon2.Version || memory > 1<<20 || passes == 0 || passes > 16 || lanes == 0 {
 		return false, fmt.Errorf("password verifier with unusable parameters %s,%s", fields[2], fields[3])
 	}
 	salt, err1 := base64.RawStdEncoding.DecodeString(fields[4])
@@ -84,7 +88,7 @@ func checkPassword(ctx context.Context, verifier []byte, password string) (bool,
 	if len(password) > MaxPasswordBytes {
 		return false, nil
 	}
-	got, err := argon(ctx, password, salt, time, memory, lanes)
+	got, err := argon(ctx, password, salt, passes, memory, lanes)
 	if err != nil {
 		return false, err
 	}

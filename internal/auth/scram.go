@@ -90,6 +90,7 @@ func (x *Scram) First(ctx context.Context, message string) (string, error) {
 	}
 	x.login = login
 	if err := x.s.mayTry(login, x.attempt.Addr); err != nil {
+		x.s.count(err)
 		return "", err
 	}
 	keys, err := x.candidates(ctx)
@@ -161,6 +162,12 @@ func (x *Scram) candidates(ctx context.Context) ([]scramKeys, error) {
 // Final takes the client's proof. It returns the server's own proof for the
 // client and the session, or BadCredentials.
 func (x *Scram) Final(ctx context.Context, message string) (string, *Session, error) {
+	proof, sess, err := x.final(ctx, message)
+	x.s.count(err)
+	return proof, sess, err
+}
+
+func (x *Scram) final(ctx context.Context, message string) (string, *Session, error) {
 	for i, conv := range x.convs {
 		proof, err := conv.Step(message)
 		if err != nil || !conv.Valid() || i >= len(x.creds) {

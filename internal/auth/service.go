@@ -28,6 +28,7 @@ type Service struct {
 	limits   limiter
 	recent   recentPasswords
 	sessions registry
+	counts   counters
 }
 
 // New returns a Service on a directory and the accounts. The secret makes SCRAM's
@@ -91,6 +92,12 @@ var errBadProof = mail.Errorf(mail.BadCredentials, "wrong login or app password:
 // account, a blocked device or a protocol the app password is not for: only
 // somebody with the right secret is told these.
 func (s *Service) Login(ctx context.Context, a Attempt) (*Session, error) {
+	sess, err := s.login(ctx, a)
+	s.count(err)
+	return sess, err
+}
+
+func (s *Service) login(ctx context.Context, a Attempt) (*Session, error) {
 	login := strings.ToLower(strings.TrimSpace(a.Login))
 	if err := s.mayTry(login, a.Addr); err != nil {
 		return nil, err

@@ -38,6 +38,9 @@ func TestDamageIsNamedAndNeverServed(t *testing.T) {
 	if err == nil || strings.Count(out, "is damaged and is not served") != 1 || !strings.Contains(out, fmt.Sprintf("Looked at 1 accounts and %d messages", messages)) {
 		t.Errorf("%v\n%s", err, out)
 	}
+	if of, err := lockstep("", "doctor", "--account", alice, "--config", s.config); err == nil || of != out {
+		t.Errorf("of her account alone: %v\n%s\nof all\n%s", err, of, out)
+	}
 	s.start()
 	c, err := s.dial(alice, password)
 	if err != nil {
