@@ -110,7 +110,11 @@ func (h *house) protocols(t *tls.Config, m *metrics) []protocol {
 type bodies struct{ h *house }
 
 func (b bodies) Open(ctx context.Context, which mail.Blob) (imap.Body, error) {
-	return b.h.blobs.Open(ctx, which)
+	r, err := b.h.blobs.Open(ctx, which)
+	if err != nil {
+		return nil, err // and not a nil *blob.Reader, which is a Body
+	}
+	return r, nil
 }
 
 func (h *house) imapServer(t *tls.Config, m *metrics) *imap.Server {

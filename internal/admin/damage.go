@@ -63,13 +63,11 @@ func (x *examination) stored(ctx context.Context) error {
 
 // bytes says what is wrong with the bytes of a message.
 func (x *examination) bytes(ctx context.Context, b mail.Blob) error {
-	if x.q.Fast && b.Place != "" {
-		return nil
-	}
 	if known := x.broken[b.Name]; known != nil {
 		return known.err
 	}
-	if x.whole() && b.Place != "" { // it was read with all others
+	wasRead := x.whole() && !x.refilled // with all others
+	if b.Place != "" && (x.q.Fast || wasRead) {
 		return nil
 	}
 	if _, ok := x.seen[b.Name]; ok {

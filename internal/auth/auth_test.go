@@ -356,6 +356,22 @@ func TestPasswordIsRememberedForAWhile(t *testing.T) {
 	}
 }
 
+func TestManyConnectionsHashOnePasswordOnce(t *testing.T) {
+	b := newBench(t)
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			if _, err := b.Login(t.Context(), attempt(password)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if n := b.hashed.Load(); n != 1 {
+		t.Errorf("hashed %d times", n)
+	}
+}
+
 func TestWhatIsRememberedIsBounded(t *testing.T) {
 	r := recentPasswords{ok: map[[32]byte]time.Time{}}
 	for i := range maxRecentPasswords + 1 {

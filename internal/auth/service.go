@@ -10,7 +10,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
@@ -27,6 +30,8 @@ type Service struct {
 
 	limits   limiter
 	recent   recentPasswords
+	checks   singleflight.Group
+	hashed   atomic.Int64 // how often checks had to compute
 	sessions registry
 	counts   counters
 }
@@ -179,6 +184,8 @@ var nobody = sync.OnceValue(func() []byte {
 // checkSlow is checkPassword behind a short memory: mail programs sign in with
 // the same password again and again, and argon2 is slow on purpose. The memory
 // holds a keyed hash of verifier and password, so a changed password forgets.
+// Those who say the same at the same time wait for one answer: a program that
+// opens ten connections must not cost ten times 19 MiB.
 func (s *Service) checkSlow(ctx context.Context, c store.Credential, secret string) (bool, error) {
 	mac := hmac.New(sha256.New, s.secret[:])
 	mac.Write(c.Verifier)
@@ -188,11 +195,23 @@ func (s *Service) checkSlow(ctx context.Context, c store.Credential, secret stri
 	if s.recent.has(key, s.now()) {
 		return true, nil
 	}
-	ok, err := checkPassword(ctx, c.Verifier, secret)
-	if ok {
-		s.recent.add(key, s.now())
+	answer := s.checks.DoChan(string(key[:]), func() (any, error) {
+		if s.recent.has(key, s.now()) {
+			return true, nil // since we looked
+		}
+		s.hashed.Add(1)
+		ok, err := checkPassword(context.WithoutCancel(ctx), c.Verifier, secret)
+		if ok {
+			s.recent.add(key, s.now())
+		}
+		return ok, err
+	})
+	select {
+	case r := <-answer:
+		return r.Err == nil && r.Val.(bool), r.Err
+	case <-ctx.Done():
+		return false, ctx.Err()
 	}
-	return ok, err
 }
 
 // admit lets somebody who proved the credential in, as a device.

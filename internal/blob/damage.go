@@ -63,6 +63,13 @@ func (d *damage) met(name mail.BlobName) {
 	d.append(name)
 }
 
+func (d *damage) has(name mail.BlobName) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, known := d.names[name]
+	return known
+}
+
 func (d *damage) append(name mail.BlobName) {
 	n, _ := d.file.WriteAt([]byte(hex.EncodeToString(name[:])+"\n"), d.size)
 	d.size += int64(n)

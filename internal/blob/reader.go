@@ -46,7 +46,16 @@ type Reader struct {
 // Open returns a reader of a blob as the index or a put gave it. It fails with
 // mail.Corrupt when the record is damaged or gone. ctx holds for as long as the
 // reader.
+//
+// Damage far inside is met only when it is read, and then whoever sends the bytes
+// on has to break off. That happens once: what is known to be damaged is read
+// whole before it is opened again.
 func (s *Store) Open(ctx context.Context, b mail.Blob) (*Reader, error) {
+	if s.damage.has(b.Name) {
+		if err := s.Verify(ctx, b); err != nil {
+			return nil, err
+		}
+	}
 	return s.openDeep(ctx, b, 0)
 }
 
@@ -328,7 +337,7 @@ func (r *Reader) Close() error {
 
 // Verify reads a blob whole and compares it with its name.
 func (s *Store) Verify(ctx context.Context, b mail.Blob) error {
-	r, err := s.Open(ctx, b)
+	r, err := s.openDeep(ctx, b, 0)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/base64"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -36,9 +37,14 @@ func newSick(t *testing.T) *sick {
 	return s
 }
 
-// attachment is large enough to be stored as a part of its own.
+// attachment is large enough to be stored as a part of its own, of several frames.
 func attachment(i int) string {
-	text := base64.StdEncoding.EncodeToString([]byte(strings.Repeat(body(i), 40)))
+	data := make([]byte, 150_000)
+	rng := rand.New(rand.NewPCG(uint64(i), 1))
+	for j := range data {
+		data[j] = byte(rng.Uint32())
+	}
+	text := base64.StdEncoding.EncodeToString(data)
 	var b strings.Builder
 	for len(text) > 0 {
 		n := min(76, len(text))
@@ -187,4 +193,88 @@ func TestDoctorMendsFromAnotherPack(t *testing.T) {
 		}
 	}
 	s.cured("was damaged, and there was a good copy")
+}
+
+// Where the bytes are gone, each message is named, and what the database knows is
+// served.
+func TestLostPacksAreNamed(t *testing.T) {
+	t.Parallel()
+	s := newSick(t)
+	packs, err := filepath.Glob(filepath.Join(s.dir, "packs", "*.pack"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range packs {
+		if err := os.Remove(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.sql("DELETE FROM blob WHERE name = (SELECT blob FROM message_content ORDER BY message_key LIMIT 1)")
+	for range 2 {
+		out, err := lockstep("", "doctor", "--config", s.config)
+		if err == nil || strings.Count(out, "is damaged and is not served") != sickMessages || !strings.Contains(out, `message 1 in INBOX, "letter 0", is damaged`) {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	s.start()
+	defer s.stop()
+	if n := s.metric("blob_damaged", ""); n < sickMessages {
+		t.Errorf("%d are said to be damaged", n)
+	}
+	c, err := s.dial(alice, password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.close()
+	if _, err := c.do("SELECT INBOX"); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := c.do("FETCH 1:* ENVELOPE"); err != nil || strings.Count(strings.Join(said, "\n"), " FETCH (") != sickMessages {
+		t.Errorf("%d lines, %v", len(said), err)
+	}
+	if _, err := c.do("FETCH 1 BODY.PEEK[]"); err == nil || !strings.Contains(err.Error(), "CORRUPTION") {
+		t.Errorf("a message that is gone: %v", err)
+	}
+}
+
+// A large message that is damaged far inside breaks off one session at most: from
+// then on it is refused, and whoever reads the whole mailbox gets all others.
+func TestDamageFarInsideBreaksOffOnce(t *testing.T) {
+	t.Parallel()
+	s := newSick(t)
+	packs, err := filepath.Glob(filepath.Join(s.dir, "packs", "*.pack"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range packs {
+		if info, err := os.Stat(p); err == nil && info.Size() > 100_000 {
+			flip(t, p, info.Size()*2/5)
+		}
+	}
+	s.start()
+	defer s.stop()
+	read := func() (whole int, err error) {
+		c, err := s.dial(alice, password)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.close()
+		if _, err := c.do("SELECT INBOX"); err != nil {
+			t.Fatal(err)
+		}
+		said, err := c.do("FETCH 1:* BODY.PEEK[]")
+		for i := range sickMessages {
+			if strings.Contains(strings.Join(said, ""), attachment(i)) {
+				whole++
+			}
+		}
+		return whole, err
+	}
+	if _, err := read(); err == nil {
+		t.Fatal("nothing was damaged")
+	}
+	whole, err := read()
+	if whole != sickMessages-1 || err == nil || !strings.Contains(err.Error(), "CORRUPTION") {
+		t.Errorf("%d messages, %v, want all but one and a refusal", whole, err)
+	}
 }

@@ -216,7 +216,7 @@ func (c *tracker) stored(r response, at []int, mode, flag string, silent bool) {
 	case r.word == "OK" && len(r.code) == 2 && r.code[0] == "MODIFIED":
 		modified, _ = mail.ParseUIDSet(r.code[1].(string))
 	case r.word == "OK":
-	case len(r.code) > 0 && r.code[0] == "EXPUNGEISSUED":
+	case len(r.code) > 0 && (r.code[0] == "EXPUNGEISSUED" || r.code[0] == "MODIFIED"):
 		for _, i := range at {
 			c.view[i].known = c.told[c.view[i].uid]
 		}
@@ -237,9 +237,8 @@ func (c *tracker) stored(r response, at []int, mode, flag string, silent bool) {
 // storedOne judges what was said of one message.
 func (c *tracker) storedOne(m *seen, i int, mode, flag string, silent, byUID bool) {
 	told := m.uid != 0 && c.told[m.uid]
-	if !told && !silent {
-		c.owed = append(c.owed, place{c.box, m.uid})
-		m.known = false
+	if !told && !silent && !byUID {
+		c.wrong("STORE did not tell the flags of message %d", i+1)
 	}
 	if !told && m.known && silent {
 		m.flags = changed(m.flags, mode, flag)

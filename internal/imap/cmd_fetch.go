@@ -32,7 +32,10 @@ func (s *session) planFetch(cmd *wire.Fetch) *fetchPlan {
 	if cmd.UID && !p.has(wire.FetchUID) {
 		p.items = append([]wire.FetchItem{{Kind: wire.FetchUID}}, p.items...)
 	}
-	if cmd.ChangedSince != nil && !p.has(wire.FetchModSeq) {
+	// Where CONDSTORE is enabled flags come with their MODSEQ, and with QRESYNC all
+	// that UID FETCH says does (RFC 7162 §3.1, §3.2.4).
+	due := s.condstore && p.has(wire.FetchFlags) || s.qresync && cmd.UID
+	if (due || cmd.ChangedSince != nil) && !p.has(wire.FetchModSeq) {
 		p.items = append(p.items, wire.FetchItem{Kind: wire.FetchModSeq})
 	}
 	for _, item := range p.items {

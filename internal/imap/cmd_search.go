@@ -11,6 +11,9 @@ import (
 // the index can't decide is looked up in the database, and what that can't is
 // read.
 func (s *session) search(ctx context.Context, cmd *wire.Search, r *reply) error {
+	if cmd.Charset && s.utf8 { // RFC 6855 §3
+		return errBad("UTF8=ACCEPT has settled the charset")
+	}
 	if err := s.tell(0, cmd.UID); err != nil {
 		return err
 	}

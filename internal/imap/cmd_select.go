@@ -271,12 +271,26 @@ func (s *session) closeMailbox(ctx context.Context, _ *wire.Close, r *reply) err
 		if err != nil {
 			return err
 		}
-		if n > 0 && s.condstore {
+		if n > 0 && s.condstore && s.foresees(n) {
 			r.code = "HIGHESTMODSEQ " + decimal(n)
 		}
 	}
 	s.leaveMailbox()
 	return nil
+}
+
+// foresees reports whether the client knows the mailbox as it is at n, when it
+// takes what it knows to be \Deleted out. What others did meanwhile it does not
+// know, and a HIGHESTMODSEQ would keep it from ever asking (RFC 7162 §3.2).
+func (s *session) foresees(n mail.ModSeq) bool {
+	now, err := s.sel.box.At(s.ctx, n)
+	if err != nil || now.HighestModSeq != n {
+		return false
+	}
+	d := index.Compare(s.sel.view, now)
+	return len(d.Changed)+len(d.Added) == 0 && !slices.ContainsFunc(d.Gone, func(e index.Entry) bool {
+		return !s.sel.view.Flags(e).Has(mail.Deleted)
+	})
 }
 
 // unselect serves UNSELECT (RFC 3691).

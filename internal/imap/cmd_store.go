@@ -116,16 +116,19 @@ func (s *session) store(ctx context.Context, cmd *wire.Store, r *reply) error {
 	if err != nil {
 		return err
 	}
-	if !cmd.Silent {
+	if r.silent = cmd.Silent; !cmd.Silent {
 		r.also = done.Same
 	}
-	switch there := done.Changed.Count() + done.Same.Count() + done.Modified.Count(); {
+	r.stored = done.Changed
+	switch {
 	case len(done.Modified) > 0 && cmd.UID:
 		r.code = "MODIFIED " + done.Modified.String()
 	case len(done.Modified) > 0:
 		r.code = "MODIFIED " + s.seqs(done.Modified).String()
-	case there < uids.Count() && !cmd.UID:
-		return errExpunged
+	}
+	there := done.Changed.Count() + done.Same.Count() + done.Modified.Count()
+	if there < uids.Count() && !cmd.UID {
+		return errExpunged // with MODIFIED where both are so (RFC 7162 §3.1.3)
 	}
 	return nil
 }
@@ -151,6 +154,9 @@ func (s *session) storeFlags(ctx context.Context, uids mail.UIDSet, change mail.
 			s.sel.own = append(s.sel.own, ownChange{n, change})
 		}
 		r.told = a.last
+		if r.first == 0 {
+			r.first = n
+		}
 	}
 	return all, nil
 }

@@ -17,6 +17,9 @@ type reply struct {
 	text    string      // "STORE completed" if empty
 	told    mail.ModSeq // tell has to show at least this
 	also    mail.UIDSet // messages whose flags are said though they did not change
+	stored  mail.UIDSet // messages that STORE changed
+	first   mail.ModSeq // of the first transaction that did
+	silent  bool        // without telling the flags
 	highest bool        // the code is HIGHESTMODSEQ, once everything is told
 	quiet   bool        // the command completes itself
 	noTell  bool        // the mailbox was left or has just been selected
@@ -134,6 +137,9 @@ func (s *session) tellAfter(name string, r *reply, err error) error {
 		s.words(err)
 		return nil // what was done stays done; the next command tells of it
 	} else if err != nil {
+		return err
+	}
+	if err := s.tellDeparted(r); err != nil {
 		return err
 	}
 	for uid := range r.also.All() {

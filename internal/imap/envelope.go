@@ -7,14 +7,27 @@ import (
 
 // sayEnvelope writes envelope (RFC 9051 §7.5.2).
 func sayEnvelope(e *wire.Encoder, v *message.Envelope) {
-	e.Open().NonEmpty(v.Date).NonEmpty(v.Subject)
+	e.Open()
+	sayField(e, v, v.Date, message.DateField)
+	sayField(e, v, v.Subject, message.SubjectField)
 	sayAddresses(e, v.From)
 	sayAddresses(e, v.SenderOrFrom())
 	sayAddresses(e, v.ReplyToOrFrom())
 	sayAddresses(e, v.To)
 	sayAddresses(e, v.Cc)
 	sayAddresses(e, v.Bcc)
-	e.NonEmpty(v.InReplyTo).NonEmpty(v.MessageID).Close()
+	sayField(e, v, v.InReplyTo, message.InReplyToField)
+	sayField(e, v, v.MessageID, message.MessageIDField)
+	e.Close()
+}
+
+// sayField writes NIL for a field that is absent, and "" for one that is blank.
+func sayField(e *wire.Encoder, v *message.Envelope, text string, which message.Fields) {
+	if v.Blank&which != 0 {
+		e.String("")
+		return
+	}
+	e.NonEmpty(text)
 }
 
 func sayAddresses(e *wire.Encoder, list []message.Address) {

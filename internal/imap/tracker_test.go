@@ -45,7 +45,6 @@ type tracker struct {
 	uidNext  mail.UID         // promised
 	caches   map[string]cache // what a QRESYNC client remembers of mailboxes
 	queue    []*order
-	owed     []place           // messages whose flags STORE did not tell: they must be on their way out
 	told     map[mail.UID]bool // messages whose flags were told since the last completion
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"lockstep/internal/imap/index"
 	"lockstep/internal/mail"
+	"lockstep/internal/store"
 )
 
 // lookForChanges makes sure that tell will know what was committed up to now.
@@ -71,6 +72,46 @@ func (s *session) tell(n mail.ModSeq, expunges bool) error {
 	}
 	sel.own = slices.DeleteFunc(sel.own, func(o ownChange) bool { return o.modseq <= now.ModSeq })
 	return s.enc.Err()
+}
+
+// tellDeparted tells of a STORE what it did to messages that somebody expunged
+// right behind it, when that can't be told yet: the client was told OK, and what
+// it sees until the EXPUNGE has to bear that out.
+func (s *session) tellDeparted(r *reply) error {
+	var stale mail.UIDSet
+	for uid := range r.stored.All() {
+		if e, ok := s.sel.view.Find(uid); ok && e.ModSeq < r.first {
+			stale.Add(uid)
+		}
+	}
+	if len(stale) == 0 {
+		return nil
+	}
+	var left []mail.Placement
+	err := s.view(s.ctx, func(rd store.Reader) error {
+		left = nil
+		for uid := range stale.All() {
+			p, err := rd.Departed(s.sel.id, uid)
+			if err != nil && mail.KindOf(err) != mail.NotFound {
+				return err
+			}
+			if err == nil {
+				left = append(left, p)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	s.sel.view = s.sel.view.With(left)
+	for _, p := range left {
+		if e, ok := s.sel.view.Find(p.UID); ok && (!r.silent || s.condstore) {
+			seq, _ := s.sel.view.Seq(p.UID)
+			s.sayFetch(seq, e, !r.silent)
+		}
+	}
+	return nil
 }
 
 // sayGone writes EXPUNGE or VANISHED.

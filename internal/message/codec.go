@@ -27,6 +27,7 @@ const (
 	sentAtBit = 1 << iota
 	senderIsFromBit
 	replyToIsFromBit
+	blankShift = iota // Envelope.Blank begins here; it came later, and rows without it have none
 )
 
 const (
@@ -96,7 +97,7 @@ func (e *encoder) addresses(list []Address) {
 func (e *encoder) envelope(v *Envelope) {
 	sender := len(v.From) > 0 && slices.Equal(v.Sender, v.From)
 	replyTo := len(v.From) > 0 && slices.Equal(v.ReplyTo, v.From)
-	e.b = append(e.b, bit(!v.SentAt.IsZero(), sentAtBit)|bit(sender, senderIsFromBit)|bit(replyTo, replyToIsFromBit))
+	e.b = append(e.b, bit(!v.SentAt.IsZero(), sentAtBit)|bit(sender, senderIsFromBit)|bit(replyTo, replyToIsFromBit)|byte(v.Blank)<<blankShift)
 	if !v.SentAt.IsZero() {
 		_, zone := v.SentAt.Zone()
 		e.b = binary.AppendVarint(e.b, v.SentAt.Unix())
@@ -321,6 +322,7 @@ func (d *decoder) addresses() []Address {
 
 func (d *decoder) envelope(v *Envelope) {
 	flags := d.byte()
+	v.Blank = Fields(flags>>blankShift) & allFields
 	if flags&sentAtBit != 0 {
 		v.SentAt = d.time()
 	}

@@ -35,7 +35,22 @@ type Envelope struct {
 	Bcc       []Address
 	InReplyTo string
 	MessageID string
+	Blank     Fields // those of its fields that are there with nothing in them
 }
+
+// Fields is a set of envelope fields. ENVELOPE tells one that is blank from one
+// that is absent (RFC 9051 §7.5.2).
+type Fields uint8
+
+// The fields that can be blank.
+const (
+	DateField Fields = 1 << iota
+	SubjectField
+	InReplyToField
+	MessageIDField
+
+	allFields = DateField | SubjectField | InReplyToField | MessageIDField
+)
 
 // SenderOrFrom is the sender as ENVELOPE shows it: From when there is none.
 func (e *Envelope) SenderOrFrom() []Address { return orElse(e.Sender, e.From) }

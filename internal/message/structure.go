@@ -120,15 +120,15 @@ func (e *Envelope) field(name foldedName, f Field) {
 	switch string(name.buf[:name.n]) {
 	case "date":
 		if e.Date == "" {
-			e.Date = f.Value()
+			e.setFirst(&e.Date, f, DateField)
 			e.SentAt, _ = ParseDate(e.Date)
 		}
 	case "subject":
-		setFirst(&e.Subject, f)
+		e.setFirst(&e.Subject, f, SubjectField)
 	case "message-id":
-		setFirst(&e.MessageID, f)
+		e.setFirst(&e.MessageID, f, MessageIDField)
 	case "in-reply-to":
-		setFirst(&e.InReplyTo, f)
+		e.setFirst(&e.InReplyTo, f, InReplyToField)
 	case "from":
 		setFirstAddresses(&e.From, f)
 	case "sender":
@@ -141,6 +141,15 @@ func (e *Envelope) field(name foldedName, f Field) {
 		e.Cc = appendAddresses(e.Cc, f.Value())
 	case "bcc":
 		e.Bcc = appendAddresses(e.Bcc, f.Value())
+	}
+}
+
+// setFirst is setFirst for a field that may be blank.
+func (e *Envelope) setFirst(s *string, f Field, which Fields) {
+	setFirst(s, f)
+	e.Blank &^= which
+	if *s == "" {
+		e.Blank |= which
 	}
 }
 

@@ -146,6 +146,16 @@ func (v *Version) UIDs(set mail.UIDSet) mail.UIDSet {
 	return out
 }
 
+// With returns v with other flags and ModSeqs of messages that it has, in the
+// order of their UIDs.
+func (v *Version) With(list []mail.Placement) *Version {
+	puts := make([]Entry, len(list))
+	for i, p := range list {
+		puts[i] = Entry{p.UID, v.flags.id(p.Flags), p.ModSeq}
+	}
+	return v.with(puts, nil)
+}
+
 // size is about how many bytes v's chunks and table take.
 func (v *Version) size() int64 {
 	const perChunk, perSet = 64, 160

@@ -10,9 +10,10 @@ import (
 
 // Search is SEARCH and UID SEARCH (RFC 9051 §6.4.4, RFC 4731, RFC 5182).
 type Search struct {
-	UID    bool
-	Return *SearchReturn // nil without RETURN; all false is RETURN ()
-	Key    SearchKey     // an And when there are several; strings in UTF-8
+	UID     bool
+	Return  *SearchReturn // nil without RETURN; all false is RETURN ()
+	Charset bool          // it was named
+	Key     SearchKey     // an And when there are several; strings in UTF-8
 }
 
 // SearchReturn says what the client wants to know of the result.
@@ -34,6 +35,7 @@ func (p *parser) search(s *Search) Body {
 	k := keyParser{parser: p}
 	if name == "CHARSET" {
 		p.sp()
+		s.Charset = true
 		k.charset = p.charset()
 		p.sp()
 		name = p.searchWord()
@@ -170,7 +172,10 @@ func (c *Search) appendTo(b []byte) []byte {
 	if c.Return != nil {
 		b = appendWords(append(b, " RETURN "...), c.Return.names())
 	}
-	b = append(b, " CHARSET UTF-8 "...)
+	if c.Charset {
+		b = append(b, " CHARSET UTF-8"...)
+	}
+	b = append(b, ' ')
 	if all, ok := c.Key.(And); ok {
 		return all.appendMembers(b)
 	}

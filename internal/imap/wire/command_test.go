@@ -143,7 +143,7 @@ var commands = []struct {
 
 	{"SEARCH ALL", search(AllKey{})},
 	{"UID SEARCH RETURN () 1:5", &Search{UID: true, Return: &SearchReturn{}, Key: SeqKey{Set: set(Range{1, 5})}}},
-	{"SEARCH RETURN (MIN MAX ALL COUNT SAVE) CHARSET UTF-8 $", &Search{Return: &SearchReturn{true, true, true, true, true},
+	{"SEARCH RETURN (MIN MAX ALL COUNT SAVE) CHARSET UTF-8 $", &Search{Charset: true, Return: &SearchReturn{true, true, true, true, true},
 		Key: SeqKey{Set: SeqSet{Saved: true}}}},
 	{"SEARCH ANSWERED DELETED DRAFT FLAGGED SEEN", search(And{FlagKey{`\Answered`, false}, FlagKey{`\Deleted`, false},
 		FlagKey{`\Draft`, false}, FlagKey{`\Flagged`, false}, FlagKey{`\Seen`, false}})},
@@ -162,7 +162,7 @@ var commands = []struct {
 	{"SEARCH BCC a CC b FROM c SUBJECT d TO e", search(And{EnvelopeKey{"BCC", "a"}, EnvelopeKey{"CC", "b"}, EnvelopeKey{"FROM", "c"},
 		EnvelopeKey{"SUBJECT", "d"}, EnvelopeKey{"TO", "e"}})},
 	{`SEARCH HEADER X-Y "" BODY "a b" TEXT {2}` + "\r\né", search(And{HeaderKey{"X-Y", ""}, TextKey{true, "a b"}, TextKey{false, "é"}})},
-	{"SEARCH CHARSET ISO-8859-1 TEXT {1+}\r\n\xe9", search(TextKey{false, "é"})},
+	{"SEARCH CHARSET ISO-8859-1 TEXT {1+}\r\n\xe9", &Search{Charset: true, Key: TextKey{false, "é"}}},
 	{"SEARCH LARGER 1 SMALLER 9223372036854775807 OLDER 60 YOUNGER 3600", search(And{SizeKey{true, 1}, SizeKey{false, 1<<63 - 1},
 		AgeKey{true, 60}, AgeKey{false, 3600}})},
 	{"SEARCH UID 7 *:4", search(And{SeqKey{true, set(Range{7, 7})}, SeqKey{false, set(Range{Star, 4})}})},
