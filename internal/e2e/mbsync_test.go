@@ -327,3 +327,25 @@ func (s *server) imap(command string) string {
 	s.t.Helper()
 	return program(s.t, s.t.TempDir(), nil, "curl", "-sS", "--fail", "-u", alice+":"+password, "imap://127.0.0.1:"+s.ports["imap"]+"/", "-X", command)
 }
+
+// The self-signed certificate is one that mbsync takes when it is told to.
+func TestMbsyncTrustsTheSelfSignedCertificate(t *testing.T) {
+	need(t, "mbsync")
+	s := newServer(t, "")
+	s.start()
+	s.addAccount(alice)
+	s.lmtp(alice, "Subject: over TLS\r\n\r\nThe body.\r\n")
+	m := newMaildirs(t, s, password, rand.New(rand.NewPCG(1, 1)))
+	rc, err := os.ReadFile(m.dir + "/rc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	secure := strings.NewReplacer("SSLType None", "AuthMechs PLAIN\nSSLType IMAPS\nCertificateFile "+s.dir+"/self-signed.crt", "Port "+s.ports["imap"], "Port "+s.ports["imaps"], "Host 127.0.0.1", "Host localhost")
+	if err := os.WriteFile(m.dir+"/rc", []byte(secure.Replace(string(rc))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m.sync()
+	if n := len(m.files()); n != 1 {
+		t.Errorf("%d messages came, want 1", n)
+	}
+}
