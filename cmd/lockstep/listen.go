@@ -160,7 +160,7 @@ func (h *house) healthy(ctx context.Context) error {
 // run serves everything until ctx ends or a part fails, then lets sessions end,
 // for limits.stop_time. ready is called when all addresses answer.
 func (h *house) run(ctx context.Context, ready func([]service)) error {
-	t, made, err := tlsConfig(h.cfg)
+	t, made, err := tlsConfig(h.cfg, h.log)
 	if err != nil {
 		return err
 	}

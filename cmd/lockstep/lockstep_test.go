@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io/fs"
 	"log/slog"
+	"math/big"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -177,25 +180,31 @@ func TestSelfSignedIsMadeOnceAndReadAgainWhenItChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	cert, key := filepath.Join(c.Data, selfSignedCert), filepath.Join(c.Data, selfSignedKey)
-	if _, made, err := tlsConfig(c); err != nil || !made {
+	if _, made, err := tlsConfig(c, slog.New(slog.DiscardHandler)); err != nil || !made {
 		t.Fatalf("%v, %v", made, err)
 	}
-	if _, made, err := tlsConfig(c); err != nil || made {
+	if _, made, err := tlsConfig(c, slog.New(slog.DiscardHandler)); err != nil || made {
 		t.Errorf("made again: %v, %v", made, err)
 	}
 	if info, err := os.Stat(key); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
-	files := &certificates{cert: cert, key: key}
+	var logged strings.Builder
+	files := &certificates{cert: cert, key: key, log: slog.New(slog.NewTextHandler(&logged, nil))}
 	first := leaf(t, files)
 	for _, f := range []string{cert, key} {
 		if err := os.Remove(f); err != nil {
 			t.Fatal(err)
 		}
 	}
-	files.checked = time.Time{}
-	if leaf(t, files) != first {
-		t.Error("half a renewal does not leave the old certificate in force")
+	for range 2 {
+		files.checked = time.Time{}
+		if leaf(t, files) != first {
+			t.Error("half a renewal does not leave the old certificate in force")
+		}
+	}
+	if got := logged.String(); strings.Count(got, "can't be read again") != 1 {
+		t.Errorf("logged %q, want one warning", got)
 	}
 	if _, err := makeSelfSigned(cert, key, "mail.example.test"); err != nil {
 		t.Fatal(err)
@@ -210,6 +219,39 @@ func TestSelfSignedIsMadeOnceAndReadAgainWhenItChanges(t *testing.T) {
 	}
 }
 
+// Who trusts the self-signed certificate trusts it for its names, and nothing that
+// its key signs.
+func TestSelfSignedIsNoAuthority(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, selfSignedCert), filepath.Join(dir, selfSignedKey)
+	if _, err := makeSelfSigned(cert, key, "mail.example.test"); err != nil {
+		t.Fatal(err)
+	}
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(pair.Leaf)
+	for _, name := range []string{"mail.example.test", "localhost", "127.0.0.1"} {
+		if _, err := pair.Leaf.Verify(x509.VerifyOptions{DNSName: name, Roots: roots}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	forged := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"bank.example"}, NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, forged, pair.Leaf, pair.Leaf.PublicKey, pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.Verify(x509.VerifyOptions{DNSName: "bank.example", Roots: roots}); err == nil {
+		t.Error("it vouches for another")
+	}
+}
+
 // What a power cut leaves of a pair that was being made keeps nobody from starting.
 func TestDamagedSelfSignedIsMadeAgain(t *testing.T) {
 	c := testConfig(t)
@@ -217,13 +259,13 @@ func TestDamagedSelfSignedIsMadeAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, file := range []string{selfSignedCert, selfSignedKey} {
-		if _, _, err := tlsConfig(c); err != nil {
+		if _, _, err := tlsConfig(c, slog.New(slog.DiscardHandler)); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.Truncate(filepath.Join(c.Data, file), 0); err != nil {
 			t.Fatal(err)
 		}
-		if _, made, err := tlsConfig(c); err != nil || !made {
+		if _, made, err := tlsConfig(c, slog.New(slog.DiscardHandler)); err != nil || !made {
 			t.Errorf("%s: %v, %v", file, made, err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"math/big"
 	"net"
 	"os"
@@ -45,11 +46,13 @@ func readCertificate(c config.TLS) (*tls.Certificate, error) {
 // change, so that a renewal needs no restart.
 type certificates struct {
 	cert, key string
+	log       *slog.Logger
 
 	mu      sync.Mutex
 	checked time.Time
 	changed time.Time
 	pair    *tls.Certificate
+	failed  string // why the files could not be read last
 }
 
 // recheckFiles is how often a handshake may look whether the files changed.
@@ -70,15 +73,28 @@ func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		}
 	}
 	if c.pair != nil {
+		c.complain(err)
 		return c.pair, nil // half a renewal: the old one serves until the new one is whole
 	}
 	return nil, err
 }
 
+// complain says once that the files can't be read: the certificate in force will
+// not last.
+func (c *certificates) complain(err error) {
+	was := c.failed
+	if c.failed = ""; err != nil {
+		c.failed = err.Error()
+	}
+	if err != nil && c.failed != was {
+		c.log.Warn("the certificate can't be read again, the one in force serves on", "file", c.cert, "until", c.pair.Leaf.NotAfter, "err", err)
+	}
+}
+
 // tlsConfig is what all listeners use. made says that a certificate was made just
 // now.
-func tlsConfig(cfg config.Config) (c *tls.Config, made bool, err error) {
-	files := &certificates{cert: cfg.TLS.Cert, key: cfg.TLS.Key}
+func tlsConfig(cfg config.Config, log *slog.Logger) (c *tls.Config, made bool, err error) {
+	files := &certificates{cert: cfg.TLS.Cert, key: cfg.TLS.Key, log: log}
 	if files.cert == "" {
 		files.cert, files.key = filepath.Join(cfg.Data, selfSignedCert), filepath.Join(cfg.Data, selfSignedKey)
 		if made, err = makeSelfSigned(files.cert, files.key, hostname(cfg)); err != nil {
@@ -92,7 +108,8 @@ func tlsConfig(cfg config.Config) (c *tls.Config, made bool, err error) {
 }
 
 // makeSelfSigned makes a pair unless there is one that still holds. What can't be
-// used of an earlier one is replaced; what can't be read is not.
+// used of an earlier one is replaced; what can't be read is not. It is no authority:
+// who trusts it trusts it for its own names.
 func makeSelfSigned(certFile, keyFile, host string) (made bool, err error) {
 	var unreadable *fs.PathError
 	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
@@ -114,8 +131,8 @@ func makeSelfSigned(certFile, keyFile, host string) (made bool, err error) {
 	template := &x509.Certificate{
 		SerialNumber: serial, Subject: pkix.Name{CommonName: host, Organization: []string{"Lockstep, self-signed"}},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(selfSignedLife),
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		IsCA: true, BasicConstraintsValid: true, DNSNames: slices.Compact(names), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		BasicConstraintsValid: true, DNSNames: slices.Compact(names), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
 	}
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"lockstep/internal/mail"
 )
 
 // How guessing is slowed down: after so many failures the next attempt has to
@@ -41,19 +43,8 @@ type limiter struct {
 	familiar map[limiterKey]time.Time // login and network, when it succeeded last
 }
 
-// network is what counts as one address: an IPv6 customer has a whole /64.
-func network(a netip.Addr) netip.Prefix {
-	a = a.Unmap()
-	bits := 32
-	if a.Is6() {
-		bits = 64
-	}
-	p, _ := a.Prefix(bits)
-	return p
-}
-
 func limiterKeys(login string, addr netip.Addr) [3]limiterKey {
-	n := network(addr)
+	n := mail.Network(addr)
 	login = login[:min(len(login), maxLimiterLogin)]
 	return [3]limiterKey{{login, n}, {"", n}, {login, netip.Prefix{}}}
 }

@@ -123,7 +123,7 @@ func (s *Service) trySendReport(ctx context.Context, r *report) error {
 	defer in.close()
 	to.once = onceKey([]byte(r.id), string(r.action), r.to)
 	to.Notify = NotifyNever
-	env := &Envelope{Recipients: []Recipient{to}, Hop: Hop{Protocol: mail.Local, Arrived: time.Now()}, UTF8: !isASCII(r.to), EightBit: !isASCII(string(text))}
+	env := &Envelope{Recipients: []Recipient{to}, Hop: Hop{Protocol: mail.Local, Arrived: time.Now()}, UTF8: !mail.IsASCII(r.to), EightBit: !mail.IsASCII(string(text))}
 	if to.Account == 0 {
 		return s.enqueue(ctx, env, in, r.account, env.Recipients)
 	}
@@ -153,9 +153,9 @@ var explanations = map[action]string{
 
 // compose writes the report (RFC 3464 §2, RFC 6533).
 func (s *Service) compose(r *report) ([]byte, error) {
-	utf8 := !isASCII(r.to)
+	utf8 := !mail.IsASCII(r.to)
 	for _, a := range r.about {
-		utf8 = utf8 || !isASCII(a.recipient+a.original)
+		utf8 = utf8 || !mail.IsASCII(a.recipient+a.original)
 	}
 	boundary := rand.Text()
 	b := new(bytes.Buffer)
@@ -265,13 +265,4 @@ func (r *report) returnOriginal(b *bytes.Buffer, utf8 bool) error {
 	fmt.Fprintf(b, "Content-Type: %s\r\nContent-Transfer-Encoding: 8bit\r\n\r\n", kind)
 	_, err := io.Copy(b, io.NewSectionReader(r.original, 0, n))
 	return err
-}
-
-func isASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] >= 0x80 {
-			return false
-		}
-	}
-	return true
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"lockstep/internal/mail"
 )
 
 // transact gives one message to one server for all of a group. What it says of a
@@ -58,11 +60,11 @@ func (q *Sender) transfer(ctx context.Context, c *client, p *parcel) error {
 // needsUTF8 reports whether the envelope can't be said in ASCII (RFC 6531).
 // Domains can, as A-labels; local parts can't.
 func needsUTF8(group []*parcel) bool {
-	if group[0].opts.UTF8 || !isASCII(group[0].ReversePath) {
+	if group[0].opts.UTF8 || !mail.IsASCII(group[0].ReversePath) {
 		return true
 	}
 	for _, p := range group {
-		if local, _, err := SplitAddress(p.Recipient); err == nil && !isASCII(local) {
+		if local, _, err := SplitAddress(p.Recipient); err == nil && !mail.IsASCII(local) {
 			return true
 		}
 	}
@@ -71,7 +73,7 @@ func needsUTF8(group []*parcel) bool {
 
 // address is the recipient as it is said.
 func (p *parcel) address(utf8 bool) string {
-	if utf8 || isASCII(p.Recipient) {
+	if utf8 || mail.IsASCII(p.Recipient) {
 		return p.Recipient
 	}
 	local, domain, err := SplitAddress(p.Recipient)
@@ -124,7 +126,7 @@ func (c *client) rcptParams(p *parcel) string {
 	if len(words) > 0 {
 		b.WriteString(" NOTIFY=" + strings.Join(words, ","))
 	}
-	if kind, address, ok := strings.Cut(p.opts.Original, ";"); ok && isASCII(address) {
+	if kind, address, ok := strings.Cut(p.opts.Original, ";"); ok && mail.IsASCII(address) {
 		b.WriteString(" ORCPT=" + kind + ";" + encodeXtext(address))
 	}
 	return b.String()

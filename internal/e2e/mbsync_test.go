@@ -345,3 +345,25 @@ func TestMbsyncIsToldWhatScramNeeds(t *testing.T) {
 		t.Errorf("%d refused sign-ins are counted", n)
 	}
 }
+
+// The self-signed certificate is one that mbsync takes when it is told to.
+func TestMbsyncTrustsTheSelfSignedCertificate(t *testing.T) {
+	need(t, "mbsync")
+	s := newServer(t, "")
+	s.start()
+	s.addAccount(alice)
+	s.lmtp(alice, "Subject: over TLS\r\n\r\nThe body.\r\n")
+	m := newMaildirs(t, s, password, rand.New(rand.NewPCG(1, 1)))
+	rc, err := os.ReadFile(m.dir + "/rc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	secure := strings.NewReplacer("SSLType None", "AuthMechs PLAIN\nSSLType IMAPS\nCertificateFile "+s.dir+"/self-signed.crt", "Port "+s.ports["imap"], "Port "+s.ports["imaps"], "Host 127.0.0.1", "Host localhost")
+	if err := os.WriteFile(m.dir+"/rc", []byte(secure.Replace(string(rc))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m.sync()
+	if n := len(m.files()); n != 1 {
+		t.Errorf("%d messages came, want 1", n)
+	}
+}

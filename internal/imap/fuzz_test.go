@@ -47,7 +47,7 @@ func FuzzSession(f *testing.F) {
 		client, server := net.Pipe()
 		defer client.Close()
 		var set sessionSet
-		s := newSession(context.Background(), h.server, server, addrOf(server), false)
+		s := newSession(context.Background(), h.server, server, mail.AddrOf(server), false)
 		s.left = func() { set.remove(s) }
 		set.add(s)
 		var said bytes.Buffer

@@ -143,7 +143,7 @@ func isTemporary(err error) bool {
 
 // begin gives a connection a session, or turns it away.
 func (s *Server) begin(ctx context.Context, set *sessionSet, c net.Conn, withTLS bool) {
-	addr := addrOf(c)
+	addr := mail.AddrOf(c)
 	if !s.door.enter(addr, s.limits) {
 		s.Log.InfoContext(ctx, "connection refused", "proto", "imap", "addr", addr)
 		if !withTLS {
@@ -164,13 +164,6 @@ func (s *Server) begin(ctx context.Context, set *sessionSet, c net.Conn, withTLS
 	set.add(sess)
 	s.Metrics.SessionBegan()
 	go sess.greet()
-}
-
-func addrOf(c net.Conn) netip.Addr {
-	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
-		return a.AddrPort().Addr().Unmap()
-	}
-	return netip.IPv6Loopback() // a pipe of a test
 }
 
 // sessionSet is the sessions of one Serve.
@@ -214,20 +207,10 @@ type door struct {
 	from  map[netip.Prefix]int
 }
 
-// network is what counts as one address: an IPv6 customer has a whole /64.
-func network(a netip.Addr) netip.Prefix {
-	bits := 32
-	if a.Is6() {
-		bits = 64
-	}
-	p, _ := a.Prefix(bits)
-	return p
-}
-
 func (d *door) enter(a netip.Addr, l Limits) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	n := network(a)
+	n := mail.Network(a)
 	if d.total >= l.Connections || d.from[n] >= l.PerAddress {
 		return false
 	}
@@ -242,7 +225,7 @@ func (d *door) enter(a netip.Addr, l Limits) bool {
 func (d *door) leave(a netip.Addr) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	n := network(a)
+	n := mail.Network(a)
 	d.total--
 	if d.from[n]--; d.from[n] == 0 {
 		delete(d.from, n)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"lockstep/internal/delivery"
+	"lockstep/internal/mail"
 )
 
 // cmdMail serves MAIL (RFC 5321 §4.1.1.2) with SIZE, BODY, SMTPUTF8, AUTH and
@@ -31,7 +32,7 @@ func (s *session) cmdMail(ctx context.Context, arg string) {
 		s.reply(r)
 		return
 	}
-	if from != "" && !isASCII(from) && !tx.env.UTF8 {
+	if from != "" && !mail.IsASCII(from) && !tx.env.UTF8 {
 		s.reply(reply{550, "5.6.7", "an address beyond ASCII needs SMTPUTF8"})
 		return
 	}
@@ -126,7 +127,7 @@ func (s *session) mailParam(tx *transaction, key, value string) reply {
 		return reply{}
 	case key == "ENVID" && s.offersDSN():
 		id, ok := decodeXtext(value)
-		if !ok || id == "" || len(value) > maxEnvID || !isASCII(id) {
+		if !ok || id == "" || len(value) > maxEnvID || !mail.IsASCII(id) {
 			return bad
 		}
 		tx.env.ID = id
@@ -158,7 +159,7 @@ func (s *session) cmdRcpt(ctx context.Context, arg string) {
 	case err != nil || to == "":
 		s.reply(reply{501, "5.1.3", "the recipient is not an address"})
 		return
-	case !isASCII(to) && !s.tx.env.UTF8:
+	case !mail.IsASCII(to) && !s.tx.env.UTF8:
 		s.reply(reply{553, "5.6.7", "an address beyond ASCII needs SMTPUTF8"})
 		return
 	case len(s.tx.env.Recipients) >= s.limits.Recipients:
@@ -232,7 +233,7 @@ func parseNotify(value string) (delivery.Notify, bool) {
 func parseOrcpt(value string) (string, bool) {
 	kind, address, found := strings.Cut(value, ";")
 	text, ok := decodeXtext(address)
-	return kind + ";" + text, found && ok && kind != "" && text != "" && len(value) <= maxOrcpt && isASCII(kind)
+	return kind + ";" + text, found && ok && kind != "" && text != "" && len(value) <= maxOrcpt && mail.IsASCII(kind)
 }
 
 // hop is how the message in hand came here.

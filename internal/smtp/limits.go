@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"lockstep/internal/mail"
 )
 
 // Limits bound what clients can make a server do. A zero field takes the value
@@ -71,22 +73,11 @@ type turnstile struct {
 	from  map[netip.Prefix]int
 }
 
-// network is what counts as one address: an IPv6 customer has a whole /64.
-func network(a netip.Addr) netip.Prefix {
-	a = a.Unmap()
-	bits := 32
-	if a.Is6() {
-		bits = 64
-	}
-	p, _ := a.Prefix(bits)
-	return p
-}
-
 // enter lets a connection in if there is room.
 func (t *turnstile) enter(a netip.Addr, l *Limits) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n := network(a)
+	n := mail.Network(a)
 	if t.total >= l.Connections || t.from[n] >= l.ConnectionsPerAddress {
 		return false
 	}
@@ -101,7 +92,7 @@ func (t *turnstile) enter(a netip.Addr, l *Limits) bool {
 func (t *turnstile) leave(a netip.Addr) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n := network(a)
+	n := mail.Network(a)
 	t.total--
 	if t.from[n]--; t.from[n] == 0 {
 		delete(t.from, n)

@@ -118,15 +118,6 @@ func hasControls(s string) bool {
 	return strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
 }
 
-func isASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
-}
-
 // parseParams reads the ESMTP parameters behind a path, keywords in upper case.
 // One that comes twice is an error.
 func parseParams(s string) (map[string]string, error) {

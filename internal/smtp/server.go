@@ -85,17 +85,12 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-func addrOf(nc net.Conn) netip.Addr {
-	ap, _ := netip.ParseAddrPort(nc.RemoteAddr().String())
-	return ap.Addr().Unmap()
-}
-
 // turnAway bounds how long a client that is one too many keeps us.
 const turnAway = time.Second
 
 func (s *Server) serve(ctx context.Context, nc net.Conn, limits Limits) {
 	defer nc.Close()
-	addr := addrOf(nc)
+	addr := mail.AddrOf(nc)
 	if !s.clients.enter(addr, &limits) {
 		s.counts.turnedAway.Add(1)
 		nc.SetDeadline(time.Now().Add(turnAway))

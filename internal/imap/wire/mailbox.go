@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"lockstep/internal/mail"
 )
 
 // mailbox reads a mailbox name and decodes it to UTF-8. INBOX comes in capitals
@@ -23,7 +25,7 @@ func (p *parser) decodeMailbox(s string) string {
 		return ""
 	}
 	name, ok := s, utf8.ValidString(s)
-	if !p.r.UTF8 && isASCII(s) {
+	if !p.r.UTF8 && mail.IsASCII(s) {
 		name, ok = DecodeUTF7(s)
 	} else if !p.r.UTF8 {
 		// go-imap v2.0.0-beta.8 sends UTF-8, with "&" as in modified UTF-7, to a
@@ -38,15 +40,6 @@ func (p *parser) decodeMailbox(s string) string {
 		return "INBOX"
 	}
 	return name
-}
-
-func isASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
 }
 
 func (p *parser) mailboxEncoding() string {

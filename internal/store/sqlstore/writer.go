@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"lockstep/internal/mail"
 )
 
 // Bounds of a batch: what is committed together.
@@ -103,7 +105,7 @@ func (w *writer) batch(first *job) {
 	w.turn.Lock()
 	defer w.turn.Unlock()
 	var jobs []*job
-	err := begin(w.c)
+	err := w.begin()
 	guarded := w.runTwice
 	started := time.Now()
 	for j := first; j != nil; j = w.next(len(jobs), started) {
@@ -133,10 +135,10 @@ func (w *writer) batch(first *job) {
 // one left behind can't be told from what the others did.
 func (w *writer) again(jobs []*job) error {
 	w.stats.rerun.Add(1)
-	if err := w.c.script("ROLLBACK"); err != nil {
+	if err := w.rollback(); err != nil {
 		return err
 	}
-	if err := begin(w.c); err != nil {
+	if err := w.begin(); err != nil {
 		return err
 	}
 	for _, j := range jobs {
@@ -166,7 +168,7 @@ func (w *writer) next(n int, started time.Time) *job {
 func (w *writer) alone(jobs []*job) {
 	w.stats.rerun.Add(1)
 	for _, j := range jobs {
-		j.err, j.panick = begin(w.c), nil
+		j.err, j.panick = w.begin(), nil
 		if j.err == nil {
 			w.run(j, true)
 		}
@@ -179,6 +181,24 @@ func (w *writer) alone(jobs []*job) {
 		}
 		w.answer([]*job{j}, err)
 	}
+}
+
+// begin begins a transaction. One that still stands could not be rolled back when
+// it failed: until that works nothing is written, and nothing of it ever is.
+func (w *writer) begin() error {
+	if w.c.inTransaction() {
+		if err := w.rollback(); err != nil {
+			return err
+		}
+	}
+	return begin(w.c)
+}
+
+func (w *writer) rollback() error {
+	if err := w.c.script("ROLLBACK"); err != nil {
+		return &mail.Error{Kind: mail.Unavailable, Detail: "the database can't be written now", Err: err}
+	}
+	return nil
 }
 
 func begin(c conn) error {
@@ -246,7 +266,7 @@ func (w *writer) commit() error {
 	started := time.Now()
 	_, err := w.c.exec("COMMIT")
 	if err != nil && w.c.inTransaction() {
-		w.c.script("ROLLBACK")
+		_ = w.rollback() // else begin tries again
 	}
 	w.stats.commits.Add(1)
 	w.stats.commitNanos.Add(int64(time.Since(started)))

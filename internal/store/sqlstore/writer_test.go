@@ -334,3 +334,51 @@ func TestStatementsDoNotGrowWithTheMailbox(t *testing.T) {
 	}
 	t.Logf("flags of one, flags of all, copy all, expunge all: %v statements", many)
 }
+
+// stubborn is a connection that can't roll back while it is told so.
+type stubborn struct {
+	conn
+	refuse bool
+}
+
+func (s *stubborn) script(sql string) error {
+	if s.refuse && sql == "ROLLBACK" {
+		return errors.New("the disk is gone")
+	}
+	return s.conn.script(sql)
+}
+
+// A transaction that can't be rolled back is never continued: writing is
+// Unavailable until it can, and then goes on without what failed.
+func TestFailedRollbackKeepsNothingAndHeals(t *testing.T) {
+	h := newHome(t, Options{})
+	c := &stubborn{conn: h.writer.c}
+	swap := func(to conn, refuse bool) {
+		h.writer.turn.Lock()
+		defer h.writer.turn.Unlock()
+		c.refuse, h.writer.c = refuse, to
+	}
+	swap(c, true)
+	_, err := h.Update(t.Context(), h.id, by, func(tx store.Tx) error {
+		if _, err := tx.Append(h.inbox, arrival(1)); err != nil {
+			return err
+		}
+		return errors.New("changed its mind")
+	})
+	if err == nil {
+		t.Error("it went through")
+	}
+	for range 2 {
+		if err := h.appendOne(2); err == nil || mail.KindOf(err) != mail.Unavailable {
+			t.Errorf("while the transaction stands: %v, want Unavailable", err)
+		}
+	}
+	swap(c, false)
+	if err := h.appendOne(3); err != nil {
+		t.Errorf("after that: %v", err)
+	}
+	swap(c.conn, false)
+	if n := h.placements(); n != 1 {
+		t.Errorf("%d messages, want the last one only", n)
+	}
+}
