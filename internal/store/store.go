@@ -23,10 +23,10 @@ type Store interface {
 
 	// Update runs fn in a transaction on behalf of by and returns the ModSeq that
 	// its changes share, or 0 if there were none: then no record is written. fn may
-	// run more than once and uses nothing but tx: no I/O, no View or Update inside
-	// (that panics). What fn returned as an error comes back unchanged, nothing is
-	// changed then and nobody is told. It is durable when Update returns, and every
-	// later View sees it.
+	// run more than once and uses nothing but tx: no I/O, and no View or Update
+	// inside, which would wait for itself for ever (tests panic). What fn returned
+	// as an error comes back unchanged, nothing is changed then and nobody is told.
+	// It is durable when Update returns, and every later View sees it.
 	Update(ctx context.Context, id mail.AccountID, by mail.Origin, fn func(Tx) error) (mail.ModSeq, error)
 
 	// Note runs fn for bookkeeping (cursors, last seen): durable like Update, but it

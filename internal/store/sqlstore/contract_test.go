@@ -2,6 +2,7 @@ package sqlstore_test
 
 import (
 	"context"
+	"path/filepath"
 	"testing"
 
 	"lockstep/internal/store/sqlstore"
@@ -14,6 +15,27 @@ func TestContract(t *testing.T) {
 	storetest.Run(t, func(t testing.TB) storetest.Engine {
 		db := sqlstore.OpenTemp(t)
 		t.Cleanup(func() { soundness(t, db) })
+		return db
+	})
+}
+
+// TestHistoriesAsInProduction runs closures once and, until one fails, without
+// savepoints.
+func TestHistoriesAsInProduction(t *testing.T) {
+	if testing.Short() {
+		t.Skip("TestContract has lived through the same histories")
+	}
+	storetest.Histories(t, func(t testing.TB) storetest.Engine {
+		db, err := sqlstore.Open(t.Context(), filepath.Join(t.TempDir(), "lockstep.db"), sqlstore.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			soundness(t, db)
+			if err := db.Close(); err != nil {
+				t.Error(err)
+			}
+		})
 		return db
 	})
 }
