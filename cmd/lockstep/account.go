@@ -1,13 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"lockstep/internal/admin"
 	"lockstep/internal/config"
+	"lockstep/internal/mail"
 )
 
 type accountCommand struct {
@@ -15,6 +18,8 @@ type accountCommand struct {
 	List    accountList    `cmd:"" help:"List the accounts."`
 	Passwd  accountPasswd  `cmd:"" help:"Change an account's password. It is asked for, or read from standard input."`
 	Quota   accountQuota   `cmd:"" help:"Set how much an account may keep."`
+	Set     accountSet     `cmd:"" help:"Choose for an account, such as pop3.delete=trash. NAME= chooses the default."`
+	Show    accountShow    `cmd:"" help:"Show what is chosen for an account, and what can be."`
 	Disable accountDisable `cmd:"" help:"Lock an account out and end its sessions. Its mail still arrives."`
 	Enable  accountEnable  `cmd:"" help:"Let a disabled account in again."`
 	Remove  accountRemove  `cmd:"" help:"Remove an account and all its mail."`
@@ -97,6 +102,41 @@ func (a *accountQuota) Run(ctx context.Context, g *globals) error {
 	return g.with(ctx, func(c *admin.Client) error {
 		err := admin.AccountQuota.Do(ctx, c, admin.SetQuota{Login: a.Login, Quota: int64(a.Quota)})
 		return said(err, "%s may keep %s now.", a.Login, a.Quota)
+	})
+}
+
+type accountSet struct {
+	Login  string `arg:"" help:"The account."`
+	Choice string `arg:"" help:"What to choose." placeholder:"NAME=VALUE"`
+}
+
+func (a *accountSet) Run(ctx context.Context, g *globals) error {
+	name, value, found := strings.Cut(a.Choice, "=")
+	if !found {
+		return fmt.Errorf("write %s=VALUE; to see what can be chosen: lockstep account show %s", a.Choice, a.Login)
+	}
+	return g.with(ctx, func(c *admin.Client) error {
+		p := mail.Preference(name)
+		err := admin.AccountSet.Do(ctx, c, admin.Choice{Login: a.Login, Name: p, Value: value})
+		return said(err, "%s of %s is %s now.", name, a.Login, cmp.Or(value, p.Default()))
+	})
+}
+
+type accountShow struct {
+	Login string `arg:"" help:"The account."`
+}
+
+func (a *accountShow) Run(ctx context.Context, g *globals) error {
+	return g.with(ctx, func(c *admin.Client) error {
+		rows, err := admin.AccountShow.All(ctx, c, admin.OfAccount{Login: a.Login})
+		if err != nil {
+			return err
+		}
+		t := newTable("PREFERENCE", "IS", "CAN BE")
+		for _, p := range rows {
+			t.row(string(p.Name), p.Value, strings.Join(p.Choices, ", "))
+		}
+		return t.print(os.Stdout)
 	})
 }
 

@@ -122,6 +122,29 @@ func TestPasswordChangeLetsTheNewOneIn(t *testing.T) {
 	})
 }
 
+func TestPreferences(t *testing.T) {
+	both(t, func(t *testing.T, _ *Ops, c *Client) {
+		ctx := t.Context()
+		addAlice(t, c)
+		if err := AccountSet.Do(ctx, c, Choice{alice, mail.POP3Delete, mail.ForGood}); err != nil {
+			t.Fatal(err)
+		}
+		wantKind(t, AccountSet.Do(ctx, c, Choice{alice, "pop3", mail.ForGood}), mail.Invalid, "there are guard, pop3.delete")
+		wantKind(t, AccountSet.Do(ctx, c, Choice{alice, mail.POP3Delete, "maybe"}), mail.Invalid, "one of trash, delete")
+		rows, err := AccountShow.All(ctx, c, OfAccount{alice})
+		if err != nil || len(rows) != 2 || rows[0].Name != mail.Guard || rows[0].Value != mail.GuardKeep || rows[1].Value != mail.ForGood {
+			t.Errorf("%+v, %v", rows, err)
+		}
+		if err := AccountSet.Do(ctx, c, Choice{alice, mail.POP3Delete, ""}); err != nil {
+			t.Fatal(err)
+		}
+		events, err := History.All(ctx, c, OfHistory{Login: alice, Limit: 2})
+		if err != nil || len(events) != 2 || events[0].What != "set pop3.delete to delete" || events[1].What != "set pop3.delete to its default" {
+			t.Errorf("%+v, %v", events, err)
+		}
+	})
+}
+
 // Mail is looked up by the A-labels of its domain.
 func TestDomainsBeyondASCII(t *testing.T) {
 	both(t, func(t *testing.T, o *Ops, c *Client) {

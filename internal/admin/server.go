@@ -82,6 +82,8 @@ func (o *Ops) Handler() http.Handler {
 	mux.HandleFunc(AccountDisable.handler(o))
 	mux.HandleFunc(AccountRemove.handler(o))
 	mux.HandleFunc(AccountQuota.handler(o))
+	mux.HandleFunc(AccountSet.handler(o))
+	mux.HandleFunc(AccountShow.handler(o))
 	mux.HandleFunc(AddressList.handler(o))
 	mux.HandleFunc(AddressAdd.handler(o))
 	mux.HandleFunc(AddressRemove.handler(o))

@@ -115,8 +115,17 @@ func (n names) clause(rec mail.Record, e mail.Entry) string {
 		return "unsubscribed " + e.Name
 	case mail.OpDevice:
 		return e.Name
+	case mail.OpPreference:
+		return preferred(e)
 	}
 	return string(e.Op)
+}
+
+func preferred(e mail.Entry) string {
+	if e.New == nil {
+		return "set " + e.Name + " to its default"
+	}
+	return fmt.Sprintf("set %s to %s", e.Name, e.New)
 }
 
 func appendWord(rec mail.Record) string {

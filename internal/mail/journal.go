@@ -36,6 +36,7 @@ const (
 	OpSubscribe     Op = "subscribe"      // Name
 	OpUnsubscribe   Op = "unsubscribe"    // Name
 	OpDevice        Op = "device"         // Name: what was done to which device
+	OpPreference    Op = "preference"     // Name, Old, New; nil is the default
 )
 
 // Entry is one thing a transaction did. Lists of UIDs are parallel and in the
@@ -53,6 +54,8 @@ type Entry struct {
 	Before   *MailboxImage `json:"before,omitempty"`
 	After    *MailboxImage `json:"after,omitempty"`
 	Name     string        `json:"name,omitempty"`
+	Old      []byte        `json:"old,omitzero"`
+	New      []byte        `json:"new,omitzero"`
 }
 
 // MailboxImage is what can be set of a mailbox.

@@ -53,6 +53,10 @@ type Reader interface {
 	// mailbox (RFC 9051 §6.3.7).
 	Subscriptions() ([]string, error)
 
+	// Preference returns what the account chose, else the default; Invalid for a name
+	// that is none.
+	Preference(mail.Preference) (string, error)
+
 	// Placements calls fn with each placement q asks for, by UID. The value is the
 	// callee's only during the call.
 	Placements(q PlacementQuery, fn func(*mail.Placement) error) error
@@ -175,6 +179,9 @@ type Tx interface {
 	SetDevice(mail.Device) error
 	// SetQuota sets the bytes the account may use; 0 is without bound.
 	SetQuota(bytes int64) error
+	// SetPreference chooses; "" is to choose nothing, so that the default holds. A name
+	// or value that is none is Invalid.
+	SetPreference(p mail.Preference, value string) error
 }
 
 // StoreResult is what a STORE did.

@@ -23,6 +23,7 @@ type state struct {
 	threadOf map[string]mail.ThreadID // by Message-ID
 	subjects map[string]mail.ThreadID // the newest-begun thread of a base subject
 	subs     map[string]bool
+	chosen   map[mail.Preference]string
 
 	journal []mail.Record // oldest first
 	left    map[mail.MailboxID][]departed
@@ -69,6 +70,7 @@ func (s *state) clone() *state {
 	c.account.Last = maps.Clone(s.account.Last)
 	c.boxes = maps.Clone(s.boxes)
 	c.subs = maps.Clone(s.subs)
+	c.chosen = maps.Clone(s.chosen)
 	c.left = maps.Clone(s.left)
 	c.fallen = maps.Clone(s.fallen)
 	c.devices = maps.Clone(s.devices)

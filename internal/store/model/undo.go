@@ -74,6 +74,8 @@ func (u *undo) entry(e mail.Entry) {
 		}
 	case mail.OpUnsubscribe:
 		u.subscribe(e.Name)
+	case mail.OpPreference:
+		u.preference(e)
 	default:
 		u.left("%s: %s can't be undone", e.Op, e.Name)
 	}

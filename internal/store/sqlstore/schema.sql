@@ -186,6 +186,13 @@ CREATE TABLE placement (
   PRIMARY KEY (account_id, mailbox_id, uid)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE preference (
+  account_id INTEGER NOT NULL,
+  name       TEXT NOT NULL,
+  value      TEXT NOT NULL,
+  PRIMARY KEY (account_id, name)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE principal (
   principal_id INTEGER NOT NULL PRIMARY KEY,
   login        TEXT NOT NULL UNIQUE,

@@ -82,6 +82,8 @@ func (u *undo) entry(e mail.Entry) error {
 		return err
 	case mail.OpUnsubscribe:
 		return u.subscribe(e.Name)
+	case mail.OpPreference:
+		return u.preference(e)
 	}
 	u.left("%s: %s cannot be undone", e.Op, e.Name)
 	return nil

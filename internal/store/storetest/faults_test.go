@@ -219,6 +219,13 @@ var faults = []struct {
 			}
 		})
 	}})},
+	{"RecordsForgetWhatWasChosenBefore", reading(badReader{records: func(rs []mail.Record) []mail.Record {
+		return editEntries(rs, func(e *mail.Entry) {
+			if e.Op == mail.OpPreference {
+				e.Old = nil
+			}
+		})
+	}})},
 	{"RecordsForgetTheImageBefore", reading(badReader{records: func(rs []mail.Record) []mail.Record {
 		return editEntries(rs, func(e *mail.Entry) {
 			if e.Op == mail.OpUpdateMailbox {

@@ -36,6 +36,8 @@ type step struct {
 	ago      int // acts, or transactions for UNCHANGEDSINCE; 0 is none
 	sort     uint32
 	role     mail.Role
+	name     string // of a preference
+	value    string
 }
 
 func (o op) String() string {
@@ -61,7 +63,8 @@ func (s step) String() string {
 		show bool
 	}{{"box", s.box, s.box != ""}, {"to", s.to, s.to != ""}, {"from", s.from, s.n > 0}, {"n", s.n, s.n > 0}, {"flags", s.flags, s.flags != ""},
 		{"arrives", s.arrives, s.arrives > 0}, {"answers", s.answers, s.answers > 0}, {"subject", s.subject, s.subject != ""},
-		{"replaces", s.replaces, s.replaces}, {"once", s.once, s.once != ""}, {"ago", s.ago, s.ago > 0}, {"sort", s.sort, s.sort > 0}, {"role", s.role, s.role != ""}} {
+		{"replaces", s.replaces, s.replaces}, {"once", s.once, s.once != ""}, {"ago", s.ago, s.ago > 0}, {"sort", s.sort, s.sort > 0}, {"role", s.role, s.role != ""},
+		{"name", s.name, s.name != ""}, {"value", s.value, s.value != ""}} {
 		if part.show {
 			text += fmt.Sprintf(" %s=%v", part.name, part.v)
 		}
@@ -124,6 +127,8 @@ func (st step) do(s *subject, tx store.Tx) (string, error) {
 		return st.doMailbox(tx)
 	case "undo":
 		return st.undo(s, tx)
+	case "prefer":
+		return "", tx.SetPreference(mail.Preference(st.name), st.value)
 	case "note":
 		mb, err := tx.MailboxByPath(st.box)
 		if err != nil {
@@ -336,12 +341,16 @@ func (g *generator) step() step {
 		return s
 	case k < 90:
 		return g.mailboxStep()
-	case k < 97:
+	case k < 96:
 		return step{verb: "undo", ago: 1 + g.IntN(8)}
-	case k < 99:
+	case k < 98:
 		return step{verb: "note", box: s.box}
 	}
-	return step{verb: "block"}
+	if g.IntN(2) == 0 {
+		return step{verb: "block"}
+	}
+	p := pick(g, mail.Preferences())
+	return step{verb: "prefer", name: string(p), value: pick(g, append(p.Choices(), "", "neither"))}
 }
 
 func (g *generator) arrival(s step) step {

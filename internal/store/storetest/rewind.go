@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -17,6 +18,7 @@ type world struct {
 	images   map[mail.MailboxID]mail.MailboxImage
 	messages map[mail.MailboxID]map[mail.UID]content
 	subs     map[string]bool
+	chosen   map[mail.Preference]string
 	before   []string // the subscriptions before the record that is taken back
 	blurred  bool     // subscriptions met on a rename: earlier ones can't be told
 }
@@ -28,7 +30,7 @@ type content struct {
 
 // world is the snapshot in the journal's words.
 func (sn *snapshot) world(s *subject) *world {
-	w := &world{s: s, images: map[mail.MailboxID]mail.MailboxImage{}, messages: map[mail.MailboxID]map[mail.UID]content{}, subs: map[string]bool{}}
+	w := &world{s: s, images: map[mail.MailboxID]mail.MailboxImage{}, messages: map[mail.MailboxID]map[mail.UID]content{}, subs: map[string]bool{}, chosen: maps.Clone(sn.chosen)}
 	for _, mb := range sn.mailboxes {
 		w.images[mb.ID], w.messages[mb.ID] = mb.Image(), map[mail.UID]content{}
 		for _, r := range sn.messages[mb.ID] {
@@ -150,6 +152,12 @@ func (w *world) takeBack(e mail.Entry, deleted map[mail.MailboxID][]mail.UID) er
 		delete(w.subs, e.Name)
 	case mail.OpUnsubscribe:
 		w.subs[e.Name] = true
+	case mail.OpPreference:
+		p := mail.Preference(e.Name)
+		if w.chosen[p] != cmp.Or(string(e.New), p.Default()) {
+			return fmt.Errorf("it is %s", w.chosen[p])
+		}
+		w.chosen[p] = cmp.Or(string(e.Old), p.Default())
 	}
 	return nil
 }
@@ -242,6 +250,9 @@ func (w *world) mustBe(sn *snapshot) {
 		if !maps.Equal(w.messages[mb], want.messages[mb]) {
 			fail("rewound to %d: %s holds %v, want %v", sn.account.Head, want.path(mb), w.messages[mb], want.messages[mb])
 		}
+	}
+	if !maps.Equal(w.chosen, want.chosen) {
+		fail("rewound to %d: chosen %v, want %v", sn.account.Head, w.chosen, want.chosen)
 	}
 	if !w.blurred && !maps.Equal(w.subs, want.subs) {
 		fail("rewound to %d: subscribed %v, want %v", sn.account.Head, w.subs, want.subs)

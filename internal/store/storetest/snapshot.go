@@ -19,6 +19,7 @@ type snapshot struct {
 	emails    map[mail.MessageKey]*email
 	threads   map[mail.ThreadID][]mail.MessageKey
 	subs      []string
+	chosen    map[mail.Preference]string
 }
 
 // row is a message in a mailbox.
@@ -49,6 +50,12 @@ func read(r store.Reader) (*snapshot, error) {
 	}
 	if sn.subs, err = r.Subscriptions(); err != nil {
 		return nil, err
+	}
+	sn.chosen = map[mail.Preference]string{}
+	for _, p := range mail.Preferences() {
+		if sn.chosen[p], err = r.Preference(p); err != nil {
+			return nil, err
+		}
 	}
 	for _, mb := range sn.mailboxes {
 		err := r.Messages(store.PlacementQuery{Mailbox: mb.ID}, func(p *mail.Placement, m *mail.Message) error {
@@ -155,7 +162,7 @@ func (sn *snapshot) text(s *subject) []string {
 			lines = append(lines, fmt.Sprintf("%s/%d: %s (%s) modseq %d created %d by %d", mb.Path, r.UID, r.message.EmailID, r.Flags, since(r.ModSeq), since(r.Created), slices.Index(s.devices, r.ChangedBy)))
 		}
 	}
-	return append(append(lines, sn.emailLines(since)...), "subscribed "+strings.Join(sn.subs, " "))
+	return append(append(lines, sn.emailLines(since)...), "subscribed "+strings.Join(sn.subs, " "), fmt.Sprint("chosen ", sn.chosen))
 }
 
 func (sn *snapshot) emailLines(since func(mail.ModSeq) int64) []string {
