@@ -117,6 +117,8 @@ func (n names) clause(rec mail.Record, e mail.Entry) string {
 		return e.Name
 	case mail.OpPreference:
 		return preferred(e)
+	case mail.OpMetadata:
+		return n.annotated(e)
 	}
 	return string(e.Op)
 }
@@ -126,6 +128,18 @@ func preferred(e mail.Entry) string {
 		return "set " + e.Name + " to its default"
 	}
 	return fmt.Sprintf("set %s to %s", e.Name, e.New)
+}
+
+// annotated leaves the value out: a note can be long, and private.
+func (n names) annotated(e mail.Entry) string {
+	what, where := "set ", "the account"
+	if e.New == nil {
+		what = "removed "
+	}
+	if e.Mailbox != 0 {
+		where = n.mailbox(e.Mailbox, nil)
+	}
+	return what + "the annotation " + e.Name + " of " + where
 }
 
 func appendWord(rec mail.Record) string {

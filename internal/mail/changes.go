@@ -14,6 +14,7 @@ const (
 	TypeEmail          // messages as JMAP shows them
 	TypeThread         // conversations as JMAP shows them
 	TypePlacement      // messages in one mailbox as IMAP shows them
+	TypeMetadata       // annotations of mailboxes and the account; only News names it: see store.Reader.MetadataSince
 )
 
 // A ChangeOp is what became of an object since a position.

@@ -37,6 +37,7 @@ const (
 	OpUnsubscribe   Op = "unsubscribe"    // Name
 	OpDevice        Op = "device"         // Name: what was done to which device
 	OpPreference    Op = "preference"     // Name, Old, New; nil is the default
+	OpMetadata      Op = "metadata"       // Mailbox (0 is the account), Who, Name, Old, New; nil is none
 )
 
 // Entry is one thing a transaction did. Lists of UIDs are parallel and in the
@@ -54,6 +55,7 @@ type Entry struct {
 	Before   *MailboxImage `json:"before,omitempty"`
 	After    *MailboxImage `json:"after,omitempty"`
 	Name     string        `json:"name,omitempty"`
+	Who      PrincipalID   `json:"who,omitempty"` // 0 is the owner
 	Old      []byte        `json:"old,omitzero"`
 	New      []byte        `json:"new,omitzero"`
 }

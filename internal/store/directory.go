@@ -8,7 +8,7 @@ import (
 )
 
 // A PrincipalID names who authenticates.
-type PrincipalID int64
+type PrincipalID = mail.PrincipalID
 
 // Principal is who authenticates. Every principal owns one account.
 type Principal struct {

@@ -57,6 +57,14 @@ type Reader interface {
 	// that is none.
 	Preference(mail.Preference) (string, error)
 
+	// Metadata returns the annotations of a mailbox, 0 being the account itself, by
+	// name: the shared ones, and who's private ones; who 0 is the owner.
+	Metadata(mb mail.MailboxID, who mail.PrincipalID) ([]mail.Metadata, error)
+	// MetadataSince returns what who may see of the annotations that changed after n,
+	// also those that were removed, by mailbox and name. Below the horizon it is
+	// TooOld.
+	MetadataSince(n mail.ModSeq, who mail.PrincipalID) ([]mail.Metadata, error)
+
 	// Placements calls fn with each placement q asks for, by UID. The value is the
 	// callee's only during the call.
 	Placements(q PlacementQuery, fn func(*mail.Placement) error) error
@@ -151,6 +159,11 @@ type Tx interface {
 	// exist to be unsubscribed, but does to be subscribed.
 	Subscribe(path string) error
 	Unsubscribe(path string) error
+
+	// SetMetadata sets an annotation of a mailbox, 0 being the account; nil removes it.
+	// A private one is who's. It is a change of the mailbox's HighestModSeq. A bound on
+	// annotations is Limit.
+	SetMetadata(mb mail.MailboxID, who mail.PrincipalID, name string, value []byte) error
 
 	// Append puts a message into a mailbox. OverQuota, Expired (put the blob again).
 	Append(mail.MailboxID, mail.Arrival) (mail.Placement, error)

@@ -40,6 +40,10 @@ func (s *state) forget(horizon mail.ModSeq, now time.Time) {
 		}
 	}
 	maps.DeleteFunc(s.fallen, func(_ mail.MailboxID, f fallen) bool { return f.at <= horizon })
+	maps.DeleteFunc(s.metadata, func(a annotation, m mail.Metadata) bool {
+		_, kept := s.fallen[a.mailbox]
+		return m.ModSeq <= horizon && (m.Value == nil || a.mailbox != 0 && s.boxes[a.mailbox] == nil && !kept)
+	})
 	for key, m := range s.messages.all {
 		if m != nil && len(s.where.get(key)) == 0 && !kept[mail.MessageKey(key)] {
 			s.messages.set(key, nil)

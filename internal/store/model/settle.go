@@ -27,6 +27,9 @@ func (t *tx) settled() *state {
 			t.news.Types.Add(typ)
 		}
 	}
+	if t.annotates {
+		t.news.Types.Add(mail.TypeMetadata)
+	}
 	return s
 }
 

@@ -24,6 +24,7 @@ type state struct {
 	subjects map[string]mail.ThreadID // the newest-begun thread of a base subject
 	subs     map[string]bool
 	chosen   map[mail.Preference]string
+	metadata map[annotation]mail.Metadata // also those that were removed, and of mailboxes that are gone
 
 	journal []mail.Record // oldest first
 	left    map[mail.MailboxID][]departed
@@ -71,6 +72,7 @@ func (s *state) clone() *state {
 	c.boxes = maps.Clone(s.boxes)
 	c.subs = maps.Clone(s.subs)
 	c.chosen = maps.Clone(s.chosen)
+	c.metadata = maps.Clone(s.metadata)
 	c.left = maps.Clone(s.left)
 	c.fallen = maps.Clone(s.fallen)
 	c.devices = maps.Clone(s.devices)

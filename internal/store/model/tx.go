@@ -24,6 +24,8 @@ type tx struct {
 	dirty   bool                     // what is derived is not settled
 	settles map[mail.MessageKey]bool // messages settled before, to be settled again
 	news    mail.News
+
+	annotates bool // a mailbox, or the account
 }
 
 func (st *Store) begin(a *account, by mail.Origin) *tx {

@@ -76,6 +76,8 @@ func (u *undo) entry(e mail.Entry) {
 		u.subscribe(e.Name)
 	case mail.OpPreference:
 		u.preference(e)
+	case mail.OpMetadata:
+		u.metadata(e)
 	default:
 		u.left("%s: %s can't be undone", e.Op, e.Name)
 	}

@@ -22,6 +22,10 @@ var forget = []string{
 	"DELETE FROM journal WHERE account_id = ?1 AND modseq <= ?2",
 	"DELETE FROM vanished_placement WHERE account_id = ?1 AND vanished <= ?2",
 	"DELETE FROM vanished WHERE account_id = ?1 AND modseq <= ?2",
+	"DELETE FROM metadata WHERE account_id = ?1 AND modseq <= ?2 AND there = 0",
+	`DELETE FROM metadata WHERE account_id = ?1 AND modseq <= ?2 AND mailbox_id > 0
+	AND mailbox_id NOT IN (SELECT b.mailbox_id FROM mailbox b WHERE b.account_id = ?1)
+	AND NOT EXISTS (SELECT 1 FROM vanished v WHERE v.account_id = ?1 AND v.type = 1 AND v.id = metadata.mailbox_id)`,
 	`DELETE FROM message_content WHERE account_id = ?1 AND message_key IN
 	(SELECT message_key FROM message WHERE account_id = ?1 AND placements = 0 AND left_modseq <= ?2)`,
 	"DELETE FROM message WHERE account_id = ?1 AND placements = 0 AND left_modseq <= ?2",

@@ -14,7 +14,7 @@ var accountTables = []struct{ name, key string }{
 	{"placement", "mailbox_id, uid"}, {"vanished_placement", "mailbox_id, uid"}, {"vanished", "type, modseq, id"},
 	{"thread", "thread_id"}, {"thread_mailbox", "thread_id, mailbox_id"}, {"thread_name", "name"},
 	{"journal", "modseq"}, {"device", "device_id"}, {"cursor", "device_id, name"}, {"memory", "key"},
-	{"preference", "name"},
+	{"preference", "name"}, {"metadata", "mailbox_id, who, name"},
 }
 
 // removeChunk is how many rows go in one transaction, so that others are not

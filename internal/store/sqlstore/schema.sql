@@ -169,6 +169,17 @@ CREATE TABLE message_content (
   PRIMARY KEY (account_id, message_key)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE metadata (
+  account_id INTEGER NOT NULL,
+  mailbox_id INTEGER NOT NULL,
+  who        INTEGER NOT NULL, -- whose, if it is private; 0 is the owner's
+  name       TEXT NOT NULL,
+  modseq     INTEGER NOT NULL,
+  there      INTEGER NOT NULL, -- 0: removed
+  value      BLOB NOT NULL,
+  PRIMARY KEY (account_id, mailbox_id, who, name)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE placement (
   account_id   INTEGER NOT NULL,
   mailbox_id   INTEGER NOT NULL,
@@ -310,6 +321,8 @@ CREATE INDEX message_left ON message (account_id, left_modseq) WHERE placements 
 CREATE INDEX message_modseq ON message (account_id, modseq, message_key) WHERE visible = 1;
 
 CREATE INDEX message_thread ON message (account_id, thread_id);
+
+CREATE INDEX metadata_modseq ON metadata (account_id, modseq);
 
 CREATE INDEX placement_message ON placement (account_id, message_key);
 

@@ -17,18 +17,19 @@ import (
 type tx struct {
 	*reader
 	*notes
-	by       mail.Origin
-	account  account
-	n        mail.ModSeq // what all changes here share
-	boxes    map[mail.MailboxID]*box
-	messages map[mail.MessageKey]*message
-	threads  map[mail.ThreadID]*thread
-	unborn   int // messages whose rows settle will insert
-	unwell   bool
-	entries  []mail.Entry
-	undoes   mail.ActID
-	touched  map[mail.MailboxID]bool // placements changed
-	dirty    map[mail.MessageKey]*message
+	by        mail.Origin
+	account   account
+	n         mail.ModSeq // what all changes here share
+	boxes     map[mail.MailboxID]*box
+	messages  map[mail.MessageKey]*message
+	threads   map[mail.ThreadID]*thread
+	unborn    int // messages whose rows settle will insert
+	unwell    bool
+	entries   []mail.Entry
+	undoes    mail.ActID
+	annotates bool                    // a mailbox, or the account
+	touched   map[mail.MailboxID]bool // placements changed
+	dirty     map[mail.MessageKey]*message
 }
 
 var _ store.Tx = (*tx)(nil)
@@ -171,6 +172,9 @@ func (t *tx) changedTypes() mail.TypeSet {
 	var types mail.TypeSet
 	if len(t.touched) > 0 {
 		types.Add(mail.TypePlacement)
+	}
+	if t.annotates {
+		types.Add(mail.TypeMetadata)
 	}
 	for _, m := range t.messages {
 		if m.changed {

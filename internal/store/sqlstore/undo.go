@@ -84,6 +84,8 @@ func (u *undo) entry(e mail.Entry) error {
 		return u.subscribe(e.Name)
 	case mail.OpPreference:
 		return u.preference(e)
+	case mail.OpMetadata:
+		return u.metadata(e)
 	}
 	u.left("%s: %s cannot be undone", e.Op, e.Name)
 	return nil

@@ -219,6 +219,28 @@ var faults = []struct {
 			}
 		})
 	}})},
+	{"AnAnnotationForgetsItsModSeq", reading(badReader{metadata: func(all []mail.Metadata) []mail.Metadata {
+		for i := range all {
+			all[i].ModSeq = 1
+		}
+		return all
+	}})},
+	{"PrivateAnnotationsAreEverybodys", writing(badTx{note: func(tx store.Tx, mb mail.MailboxID, _ mail.PrincipalID, name string, value []byte) error {
+		return tx.SetMetadata(mb, 0, name, value)
+	}})},
+	{"AnEmptyAnnotationIsNone", writing(badTx{note: func(tx store.Tx, mb mail.MailboxID, who mail.PrincipalID, name string, value []byte) error {
+		if len(value) == 0 {
+			value = nil
+		}
+		return tx.SetMetadata(mb, who, name, value)
+	}})},
+	{"RecordsForgetWhatWasNoted", reading(badReader{records: func(rs []mail.Record) []mail.Record {
+		return editEntries(rs, func(e *mail.Entry) {
+			if e.Op == mail.OpMetadata {
+				e.Old = nil
+			}
+		})
+	}})},
 	{"RecordsForgetWhatWasChosenBefore", reading(badReader{records: func(rs []mail.Record) []mail.Record {
 		return editEntries(rs, func(e *mail.Entry) {
 			if e.Op == mail.OpPreference {

@@ -92,6 +92,15 @@ type badReader struct {
 	records  func([]mail.Record) []mail.Record
 	account  func(mail.Account) mail.Account
 	message  func(*mail.Message)
+	metadata func([]mail.Metadata) []mail.Metadata
+}
+
+func (b badReader) Metadata(mb mail.MailboxID, who mail.PrincipalID) ([]mail.Metadata, error) {
+	all, err := b.Reader.Metadata(mb, who)
+	if b.metadata != nil {
+		all = b.metadata(all)
+	}
+	return all, err
 }
 
 func (b badReader) Account() (mail.Account, error) {
@@ -171,6 +180,14 @@ type badTx struct {
 	expunge func(tx store.Tx, mb mail.MailboxID, uids mail.UIDSet, onlyDeleted bool) (mail.UIDSet, error)
 	set     func(tx store.Tx, mb mail.MailboxID, im mail.MailboxImage) error
 	undo    func(tx store.Tx, act mail.ActID) (mail.UndoReport, error)
+	note    func(tx store.Tx, mb mail.MailboxID, who mail.PrincipalID, name string, value []byte) error
+}
+
+func (b badTx) SetMetadata(mb mail.MailboxID, who mail.PrincipalID, name string, value []byte) error {
+	if b.note != nil {
+		return b.note(b.Tx, mb, who, name, value)
+	}
+	return b.Tx.SetMetadata(mb, who, name, value)
 }
 
 func (b badTx) Append(mb mail.MailboxID, a mail.Arrival) (mail.Placement, error) {

@@ -36,8 +36,9 @@ type step struct {
 	ago      int // acts, or transactions for UNCHANGEDSINCE; 0 is none
 	sort     uint32
 	role     mail.Role
-	name     string // of a preference
+	name     string // of a preference or an annotation
 	value    string
+	who      mail.PrincipalID
 }
 
 func (o op) String() string {
@@ -64,7 +65,7 @@ func (s step) String() string {
 	}{{"box", s.box, s.box != ""}, {"to", s.to, s.to != ""}, {"from", s.from, s.n > 0}, {"n", s.n, s.n > 0}, {"flags", s.flags, s.flags != ""},
 		{"arrives", s.arrives, s.arrives > 0}, {"answers", s.answers, s.answers > 0}, {"subject", s.subject, s.subject != ""},
 		{"replaces", s.replaces, s.replaces}, {"once", s.once, s.once != ""}, {"ago", s.ago, s.ago > 0}, {"sort", s.sort, s.sort > 0}, {"role", s.role, s.role != ""},
-		{"name", s.name, s.name != ""}, {"value", s.value, s.value != ""}} {
+		{"name", s.name, s.name != ""}, {"value", s.value, s.value != ""}, {"who", s.who, s.who != 0}} {
 		if part.show {
 			text += fmt.Sprintf(" %s=%v", part.name, part.v)
 		}
@@ -109,6 +110,17 @@ func (o op) do(s *subject) string {
 	return fmt.Sprintf("%s @%d", text, n-s.base)
 }
 
+// given is nil for "": what is removed.
+func given(value string) []byte {
+	if value == "" {
+		return nil
+	}
+	if value == "empty" {
+		return []byte{}
+	}
+	return []byte(value)
+}
+
 // resolve returns the mailbox of the step and the UIDs it means.
 func (st step) resolve(tx store.Tx) (mail.Mailbox, mail.UIDSet, error) {
 	mb, err := tx.MailboxByPath(st.box)
@@ -127,6 +139,15 @@ func (st step) do(s *subject, tx store.Tx) (string, error) {
 		return st.doMailbox(tx)
 	case "undo":
 		return st.undo(s, tx)
+	case "annotate":
+		mb, err := tx.MailboxByPath(st.box)
+		if st.box == "" {
+			mb.ID, err = 0, nil
+		}
+		if err != nil {
+			return "", err
+		}
+		return "", tx.SetMetadata(mb.ID, st.who, st.name, given(st.value))
 	case "prefer":
 		return "", tx.SetPreference(mail.Preference(st.name), st.value)
 	case "note":
@@ -339,18 +360,30 @@ func (g *generator) step() step {
 	case k < 74:
 		s.verb, s.from, s.n = "expunge-deleted", 0, 1000
 		return s
-	case k < 90:
+	case k < 89:
 		return g.mailboxStep()
-	case k < 96:
+	case k < 95:
 		return step{verb: "undo", ago: 1 + g.IntN(8)}
-	case k < 98:
+	case k < 96:
 		return step{verb: "note", box: s.box}
 	}
-	if g.IntN(2) == 0 {
+	switch g.IntN(4) {
+	case 0:
 		return step{verb: "block"}
+	case 1, 2:
+		return g.annotation(s)
 	}
 	p := pick(g, mail.Preferences())
 	return step{verb: "prefer", name: string(p), value: pick(g, append(p.Choices(), "", "neither"))}
+}
+
+func (g *generator) annotation(s step) step {
+	a := step{verb: "annotate", box: s.box, who: mail.PrincipalID(g.IntN(2) * 7), name: pick(g, []string{"/shared/comment", "/private/comment", "/private/Vendor/acme/x"})}
+	if g.IntN(4) == 0 {
+		a.box = ""
+	}
+	a.value = pick(g, []string{"", "one", "two", "empty"})
+	return a
 }
 
 func (g *generator) arrival(s step) step {

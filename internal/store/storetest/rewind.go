@@ -19,8 +19,18 @@ type world struct {
 	messages map[mail.MailboxID]map[mail.UID]content
 	subs     map[string]bool
 	chosen   map[mail.Preference]string
-	before   []string // the subscriptions before the record that is taken back
-	blurred  bool     // subscriptions met on a rename: earlier ones can't be told
+	metadata map[note]string
+	fallen   map[mail.ModSeq]map[note]string // annotations of mailboxes, when they were deleted
+	at       mail.ModSeq                     // of the record that is taken back
+	before   []string                        // the subscriptions before the record that is taken back
+	blurred  bool                            // subscriptions met on a rename: earlier ones can't be told
+}
+
+// note names an annotation.
+type note struct {
+	mailbox mail.MailboxID
+	who     mail.PrincipalID
+	name    string
 }
 
 type content struct {
@@ -30,7 +40,10 @@ type content struct {
 
 // world is the snapshot in the journal's words.
 func (sn *snapshot) world(s *subject) *world {
-	w := &world{s: s, images: map[mail.MailboxID]mail.MailboxImage{}, messages: map[mail.MailboxID]map[mail.UID]content{}, subs: map[string]bool{}, chosen: maps.Clone(sn.chosen)}
+	w := &world{s: s, images: map[mail.MailboxID]mail.MailboxImage{}, messages: map[mail.MailboxID]map[mail.UID]content{}, subs: map[string]bool{}, chosen: maps.Clone(sn.chosen), metadata: map[note]string{}}
+	for _, a := range sn.metadata {
+		w.metadata[note{a.Mailbox, a.who, a.Name}] = string(a.Value)
+	}
 	for _, mb := range sn.mailboxes {
 		w.images[mb.ID], w.messages[mb.ID] = mb.Image(), map[mail.UID]content{}
 		for _, r := range sn.messages[mb.ID] {
@@ -55,9 +68,10 @@ func (h *history) rewinds() {
 func (s *subject) rewind(past []*snapshot, w *world) {
 	records := s.records(store.JournalQuery{After: s.base, Limit: 1 << 20})
 	contents := contentsWhenDeleted(past[0], records)
+	w.fallen = annotationsWhenDeleted(s, past[0], records)
 	past = past[:len(past)-1]
 	for i, r := range records {
-		w.before = past[len(past)-1].subs
+		w.before, w.at = past[len(past)-1].subs, r.ModSeq
 		for _, e := range slices.Backward(r.Entries) {
 			if err := w.takeBack(e, contents[r.ModSeq]); err != nil {
 				fail("record %d, %+v: %v", r.ModSeq, e, err)
@@ -121,6 +135,33 @@ func contentsWhenDeleted(start *snapshot, records []mail.Record) map[mail.ModSeq
 	return deleted
 }
 
+// annotationsWhenDeleted reads the journal forwards and returns the annotations
+// of each deleted mailbox, by record: they stay with it, unseen.
+func annotationsWhenDeleted(s *subject, start *snapshot, records []mail.Record) map[mail.ModSeq]map[note]string {
+	fallen := map[mail.ModSeq]map[note]string{}
+	held := start.world(s).metadata
+	for _, r := range slices.Backward(records) {
+		for _, e := range r.Entries {
+			switch at := (note{e.Mailbox, e.Who, e.Name}); {
+			case e.Op == mail.OpDeleteMailbox:
+				if fallen[r.ModSeq] == nil {
+					fallen[r.ModSeq] = map[note]string{}
+				}
+				for n, value := range held {
+					if n.mailbox == e.Mailbox {
+						fallen[r.ModSeq][n] = value
+					}
+				}
+			case e.Op == mail.OpMetadata && e.New == nil:
+				delete(held, at)
+			case e.Op == mail.OpMetadata:
+				held[at] = string(e.New)
+			}
+		}
+	}
+	return fallen
+}
+
 // takeBack makes the world what it was before the entry.
 func (w *world) takeBack(e mail.Entry, deleted map[mail.MailboxID][]mail.UID) error {
 	switch e.Op {
@@ -143,8 +184,14 @@ func (w *world) takeBack(e mail.Entry, deleted map[mail.MailboxID][]mail.UID) er
 		}
 		delete(w.images, e.Mailbox)
 		delete(w.messages, e.Mailbox)
+		maps.DeleteFunc(w.metadata, func(n note, _ string) bool { return n.mailbox == e.Mailbox })
 	case mail.OpDeleteMailbox:
 		w.images[e.Mailbox], w.messages[e.Mailbox] = *e.Before, map[mail.UID]content{}
+		for n, value := range w.fallen[w.at] {
+			if n.mailbox == e.Mailbox {
+				w.metadata[n] = value
+			}
+		}
 		return w.putBack(e.Mailbox, deleted[e.Mailbox])
 	case mail.OpUpdateMailbox:
 		return w.rename(e)
@@ -152,12 +199,27 @@ func (w *world) takeBack(e mail.Entry, deleted map[mail.MailboxID][]mail.UID) er
 		delete(w.subs, e.Name)
 	case mail.OpUnsubscribe:
 		w.subs[e.Name] = true
+	case mail.OpMetadata:
+		return w.unannotate(e)
 	case mail.OpPreference:
 		p := mail.Preference(e.Name)
 		if w.chosen[p] != cmp.Or(string(e.New), p.Default()) {
 			return fmt.Errorf("it is %s", w.chosen[p])
 		}
 		w.chosen[p] = cmp.Or(string(e.Old), p.Default())
+	}
+	return nil
+}
+
+// unannotate gives an annotation its value back. Those of a mailbox that is gone
+// are kept beside it, and are looked at when the journal has brought it back.
+func (w *world) unannotate(e mail.Entry) error {
+	at := note{e.Mailbox, e.Who, e.Name}
+	if now, there := w.metadata[at]; (e.New != nil) != there || now != string(e.New) {
+		return fmt.Errorf("it is %q, there %v", now, there)
+	}
+	if delete(w.metadata, at); e.Old != nil {
+		w.metadata[at] = string(e.Old)
 	}
 	return nil
 }
@@ -250,6 +312,9 @@ func (w *world) mustBe(sn *snapshot) {
 		if !maps.Equal(w.messages[mb], want.messages[mb]) {
 			fail("rewound to %d: %s holds %v, want %v", sn.account.Head, want.path(mb), w.messages[mb], want.messages[mb])
 		}
+	}
+	if !maps.Equal(w.metadata, want.metadata) {
+		fail("rewound to %d: annotations are %v, want %v", sn.account.Head, w.metadata, want.metadata)
 	}
 	if !maps.Equal(w.chosen, want.chosen) {
 		fail("rewound to %d: chosen %v, want %v", sn.account.Head, w.chosen, want.chosen)

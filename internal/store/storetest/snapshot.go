@@ -20,6 +20,44 @@ type snapshot struct {
 	threads   map[mail.ThreadID][]mail.MessageKey
 	subs      []string
 	chosen    map[mail.Preference]string
+	metadata  []annotation
+}
+
+// annotation is one of a mailbox, or of the account.
+type annotation struct {
+	mail.Metadata
+	who mail.PrincipalID
+}
+
+// readers are those whose annotations are looked at: the owner, and a member.
+var readers = []mail.PrincipalID{0, 7}
+
+// readMetadata reads each annotation once.
+func (sn *snapshot) readMetadata(r store.Reader) error {
+	for _, mb := range append([]mail.Mailbox{{}}, sn.mailboxes...) {
+		for _, who := range readers {
+			all, err := r.Metadata(mb.ID, who)
+			if err != nil {
+				return err
+			}
+			for _, m := range all {
+				if who == 0 || m.IsPrivate() {
+					sn.metadata = append(sn.metadata, annotation{m, who})
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// metadataLines are the annotations without numbers.
+func (sn *snapshot) metadataLines() []string {
+	var lines []string
+	for _, a := range sn.metadata {
+		mb, _ := sn.box(a.Mailbox)
+		lines = append(lines, fmt.Sprintf("%s of %d on %q: %q", a.Name, a.who, mb.Path, a.Value))
+	}
+	return lines
 }
 
 // row is a message in a mailbox.
@@ -56,6 +94,9 @@ func read(r store.Reader) (*snapshot, error) {
 		if sn.chosen[p], err = r.Preference(p); err != nil {
 			return nil, err
 		}
+	}
+	if err := sn.readMetadata(r); err != nil {
+		return nil, err
 	}
 	for _, mb := range sn.mailboxes {
 		err := r.Messages(store.PlacementQuery{Mailbox: mb.ID}, func(p *mail.Placement, m *mail.Message) error {
@@ -162,6 +203,9 @@ func (sn *snapshot) text(s *subject) []string {
 			lines = append(lines, fmt.Sprintf("%s/%d: %s (%s) modseq %d created %d by %d", mb.Path, r.UID, r.message.EmailID, r.Flags, since(r.ModSeq), since(r.Created), slices.Index(s.devices, r.ChangedBy)))
 		}
 	}
+	for i, line := range sn.metadataLines() {
+		lines = append(lines, fmt.Sprintf("%s, modseq %d", line, since(sn.metadata[i].ModSeq)))
+	}
 	return append(append(lines, sn.emailLines(since)...), "subscribed "+strings.Join(sn.subs, " "), fmt.Sprint("chosen ", sn.chosen))
 }
 
@@ -211,6 +255,11 @@ func (sn *snapshot) sound() {
 		}
 		if max(mb.HighestModSeq, mb.CountsModSeq, mb.PropsModSeq) > sn.account.Head {
 			fail("%s is ahead of the account: %+v", mb.Path, mb)
+		}
+	}
+	for _, a := range sn.metadata {
+		if mb, there := sn.box(a.Mailbox); a.ModSeq == 0 || a.ModSeq > sn.account.Head || there && a.ModSeq > mb.HighestModSeq {
+			fail("an annotation ahead: %+v in %+v", a, mb)
 		}
 	}
 	for _, e := range sn.emails {

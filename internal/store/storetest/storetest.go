@@ -82,7 +82,7 @@ type check struct {
 }
 
 // checks are all focused tests.
-var checks = concat(mailboxChecks, messageChecks, journalChecks, newsChecks, notesChecks, directoryChecks, queueChecks, concurrencyChecks, preferenceChecks)
+var checks = concat(mailboxChecks, messageChecks, journalChecks, newsChecks, notesChecks, directoryChecks, queueChecks, concurrencyChecks, preferenceChecks, metadataChecks)
 
 func concat(lists ...[]check) (all []check) {
 	for _, l := range lists {

@@ -83,7 +83,7 @@ func (s *subject) undoAndRedo(i int, o op, before *snapshot, m *subject) {
 // contents is the account without its numbers: an undo gives new UIDs. After a
 // rename it is without subscriptions, which may have met on the new path.
 func (sn *snapshot) contents(o op) []string {
-	lines := []string{fmt.Sprint("chosen ", sn.chosen)}
+	lines := append(sn.metadataLines(), fmt.Sprint("chosen ", sn.chosen))
 	if !slices.ContainsFunc(o.steps, func(s step) bool { return s.verb == "set" }) {
 		lines = append(lines, "subscribed "+strings.Join(sn.subs, " "))
 	}

@@ -1,0 +1,4 @@
+package mail
+
+// A PrincipalID names who authenticates.
+type PrincipalID int64
