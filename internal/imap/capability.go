@@ -12,7 +12,7 @@ import (
 const (
 	baseCapabilities = "IMAP4rev2 IMAP4rev1 LITERAL+ SASL-IR ID ENABLE"
 	mailCapabilities = "IDLE NAMESPACE UIDPLUS MOVE UNSELECT CHILDREN SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS " +
-		"STATUS=SIZE ESEARCH SEARCHRES WITHIN CONDSTORE QRESYNC BINARY MULTIAPPEND SAVEDATE OBJECTID UTF8=ACCEPT"
+		"STATUS=SIZE ESEARCH SEARCHRES WITHIN CONDSTORE QRESYNC BINARY MULTIAPPEND SAVEDATE OBJECTID UTF8=ACCEPT METADATA LIST-METADATA"
 )
 
 // capabilities is what the client can use as things stand.
@@ -62,6 +62,13 @@ func (s *session) capability(_ context.Context, _ *wire.Capability, _ *reply) er
 
 // enable serves ENABLE (RFC 5161, RFC 9051 §6.3.1).
 func (s *session) enable(_ context.Context, cmd *wire.Enable, _ *reply) error {
+	for _, c := range cmd.Capabilities {
+		if c == "METADATA" || c == "METADATA-SERVER" {
+			if err := s.watchMetadata(); err != nil {
+				return err
+			}
+		}
+	}
 	s.enc.Star().Atom("ENABLED")
 	for _, c := range cmd.Capabilities {
 		if s.enableOne(c) {
@@ -74,6 +81,7 @@ func (s *session) enable(_ context.Context, cmd *wire.Enable, _ *reply) error {
 
 func (s *session) enableOne(name string) bool {
 	switch name {
+	case "METADATA", "METADATA-SERVER": // enable has begun to watch
 	case "CONDSTORE":
 		s.condstore = true
 	case "QRESYNC":

@@ -13,7 +13,9 @@ func (s *session) idle(ctx context.Context, _ *wire.Idle, r *reply) error {
 	s.idling.Store(true) // from here on changes are pushed, once mu is free
 	if err := s.beginIdle(ctx); err != nil {
 		s.idling.Store(false)
-		s.sel.box.Sleep(s)
+		if s.sel != nil {
+			s.sel.box.Sleep(s)
+		}
 		return err
 	}
 	r.quiet = true
@@ -26,6 +28,9 @@ func (s *session) idle(ctx context.Context, _ *wire.Idle, r *reply) error {
 
 // beginIdle tells what has changed so far.
 func (s *session) beginIdle(ctx context.Context) error {
+	if err := s.tellMetadata(); err != nil {
+		return err
+	}
 	if s.sel == nil {
 		return nil
 	}
@@ -51,13 +56,19 @@ func (s *session) endIdle() error {
 		s.enc.Status(s.idleTag, "BAD", "", bad.Text)
 		return s.countBad()
 	}
-	if s.sel != nil {
-		if err := s.tell(0, true); err != nil {
-			return err
-		}
+	if err := s.tellIdle(); err != nil {
+		return err
 	}
 	s.enc.Status(s.idleTag, "OK", "", "IDLE completed")
 	return s.enc.Err()
+}
+
+// tellIdle writes what a client in IDLE hears of.
+func (s *session) tellIdle() error {
+	if err := s.tellMetadata(); err != nil || s.sel == nil {
+		return err
+	}
+	return s.tell(0, true)
 }
 
 // readDone reads the client's line with mu given up: changes go on being written
@@ -88,10 +99,10 @@ func (s *session) push() {
 	s.mu.Lock()
 	s.pushing.Store(false)
 	err := s.guarded(func() error {
-		if !s.idling.Load() || s.sel == nil || s.over {
+		if !s.idling.Load() || s.over {
 			return nil
 		}
-		if err := s.tell(0, true); err != nil {
+		if err := s.tellIdle(); err != nil {
 			return err
 		}
 		return s.flush()

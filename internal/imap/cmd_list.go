@@ -18,6 +18,7 @@ type node struct {
 	subscribed  bool
 	hasChildren bool // a mailbox lies below
 	childInfo   bool // a match of the selection options lies below (RFC 5258 §3.5)
+	metadata    []mail.Metadata
 }
 
 // tree is everything LIST can name, in the order of the store: INBOX first.
@@ -116,23 +117,25 @@ func matchPattern(pattern, name string) bool {
 	return reach[len(name)]
 }
 
-// list serves LIST (RFC 9051 §6.3.9, RFC 5258, RFC 6154 §2, RFC 5819).
+// list serves LIST (RFC 9051 §6.3.9, RFC 5258, RFC 6154 §2, RFC 5819, RFC 9590).
 func (s *session) list(ctx context.Context, cmd *wire.List, _ *reply) error {
 	if !cmd.Extended && cmd.Patterns[0] == "" {
 		s.enc.Star().Atom("LIST").Words(`\Noselect`).String(mail.Delimiter).String("").End()
 		return nil
 	}
-	var t *tree
-	err := s.view(ctx, func(r store.Reader) (err error) {
-		t, err = readTree(r)
-		return err
-	})
-	if err != nil {
-		return err
-	}
 	ps := newPatterns(cmd.Reference, cmd.Patterns)
 	if ps.size() > maxPatternBytes {
 		return errNo("LIMIT", "The patterns are too long")
+	}
+	var t *tree
+	err := s.view(ctx, func(r store.Reader) (err error) {
+		if t, err = readTree(r); err != nil {
+			return err
+		}
+		return s.listMetadata(r, cmd, t, ps)
+	})
+	if err != nil {
+		return err
 	}
 	if cmd.Select&wire.SelectRecursiveMatch != 0 {
 		t.markParents(cmd)
@@ -146,6 +149,7 @@ func (s *session) list(ctx context.Context, cmd *wire.List, _ *reply) error {
 			continue
 		}
 		s.sayList(cmd, n, chosen)
+		s.sayMetadata(n.path, n.metadata)
 		if cmd.Status != nil && n.mailbox != nil && chosen {
 			if err := s.sayStatus(ctx, *n.mailbox, cmd.Status); err != nil {
 				return err

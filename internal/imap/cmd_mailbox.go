@@ -121,6 +121,9 @@ func (s *session) rename(ctx context.Context, cmd *wire.Rename, r *reply) error 
 			if err == nil {
 				_, err = tx.Move(mb.ID, mail.AllUIDs, dest.ID)
 			}
+			if err == nil {
+				err = copyMetadata(tx, mb.ID, dest.ID)
+			}
 			return err
 		}
 		if strings.HasPrefix(to+mail.Delimiter, mb.Path+mail.Delimiter) && to != mb.Path {

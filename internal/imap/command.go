@@ -63,6 +63,8 @@ func init() { // the commands refer to what looks them up
 		"STATUS":       on(loggedIn, (*session).status),
 		"APPEND":       on(loggedIn, (*session).appendMessages),
 		"IDLE":         on(loggedIn, (*session).idle),
+		"GETMETADATA":  on(loggedIn, (*session).getMetadata),
+		"SETMETADATA":  on(loggedIn, (*session).setMetadata),
 		"CHECK":        on(selected, (*session).check),
 		"CLOSE":        on(selected, (*session).closeMailbox),
 		"UNSELECT":     on(selected, (*session).unselect),
@@ -130,6 +132,11 @@ func wrongState(want, is state) string {
 
 // tellAfter tells of the changes, as every command does before it completes.
 func (s *session) tellAfter(name string, r *reply, err error) error {
+	if !s.over && !isFatal(err) {
+		if err := s.tellMetadata(); err != nil {
+			s.words(err) // the next command tells of it
+		}
+	}
 	if s.sel == nil || r.noTell || s.over || isFatal(err) {
 		return nil
 	}

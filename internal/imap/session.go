@@ -62,6 +62,8 @@ type session struct {
 	condstore, qresync, rev2, utf8 bool
 	compressed                     bool
 
+	metadata *metadataWatch // nil until METADATA is enabled
+
 	wrote mail.ModSeq // what the lines not flushed yet bring the client up to
 }
 
@@ -220,6 +222,7 @@ func (s *session) finish(err error) {
 	s.goodbye(err)
 	s.flush()
 	s.leaveMailbox()
+	s.leaveMetadata()
 	s.rememberAppends()
 	if s.untrack != nil {
 		s.untrack()

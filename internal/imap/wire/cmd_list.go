@@ -2,13 +2,14 @@ package wire
 
 import "unicode/utf8"
 
-// List is LIST, with the options of RFC 5258, RFC 6154 §2 and RFC 5819.
+// List is LIST, with the options of RFC 5258, RFC 6154 §2, RFC 5819 and RFC 9590.
 type List struct {
 	Reference string
 	Patterns  []string
 	Select    ListSelect
 	Return    ListReturn
 	Status    []StatusItem // nil without RETURN (STATUS …)
+	Metadata  []string     // entries; nil without RETURN (METADATA …) (RFC 9590)
 	Extended  bool         // any of the extended syntax was used
 }
 
@@ -112,6 +113,11 @@ func (p *parser) listReturn(l *List) {
 		l.Status = p.statusItems()
 		return
 	}
+	if name == "METADATA" {
+		p.sp()
+		l.Metadata = p.metadataEntries()
+		return
+	}
 	for _, r := range listReturns {
 		if r.name == name {
 			l.Return |= r.bit
@@ -174,6 +180,13 @@ func (c *List) returnNames() []string {
 	}
 	if c.Status != nil {
 		names = append(names, string(appendWords([]byte("STATUS "), c.Status)))
+	}
+	if c.Metadata != nil {
+		entries := make([]string, len(c.Metadata))
+		for i, e := range c.Metadata {
+			entries[i] = string(appendAString(nil, e))
+		}
+		names = append(names, string(appendWords([]byte("METADATA "), entries)))
 	}
 	return names
 }

@@ -59,6 +59,8 @@ func init() { // a variable's value would refer to itself through "UID"
 		"STATUS":      parseStatus,
 		"APPEND":      parseAppend,
 		"IDLE":        plain[Idle],
+		"GETMETADATA": parseGetMetadata,
+		"SETMETADATA": parseSetMetadata,
 
 		"CHECK":       plain[Check],
 		"CLOSE":       plain[Close],

@@ -30,6 +30,8 @@ func uids(text string) mail.UIDSet {
 	return s
 }
 
+func u32(n uint32) *uint32 { return &n }
+
 func str(s string) *string { return &s }
 
 func items(kinds ...FetchKind) []FetchItem {
@@ -57,6 +59,13 @@ var commands = []struct {
 	{"NOOP", &Noop{}},
 	{"LOGOUT", &Logout{}},
 	{"STARTTLS", &StartTLS{}},
+	{`GETMETADATA "" /shared/comment`, &GetMetadata{Entries: []string{"/shared/comment"}, Depth: DepthZero}},
+	{"GETMETADATA (MAXSIZE 1024 DEPTH infinity) INBOX (/shared/comment \"/private/a b\")", &GetMetadata{Mailbox: "INBOX", Entries: []string{"/shared/comment", "/private/a b"}, MaxSize: u32(1024), Depth: DepthInfinity}},
+	{`GETMETADATA inbox (DEPTH 1) (/private/filters)`, &GetMetadata{Mailbox: "INBOX", Entries: []string{"/private/filters"}, Depth: DepthOne}},
+	{`GETMETADATA INBOX /private/comment /shared/comment`, &GetMetadata{Mailbox: "INBOX", Entries: []string{"/private/comment", "/shared/comment"}, Depth: DepthZero}},
+	{`SETMETADATA INBOX (/private/comment NIL /shared/comment "NIL" /shared/x "")`, &SetMetadata{"INBOX", []MetadataValue{{"/private/comment", nil}, {"/shared/comment", []byte("NIL")}, {"/shared/x", []byte{}}}}},
+	{"SETMETADATA \"\" (/private/comment ~{3+}\r\na\x00\xff /shared/x {2}\r\n\r\n)", &SetMetadata{"", []MetadataValue{{"/private/comment", []byte("a\x00\xff")}, {"/shared/x", []byte("\r\n")}}}},
+	{`LIST "" % RETURN (METADATA (/shared/comment "/private/x") CHILDREN)`, &List{Patterns: []string{"%"}, Return: ReturnChildren, Metadata: []string{"/shared/comment", "/private/x"}, Extended: true}},
 	{"NAMESPACE", &Namespace{}},
 	{"IDLE", &Idle{}},
 	{"CHECK", &Check{}},

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/base64"
 	"io"
 	"strconv"
@@ -231,6 +232,18 @@ func (e *Encoder) NString(s *string) *Encoder {
 		return e.NIL()
 	}
 	return e.String(*s)
+}
+
+// Value writes a value of an annotation (RFC 5464 §5): NIL for nil, a literal8 for
+// what holds NUL.
+func (e *Encoder) Value(v []byte) *Encoder {
+	switch {
+	case v == nil:
+		return e.NIL()
+	case bytes.IndexByte(v, 0) >= 0:
+		return e.Literal8(bytes.NewReader(v), int64(len(v)))
+	}
+	return e.String(string(v))
 }
 
 // NonEmpty writes NIL for "".

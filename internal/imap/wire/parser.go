@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"io"
 	"math"
 	"strings"
@@ -312,34 +313,40 @@ func (p *parser) literalHead() (h literalHead) {
 	return h
 }
 
-// literal reads a literal into memory, and the line that follows it.
+// literal reads a literal of text into memory, and the line that follows it.
 func (p *parser) literal() string {
+	b, _ := p.readLiteral(badCode("TOOBIG", "Literal too large"))
+	if bytes.IndexByte(b, 0) >= 0 {
+		p.fail(bad("NUL in a literal"))
+	}
+	return string(b)
+}
+
+// readLiteral reads a literal into memory, and the line that follows it. tooBig is
+// said of one past the limit.
+func (p *parser) readLiteral(tooBig *Error) ([]byte, literalHead) {
 	h := p.literalHead()
 	if p.failed() {
-		return ""
+		return nil, h
 	}
 	if p.literals++; p.literals > p.limits.Literals {
 		p.fail(badCode("TOOBIG", "Too many literals"))
-		return ""
+		return nil, h
 	}
 	if h.size > p.limits.Literal {
-		p.fail(badCode("TOOBIG", "Literal too large"))
-		return ""
+		p.fail(tooBig)
+		return nil, h
 	}
 	if !p.proceed(h) {
-		return ""
+		return nil, h
 	}
 	b := make([]byte, h.size)
 	if _, err := io.ReadFull(p.r.src, b); err != nil {
 		p.stop(unexpectedEOF(err))
-		return ""
+		return nil, h
 	}
-	s := string(b)
 	p.readLine()
-	if strings.IndexByte(s, 0) >= 0 {
-		p.fail(bad("NUL in a literal"))
-	}
-	return s
+	return b, h
 }
 
 // proceed asks the client for a synchronising literal.
