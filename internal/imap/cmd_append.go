@@ -31,7 +31,7 @@ func (s *session) appendMessages(ctx context.Context, cmd *wire.Append, r *reply
 	if err := s.mayAppend(ctx, cmd.Mailbox, 0); err != nil {
 		return err
 	}
-	arrivals, err := s.ingest(ctx, cmd)
+	arrivals, err := s.ingest(ctx, cmd, 0)
 	if err != nil {
 		return err
 	}
@@ -57,8 +57,13 @@ func (s *session) appendMessages(ctx context.Context, cmd *wire.Append, r *reply
 		return err
 	}
 	s.appended = done
-	r.code = "APPENDUID " + decimal(uint64(dest.UIDValidity)) + " " + uids.String()
+	r.code = appendUID(dest, uids)
 	return nil
+}
+
+// appendUID is the response code of RFC 4315 §3.
+func appendUID(dest mail.Mailbox, uids mail.UIDSet) string {
+	return "APPENDUID " + decimal(uint64(dest.UIDValidity)) + " " + uids.String()
 }
 
 // appendOnce appends, unless the account remembers the same APPEND, whose answer
@@ -111,8 +116,8 @@ func (s *session) mayAppend(ctx context.Context, path string, size int64) error 
 	})
 }
 
-// ingest reads the messages of an APPEND.
-func (s *session) ingest(ctx context.Context, cmd *wire.Append) ([]mail.Arrival, error) {
+// ingest reads the messages of an APPEND, which will free so many bytes.
+func (s *session) ingest(ctx context.Context, cmd *wire.Append, frees int64) ([]mail.Arrival, error) {
 	var all []mail.Arrival
 	total := int64(0)
 	for {
@@ -138,7 +143,7 @@ func (s *session) ingest(ctx context.Context, cmd *wire.Append) ([]mail.Arrival,
 		if total += m.Size; total > s.srv.limits.AllMessages {
 			return nil, errNo("LIMIT", fmt.Sprintf("The messages of one APPEND have at most %d bytes", s.srv.limits.AllMessages))
 		}
-		if err := s.mayAppend(ctx, cmd.Mailbox, total); err != nil {
+		if err := s.mayAppend(ctx, cmd.Mailbox, total-frees); err != nil {
 			return nil, err
 		}
 		a, err := s.ingestOne(ctx, m)
