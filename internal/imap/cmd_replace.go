@@ -34,13 +34,12 @@ func (s *session) replace(ctx context.Context, cmd *wire.Replace, r *reply) erro
 	a := arrivals[0]
 	a.Replaces, a.ReplacesIn = old, s.sel.id
 	var dest mail.Mailbox
-	var done mail.Placement
-	var key string
+	var done appended
 	r.told, err = s.update(ctx, func(tx store.Tx) (err error) {
 		if dest, err = destination(tx, cmd.Mailbox); err != nil {
 			return err
 		}
-		done, key, err = s.appendOnce(tx, dest, a)
+		done, err = s.appendOnce(tx, dest, a)
 		return err
 	})
 	if err != nil && mail.KindOf(err) == mail.NotFound {
@@ -49,8 +48,8 @@ func (s *session) replace(ctx context.Context, cmd *wire.Replace, r *reply) erro
 	if err != nil {
 		return err
 	}
-	s.appended = []appended{{key, done.ID}}
-	s.enc.Status("", "OK", appendUID(dest, mail.MakeUIDSet(done.UID)), "The replacement is there")
+	s.noteAppended(done)
+	s.enc.Status("", "OK", appendUID(dest, mail.MakeUIDSet(done.placement.UID)), "The replacement is there")
 	r.highest = true
 	return nil
 }

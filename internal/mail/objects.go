@@ -129,6 +129,7 @@ type Arrival struct {
 	IsReply      bool     // the subject had a reply or forward prefix
 	Parsed       []byte
 	Preview      string
+	DraftID      string  // what the author's program calls the draft, in each of its versions
 	EmailID      EmailID // zero draws a new one
 	// Once makes the arrival idempotent: if the account remembers the key, nothing
 	// is appended and what came of it the first time is returned.
