@@ -50,7 +50,7 @@ func (s *Service) put(ctx context.Context, in *spool) (mail.Arrival, error) {
 		Blob: b, Parts: parts,
 		SentAt: m.Envelope.SentAt, MessageID: m.ID, References: m.References,
 		BaseSubject: m.BaseSubject, IsReply: m.IsReply,
-		Parsed: message.Encode(m), Preview: m.Preview,
+		Parsed: message.Encode(m), Preview: m.Preview, DraftID: m.DraftID,
 	}, nil
 }
 

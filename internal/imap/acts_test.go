@@ -87,6 +87,8 @@ func (c *tracker) byAny() *order {
 		return c.moveOrder()
 	case n < 11:
 		return c.expungeOrder()
+	case n < 12 && c.rng.IntN(2) == 0:
+		return c.replaceOrder()
 	case n < 12 && c.qresync:
 		return &order{text: "UID FETCH 1:* (FLAGS) (CHANGEDSINCE " + decimal(max(c.hms, 1)) + " VANISHED)", done: c.ok}
 	case n < 15:
@@ -355,6 +357,45 @@ func (c *tracker) moveOrder() *order {
 	}, done: func(r response) {
 		if r.word != "OK" && !c.readOnly && (r.code == nil || r.code[0] != "EXPUNGEISSUED") {
 			c.wrong("%s", r.raw)
+		}
+		answered()
+	}}
+}
+
+// replaceOrder is REPLACE by number or UID, into this mailbox or another.
+func (c *tracker) replaceOrder() *order {
+	i := c.rng.IntN(len(c.view))
+	old := c.view[i].uid
+	if old == 0 || c.readOnly {
+		return c.copyOrder()
+	}
+	box := c.box
+	if c.rng.IntN(3) == 0 {
+		box = stressBoxes[c.rng.IntN(len(stressBoxes))]
+	}
+	c.w.doom(c.box, c.view[i:i+1])
+	id, text := c.w.newMessage(c)
+	head := "REPLACE " + strconv.Itoa(i+1)
+	if c.rng.IntN(2) == 0 {
+		head = "UID REPLACE " + decimal(uint64(old))
+	}
+	said, answered := false, c.w.attempt(box, 1)
+	return &order{text: fmt.Sprintf("%s %s (\\Seen $B) {%d}", head, box, len(text)), more: []string{text + "\r\n"}, hear: func(r response) {
+		if r.word != "OK" || r.code == nil || r.code[0] != "APPENDUID" {
+			return
+		}
+		if len(c.placesOf([]seen{{uid: old}})) == 0 {
+			c.wrong("UID %d went before it was said what takes its place", old)
+		}
+		uid, _ := strconv.ParseUint(r.code[2].(string), 10, 32)
+		c.w.make(c, place{box, mail.UID(uid)}, id)
+		said = true
+	}, done: func(r response) {
+		if said != (r.word == "OK") || !said && (r.code == nil || r.code[0] != "EXPUNGEISSUED") {
+			c.wrong("%s", r.raw)
+		}
+		if said && len(c.placesOf([]seen{{uid: old}})) > 0 {
+			c.wrong("UID %d is still there", old)
 		}
 		answered()
 	}}

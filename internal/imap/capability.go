@@ -8,12 +8,36 @@ import (
 	"lockstep/internal/imap/wire"
 )
 
-// What is announced is served whole; testdata/capability.txt has every line.
-const (
-	baseCapabilities = "IMAP4rev2 IMAP4rev1 LITERAL+ SASL-IR ID ENABLE"
-	mailCapabilities = "IDLE NAMESPACE UIDPLUS MOVE UNSELECT CHILDREN SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS " +
-		"STATUS=SIZE ESEARCH SEARCHRES WITHIN CONDSTORE QRESYNC BINARY MULTIAPPEND SAVEDATE OBJECTID UTF8=ACCEPT METADATA LIST-METADATA"
-)
+// What is announced is served whole; testdata/capability.golden has every line.
+const baseCapabilities = "IMAP4rev2 IMAP4rev1 LITERAL+ SASL-IR ID ENABLE"
+
+// mailCapabilities are those for who has logged in, one a line.
+var mailCapabilities = []string{
+	"IDLE",
+	"NAMESPACE",
+	"UIDPLUS",
+	"MOVE",
+	"UNSELECT",
+	"CHILDREN",
+	"SPECIAL-USE",
+	"CREATE-SPECIAL-USE",
+	"LIST-EXTENDED",
+	"LIST-STATUS",
+	"STATUS=SIZE",
+	"ESEARCH",
+	"SEARCHRES",
+	"WITHIN",
+	"CONDSTORE",
+	"QRESYNC",
+	"BINARY",
+	"MULTIAPPEND",
+	"SAVEDATE",
+	"OBJECTID",
+	"UTF8=ACCEPT",
+	"METADATA",
+	"LIST-METADATA",
+	"REPLACE",
+}
 
 // capabilities is what the client can use as things stand.
 func (s *session) capabilities() string {
@@ -30,7 +54,8 @@ func (s *session) capabilities() string {
 		}
 		return strings.Join(caps, " ")
 	}
-	caps = append(caps, mailCapabilities, fmt.Sprintf("APPENDLIMIT=%d", s.srv.limits.Message))
+	caps = append(caps, mailCapabilities...)
+	caps = append(caps, fmt.Sprintf("APPENDLIMIT=%d", s.srv.limits.Message))
 	if !s.compressed {
 		caps = append(caps, "COMPRESS=DEFLATE")
 	}

@@ -21,7 +21,8 @@ const rememberAppend = 10 * time.Minute
 // appended is what an APPEND made, and the key by which it is known again.
 type appended struct {
 	key       string
-	placement mail.PlacementID
+	placement mail.Placement
+	draft     *draft // what it is a version of; nil if it is no draft
 }
 
 // appendMessages serves APPEND and MULTIAPPEND (RFC 9051 §6.3.12, RFC 3502): each
@@ -31,7 +32,7 @@ func (s *session) appendMessages(ctx context.Context, cmd *wire.Append, r *reply
 	if err := s.mayAppend(ctx, cmd.Mailbox, 0); err != nil {
 		return err
 	}
-	arrivals, err := s.ingest(ctx, cmd)
+	arrivals, err := s.ingest(ctx, cmd, 0)
 	if err != nil {
 		return err
 	}
@@ -44,53 +45,78 @@ func (s *session) appendMessages(ctx context.Context, cmd *wire.Append, r *reply
 		}
 		uids, done = nil, nil
 		for _, a := range arrivals {
-			p, key, err := s.appendOnce(tx, dest, a)
+			one, err := s.appendOnce(tx, dest, a)
 			if err != nil {
 				return err
 			}
-			uids.Add(p.UID)
-			done = append(done, appended{key, p.ID})
+			uids.Add(one.placement.UID)
+			done = append(done, one)
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	s.appended = done
-	r.code = "APPENDUID " + decimal(uint64(dest.UIDValidity)) + " " + uids.String()
+	s.noteAppended(done...)
+	r.code = appendUID(dest, uids)
 	return nil
+}
+
+// appendUID is the response code of RFC 4315 §3.
+func appendUID(dest mail.Mailbox, uids mail.UIDSet) string {
+	return "APPENDUID " + decimal(uint64(dest.UIDValidity)) + " " + uids.String()
 }
 
 // appendOnce appends, unless the account remembers the same APPEND, whose answer
 // got lost: then this is its answer.
-func (s *session) appendOnce(tx store.Tx, dest mail.Mailbox, a mail.Arrival) (mail.Placement, string, error) {
+func (s *session) appendOnce(tx store.Tx, dest mail.Mailbox, a mail.Arrival) (appended, error) {
 	key := fmt.Sprintf("imap:%d:%d:%s:%d:%s", s.user.Device().ID, dest.ID, hex.EncodeToString(a.Blob.Name[:]), a.InternalDate.Unix(), strings.ToLower(a.Flags.String()))
-	p, err := tx.Remembered(key)
-	if err == nil {
-		return p, key, tx.Forget(key)
+	one := appended{key: key, draft: s.draftOf(dest, a)}
+	var err error
+	if one.placement, err = tx.Remembered(key); err == nil {
+		return one, tx.Forget(key)
 	}
 	if mail.KindOf(err) != mail.NotFound {
-		return p, key, err
+		return one, err
 	}
-	p, err = tx.Append(dest.ID, a)
-	return p, key, err
+	if err := s.goOn(tx, one.draft, &a); err != nil {
+		return one, err
+	}
+	if one.placement, err = tx.Append(dest.ID, a); err != nil {
+		return one, err
+	}
+	return one, one.draft.remember(tx, one.placement)
+}
+
+// noteAppended keeps what is to be known at the end of the session.
+func (s *session) noteAppended(done ...appended) {
+	s.appended = done
+	for _, one := range done {
+		if one.draft != nil {
+			s.noteDraft(one)
+		}
+	}
 }
 
 // rememberAppends is called when the session is over. If it broke off and an
 // APPEND's answer was the last thing it did, the client may not have heard it and
 // will come again.
 func (s *session) rememberAppends() {
-	if s.over || len(s.appended) == 0 {
+	if s.over || len(s.appended) == 0 && len(s.drafts) == 0 {
 		return
 	}
-	err := s.srv.Store.Note(context.WithoutCancel(s.ctx), s.user.Account(), func(n store.Notes) error {
-		for _, a := range s.appended {
-			if err := n.Remember(a.key, a.placement, time.Now().Add(rememberAppend)); err != nil {
-				return err
+	ctx := context.WithoutCancel(s.ctx)
+	cuts, err := s.cutDrafts(ctx)
+	if err == nil {
+		err = s.srv.Store.Note(ctx, s.user.Account(), func(n store.Notes) error {
+			for _, a := range s.appended {
+				if err := n.Remember(a.key, a.placement.ID, time.Now().Add(rememberAppend)); err != nil {
+					return err
+				}
 			}
-		}
-		return nil
-	})
+			return cuts.remember(n)
+		})
+	}
 	if err != nil {
 		s.words(err)
 	}
@@ -111,8 +137,8 @@ func (s *session) mayAppend(ctx context.Context, path string, size int64) error 
 	})
 }
 
-// ingest reads the messages of an APPEND.
-func (s *session) ingest(ctx context.Context, cmd *wire.Append) ([]mail.Arrival, error) {
+// ingest reads the messages of an APPEND, which will free so many bytes.
+func (s *session) ingest(ctx context.Context, cmd *wire.Append, frees int64) ([]mail.Arrival, error) {
 	var all []mail.Arrival
 	total := int64(0)
 	for {
@@ -138,7 +164,7 @@ func (s *session) ingest(ctx context.Context, cmd *wire.Append) ([]mail.Arrival,
 		if total += m.Size; total > s.srv.limits.AllMessages {
 			return nil, errNo("LIMIT", fmt.Sprintf("The messages of one APPEND have at most %d bytes", s.srv.limits.AllMessages))
 		}
-		if err := s.mayAppend(ctx, cmd.Mailbox, total); err != nil {
+		if err := s.mayAppend(ctx, cmd.Mailbox, total-frees); err != nil {
 			return nil, err
 		}
 		a, err := s.ingestOne(ctx, m)

@@ -80,6 +80,8 @@ func init() { // the commands refer to what looks them up
 		"UID COPY":     on(selected, (*session).copy),
 		"MOVE":         on(selected, (*session).move),
 		"UID MOVE":     on(selected, (*session).move),
+		"REPLACE":      on(selected, (*session).replace),
+		"UID REPLACE":  on(selected, (*session).replace),
 	}
 }
 

@@ -57,7 +57,7 @@ func (b *memoryBlobs) ingest(_ context.Context, r io.Reader, size int64) (mail.A
 	}
 	b.m[blob.Name] = data
 	return mail.Arrival{Blob: blob, SentAt: m.Envelope.SentAt, MessageID: m.ID, References: m.References, BaseSubject: m.BaseSubject,
-		IsReply: m.IsReply, Parsed: message.Encode(m), Preview: m.Preview}, nil
+		IsReply: m.IsReply, Parsed: message.Encode(m), Preview: m.Preview, DraftID: m.DraftID}, nil
 }
 
 const (

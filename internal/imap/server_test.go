@@ -106,7 +106,9 @@ func TestCapabilities(t *testing.T) {
 	h := newHouse(t, withTLS(t))
 	var got []string
 	say := func(when string, c *testClient) {
-		got = append(got, when, strings.TrimPrefix(c.must("CAPABILITY")[0], "* "), "")
+		got = append(got, when)
+		got = append(got, strings.Fields(strings.TrimPrefix(c.must("CAPABILITY")[0], "* CAPABILITY "))...)
+		got = append(got, "")
 	}
 	c := dial(t, h.addr).ready()
 	say("before TLS", c)

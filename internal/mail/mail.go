@@ -28,10 +28,20 @@ type MessageKey int64
 // never reused.
 type PlacementID int64
 
-// A Lineage is what survives when a draft is edited or a message is replaced
-// in place: the successor has a new UID and the same lineage. It is the
-// PlacementID of the first of the line.
+// A Lineage is what survives when a draft is edited or a message is replaced: the
+// successor has a new UID and the same lineage. It is the PlacementID of the first
+// of the line. One placement of an account at most holds a line; one that has
+// handed it on is an earlier version, and its lineage is negative.
 type Lineage int64
+
+// Line names the line, also of an earlier version.
+func (l Lineage) Line() Lineage { return max(l, -l) }
+
+// Held reports whether the placement holds its line: it has not handed it on.
+func (l Lineage) Held() bool { return l > 0 }
+
+// HandedOn is the lineage of a placement that has handed its line on.
+func (l Lineage) HandedOn() Lineage { return -l.Line() }
 
 // A ThreadID names a conversation inside its account. Threads never merge and
 // a message never changes its thread.

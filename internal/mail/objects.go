@@ -129,14 +129,21 @@ type Arrival struct {
 	IsReply      bool     // the subject had a reply or forward prefix
 	Parsed       []byte
 	Preview      string
+	DraftID      string  // what the author's program calls the draft, in each of its versions
 	EmailID      EmailID // zero draws a new one
 	// Once makes the arrival idempotent: if the account remembers the key, nothing
 	// is appended and what came of it the first time is returned.
 	Once    string
 	OnceFor time.Duration
-	// Replaces is a placement of the same mailbox that this one takes the place
-	// of: it is expunged in the same transaction and hands on its lineage.
-	Replaces UID
+	// Replaces is a placement that this one takes the place of: it is expunged in the
+	// same transaction and hands on its line. It is in ReplacesIn; 0 is the mailbox
+	// that the message arrives in.
+	Replaces   UID
+	ReplacesIn MailboxID
+	// Continues is a placement of the same mailbox that hands on its line and stays,
+	// as an earlier version, until somebody expunges it. Without effect if Replaces
+	// is set.
+	Continues UID
 }
 
 // A DeviceKind is what a device is, as far as it told.

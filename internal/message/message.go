@@ -18,6 +18,7 @@ type Message struct {
 	BaseSubject   string   // RFC 5256 §2.1, decoded
 	IsReply       bool     // whether finding BaseSubject took away the mark of a reply or forward
 	HasAttachment bool     // whether a person would say that something is attached
+	DraftID       string   // X-Universally-Unique-Identifier: Apple's name for a draft or note, whatever its version. Encode leaves it out
 }
 
 // Envelope is the header summary of RFC 9051 §7.5.2. Its strings are unfolded

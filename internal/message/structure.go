@@ -33,6 +33,8 @@ func (p *Part) readFields(block string, to *frame, inDigest bool) {
 			p.contentField(name, f)
 		case name.is("references"):
 			setFirst(&references, f)
+		case to.message != nil && name.is("x-universally-unique-identifier"):
+			setFirst(&to.message.DraftID, f)
 		case to.envelope != nil:
 			to.envelope.field(name, f)
 		}

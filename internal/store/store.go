@@ -165,7 +165,10 @@ type Tx interface {
 	// annotations is Limit.
 	SetMetadata(mb mail.MailboxID, who mail.PrincipalID, name string, value []byte) error
 
-	// Append puts a message into a mailbox. OverQuota, Expired (put the blob again).
+	// Append puts a message into a mailbox. OverQuota, Expired (put the blob again),
+	// NotFound also if what it replaces or continues is not there. A line is handed on
+	// by who holds it; an earlier version has none to give, and its successor begins
+	// one of its own.
 	Append(mail.MailboxID, mail.Arrival) (mail.Placement, error)
 	// The verbs below change those of uids that are there; an empty set is none of
 	// them, nil too. mail.AllUIDs is all.
@@ -185,7 +188,8 @@ type Tx interface {
 
 	// Undo takes back what an act changed, where nothing later touched it, and says
 	// what it had to leave. An act of an act's undo is a redo. NotFound below the
-	// horizon.
+	// horizon. What comes back holds the line it held when it left; if it had handed
+	// that on, only when this undo took the holder away, else it begins one of its own.
 	Undo(mail.ActID) (mail.UndoReport, error)
 
 	// SetDevice renames, blocks or unblocks a device.

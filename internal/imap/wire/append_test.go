@@ -14,7 +14,10 @@ func readAppend(t *testing.T, r *Reader) (heads []AppendMessage, bodies []string
 	if err != nil {
 		return nil, nil, err
 	}
-	a := cmd.Body.(*Append)
+	a, ok := cmd.Body.(*Append)
+	if !ok {
+		a = &cmd.Body.(*Replace).Append
+	}
 	for {
 		m, err := a.Next()
 		if err == io.EOF {
@@ -63,6 +66,35 @@ func TestAppendSaysWhatIsWrong(t *testing.T) {
 		{"a APPEND x {2+}\r\nab)", "a BAD APPEND: Expected a space"},
 		{"a APPEND x UTF8 ({2+}\r\nab)", "a BAD APPEND: Expected a literal8"},
 		{"a APPEND x UTF8 (~{2+}\r\nab", `a BAD APPEND: Expected ")"`},
+	} {
+		r, _ := newReader(test.line+"\r\nz NOOP\r\n", Limits{})
+		_, _, err := readAppend(t, r)
+		if got := answer(err); got != test.want {
+			t.Errorf("%q\n got %s\nwant %s", test.line, got, test.want)
+		}
+		if next, err := r.ReadCommand(); err != nil || next.Tag != "z" {
+			t.Errorf("%q: next command %v, %v", test.line, next, err)
+		}
+	}
+}
+
+func TestReplaceHasOneMessage(t *testing.T) {
+	r, _ := newReader("a REPLACE 4 Drafts (\\Draft) {2+}\r\nhi\r\nb UID REPLACE * x UTF8 (~{1+}\r\na)\r\n", Limits{})
+	cmd, err := r.ReadCommand()
+	if c, ok := cmd.Body.(*Replace); err != nil || !ok || c.UID || c.Number != 4 || c.Mailbox != "Drafts" {
+		t.Fatalf("%#v, %v", cmd.Body, err)
+	}
+	cmd, err = r.ReadCommand()
+	if c, ok := cmd.Body.(*Replace); err != nil || !ok || !c.UID || c.Number != Star || c.Mailbox != "x" {
+		t.Fatalf("%#v, %v", cmd.Body, err)
+	}
+	for _, test := range []struct{ line, want string }{
+		{"a REPLACE", "a BAD REPLACE: Expected a space"},
+		{"a REPLACE x y", "a BAD REPLACE: Expected a message set"},
+		{"a REPLACE 0 y {1+}\r\na", "a BAD REPLACE: Expected a number above zero"},
+		{"a REPLACE 1:2 y {1+}\r\na", "a BAD REPLACE: Expected a space"},
+		{"a UID REPLACE 1 y", "a BAD UID REPLACE: Expected a space"},
+		{"a UID REPLACE 1 y {1+}\r\na {1+}\r\nb", "a BAD UID REPLACE: Unexpected text at the end of the command"},
 	} {
 		r, _ := newReader(test.line+"\r\nz NOOP\r\n", Limits{})
 		_, _, err := readAppend(t, r)

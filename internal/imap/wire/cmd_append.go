@@ -13,8 +13,17 @@ import (
 type Append struct {
 	Mailbox string
 	p       *parser
+	one     bool // of a REPLACE
 	current *AppendMessage
 	err     error // of Next, when it has come to an end
+}
+
+// Replace is REPLACE and UID REPLACE (RFC 8508 §3): an APPEND of one message that
+// takes the place of another.
+type Replace struct {
+	UID    bool
+	Number uint32 // sequence number or UID; Star is the last message
+	Append
 }
 
 // An AppendMessage is what comes before the bytes of one message.
@@ -39,6 +48,19 @@ func parseAppend(p *parser) Body {
 	return a
 }
 
+func parseReplace(p *parser) Body    { return p.replace(&Replace{}) }
+func parseUIDReplace(p *parser) Body { return p.replace(&Replace{UID: true}) }
+
+func (p *parser) replace(c *Replace) Body {
+	p.sp()
+	c.Number = p.seqNumber()
+	c.Append = Append{Mailbox: p.spMailbox(), p: p, one: true}
+	if !p.failed() {
+		p.r.pending = &c.Append
+	}
+	return c
+}
+
 // Next returns the next message's head, or io.EOF after the last. Nothing was
 // asked of the client yet: judge the size, then Read. What is left of the
 // message before is passed over.
@@ -50,7 +72,7 @@ func (a *Append) Next() (*AppendMessage, error) {
 	if !first {
 		a.endMessage()
 	}
-	if !a.p.failed() && !first && a.p.atEnd() {
+	if !a.p.failed() && !first && (a.one || a.p.atEnd()) {
 		return nil, a.end(io.EOF)
 	}
 	m := a.head()
@@ -190,6 +212,11 @@ func (a *Append) end(done error) error {
 	return a.err
 }
 
-func (*Append) Name() string { return "APPEND" }
+func (*Append) Name() string    { return "APPEND" }
+func (c *Replace) Name() string { return uidName(c.UID, "REPLACE", "UID REPLACE") }
 
 func (c *Append) appendTo(b []byte) []byte { return appendSpMailbox(b, c.Mailbox) }
+
+func (c *Replace) appendTo(b []byte) []byte {
+	return c.Append.appendTo(appendSeqNumber(append(b, ' '), c.Number))
+}

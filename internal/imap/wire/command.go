@@ -77,6 +77,8 @@ func init() { // a variable's value would refer to itself through "UID"
 		"UID COPY":    parseUIDCopy,
 		"MOVE":        parseMove,
 		"UID MOVE":    parseUIDMove,
+		"REPLACE":     parseReplace,
+		"UID REPLACE": parseUIDReplace,
 	}
 }
 

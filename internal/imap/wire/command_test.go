@@ -207,13 +207,16 @@ func again(t *testing.T, body Body) {
 	if a, ok := got.Body.(*Append); ok {
 		a.p = body.(*Append).p
 	}
+	if c, ok := got.Body.(*Replace); ok {
+		c.p = body.(*Replace).p
+	}
 	if err != nil || !reflect.DeepEqual(got.Body, body) {
 		t.Errorf("%q\n got %#v, %v\nwant %#v", text, got.Body, err, body)
 	}
 }
 
 func TestEveryCommandOfTheGrammarIsInTheTable(t *testing.T) {
-	seen := map[string]bool{"APPEND": true} // append_test.go
+	seen := map[string]bool{"APPEND": true, "REPLACE": true, "UID REPLACE": true} // append_test.go
 	for _, test := range commands {
 		seen[test.want.Name()] = true
 	}

@@ -16,7 +16,8 @@ func FuzzCommand(f *testing.F) {
 		f.Add("a "+test.line+"\r\n", false)
 	}
 	for _, s := range []string{"a LOGIN {5+}\r\nab", "a FOO {3+}\r\nabc\r\nb NOOP\r\n", "a APPEND x (\\Seen) {3}\r\nabc ~{2+}\r\nab\r\n",
-		"a APPEND x UTF8 (~{1+}\r\na)\r\n", "a SEARCH NOT OR (1 2) NOT \"x\r\n"} {
+		"a APPEND x UTF8 (~{1+}\r\na)\r\n", "a SEARCH NOT OR (1 2) NOT \"x\r\n",
+		"a UID REPLACE 3 x (\\Seen) {3+}\r\nabc\r\nb REPLACE * x {1+}\r\na {1+}\r\nb\r\n"} {
 		f.Add(s, true)
 	}
 	f.Fuzz(func(t *testing.T, s string, utf8 bool) {
@@ -40,6 +41,9 @@ func FuzzCommand(f *testing.F) {
 // drain reads the messages of an APPEND.
 func drain(body Body) {
 	a, ok := body.(*Append)
+	if c, isReplace := body.(*Replace); isReplace {
+		a, ok = &c.Append, true
+	}
 	for ok {
 		m, err := a.Next()
 		if err != nil {

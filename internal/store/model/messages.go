@@ -22,30 +22,65 @@ func (t *tx) Append(mb mail.MailboxID, a mail.Arrival) (mail.Placement, error) {
 	if err := t.fresh(a); err != nil {
 		return mail.Placement{}, err
 	}
-	var old *mail.Placement
-	if a.Replaces != 0 {
-		if old = b.get(a.Replaces); old == nil {
-			return mail.Placement{}, mail.Errorf(mail.NotFound, "no message to replace")
-		}
-	}
-	if err := t.room(a.Blob.Size, old); err != nil {
+	old, err := t.predecessor(b, a)
+	if err != nil {
 		return mail.Placement{}, err
 	}
+	var leaves *mail.Placement
+	if a.Replaces != 0 {
+		leaves = old
+	}
+	if err := t.room(a.Blob.Size, leaves); err != nil {
+		return mail.Placement{}, err
+	}
+	line := t.handOn(old)
+	if leaves != nil { // first, so that an undo takes the successor away before it brings this back
+		t.drop(t.s.boxes[leaves.Mailbox].get(leaves.UID))
+		t.did(mail.Entry{Op: mail.OpExpunge, Mailbox: leaves.Mailbox, UIDs: mail.MakeUIDSet(leaves.UID)})
+	}
 	m := t.message(a)
-	p := mail.Placement{Message: m.Key, Flags: a.Flags, SaveDate: t.now, Size: m.Size}
-	if old != nil {
-		p.Lineage = old.Lineage
-	}
-	p = *t.put(mb, p)
+	p := *t.put(mb, mail.Placement{Message: m.Key, Lineage: line, Flags: a.Flags, SaveDate: t.now, Size: m.Size})
 	t.did(mail.Entry{Op: mail.OpAppend, Mailbox: mb, UIDs: mail.MakeUIDSet(p.UID)})
-	if old != nil {
-		t.drop(old)
-		t.did(mail.Entry{Op: mail.OpExpunge, Mailbox: mb, UIDs: mail.MakeUIDSet(old.UID)})
-	}
 	if a.Once != "" {
 		return p, t.Remember(a.Once, p.ID, t.now.Add(a.OnceFor))
 	}
 	return p, nil
+}
+
+// predecessor returns what the arrival replaces or continues, nil if nothing.
+func (t *tx) predecessor(b *box, a mail.Arrival) (*mail.Placement, error) {
+	uid := a.Continues
+	if a.Replaces != 0 {
+		uid = a.Replaces
+	}
+	if a.Replaces != 0 && a.ReplacesIn != 0 {
+		var err error
+		if b, err = t.s.box(a.ReplacesIn); err != nil {
+			return nil, err
+		}
+	}
+	if uid == 0 {
+		return nil, nil
+	}
+	if old := b.get(uid); old != nil {
+		return old, nil
+	}
+	return nil, mail.Errorf(mail.NotFound, "no message to replace")
+}
+
+// handOn takes the line from who holds it; 0 if there is none to take. That is no
+// change that a view hears of.
+func (t *tx) handOn(old *mail.Placement) mail.Lineage {
+	if old == nil || !old.Lineage.Held() {
+		return 0
+	}
+	earlier := *old
+	earlier.Lineage = old.Lineage.HandedOn()
+	b := t.edit(old.Mailbox)
+	i, _ := b.find(old.UID)
+	b.list[i] = &earlier
+	t.replaceWhere(old, &earlier)
+	return old.Lineage
 }
 
 // fresh refuses blobs whose handles have expired.

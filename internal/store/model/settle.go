@@ -88,7 +88,7 @@ func differences(was, is *box) map[mail.UID]difference {
 		for _, p := range is.list {
 			if was == nil || was.get(p.UID) == nil {
 				all[p.UID] = difference{p.ID, p.Message, false, true}
-			} else if was.get(p.UID) != p {
+			} else if was.get(p.UID).ModSeq != p.ModSeq {
 				all[p.UID] = difference{p.ID, p.Message, true, true}
 			}
 		}

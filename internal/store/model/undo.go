@@ -15,6 +15,7 @@ type undo struct {
 	acts   map[mail.ModSeq]bool      // the records that are undone
 	now    map[place]place           // where what the act placed is now, if the undo itself moved it
 	kept   map[mail.PlacementID]bool // whether what the undo itself wrote was untouched before
+	ended  map[mail.Lineage]place    // lines whose holders the undo took away, and where from
 }
 
 // place is where a placement was when the act named it.
@@ -25,7 +26,7 @@ type place struct {
 
 // Undo takes back what an act changed, newest first.
 func (t *tx) Undo(act mail.ActID) (mail.UndoReport, error) {
-	u := &undo{tx: t, acts: map[mail.ModSeq]bool{}, now: map[place]place{}, kept: map[mail.PlacementID]bool{}}
+	u := &undo{tx: t, acts: map[mail.ModSeq]bool{}, now: map[place]place{}, kept: map[mail.PlacementID]bool{}, ended: map[mail.Lineage]place{}}
 	var records []mail.Record
 	for _, rec := range slices.Backward(t.base.journal) {
 		if rec.Act == act {
@@ -114,6 +115,9 @@ func (u *undo) remove(mb mail.MailboxID, uids mail.UIDSet) {
 			u.left("a message that came was changed since")
 		default:
 			u.drop(p)
+			if p.Lineage.Held() {
+				u.ended[p.Lineage] = place{p.Mailbox, p.UID}
+			}
 			set := gone[p.Mailbox]
 			set.Add(p.UID)
 			gone[p.Mailbox] = set
@@ -202,7 +206,7 @@ func (u *undo) restore(mb mail.MailboxID, uids mail.UIDSet) {
 		case u.s.boxes[mb] == nil:
 			u.left("the mailbox of a message that left is gone")
 		default:
-			p := u.put(mb, mail.Placement{Message: d.Message, Lineage: d.Lineage, Flags: d.Flags, SaveDate: d.SaveDate, Size: d.Size})
+			p := u.put(mb, mail.Placement{Message: d.Message, Lineage: u.lineOf(place{mb, uid}, d.Lineage), Flags: d.Flags, SaveDate: d.SaveDate, Size: d.Size})
 			u.kept[p.ID] = true
 			u.now[place{mb, uid}] = place{mb, p.UID}
 			was.Add(uid)
@@ -213,6 +217,32 @@ func (u *undo) restore(mb mail.MailboxID, uids mail.UIDSet) {
 	if len(was) > 0 {
 		u.did(mail.Entry{Op: mail.OpRestore, Mailbox: mb, UIDs: is, Was: was})
 	}
+}
+
+// lineOf is the line that what comes back holds; 0 begins one of its own.
+func (u *undo) lineOf(was place, l mail.Lineage) mail.Lineage {
+	if l.Held() {
+		u.handedOn(was)
+		return l
+	}
+	holder, ended := u.ended[l.Line()]
+	if !ended {
+		return 0
+	}
+	delete(u.ended, l.Line())
+	u.handedOn(holder)
+	return l.Line()
+}
+
+// handedOn notes that what left no longer holds its line.
+func (u *undo) handedOn(was place) {
+	left := slices.Clone(u.s.left[was.mailbox])
+	for i := range left {
+		if left[i].UID == was.uid {
+			left[i].Lineage = left[i].Lineage.HandedOn()
+		}
+	}
+	u.s.left[was.mailbox] = left
 }
 
 func (u *undo) uncreate(e mail.Entry) {

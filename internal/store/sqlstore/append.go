@@ -19,43 +19,73 @@ func (t *tx) Append(mb mail.MailboxID, a mail.Arrival) (mail.Placement, error) {
 			return p, err
 		}
 	}
-	old, err := t.replaced(b, a.Replaces)
+	old, from, err := t.predecessor(b, a)
 	if err != nil {
 		return mail.Placement{}, err
 	}
-	if err := t.room(a.Blob.Size, old); err != nil {
+	var leaving []held
+	if a.Replaces != 0 {
+		leaving = old
+	}
+	if err := t.room(a.Blob.Size, leaving); err != nil {
 		return mail.Placement{}, err
 	}
 	if err := nameBlobs(t.c, t.now, append(slices.Clip(a.Parts), a.Blob)...); err != nil {
 		return mail.Placement{}, err
 	}
-	p, err := t.arrive(b, a, old)
+	line, err := t.handOn(old)
+	if err != nil {
+		return mail.Placement{}, err
+	}
+	if leaving != nil { // first, so that an undo takes the successor away before it brings this back
+		if err := t.vanish(from, leaving, expunged); err != nil {
+			return mail.Placement{}, err
+		}
+		t.add(mail.Entry{Op: mail.OpExpunge, Mailbox: from.ID, UIDs: mail.MakeUIDSet(a.Replaces)})
+	}
+	p, err := t.arrive(b, a, line)
 	if err != nil {
 		return p, err
 	}
 	t.add(mail.Entry{Op: mail.OpAppend, Mailbox: mb, UIDs: mail.MakeUIDSet(p.UID)})
-	if old != nil {
-		if err := t.vanish(b, old, expunged); err != nil {
-			return p, err
-		}
-		t.add(mail.Entry{Op: mail.OpExpunge, Mailbox: mb, UIDs: mail.MakeUIDSet(a.Replaces)})
-	}
 	if a.Once != "" {
 		return p, t.remember(a.Once, &p, t.now.Add(a.OnceFor))
 	}
 	return p, nil
 }
 
-// replaced returns the placement that an arrival takes the place of, if any.
-func (t *tx) replaced(b *box, uid mail.UID) ([]held, error) {
-	if uid == 0 {
-		return nil, nil
+// predecessor returns the placement that an arrival replaces or continues, if any,
+// and its mailbox.
+func (t *tx) predecessor(b *box, a mail.Arrival) (old []held, from *box, err error) {
+	uid, from := a.Continues, b
+	if a.Replaces != 0 {
+		uid = a.Replaces
 	}
-	old, err := t.load(b.ID, mail.MakeUIDSet(uid), every)
+	if a.Replaces != 0 && a.ReplacesIn != 0 {
+		if from, err = t.box(a.ReplacesIn); err != nil {
+			return nil, nil, err
+		}
+	}
+	if uid == 0 {
+		return nil, nil, nil
+	}
+	old, err = t.load(from.ID, mail.MakeUIDSet(uid), every)
 	if err == nil && old == nil {
 		err = mail.Errorf(mail.NotFound, "the message to be replaced is not there")
 	}
-	return old, err
+	return old, from, err
+}
+
+const markEarlier = "UPDATE placement SET lineage = -lineage WHERE account_id = ?1 AND mailbox_id = ?2 AND uid = ?3"
+
+// handOn takes the line from who holds it; 0 if there is none to take. It is no
+// change that a view hears of: the ModSeq stays.
+func (t *tx) handOn(old []held) (mail.Lineage, error) {
+	if old == nil || !old[0].Lineage.Held() {
+		return 0, nil
+	}
+	_, err := t.c.exec(markEarlier, t.id, old[0].Mailbox, old[0].UID)
+	return old[0].Lineage, err
 }
 
 func every(*mail.Placement) bool { return true }
@@ -80,8 +110,8 @@ const (
 	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)`
 )
 
-// arrive makes the message and its placement.
-func (t *tx) arrive(b *box, a mail.Arrival, old []held) (mail.Placement, error) {
+// arrive makes the message and its placement, which holds the line; 0 begins one.
+func (t *tx) arrive(b *box, a mail.Arrival, line mail.Lineage) (mail.Placement, error) {
 	uid, err := b.takeUIDs(1)
 	if err != nil {
 		return mail.Placement{}, err
@@ -91,10 +121,9 @@ func (t *tx) arrive(b *box, a mail.Arrival, old []held) (mail.Placement, error) 
 		return mail.Placement{}, err
 	}
 	p := mail.Placement{ID: mail.PlacementID(t.newID()), Mailbox: b.ID, Message: m.key, UID: uid, Flags: a.Flags, SaveDate: unstamp(stamp(t.now)),
-		Created: t.n, ModSeq: t.n, ChangedBy: t.by.Device(), Size: m.size}
-	p.Lineage = mail.Lineage(p.ID)
-	if old != nil {
-		p.Lineage = old[0].Lineage
+		Created: t.n, ModSeq: t.n, ChangedBy: t.by.Device(), Size: m.size, Lineage: line}
+	if line == 0 {
+		p.Lineage = mail.Lineage(p.ID)
 	}
 	t.touch(b)
 	b.count(p.Flags, p.Size, 1)

@@ -52,11 +52,12 @@ const (
 	FROM placement WHERE account_id = ?1 AND mailbox_id = ?2 AND uid IN list(?9)`
 	restorePlacements = `INSERT INTO placement (account_id, mailbox_id, uid, placement_id, message_key, lineage, system, keywords, save_date, created, modseq, changed_by, size)
 	SELECT account_id, mailbox_id, ?3 - 1 + row_number() OVER (ORDER BY uid), ?4 - 1 + row_number() OVER (ORDER BY uid), message_key,
-	lineage, system, keywords, save_date, ?5, ?5, ?6, size
+	CASE WHEN lineage > 0 THEN lineage ELSE ?4 - 1 + row_number() OVER (ORDER BY uid) END, system, keywords, save_date, ?5, ?5, ?6, size
 	FROM vanished_placement WHERE account_id = ?1 AND mailbox_id = ?2 AND uid IN list(?7)`
 	keepPlacements = `INSERT INTO vanished_placement (account_id, mailbox_id, uid, placement_id, message_key, lineage, system, keywords, save_date, created, modseq, changed_by, size, vanished, why)
 	SELECT account_id, mailbox_id, uid, placement_id, message_key, lineage, system, keywords, save_date, created, modseq, changed_by, size, ?3, ?4
 	FROM placement WHERE account_id = ?1 AND mailbox_id = ?2 AND uid IN list(?5)`
+	markDeparted     = "UPDATE vanished_placement SET lineage = -lineage WHERE account_id = ?1 AND mailbox_id = ?2 AND lineage > 0 AND uid IN list(?3)"
 	deletePlacements = "DELETE FROM placement WHERE account_id = ?1 AND mailbox_id = ?2 AND uid IN list(?3)"
 )
 
@@ -74,7 +75,8 @@ func (t *tx) duplicate(source *box, hs []held, dest *box) ([]held, error) {
 	return t.placed(dest, hs, uid, id), nil
 }
 
-// restore puts placements that left the mailbox back under new UIDs.
+// restore puts placements that left the mailbox back under new UIDs. Those that
+// held their lines hold them again; the others begin new ones.
 func (t *tx) restore(b *box, hs []held) ([]held, error) {
 	uid, err := b.takeUIDs(len(hs))
 	if err != nil {
@@ -83,6 +85,9 @@ func (t *tx) restore(b *box, hs []held) ([]held, error) {
 	id := t.newIDs(len(hs))
 	_, uids := uidsOf(hs)
 	if _, err := t.c.exec(restorePlacements, t.id, b.ID, uid, id, t.n, t.by.Device(), uids); err != nil {
+		return nil, err
+	}
+	if _, err := t.c.exec(markDeparted, t.id, b.ID, uids); err != nil {
 		return nil, err
 	}
 	return t.placed(b, hs, uid, id), nil

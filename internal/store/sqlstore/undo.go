@@ -19,6 +19,7 @@ type undo struct {
 	acts   map[mail.ModSeq]bool      // the records being undone
 	now    map[spot]spot             // from where the act knew it to where it is
 	intact map[mail.PlacementID]bool // of what the undo itself changed: only the act had
+	ended  map[mail.Lineage]spot     // lines whose holders the undo took away, and where from
 }
 
 // spot is a UID in a mailbox.
@@ -36,7 +37,7 @@ func (t *tx) Undo(act mail.ActID) (mail.UndoReport, error) {
 	if act == 0 || len(records) == 0 || mail.ModSeq(act) <= t.account.Horizon {
 		return mail.UndoReport{}, mail.Errorf(mail.NotFound, "there is no such act any more")
 	}
-	u := &undo{tx: t, acts: map[mail.ModSeq]bool{}, now: map[spot]spot{}, intact: map[mail.PlacementID]bool{}}
+	u := &undo{tx: t, acts: map[mail.ModSeq]bool{}, now: map[spot]spot{}, intact: map[mail.PlacementID]bool{}, ended: map[mail.Lineage]spot{}}
 	for _, rec := range records {
 		u.acts[rec.ModSeq] = true
 	}
@@ -153,6 +154,9 @@ func (u *undo) remove(mb mail.MailboxID, uids mail.UIDSet) error {
 			u.left("a message that came was changed since")
 		default:
 			gone[f.at.Mailbox] = append(gone[f.at.Mailbox], *f.at)
+			if f.at.Lineage.Held() {
+				u.ended[f.at.Lineage] = spot{f.at.Mailbox, f.at.UID}
+			}
 			u.report.Undone++
 		}
 	}
@@ -310,6 +314,9 @@ func (u *undo) bringBackMessages(mb mail.MailboxID, uids mail.UIDSet) error {
 	if err != nil {
 		return err
 	}
+	if err := u.giveLinesBack(hs, placed); err != nil {
+		return err
+	}
 	for i, p := range placed {
 		u.intact[p.ID] = true
 		u.now[spot{mb, hs[i].UID}] = spot{mb, p.UID}
@@ -318,6 +325,27 @@ func (u *undo) bringBackMessages(mb mail.MailboxID, uids mail.UIDSet) error {
 	was, _ := uidsOf(hs)
 	is, _ := uidsOf(placed)
 	u.add(mail.Entry{Op: mail.OpRestore, Mailbox: mb, UIDs: is, Was: was})
+	return nil
+}
+
+const setLineage = "UPDATE placement SET lineage = ?4 WHERE account_id = ?1 AND mailbox_id = ?2 AND uid = ?3"
+
+// giveLinesBack gives those that come back the lines they had handed on, if this
+// undo took the holders away.
+func (u *undo) giveLinesBack(hs, placed []held) error {
+	for i, h := range hs {
+		holder, ended := u.ended[h.Lineage.Line()]
+		if h.Lineage.Held() || !ended {
+			continue
+		}
+		delete(u.ended, h.Lineage.Line())
+		if _, err := u.c.exec(markDeparted, u.id, holder.mailbox, ints{int64(holder.uid)}); err != nil {
+			return err
+		}
+		if _, err := u.c.exec(setLineage, u.id, placed[i].Mailbox, placed[i].UID, h.Lineage.Line()); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

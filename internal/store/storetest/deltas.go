@@ -97,9 +97,7 @@ func (s *subject) exactDeltas(old, now *snapshot) {
 	}
 	for _, mb := range now.mailboxes {
 		s.imapDelta(mb, old, now)
-		if old.distinctLineages(mb.ID) && now.distinctLineages(mb.ID) {
-			s.windowedDelta(mb.ID, old, now)
-		}
+		s.windowedDelta(mb.ID, old, now)
 	}
 	s.changedCounts(old, now)
 }

@@ -164,6 +164,17 @@ var faults = []struct {
 		}
 		return p, err
 	}})},
+	{"ContinuingStartsANewLineage", writing(badTx{append: func(tx store.Tx, mb mail.MailboxID, a mail.Arrival) (mail.Placement, error) {
+		a.Continues = 0
+		return tx.Append(mb, a)
+	}})},
+	{"ReplacingElsewhereKeepsTheOld", writing(badTx{append: func(tx store.Tx, mb mail.MailboxID, a mail.Arrival) (mail.Placement, error) {
+		if a.ReplacesIn != 0 && a.ReplacesIn != mb {
+			a.Replaces = 0
+		}
+		return tx.Append(mb, a)
+	}})},
+	{"EarlierVersionsHoldTheirLineToo", reading(badReader{shown: func(p *mail.Placement) { p.Lineage = p.Lineage.Line() }})},
 	{"ReferencesAreIgnored", writing(badTx{append: func(tx store.Tx, mb mail.MailboxID, a mail.Arrival) (mail.Placement, error) {
 		a.References = nil
 		return tx.Append(mb, a)

@@ -17,6 +17,9 @@ var messageChecks = []check{
 	{"QuotaCountsAMessageOnce", quota},
 	{"OnceAppendsOnce", once},
 	{"ReplaceHandsOnItsLineage", replace},
+	{"ReplaceInAnotherMailbox", replaceElsewhere},
+	{"ContinuingHandsOnTheLine", continues},
+	{"WhatReturnsBesideItsSuccessorBeginsALine", returnsBeside},
 	{"FlagsMergeAsAdditionsAndRemovals", flagsMerge},
 	{"StoreOfNothingKeepsTheModSeq", storeSame},
 	{"UnchangedSinceLeavesChangedOnesAlone", unchangedSince},
@@ -191,6 +194,73 @@ func replace(t *trial) {
 		_, err := update(s, func(tx store.Tx) (mail.Placement, error) { return tx.Append(old.Mailbox, a) })
 		want(mail.NotFound, err)
 	})
+}
+
+func replaceElsewhere(t *trial) {
+	s := t.subject()
+	old := s.append("Drafts", arrival(1, `\Draft`))
+	sent := s.box("Sent").ID
+	a := arrival(2, `\Seen`)
+	a.Replaces, a.ReplacesIn = old.UID, old.Mailbox
+	p, n, err := change(s, s.origin(0), func(tx store.Tx) (mail.Placement, error) { return tx.Append(sent, a) })
+	ok(err)
+	equal("lineage", p.Lineage, old.Lineage)
+	equal("drafts", len(s.placements(store.PlacementQuery{Mailbox: old.Mailbox})), 0)
+	equal("transactions", s.head(), n)
+	a.ReplacesIn = 1 << 40
+	s.unchanged("replacing in a mailbox that is not there", func() {
+		_, err := update(s, func(tx store.Tx) (mail.Placement, error) { return tx.Append(sent, a) })
+		want(mail.NotFound, err)
+	})
+	r := must(update(s, func(tx store.Tx) (mail.UndoReport, error) { return tx.Undo(mail.ActID(n)) }))
+	equal("left", len(r.Left), 0)
+	equal("lineage of what came back", s.placement(old.Mailbox, 2).Lineage, old.Lineage)
+	equal("sent", len(s.placements(store.PlacementQuery{Mailbox: sent})), 0)
+}
+
+func continues(t *trial) {
+	s := t.subject()
+	old := s.append("Drafts", arrival(1, `\Draft`))
+	before := s.head()
+	a := arrival(2, `\Draft`)
+	a.Continues = old.UID
+	p := s.append("Drafts", a)
+	equal("lineage", p.Lineage, old.Lineage)
+	left := s.placement(old.Mailbox, old.UID)
+	equal("line of the earlier version", left.Lineage, old.Lineage.HandedOn())
+	equal("its ModSeq", left.ModSeq, old.ModSeq)
+	s.only(feed{typ: mail.TypePlacement, mailbox: old.Mailbox}, before, mail.Created)
+	a.EmailID = emailID(3)
+	fork := s.append("Drafts", a)
+	equal("successor of an earlier version", fork.Lineage, mail.Lineage(fork.ID))
+	a.Continues, a.EmailID = 77, emailID(4)
+	s.unchanged("continuing nothing", func() {
+		_, err := update(s, func(tx store.Tx) (mail.Placement, error) { return tx.Append(old.Mailbox, a) })
+		want(mail.NotFound, err)
+	})
+}
+
+// returnsBeside undoes the replacement of a draft whose successor somebody changed:
+// both are there, and each is an item of its own.
+func returnsBeside(t *trial) {
+	s := t.subject()
+	old := s.append("Drafts", arrival(1, `\Draft`))
+	a := arrival(2, `\Draft`)
+	a.Replaces = old.UID
+	p := s.append("Drafts", a)
+	act := mail.ActID(s.head())
+	must(update(s, func(tx store.Tx) (store.StoreResult, error) {
+		return tx.StoreFlags(p.Mailbox, uids("2"), add(`\Flagged`), nil)
+	}))
+	r := must(update(s, func(tx store.Tx) (mail.UndoReport, error) { return tx.Undo(act) }))
+	equal("left", len(r.Left), 1)
+	equal("the successor's lineage", s.placement(p.Mailbox, 2).Lineage, old.Lineage)
+	back := s.placement(p.Mailbox, 3)
+	equal("message", back.Message, old.Message)
+	equal("lineage of what came back", back.Lineage, mail.Lineage(back.ID))
+	must(update(s, func(tx store.Tx) (mail.UndoReport, error) { return tx.Undo(act) }))
+	equal("lineage of what came back twice", s.placement(p.Mailbox, 4).Lineage.Held(), true)
+	s.snapshot().sound()
 }
 
 func flagsMerge(t *trial) {

@@ -31,7 +31,8 @@ type step struct {
 	arrives  int    // the number of an arriving message
 	answers  int    // the number of the message it replies to; 0 is none
 	subject  string
-	replaces bool
+	replaces bool // in the mailbox "to", if that is set
+	goesOn   bool // hands on the line of a message that stays
 	once     string
 	ago      int // acts, or transactions for UNCHANGEDSINCE; 0 is none
 	sort     uint32
@@ -64,7 +65,7 @@ func (s step) String() string {
 		show bool
 	}{{"box", s.box, s.box != ""}, {"to", s.to, s.to != ""}, {"from", s.from, s.n > 0}, {"n", s.n, s.n > 0}, {"flags", s.flags, s.flags != ""},
 		{"arrives", s.arrives, s.arrives > 0}, {"answers", s.answers, s.answers > 0}, {"subject", s.subject, s.subject != ""},
-		{"replaces", s.replaces, s.replaces}, {"once", s.once, s.once != ""}, {"ago", s.ago, s.ago > 0}, {"sort", s.sort, s.sort > 0}, {"role", s.role, s.role != ""},
+		{"replaces", s.replaces, s.replaces}, {"continues", s.goesOn, s.goesOn}, {"once", s.once, s.once != ""}, {"ago", s.ago, s.ago > 0}, {"sort", s.sort, s.sort > 0}, {"role", s.role, s.role != ""},
 		{"name", s.name, s.name != ""}, {"value", s.value, s.value != ""}, {"who", s.who, s.who != 0}} {
 		if part.show {
 			text += fmt.Sprintf(" %s=%v", part.name, part.v)
@@ -175,7 +176,17 @@ func (st step) doMessages(tx store.Tx) (string, error) {
 	}
 	switch st.verb {
 	case "append":
-		p, err := tx.Append(mb.ID, st.arrival(set))
+		a := st.arrival(set)
+		if st.replaces && st.to != "" {
+			from := st
+			from.box = st.to
+			mb, set, err := from.resolve(tx)
+			if err != nil {
+				return "", err
+			}
+			a.Replaces, a.ReplacesIn = set[len(set)-1].Last, mb.ID
+		}
+		p, err := tx.Append(mb.ID, a)
 		return fmt.Sprintf("UID %d", p.UID), err
 	case "flags":
 		return st.storeFlags(tx, mb.ID, set)
@@ -208,6 +219,9 @@ func (st step) arrival(set mail.UIDSet) mail.Arrival {
 	}
 	if st.replaces && len(set) > 0 {
 		a.Replaces = set[len(set)-1].Last
+	}
+	if st.goesOn && len(set) > 0 {
+		a.Continues = set[len(set)-1].Last
 	}
 	return a
 }
@@ -389,7 +403,15 @@ func (g *generator) annotation(s step) step {
 func (g *generator) arrival(s step) step {
 	g.arrived++
 	s.verb, s.arrives, s.subject = "append", g.arrived, pick(g, subjects)
-	s.n, s.replaces = 1, g.IntN(8) == 0
+	s.n = 1
+	switch g.IntN(24) {
+	case 0, 1:
+		s.replaces = true
+	case 2:
+		s.replaces, s.to = true, pick(g, paths)
+	case 3, 4, 5:
+		s.goesOn = true
+	}
 	if g.IntN(2) == 0 {
 		s.flags = g.additions()
 	}

@@ -196,17 +196,27 @@ func (sn *snapshot) text(s *subject) []string {
 			lines = append(lines, fmt.Sprintf("type %d last changed %d", typ, n))
 		}
 	}
+	known := map[mail.Lineage]int{} // lines, by the order in which they are met
 	for _, mb := range sn.mailboxes {
 		lines = append(lines, fmt.Sprintf("%s: role %q sort %d uidnext %d created %d highest %d props %d counts %d %+v", mb.Path, mb.Role, mb.SortOrder, mb.UIDNext,
 			since(mb.Created), since(mb.HighestModSeq), since(mb.PropsModSeq), since(mb.CountsModSeq), mb.Counts))
 		for _, r := range sn.messages[mb.ID] {
-			lines = append(lines, fmt.Sprintf("%s/%d: %s (%s) modseq %d created %d by %d", mb.Path, r.UID, r.message.EmailID, r.Flags, since(r.ModSeq), since(r.Created), slices.Index(s.devices, r.ChangedBy)))
+			lines = append(lines, fmt.Sprintf("%s/%d: %s (%s) modseq %d created %d by %d line %d held %v", mb.Path, r.UID, r.message.EmailID, r.Flags, since(r.ModSeq), since(r.Created),
+				slices.Index(s.devices, r.ChangedBy), numbered(known, r.Lineage.Line()), r.Lineage.Held()))
 		}
 	}
 	for i, line := range sn.metadataLines() {
 		lines = append(lines, fmt.Sprintf("%s, modseq %d", line, since(sn.metadata[i].ModSeq)))
 	}
 	return append(append(lines, sn.emailLines(since)...), "subscribed "+strings.Join(sn.subs, " "), fmt.Sprint("chosen ", sn.chosen))
+}
+
+// numbered returns the number of a line that was met before, or the next.
+func numbered(known map[mail.Lineage]int, l mail.Lineage) int {
+	if _, ok := known[l]; !ok {
+		known[l] = len(known) + 1
+	}
+	return known[l]
 }
 
 func (sn *snapshot) emailLines(since func(mail.ModSeq) int64) []string {
@@ -239,6 +249,7 @@ func difference(got, want []string) string {
 
 // sound gives up if the snapshot contradicts itself or what else the engine says.
 func (sn *snapshot) sound() {
+	holders := map[mail.Lineage]string{}
 	for _, mb := range sn.mailboxes {
 		if c := sn.counts(mb.ID); c != mb.Counts {
 			fail("%s counts %+v, holds %+v", mb.Path, mb.Counts, c)
@@ -252,6 +263,10 @@ func (sn *snapshot) sound() {
 				fail("%s/%d: numbers that can't be: %+v in %+v", mb.Path, r.UID, r.Placement, mb)
 			}
 			last = r.UID
+			if other, held := holders[r.Lineage]; held && r.Lineage.Held() {
+				fail("%s/%d and %s hold line %d", mb.Path, r.UID, other, r.Lineage)
+			}
+			holders[r.Lineage] = fmt.Sprintf("%s/%d", mb.Path, r.UID)
 		}
 		if max(mb.HighestModSeq, mb.CountsModSeq, mb.PropsModSeq) > sn.account.Head {
 			fail("%s is ahead of the account: %+v", mb.Path, mb)
