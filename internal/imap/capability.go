@@ -12,7 +12,7 @@ import (
 const (
 	baseCapabilities = "IMAP4rev2 IMAP4rev1 LITERAL+ SASL-IR ID ENABLE"
 	mailCapabilities = "IDLE NAMESPACE UIDPLUS MOVE UNSELECT CHILDREN SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS " +
-		"STATUS=SIZE ESEARCH SEARCHRES WITHIN CONDSTORE QRESYNC BINARY MULTIAPPEND SAVEDATE OBJECTID UTF8=ACCEPT"
+		"STATUS=SIZE ESEARCH SEARCHRES WITHIN CONDSTORE QRESYNC BINARY MULTIAPPEND SAVEDATE OBJECTID UTF8=ACCEPT PREVIEW UIDONLY"
 )
 
 // capabilities is what the client can use as things stand.
@@ -81,6 +81,8 @@ func (s *session) enableOne(name string) bool {
 	case "IMAP4REV2":
 		s.rev2 = true
 		s.speakUTF8()
+	case "UIDONLY":
+		s.uidOnly = true
 	case "UTF8=ACCEPT":
 		s.utf8 = true
 		s.speakUTF8()

@@ -60,6 +60,7 @@ type session struct {
 	bad       int // commands in a row
 
 	condstore, qresync, rev2, utf8 bool
+	uidOnly                        bool // RFC 9586
 	compressed                     bool
 
 	wrote mail.ModSeq // what the lines not flushed yet bring the client up to
