@@ -26,6 +26,7 @@ const (
 // layers places every package; one below a placed package is in the same layer.
 var layers = map[string]int{
 	"internal/mail":      ground,
+	"internal/lang":      ground,
 	"internal/vfs":       ground,
 	"internal/message":   formats,
 	"internal/pim":       formats,

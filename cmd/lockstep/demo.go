@@ -65,7 +65,7 @@ func (d *demoCommand) Run(ctx context.Context, g *globals) error {
 
 // shiftPorts adds n to every port.
 func shiftPorts(l *config.Listen, n int) error {
-	for _, addrs := range []config.Addresses{l.IMAP, l.IMAPS, l.LMTP, l.SMTP, l.Submission, l.Submissions, l.HTTP, l.HTTPS} {
+	for _, addrs := range []config.Addresses{l.IMAP, l.IMAPS, l.POP3, l.POP3S, l.LMTP, l.SMTP, l.Submission, l.Submissions, l.HTTP, l.HTTPS} {
 		for i, addr := range addrs {
 			host, port, err := net.SplitHostPort(addr)
 			if err != nil {
@@ -241,7 +241,7 @@ func (o *demoOutput) welcome(cfg config.Config, s demoState) {
 	port := func(a config.Addresses) string { _, p, _ := net.SplitHostPort(a[0]); return p }
 	err := demoWelcome.Execute(o.w, map[string]any{
 		"Alice": demo.Alice, "Bob": demo.Bob, "Password": demo.Password, "Devices": demoDevices, "Secrets": s.Devices,
-		"IMAP": port(cfg.Listen.IMAP), "IMAPS": port(cfg.Listen.IMAPS), "SMTP": port(cfg.Listen.SMTP), "LMTP": port(cfg.Listen.LMTP),
+		"IMAP": port(cfg.Listen.IMAP), "IMAPS": port(cfg.Listen.IMAPS), "POP3": port(cfg.Listen.POP3), "POP3S": port(cfg.Listen.POP3S), "SMTP": port(cfg.Listen.SMTP), "LMTP": port(cfg.Listen.LMTP),
 		"Submission": port(cfg.Listen.Submission), "Submissions": port(cfg.Listen.Submissions), "HTTP": port(cfg.Listen.HTTP),
 	})
 	if err != nil {

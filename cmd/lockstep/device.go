@@ -54,6 +54,10 @@ func deviceNote(d admin.Device) string {
 	switch {
 	case d.Blocked:
 		return "blocked"
+	case d.DownloadOnly && d.AppPassword:
+		return "app password, download only"
+	case d.DownloadOnly:
+		return "download only"
 	case d.AppPassword:
 		return "app password"
 	}
@@ -63,7 +67,7 @@ func deviceNote(d admin.Device) string {
 type deviceAdd struct {
 	Login string   `arg:"" help:"The account."`
 	Name  string   `arg:"" help:"What to call the device."`
-	Only  []string `help:"Protocols its password is for: imap, submission. Default: all." placeholder:"PROTOCOL"`
+	Only  []string `help:"Protocols its password is for: imap, pop3, submission. Default: all." placeholder:"PROTOCOL"`
 }
 
 func (d *deviceAdd) Run(ctx context.Context, g *globals) error {

@@ -19,6 +19,7 @@ import (
 	"lockstep/internal/httpd"
 	"lockstep/internal/imap"
 	"lockstep/internal/mail"
+	"lockstep/internal/pop3"
 	"lockstep/internal/smtp"
 )
 
@@ -92,11 +93,13 @@ type protocol struct {
 
 func (h *house) protocols(t *tls.Config, m *metrics) []protocol {
 	in := h.cfg.Listen
-	im := h.imapServer(t, m)
+	im, pop := h.imapServer(t, m), h.pop3Server(t, m)
 	web := &httpd.Server{Healthy: h.healthy, Metrics: m.registry}
 	return []protocol{
 		{"imap", in.IMAP, im.Serve},
 		{"imaps", in.IMAPS, im.ServeTLS},
+		{"pop3", in.POP3, pop.Serve},
+		{"pop3s", in.POP3S, pop.ServeTLS},
 		{"lmtp", in.LMTP, m.watch("lmtp", h.smtpServer(smtp.LMTP, t, false)).Serve},
 		{"smtp", in.SMTP, m.watch("smtp", h.smtpServer(smtp.Receiving, t, false)).Serve},
 		{"submission", in.Submission, m.watch("submission", h.smtpServer(smtp.Submission, t, false)).Serve},
@@ -124,6 +127,21 @@ func (h *house) imapServer(t *tls.Config, m *metrics) *imap.Server {
 		AllowPlainAuth: h.allowPlain, Metrics: m, IndexBudget: int64(l.IndexMemory),
 		Limits: imap.Limits{Message: int64(l.Message), Connections: l.Connections, PerAddress: l.ConnectionsPerAddress, LoginTime: time.Duration(l.LoginTime), Idle: time.Duration(l.IdleTime)},
 	}
+}
+
+// popBodies gives the POP3 server the blob store as it wants it.
+type popBodies struct{ h *house }
+
+func (b popBodies) Open(ctx context.Context, which mail.Blob) (pop3.Body, error) {
+	return bodies(b).Open(ctx, which)
+}
+
+func (h *house) pop3Server(t *tls.Config, m *metrics) *pop3.Server {
+	l := h.cfg.Limits
+	return m.watchPOP3(&pop3.Server{
+		Store: h.db, Auth: h.auth, Blobs: popBodies{h}, TLS: t, AllowPlainAuth: h.allowPlain, Log: h.log,
+		Limits: pop3.Limits{Connections: l.Connections, PerAddress: l.ConnectionsPerAddress, LoginTime: time.Duration(l.LoginTime), Idle: time.Duration(l.IdleTime)},
+	})
 }
 
 func (h *house) smtpServer(role smtp.Role, t *tls.Config, implicit bool) *smtp.Server {

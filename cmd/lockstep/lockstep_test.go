@@ -397,7 +397,7 @@ func TestPortsShiftOrAreRefused(t *testing.T) {
 
 func TestARunEndsWithItsContextAndAnswersBefore(t *testing.T) {
 	c := testConfig(t)
-	for _, a := range []*config.Addresses{&c.Listen.IMAP, &c.Listen.IMAPS, &c.Listen.LMTP, &c.Listen.SMTP, &c.Listen.Submission, &c.Listen.Submissions, &c.Listen.HTTP, &c.Listen.HTTPS} {
+	for _, a := range []*config.Addresses{&c.Listen.IMAP, &c.Listen.IMAPS, &c.Listen.POP3, &c.Listen.POP3S, &c.Listen.LMTP, &c.Listen.SMTP, &c.Listen.Submission, &c.Listen.Submissions, &c.Listen.HTTP, &c.Listen.HTTPS} {
 		*a = config.Addresses{"127.0.0.1:0"}
 	}
 	h := openTestHouse(t, c)
@@ -408,7 +408,7 @@ func TestARunEndsWithItsContextAndAnswersBefore(t *testing.T) {
 		names = len(services)
 		cancel()
 	})
-	if err != nil || names != 9 {
+	if err != nil || names != 11 {
 		t.Errorf("%d services, %v", names, err)
 	}
 }

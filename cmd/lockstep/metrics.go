@@ -9,6 +9,7 @@ import (
 
 	"lockstep/internal/auth"
 	"lockstep/internal/delivery"
+	"lockstep/internal/pop3"
 	"lockstep/internal/smtp"
 )
 
@@ -77,6 +78,18 @@ func (m *metrics) watch(proto string, s *smtp.Server) *smtp.Server {
 	m.labelled("smtp_messages_total", "Messages received, whatever came of them.", "proto", proto, func() int64 { return s.Stats().Messages })
 	m.labelled("smtp_bytes_total", "Bytes of these messages.", "proto", proto, func() int64 { return s.Stats().Bytes })
 	m.labelled("smtp_refused_total", "Commands and messages answered with 4xx or 5xx.", "proto", proto, func() int64 { return s.Stats().Refused })
+	return s
+}
+
+// watchPOP3 counts what the POP3 server does.
+func (m *metrics) watchPOP3(s *pop3.Server) *pop3.Server {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "pop3_sessions", Help: "POP3 connections now."}, func() float64 { return float64(s.Stats().Sessions) }))
+	m.counted("pop3_turned_away_total", "POP3 connections that were one too many.", func() float64 { return float64(s.Stats().TurnedAway) })
+	m.counted("pop3_maildrops_total", "Maildrops opened by POP3.", func() float64 { return float64(s.Stats().Maildrops) })
+	m.counted("pop3_retrieved_total", "Messages sent whole by POP3.", func() float64 { return float64(s.Stats().Retrieved) })
+	m.counted("pop3_deleted_total", "Messages deleted by POP3, or moved to the trash.", func() float64 { return float64(s.Stats().Deleted) })
+	m.counted("pop3_bytes_total", "Bytes sent in POP3 sessions that ended.", func() float64 { return float64(s.Stats().Bytes) })
+	m.counted("pop3_refused_total", "POP3 commands answered with -ERR.", func() float64 { return float64(s.Stats().Refused) })
 	return s
 }
 

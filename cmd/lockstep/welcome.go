@@ -11,6 +11,7 @@ var demoWelcome = template.Must(template.New("welcome").Parse(`Lockstep is runni
              {{.}}: {{index $.Secrets .}}
 {{- end}}
   IMAP       127.0.0.1:{{.IMAP}}, with TLS {{.IMAPS}}
+  POP3       127.0.0.1:{{.POP3}}, with TLS {{.POP3S}}
   SMTP       127.0.0.1:{{.SMTP}}, submission {{.Submission}}, with TLS {{.Submissions}}, LMTP {{.LMTP}}
   Metrics    http://127.0.0.1:{{.HTTP}}/metrics
 

@@ -18,10 +18,13 @@ type Device struct {
 	Protocol    mail.Protocol
 	Client      string
 	AppPassword bool
-	Blocked     bool
-	Connected   int // sessions now
-	LastSeen    time.Time
-	LastAddr    string
+	// DownloadOnly: it takes mail and tells nothing back, so what is read or moved on
+	// it stays there.
+	DownloadOnly bool
+	Blocked      bool
+	Connected    int // sessions now
+	LastSeen     time.Time
+	LastAddr     string
 }
 
 // NewDevice asks for a device with an app password of its own.
@@ -75,9 +78,10 @@ func (o *Ops) devices(ctx context.Context, p store.Principal) ([]Device, error) 
 	if err != nil {
 		return nil, err
 	}
-	own := map[mail.DeviceID]bool{}
+	own, downloads := map[mail.DeviceID]bool{}, map[mail.DeviceID]bool{}
 	for _, c := range creds {
 		own[c.Device] = own[c.Device] || c.Kind == store.AppPassword
+		downloads[c.Device] = len(c.Protocols) == 1 && c.Protocols[0].DownloadOnly()
 	}
 	connected := o.Auth.Connected(p.Account)
 	var rows []Device
@@ -85,7 +89,7 @@ func (o *Ops) devices(ctx context.Context, p store.Principal) ([]Device, error) 
 		all, err := r.Devices()
 		rows = nil
 		for _, d := range all {
-			rows = append(rows, Device{d.ID, d.Name, d.Protocol, d.Client, own[d.ID], d.Blocked, connected[d.ID], d.LastSeen, d.LastAddr})
+			rows = append(rows, Device{d.ID, d.Name, d.Protocol, d.Client, own[d.ID], downloads[d.ID] || d.Protocol.DownloadOnly(), d.Blocked, connected[d.ID], d.LastSeen, d.LastAddr})
 		}
 		return err
 	})
@@ -97,7 +101,7 @@ func (o *Ops) deviceAdd(ctx context.Context, q NewDevice, emit func(AddedDevice)
 	if err != nil {
 		return err
 	}
-	known := []mail.Protocol{mail.IMAP, mail.Submission}
+	known := []mail.Protocol{mail.IMAP, mail.POP3, mail.Submission}
 	for _, proto := range q.Protocols {
 		if !slices.Contains(known, proto) {
 			return mail.Errorf(mail.Invalid, "%q is no protocol that devices sign in by: choose of %v", proto, known)

@@ -28,6 +28,8 @@ type Config struct {
 type Listen struct {
 	IMAP        Addresses `toml:"imap" comment:"IMAP with STARTTLS (port 143)."`
 	IMAPS       Addresses `toml:"imaps" comment:"IMAP under TLS (port 993)."`
+	POP3        Addresses `toml:"pop3" comment:"POP3 with STLS (port 110), for programs that download mail. [] if nobody has one."`
+	POP3S       Addresses `toml:"pop3s" comment:"POP3 under TLS (port 995)."`
 	LMTP        Addresses `toml:"lmtp" comment:"LMTP, for a mail transfer agent on this machine. It asks nobody to sign in: keep it on loopback."`
 	SMTP        Addresses `toml:"smtp" comment:"SMTP from other servers (port 25)."`
 	Submission  Addresses `toml:"submission" comment:"Sending by people, with STARTTLS (port 587)."`
@@ -102,7 +104,7 @@ type History struct {
 // Limits are bounds on what clients can make the server do.
 type Limits struct {
 	Message               Size     `toml:"message" comment:"The largest message taken, by whatever protocol."`
-	Connections           int      `toml:"connections" comment:"At once, for each of imap (imaps included), lmtp, smtp, submission and submissions. A connection that is one too many is told so and closed."`
+	Connections           int      `toml:"connections" comment:"At once, for each of imap (imaps included), pop3 (pop3s included), lmtp, smtp, submission and submissions. A connection that is one too many is told so and closed."`
 	ConnectionsPerAddress int      `toml:"connections_per_address" comment:"The same, from one address."`
 	Recipients            int      `toml:"recipients" comment:"Of one message."`
 	LoginTime             Duration `toml:"login_time" comment:"How long a connection may take to sign in."`
@@ -124,6 +126,8 @@ func Default() Config {
 		Listen: Listen{
 			IMAP:        Addresses{"127.0.0.1:1143"},
 			IMAPS:       Addresses{"127.0.0.1:1993"},
+			POP3:        Addresses{"127.0.0.1:1110"},
+			POP3S:       Addresses{"127.0.0.1:1995"},
 			LMTP:        Addresses{"127.0.0.1:1024"},
 			SMTP:        Addresses{"127.0.0.1:1025"},
 			Submission:  Addresses{"127.0.0.1:1587"},

@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-var demoPorts = []int{1143, 1993, 1024, 1025, 1587, 1465, 8080, 8443}
+var demoPorts = []int{1143, 1993, 1110, 1995, 1024, 1025, 1587, 1465, 8080, 8443}
 
 // freeOffset finds an offset at which nobody has any of the demo's ports.
 func freeOffset(t *testing.T) int {

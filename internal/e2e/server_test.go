@@ -72,7 +72,7 @@ type server struct {
 	log    *syncBuffer
 }
 
-var protocols = []string{"imap", "imaps", "lmtp", "smtp", "submission", "submissions", "http", "https"}
+var protocols = []string{"imap", "imaps", "pop3", "pop3s", "lmtp", "smtp", "submission", "submissions", "http", "https"}
 
 // newServer makes a directory and a configuration; more is added to the file.
 func newServer(t *testing.T, more string) *server {

@@ -37,6 +37,8 @@ var mailCapabilities = []string{
 	"METADATA",
 	"LIST-METADATA",
 	"REPLACE",
+	"PREVIEW",
+	"UIDONLY",
 }
 
 // capabilities is what the client can use as things stand.
@@ -114,6 +116,8 @@ func (s *session) enableOne(name string) bool {
 	case "IMAP4REV2":
 		s.rev2 = true
 		s.speakUTF8()
+	case "UIDONLY":
+		s.uidOnly = true
 	case "UTF8=ACCEPT":
 		s.utf8 = true
 		s.speakUTF8()

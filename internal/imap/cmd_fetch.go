@@ -29,7 +29,7 @@ type fetchPlan struct {
 
 func (s *session) planFetch(cmd *wire.Fetch) *fetchPlan {
 	p := &fetchPlan{items: cmd.Items}
-	if cmd.UID && !p.has(wire.FetchUID) {
+	if cmd.UID && !s.uidOnly && !p.has(wire.FetchUID) {
 		p.items = append([]wire.FetchItem{{Kind: wire.FetchUID}}, p.items...)
 	}
 	// Where CONDSTORE is enabled flags come with their MODSEQ, and with QRESYNC all
@@ -143,7 +143,7 @@ func (f *fetcher) fromIndex(uids mail.UIDSet) error {
 	for _, r := range uids {
 		lo, hi := f.view.Seqs(r.First, r.Last)
 		for seq, e := range f.view.Range(lo, hi) {
-			out := f.enc.Star().Number(uint64(seq)).Atom("FETCH").Open()
+			out := f.beginFetch(f.enc, seq, e.UID)
 			for i := range f.plan.items {
 				f.sayNarrow(out, &f.plan.items[i], e)
 			}
@@ -301,7 +301,7 @@ func (f *fetcher) sayRow(out *wire.Encoder, p *mail.Placement, m *mail.Message) 
 		f.keepTrouble(err)
 		return nil
 	}
-	out.Star().Number(uint64(seq)).Atom("FETCH").Open()
+	f.beginFetch(out, seq, p.UID)
 	for i := range f.plan.items {
 		if item := &f.plan.items[i]; !f.sayNarrow(out, item, e) {
 			if err := w.sayWide(out, item); err != nil {
@@ -359,6 +359,8 @@ func (w *rowWriter) sayWide(out *wire.Encoder, item *wire.FetchItem) error {
 		out.Atom("THREADID").Open().Atom(w.m.Thread.String()).Close()
 	case wire.FetchSaveDate:
 		out.Atom("SAVEDATE").DateTime(w.p.SaveDate)
+	case wire.FetchPreview: // made at arrival: LAZY is never NIL
+		out.Atom("PREVIEW").String(w.m.Preview)
 	case wire.FetchEnvelope:
 		env := w.env
 		if w.parsed != nil {

@@ -132,7 +132,7 @@ func (s *session) describe(mb mail.Mailbox) {
 	v, e := s.sel.view, s.enc
 	s.sayExists()
 	s.sayFlags()
-	if n := firstUnseen(v); n > 0 && !s.rev2 {
+	if n := firstUnseen(v); n > 0 && !s.rev2 && !s.uidOnly {
 		e.Star().Atom("OK").OpenCode("UNSEEN").Number(uint64(n)).CloseCode().Text("First unseen").End()
 	}
 	e.Star().Atom("OK").OpenCode("UIDVALIDITY").Number(uint64(v.UIDValidity)).CloseCode().Text("UIDs valid").End()

@@ -106,7 +106,10 @@ func (s *session) handle(cmd wire.Command) error {
 		return s.countBad()
 	}
 	r := reply{tag: cmd.Tag}
-	err := h.run(s, s.ctx, cmd.Body, &r)
+	err := s.mayNumber(cmd.Body)
+	if err == nil {
+		err = h.run(s, s.ctx, cmd.Body, &r)
+	}
 	if err == nil && r.quiet {
 		return s.enc.Err()
 	}

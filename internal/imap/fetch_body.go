@@ -92,7 +92,7 @@ func (f *fetcher) sayBody(ctx context.Context, r *row) error {
 		f.keepTrouble(err)
 		return nil
 	}
-	f.enc.Star().Number(uint64(seq)).Atom("FETCH").Open()
+	f.beginFetch(f.enc, seq, r.p.UID)
 	for i := range f.plan.items {
 		item := &f.plan.items[i]
 		if b.pieces[i].made {

@@ -61,6 +61,7 @@ type session struct {
 	bad       int // commands in a row
 
 	condstore, qresync, rev2, utf8 bool
+	uidOnly                        bool // RFC 9586
 	compressed                     bool
 
 	metadata *metadataWatch // nil until METADATA is enabled

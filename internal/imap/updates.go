@@ -119,7 +119,7 @@ func (s *session) sayGone(old *index.Version, gone []index.Entry) {
 	if len(gone) == 0 {
 		return
 	}
-	if s.qresync {
+	if s.qresync || s.uidOnly {
 		var uids mail.UIDSet
 		for _, e := range gone {
 			uids.Add(e.UID)
@@ -154,8 +154,10 @@ func (s *session) sayChanged(old *index.Version, c index.Change) {
 
 // sayFetch writes an unsolicited FETCH.
 func (s *session) sayFetch(seq uint32, e index.Entry, flags bool) {
-	out := s.enc.Star().Number(uint64(seq)).Atom("FETCH").Open()
-	out.Atom("UID").Number(uint64(e.UID))
+	out := s.beginFetch(s.enc, seq, e.UID)
+	if !s.uidOnly {
+		out.Atom("UID").Number(uint64(e.UID))
+	}
 	if flags {
 		s.appendFlagsTo(out.Atom("FLAGS"), e)
 	}

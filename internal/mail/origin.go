@@ -16,6 +16,10 @@ const (
 	Local      Protocol = "local"
 )
 
+// DownloadOnly reports whether devices of the protocol take mail and tell nothing
+// back: what is read, flagged or moved on them stays with them.
+func (p Protocol) DownloadOnly() bool { return p == POP3 }
+
 // A Cause is why a change was made.
 type Cause string
 

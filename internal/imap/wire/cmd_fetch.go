@@ -39,16 +39,18 @@ const (
 	FetchEmailID    // RFC 8474
 	FetchThreadID
 	FetchSaveDate // RFC 8514
+	FetchPreview  // RFC 8970
 )
 
 var fetchNames = [...]string{"UID", "FLAGS", "INTERNALDATE", "ENVELOPE", "BODYSTRUCTURE", "BODY", "BODY", "RFC822", "RFC822.HEADER",
-	"RFC822.TEXT", "RFC822.SIZE", "BINARY", "BINARY.SIZE", "MODSEQ", "EMAILID", "THREADID", "SAVEDATE"}
+	"RFC822.TEXT", "RFC822.SIZE", "BINARY", "BINARY.SIZE", "MODSEQ", "EMAILID", "THREADID", "SAVEDATE", "PREVIEW"}
 
 // simpleFetch has the items that are a name only.
 var simpleFetch = map[string]FetchKind{"UID": FetchUID, "FLAGS": FetchFlags, "INTERNALDATE": FetchInternalDate,
 	"ENVELOPE": FetchEnvelope, "BODYSTRUCTURE": FetchBodyStructure, "BODY": FetchBody, "RFC822": FetchRFC822,
 	"RFC822.HEADER": FetchRFC822Header, "RFC822.TEXT": FetchRFC822Text, "RFC822.SIZE": FetchRFC822Size, "MODSEQ": FetchModSeq,
-	"EMAILID": FetchEmailID, "THREADID": FetchThreadID, "SAVEDATE": FetchSaveDate}
+	"EMAILID": FetchEmailID, "THREADID": FetchThreadID, "SAVEDATE": FetchSaveDate,
+	"PREVIEW": FetchPreview}
 
 // fetchMacros are the macros of RFC 9051 §6.4.5.
 var fetchMacros = map[string][]FetchKind{
@@ -64,6 +66,7 @@ type FetchItem struct {
 	Section Section
 	Peek    bool     // do not set \Seen
 	Partial *Partial // nil for all of it
+	Lazy    bool     // of FetchPreview: only if it costs no time (RFC 8970 §4.1)
 }
 
 // A Section names a piece of a message (RFC 9051 §9 section-spec).
@@ -132,7 +135,27 @@ func (p *parser) fetchItem(name string) FetchItem {
 	if !ok {
 		p.expected("a data item")
 	}
-	return FetchItem{Kind: kind}
+	item := FetchItem{Kind: kind}
+	if kind == FetchPreview && p.modifiersFollow() {
+		p.sp()
+		p.list(func() { p.previewModifier(&item) })
+	}
+	return item
+}
+
+// modifiersFollow tells the modifiers of PREVIEW from those of FETCH, which may
+// stand there too when the item is no list's.
+func (p *parser) modifiersFollow() bool {
+	const lazy = " (LAZY"
+	rest := p.buf[min(p.pos, len(p.buf)):]
+	return len(rest) > len(lazy) && strings.EqualFold(string(rest[:len(lazy)]), lazy) && !isWordChar(rest[len(lazy)])
+}
+
+func (p *parser) previewModifier(item *FetchItem) {
+	if p.word() != "LAZY" {
+		p.expected("LAZY")
+	}
+	item.Lazy = true
 }
 
 func (p *parser) sectionItem(name string) FetchItem {
@@ -266,6 +289,9 @@ func (c *Fetch) appendTo(b []byte) []byte {
 // appendTo is the item as the client asks for it.
 func (item FetchItem) appendTo(b []byte) []byte {
 	b = item.appendSection(b, item.Peek)
+	if item.Lazy {
+		b = append(b, " (LAZY)"...)
+	}
 	if item.Partial != nil {
 		b = strconv.AppendInt(append(b, '<'), item.Partial.Offset, 10)
 		b = append(strconv.AppendInt(append(b, '.'), item.Partial.Length, 10), '>')

@@ -86,6 +86,9 @@ var commands = []struct {
 	{"AUTHENTICATE plain", &Authenticate{Mechanism: "PLAIN"}},
 	{"AUTHENTICATE PLAIN AGEAYg==", &Authenticate{"PLAIN", []byte("\x00a\x00b")}},
 	{"AUTHENTICATE EXTERNAL =", &Authenticate{"EXTERNAL", []byte{}}},
+	{"FETCH 1 PREVIEW", &Fetch{Set: set(Range{1, 1}), Items: items(FetchPreview)}},
+	{"FETCH 1 (UID PREVIEW (lazy) FLAGS)", &Fetch{Set: set(Range{1, 1}), Items: []FetchItem{{Kind: FetchUID}, {Kind: FetchPreview, Lazy: true}, {Kind: FetchFlags}}}},
+	{"FETCH 1 PREVIEW (CHANGEDSINCE 5)", &Fetch{Set: set(Range{1, 1}), Items: items(FetchPreview), ChangedSince: modSeq(5)}},
 	{"ENABLE CONDSTORE utf8=accept", &Enable{[]string{"CONDSTORE", "UTF8=ACCEPT"}}},
 	{"COMPRESS DEFLATE", &Compress{"DEFLATE"}},
 
