@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 
+	"lockstep/internal/mail"
 	"lockstep/internal/message"
 )
 
@@ -51,6 +52,9 @@ func exactTextOf(ra io.ReaderAt, m *message.Message) (*exactText, error) {
 	t.addAddresses(To, e.To)
 	t.addAddresses(Cc, e.Cc)
 	t.addAddresses(Bcc, e.Bcc)
+	if len(t.bytes) > maxText/2 {
+		return nil, mail.Errorf(mail.Limit, "its header says too much")
+	}
 	for _, s := range []struct {
 		part  Part
 		write func(io.Writer, io.ReaderAt, *message.Message, int64) error
@@ -99,6 +103,7 @@ func (w *mapper) Write(b []byte) (int, error) {
 	w.text.bytes = message.AppendCasemap(w.text.bytes, text[:whole])
 	w.cut = append(w.cut, text[whole:]...)
 	if len(w.text.bytes) > maxText {
+		w.text.bytes = w.text.bytes[:maxText]
 		return len(b), errFull
 	}
 	return len(b), nil
