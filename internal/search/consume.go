@@ -17,9 +17,9 @@ import (
 
 // pending is an account whose changes wait to be taken in.
 type pending struct {
-	since   time.Time   // when the first came
-	head    mail.ModSeq // of the newest; 0 is not known
-	discard bool        // the index is damaged
+	since   time.Time // when the first came
+	changes int64     // heard of
+	discard bool      // the index is damaged
 }
 
 // gatherFor is how long Run waits after the first change for more of them, as a
@@ -35,7 +35,7 @@ const retryAfter = time.Minute
 func (x *Index) Run(ctx context.Context) error {
 	stop := x.Hub.WatchAll(func(a mail.AccountID, n mail.News) {
 		if n.Types.Has(mail.TypeEmail) {
-			x.heard(a, n.ModSeq)
+			x.heard(a, 1)
 		}
 	})
 	defer stop()
@@ -112,22 +112,22 @@ func (x *Index) begin(ctx context.Context) error {
 	return err
 }
 
-// heard notes that an account has changes.
-func (x *Index) heard(a mail.AccountID, head mail.ModSeq) {
+// heard notes that an account has so many changes more.
+func (x *Index) heard(a mail.AccountID, changes int64) {
 	x.stats.heard.Add(1)
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.behind(a, head)
+	x.behind(a, changes)
 }
 
 // behind notes that an account waits. x.mu is held.
-func (x *Index) behind(a mail.AccountID, head mail.ModSeq) *pending {
+func (x *Index) behind(a mail.AccountID, changes int64) *pending {
 	p := x.pending[a]
 	if p == nil {
 		p = &pending{since: time.Now()}
 		x.pending[a] = p
 	}
-	p.head = max(p.head, head)
+	p.changes += changes
 	select {
 	case x.wake <- struct{}{}:
 	default:
@@ -148,7 +148,7 @@ func (x *Index) nextPending() (a mail.AccountID, discard, ok bool) {
 	if oldest == nil {
 		return 0, false, false
 	}
-	x.stats.working.Store(&working{since: oldest.since, head: oldest.head})
+	x.stats.working.Store(&working{oldest.since, oldest.changes})
 	delete(x.pending, a)
 	return a, oldest.discard, true
 }
@@ -169,12 +169,65 @@ func (x *Index) serve(ctx context.Context, a mail.AccountID, throw bool) error {
 			return err
 		}
 	}
+	if only, err := x.onlyUpdates(ctx, a); only || err != nil {
+		return err
+	}
 	heard := x.stats.heard.Load()
 	more, err := x.catchUp(ctx, a, maxTurn, func() { x.yield(ctx, &heard) })
 	if more && err == nil {
 		x.heard(a, 0)
 	}
 	return err
+}
+
+// place is a position that an account's index has reached, in memory: changes of
+// flags move it and cost the index nothing.
+type place struct {
+	at, saved mail.Position
+	savedAt   time.Time
+}
+
+// How far the position on disk may lie back.
+const (
+	maxUnsaved     = 1000 // ModSeqs
+	maxUnsavedTime = 24 * time.Hour
+)
+
+// onlyUpdates moves an account's place over changes that add and remove nothing;
+// false if there are others, or if the place has to be saved. The account's lock is
+// held.
+func (x *Index) onlyUpdates(ctx context.Context, a mail.AccountID) (bool, error) {
+	x.mu.Lock()
+	p, ok := x.places[a]
+	x.mu.Unlock()
+	if !ok || p.at.Since-p.saved.Since > maxUnsaved || time.Since(p.savedAt) > maxUnsavedTime {
+		return false, nil
+	}
+	only := true
+	err := x.Store.View(ctx, a, func(r store.Reader) error {
+		at := p.at
+		for more := true; more && only; {
+			page, err := r.Changes(store.ChangeQuery{Type: mail.TypeEmail, From: at, Limit: batchDocs})
+			if err != nil {
+				return err
+			}
+			only = !slices.ContainsFunc(page.Changes, func(c mail.Change) bool { return c.Op != mail.Updated })
+			at, more = page.Next, page.More
+		}
+		if only {
+			p.at = at
+		}
+		return nil
+	})
+	if err != nil {
+		return false, ctx.Err() // the way over the index says what is wrong
+	}
+	if only {
+		x.mu.Lock()
+		x.places[a] = p
+		x.mu.Unlock()
+	}
+	return only, nil
 }
 
 // yield lets those go first whom people wait for: while changes come in, as much
@@ -255,9 +308,11 @@ func (x *Index) follow(ctx context.Context, a mail.AccountID, on func() bool, be
 		between()
 	}
 	if !more {
-		err = f.w.merge(ctx)
+		x.mu.Lock()
+		x.places[a] = place{f.at, f.at, time.Now()}
+		x.mu.Unlock()
 	}
-	return more, err
+	return more, nil
 }
 
 // follower brings one account's index up.
@@ -530,6 +585,6 @@ type counters struct {
 
 // working is what Run is at.
 type working struct {
-	since time.Time
-	head  mail.ModSeq
+	since   time.Time
+	changes int64
 }

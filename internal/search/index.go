@@ -45,6 +45,7 @@ type Index struct {
 	made    map[mail.AccountID]int // how often its database was discarded
 	writing map[mail.AccountID]*sync.Mutex
 	pending map[mail.AccountID]*pending
+	places  map[mail.AccountID]place
 	wake    chan struct{} // holds a token while there is something pending
 
 	stats counters
@@ -68,7 +69,7 @@ func New(dir string, o Options) (*Index, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Index{Options: o, dir: dir, made: map[mail.AccountID]int{}, writing: map[mail.AccountID]*sync.Mutex{},
-		pending: map[mail.AccountID]*pending{}, wake: make(chan struct{}, 1)}, nil
+		pending: map[mail.AccountID]*pending{}, places: map[mail.AccountID]place{}, wake: make(chan struct{}, 1)}, nil
 }
 
 // Close closes what nobody uses; nobody may be asking any more.
@@ -158,6 +159,7 @@ func (x *Index) lock(a mail.AccountID) *sync.Mutex {
 func (x *Index) discard(a mail.AccountID) error {
 	x.mu.Lock()
 	x.made[a]++
+	delete(x.places, a)
 	x.free = slices.DeleteFunc(x.free, func(f freeConn) bool {
 		if f.account == a {
 			f.Close()
