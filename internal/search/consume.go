@@ -579,7 +579,7 @@ func (f *follower) rows(ctx context.Context, keys []mail.MessageKey) (rows []mai
 // counters are counted always.
 type counters struct {
 	heard, indexed, unread, damaged, failed atomic.Int64
-	asked, decided, read                    atomic.Int64
+	asked, decided                          atomic.Int64
 	working                                 atomic.Pointer[working]
 }
 
