@@ -18,7 +18,9 @@ import (
 	"lockstep/internal/blob"
 	"lockstep/internal/config"
 	"lockstep/internal/delivery"
+	"lockstep/internal/mail"
 	"lockstep/internal/notify"
+	"lockstep/internal/search"
 	"lockstep/internal/store/sqlstore"
 	"lockstep/internal/vfs"
 )
@@ -30,20 +32,23 @@ const (
 	databaseFile = "lockstep.db"
 	packDir      = "packs"
 	spoolDir     = "spool"
+	searchDir    = "search"
 )
 
 // house is a data directory, opened: all parts that need no network.
 type house struct {
-	cfg      config.Config
-	log      *slog.Logger
-	db       *sqlstore.DB
-	blobs    *blob.Store
-	salts    []byte
-	hub      *notify.Hub
-	auth     *auth.Service
-	delivery *delivery.Service
-	ops      *admin.Ops
-	newKey   bool // the key file was made just now
+	cfg       config.Config
+	log       *slog.Logger
+	db        *sqlstore.DB
+	blobs     *blob.Store
+	salts     []byte
+	searchKey []byte
+	hub       *notify.Hub
+	auth      *auth.Service
+	delivery  *delivery.Service
+	search    *search.Index
+	ops       *admin.Ops
+	newKey    bool // the key file was made just now
 
 	closers []func() error // what to close, the last first
 }
@@ -76,8 +81,11 @@ func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *hou
 		Hostname: hostname(cfg), SpoolDir: h.path(spoolDir), Postmaster: cfg.Postmaster,
 		CanSend: cfg.Outgoing.Via != config.ViaNone,
 	}
+	if err := h.openSearch(); err != nil {
+		return nil, err
+	}
 	h.ops = &admin.Ops{
-		Store: h.db, Directory: h.db, Keeper: h.db, Queue: h.db, Auth: h.auth, Blobs: h.blobs, Ingest: h.delivery.Ingest, Log: log,
+		Store: h.db, Directory: h.db, Keeper: h.db, Queue: h.db, Auth: h.auth, Blobs: h.blobs, Search: h.search, Ingest: h.delivery.Ingest, Log: log,
 		Quota: int64(cfg.Accounts.Quota), Message: int64(cfg.Limits.Message), Version: version,
 	}
 	return h, nil
@@ -152,11 +160,38 @@ func (h *house) openBlobs() error {
 	if h.salts, err = keys.Derive("SCRAM salts"); err != nil {
 		return err
 	}
+	if h.searchKey, err = keys.Derive("search text"); err != nil {
+		return err
+	}
 	h.blobs, err = blob.Open(h.path(packDir), keys, h.db.Blobs(), blob.Options{})
 	if err != nil {
 		return err
 	}
 	h.closers = append(h.closers, h.blobs.Close)
+	return nil
+}
+
+// openSearch opens the search indexes. A server that is told nothing of PDF files
+// searches the rest.
+func (h *house) openSearch() (err error) {
+	pdf, err := pdfReader()
+	if err != nil {
+		h.log.Warn("PDF files are not searched", "err", err)
+	}
+	h.search, err = search.New(h.path(searchDir), search.Options{
+		Store: h.db, Directory: h.db, Hub: h.hub, Secret: h.searchKey, Log: h.log, PDF: pdf,
+		Blobs: func(ctx context.Context, b mail.Blob) (search.Bytes, error) {
+			r, err := h.blobs.Open(ctx, b)
+			if err != nil {
+				return nil, err // and not a nil *blob.Reader, which is Bytes
+			}
+			return r, nil
+		},
+	})
+	if err != nil {
+		return err
+	}
+	h.closers = append(h.closers, h.search.Close)
 	return nil
 }
 

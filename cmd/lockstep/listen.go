@@ -123,7 +123,7 @@ func (b bodies) Open(ctx context.Context, which mail.Blob) (imap.Body, error) {
 func (h *house) imapServer(t *tls.Config, m *metrics) *imap.Server {
 	l := h.cfg.Limits
 	return &imap.Server{
-		Store: h.db, Auth: h.auth, Blobs: bodies{h}, Ingest: h.ingest, Hub: h.hub, Log: h.log, TLS: t,
+		Store: h.db, Auth: h.auth, Blobs: bodies{h}, Ingest: h.ingest, Search: h.search, Hub: h.hub, Log: h.log, TLS: t,
 		AllowPlainAuth: h.allowPlain, Metrics: m, IndexBudget: int64(l.IndexMemory),
 		Limits: imap.Limits{Message: int64(l.Message), Connections: l.Connections, PerAddress: l.ConnectionsPerAddress, LoginTime: time.Duration(l.LoginTime), Idle: time.Duration(l.IdleTime)},
 	}
@@ -201,7 +201,7 @@ func (h *house) run(ctx context.Context, ready func([]service)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var running sync.WaitGroup
-	errs := make(chan error, len(services)+2)
+	errs := make(chan error, len(services)+3)
 	begin := func(name string, fn func(context.Context) error) {
 		running.Go(func() {
 			if err := fn(ctx); err != nil {
@@ -215,6 +215,7 @@ func (h *house) run(ctx context.Context, ready func([]service)) error {
 	}
 	begin("maintenance", h.maintain)
 	begin("queue", sender.Run)
+	begin("search", h.search.Run)
 	notifySystemd("READY=1")
 	ready(services)
 	<-ctx.Done()

@@ -45,11 +45,14 @@ type commands struct {
 	Import  importCommand  `cmd:"" help:"Bring mail in from mbox files or Maildirs."`
 	Export  exportCommand  `cmd:"" help:"Write mail out as a Maildir or mbox files."`
 	History historyCommand `cmd:"" help:"Say who changed what in an account, with which device, and when."`
+	Search  searchCommand  `cmd:"" help:"See the search indexes, and make them anew."`
 	Undo    undoCommand    `cmd:"" help:"Take back an act that history shows."`
 	Doctor  doctorCommand  `cmd:"" help:"Check everything that is stored, and say what to do."`
 	Conf    confCommand    `cmd:"" name:"config" help:"Print or check the configuration."`
 	Bench   benchCommand   `cmd:"" help:"Measure this server beside Dovecot."`
 	Version versionCommand `cmd:"" help:"Print the version."`
+
+	PDFText pdfTextCommand `cmd:"" name:"pdf-text" hidden:""`
 }
 
 const description = `Mail on every device, in lockstep: an IMAP and SMTP server with one journal per account.

@@ -10,6 +10,7 @@ import (
 	"lockstep/internal/auth"
 	"lockstep/internal/delivery"
 	"lockstep/internal/pop3"
+	"lockstep/internal/search"
 	"lockstep/internal/smtp"
 )
 
@@ -41,6 +42,7 @@ func newMetrics(h *house) *metrics {
 	m.queueMetrics(h)
 	m.deliveryMetrics(h)
 	m.authMetrics(h)
+	m.searchMetrics(h)
 	return m
 }
 
@@ -68,6 +70,25 @@ func (m *metrics) authMetrics(h *house) {
 	} {
 		m.labelled("auth_signins_total", "Sign-ins by how they ended.", "result", result, func() int64 { return value(h.auth.Stats()) })
 	}
+}
+
+func (m *metrics) searchMetrics(h *house) {
+	for name, g := range map[string]struct {
+		help  string
+		value func(search.Lag) float64
+	}{
+		"search_lag_changes":  {"Changes of mail that the search index has not seen.", func(l search.Lag) float64 { return float64(l.Changes) }},
+		"search_lag_seconds":  {"How long the oldest of these waits.", func(l search.Lag) float64 { return l.Time.Seconds() }},
+		"search_lag_accounts": {"Accounts whose changes wait.", func(l search.Lag) float64 { return float64(l.Accounts) }},
+	} {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: g.help}, func() float64 { return g.value(h.search.Lag()) }))
+	}
+	m.counted("search_indexed_total", "Messages taken into the search index.", func() float64 { return float64(h.search.Stats().Indexed) })
+	m.counted("search_unread_total", "Messages that could not be read for the search index.", func() float64 { return float64(h.search.Stats().Unread) })
+	m.counted("search_damaged_total", "Search indexes found damaged; they are made again.", func() float64 { return float64(h.search.Stats().Damaged) })
+	m.counted("search_failed_total", "Times a search index could not be written.", func() float64 { return float64(h.search.Stats().Failed) })
+	m.counted("search_asked_total", "Texts that searches asked the index for.", func() float64 { return float64(h.search.Stats().Asked) })
+	m.counted("search_decided_total", "Messages that were decided without reading them.", func() float64 { return float64(h.search.Stats().Decided) })
 }
 
 // watch counts what an SMTP or LMTP server does.

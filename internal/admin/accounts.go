@@ -172,7 +172,10 @@ func (o *Ops) accountRemove(ctx context.Context, q OfAccount, _ func(Nothing) er
 	if err := o.Auth.SetDisabled(ctx, p.Account, true); err != nil { // its sessions end first
 		return err
 	}
-	return o.Directory.RemoveAccount(ctx, p.Account)
+	if err := o.Directory.RemoveAccount(ctx, p.Account); err != nil || o.Search == nil {
+		return err
+	}
+	return o.Search.Forget(p.Account)
 }
 
 func (o *Ops) accountQuota(ctx context.Context, q SetQuota, _ func(Nothing) error) error {

@@ -64,6 +64,7 @@ func (d *deriver) flush(ctx context.Context) error {
 	}
 	err := d.x.o.Keeper.Reparsed(ctx, d.p.Account, d.pending)
 	d.pending = nil
+	d.x.reparsed = d.x.reparsed || err == nil
 	return err
 }
 

@@ -20,6 +20,7 @@ type Examine struct {
 type Finding struct {
 	Login    string // "" is nobody's
 	Problem  string // "" is progress
+	Note     string // how something stands that is no problem
 	Repaired bool
 	Accounts int
 	Messages int
@@ -55,6 +56,11 @@ func (o *Ops) doctor(ctx context.Context, q Examine, emit func(Finding) error) e
 			return err
 		}
 	}
+	if o.Search != nil {
+		if err := emit(Finding{Note: x.indexed.note(o.Search.Lag()), Accounts: len(all), Messages: x.messages}); err != nil {
+			return err
+		}
+	}
 	return x.settle(ctx)
 }
 
@@ -67,6 +73,8 @@ type examination struct {
 	broken   map[mail.BlobName]*broken
 	refilled bool // lost rows of blobs were looked for
 	messages int
+	reparsed bool // what is shown of messages of the account was put right
+	indexed  indexes
 }
 
 // found tells of something.
@@ -110,7 +118,7 @@ func (x *examination) account(ctx context.Context, p store.Principal) error {
 			return err
 		}
 	}
-	return nil
+	return x.index(ctx, p)
 }
 
 // pageMessages is how many messages one View reads.

@@ -13,6 +13,7 @@ import (
 	"lockstep/internal/auth"
 	"lockstep/internal/blob"
 	"lockstep/internal/mail"
+	"lockstep/internal/search"
 	"lockstep/internal/store"
 )
 
@@ -24,6 +25,7 @@ type Ops struct {
 	Queue     store.Queue
 	Auth      *auth.Service
 	Blobs     *blob.Store
+	Search    *search.Index                                          // nil: there is none
 	Ingest    func(context.Context, io.Reader) (mail.Arrival, error) // makes a message durable, ready to be appended
 	Log       *slog.Logger
 	Quota     int64 // of a new account that asks for none
@@ -96,6 +98,8 @@ func (o *Ops) Handler() http.Handler {
 	mux.HandleFunc(Undo.handler(o))
 	mux.HandleFunc(Doctor.handler(o))
 	mux.HandleFunc(QueueList.handler(o))
+	mux.HandleFunc(SearchStatus.handler(o))
+	mux.HandleFunc(SearchRebuild.handler(o))
 	mux.HandleFunc(MessageList.handler(o))
 	mux.HandleFunc("GET /v1/message", o.messageHandler)
 	mux.HandleFunc("POST /v1/import", o.importHandler)

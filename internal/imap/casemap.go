@@ -3,34 +3,12 @@ package imap
 import (
 	"bytes"
 	"errors"
-	"unicode"
-	"unicode/utf8"
 
-	"golang.org/x/text/unicode/norm"
+	"lockstep/internal/message"
 )
 
-// casemap appends s as i;unicode-casemap compares it (RFC 5051 §2.3): each
-// character in title case, then decomposed.
-func casemap(b []byte, s []byte) []byte {
-	for len(s) > 0 {
-		if c := s[0]; c < utf8.RuneSelf {
-			if c >= 'a' && c <= 'z' {
-				c -= 'a' - 'A'
-			}
-			b, s = append(b, c), s[1:]
-			continue
-		}
-		r, n := utf8.DecodeRune(s)
-		b, s = appendDecomposed(b, unicode.ToTitle(r)), s[n:]
-	}
-	return b
-}
-
-func appendDecomposed(b []byte, r rune) []byte {
-	var one [utf8.UTFMax]byte
-	var scratch [64]byte
-	return append(b, norm.NFKD.Append(scratch[:0], utf8.AppendRune(one[:0], r)...)...)
-}
+// casemap appends s as i;unicode-casemap compares it (RFC 5051 §2.3).
+func casemap(b []byte, s []byte) []byte { return message.AppendCasemap(b, s) }
 
 // needle is text to be found.
 type needle []byte
@@ -62,7 +40,7 @@ func (f *finder) Write(b []byte) (int, error) {
 		text = append(f.cut, b...)
 		f.cut = nil
 	}
-	whole := len(text) - unfinished(text)
+	whole := len(text) - message.Unfinished(text)
 	f.mapped = casemap(f.mapped, text[:whole])
 	f.cut = append(f.cut, text[whole:]...)
 	if len(f.mapped) > finderBytes+len(f.needle) {
@@ -72,20 +50,6 @@ func (f *finder) Write(b []byte) (int, error) {
 		return len(b), errFound
 	}
 	return len(b), nil
-}
-
-// unfinished is how many bytes at the end of b begin a character that is not
-// whole.
-func unfinished(b []byte) int {
-	for n := 1; n < utf8.UTFMax && n <= len(b); n++ {
-		if c := b[len(b)-n]; utf8.RuneStart(c) {
-			if !utf8.FullRune(b[len(b)-n:]) {
-				return n
-			}
-			return 0
-		}
-	}
-	return 0
 }
 
 // look searches what is there and keeps its end.

@@ -38,6 +38,7 @@ type searcher struct {
 	test test
 	traits
 	found  mail.UIDSet
+	texts  *texts      // of the messages being looked up; nil without an index
 	modseq mail.ModSeq // the highest of those found
 	read   int64       // bytes of mail
 }
@@ -45,7 +46,8 @@ type searcher struct {
 // traits are what a search key has in it.
 type traits struct {
 	keys      int
-	readers   int // keys for which mail is read
+	readers   int  // keys for which mail is read
+	hasText   bool // keys that the index of texts may answer
 	hasModSeq bool
 }
 
@@ -68,7 +70,10 @@ func (t *traits) add(key wire.SearchKey) {
 		t.add(k.Key)
 	case wire.ModSeqKey:
 		t.hasModSeq = true
+	case wire.EnvelopeKey:
+		t.hasText = true
 	case wire.TextKey, wire.HeaderKey:
+		t.hasText = true
 		t.readers++
 	}
 }
@@ -86,20 +91,33 @@ func (x *searcher) run(ctx context.Context) error {
 			open.Add(e.UID)
 		}
 	}
-	for _, chunk := range chunks(open, x.chunk()) {
-		for len(chunk) > 0 {
-			rest, err := x.rows(ctx, chunk)
-			if err != nil {
-				return err
-			}
-			chunk = rest
-		}
+	if err := x.lookUp(ctx, open); err != nil {
+		return err
 	}
 	x.found = union(sure, x.found)
 	for _, r := range x.found {
 		lo, hi := x.view.Seqs(r.First, r.Last)
 		for _, e := range x.view.Range(lo, hi) {
 			x.modseq = max(x.modseq, e.ModSeq)
+		}
+	}
+	return nil
+}
+
+// lookUp decides what the index of flags can't: by the index of texts, then by the
+// database, then by reading.
+func (x *searcher) lookUp(ctx context.Context, open mail.UIDSet) error {
+	for _, part := range chunks(open, textChunk) {
+		part, err := x.askTexts(ctx, part)
+		if err != nil {
+			return err
+		}
+		for _, chunk := range chunks(part, x.chunk()) {
+			for len(chunk) > 0 {
+				if chunk, err = x.rows(ctx, chunk); err != nil {
+					return err
+				}
+			}
 		}
 	}
 	return nil
@@ -155,7 +173,7 @@ func (x *searcher) decide(p *mail.Placement, m *mail.Message, body Body) verdict
 		return no
 	}
 	seq, _ := x.view.Seq(p.UID)
-	c := &candidate{seq: seq, entry: e, flags: x.view.Flags(e), p: p, m: m, body: body}
+	c := &candidate{seq: seq, entry: e, flags: x.view.Flags(e), message: p.Message, texts: x.texts, p: p, m: m, body: body}
 	v := x.test(c)
 	if c.err != nil {
 		x.srv.Log.WarnContext(x.ctx, "message unreadable in search", "proto", "imap", "err", c.err)

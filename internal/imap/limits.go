@@ -53,6 +53,7 @@ const (
 	bodyChunk   = 100       // messages whose bodies are then sent
 	updateChunk = 5000      // messages of a STORE, EXPUNGE or MOVE in one transaction
 	searchChunk = 500       // messages of a SEARCH in one View
+	textChunk   = 20_000    // messages that an index of texts is asked about at once
 )
 
 // What one command may ask for beyond the bounds of the grammar.

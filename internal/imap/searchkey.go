@@ -11,6 +11,7 @@ import (
 	"lockstep/internal/imap/wire"
 	"lockstep/internal/mail"
 	"lockstep/internal/message"
+	"lockstep/internal/search"
 )
 
 // A verdict on a message may have to wait until more of it is known.
@@ -35,6 +36,9 @@ type candidate struct {
 	seq   uint32
 	entry index.Entry
 	flags mail.Flags
+
+	message mail.MessageKey // 0 at first
+	texts   *texts          // what is known of it without reading; nil at first
 
 	p    *mail.Placement // nil at first
 	m    *mail.Message
@@ -231,7 +235,7 @@ func compileAge(k wire.AgeKey) test {
 
 func compileEnvelope(k wire.EnvelopeKey) test {
 	n := newNeedle(k.Text)
-	return onRow(func(c *candidate) bool {
+	return onText(envelopeParts[k.Field], n, onRow(func(c *candidate) bool {
 		v := c.envelope()
 		switch k.Field {
 		case "SUBJECT":
@@ -244,7 +248,7 @@ func compileEnvelope(k wire.EnvelopeKey) test {
 			return n.inAddresses(v.Cc)
 		}
 		return n.inAddresses(v.Bcc)
-	})
+	}))
 }
 
 func (n needle) inAddresses(list []message.Address) bool {
@@ -266,7 +270,7 @@ func compileHeader(k wire.HeaderKey) test {
 	case name == "IN-REPLY-TO" && k.Text != "":
 		return onRow(func(c *candidate) bool { return n.in(c.envelope().InReplyTo) })
 	}
-	return onBody(func(c *candidate) bool {
+	return inHeader(k.Name, n, onBody(func(c *candidate) bool {
 		m := c.structure()
 		if m == nil {
 			return false
@@ -279,16 +283,16 @@ func compileHeader(k wire.HeaderKey) test {
 			}
 		}
 		return false
-	})
+	}))
 }
 
 func compileText(k wire.TextKey) test {
 	n := newNeedle(k.Text)
-	write := message.Text
+	write, part := message.Text, search.Text
 	if k.BodyOnly {
-		write = message.BodyText
+		write, part = message.BodyText, search.Body
 	}
-	return onBody(func(c *candidate) bool {
+	return onText(part, n, onBody(func(c *candidate) bool {
 		m := c.structure()
 		if m == nil {
 			return false
@@ -298,5 +302,5 @@ func compileText(k wire.TextKey) test {
 			c.fail(err)
 		}
 		return f.end()
-	})
+	}))
 }

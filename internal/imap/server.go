@@ -19,13 +19,14 @@ import (
 )
 
 // Server serves IMAP4rev2 and rev1. Zero Limits are safe on the open internet.
-// Set its fields before Serve; Log, Hub, TLS, AllowPlainAuth and Metrics may be
-// nil.
+// Set its fields before Serve; Log, Hub, Search, TLS, AllowPlainAuth and
+// Metrics may be nil.
 type Server struct {
 	Store  store.Store
 	Auth   *auth.Service
 	Blobs  Blobs
 	Ingest Ingester
+	Search Searcher    // what messages say; nil: every search reads
 	Hub    *notify.Hub // hears what was written to devices
 	Log    *slog.Logger
 	Limits Limits

@@ -16,6 +16,7 @@ import (
 type Hub struct {
 	mu       sync.RWMutex
 	accounts map[mail.AccountID]*watchers
+	all      map[*everywhere]struct{} // replaced, never changed
 	written  func(Written)
 }
 
@@ -26,6 +27,10 @@ type watchers struct {
 
 type watcher struct{ fn func(mail.News) }
 
+type everywhere struct {
+	fn func(mail.AccountID, mail.News)
+}
+
 // Written is a view's word that a device was sent everything up to ModSeq.
 type Written struct {
 	Account mail.AccountID
@@ -35,11 +40,14 @@ type Written struct {
 	At      time.Time
 }
 
-// Publish calls everyone who watches the account.
+// Publish calls everyone who watches the account, or all accounts.
 func (h *Hub) Publish(a mail.AccountID, n mail.News) {
 	h.mu.RLock()
-	w := h.accounts[a]
+	w, all := h.accounts[a], h.all
 	h.mu.RUnlock()
+	for e := range all {
+		e.fn(a, n)
+	}
 	if w == nil {
 		return
 	}
@@ -80,6 +88,25 @@ func (h *Hub) Watch(a mail.AccountID, fn func(mail.News)) (stop func()) {
 			delete(h.accounts, a)
 		}
 	}
+}
+
+// WatchAll calls fn at each Publish to whatever account, until stop is called. fn
+// must not block.
+func (h *Hub) WatchAll(fn func(mail.AccountID, mail.News)) (stop func()) {
+	e := &everywhere{fn}
+	h.changeAll(func(all map[*everywhere]struct{}) { all[e] = struct{}{} })
+	return func() { h.changeAll(func(all map[*everywhere]struct{}) { delete(all, e) }) }
+}
+
+func (h *Hub) changeAll(change func(map[*everywhere]struct{})) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all := make(map[*everywhere]struct{}, len(h.all)+1)
+	for e := range h.all {
+		all[e] = struct{}{}
+	}
+	change(all)
+	h.all = all
 }
 
 // OnWritten sets who hears of Wrote; set it before anything runs.

@@ -48,3 +48,17 @@ func TestAStoppedWatcherIsForgotten(t *testing.T) {
 		t.Errorf("%d accounts are still watched", len(h.accounts))
 	}
 }
+
+func TestWhoWatchesAllHearsOfEveryAccount(t *testing.T) {
+	var h Hub
+	heard := map[mail.AccountID]mail.ModSeq{}
+	stop := h.WatchAll(func(a mail.AccountID, n mail.News) { heard[a] = n.ModSeq })
+	h.Publish(1, mail.News{ModSeq: 7})
+	h.Publish(2, mail.News{ModSeq: 9})
+	stop()
+	stop() // twice is harmless
+	h.Publish(1, mail.News{ModSeq: 8})
+	if len(heard) != 2 || heard[1] != 7 || heard[2] != 9 {
+		t.Errorf("heard %v", heard)
+	}
+}

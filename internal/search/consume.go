@@ -1,0 +1,590 @@
+package search
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+)
+
+// pending is an account whose changes wait to be taken in.
+type pending struct {
+	since   time.Time // when the first came
+	changes int64     // heard of
+	discard bool      // the index is damaged
+}
+
+// gatherFor is how long Run waits after the first change for more of them, as a
+// commit for many costs little more than for one. What is not in the index yet is
+// read, so nobody misses it meanwhile.
+const gatherFor = 250 * time.Millisecond
+
+// retryAfter is how long an account rests whose index could not be written.
+const retryAfter = time.Minute
+
+// Run keeps the indexes up with the mail until ctx ends. It begins with all
+// accounts, whatever was missed, and then sleeps until an account changes.
+func (x *Index) Run(ctx context.Context) error {
+	stop := x.Hub.WatchAll(func(a mail.AccountID, n mail.News) {
+		if n.Types.Has(mail.TypeEmail) {
+			x.heard(a, 1)
+		}
+	})
+	defer stop()
+	if err := x.begin(ctx); err != nil {
+		return ignoreEnd(ctx, err)
+	}
+	for {
+		a, discard, ok := x.nextPending()
+		if !ok {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-x.wake:
+			}
+			if !sleep(ctx, gatherFor) {
+				return nil
+			}
+			continue
+		}
+		began := time.Now()
+		err := x.serve(ctx, a, discard)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			x.Log.ErrorContext(ctx, "search index", "account", int64(a), "err", err)
+			x.stats.failed.Add(1)
+			time.AfterFunc(retryAfter, func() { x.heard(a, 0) })
+		}
+		if !x.rest(ctx, time.Since(began)) {
+			return nil
+		}
+	}
+}
+
+func ignoreEnd(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// begin marks every account, and removes what is left of those that are gone.
+func (x *Index) begin(ctx context.Context) error {
+	accounts, err := x.Directory.Accounts(ctx)
+	if err != nil {
+		return err
+	}
+	known := map[mail.AccountID]bool{}
+	for _, p := range accounts {
+		known[p.Account] = true
+		x.heard(p.Account, 0)
+	}
+	files, err := os.ReadDir(x.dir)
+	for _, f := range files {
+		name, _, _ := strings.Cut(f.Name(), ".")
+		if id, err := strconv.ParseInt(name, 10, 64); err == nil && !known[mail.AccountID(id)] {
+			if err := os.Remove(filepath.Join(x.dir, f.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return err
+}
+
+// heard notes that an account has so many changes more.
+func (x *Index) heard(a mail.AccountID, changes int64) {
+	x.stats.heard.Add(1)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.behind(a, changes)
+}
+
+// behind notes that an account waits. x.mu is held.
+func (x *Index) behind(a mail.AccountID, changes int64) *pending {
+	p := x.pending[a]
+	if p == nil {
+		p = &pending{since: time.Now()}
+		x.pending[a] = p
+	}
+	p.changes += changes
+	select {
+	case x.wake <- struct{}{}:
+	default:
+	}
+	return p
+}
+
+// nextPending takes the account that has waited longest.
+func (x *Index) nextPending() (a mail.AccountID, discard, ok bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var oldest *pending
+	for id, p := range x.pending {
+		if oldest == nil || p.since.Before(oldest.since) {
+			oldest, a = p, id
+		}
+	}
+	if oldest == nil {
+		return 0, false, false
+	}
+	x.stats.working.Store(&working{oldest.since, oldest.changes})
+	delete(x.pending, a)
+	return a, oldest.discard, true
+}
+
+// maxTurn bounds how long one account is worked for while others wait.
+const maxTurn = 2 * time.Second
+
+// serve works for an account, for a turn.
+func (x *Index) serve(ctx context.Context, a mail.AccountID, throw bool) error {
+	defer x.stats.working.Store(nil)
+	l := x.lock(a)
+	if !l.TryLock() { // a rebuild is under way, and will take in everything
+		return nil
+	}
+	defer l.Unlock()
+	if throw {
+		if err := x.discard(a); err != nil {
+			return err
+		}
+	}
+	if only, err := x.onlyUpdates(ctx, a); only || err != nil {
+		return err
+	}
+	heard := x.stats.heard.Load()
+	more, err := x.catchUp(ctx, a, maxTurn, func() { x.yield(ctx, &heard) })
+	if more && err == nil {
+		x.heard(a, 0)
+	}
+	return err
+}
+
+// place is a position that an account's index has reached, in memory: changes of
+// flags move it and cost the index nothing.
+type place struct {
+	at, saved mail.Position
+	savedAt   time.Time
+}
+
+// How far the position on disk may lie back.
+const (
+	maxUnsaved     = 1000 // ModSeqs
+	maxUnsavedTime = 24 * time.Hour
+)
+
+// onlyUpdates moves an account's place over changes that add and remove nothing;
+// false if there are others, or if the place has to be saved. The account's lock is
+// held.
+func (x *Index) onlyUpdates(ctx context.Context, a mail.AccountID) (bool, error) {
+	x.mu.Lock()
+	p, ok := x.places[a]
+	x.mu.Unlock()
+	if !ok || p.at.Since-p.saved.Since > maxUnsaved || time.Since(p.savedAt) > maxUnsavedTime {
+		return false, nil
+	}
+	only := true
+	err := x.Store.View(ctx, a, func(r store.Reader) error {
+		at := p.at
+		for more := true; more && only; {
+			page, err := r.Changes(store.ChangeQuery{Type: mail.TypeEmail, From: at, Limit: batchDocs})
+			if err != nil {
+				return err
+			}
+			only = !slices.ContainsFunc(page.Changes, func(c mail.Change) bool { return c.Op != mail.Updated })
+			at, more = page.Next, page.More
+		}
+		if only {
+			p.at = at
+		}
+		return nil
+	})
+	if err != nil {
+		return false, ctx.Err() // the way over the index says what is wrong
+	}
+	if only {
+		x.mu.Lock()
+		x.places[a] = p
+		x.mu.Unlock()
+	}
+	return only, nil
+}
+
+// yield lets those go first whom people wait for: while changes come in, as much
+// time is rested as is worked.
+func (x *Index) yield(ctx context.Context, heard *int64) {
+	if now := x.stats.heard.Load(); now != *heard {
+		*heard = now
+		sleep(ctx, 20*time.Millisecond)
+	}
+}
+
+// rest is what Run does between accounts; false when ctx ended.
+func (x *Index) rest(ctx context.Context, worked time.Duration) bool {
+	if worked < time.Millisecond {
+		return ctx.Err() == nil
+	}
+	return sleep(ctx, min(worked/4, 100*time.Millisecond))
+}
+
+// catchUp brings an account's index up to its head, or as far as it gets in a turn:
+// then there is more. The account's lock is held. between is called after each
+// commit.
+func (x *Index) catchUp(ctx context.Context, a mail.AccountID, turn time.Duration, between func()) (more bool, err error) {
+	began := time.Now()
+	for again := false; ; again = true {
+		more, err := x.follow(ctx, a, func() bool { return time.Since(began) < turn }, between)
+		switch {
+		case ctx.Err() != nil:
+			return false, ctx.Err()
+		case err == nil:
+			return more, nil
+		case mail.KindOf(err) == mail.NotFound && isGone(ctx, x.Store, a): // the account is
+			return false, x.discard(a)
+		case again || !startsOver(err):
+			return false, err
+		}
+		x.Log.InfoContext(ctx, "search index begins anew", "account", int64(a), "why", err.Error())
+		if err := x.discard(a); err != nil {
+			return false, err
+		}
+	}
+}
+
+// startsOver reports whether an error means that the index can't be brought up from
+// where it is.
+func startsOver(err error) bool {
+	switch mail.KindOf(err) {
+	case mail.Corrupt, mail.TooOld, mail.Invalid:
+		return true
+	}
+	return false
+}
+
+func isGone(ctx context.Context, s store.Store, a mail.AccountID) bool {
+	err := s.View(ctx, a, func(store.Reader) error { return nil })
+	return err != nil && mail.KindOf(err) == mail.NotFound
+}
+
+// follow takes page after page of what there is to do.
+func (x *Index) follow(ctx context.Context, a mail.AccountID, on func() bool, between func()) (more bool, err error) {
+	c, err := create(x.path(a))
+	if err != nil {
+		return false, err
+	}
+	defer c.Close()
+	s, err := newSealer(x.Secret, a)
+	if err != nil {
+		return false, err
+	}
+	f := &follower{x: x, account: a, w: &writer{c: c, sealer: s}}
+	if err := f.load(); err != nil {
+		return false, err
+	}
+	for more = true; more && on(); {
+		if more, err = f.step(ctx); err != nil {
+			return false, err
+		}
+		between()
+	}
+	if !more {
+		x.mu.Lock()
+		x.places[a] = place{f.at, f.at, time.Now()}
+		x.mu.Unlock()
+	}
+	return more, nil
+}
+
+// follower brings one account's index up.
+type follower struct {
+	x       *Index
+	account mail.AccountID
+	w       *writer
+	known   bool // there is a position
+	at      mail.Position
+	fill    *fill // nil when all that was there at the beginning has been read
+}
+
+// fill is how far the first reading got: a mailbox, and a UID in it.
+type fill struct {
+	mailbox mail.MailboxID
+	uid     mail.UID
+}
+
+const (
+	statePosition = "position"
+	stateFill     = "fill"
+)
+
+func (f *follower) load() error {
+	text, err := f.w.state(statePosition)
+	if err != nil || text == "" {
+		return err
+	}
+	if f.at, f.known = mail.ParsePosition(text); !f.known {
+		return errDamaged
+	}
+	text, err = f.w.state(stateFill)
+	if err != nil || text == "" {
+		return err
+	}
+	f.fill = &fill{}
+	if _, err := fmt.Sscanf(text, "%d %d", &f.fill.mailbox, &f.fill.uid); err != nil {
+		return errDamaged
+	}
+	return nil
+}
+
+// save remembers the position, in the transaction of what it stands for.
+func (f *follower) save() error {
+	text := ""
+	if f.fill != nil {
+		text = fmt.Sprintf("%d %d", f.fill.mailbox, f.fill.uid)
+	}
+	if err := f.w.setState(stateFill, text); err != nil {
+		return err
+	}
+	return f.w.setState(statePosition, f.at.String())
+}
+
+// step does the next page of work.
+func (f *follower) step(ctx context.Context) (more bool, err error) {
+	switch {
+	case !f.known:
+		return true, f.start(ctx)
+	case f.fill != nil:
+		return true, f.fillPage(ctx)
+	}
+	return f.changes(ctx)
+}
+
+// start notes where the changes go on after all that is there has been read.
+func (f *follower) start(ctx context.Context) error {
+	err := f.x.Store.View(ctx, f.account, func(r store.Reader) error {
+		a, err := r.Account()
+		f.at = a.Epoch.At(a.Head)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	f.fill, f.known = &fill{}, true
+	return transact(f.w.c, f.save)
+}
+
+// fillPage reads some messages of one mailbox. Those without a visible placement are
+// left out, as in the changes.
+func (f *follower) fillPage(ctx context.Context) error {
+	var keys []mail.MessageKey
+	next := *f.fill
+	done := false
+	err := f.x.Store.View(ctx, f.account, func(r store.Reader) error {
+		keys, next, done = nil, *f.fill, false
+		a, err := r.Account()
+		if err != nil {
+			return err
+		}
+		if a.Epoch != f.at.Epoch {
+			return mail.Errorf(mail.TooOld, "the account was restored")
+		}
+		mailboxes, err := r.Mailboxes()
+		if err != nil {
+			return err
+		}
+		id, ok := nextMailbox(mailboxes, next.mailbox)
+		if !ok {
+			done = true
+			return nil
+		}
+		if id != next.mailbox {
+			next = fill{mailbox: id}
+		}
+		n := 0
+		q := store.PlacementQuery{Mailbox: id, UIDs: mail.UIDSet{{First: next.uid + 1, Last: 1<<32 - 1}}, Limit: batchDocs}
+		err = r.Placements(q, func(p *mail.Placement) error {
+			n++
+			next.uid = p.UID
+			if !p.Flags.Has(mail.Deleted) {
+				keys = append(keys, p.Message)
+			}
+			return nil
+		})
+		if n < batchDocs {
+			next = fill{mailbox: id + 1}
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return f.commit(ctx, keys, nil, func() {
+		if f.fill = &next; done {
+			f.fill = nil
+		}
+	})
+}
+
+// nextMailbox finds the mailbox with the least id from one on.
+func nextMailbox(all []mail.Mailbox, from mail.MailboxID) (least mail.MailboxID, ok bool) {
+	for _, mb := range all {
+		if mb.ID >= from && (!ok || mb.ID < least) {
+			least, ok = mb.ID, true
+		}
+	}
+	return least, ok
+}
+
+// changes takes the next page of the delta.
+func (f *follower) changes(ctx context.Context) (more bool, err error) {
+	var page mail.ChangePage
+	err = f.x.Store.View(ctx, f.account, func(r store.Reader) (err error) {
+		page, err = r.Changes(store.ChangeQuery{Type: mail.TypeEmail, From: f.at, Limit: batchDocs})
+		return err
+	})
+	if err != nil {
+		return false, err
+	}
+	if len(page.Changes) == 0 && page.Next == f.at {
+		return false, nil
+	}
+	var there, gone []mail.MessageKey
+	for _, c := range page.Changes {
+		if c.Op == mail.Destroyed {
+			gone = append(gone, mail.MessageKey(c.ID))
+		} else {
+			there = append(there, mail.MessageKey(c.ID))
+		}
+	}
+	return page.More, f.commit(ctx, there, gone, func() { f.at = page.Next })
+}
+
+// commit adds messages that are there, takes out those that are gone, and moves the
+// position. What is too much for one transaction is several, the position in the
+// last.
+func (f *follower) commit(ctx context.Context, there, gone []mail.MessageKey, move func()) error {
+	there, err := f.missing(there)
+	if err != nil {
+		return err
+	}
+	for {
+		docs, rest, err := f.read(ctx, there)
+		if err != nil {
+			return err
+		}
+		last := len(rest) == 0
+		err = transact(f.w.c, func() error {
+			if err := f.w.add(docs); err != nil || !last {
+				return err
+			}
+			for _, k := range gone {
+				if err := f.w.remove(k); err != nil {
+					return err
+				}
+			}
+			move()
+			return f.save()
+		})
+		if err != nil {
+			return err
+		}
+		f.x.stats.indexed.Add(int64(len(docs)))
+		if last {
+			return f.w.merge(ctx)
+		}
+		there = rest
+	}
+}
+
+// missing are those of keys that are not in the index, each once.
+func (f *follower) missing(keys []mail.MessageKey) (out []mail.MessageKey, err error) {
+	slices.Sort(keys)
+	for _, k := range slices.Compact(keys) {
+		found, err := f.w.has(k)
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			out = append(out, k)
+		}
+	}
+	return out, nil
+}
+
+// viewDocs is how many messages' rows are read in one View.
+const viewDocs = 50
+
+// read makes documents of messages until there are enough for one transaction.
+func (f *follower) read(ctx context.Context, keys []mail.MessageKey) (docs []*doc, rest []mail.MessageKey, err error) {
+	size := 0
+	for len(keys) > 0 && size < batchBytes {
+		some := keys[:min(len(keys), viewDocs)]
+		keys = keys[len(some):]
+		rows, err := f.rows(ctx, some)
+		if err != nil {
+			return nil, nil, err
+		}
+		for i := range rows {
+			d, err := f.x.makeDoc(ctx, &rows[i])
+			if err != nil {
+				return nil, nil, err
+			}
+			docs = append(docs, d)
+			if d.text != nil {
+				size += len(d.text.bytes)
+			}
+		}
+	}
+	return docs, keys, nil
+}
+
+// rows reads messages; those that have gone meanwhile are left out.
+func (f *follower) rows(ctx context.Context, keys []mail.MessageKey) (rows []mail.Message, err error) {
+	err = f.x.Store.View(ctx, f.account, func(r store.Reader) error {
+		rows = rows[:0]
+		for _, k := range keys {
+			m, err := r.Message(k)
+			if err != nil && mail.KindOf(err) == mail.NotFound {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			rows = append(rows, m)
+		}
+		return nil
+	})
+	return rows, err
+}
+
+// counters are counted always.
+type counters struct {
+	heard, indexed, unread, damaged, failed atomic.Int64
+	asked, decided                          atomic.Int64
+	working                                 atomic.Pointer[working]
+}
+
+// working is what Run is at.
+type working struct {
+	since   time.Time
+	changes int64
+}

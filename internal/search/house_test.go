@@ -1,0 +1,224 @@
+package search
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"math"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"lockstep/internal/mail"
+	"lockstep/internal/message"
+	"lockstep/internal/notify"
+	"lockstep/internal/store"
+	"lockstep/internal/store/sqlstore"
+)
+
+var testOrigin = mail.NewOrigin("test", 0, mail.Local, mail.ByAdmin)
+
+// house is a store with one account, and its index.
+type house struct {
+	t       testing.TB
+	db      *sqlstore.DB
+	hub     *notify.Hub
+	x       *Index
+	dir     string
+	account mail.AccountID
+	inbox   mail.MailboxID
+
+	mu    sync.Mutex
+	blobs map[mail.BlobName][]byte
+	opens int
+}
+
+type body struct{ *bytes.Reader }
+
+func (body) Close() error { return nil }
+
+func newHouse(t testing.TB) *house {
+	t.Helper()
+	h := &house{t: t, hub: &notify.Hub{}, dir: t.TempDir(), blobs: map[mail.BlobName][]byte{}}
+	var err error
+	if h.db, err = sqlstore.Open(t.Context(), filepath.Join(h.dir, "lockstep.db"), sqlstore.Options{Hub: h.hub}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { h.db.Close() })
+	h.account = h.addAccount("alice@example.test")
+	h.view(func(r store.Reader) error {
+		mb, err := r.MailboxByPath("INBOX")
+		h.inbox = mb.ID
+		return err
+	})
+	h.reopen()
+	return h
+}
+
+func (h *house) addAccount(login string) mail.AccountID {
+	h.t.Helper()
+	p, err := h.db.CreateAccount(context.Background(), testOrigin, store.NewAccount{Login: login})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return p.Account
+}
+
+// reopen begins anew with what is on disk, as after a kill.
+func (h *house) reopen() {
+	h.t.Helper()
+	if h.x != nil {
+		h.x.Close()
+	}
+	var err error
+	h.x, err = New(filepath.Join(h.dir, "search"), Options{Store: h.db, Directory: h.db, Hub: h.hub, Secret: []byte("secret"), Blobs: h.open})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() { h.x.Close() })
+}
+
+func (h *house) open(_ context.Context, b mail.Blob) (Bytes, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.opens++
+	data, ok := h.blobs[b.Name]
+	if !ok {
+		return nil, mail.Errorf(mail.Corrupt, "the message is damaged")
+	}
+	return body{bytes.NewReader(data)}, nil
+}
+
+func (h *house) view(fn func(store.Reader) error) {
+	h.t.Helper()
+	if err := h.db.View(context.Background(), h.account, fn); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func (h *house) update(fn func(store.Tx) error) {
+	h.t.Helper()
+	if _, err := h.db.Update(context.Background(), h.account, testOrigin, fn); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func (h *house) arrival(text string) mail.Arrival {
+	h.t.Helper()
+	data := []byte(text)
+	m, err := message.Parse(bytes.NewReader(data))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	b := mail.Blob{Name: sha256.Sum256(data), Size: int64(len(data)), Place: "memory", Key: []byte{1}, Fresh: true, Until: time.Now().Add(time.Hour)}
+	h.mu.Lock()
+	h.blobs[b.Name] = data
+	h.mu.Unlock()
+	return mail.Arrival{Blob: b, Parsed: message.Encode(m), InternalDate: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+}
+
+// put appends messages to INBOX in one transaction.
+func (h *house) put(texts ...string) []mail.Placement {
+	h.t.Helper()
+	var arrivals []mail.Arrival
+	for _, s := range texts {
+		arrivals = append(arrivals, h.arrival(s))
+	}
+	var out []mail.Placement
+	h.update(func(tx store.Tx) error {
+		out = out[:0]
+		for _, a := range arrivals {
+			p, err := tx.Append(h.inbox, a)
+			if err != nil {
+				return err
+			}
+			out = append(out, p)
+		}
+		return nil
+	})
+	return out
+}
+
+// settle brings the index up.
+func (h *house) settle() {
+	h.t.Helper()
+	more, err := h.x.catchUp(h.t.Context(), h.account, time.Hour, func() {})
+	if err != nil || more {
+		h.t.Fatalf("more %v, %v", more, err)
+	}
+}
+
+// all are the messages of INBOX.
+func (h *house) all() (keys []mail.MessageKey) {
+	h.t.Helper()
+	h.view(func(r store.Reader) error {
+		keys = nil
+		return r.Placements(store.PlacementQuery{Mailbox: h.inbox}, func(p *mail.Placement) error {
+			keys = append(keys, p.Message)
+			return nil
+		})
+	})
+	return keys
+}
+
+func (h *house) ask(p Part, needle string, keys []mail.MessageKey) Answers {
+	h.t.Helper()
+	got, err := h.x.Exact(h.t.Context(), h.account, Question{p, message.AppendCasemap(nil, []byte(needle))}, keys)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return got
+}
+
+// truth decides by reading, as IMAP does without an index.
+func (h *house) truth(p Part, needle string, k mail.MessageKey) bool {
+	h.t.Helper()
+	var m mail.Message
+	h.view(func(r store.Reader) (err error) {
+		m, err = r.Message(k)
+		return err
+	})
+	parsed, err := message.Decode(m.Parsed)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	n := message.AppendCasemap(nil, []byte(needle))
+	in := func(s string) bool { return bytes.Contains(message.AppendCasemap(nil, []byte(s)), n) }
+	anyOf := func(list []message.Address) bool {
+		for _, a := range list {
+			if in(message.DecodeWords(a.Name) + " <" + a.String() + ">") {
+				return true
+			}
+		}
+		return false
+	}
+	e := &parsed.Envelope
+	switch p {
+	case Subject:
+		return in(message.DecodeWords(e.Subject))
+	case From:
+		return anyOf(e.From)
+	case To:
+		return anyOf(e.To)
+	case Cc:
+		return anyOf(e.Cc)
+	case Bcc:
+		return anyOf(e.Bcc)
+	}
+	h.mu.Lock()
+	data := h.blobs[m.Blob.Name]
+	h.mu.Unlock()
+	var out bytes.Buffer
+	write := message.Text
+	switch p {
+	case Header:
+		write = message.HeaderText
+	case Body:
+		write = message.BodyText
+	}
+	if err := write(&out, bytes.NewReader(data), parsed, math.MaxInt64); err != nil {
+		h.t.Fatal(err)
+	}
+	return in(out.String())
+}

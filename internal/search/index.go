@@ -1,0 +1,191 @@
+package search
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"zombiezen.com/go/sqlite"
+
+	"lockstep/internal/mail"
+	"lockstep/internal/notify"
+	"lockstep/internal/store"
+)
+
+// Bytes are the bytes of one message.
+type Bytes interface {
+	io.ReaderAt
+	io.Closer
+}
+
+// Options say where an index gets its mail from.
+type Options struct {
+	Store     store.Store
+	Directory store.Directory
+	Hub       *notify.Hub // that Store publishes to
+	Blobs     func(context.Context, mail.Blob) (Bytes, error)
+	PDF       PDFReader // nil: PDF files are not read
+	Secret    []byte    // of the operator: what seals the text
+	Log       *slog.Logger
+}
+
+// Index is the search indexes of all accounts. Its methods are safe for concurrent
+// use. One process at a time may have it.
+type Index struct {
+	Options
+	dir string
+
+	mu      sync.Mutex
+	free    []freeConn             // the one used last at the end
+	made    map[mail.AccountID]int // how often its database was discarded
+	writing map[mail.AccountID]*sync.Mutex
+	pending map[mail.AccountID]*pending
+	places  map[mail.AccountID]place
+	wake    chan struct{} // holds a token while there is something pending
+
+	stats counters
+}
+
+// freeConn is a connection that nobody uses.
+type freeConn struct {
+	*sqlite.Conn
+	account mail.AccountID
+}
+
+// maxFree is how many connections are kept open for the next question.
+const maxFree = 64
+
+// New returns the indexes in dir, which it makes.
+func New(dir string, o Options) (*Index, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Index{Options: o, dir: dir, made: map[mail.AccountID]int{}, writing: map[mail.AccountID]*sync.Mutex{},
+		pending: map[mail.AccountID]*pending{}, places: map[mail.AccountID]place{}, wake: make(chan struct{}, 1)}, nil
+}
+
+// Close closes what nobody uses; nobody may be asking any more.
+func (x *Index) Close() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, f := range x.free {
+		f.Close()
+	}
+	x.free = nil
+	return nil
+}
+
+func (x *Index) path(a mail.AccountID) string { return filepath.Join(x.dir, fmt.Sprintf("%d.db", a)) }
+
+// read runs fn on a snapshot of an account's index. It is NotFound when there is
+// none. A damaged one is thrown away, and made again by Run.
+func (x *Index) read(ctx context.Context, a mail.AccountID, fn func(*reader) error) error {
+	c, made, err := x.take(a)
+	if err == nil {
+		defer func() { x.giveBack(a, made, c) }()
+		var s *sealer
+		if s, err = newSealer(x.Secret, a); err == nil {
+			err = snapshot(c, func() error {
+				c.SetInterrupt(ctx.Done())
+				defer c.SetInterrupt(nil)
+				return fn(&reader{c, s})
+			})
+		}
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil && mail.KindOf(err) == mail.Corrupt {
+		x.damaged(a, err)
+	}
+	return err
+}
+
+// reader is a snapshot of an account's index.
+type reader struct {
+	c *sqlite.Conn
+	*sealer
+}
+
+func (x *Index) take(a mail.AccountID) (*sqlite.Conn, int, error) {
+	x.mu.Lock()
+	made := x.made[a]
+	for i := len(x.free) - 1; i >= 0; i-- {
+		if c := x.free[i]; c.account == a {
+			x.free = slices.Delete(x.free, i, i+1)
+			x.mu.Unlock()
+			return c.Conn, made, nil
+		}
+	}
+	x.mu.Unlock()
+	c, err := open(x.path(a))
+	return c, made, err
+}
+
+func (x *Index) giveBack(a mail.AccountID, made int, c *sqlite.Conn) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if made != x.made[a] {
+		c.Close()
+		return
+	}
+	if len(x.free) == maxFree {
+		x.free[0].Close()
+		x.free = slices.Delete(x.free, 0, 1)
+	}
+	x.free = append(x.free, freeConn{c, a})
+}
+
+// lock lets nobody else write an account's index.
+func (x *Index) lock(a mail.AccountID) *sync.Mutex {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.writing[a] == nil {
+		x.writing[a] = &sync.Mutex{}
+	}
+	return x.writing[a]
+}
+
+// discard throws an account's index away. Who is asking it goes on with what he
+// has.
+func (x *Index) discard(a mail.AccountID) error {
+	x.mu.Lock()
+	x.made[a]++
+	delete(x.places, a)
+	x.free = slices.DeleteFunc(x.free, func(f freeConn) bool {
+		if f.account == a {
+			f.Close()
+		}
+		return f.account == a
+	})
+	x.mu.Unlock()
+	return discard(x.path(a))
+}
+
+// damaged makes Run look after an index that can't be read.
+func (x *Index) damaged(a mail.AccountID, err error) {
+	x.Log.Warn("search index damaged: it will be made again", "account", int64(a), "err", err)
+	x.stats.damaged.Add(1)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.behind(a, 0).discard = true
+}
+
+// Forget removes an account's index.
+func (x *Index) Forget(a mail.AccountID) error {
+	l := x.lock(a)
+	l.Lock()
+	defer l.Unlock()
+	x.mu.Lock()
+	delete(x.pending, a)
+	x.mu.Unlock()
+	return x.discard(a)
+}

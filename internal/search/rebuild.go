@@ -1,0 +1,178 @@
+package search
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+
+	"lockstep/internal/mail"
+)
+
+// CatchUp brings an account's index up to all that was committed before the call.
+func (x *Index) CatchUp(ctx context.Context, a mail.AccountID) error {
+	l := x.lock(a)
+	l.Lock()
+	defer l.Unlock()
+	defer x.heard(a, 0) // what came meanwhile
+	_, err := x.catchUp(ctx, a, forever, func() {})
+	return err
+}
+
+const forever = 1<<63 - 1
+
+// Rebuild makes an account's index anew, and tells now and then how many messages
+// it holds. Exact searches meanwhile read; people's find what is there already.
+func (x *Index) Rebuild(ctx context.Context, a mail.AccountID, tell func(messages int64) error) error {
+	l := x.lock(a)
+	l.Lock()
+	defer l.Unlock()
+	defer x.heard(a, 0) // what came meanwhile, and the rest if this is broken off
+	if err := x.discard(a); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var told time.Time
+	var failed error
+	_, err := x.catchUp(ctx, a, forever, func() {
+		if time.Since(told) < time.Second {
+			return
+		}
+		told = time.Now()
+		s, err := x.Status(ctx, a)
+		if err == nil {
+			err = tell(s.Messages)
+		}
+		if err != nil {
+			failed = err
+			cancel()
+		}
+	})
+	if failed != nil {
+		return failed
+	}
+	return err
+}
+
+// Status is how an account's index stands.
+type Status struct {
+	Messages int64 // in it
+	Unread   int64 // of those, the ones that could not be read; their searches read, and say so
+	Partly   int64 // and those of which an attachment could not be read
+	Bytes    int64 // on disk
+	Filling  bool  // it has not seen all the mail yet
+}
+
+// Status looks at an account's index. It is NotFound when there is none.
+func (x *Index) Status(ctx context.Context, a mail.AccountID) (Status, error) {
+	var s Status
+	err := x.read(ctx, a, func(r *reader) error {
+		w := &writer{c: r.c}
+		text, err := w.state(statePosition)
+		if err != nil {
+			return err
+		}
+		fill, err := w.state(stateFill)
+		if err != nil {
+			return err
+		}
+		s.Filling = fill != "" || text == ""
+		return query(r.c, "SELECT (SELECT count(*) FROM doc), (SELECT count(*) FROM doc WHERE flags & ?1), (SELECT count(*) FROM trouble)", func(st *sqlite.Stmt) error {
+			s.Messages, s.Unread = st.ColumnInt64(0), st.ColumnInt64(1)
+			s.Partly = st.ColumnInt64(2) - s.Unread
+			return nil
+		}, int64(docUnread))
+	})
+	if err != nil {
+		return s, err
+	}
+	s.Bytes = x.size(a)
+	return s, nil
+}
+
+func (x *Index) size(a mail.AccountID) (n int64) {
+	for _, suffix := range []string{"", "-wal"} {
+		if info, err := os.Stat(x.path(a) + suffix); err == nil {
+			n += info.Size()
+		}
+	}
+	return n
+}
+
+// Check looks at the whole of an account's index and returns what is wrong with it;
+// repair throws a damaged one away, and Run makes it again.
+func (x *Index) Check(ctx context.Context, a mail.AccountID, repair bool) (problems []string, err error) {
+	if _, err := os.Stat(x.path(a)); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // it is being made, or will be
+	}
+	err = x.read(ctx, a, func(r *reader) error {
+		for _, sql := range []string{"PRAGMA integrity_check(1)", "SELECT 'a message has no text' FROM doc WHERE flags & 4 = 0 AND key NOT IN (SELECT key FROM doc_text) LIMIT 1"} {
+			err := query(r.c, sql, func(st *sqlite.Stmt) error {
+				if what := st.ColumnText(0); what != "ok" {
+					problems = append(problems, "the search index is damaged: "+what)
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	switch {
+	case err != nil && mail.KindOf(err) == mail.Corrupt:
+		problems, err = append(problems, "the search index is damaged"), nil
+	case err != nil && mail.KindOf(err) == mail.NotFound:
+		return nil, nil
+	}
+	if err == nil && len(problems) > 0 && repair {
+		err = x.Rebuild(ctx, a, func(int64) error { return nil })
+	}
+	return problems, err
+}
+
+// Lag is how far the indexes are behind the mail.
+type Lag struct {
+	Accounts int           // that wait
+	Changes  int64         // committed since they were looked at last, as far as is known
+	Time     time.Duration // since the oldest of these
+}
+
+// Lag says how far the indexes are behind.
+func (x *Index) Lag() Lag {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var l Lag
+	count := func(since time.Time, changes int64) {
+		l.Accounts++
+		l.Changes += changes
+		l.Time = max(l.Time, time.Since(since))
+	}
+	for _, p := range x.pending {
+		count(p.since, p.changes)
+	}
+	if w := x.stats.working.Load(); w != nil {
+		count(w.since, w.changes)
+	}
+	return l
+}
+
+// Stats are counts since the start.
+type Stats struct {
+	Indexed int64 // messages taken in
+	Unread  int64 // of those, the ones that could not be read
+	Damaged int64 // indexes found damaged
+	Failed  int64 // times an index could not be written
+	Asked   int64 // exact questions
+	Decided int64 // messages decided in them
+}
+
+// Stats returns the counts so far.
+func (x *Index) Stats() Stats {
+	s := &x.stats
+	return Stats{s.indexed.Load(), s.unread.Load(), s.damaged.Load(), s.failed.Load(), s.asked.Load(), s.decided.Load()}
+}
