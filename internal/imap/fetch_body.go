@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 
+	"lockstep/internal/imap/index"
 	"lockstep/internal/imap/wire"
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
@@ -25,29 +26,39 @@ func copyRow(p *mail.Placement, m *mail.Message) row {
 	return r
 }
 
+// bodyRows returns the rows of some of the messages of a set, which are to be
+// opened, and the ones it did not come to.
+func (f *fetcher) bodyRows(ctx context.Context, uids mail.UIDSet) (rows []row, rest mail.UIDSet, err error) {
+	size := 0
+	rest, err = f.viewRows(ctx, uids, true, func(p *mail.Placement, m *mail.Message) error {
+		rows = append(rows, copyRow(p, m))
+		if size += len(m.Parsed); size > fetchBytes || len(rows) == bodyChunk {
+			return errFull
+		}
+		return nil
+	})
+	return rows, rest, err
+}
+
 // bodies answers what needs the bytes of messages, which stream from where they
 // lie to the client.
 func (f *fetcher) bodies(ctx context.Context, uids mail.UIDSet) error {
 	for _, chunk := range chunks(uids, bodyChunk) {
 		for len(chunk) > 0 {
-			var rows []row
-			size := 0
-			rest, err := f.viewRows(ctx, chunk, true, func(p *mail.Placement, m *mail.Message) error {
-				rows = append(rows, copyRow(p, m))
-				if size += len(m.Parsed); size > fetchBytes {
-					return errFull
-				}
-				return nil
-			})
+			rows, rest, err := f.bodyRows(ctx, chunk)
 			if err != nil {
 				return err
 			}
+			var said []index.Entry
 			for i := range rows {
 				if err := f.sayBody(ctx, &rows[i]); err != nil {
 					return err
 				}
+				if e, ok := f.view.Find(rows[i].p.UID); ok {
+					said = append(said, e)
+				}
 			}
-			if err := f.setSeen(ctx, rows); err != nil {
+			if err := f.setSeen(ctx, said); err != nil {
 				return err
 			}
 			chunk = rest
@@ -57,14 +68,14 @@ func (f *fetcher) bodies(ctx context.Context, uids mail.UIDSet) error {
 }
 
 // setSeen marks what the client has been sent.
-func (f *fetcher) setSeen(ctx context.Context, rows []row) error {
+func (f *fetcher) setSeen(ctx context.Context, said []index.Entry) error {
 	if !f.plan.seen {
 		return nil
 	}
 	var unseen mail.UIDSet
-	for _, r := range rows {
-		if e, ok := f.view.Find(r.p.UID); ok && !f.view.Flags(e).Has(mail.Seen) {
-			unseen.Add(r.p.UID)
+	for _, e := range said {
+		if !f.view.Flags(e).Has(mail.Seen) {
+			unseen.Add(e.UID)
 		}
 	}
 	if len(unseen) == 0 {
@@ -140,8 +151,8 @@ func (b *bodyWriter) close() {
 	}
 }
 
-// prepare opens the message and finds the pieces.
-func (b *bodyWriter) prepare(ctx context.Context) (err error) {
+// open opens the message and reads what its row says.
+func (b *bodyWriter) open(ctx context.Context) (err error) {
 	if b.body, err = b.f.srv.Blobs.Open(ctx, b.m.Blob); err != nil {
 		return err
 	}
@@ -150,7 +161,12 @@ func (b *bodyWriter) prepare(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if err := b.decode(); err != nil {
+	return b.decode()
+}
+
+// prepare opens the message and finds the pieces.
+func (b *bodyWriter) prepare(ctx context.Context) (err error) {
+	if err := b.open(ctx); err != nil {
 		return err
 	}
 	b.pieces = make([]piece, len(b.f.plan.items))
