@@ -22,6 +22,7 @@ type fetchPlan struct {
 	structure bool // the parsed message, for sections
 	body      bool // bytes of the message
 	streams   bool // they may be many, and are not remembered
+	whole     bool // nothing but whole messages, or the index, is asked for
 	sections  int
 	seen      bool // it sets \Seen
 }
@@ -41,7 +42,19 @@ func (s *session) planFetch(cmd *wire.Fetch) *fetchPlan {
 		p.weigh(item)
 	}
 	p.seen = p.seen && !s.sel.readOnly
+	p.whole = !slices.ContainsFunc(p.items, func(i wire.FetchItem) bool { return !isNarrow(i) && !isWhole(i) })
 	return p
+}
+
+// isNarrow reports whether the index knows an item.
+func isNarrow(i wire.FetchItem) bool {
+	return i.Kind == wire.FetchUID || i.Kind == wire.FetchFlags || i.Kind == wire.FetchModSeq
+}
+
+// isWhole reports whether an item is bytes of the message for which its structure
+// is not needed.
+func isWhole(i wire.FetchItem) bool {
+	return i.Kind == wire.FetchRFC822 || i.Kind == wire.FetchSection && len(i.Section.Part) == 0 && i.Section.Text == wire.SectionAll
 }
 
 func (p *fetchPlan) has(k wire.FetchKind) bool {

@@ -39,10 +39,11 @@ func textKind(item wire.FetchItem, utf8 bool) string {
 	return string(name)
 }
 
-// page is some of the messages asked for, and what is said of each.
+// page is some of the messages asked for, and what is remembered of each.
 type page struct {
 	f       *fetcher
 	known   []*index.Texts // for each item of the plan; nil where the index knows it
+	read    func(ctx context.Context, missing mail.UIDSet) (rest mail.UIDSet, err error)
 	seqs    []uint32
 	entries []index.Entry
 	texts   [][][]byte // by item, then by message
@@ -58,17 +59,29 @@ func (f *fetcher) texts(ctx context.Context, uids mail.UIDSet) error {
 			p.known[i] = f.sel.box.Texts(f.view, textKind(item, f.enc.UTF8))
 		}
 	}
+	p.read = p.readRows
+	if f.plan.body {
+		p.read = p.readBodies
+	}
+	return p.walk(ctx, uids, func(n int) error {
+		if err := p.say(n); err != nil {
+			return err
+		}
+		return f.setSeen(ctx, p.entries[:n])
+	})
+}
+
+// walk calls say with the number of messages at the front of the page of which
+// everything is known, again and again until it has seen all.
+func (p *page) walk(ctx context.Context, uids mail.UIDSet, say func(n int) error) error {
 	for uids = slices.Clone(uids); len(uids) > 0; {
 		uids = p.turn(uids)
 		for len(p.entries) > 0 {
 			n, err := p.complete(ctx)
+			if err == nil {
+				err = say(n)
+			}
 			if err != nil {
-				return err
-			}
-			if err := p.say(n); err != nil {
-				return err
-			}
-			if err := f.setSeen(ctx, p.entries[:n]); err != nil {
 				return err
 			}
 			p.drop(n)
@@ -159,23 +172,20 @@ func (p *page) find(uid mail.UID) int {
 	return sort.Search(len(p.entries), func(i int) bool { return p.entries[i].UID >= uid })
 }
 
-// read makes texts of those messages, and returns the ones it did not come to.
-func (p *page) read(ctx context.Context, missing mail.UIDSet) (rest mail.UIDSet, err error) {
-	if p.f.plan.body {
-		return p.readBodies(ctx, missing)
-	}
+// readRows makes texts of those messages, and returns the ones it did not come to.
+func (p *page) readRows(ctx context.Context, missing mail.UIDSet) (rest mail.UIDSet, err error) {
 	return p.f.viewRows(ctx, missing, false, func(pl *mail.Placement, m *mail.Message) error {
 		w := &rowWriter{f: p.f, p: pl, m: m}
 		if err := w.decode(); err != nil {
 			p.f.keepTrouble(err)
 			return nil
 		}
-		return p.make(pl.UID, func(item *wire.FetchItem) error { return w.sayWide(p.enc, item) })
+		return p.make(pl.UID, func(i int) error { return w.sayWide(p.enc, &p.f.plan.items[i]) })
 	})
 }
 
 // make makes the texts of one message that are not known.
-func (p *page) make(uid mail.UID, say func(*wire.FetchItem) error) error {
+func (p *page) make(uid mail.UID, say func(i int) error) error {
 	n := p.find(uid)
 	if n == len(p.entries) || p.entries[n].UID != uid {
 		return nil
@@ -184,7 +194,7 @@ func (p *page) make(uid mail.UID, say func(*wire.FetchItem) error) error {
 		if t == nil || p.texts[i][n] != nil {
 			continue
 		}
-		err := say(&p.f.plan.items[i])
+		err := say(i)
 		text := p.enc.Taken()
 		if err != nil {
 			return err
@@ -198,7 +208,7 @@ func (p *page) make(uid mail.UID, say func(*wire.FetchItem) error) error {
 	return nil
 }
 
-// readBodies is read where the bytes of the messages are looked into.
+// readBodies is readRows where the bytes of the messages are looked into.
 func (p *page) readBodies(ctx context.Context, missing mail.UIDSet) (rest mail.UIDSet, err error) {
 	rows, rest, err := p.f.bodyRows(ctx, missing)
 	for i := range rows {
@@ -220,7 +230,7 @@ func (p *page) readBody(ctx context.Context, r *row) error {
 		p.f.keepTrouble(err)
 		return nil
 	}
-	err := p.make(r.p.UID, func(item *wire.FetchItem) error { return b.sayText(p.enc, item) })
+	err := p.make(r.p.UID, func(i int) error { return b.sayText(p.enc, &p.f.plan.items[i]) })
 	if err == errFull {
 		return err
 	}
