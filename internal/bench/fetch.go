@@ -7,8 +7,13 @@ import (
 
 // openWarm opens the big INBOX as a program does that was away: SELECT and the
 // flags of all.
-func openWarm(_ context.Context, s *site) ([]figure, error) {
-	c, err := s.dial(bigAccount)
+func openWarm(_ context.Context, s *site) ([]figure, error) { return s.open(bigAccount) }
+
+// openHuge does so with an INBOX in which nothing that grows with it stays small.
+func openHuge(_ context.Context, s *site) ([]figure, error) { return s.open(hugeAccount) }
+
+func (s *site) open(account string) ([]figure, error) {
+	c, err := s.dial(account)
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +69,45 @@ func fetchBodies(_ context.Context, s *site) ([]figure, error) {
 	return s.fetchRate("(UID BODY.PEEK[])", s.sizes.bodies, letterSize)
 }
 
+// fetchPiped fetches the first messages of the middle INBOX by a command each, as
+// programs do that mirror a mailbox: the commands go out as fast as the server
+// takes them.
+func fetchPiped(_ context.Context, s *site) ([]figure, error) {
+	c, _, err := s.dialInbox(midAccount)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	n, got, before := s.sizes.bodies, 0, c.literals
+	spent, err := s.timed(func() error {
+		return c.pipeline(n, func(i int) string { return fmt.Sprintf("FETCH %d (UID BODY.PEEK[])", i+1) }, func(line []byte) {
+			if isFetch(line) {
+				got++
+			}
+		})
+	})
+	if err == nil && (got != n || c.literals-before < int64(n)*letterSize) {
+		err = fmt.Errorf("%s answered %d of %d FETCHes with %d bytes in literals", s.name(), got, n, c.literals-before)
+	}
+	return rate(n, spent), err
+}
+
+// afterRestart measures what the first client meets: the server has nothing in
+// memory, the kernel has its files.
+func afterRestart(measure func(context.Context, *site) ([]figure, error)) func(context.Context, *site) ([]figure, error) {
+	return func(ctx context.Context, s *site) ([]figure, error) {
+		if err := s.restart(ctx, false, ""); err != nil {
+			return nil, err
+		}
+		return measure(ctx, s)
+	}
+}
+
+// rate says a span in which n messages came.
+func rate(n int, spent span) []figure {
+	return []figure{{perSecond, float64(n) / spent.elapsed.Seconds()}, {"CPU µs each", float64(spent.cpu.Microseconds()) / float64(n)}}
+}
+
 // fetchRate fetches the first n messages of the middle INBOX in one command.
 func (s *site) fetchRate(items string, n, literal int) ([]figure, error) {
 	c, _, err := s.dialInbox(midAccount)
@@ -72,5 +116,5 @@ func (s *site) fetchRate(items string, n, literal int) ([]figure, error) {
 	}
 	defer c.Close()
 	spent, err := s.timed(func() error { return s.fetchAll(c, fmt.Sprintf("1:%d %s", n, items), n, literal) })
-	return []figure{{perSecond, float64(n) / spent.elapsed.Seconds()}, {"CPU µs each", float64(spent.cpu.Microseconds()) / float64(n)}}, err
+	return rate(n, spent), err
 }

@@ -131,6 +131,36 @@ func (c *imapConn) finish(each func(line []byte)) error {
 	}
 }
 
+// pipeline sends n commands without waiting for their answers, which it reads
+// meanwhile. Any answer but OK is an error.
+func (c *imapConn) pipeline(n int, command func(i int) string, each func(line []byte)) error {
+	c.SetDeadline(time.Now().Add(patience))
+	var all []byte
+	for i := range n {
+		all = fmt.Appendf(all, "p%d %s\r\n", i, command(i))
+	}
+	sent := make(chan error, 1)
+	go func() {
+		_, err := c.Write(all)
+		sent <- err
+	}()
+	for i := 0; i < n; {
+		line, err := c.response()
+		if err != nil {
+			return err
+		}
+		if line[0] != 'p' {
+			each(line)
+			continue
+		}
+		if !bytes.HasPrefix(line, fmt.Appendf(nil, "p%d OK", i)) {
+			return fmt.Errorf("command %d: %s", i, line)
+		}
+		i++
+	}
+	return <-sent
+}
+
 // login signs in.
 func (c *imapConn) login(user, password string) error {
 	return c.do("LOGIN "+user+" "+password, nil)

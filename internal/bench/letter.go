@@ -44,6 +44,19 @@ func letters(n int, seed uint64) []letter {
 	return all
 }
 
+// tinyLetters makes n distinct messages of about 200 bytes, for where only their
+// number matters.
+func tinyLetters(n int, seed uint64) []letter {
+	rng := rand.New(rand.NewPCG(seed, 200))
+	all := make([]letter, n)
+	for i := range all {
+		text := fmt.Appendf(nil, "Date: Tue, 14 Nov 2023 22:13:20 +0000\r\nFrom: %s <%s@elsewhere.example>\r\nTo: huge@bench.test\r\n", title(rng), pick(rng))
+		text = fmt.Appendf(text, "Subject: %s %s\r\nMessage-ID: <%x.%x@elsewhere.example>\r\n\r\n%s\r\n", title(rng), pick(rng), seed, rng.Uint64(), title(rng))
+		all[i] = letter{text: text, flags: flagMix[i%len(flagMix)]}
+	}
+	return all
+}
+
 // appendLetter writes one message: transport headers as they come, a signature
 // that does not compress, and plain words that do.
 func appendLetter(b []byte, rng *rand.Rand, seed uint64, i int) []byte {

@@ -46,7 +46,7 @@ func Names() []string {
 // List prints what each workload does.
 func List(w io.Writer) error {
 	for _, job := range workloads {
-		if _, err := fmt.Fprintf(w, "%-10s  %s\n", job.name, job.about); err != nil {
+		if _, err := fmt.Fprintf(w, "%-14s  %s\n", job.name, job.about); err != nil {
 			return err
 		}
 	}

@@ -24,11 +24,11 @@ func TestWorkloadsRun(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	b, err := newBench(Options{Progress: t.Output(), Binary: binary, Dir: t.TempDir(), Only: []string{"lmtp-1", "append-1", "push", "open-warm", "qresync",
-		"envelope", "headers", "bodies", "open-cold", "slow-fetch", "import"}})
+		"envelope", "headers", "bodies", "bodies-piped", "envelope-first", "open-cold", "open-huge", "slow-fetch", "import"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.sizes = sizes{single: 5, big: 2000, mid: 50, bodies: 20, pushes: 10, importMB: 1, slowSeconds: 1, rounds: 1, coldRounds: 1}
+	b.sizes = sizes{single: 5, big: 2000, huge: 1000, mid: 50, bodies: 20, pushes: 10, importMB: 1, slowSeconds: 1, rounds: 1, coldRounds: 1}
 	report, err := b.run(ctx)
 	if err != nil {
 		t.Fatal(err)

@@ -77,9 +77,11 @@ func (s *site) dialInbox(account string) (*imapConn, opened, error) {
 
 // fresh makes n letters that no server has seen. Both sites count alike, so the
 // same turn gets the same letters.
-func (s *site) fresh(n int) []letter {
+func (s *site) fresh(n int) []letter { return s.freshBy(letters, n) }
+
+func (s *site) freshBy(write func(n int, seed uint64) []letter, n int) []letter {
 	s.seed++
-	return letters(n, s.seed)
+	return write(n, s.seed)
 }
 
 // restart stops the server and starts it again; with cold set, from the disk.

@@ -13,6 +13,7 @@ type sizes struct {
 	single      int // deliveries, APPENDs on one connection
 	many        int // on manyConns
 	big         int // messages of the big INBOX
+	huge        int // of the huge one
 	mid         int // of the middle one
 	bodies      int // whole messages in one FETCH
 	stores      int // STOREs by each of the accounts
@@ -26,10 +27,10 @@ type sizes struct {
 	coldRounds  int
 }
 
-var fullSizes = sizes{single: 500, many: 8000, big: 100_000, mid: 10_000, bodies: 2000, stores: 200, pushes: 400, peerPushes: 20,
+var fullSizes = sizes{single: 500, many: 8000, big: 100_000, huge: 1_000_000, mid: 10_000, bodies: 2000, stores: 200, pushes: 400, peerPushes: 20,
 	idlers: 10_000, peerIdlers: 500, importMB: 2048, slowSeconds: 20, rounds: 5, coldRounds: 3}
 
-var quickSizes = sizes{single: 150, many: 2000, big: 20_000, mid: 5000, bodies: 1000, stores: 50, pushes: 150, peerPushes: 6,
+var quickSizes = sizes{single: 150, many: 2000, big: 20_000, huge: 50_000, mid: 5000, bodies: 1000, stores: 50, pushes: 150, peerPushes: 6,
 	idlers: 2000, peerIdlers: 100, importMB: 200, slowSeconds: 5, rounds: 3, coldRounds: 2}
 
 // Who works on what. Delivery and STORE have accounts of their own, so that the
@@ -47,6 +48,7 @@ func storeAccount(i int) string    { return fmt.Sprintf("store%02d", i) }
 
 const (
 	bigAccount    = "big"
+	hugeAccount   = "huge"
 	midAccount    = "mid"
 	pushAccount   = "push"
 	importAccount = "import"
@@ -88,7 +90,11 @@ var workloads = []workload{
 	{name: "envelope", about: "FETCH 1:* (UID ENVELOPE) of the middle INBOX", rounds: everyRound, warm: true, needs: []string{midAccount}, measure: fetchEnvelopes},
 	{name: "headers", about: "FETCH 1:* BODY.PEEK[HEADER.FIELDS (…)] of the middle INBOX", rounds: everyRound, warm: true, needs: []string{midAccount}, measure: fetchHeaders},
 	{name: "bodies", about: "FETCH of whole 4 KiB messages in one command", rounds: everyRound, warm: true, needs: []string{midAccount}, measure: fetchBodies},
+	{name: "bodies-piped", about: "as many FETCHes of one message each, sent without waiting for answers", rounds: everyRound, warm: true, needs: []string{midAccount}, measure: fetchPiped},
+	{name: "envelope-first", about: "ENVELOPE as above by the first client after a restart, files in the page cache", rounds: coldRounds, needs: []string{midAccount}, measure: afterRestart(fetchEnvelopes)},
+	{name: "headers-first", about: "HEADER.FIELDS likewise", rounds: coldRounds, needs: []string{midAccount}, measure: afterRestart(fetchHeaders)},
 	{name: "open-cold", about: "the same after a restart with nothing in the page cache", rounds: coldRounds, needs: []string{bigAccount}, measure: openCold},
+	{name: "open-huge", about: "SELECT and FETCH 1:* (UID FLAGS) of the huge INBOX, of tiny messages", rounds: coldRounds, alone: true, warm: true, needs: []string{hugeAccount}, measure: openHuge},
 	{name: "syncs", uses: deliveryAccounts(), about: "waits for the disk, counted by strace in runs of their own", rounds: once, needs: storeAccounts(), measure: syncs},
 	{name: "idle-plain", about: "connections in IDLE, INBOX selected, QRESYNC enabled", rounds: once, needs: []string{midAccount}, measure: idlePlain},
 	{name: "idle-tls", about: "the same under TLS", rounds: once, alone: true, needs: []string{midAccount}, measure: idleTLS},
@@ -115,10 +121,12 @@ func (s *site) load(ctx context.Context, account string) error {
 		return nil
 	}
 	s.loaded[account] = true
-	n := storeInbox
+	n, write := storeInbox, letters
 	switch account {
 	case bigAccount:
 		n = s.sizes.big
+	case hugeAccount:
+		n, write = s.sizes.huge, tinyLetters
 	case midAccount:
 		n = s.sizes.mid
 	case pushAccount:
@@ -130,7 +138,7 @@ func (s *site) load(ctx context.Context, account string) error {
 	}
 	const batch = 500
 	for first := 0; first < n; first += batch {
-		some := s.fresh(min(batch, n-first))
+		some := s.freshBy(write, min(batch, n-first))
 		if multi {
 			err = s.multiAppend(account, some)
 		} else {

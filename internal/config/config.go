@@ -110,7 +110,7 @@ type Limits struct {
 	LoginTime             Duration `toml:"login_time" comment:"How long a connection may take to sign in."`
 	IdleTime              Duration `toml:"idle_time" comment:"How long a signed-in connection may be silent."`
 	StopTime              Duration `toml:"stop_time" comment:"How long a stopping server waits for its sessions."`
-	IndexMemory           Size     `toml:"index_memory" comment:"For the in-memory indexes of mailboxes in use."`
+	IndexMemory           Size     `toml:"index_memory" comment:"For the in-memory indexes of mailboxes in use; a quarter of it at most for what was said of their messages."`
 }
 
 // Log is about the log, which goes to standard error.

@@ -1,12 +1,10 @@
 package imap
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 
 	"lockstep/internal/imap/index"
 	"lockstep/internal/imap/wire"
@@ -23,6 +21,8 @@ type fetchPlan struct {
 	shape     bool // of the message, shown
 	structure bool // the parsed message, for sections
 	body      bool // bytes of the message
+	streams   bool // they may be many, and are not remembered
+	whole     bool // nothing but whole messages, or the index, is asked for
 	sections  int
 	seen      bool // it sets \Seen
 }
@@ -42,7 +42,19 @@ func (s *session) planFetch(cmd *wire.Fetch) *fetchPlan {
 		p.weigh(item)
 	}
 	p.seen = p.seen && !s.sel.readOnly
+	p.whole = !slices.ContainsFunc(p.items, func(i wire.FetchItem) bool { return !isNarrow(i) && !isWhole(i) })
 	return p
+}
+
+// isNarrow reports whether the index knows an item.
+func isNarrow(i wire.FetchItem) bool {
+	return i.Kind == wire.FetchUID || i.Kind == wire.FetchFlags || i.Kind == wire.FetchModSeq
+}
+
+// isWhole reports whether an item is bytes of the message for which its structure
+// is not needed.
+func isWhole(i wire.FetchItem) bool {
+	return i.Kind == wire.FetchRFC822 || i.Kind == wire.FetchSection && len(i.Section.Part) == 0 && i.Section.Text == wire.SectionAll
 }
 
 func (p *fetchPlan) has(k wire.FetchKind) bool {
@@ -55,6 +67,7 @@ func (p *fetchPlan) weigh(item wire.FetchItem) {
 		return
 	case wire.FetchSection, wire.FetchBinary, wire.FetchBinarySize:
 		p.body = true
+		p.streams = p.streams || !isText(item)
 		p.sections++
 		p.structure = p.structure || len(item.Section.Part) > 0 || item.Section.Text != wire.SectionAll
 		p.seen = p.seen || !item.Peek && item.Kind != wire.FetchBinarySize
@@ -63,11 +76,11 @@ func (p *fetchPlan) weigh(item wire.FetchItem) {
 	case wire.FetchBody, wire.FetchBodyStructure:
 		p.shape = true
 	case wire.FetchRFC822Header:
-		p.body, p.structure = true, true
+		p.body, p.streams, p.structure = true, true, true
 	case wire.FetchRFC822:
-		p.body, p.seen = true, true
+		p.body, p.streams, p.seen = true, true, true
 	case wire.FetchRFC822Text:
-		p.body, p.structure, p.seen = true, true, true
+		p.body, p.streams, p.structure, p.seen = true, true, true, true
 	}
 	p.rows = true
 }
@@ -102,10 +115,10 @@ func (s *session) fetch(ctx context.Context, cmd *wire.Fetch, r *reply) error {
 	}
 	f := &fetcher{session: s, plan: plan, view: s.sel.view, act: s.newAct()}
 	switch {
-	case f.plan.body:
+	case f.plan.streams:
 		err = f.bodies(ctx, uids)
 	case f.plan.rows:
-		err = f.rows(ctx, uids)
+		err = f.texts(ctx, uids)
 	default:
 		err = f.fromIndex(uids)
 	}
@@ -180,55 +193,8 @@ func (s *session) appendFlagsTo(out *wire.Encoder, e index.Entry) {
 	out.Close()
 }
 
-var batches = sync.Pool{New: func() any { return new(bytes.Buffer) }}
-
 // errFull ends a View early: enough was gathered.
 var errFull = errors.New("enough for one view")
-
-// rows answers what the database knows. Responses are gathered inside short Views
-// and written outside.
-func (f *fetcher) rows(ctx context.Context, uids mail.UIDSet) error {
-	batch := batches.Get().(*bytes.Buffer)
-	defer batches.Put(batch)
-	for _, chunk := range chunks(uids, fetchChunk) {
-		for len(chunk) > 0 {
-			batch.Reset()
-			out := wire.NewEncoder(batch)
-			out.UTF8 = f.enc.UTF8
-			rest, err := f.viewRows(ctx, chunk, false, func(p *mail.Placement, m *mail.Message) error {
-				if err := f.sayRow(out, p, m); err != nil {
-					return err
-				}
-				if batch.Len() > fetchBytes {
-					return errFull
-				}
-				return nil
-			})
-			if err != nil {
-				return err
-			}
-			if err := f.send(out, batch); err != nil {
-				return err
-			}
-			chunk = rest
-		}
-	}
-	return nil
-}
-
-// send writes what was gathered, behind what was written before.
-func (f *fetcher) send(out *wire.Encoder, batch *bytes.Buffer) error {
-	if err := out.Flush(); err != nil {
-		return err
-	}
-	if err := f.enc.Flush(); err != nil {
-		return hangup(err)
-	}
-	if _, err := f.out.Write(batch.Bytes()); err != nil {
-		return hangup(err)
-	}
-	return nil
-}
 
 // viewRows calls fn with the messages of a set, located for who wants to open
 // their blobs, and returns those it did not come
@@ -238,23 +204,35 @@ func (f *fetcher) viewRows(ctx context.Context, uids mail.UIDSet, located bool, 
 	if f.ending.Load() != nil {
 		return nil, errHangup
 	}
-	var last mail.UID
-	there := uint64(0)
 	err = f.session.view(ctx, func(r store.Reader) error {
+		var last mail.UID
+		there := uint64(0)
 		err := r.Messages(store.PlacementQuery{Mailbox: f.sel.id, UIDs: uids, Located: located}, func(p *mail.Placement, m *mail.Message) error {
 			last = p.UID
 			there++
 			return fn(p, m)
 		})
-		if err != nil || there == uids.Count() {
+		met := uids
+		if errors.Is(err, errFull) {
+			met, rest, err = upTo(uids, last), after(uids, last), nil
+		}
+		if err != nil || there == met.Count() {
 			return err
 		}
-		return f.departed(r, uids, fn)
+		return f.departed(r, met, fn)
 	})
-	if errors.Is(err, errFull) {
-		return common(uids, mail.UIDSet{{First: last + 1, Last: 1<<32 - 1}}), nil
+	return rest, err
+}
+
+func upTo(uids mail.UIDSet, last mail.UID) mail.UIDSet {
+	return common(uids, mail.UIDSet{{First: 1, Last: last}})
+}
+
+func after(uids mail.UIDSet, last mail.UID) mail.UIDSet {
+	if last == 1<<32-1 {
+		return nil
 	}
-	return nil, err
+	return common(uids, mail.UIDSet{{First: last + 1, Last: 1<<32 - 1}})
 }
 
 // departed calls fn with those messages of a set that have gone.
@@ -286,30 +264,6 @@ func (f *fetcher) departed(r store.Reader, uids mail.UIDSet, fn func(*mail.Place
 			return err
 		}
 	}
-	return nil
-}
-
-// sayRow writes one FETCH response without bodies.
-func (f *fetcher) sayRow(out *wire.Encoder, p *mail.Placement, m *mail.Message) error {
-	e, ok := f.view.Find(p.UID)
-	if !ok {
-		return nil
-	}
-	seq, _ := f.view.Seq(p.UID)
-	w := &rowWriter{f: f, p: p, m: m}
-	if err := w.decode(); err != nil {
-		f.keepTrouble(err)
-		return nil
-	}
-	f.beginFetch(out, seq, p.UID)
-	for i := range f.plan.items {
-		if item := &f.plan.items[i]; !f.sayNarrow(out, item, e) {
-			if err := w.sayWide(out, item); err != nil {
-				return err
-			}
-		}
-	}
-	out.Close().End()
 	return nil
 }
 

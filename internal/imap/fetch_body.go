@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 
+	"lockstep/internal/imap/index"
 	"lockstep/internal/imap/wire"
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
@@ -25,29 +26,33 @@ func copyRow(p *mail.Placement, m *mail.Message) row {
 	return r
 }
 
+// bodyRows returns the rows of some of the messages of a set, which are to be
+// opened, and the ones it did not come to.
+func (f *fetcher) bodyRows(ctx context.Context, uids mail.UIDSet) (rows []row, rest mail.UIDSet, err error) {
+	size := 0
+	rest, err = f.viewRows(ctx, uids, true, func(p *mail.Placement, m *mail.Message) error {
+		rows = append(rows, copyRow(p, m))
+		if size += len(m.Parsed); size > fetchBytes || len(rows) == bodyChunk {
+			return errFull
+		}
+		return nil
+	})
+	return rows, rest, err
+}
+
 // bodies answers what needs the bytes of messages, which stream from where they
 // lie to the client.
 func (f *fetcher) bodies(ctx context.Context, uids mail.UIDSet) error {
+	if f.plan.whole {
+		return f.wholeBodies(ctx, uids)
+	}
 	for _, chunk := range chunks(uids, bodyChunk) {
 		for len(chunk) > 0 {
-			var rows []row
-			size := 0
-			rest, err := f.viewRows(ctx, chunk, true, func(p *mail.Placement, m *mail.Message) error {
-				rows = append(rows, copyRow(p, m))
-				if size += len(m.Parsed); size > fetchBytes {
-					return errFull
-				}
-				return nil
-			})
+			rows, rest, err := f.bodyRows(ctx, chunk)
+			if err == nil {
+				err = f.sayBodies(ctx, rows)
+			}
 			if err != nil {
-				return err
-			}
-			for i := range rows {
-				if err := f.sayBody(ctx, &rows[i]); err != nil {
-					return err
-				}
-			}
-			if err := f.setSeen(ctx, rows); err != nil {
 				return err
 			}
 			chunk = rest
@@ -56,15 +61,75 @@ func (f *fetcher) bodies(ctx context.Context, uids mail.UIDSet) error {
 	return nil
 }
 
+// sayBodies answers for messages, small ones several at a time.
+func (f *fetcher) sayBodies(ctx context.Context, rows []row) error {
+	said := make([]index.Entry, 0, len(rows))
+	for len(rows) > 0 {
+		n, size := f.window(rows)
+		if err := f.sayWindow(ctx, rows[:n], size); err != nil {
+			return err
+		}
+		for _, r := range rows[:n] {
+			if e, ok := f.view.Find(r.p.UID); ok {
+				said = append(said, e)
+			}
+		}
+		rows = rows[n:]
+	}
+	return f.setSeen(ctx, said)
+}
+
+// window returns how many messages are to be read at once, and the bytes that were
+// taken of what all sessions may read ahead: they lie in memory until the client
+// has taken those before them.
+func (f *fetcher) window(rows []row) (n int, size int64) {
+	for n < len(rows) && n < aheadMessages && rows[n].m.Size <= smallPiece {
+		more := min(rows[n].m.Size*int64(len(f.plan.items)), smallPieces)
+		if n > 0 && (size+more > aheadBytes || !f.srv.ahead.take(more)) {
+			break
+		}
+		if n++; n > 1 {
+			size += more
+		}
+	}
+	return max(n, 1), size
+}
+
+// sayWindow answers for messages that are read at once, and gives the bytes back.
+func (f *fetcher) sayWindow(ctx context.Context, rows []row, size int64) error {
+	defer f.srv.ahead.give(size)
+	writers := make([]bodyWriter, len(rows))
+	errs := make([]error, len(rows))
+	f.srv.ahead.each(len(rows), func(i int) {
+		writers[i].rowWriter = rowWriter{f: f, p: &rows[i].p, m: &rows[i].m}
+		errs[i] = writers[i].prepare(ctx)
+		if mail.KindOf(errs[i]) == mail.Corrupt && f.plan.whole {
+			errs[i] = writers[i].prepareAnew(ctx)
+		}
+	})
+	defer func() {
+		for i := range writers {
+			writers[i].close()
+		}
+	}()
+	for i := range writers {
+		if err := f.sayBody(&writers[i], errs[i]); err != nil {
+			return err
+		}
+		writers[i].close()
+	}
+	return nil
+}
+
 // setSeen marks what the client has been sent.
-func (f *fetcher) setSeen(ctx context.Context, rows []row) error {
+func (f *fetcher) setSeen(ctx context.Context, said []index.Entry) error {
 	if !f.plan.seen {
 		return nil
 	}
 	var unseen mail.UIDSet
-	for _, r := range rows {
-		if e, ok := f.view.Find(r.p.UID); ok && !f.view.Flags(e).Has(mail.Seen) {
-			unseen.Add(r.p.UID)
+	for _, e := range said {
+		if !f.view.Flags(e).Has(mail.Seen) {
+			unseen.Add(e.UID)
 		}
 	}
 	if len(unseen) == 0 {
@@ -77,22 +142,20 @@ func (f *fetcher) setSeen(ctx context.Context, rows []row) error {
 	return err
 }
 
-// sayBody answers for one message. What can't be read is found out before the
+// sayBody answers for one message. What can't be read was found out before the
 // first word, or, if it is large and damaged far inside, ends the session: a
 // literal can't be taken back.
-func (f *fetcher) sayBody(ctx context.Context, r *row) error {
-	e, ok := f.view.Find(r.p.UID)
+func (f *fetcher) sayBody(b *bodyWriter, failed error) error {
+	e, ok := f.view.Find(b.p.UID)
 	if !ok {
 		return nil
 	}
-	seq, _ := f.view.Seq(r.p.UID)
-	b := &bodyWriter{rowWriter: rowWriter{f: f, p: &r.p, m: &r.m}}
-	defer b.close()
-	if err := b.prepare(ctx); err != nil {
-		f.keepTrouble(err)
+	if failed != nil {
+		f.keepTrouble(failed)
 		return nil
 	}
-	f.beginFetch(f.enc, seq, r.p.UID)
+	seq, _ := f.view.Seq(b.p.UID)
+	f.beginFetch(f.enc, seq, b.p.UID)
 	for i := range f.plan.items {
 		item := &f.plan.items[i]
 		if b.pieces[i].made {
@@ -129,7 +192,8 @@ type bodyWriter struct {
 // piece is an item ready to be written.
 type piece struct {
 	made   bool
-	open   func() (io.Reader, error) // nil is NIL
+	held   []byte                    // a small one; else
+	open   func() (io.Reader, error) // what it is read from; both nil is NIL
 	size   int64
 	binary bool // may hold NUL
 }
@@ -137,11 +201,12 @@ type piece struct {
 func (b *bodyWriter) close() {
 	if b.body != nil {
 		b.body.Close()
+		b.body = nil
 	}
 }
 
-// prepare opens the message and finds the pieces.
-func (b *bodyWriter) prepare(ctx context.Context) (err error) {
+// open opens the message and reads what its row says.
+func (b *bodyWriter) open(ctx context.Context) (err error) {
 	if b.body, err = b.f.srv.Blobs.Open(ctx, b.m.Blob); err != nil {
 		return err
 	}
@@ -150,14 +215,24 @@ func (b *bodyWriter) prepare(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if err := b.decode(); err != nil {
+	return b.decode()
+}
+
+// prepare opens the message and finds the pieces.
+func (b *bodyWriter) prepare(ctx context.Context) (err error) {
+	if err := b.open(ctx); err != nil {
 		return err
 	}
 	b.pieces = make([]piece, len(b.f.plan.items))
+	streams := false
 	for i, item := range b.f.plan.items {
 		if b.pieces[i], err = b.piece(item); err != nil {
 			return err
 		}
+		streams = streams || b.pieces[i].open != nil
+	}
+	if !streams {
+		b.close() // its buffers are larger than what it held
 	}
 	return nil
 }
@@ -206,7 +281,7 @@ func (b *bodyWriter) text(sp *span) (piece, error) {
 	if _, err := io.ReadFull(sp.reader(), text); err != nil {
 		return piece{}, err
 	}
-	return piece{made: true, size: sp.size, open: func() (io.Reader, error) { return bytes.NewReader(text), nil }}, nil
+	return piece{made: true, size: sp.size, held: text}, nil
 }
 
 // say writes the item. An error of reading makes the encoder fail.
@@ -215,6 +290,9 @@ func (p *piece) say(e *wire.Encoder, item *wire.FetchItem) {
 	switch {
 	case item.Kind == wire.FetchBinarySize:
 		e.Number(uint64(p.size))
+		return
+	case p.held != nil:
+		e.LiteralBytes(p.held)
 		return
 	case p.open == nil:
 		e.NIL()

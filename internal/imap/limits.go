@@ -48,13 +48,19 @@ func orDefault[T int | int64 | time.Duration](v *T, d T) {
 
 // How much one View reads and one Update changes: long work is many short ones.
 const (
-	fetchChunk  = 500       // messages of a FETCH in one View
-	fetchBytes  = 256 << 10 // of responses gathered in one View
-	bodyChunk   = 100       // messages whose bodies are then sent
-	updateChunk = 5000      // messages of a STORE, EXPUNGE or MOVE in one transaction
-	searchChunk = 500       // messages of a SEARCH in one View
-	textChunk   = 20_000    // messages that an index of texts is asked about at once
+	fetchChunk    = 500       // messages of a FETCH in one View
+	fetchBytes    = 256 << 10 // of responses gathered in one View
+	bodyChunk     = 100       // messages whose bodies are then sent
+	aheadMessages = 32        // of those, read at once
+	aheadBytes    = 512 << 10 // of what they hold, beyond the first
+	updateChunk   = 5000      // messages of a STORE, EXPUNGE or MOVE in one transaction
+	searchChunk   = 500       // messages of a SEARCH in one View
+	textChunk     = 20_000    // messages that an index of texts is asked about at once
 )
+
+// maxAhead bounds the bytes that all sessions together have read of messages whose
+// turn has not come: their clients may be slow.
+const maxAhead = 32 << 20
 
 // What one command may ask for beyond the bounds of the grammar.
 const (

@@ -41,6 +41,7 @@ type Server struct {
 	cache  *index.Cache
 	limits Limits
 	door   door
+	ahead  ahead
 }
 
 // Blobs opens the bytes of messages.

@@ -47,6 +47,7 @@ type Account struct {
 	Used     int64           // bytes, a message in several mailboxes counted once
 	Disabled bool
 	Created  time.Time
+	Reparsed uint64 // how often what is derived from the bytes of messages was made anew
 }
 
 // Mailbox is where messages live.

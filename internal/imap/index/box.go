@@ -78,7 +78,7 @@ func (b *Box) refresh(ctx context.Context) (v *Version, err error) {
 		b.stale.Store(true)
 		return nil, err
 	}
-	if old == nil || v.ModSeq != old.ModSeq {
+	if old == nil || v.ModSeq != old.ModSeq || v.Reparsed != old.Reparsed {
 		b.current.Store(v)
 	}
 	if old == nil || v.count != old.count {
@@ -157,7 +157,8 @@ func load(r store.Reader, id mail.MailboxID, old *Version) (*Version, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &Version{ModSeq: account.Head, HighestModSeq: mb.HighestModSeq, UIDNext: mb.UIDNext, UIDValidity: mb.UIDValidity, Epoch: account.Epoch}
+	v := &Version{ModSeq: account.Head, HighestModSeq: mb.HighestModSeq, UIDNext: mb.UIDNext, UIDValidity: mb.UIDValidity, Epoch: account.Epoch,
+		Reparsed: account.Reparsed}
 	if old == nil || old.Epoch != account.Epoch || old.flags.bloated(old.count) {
 		return v, v.loadAll(r, id)
 	}

@@ -7,7 +7,8 @@ import (
 	"lockstep/internal/store"
 )
 
-// DefaultBudget is how many bytes a Cache may hold of mailboxes nobody has open.
+// DefaultBudget is how many bytes a Cache may hold of mailboxes nobody has open,
+// and of texts.
 const DefaultBudget = 256 << 20
 
 // Cache holds the boxes of hot mailboxes. What nobody has open is kept as long as
@@ -22,6 +23,7 @@ type Cache struct {
 	sizes map[*Box]int64
 	total int64
 	clock uint64
+	texts textTable
 }
 
 // NewCache returns a Cache of mailboxes in st; budget 0 is DefaultBudget.
@@ -118,9 +120,9 @@ func (c *Cache) resized(b *Box, size int64) {
 }
 
 // evict forgets boxes nobody has open, the one unused longest first, until the
-// rest fits.
+// rest fits beside the texts.
 func (c *Cache) evict() {
-	for c.total > c.budget {
+	for c.total+c.texts.total > c.budget {
 		var oldest *Box
 		for _, b := range c.boxes {
 			if b.users == 0 && (oldest == nil || b.lastUse < oldest.lastUse) {

@@ -30,6 +30,7 @@ type Version struct {
 	UIDNext       mail.UID
 	UIDValidity   mail.UIDValidity
 	Epoch         mail.Epoch
+	Reparsed      uint64 // of the account: texts made before are not those made after
 
 	chunks []*chunk
 	starts []uint32 // how many entries lie before each chunk

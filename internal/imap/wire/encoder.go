@@ -43,6 +43,17 @@ var chunks = sync.Pool{New: func() any { b := make([]byte, 0, chunk+4<<10); retu
 // NewEncoder writes to w.
 func NewEncoder(w io.Writer) *Encoder { return &Encoder{w: w} }
 
+// NewTextEncoder gathers values for Taken; it ends no lines and streams nothing.
+func NewTextEncoder(utf8 bool) *Encoder { return &Encoder{UTF8: utf8} }
+
+// Taken returns what a text encoder was told since it was last asked. It holds until
+// the encoder is told more.
+func (e *Encoder) Taken() []byte {
+	b := e.b
+	e.b, e.space = e.b[:0], false
+	return b
+}
+
 // Reset goes on writing to w: after STARTTLS and COMPRESS, flushed before.
 func (e *Encoder) Reset(w io.Writer) { e.w = w }
 
@@ -355,6 +366,21 @@ func (e *Encoder) Literal(r io.Reader, size int64) *Encoder { return e.literal("
 
 // Literal8 is Literal for bytes that may hold NUL (RFC 3516).
 func (e *Encoder) Literal8(r io.Reader, size int64) *Encoder { return e.literal("~{", r, size) }
+
+// LiteralBytes is Literal of what is there.
+func (e *Encoder) LiteralBytes(text []byte) *Encoder {
+	e.sep()
+	e.b = strconv.AppendInt(append(e.b, '{'), int64(len(text)), 10)
+	e.b = append(append(e.b, "}\r\n"...), text...)
+	return e
+}
+
+// Said writes text that is one value or several, as a text encoder made it.
+func (e *Encoder) Said(text []byte) *Encoder {
+	e.sep()
+	e.b = append(e.b, text...)
+	return e
+}
 
 func (e *Encoder) literal(open string, r io.Reader, size int64) *Encoder {
 	e.sep()

@@ -81,6 +81,7 @@ func (st *Store) Reparsed(ctx context.Context, id mail.AccountID, all []store.De
 		m.SentAt, m.MessageID, m.Parsed, m.Preview = d.SentAt, d.MessageID, slices.Clone(d.Parsed), d.Preview
 		s.messages.set(int64(d.Message), &m)
 	}
+	s.account.Reparsed++
 	a.current.Store(s)
 	return nil
 }

@@ -76,7 +76,10 @@ func (db *DB) prune(c conn, id mail.AccountID, olderThan time.Time) (more bool, 
 	return n == pruneChunk, nil
 }
 
-const updateContent = "UPDATE message_content SET sent_at = ?3, message_id = ?4, parsed = ?5, preview = ?6 WHERE account_id = ?1 AND message_key = ?2"
+const (
+	updateContent = "UPDATE message_content SET sent_at = ?3, message_id = ?4, parsed = ?5, preview = ?6 WHERE account_id = ?1 AND message_key = ?2"
+	countReparsed = "UPDATE account SET reparsed = reparsed + 1 WHERE account_id = ?1"
+)
 
 // Reparsed implements store.Keeper.
 func (db *DB) Reparsed(ctx context.Context, id mail.AccountID, all []store.Derived) error {
@@ -89,7 +92,8 @@ func (db *DB) Reparsed(ctx context.Context, id mail.AccountID, all []store.Deriv
 				return err
 			}
 		}
-		return nil
+		_, err := c.exec(countReparsed, id)
+		return err
 	}, nil)
 }
 

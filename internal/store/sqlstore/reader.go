@@ -42,7 +42,7 @@ type account struct {
 }
 
 const selectAccount = `SELECT name, head, epoch, horizon, last_mailbox, last_email, last_thread, last_placement,
-	next_id, next_uidvalidity, quota, used, disabled, created FROM account WHERE account_id = ?1`
+	next_id, next_uidvalidity, quota, used, disabled, created, reparsed FROM account WHERE account_id = ?1`
 
 func loadAccount(c conn, id mail.AccountID) (account, error) {
 	var a account
@@ -50,7 +50,7 @@ func loadAccount(c conn, id mail.AccountID) (account, error) {
 		a.Account = mail.Account{
 			ID: id, Name: r.text(0), Head: mail.ModSeq(r.num(1)), Epoch: mail.Epoch(r.num(2)), Horizon: mail.ModSeq(r.num(3)),
 			Last:  map[mail.Type]mail.ModSeq{},
-			Quota: r.num(10), Used: r.num(11), Disabled: r.num(12) != 0, Created: unstamp(r.num(13)),
+			Quota: r.num(10), Used: r.num(11), Disabled: r.num(12) != 0, Created: unstamp(r.num(13)), Reparsed: uint64(r.num(14)),
 		}
 		for i, t := range allTypes {
 			if n := r.num(4 + i); n != 0 {

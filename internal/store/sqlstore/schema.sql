@@ -14,7 +14,7 @@ CREATE TABLE account (
   used             INTEGER NOT NULL,
   disabled         INTEGER NOT NULL,
   created          INTEGER NOT NULL
-) STRICT;
+, reparsed INTEGER NOT NULL DEFAULT 0) STRICT;
 
 CREATE TABLE address (
   domain   TEXT NOT NULL,

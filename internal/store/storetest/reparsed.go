@@ -16,7 +16,7 @@ func reparsed(t *trial) {
 	}))
 	message := func(r store.Reader) (mail.Message, error) { return r.Message(p.Message) }
 	before := must(view(s, message))
-	head := must(view(s, store.Reader.Account)).Head
+	account := must(view(s, store.Reader.Account))
 	woken := 0
 	defer s.Watch(s.account, func(mail.News) { woken++ })()
 	at := time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
@@ -32,7 +32,8 @@ func reparsed(t *trial) {
 	equal("thread", after.Thread, before.Thread)
 	equal("blob", after.Blob.Name, before.Blob.Name)
 	equal("ModSeq", after.ModSeq, before.ModSeq)
-	equal("head", must(view(s, store.Reader.Account)).Head, head)
+	equal("head", must(view(s, store.Reader.Account)).Head, account.Head)
+	equal("counted", must(view(s, store.Reader.Account)).Reparsed, account.Reparsed+1)
 	equal("woken", woken, 0)
 	want(mail.NotFound, s.Reparsed(ctx, s.account+1000, nil))
 }
