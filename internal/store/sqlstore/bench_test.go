@@ -181,7 +181,7 @@ func letter(n int) mail.Arrival {
 	a.SentAt = a.InternalDate
 	a.Parsed = bytes.Repeat([]byte("parsed "), 86)
 	a.Preview = strings.Repeat("preview ", 32)
-	a.Once, a.OnceFor = fmt.Sprintf("arrival:%x", sum), time.Hour
+	a.Once, a.OnceFor = fmt.Sprintf("delivery:%x", sum[:16]), time.Hour
 	if n%3 == 0 {
 		a.References = []string{fmt.Sprintf("%x@bench.test", sum[12:20])}
 	}
