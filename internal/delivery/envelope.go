@@ -81,7 +81,7 @@ func onceKey(sum []byte, reversePath, recipient string) string {
 	h.Write([]byte(reversePath))
 	h.Write([]byte{0})
 	h.Write([]byte(recipient))
-	return "delivery:" + hex.EncodeToString(h.Sum(nil))
+	return "delivery:" + hex.EncodeToString(h.Sum(nil)[:16])
 }
 
 // LocalRecipient accepts a recipient of ours for a message of about size bytes,

@@ -104,8 +104,8 @@ func (t *tx) room(size int64, old []held) error {
 
 const (
 	insertContent = "INSERT INTO message_content (account_id, message_key, blob, sent_at, message_id, parsed, preview) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
-	insertMessage = `INSERT INTO message (account_id, message_key, email_id, thread_id, size, internal_date, created, modseq, visible, placements, left_modseq)
-	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)`
+	insertMessage = `INSERT INTO message (account_id, message_key, email_id, thread_id, size, internal_date, created, modseq, visible, placements, left_modseq, born, named)
+	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)`
 	insertPlacement = `INSERT INTO placement (account_id, mailbox_id, uid, placement_id, message_key, lineage, system, keywords, save_date, created, modseq, changed_by, size)
 	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)`
 )
@@ -135,25 +135,43 @@ func (t *tx) arrive(b *box, a mail.Arrival, line mail.Lineage) (mail.Placement, 
 
 // newMessage writes what never changes and leaves the rest to settle.
 func (t *tx) newMessage(a mail.Arrival) (*message, error) {
-	if a.EmailID == (mail.EmailID{}) {
-		a.EmailID = mail.NewEmailID()
-	}
 	if a.InternalDate.IsZero() {
 		a.InternalDate = t.now
 	}
 	m := &message{key: mail.MessageKey(t.newID()), size: a.Blob.Size}
+	if a.EmailID == (mail.EmailID{}) {
+		a.EmailID = emailIDOf(m.key)
+	}
 	var err error
 	if m.thread, err = t.findThread(a); err != nil {
 		return nil, err
 	}
 	m.insert = func(rw messageRow) error {
-		_, err := t.c.exec(insertMessage, t.id, m.key, a.EmailID, m.thread, m.size, a.InternalDate, rw.created, rw.modseq, rw.visible, rw.placements, rw.left)
+		_, err := t.c.exec(insertMessage, t.id, m.key, a.EmailID, m.thread, m.size, a.InternalDate, rw.created, rw.modseq, rw.visible, rw.placements, rw.left,
+			t.n, keyOf(a.EmailID) != m.key)
 		return err
 	}
 	t.messages[m.key] = m
 	t.unborn++
 	_, err = t.c.exec(insertContent, t.id, m.key, a.Blob.Name, a.SentAt, a.MessageID, a.Parsed, a.Preview)
 	return m, err
+}
+
+// emailIDOf draws the email id of a message of ours: 80 random bits, then the key
+// that it is found by, without an index of its own.
+func emailIDOf(key mail.MessageKey) mail.EmailID {
+	id := mail.NewEmailID()
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], uint64(key))
+	copy(id[10:], b[2:])
+	return id
+}
+
+// keyOf is the key that an email id says, if it is one of ours.
+func keyOf(id mail.EmailID) mail.MessageKey {
+	var b [8]byte
+	copy(b[2:], id[10:])
+	return mail.MessageKey(binary.BigEndian.Uint64(b[:]))
 }
 
 // digest is under what a message id or a subject is looked for. Who went to the

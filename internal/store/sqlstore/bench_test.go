@@ -1,12 +1,16 @@
 package sqlstore
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
@@ -129,30 +133,19 @@ func processorTime(b *testing.B) float64 {
 // BenchmarkStore is STORE of one message after another in 16 accounts at once, and
 // after each what the mailbox's index reads of it.
 func BenchmarkStore(b *testing.B) {
-	h := newHome(b, Options{})
-	h.fill(1000)
-	homes := []home{h}
-	for i := range 15 {
-		p, err := h.CreateAccount(context.Background(), by, store.NewAccount{Login: fmt.Sprintf("user%d@example.test", i)})
-		if err != nil {
-			b.Fatal(err)
-		}
-		other := home{h.DB, b, p.Account, h.inbox}
-		other.fill(1000)
-		homes = append(homes, other)
-	}
+	const messages = 1000
+	h := newHome(b, Options{checkpointAt: 1 << 30})
+	homes := h.neighbours(15, messages)
 	keyword, _ := mail.NewFlags("stored")
 	changes := []mail.FlagChange{{Add: keyword}, {Remove: keyword}}
 	var next atomic.Int64
-	before, cpu := h.Stats(), processorTime(b)
-	b.ReportAllocs()
-	b.ResetTimer()
+	m := h.measure(b)
 	var all sync.WaitGroup
 	for _, h := range homes {
 		all.Go(func() {
 			for i := 0; next.Add(1) <= int64(b.N); i++ {
 				n := h.update(func(tx store.Tx) error {
-					_, err := tx.StoreFlags(h.inbox, mail.MakeUIDSet(mail.UID(i%1000+1)), changes[i/1000%2], nil)
+					_, err := tx.StoreFlags(h.inbox, mail.MakeUIDSet(mail.UID(i%messages+1)), changes[i/messages%2], nil)
 					return err
 				})
 				h.view(func(r store.Reader) error { return refresh(r, h.inbox, n-1) })
@@ -160,10 +153,7 @@ func BenchmarkStore(b *testing.B) {
 		})
 	}
 	all.Wait()
-	s := h.Stats()
-	b.ReportMetric((processorTime(b)-cpu)/float64(b.N), "cpu-µs/op")
-	b.ReportMetric(float64(s.Statements-before.Statements)/float64(b.N), "statements/op")
-	b.ReportMetric(float64(s.Commits-before.Commits)/float64(b.N), "commits/op")
+	m.report()
 }
 
 // refresh asks as an index of the mailbox does.
@@ -178,4 +168,96 @@ func refresh(r store.Reader, mb mail.MailboxID, since mail.ModSeq) error {
 		return err
 	}
 	return r.Placements(store.PlacementQuery{Mailbox: mb, ChangedSince: since}, func(*mail.Placement) error { return nil })
+}
+
+// letter is the n-th message as a delivery hands it over: with what is derived
+// from one of 4 KiB, and known by what it is for an hour.
+func letter(n int) mail.Arrival {
+	a := arrival(n)
+	sum := sha256.Sum256(fmt.Append(nil, n))
+	key := bytes.Repeat(sum[:], 3)
+	a.Blob = mail.Blob{Name: mail.BlobName(sum), Size: 4096, Place: fmt.Sprintf("0123456789abcdef:%d:2600", n*2600), Key: key[:76], Fresh: true}
+	a.MessageID = fmt.Sprintf("%x@elsewhere.example", sum[:12])
+	a.SentAt = a.InternalDate
+	a.Parsed = bytes.Repeat([]byte("parsed "), 86)
+	a.Preview = strings.Repeat("preview ", 32)
+	a.Once, a.OnceFor = fmt.Sprintf("delivery:%x", sum[:16]), time.Hour
+	if n%3 == 0 {
+		a.References = []string{fmt.Sprintf("%x@bench.test", sum[12:20])}
+	}
+	return a
+}
+
+// neighbours makes n accounts more, with as many messages each.
+func (h home) neighbours(n, messages int) []home {
+	homes := []home{h}
+	for i := range n {
+		p, err := h.CreateAccount(context.Background(), by, store.NewAccount{Login: fmt.Sprintf("user%d@example.test", i)})
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		homes = append(homes, home{h.DB, h.t, p.Account, h.inbox})
+	}
+	for i, h := range homes {
+		h.update(func(tx store.Tx) error {
+			for j := range messages {
+				if _, err := tx.Append(h.inbox, letter(i*messages+j)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return homes
+}
+
+// BenchmarkDeliver is deliveries to 64 accounts at once, and what each costs: the
+// writer's own time, statements, pages that go to the log.
+func BenchmarkDeliver(b *testing.B) {
+	const accounts, before = 64, 500
+	h := newHome(b, Options{checkpointAt: 1 << 30})
+	homes := h.neighbours(accounts-1, before)
+	var next atomic.Int64
+	next.Store(accounts * before)
+	end := next.Load() + int64(b.N)
+	m := h.measure(b)
+	var all sync.WaitGroup
+	for _, h := range homes {
+		all.Go(func() {
+			for n := next.Add(1); n <= end; n = next.Add(1) {
+				a := letter(int(n))
+				h.update(func(tx store.Tx) error {
+					_, err := tx.Append(h.inbox, a)
+					return err
+				})
+			}
+		})
+	}
+	all.Wait()
+	m.report()
+}
+
+// measured counts from where a benchmark begins.
+type measured struct {
+	b     *testing.B
+	db    *DB
+	stats Stats
+	cpu   float64
+	pages int
+}
+
+func (h home) measure(b *testing.B) measured {
+	b.ReportAllocs()
+	b.ResetTimer()
+	return measured{b, h.DB, h.Stats(), processorTime(b), h.logPages()}
+}
+
+func (m measured) report() {
+	m.b.StopTimer()
+	s, n := m.db.Stats(), float64(m.b.N)
+	m.b.ReportMetric((processorTime(m.b)-m.cpu)/n, "cpu-µs/op")
+	m.b.ReportMetric(float64(s.Statements-m.stats.Statements)/n, "statements/op")
+	m.b.ReportMetric(float64(s.Commits-m.stats.Commits)/n, "commits/op")
+	m.b.ReportMetric(float64(m.db.logPages()-m.pages)/n, "pages/op")
+	m.b.ReportMetric(float64((s.CommitTime-m.stats.CommitTime).Microseconds())/n, "commit-µs/op")
 }

@@ -1,6 +1,8 @@
 package sqlstore
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 
 	"lockstep/internal/mail"
@@ -11,6 +13,10 @@ import (
 // are made from it.
 type feed struct {
 	created, updated, destroyed string
+	// Of a type whose rows are made in the order of their ids, created gives only
+	// what became visible later. born gives the others, between two ids (?8 and ?9),
+	// and those two are found by next: the first row from an id on, and when it was made.
+	born, next string
 }
 
 // In a delta's statements ?1 is the account, ?2 since, ?3 the target, ?4 and ?5
@@ -22,12 +28,20 @@ type feed struct {
 const objectFeed = `
 CREATED
 SELECT x.ID, x.created, 0, EMAIL, x.modseq FROM TABLE x
-WHERE x.account_id = ?1 AND x.created > ?2 AND x.created <= ?3 AND x.created >= ?4 AND (x.created > ?4 OR x.ID > ?5) AND LIVE
+WHERE x.account_id = ?1 AND x.created > ?2 AND x.created <= ?3 AND x.created >= ?4 AND (x.created > ?4 OR x.ID > ?5) AND LIVE AND LATE
 AND NOT EXISTS (SELECT 1 FROM vanished v WHERE v.account_id = ?1 AND v.type = ?7 AND v.id = x.ID AND v.modseq > ?2 AND v.created <= ?2)
 ORDER BY x.created, x.ID LIMIT ?6
+BORN
+SELECT x.ID, x.created, 0, EMAIL, x.modseq FROM TABLE x
+WHERE x.account_id = ?1 AND x.created > ?2 AND x.created <= ?3 AND x.created >= ?4 AND (x.created > ?4 OR x.ID > ?5) AND LIVE AND x.created = x.born
+AND x.ID >= ?8 AND x.ID < ?9
+AND NOT EXISTS (SELECT 1 FROM vanished v WHERE v.account_id = ?1 AND v.type = ?7 AND v.id = x.ID AND v.modseq > ?2 AND v.created <= ?2)
+ORDER BY x.ID LIMIT ?6
+NEXT
+SELECT x.ID, x.born FROM TABLE x WHERE x.account_id = ?1 AND x.ID >= ?2 ORDER BY x.ID LIMIT 1
 UPDATED
 SELECT x.ID, x.modseq, 0, EMAIL, x.modseq FROM TABLE x
-WHERE x.account_id = ?1 AND x.modseq > ?2 AND x.modseq <= ?3 AND x.modseq >= ?4 AND (x.modseq > ?4 OR x.ID > ?5) AND LIVE
+WHERE x.account_id = ?1 AND x.modseq > ?2 AND x.modseq <= ?3 AND x.modseq >= ?4 AND (x.modseq > ?4 OR x.ID > ?5) AND LIVE AND CHANGED
 AND (x.created <= ?2 OR EXISTS (SELECT 1 FROM vanished v WHERE v.account_id = ?1 AND v.type = ?7 AND v.id = x.ID AND v.modseq > ?2 AND v.created <= ?2))
 ORDER BY x.modseq, x.ID LIMIT ?6
 DESTROYED
@@ -48,7 +62,7 @@ AND x.created > ?2 AND x.created <= ?3
 ORDER BY x.uid LIMIT ?6`,
 	updated: `SELECT x.placement_id, x.modseq, x.uid, NULL, x.modseq FROM placement x
 WHERE x.account_id = ?1 AND x.mailbox_id = ?7 AND x.modseq > ?2 AND x.modseq <= ?3 AND x.modseq >= ?4 AND (x.modseq > ?4 OR x.uid > ?5)
-AND x.created <= ?2
+AND x.created <= ?2 AND x.modseq > x.created
 ORDER BY x.modseq, x.uid LIMIT ?6`,
 	destroyed: `SELECT v.placement_id, v.vanished, v.uid, NULL, v.vanished FROM vanished_placement v
 WHERE v.account_id = ?1 AND v.mailbox_id = ?7 AND v.vanished > ?2 AND v.vanished <= ?3 AND v.vanished >= ?4 AND (v.vanished > ?4 OR v.uid > ?5)
@@ -56,17 +70,36 @@ AND v.created <= ?2
 ORDER BY v.vanished, v.uid LIMIT ?6`,
 }
 
+// newFeed is that of a type whose rows are made in the order of their ids.
 func newFeed(table, id, email, goneEmail, live string) feed {
-	text := strings.NewReplacer("TABLE", table, "ID", id, "GONEEMAIL", goneEmail, "EMAIL", email, "LIVE", live).Replace(objectFeed)
+	text := strings.NewReplacer("TABLE", table, "ID", id, "GONEEMAIL", goneEmail, "EMAIL", email, "LIVE", live,
+		"LATE", "x.created > x.born", "CHANGED", "x.modseq > x.born").Replace(objectFeed)
+	return cutFeed(text)
+}
+
+// cutFeed divides the text of a feed at its headings.
+func cutFeed(text string) feed {
 	text = strings.TrimPrefix(text, "\nCREATED\n")
-	created, rest, _ := strings.Cut(text, "\nUPDATED\n")
-	updated, destroyed, _ := strings.Cut(rest, "\nDESTROYED\n")
-	return feed{created, updated, destroyed}
+	var f feed
+	f.created, text, _ = strings.Cut(text, "\nBORN\n")
+	f.born, text, _ = strings.Cut(text, "\nNEXT\n")
+	f.next, text, _ = strings.Cut(text, "\nUPDATED\n")
+	f.updated, f.destroyed, _ = strings.Cut(text, "\nDESTROYED\n")
+	return f
+}
+
+// mailboxFeed needs nothing of that: an account has few.
+func mailboxFeed() feed {
+	text := strings.NewReplacer("TABLE", "mailbox", "ID", "mailbox_id", "GONEEMAIL", "NULL", "EMAIL", "NULL",
+		"LIVE", "1 = 1", "LATE", "1 = 1", "CHANGED", "1 = 1").Replace(objectFeed)
+	f := cutFeed(text)
+	f.born, f.next = "", ""
+	return f
 }
 
 var feeds = map[mail.Type]feed{
 	mail.TypePlacement: placementFeed,
-	mail.TypeMailbox:   newFeed("mailbox", "mailbox_id", "NULL", "NULL", "1 = 1"),
+	mail.TypeMailbox:   mailboxFeed(),
 	mail.TypeThread:    newFeed("thread", "thread_id", "NULL", "NULL", "x.emails > 0"),
 	mail.TypeEmail: newFeed("message", "message_key", "x.email_id",
 		"(SELECT m.email_id FROM message m WHERE m.account_id = ?1 AND m.message_key = v.id)", "x.visible = 1"),
@@ -136,28 +169,82 @@ func (r *reader) page(q store.ChangeQuery, pos mail.Position, key int64) (mail.C
 		if phase != pos.Phase {
 			pos.At, pos.ID = 0, 0
 		}
-		err := r.c.query(feeds[q.Type].phase(phase), func(row row) error {
-			if len(page.Changes) == q.Limit {
-				page.More, page.Next = true, last
-				return enough{}
-			}
-			c := mail.Change{Op: phase, ID: row.num(0), UID: mail.UID(row.num(2)), ModSeq: mail.ModSeq(row.num(4))}
-			if id := row.bytes(3); id != nil {
-				c.EmailID = mail.EmailID(id)
-			}
-			page.Changes = append(page.Changes, c)
-			last.Phase, last.At, last.ID = phase, mail.ModSeq(row.num(1)), c.ID
-			if q.Type == mail.TypePlacement {
-				last.ID = int64(c.UID)
-			}
-			return nil
-		}, r.id, pos.Since, pos.Target, pos.At, pos.ID, q.Limit-len(page.Changes)+1, key)
-		if err == error(enough{}) {
-			break
-		}
+		found, err := r.phase(q.Type, phase, pos, key, q.Limit-len(page.Changes)+1)
 		if err != nil {
 			return mail.ChangePage{}, err
 		}
+		for _, s := range found {
+			if len(page.Changes) == q.Limit {
+				page.More, page.Next = true, last
+				return page, nil
+			}
+			page.Changes = append(page.Changes, s.Change)
+			last.Phase, last.At, last.ID = phase, s.at, s.ID
+			if q.Type == mail.TypePlacement {
+				last.ID = int64(s.UID)
+			}
+		}
 	}
 	return page, nil
+}
+
+// stop is a change, and where in its phase it stands.
+type stop struct {
+	mail.Change
+	at mail.ModSeq
+}
+
+// phase returns up to limit changes of one phase behind a position.
+func (r *reader) phase(typ mail.Type, phase mail.ChangeOp, pos mail.Position, key int64, limit int) ([]stop, error) {
+	f := feeds[typ]
+	args := []any{r.id, pos.Since, pos.Target, pos.At, pos.ID, limit, key}
+	found, err := r.stops(f.phase(phase), phase, args)
+	if err != nil || phase != mail.Created || f.born == "" {
+		return found, err
+	}
+	from, err := r.firstBorn(f.next, max(pos.Since+1, pos.At))
+	if err != nil {
+		return nil, err
+	}
+	to, err := r.firstBorn(f.next, pos.Target+1)
+	if err != nil {
+		return nil, err
+	}
+	born, err := r.stops(f.born, phase, append(args, from, to))
+	found = append(found, born...)
+	slices.SortFunc(found, func(a, b stop) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.ID, b.ID)) })
+	return found[:min(len(found), limit)], err
+}
+
+func (r *reader) stops(sql string, op mail.ChangeOp, args []any) ([]stop, error) {
+	var found []stop
+	err := r.c.query(sql, func(row row) error {
+		c := mail.Change{Op: op, ID: row.num(0), UID: mail.UID(row.num(2)), ModSeq: mail.ModSeq(row.num(4))}
+		if id := row.bytes(3); id != nil {
+			c.EmailID = mail.EmailID(id)
+		}
+		found = append(found, stop{c, mail.ModSeq(row.num(1))})
+		return nil
+	}, args...)
+	return found, err
+}
+
+// firstBorn returns the least id from which on all rows were made at n or later.
+// As both grow together it halves where that can be.
+func (r *reader) firstBorn(sql string, n mail.ModSeq) (int64, error) {
+	low, high := int64(0), int64(1)<<48 // before low all are older, from high on none is
+	for low < high {
+		mid := low + (high-low)/2
+		id, born := high, n
+		_, err := one(r.c, sql, func(r row) { id, born = r.num(0), mail.ModSeq(r.num(1)) }, r.id, mid)
+		if err != nil {
+			return 0, err
+		}
+		if born >= n {
+			high = mid
+		} else {
+			low = id + 1
+		}
+	}
+	return low, nil
 }

@@ -27,6 +27,7 @@ counts AS (SELECT b.mailbox_id AS id, coalesce(r.placements, 0) AS placements, c
 	coalesce(k.threads, 0) AS threads, coalesce(k.unread_threads, 0) AS unread_threads
 	FROM mailbox b LEFT JOIN raw r ON r.mailbox_id = b.mailbox_id LEFT JOIN emails e ON e.mailbox_id = b.mailbox_id
 	LEFT JOIN talk k ON k.mailbox_id = b.mailbox_id WHERE b.account_id = ?1),
+said AS (SELECT x.thread_id, CAST(j.key AS INTEGER) AS mailbox_id, j.value AS emails FROM thread x, json_each(x.places) j WHERE x.account_id = ?1),
 places AS (SELECT message_key, count(*) AS placements FROM placement WHERE account_id = ?1 GROUP BY message_key)
 `
 
@@ -61,12 +62,13 @@ var flaws = []flaw{
 	unread = coalesce((SELECT t.unread FROM threads t WHERE t.thread_id = thread.thread_id), 0) WHERE account_id = ?1`,
 	}},
 	{"a thread counted wrongly in a mailbox", truth + `SELECT 'thread ' || thread_id FROM (
-	SELECT * FROM (SELECT thread_id, mailbox_id, emails FROM inside EXCEPT SELECT thread_id, mailbox_id, emails FROM thread_mailbox WHERE account_id = ?1)
-	UNION SELECT * FROM (SELECT thread_id, mailbox_id, emails FROM thread_mailbox WHERE account_id = ?1 EXCEPT SELECT thread_id, mailbox_id, emails FROM inside)) d`,
-		[]string{
-			"DELETE FROM thread_mailbox WHERE account_id = ?1",
-			"INSERT INTO thread_mailbox (account_id, thread_id, mailbox_id, emails) " + truth + "SELECT ?1, thread_id, mailbox_id, emails FROM inside",
-		}},
+	SELECT * FROM (SELECT thread_id, mailbox_id, emails FROM inside EXCEPT SELECT thread_id, mailbox_id, emails FROM said)
+	UNION SELECT * FROM (SELECT thread_id, mailbox_id, emails FROM said EXCEPT SELECT thread_id, mailbox_id, emails FROM inside)) d`, []string{
+		"UPDATE thread SET places = '{}' WHERE account_id = ?1",
+		truth + `UPDATE thread SET places = g.places FROM (SELECT thread_id, json_group_object(mailbox_id, emails) AS places
+	FROM (SELECT thread_id, mailbox_id, emails FROM inside ORDER BY thread_id, mailbox_id) i GROUP BY thread_id) g
+	WHERE thread.account_id = ?1 AND thread.thread_id = g.thread_id`,
+	}},
 	{"a mailbox counted wrongly", truth + `SELECT b.path FROM mailbox b JOIN counts c ON c.id = b.mailbox_id WHERE b.account_id = ?1
 	AND (b.placements <> c.placements OR b.unseen <> c.unseen OR b.deleted <> c.deleted OR b.size <> c.size OR b.emails <> c.emails
 	OR b.unread_emails <> c.unread_emails OR b.threads <> c.threads OR b.unread_threads <> c.unread_threads)`, []string{

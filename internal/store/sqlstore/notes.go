@@ -1,7 +1,9 @@
 package sqlstore
 
 import (
-	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"lockstep/internal/mail"
@@ -71,29 +73,41 @@ func (r *reader) Cursor(device mail.DeviceID, name string) (state []byte, err er
 	return state, err
 }
 
-// memory is a placement as it was when it was remembered.
-type memory struct {
-	ID        mail.PlacementID
-	Mailbox   mail.MailboxID
-	Message   mail.MessageKey
-	UID       mail.UID
-	Lineage   mail.Lineage
-	System    mail.SystemFlags
-	Keywords  string
-	SaveDate  int64
-	Created   mail.ModSeq
-	ModSeq    mail.ModSeq
-	ChangedBy mail.DeviceID
-	Size      int64
+// placementImage writes a placement as it is when it is remembered, and
+// parsePlacement reads it: numbers, and last the keywords.
+func placementImage(p *mail.Placement) []byte {
+	var b []byte
+	for _, n := range []int64{int64(p.ID), int64(p.Mailbox), int64(p.Message), int64(p.UID), int64(p.Lineage), int64(p.Flags.System), stamp(p.SaveDate),
+		int64(p.Created), int64(p.ModSeq), int64(p.ChangedBy), p.Size} {
+		b = append(strconv.AppendInt(b, n, 10), ' ')
+	}
+	return append(b, p.Flags.KeywordText()...)
+}
+
+func parsePlacement(image string) (mail.Placement, error) {
+	var n [11]int64
+	var err error
+	for i := range n {
+		var word string
+		word, image, _ = strings.Cut(image, " ")
+		if n[i], err = strconv.ParseInt(word, 10, 64); err != nil {
+			return mail.Placement{}, fmt.Errorf("what is remembered of an arrival: %w", err)
+		}
+	}
+	return mail.Placement{
+		ID: mail.PlacementID(n[0]), Mailbox: mail.MailboxID(n[1]), Message: mail.MessageKey(n[2]), UID: mail.UID(n[3]), Lineage: mail.Lineage(n[4]),
+		Flags: mail.StoredFlags(mail.SystemFlags(n[5]), image), SaveDate: unstamp(n[6]),
+		Created: mail.ModSeq(n[7]), ModSeq: mail.ModSeq(n[8]), ChangedBy: mail.DeviceID(n[9]), Size: n[10],
+	}, nil
 }
 
 func (r *reader) Remembered(key string) (mail.Placement, error) {
-	var image memory
+	var image mail.Placement
 	var until time.Time
 	var broken error
 	found, err := one(r.c, selectMemory, func(row row) {
 		until = unstamp(row.num(2))
-		broken = json.Unmarshal(row.bytes(3), &image)
+		image, broken = parsePlacement(string(row.bytes(3)))
 	}, r.id, key)
 	switch {
 	case err != nil:
@@ -107,11 +121,7 @@ func (r *reader) Remembered(key string) (mail.Placement, error) {
 	if mail.KindOf(err) != mail.NotFound {
 		return p, err
 	}
-	return mail.Placement{
-		ID: image.ID, Mailbox: image.Mailbox, Message: image.Message, UID: image.UID, Lineage: image.Lineage,
-		Flags: mail.StoredFlags(image.System, image.Keywords), SaveDate: unstamp(image.SaveDate),
-		Created: image.Created, ModSeq: image.ModSeq, ChangedBy: image.ChangedBy, Size: image.Size,
-	}, nil
+	return image, nil
 }
 
 // AddDevice implements store.Notes.
@@ -242,12 +252,7 @@ func (t *tx) placementByID(id mail.PlacementID) (mail.Placement, error) {
 }
 
 func (t *tx) remember(key string, p *mail.Placement, until time.Time) error {
-	image, err := json.Marshal(memory{p.ID, p.Mailbox, p.Message, p.UID, p.Lineage, p.Flags.System, p.Flags.KeywordText(), stamp(p.SaveDate),
-		p.Created, p.ModSeq, p.ChangedBy, p.Size})
-	if err != nil {
-		return err
-	}
-	_, err = t.c.exec(upsertMemory, t.id, key, p.Mailbox, p.UID, until, image)
+	_, err := t.c.exec(upsertMemory, t.id, key, p.Mailbox, p.UID, until, placementImage(p))
 	return err
 }
 

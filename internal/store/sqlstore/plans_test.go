@@ -13,7 +13,7 @@ var walksAccount = regexp.MustCompile(`(message|placement|thread|vanished|vanish
 // remove. A placement is looked for by its id alone only where it was remembered
 // whence an answer came from, so it has no index of its own.
 func mayWalk(sql string) bool {
-	return strings.HasPrefix(sql, "WITH ") || strings.Contains(sql, "WITH view AS") || strings.Contains(sql, "sum(size)") || strings.HasPrefix(sql, "DELETE FROM ") ||
+	return strings.HasPrefix(sql, "WITH ") || strings.Contains(sql, "WITH view AS") || strings.Contains(sql, "sum(size)") || strings.Contains(sql, "SET places = '{}'") || strings.HasPrefix(sql, "DELETE FROM ") ||
 		strings.Contains(sql, "p.uid >= b.uidnext") || strings.Contains(sql, "NOT EXISTS (SELECT 1 FROM mailbox b") || strings.Contains(sql, "p.placement_id = ?2") || strings.HasPrefix(sql, "SELECT modseq, at FROM journal")
 }
 

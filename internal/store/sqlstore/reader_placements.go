@@ -39,19 +39,24 @@ const (
 	JOIN message_content c ON c.account_id = p.account_id AND c.message_key = p.message_key
 	WHERE p.account_id = ?1 AND p.mailbox_id = ?2 AND p.uid BETWEEN ?3 AND ?4`
 
-	selectPlacements       = "SELECT " + placementColumns + placementsFrom + " ORDER BY p.uid"
-	selectPlacementsBack   = selectPlacements + " DESC"
-	selectMessages         = "SELECT " + placementColumns + ", " + messageColumns + messagesFrom + " ORDER BY p.uid"
-	selectMessagesBack     = selectMessages + " DESC"
-	selectChangedUIDs      = "SELECT uid FROM placement WHERE account_id = ?1 AND mailbox_id = ?2 AND modseq > ?3"
+	selectPlacements     = "SELECT " + placementColumns + placementsFrom + " ORDER BY p.uid"
+	selectPlacementsBack = selectPlacements + " DESC"
+	selectMessages       = "SELECT " + placementColumns + ", " + messageColumns + messagesFrom + " ORDER BY p.uid"
+	selectMessagesBack   = selectMessages + " DESC"
+	// What changed since it came is in the index; what came since has the last UIDs.
+	selectChangedUIDs = `SELECT uid FROM placement WHERE account_id = ?1 AND mailbox_id = ?2 AND modseq > ?3 AND modseq > created UNION ALL
+	SELECT p.uid FROM placement p WHERE p.account_id = ?1 AND p.mailbox_id = ?2 AND p.uid > (SELECT coalesce(max(y.uid), 0) FROM
+	(SELECT y.uid FROM placement y WHERE y.account_id = ?1 AND y.mailbox_id = ?2 AND y.created <= ?3 ORDER BY y.uid DESC LIMIT 1) y) AND p.modseq = p.created`
 	selectSomePlacements   = "SELECT " + placementColumns + " FROM placement p WHERE p.account_id = ?1 AND p.mailbox_id = ?2 AND p.uid IN list(?3) ORDER BY p.uid"
 	selectPlacementsOf     = "SELECT " + placementColumns + " FROM placement p WHERE p.account_id = ?1 AND p.message_key = ?2"
 	selectMessage          = "SELECT " + messageColumns + " FROM message m JOIN message_content c ON c.account_id = m.account_id AND c.message_key = m.message_key WHERE m.account_id = ?1 AND m.message_key = ?2"
-	selectMessageByEmailID = "SELECT " + messageColumns + " FROM message m JOIN message_content c ON c.account_id = m.account_id AND c.message_key = m.message_key WHERE m.account_id = ?1 AND m.email_id = ?2 AND m.visible = 1 ORDER BY m.message_key LIMIT 1"
-	selectThread           = "SELECT message_key FROM message WHERE account_id = ?1 AND thread_id = ?2 AND visible = 1 ORDER BY internal_date, message_key"
-	selectVanishedUIDs     = "SELECT uid FROM vanished_placement WHERE account_id = ?1 AND mailbox_id = ?2 AND vanished > ?3 ORDER BY uid"
-	selectDeparted         = "SELECT " + placementColumns + " FROM vanished_placement p WHERE p.account_id = ?1 AND p.mailbox_id = ?2 AND p.uid = ?3"
-	selectPlacement        = "SELECT " + placementColumns + " FROM placement p WHERE p.account_id = ?1 AND p.mailbox_id = ?2 AND p.uid = ?3"
+	selectMessageWithID    = selectMessage + " AND m.email_id = ?3 AND m.visible = 1"
+	selectMessageByEmailID = "SELECT " + messageColumns + " FROM message m JOIN message_content c ON c.account_id = m.account_id AND c.message_key = m.message_key WHERE m.account_id = ?1 AND m.email_id = ?2 AND m.named = 1 AND m.visible = 1 ORDER BY m.message_key LIMIT 1"
+	selectThread           = `SELECT message_key FROM (SELECT message_key, internal_date FROM message WHERE account_id = ?1 AND message_key = ?2 - 1 AND thread_id = ?2 AND visible = 1
+	UNION ALL SELECT message_key, internal_date FROM message WHERE account_id = ?1 AND thread_id = ?2 AND thread_id <> message_key + 1 AND visible = 1) m ORDER BY internal_date, message_key`
+	selectVanishedUIDs = "SELECT uid FROM vanished_placement WHERE account_id = ?1 AND mailbox_id = ?2 AND vanished > ?3 ORDER BY uid"
+	selectDeparted     = "SELECT " + placementColumns + " FROM vanished_placement p WHERE p.account_id = ?1 AND p.mailbox_id = ?2 AND p.uid = ?3"
+	selectPlacement    = "SELECT " + placementColumns + " FROM placement p WHERE p.account_id = ?1 AND p.mailbox_id = ?2 AND p.uid = ?3"
 )
 
 // span is the smallest range that holds the set; nil is everything.
@@ -191,12 +196,12 @@ func (r *reader) changedUIDs(q store.PlacementQuery) (mail.UIDSet, error) {
 
 func noMessage() error { return mail.Errorf(mail.NotFound, "no such message") }
 
-func (r *reader) messageWhere(sql string, arg any) (mail.Message, error) {
+func (r *reader) messageWhere(sql string, args ...any) (mail.Message, error) {
 	var m mail.Message
 	if err := r.settled(); err != nil {
 		return m, err
 	}
-	found, err := one(r.c, sql, func(row row) { scanMessage(row, 0, &m) }, r.id, arg)
+	found, err := one(r.c, sql, func(row row) { scanMessage(row, 0, &m) }, slices.Concat([]any{r.id}, args)...)
 	if err == nil && !found {
 		err = noMessage()
 	}
@@ -211,6 +216,10 @@ func (r *reader) Message(key mail.MessageKey) (mail.Message, error) {
 }
 
 func (r *reader) MessageByEmailID(id mail.EmailID) (mail.Message, error) {
+	m, err := r.messageWhere(selectMessageWithID, keyOf(id), id)
+	if mail.KindOf(err) != mail.NotFound {
+		return m, err
+	}
 	return r.messageWhere(selectMessageByEmailID, id)
 }
 

@@ -12,7 +12,7 @@ import (
 var accountTables = []struct{ name, key string }{
 	{"mailbox", "mailbox_id"}, {"subscription", "path"}, {"message", "message_key"}, {"message_content", "message_key"},
 	{"placement", "mailbox_id, uid"}, {"vanished_placement", "mailbox_id, uid"}, {"vanished", "type, modseq, id"},
-	{"thread", "thread_id"}, {"thread_mailbox", "thread_id, mailbox_id"}, {"thread_name", "name"},
+	{"thread", "thread_id"}, {"thread_name", "name"},
 	{"journal", "modseq"}, {"device", "device_id"}, {"cursor", "device_id, name"}, {"memory", "key"},
 	{"preference", "name"}, {"metadata", "mailbox_id, who, name"},
 }

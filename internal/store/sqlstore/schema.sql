@@ -154,7 +154,7 @@ CREATE TABLE message (
   modseq        INTEGER NOT NULL,
   visible       INTEGER NOT NULL, -- some placement is not \Deleted
   placements    INTEGER NOT NULL,
-  left_modseq   INTEGER NOT NULL, -- when the last placement left; 0 while there is one
+  left_modseq   INTEGER NOT NULL, born INTEGER NOT NULL DEFAULT 0, named INTEGER NOT NULL DEFAULT 1, -- when the last placement left; 0 while there is one
   PRIMARY KEY (account_id, message_key)
 ) STRICT, WITHOUT ROWID;
 
@@ -245,16 +245,8 @@ CREATE TABLE thread (
   emails     INTEGER NOT NULL, -- visible ones
   unread     INTEGER NOT NULL, -- of those
   created    INTEGER NOT NULL,
-  modseq     INTEGER NOT NULL,
+  modseq     INTEGER NOT NULL, born INTEGER NOT NULL DEFAULT 0, places TEXT NOT NULL DEFAULT '{}',
   PRIMARY KEY (account_id, thread_id)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE thread_mailbox (
-  account_id INTEGER NOT NULL,
-  thread_id  INTEGER NOT NULL,
-  mailbox_id INTEGER NOT NULL,
-  emails     INTEGER NOT NULL,
-  PRIMARY KEY (account_id, thread_id, mailbox_id)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE thread_name (
@@ -310,31 +302,31 @@ CREATE INDEX journal_act ON journal (account_id, act, modseq) WHERE act <> modse
 
 CREATE UNIQUE INDEX mailbox_path ON mailbox (account_id, path);
 
+CREATE INDEX message_changed ON message (account_id, modseq, message_key) WHERE visible = 1 AND modseq > born;
+
 CREATE INDEX message_content_blob ON message_content (blob);
 
-CREATE INDEX message_created ON message (account_id, created, message_key) WHERE visible = 1;
-
-CREATE INDEX message_email ON message (account_id, email_id);
+CREATE INDEX message_late ON message (account_id, created, message_key) WHERE visible = 1 AND created > born;
 
 CREATE INDEX message_left ON message (account_id, left_modseq) WHERE placements = 0;
 
-CREATE INDEX message_modseq ON message (account_id, modseq, message_key) WHERE visible = 1;
+CREATE INDEX message_named ON message (account_id, email_id) WHERE named = 1;
 
-CREATE INDEX message_thread ON message (account_id, thread_id);
+CREATE INDEX message_thread ON message (account_id, thread_id) WHERE thread_id <> message_key + 1;
+
+CREATE INDEX placement_changed ON placement (account_id, mailbox_id, modseq, uid) WHERE modseq > created;
 
 CREATE INDEX metadata_modseq ON metadata (account_id, modseq);
 
 CREATE INDEX placement_message ON placement (account_id, message_key);
 
-CREATE INDEX placement_modseq ON placement (account_id, mailbox_id, modseq, uid);
-
 CREATE INDEX queue_blob ON queue (blob);
 
 CREATE INDEX queue_next ON queue (next_attempt, outgoing_id);
 
-CREATE INDEX thread_created ON thread (account_id, created, thread_id) WHERE emails > 0;
+CREATE INDEX thread_changed ON thread (account_id, modseq, thread_id) WHERE emails > 0 AND modseq > born;
 
-CREATE INDEX thread_modseq ON thread (account_id, modseq, thread_id) WHERE emails > 0;
+CREATE INDEX thread_late ON thread (account_id, created, thread_id) WHERE emails > 0 AND created > born;
 
 CREATE INDEX vanished_id ON vanished (account_id, type, id, modseq);
 

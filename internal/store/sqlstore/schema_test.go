@@ -194,6 +194,9 @@ func statements(t *testing.T) []string {
 	}
 	for _, f := range feeds {
 		all = append(all, f.created, f.updated, f.destroyed)
+		if f.born != "" {
+			all = append(all, f.born, f.next)
+		}
 	}
 	slices.Sort(all)
 	all = slices.Compact(all)

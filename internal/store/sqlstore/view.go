@@ -2,8 +2,11 @@ package sqlstore
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 
 	"lockstep/internal/mail"
 )
@@ -91,6 +94,7 @@ type thread struct {
 type threadRow struct {
 	emails, unread  int64
 	created, modseq mail.ModSeq
+	places          string // what in is, as it is stored
 }
 
 // place adds a placement to m.
@@ -210,9 +214,7 @@ func (t *tx) counted(id mail.MailboxID) (*box, error) {
 	return t.box(id)
 }
 
-const selectThreads = `SELECT t.thread_id, t.emails, t.unread, t.created, t.modseq, coalesce(m.mailbox_id, 0), coalesce(m.emails, 0)
-	FROM thread t LEFT JOIN thread_mailbox m ON m.account_id = t.account_id AND m.thread_id = t.thread_id
-	WHERE t.account_id = ?1 AND t.thread_id IN list(?2)`
+const selectThreads = "SELECT thread_id, emails, unread, created, modseq, places FROM thread WHERE account_id = ?1 AND thread_id IN list(?2)"
 
 func (t *tx) loadThreads(ids []int64) error {
 	if len(ids) == 0 {
@@ -220,35 +222,56 @@ func (t *tx) loadThreads(ids []int64) error {
 	}
 	return t.c.query(selectThreads, func(r row) error {
 		id := mail.ThreadID(r.num(0))
-		th := t.threads[id]
-		if th == nil {
-			rw := threadRow{r.num(1), r.num(2), mail.ModSeq(r.num(3)), mail.ModSeq(r.num(4))}
-			th = &thread{id: id, begin: rw, stored: rw, emails: rw.emails, unread: rw.unread,
-				in: map[mail.MailboxID]int64{}, storedIn: map[mail.MailboxID]int64{}}
-			t.threads[id] = th
-		}
-		if mb := mail.MailboxID(r.num(5)); mb != 0 {
-			th.in[mb], th.storedIn[mb] = r.num(6), r.num(6)
-		}
-		return nil
+		rw := threadRow{r.num(1), r.num(2), mail.ModSeq(r.num(3)), mail.ModSeq(r.num(4)), r.text(5)}
+		in, err := parsePlaces(rw.places)
+		t.threads[id] = &thread{id: id, begin: rw, stored: rw, emails: rw.emails, unread: rw.unread, in: in, storedIn: maps.Clone(in)}
+		return err
 	}, t.id, ints(ids))
+}
+
+// parsePlaces and placesText read and write how many emails of a thread each
+// mailbox shows: a JSON object, with the mailboxes in order.
+func parsePlaces(text string) (map[mail.MailboxID]int64, error) {
+	in := map[mail.MailboxID]int64{}
+	for pair := range strings.SplitSeq(strings.Trim(text, "{}"), ",") {
+		id, count, _ := strings.Cut(pair, ":")
+		if id == "" {
+			continue
+		}
+		mb, err1 := strconv.ParseInt(strings.Trim(id, `"`), 10, 64)
+		n, err2 := strconv.ParseInt(count, 10, 64)
+		if err := cmp.Or(err1, err2); err != nil {
+			return nil, fmt.Errorf("where a thread is shown: %w", err)
+		}
+		in[mail.MailboxID(mb)] = n
+	}
+	return in, nil
+}
+
+func placesText(in map[mail.MailboxID]int64) string {
+	b := []byte{'{'}
+	for _, mb := range slices.Sorted(maps.Keys(in)) {
+		if in[mb] == 0 {
+			continue
+		}
+		if len(b) > 1 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(append(b, '"'), int64(mb), 10)
+		b = strconv.AppendInt(append(b, '"', ':'), in[mb], 10)
+	}
+	return string(append(b, '}'))
 }
 
 // threadWrites collects rows of threads, those alike together.
 type threadWrites struct {
 	update   map[threadRow][]int64
-	in       map[threadIn][]int64
 	vanish   map[mail.ModSeq][]int64 // by created
 	reappear []int64
 }
 
-type threadIn struct {
-	mailbox mail.MailboxID
-	emails  int64
-}
-
 func (t *tx) settleThreads(changed map[mail.ThreadID]*thread) error {
-	w := threadWrites{map[threadRow][]int64{}, map[threadIn][]int64{}, map[mail.ModSeq][]int64{}, nil}
+	w := threadWrites{map[threadRow][]int64{}, map[mail.ModSeq][]int64{}, nil}
 	for _, id := range slices.Sorted(maps.Keys(changed)) {
 		th := changed[id]
 		if err := t.countThread(th); err != nil {
@@ -270,11 +293,6 @@ func (t *tx) settleThreads(changed map[mail.ThreadID]*thread) error {
 			w.reappear = append(w.reappear, int64(id))
 		}
 		th.written = leaves
-		for mb, n := range th.in {
-			if n != th.storedIn[mb] {
-				w.in[threadIn{mb, n}] = append(w.in[threadIn{mb, n}], int64(id))
-			}
-		}
 		th.stored, th.storedIn = now, maps.Clone(th.in)
 	}
 	return t.writeThreads(w)
@@ -311,7 +329,7 @@ func difference(was, is bool) int64 {
 
 // threadRow is what the row of a thread has to be.
 func (t *tx) threadRow(th *thread) threadRow {
-	rw := threadRow{th.emails, th.unread, th.begin.created, th.begin.modseq}
+	rw := threadRow{th.emails, th.unread, th.begin.created, th.begin.modseq, placesText(th.in)}
 	if th.flips > 0 {
 		rw.modseq = t.n
 		if th.begin.emails == 0 {
@@ -322,47 +340,21 @@ func (t *tx) threadRow(th *thread) threadRow {
 }
 
 const (
-	insertThread = "INSERT INTO thread (account_id, thread_id, emails, unread, created, modseq) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
-	updateThread = "UPDATE thread SET emails = ?2, unread = ?3, created = ?4, modseq = ?5 WHERE account_id = ?1 AND thread_id IN list(?6)"
-	upsertIn     = `INSERT INTO thread_mailbox (account_id, thread_id, mailbox_id, emails) SELECT ?1, value, ?2, ?3 FROM list(?4) AS l WHERE 1 = 1
-	ON CONFLICT (account_id, thread_id, mailbox_id) DO UPDATE SET emails = excluded.emails`
-	insertIn = "INSERT INTO thread_mailbox (account_id, thread_id, mailbox_id, emails) VALUES (?1, ?2, ?3, ?4)"
-	deleteIn = "DELETE FROM thread_mailbox WHERE account_id = ?1 AND mailbox_id = ?2 AND thread_id IN list(?3)"
-	vanish   = "INSERT INTO vanished (account_id, type, modseq, id, created, why) SELECT ?1, ?2, ?3, value, ?4, ?5 FROM list(?6) AS l WHERE 1 = 1"
-	reappear = "DELETE FROM vanished WHERE account_id = ?1 AND type = ?2 AND modseq = ?3 AND id IN list(?4)"
+	insertThread = "INSERT INTO thread (account_id, thread_id, emails, unread, created, modseq, born, places) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+	updateThread = "UPDATE thread SET emails = ?2, unread = ?3, created = ?4, modseq = ?5, places = ?6 WHERE account_id = ?1 AND thread_id IN list(?7)"
+	vanish       = "INSERT INTO vanished (account_id, type, modseq, id, created, why) SELECT ?1, ?2, ?3, value, ?4, ?5 FROM list(?6) AS l WHERE 1 = 1"
+	reappear     = "DELETE FROM vanished WHERE account_id = ?1 AND type = ?2 AND modseq = ?3 AND id IN list(?4)"
 )
 
 func (t *tx) insertThread(th *thread, now threadRow) error {
 	th.unborn = false
-	if _, err := t.c.exec(insertThread, t.id, th.id, now.emails, now.unread, now.created, now.modseq); err != nil {
-		return err
-	}
-	for mb, n := range th.in {
-		if n == 0 {
-			continue
-		}
-		if _, err := t.c.exec(insertIn, t.id, th.id, mb, n); err != nil {
-			return err
-		}
-		th.storedIn[mb] = n
-	}
-	return nil
+	_, err := t.c.exec(insertThread, t.id, th.id, now.emails, now.unread, now.created, now.modseq, t.n, now.places)
+	return err
 }
 
 func (t *tx) writeThreads(w threadWrites) error {
 	for now, ids := range w.update {
-		if _, err := t.c.exec(updateThread, t.id, now.emails, now.unread, now.created, now.modseq, ints(ids)); err != nil {
-			return err
-		}
-	}
-	for in, ids := range w.in {
-		var err error
-		if in.emails == 0 {
-			_, err = t.c.exec(deleteIn, t.id, in.mailbox, ints(ids))
-		} else {
-			_, err = t.c.exec(upsertIn, t.id, in.mailbox, in.emails, ints(ids))
-		}
-		if err != nil {
+		if _, err := t.c.exec(updateThread, t.id, now.emails, now.unread, now.created, now.modseq, now.places, ints(ids)); err != nil {
 			return err
 		}
 	}
