@@ -92,6 +92,9 @@ func (s *session) fetch(ctx context.Context, cmd *wire.Fetch, r *reply) error {
 	if err != nil {
 		return err
 	}
+	if cmd.Partial != nil { // of those that are there, before CHANGEDSINCE picks (RFC 9394 §3.4)
+		uids = finding{set: uids}.part(*cmd.Partial).set
+	}
 	if cmd.Vanished {
 		if err := s.vanishedEarlier(ctx, cmd.Set.UIDs(s.sel.view.UIDNext-1), *cmd.ChangedSince); err != nil {
 			return err
@@ -100,7 +103,14 @@ func (s *session) fetch(ctx context.Context, cmd *wire.Fetch, r *reply) error {
 	if cmd.ChangedSince != nil {
 		uids = changedSince(s.sel.view, uids, *cmd.ChangedSince)
 	}
-	f := &fetcher{session: s, plan: plan, view: s.sel.view, act: s.newAct()}
+	f := &fetcher{session: s, sel: s.sel, plan: plan, view: s.sel.view, act: s.newAct()}
+	err = f.answer(ctx, uids)
+	r.told = f.act.last
+	return err
+}
+
+// answer says what the plan asks for.
+func (f *fetcher) answer(ctx context.Context, uids mail.UIDSet) (err error) {
 	switch {
 	case f.plan.body:
 		err = f.bodies(ctx, uids)
@@ -109,7 +119,6 @@ func (s *session) fetch(ctx context.Context, cmd *wire.Fetch, r *reply) error {
 	default:
 		err = f.fromIndex(uids)
 	}
-	r.told = f.act.last
 	if err == nil {
 		err = f.trouble
 	}
@@ -132,6 +141,7 @@ func changedSince(v *index.Version, uids mail.UIDSet, n mail.ModSeq) mail.UIDSet
 // fetcher answers one FETCH out of one view of the mailbox.
 type fetcher struct {
 	*session
+	sel     *selection // which is not the session's in a search of several mailboxes
 	plan    *fetchPlan
 	view    *index.Version
 	act     *act
@@ -246,10 +256,18 @@ func (f *fetcher) viewRows(ctx context.Context, uids mail.UIDSet, located bool, 
 			there++
 			return fn(p, m)
 		})
-		if err != nil || there == uids.Count() {
+		asked := uids
+		if errors.Is(err, errFull) {
+			asked = common(uids, mail.UIDSet{{First: 1, Last: last}})
+		} else if err != nil {
 			return err
 		}
-		return f.departed(r, uids, fn)
+		if there < asked.Count() {
+			if err := f.departed(r, asked, fn); err != nil {
+				return err
+			}
+		}
+		return err
 	})
 	if errors.Is(err, errFull) {
 		return common(uids, mail.UIDSet{{First: last + 1, Last: 1<<32 - 1}}), nil

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lockstep/internal/auth"
@@ -37,10 +38,11 @@ type Server struct {
 	Metrics        Metrics
 	IndexBudget    int64 // bytes; 0 is index.DefaultBudget
 
-	once   sync.Once
-	cache  *index.Cache
-	limits Limits
-	door   door
+	once    sync.Once
+	cache   *index.Cache
+	limits  Limits
+	door    door
+	sorting atomic.Int64 // bytes that SORTs and THREADs hold: see allowance
 }
 
 // Blobs opens the bytes of messages.

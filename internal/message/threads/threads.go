@@ -59,9 +59,9 @@ type node struct {
 	arrived int64
 }
 
-// nodeBytes is about what a node takes, with its place in the table of ids and in
-// the forest.
-const nodeBytes = 200
+// NodeBytes is about what a message takes, or an id that only others name, with its
+// place in the table of ids and in the forest.
+const NodeBytes = 200
 
 // A Builder makes a Forest: Add messages in their order, then call Build, once.
 type Builder struct {
@@ -83,7 +83,7 @@ func NewBuilder(a Algorithm) *Builder {
 }
 
 // Size is about how many bytes the Builder and what it builds take.
-func (b *Builder) Size() int64 { return int64(len(b.nodes)) * nodeBytes }
+func (b *Builder) Size() int64 { return int64(len(b.nodes)) * NodeBytes }
 
 type hash [2]uint64
 
