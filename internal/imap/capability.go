@@ -39,6 +39,16 @@ var mailCapabilities = []string{
 	"REPLACE",
 	"PREVIEW",
 	"UIDONLY",
+	"SORT",
+	"SORT=DISPLAY",
+	"ESORT",
+	"THREAD=ORDEREDSUBJECT",
+	"THREAD=REFERENCES",
+	"THREAD=REFS",
+	"CONTEXT=SEARCH",
+	"CONTEXT=SORT",
+	"PARTIAL",
+	"MULTISEARCH",
 }
 
 // capabilities is what the client can use as things stand.

@@ -105,6 +105,9 @@ func (s *session) fetch(ctx context.Context, cmd *wire.Fetch, r *reply) error {
 	if err != nil {
 		return err
 	}
+	if cmd.Partial != nil { // of those that are there, before CHANGEDSINCE picks (RFC 9394 §3.4)
+		uids = finding{set: uids}.part(*cmd.Partial).set
+	}
 	if cmd.Vanished {
 		if err := s.vanishedEarlier(ctx, cmd.Set.UIDs(s.sel.view.UIDNext-1), *cmd.ChangedSince); err != nil {
 			return err
@@ -113,7 +116,14 @@ func (s *session) fetch(ctx context.Context, cmd *wire.Fetch, r *reply) error {
 	if cmd.ChangedSince != nil {
 		uids = changedSince(s.sel.view, uids, *cmd.ChangedSince)
 	}
-	f := &fetcher{session: s, plan: plan, view: s.sel.view, act: s.newAct()}
+	f := &fetcher{session: s, sel: s.sel, plan: plan, view: s.sel.view, act: s.newAct()}
+	err = f.answer(ctx, uids)
+	r.told = f.act.last
+	return err
+}
+
+// answer says what the plan asks for.
+func (f *fetcher) answer(ctx context.Context, uids mail.UIDSet) (err error) {
 	switch {
 	case f.plan.streams:
 		err = f.bodies(ctx, uids)
@@ -122,7 +132,6 @@ func (s *session) fetch(ctx context.Context, cmd *wire.Fetch, r *reply) error {
 	default:
 		err = f.fromIndex(uids)
 	}
-	r.told = f.act.last
 	if err == nil {
 		err = f.trouble
 	}
@@ -145,6 +154,7 @@ func changedSince(v *index.Version, uids mail.UIDSet, n mail.ModSeq) mail.UIDSet
 // fetcher answers one FETCH out of one view of the mailbox.
 type fetcher struct {
 	*session
+	sel     *selection // which is not the session's in a search of several mailboxes
 	plan    *fetchPlan
 	view    *index.Version
 	act     *act

@@ -7,40 +7,103 @@ import (
 	"lockstep/internal/mail"
 )
 
-// search serves SEARCH and UID SEARCH (RFC 9051 §6.4.4, RFC 4731, RFC 5182). What
-// the index can't decide is looked up in the database, and what that can't is
-// read.
+// search serves SEARCH and UID SEARCH (RFC 9051 §6.4.4, RFC 4731, RFC 5182, RFC
+// 5267, RFC 9394). What the index can't decide is looked up in the database, and
+// what that can't is read.
 func (s *session) search(ctx context.Context, cmd *wire.Search, r *reply) error {
 	if cmd.Charset && s.utf8 { // RFC 6855 §3
 		return errBad("UTF8=ACCEPT has settled the charset")
 	}
-	if err := s.tell(0, cmd.UID); err != nil {
+	q := newQuery(cmd.Program, cmd.Return, cmd.UID, r.tag)
+	if q.ret == nil && s.rev2 {
+		q.ret = &wire.SearchReturn{All: true}
+	}
+	if err := s.begin(q); err != nil {
 		return err
 	}
-	x := &searcher{fetcher: &fetcher{session: s, view: s.sel.view}, test: s.compile(cmd.Key), traits: traitsOf(cmd.Key)}
-	save := cmd.Return != nil && cmd.Return.Save
-	if err := x.run(ctx); err != nil {
-		if save {
+	return s.answer(ctx, "SEARCH", q, nil)
+}
+
+// query is what SEARCH, SORT, THREAD and ESEARCH have in common.
+type query struct {
+	wire.Program
+	ret   *wire.SearchReturn // nil without RETURN
+	byUID bool
+	tag   string
+}
+
+func newQuery(p wire.Program, ret *wire.SearchReturn, byUID bool, tag string) *query {
+	if ret != nil && ret.IsEmpty() {
+		ret = &wire.SearchReturn{All: true}
+	}
+	return &query{p, ret, byUID, tag}
+}
+
+func (q *query) saves() bool   { return q.ret != nil && q.ret.Save }
+func (q *query) updates() bool { return q.ret != nil && q.ret.Update }
+
+// begin refuses what can't be searched for, and tells what changed, so that the
+// answer is what holds now. Expunges are not told to a client whose sequence
+// numbers are still to be understood.
+func (s *session) begin(q *query) error {
+	if q.updates() && s.sel != nil && s.sel.contextOf(q.tag) != nil {
+		return errBad("The tag is in use by a search that is being updated")
+	}
+	if q.BadCharset != "" {
+		if q.saves() {
+			s.saved = nil // RFC 5182 §2.1
+		}
+		return errNo("BADCHARSET (US-ASCII UTF-8)", "Unknown charset")
+	}
+	if s.sel == nil {
+		return nil
+	}
+	return s.tell(0, q.byUID && !keyNumbers(q.Key))
+}
+
+// answer runs a search of the selected mailbox, in the order of o if that is not
+// nil, says what the client asked for, and sees to SAVE and UPDATE.
+func (s *session) answer(ctx context.Context, name string, q *query, o *sorter) error {
+	x := s.newSearcher(s.sel, q.Key)
+	found, err := x.find(ctx, o)
+	if err != nil {
+		if q.saves() {
 			s.saved = nil // RFC 5182 §2.1
 		}
 		return err
 	}
-	if save {
-		s.saved = x.toSave(cmd.Return)
+	if q.ret == nil {
+		x.sayPlain(name, found, q.byUID)
+		return s.enc.Err()
 	}
-	x.say(cmd, r.tag)
+	if q.saves() {
+		s.saved = x.toSave(found, q.ret)
+	}
+	if !q.saves() || q.ret.HasResult() {
+		x.sayExtended(found, q, nil)
+	}
+	if q.updates() {
+		s.keepUpdating(x, o, q)
+	}
 	return s.enc.Err()
 }
 
-// searcher runs one SEARCH.
+// searcher runs one search of one mailbox.
 type searcher struct {
 	*fetcher
 	test test
 	traits
+	keep   func(p *mail.Placement, m *mail.Message) error // hears of each message found; nil if its row is of no interest
+	kept   func() error                                   // after some of them, all before those that follow; may be nil
 	found  mail.UIDSet
 	texts  *texts      // of the messages being looked up; nil without an index
 	modseq mail.ModSeq // the highest of those found
 	read   int64       // bytes of mail
+}
+
+func (s *session) newSearcher(sel *selection, key wire.SearchKey) *searcher {
+	f := &fetcher{session: s, sel: sel, view: sel.view}
+	return &searcher{fetcher: f, test: s.compile(sel, key), traits: traitsOf(key)}
 }
 
 // traits are what a search key has in it.
@@ -49,6 +112,7 @@ type traits struct {
 	readers   int  // keys for which mail is read
 	hasText   bool // keys that the index of texts may answer
 	hasModSeq bool
+	mutable   bool // it may find a message and later not, or the other way round
 }
 
 func traitsOf(key wire.SearchKey) (t traits) {
@@ -69,37 +133,57 @@ func (t *traits) add(key wire.SearchKey) {
 	case wire.Not:
 		t.add(k.Key)
 	case wire.ModSeqKey:
-		t.hasModSeq = true
+		t.hasModSeq, t.mutable = true, true
 	case wire.EnvelopeKey:
 		t.hasText = true
 	case wire.TextKey, wire.HeaderKey:
 		t.hasText = true
 		t.readers++
+	case wire.AllKey, wire.SeqKey, wire.RecentKey, wire.DateKey, wire.AgeKey, wire.SizeKey, wire.IDKey, wire.SaveDateSupportedKey:
+	default: // flags, and what is not known not to change
+		t.mutable = true
 	}
 }
 
 // chunk is how many messages one View looks at: fewer when there are many keys.
 func (t *traits) chunk() int { return max(searchChunk/(1+t.keys/16), 10) }
 
-func (x *searcher) run(ctx context.Context) error {
+// find runs the search, in the order of o if that is not nil.
+func (x *searcher) find(ctx context.Context, o *sorter) (finding, error) {
+	if o == nil {
+		err := x.run(ctx, nil)
+		return finding{set: x.found}, err
+	}
+	x.keep = o.add
+	if err := x.run(ctx, nil); err != nil {
+		return finding{}, err
+	}
+	return finding{x.found, o.sorted()}, nil
+}
+
+// run looks for messages, among those given if there are any.
+func (x *searcher) run(ctx context.Context, among mail.UIDSet) error {
 	var sure, open mail.UIDSet
-	for seq, e := range x.view.All() {
-		switch x.test(&candidate{seq: seq, entry: e, flags: x.view.Flags(e)}) {
-		case yes:
-			sure.Add(e.UID)
-		case unknown:
-			open.Add(e.UID)
+	if among == nil {
+		among = mail.AllUIDs
+	}
+	for _, r := range among {
+		lo, hi := x.view.Seqs(r.First, r.Last)
+		for _, e := range x.view.Range(lo, hi) {
+			switch v := x.test(&candidate{entry: e, flags: x.view.Flags(e)}); {
+			case v == yes && x.keep == nil:
+				sure.Add(e.UID)
+			case v != no:
+				open.Add(e.UID)
+			}
 		}
 	}
 	if err := x.lookUp(ctx, open); err != nil {
 		return err
 	}
 	x.found = union(sure, x.found)
-	for _, r := range x.found {
-		lo, hi := x.view.Seqs(r.First, r.Last)
-		for _, e := range x.view.Range(lo, hi) {
-			x.modseq = max(x.modseq, e.ModSeq)
-		}
+	if x.hasModSeq {
+		x.modseq = x.highest(x.found)
 	}
 	return nil
 }
@@ -121,6 +205,17 @@ func (x *searcher) lookUp(ctx context.Context, open mail.UIDSet) error {
 		}
 	}
 	return nil
+}
+
+// highest is the highest MODSEQ of some messages.
+func (x *searcher) highest(uids mail.UIDSet) (n mail.ModSeq) {
+	for _, r := range uids {
+		lo, hi := x.view.Seqs(r.First, r.Last)
+		for _, e := range x.view.Range(lo, hi) {
+			n = max(n, e.ModSeq)
+		}
+	}
+	return n
 }
 
 // union merges two sets.
@@ -148,7 +243,7 @@ func (x *searcher) rows(ctx context.Context, uids mail.UIDSet) (rest mail.UIDSet
 	rest, err = x.viewRows(ctx, uids, true, func(p *mail.Placement, m *mail.Message) error {
 		switch v := x.decide(p, m, nil); v {
 		case yes:
-			x.found.Add(p.UID)
+			return x.take(p, m)
 		case unknown:
 			open = append(open, copyRow(p, m))
 			if size += len(m.Parsed); size > fetchBytes {
@@ -163,7 +258,19 @@ func (x *searcher) rows(ctx context.Context, uids mail.UIDSet) (rest mail.UIDSet
 		}
 		err = x.readOne(ctx, &open[i])
 	}
+	if err == nil && x.kept != nil {
+		err = x.kept()
+	}
 	return rest, err
+}
+
+// take notes a message that was found.
+func (x *searcher) take(p *mail.Placement, m *mail.Message) error {
+	x.found.Add(p.UID)
+	if x.keep == nil {
+		return nil
+	}
+	return x.keep(p, m)
 }
 
 // decide tests one message. One that can't be read does not match.
@@ -172,8 +279,7 @@ func (x *searcher) decide(p *mail.Placement, m *mail.Message, body Body) verdict
 	if !ok {
 		return no
 	}
-	seq, _ := x.view.Seq(p.UID)
-	c := &candidate{seq: seq, entry: e, flags: x.view.Flags(e), message: p.Message, texts: x.texts, p: p, m: m, body: body}
+	c := &candidate{entry: e, flags: x.view.Flags(e), message: p.Message, texts: x.texts, p: p, m: m, body: body}
 	v := x.test(c)
 	if c.err != nil {
 		x.srv.Log.WarnContext(x.ctx, "message unreadable in search", "proto", "imap", "err", c.err)
@@ -193,102 +299,7 @@ func (x *searcher) readOne(ctx context.Context, r *row) error {
 	}
 	defer body.Close()
 	if x.decide(&r.p, &r.m, body) == yes {
-		x.found.Add(r.p.UID)
+		return x.take(&r.p, &r.m)
 	}
 	return nil
-}
-
-// toSave is what $ means afterwards (RFC 5182 §2.4): all, or with MIN or MAX and
-// nothing that names all, those.
-func (x *searcher) toSave(r *wire.SearchReturn) mail.UIDSet {
-	if r.All || r.Count || !r.Min && !r.Max || len(x.found) == 0 {
-		return x.found
-	}
-	var out mail.UIDSet
-	if r.Min {
-		out.Add(x.found[0].First)
-	}
-	if r.Max {
-		out.Add(x.found[len(x.found)-1].Last)
-	}
-	return out
-}
-
-// say writes the result.
-func (x *searcher) say(cmd *wire.Search, tag string) {
-	ret := cmd.Return
-	if ret == nil && !x.rev2 {
-		x.sayPlain(cmd.UID)
-		return
-	}
-	if ret == nil || *ret == (wire.SearchReturn{}) {
-		ret = &wire.SearchReturn{All: true}
-	}
-	if *ret == (wire.SearchReturn{Save: true}) {
-		return
-	}
-	x.sayExtended(cmd.UID, ret, tag)
-}
-
-// sayPlain writes SEARCH (RFC 3501 §7.2.5).
-func (x *searcher) sayPlain(byUID bool) {
-	out := x.enc.Star().Atom("SEARCH")
-	for _, r := range x.found {
-		lo, hi := x.view.Seqs(r.First, r.Last)
-		for seq, e := range x.view.Range(lo, hi) {
-			if byUID {
-				out.Number(uint64(e.UID))
-			} else {
-				out.Number(uint64(seq))
-			}
-		}
-	}
-	if x.hasModSeq && len(x.found) > 0 {
-		out.Open().Atom("MODSEQ").Number(uint64(x.modseq)).Close()
-	}
-	out.End()
-}
-
-// sayExtended writes ESEARCH (RFC 4731).
-func (x *searcher) sayExtended(byUID bool, ret *wire.SearchReturn, tag string) {
-	out := x.enc.Star().Atom("ESEARCH").Open().Atom("TAG").String(tag).Close()
-	numbers := x.found
-	if byUID {
-		out.Atom("UID")
-	} else {
-		numbers = x.seqs(numbers)
-	}
-	if n := len(numbers); n > 0 {
-		if ret.Min {
-			out.Atom("MIN").Number(uint64(numbers[0].First))
-		}
-		if ret.Max {
-			out.Atom("MAX").Number(uint64(numbers[n-1].Last))
-		}
-		if ret.All {
-			out.Atom("ALL").UIDs(numbers)
-		}
-	}
-	if ret.Count {
-		out.Atom("COUNT").Number(numbers.Count())
-	}
-	if x.hasModSeq && len(x.found) > 0 {
-		out.Atom("MODSEQ").Number(uint64(x.resultModSeq(ret)))
-	}
-	out.End()
-}
-
-// resultModSeq is the highest of what is returned: of MIN and MAX alone, theirs
-// (RFC 4731 §3.2).
-func (x *searcher) resultModSeq(ret *wire.SearchReturn) mail.ModSeq {
-	if ret.All || ret.Count {
-		return x.modseq
-	}
-	var n mail.ModSeq
-	for uid := range x.toSave(ret).All() {
-		if e, ok := x.view.Find(uid); ok {
-			n = max(n, e.ModSeq)
-		}
-	}
-	return n
 }

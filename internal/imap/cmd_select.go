@@ -24,6 +24,7 @@ type selection struct {
 	keywords []string    // those FLAGS has named
 	recent   mail.UID    // from here on messages are \Recent (RFC 3501); 0 is none
 	own      []ownChange // silent STOREs not told of yet
+	live     []*liveSearch
 }
 
 // ownChange is what a silent STORE of this session committed.

@@ -72,6 +72,12 @@ func init() { // the commands refer to what looks them up
 		"UID EXPUNGE":  on(selected, (*session).expunge),
 		"SEARCH":       on(selected, (*session).search),
 		"UID SEARCH":   on(selected, (*session).search),
+		"SORT":         on(selected, (*session).sort),
+		"UID SORT":     on(selected, (*session).sort),
+		"THREAD":       on(selected, (*session).thread),
+		"UID THREAD":   on(selected, (*session).thread),
+		"CANCELUPDATE": on(selected, (*session).cancelUpdate),
+		"ESEARCH":      on(loggedIn, (*session).esearch),
 		"FETCH":        on(selected, (*session).fetch),
 		"UID FETCH":    on(selected, (*session).fetch),
 		"STORE":        on(selected, (*session).store),
@@ -88,7 +94,7 @@ func init() { // the commands refer to what looks them up
 // holdsExpunges has the commands during which EXPUNGE must not be told, since it
 // would change what their sequence numbers mean (RFC 9051 §7.5.1). Their UID
 // forms are other commands.
-var holdsExpunges = map[string]bool{"FETCH": true, "STORE": true, "SEARCH": true}
+var holdsExpunges = map[string]bool{"FETCH": true, "STORE": true, "SEARCH": true, "SORT": true, "THREAD": true}
 
 // handle runs a command and completes it.
 func (s *session) handle(cmd wire.Command) error {

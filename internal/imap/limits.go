@@ -9,19 +9,22 @@ import (
 // Limits bound what clients can cost. A zero field means its default, which is
 // safe on the open internet.
 type Limits struct {
-	Wire        wire.Limits   // of one command
-	Message     int64         // bytes of one message of an APPEND; 64 MiB
-	Messages    int           // of one MULTIAPPEND; 1000
-	AllMessages int64         // bytes of one MULTIAPPEND; 1 GiB
-	Connections int           // at once; 20 000
-	PerAddress  int           // connections from one address, an IPv6 /64 counting as one; 200
-	BeforeLogin int           // commands before login; 20
-	BadLogins   int           // failed logins, then BYE; 5
-	BadCommands int           // in a row, then BYE; 50
-	LoginTime   time.Duration // from connecting to being logged in; 1 min
-	Idle        time.Duration // without a word; 31 min (RFC 9051 §5.4: not less than 30)
-	Stall       time.Duration // that a write, or a read within a message, may take; 2 min
-	SearchBytes int64         // of mail that one SEARCH may read, for each key that needs it; 8 GiB
+	Wire         wire.Limits   // of one command
+	Message      int64         // bytes of one message of an APPEND; 64 MiB
+	Messages     int           // of one MULTIAPPEND; 1000
+	AllMessages  int64         // bytes of one MULTIAPPEND; 1 GiB
+	Connections  int           // at once; 20 000
+	PerAddress   int           // connections from one address, an IPv6 /64 counting as one; 200
+	BeforeLogin  int           // commands before login; 20
+	BadLogins    int           // failed logins, then BYE; 5
+	BadCommands  int           // in a row, then BYE; 50
+	LoginTime    time.Duration // from connecting to being logged in; 1 min
+	Idle         time.Duration // without a word; 31 min (RFC 9051 §5.4: not less than 30)
+	Stall        time.Duration // that a write, or a read within a message, may take; 2 min
+	SearchBytes  int64         // of mail that one SEARCH may read, for each key that needs it; 8 GiB
+	SortBytes    int64         // of memory for one SORT or THREAD, a few times that for all together; 512 MiB
+	Contexts     int           // searches that one session has updated; 16
+	ContextBytes int64         // of memory for those of one session; 16 MiB
 }
 
 func (l Limits) orDefault() Limits {
@@ -37,6 +40,9 @@ func (l Limits) orDefault() Limits {
 	orDefault(&l.Idle, 31*time.Minute)
 	orDefault(&l.Stall, 2*time.Minute)
 	orDefault(&l.SearchBytes, 8<<30)
+	orDefault(&l.SortBytes, 512<<20)
+	orDefault(&l.Contexts, 16)
+	orDefault(&l.ContextBytes, 16<<20)
 	return l
 }
 

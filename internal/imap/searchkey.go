@@ -33,7 +33,6 @@ func verdictOf(b bool) verdict {
 // candidate is a message that a SEARCH looks at: first as the index knows it,
 // then with its row, then with its bytes.
 type candidate struct {
-	seq   uint32
 	entry index.Entry
 	flags mail.Flags
 
@@ -101,13 +100,15 @@ func onBody(f func(c *candidate) bool) test {
 	}
 }
 
-// compile makes a key ready (RFC 9051 §6.4.4).
-func (s *session) compile(key wire.SearchKey) test {
+// compile makes a key ready for a mailbox (RFC 9051 §6.4.4). Numbers and ages are
+// those of this moment, also for a search that is updated later (RFC 5267 §4.3,
+// RFC 5032 §2).
+func (s *session) compile(sel *selection, key wire.SearchKey) test {
 	switch k := key.(type) {
 	case wire.And:
-		return s.compileAnd(k)
+		return s.compileAnd(sel, k)
 	case wire.Or:
-		a, b := s.compile(k.A), s.compile(k.B)
+		a, b := s.compile(sel, k.A), s.compile(sel, k.B)
 		return func(c *candidate) verdict {
 			if v := a(c); v == yes {
 				return yes
@@ -116,17 +117,16 @@ func (s *session) compile(key wire.SearchKey) test {
 			}
 		}
 	case wire.Not:
-		t := s.compile(k.Key)
+		t := s.compile(sel, k.Key)
 		return func(c *candidate) verdict { return yes - t(c) }
 	case wire.AllKey, wire.SaveDateSupportedKey:
 		return func(*candidate) verdict { return yes }
 	case wire.FlagKey:
 		return compileFlag(k)
 	case wire.RecentKey:
-		from := s.sel.recentFrom()
-		return onIndex(func(c *candidate) bool { return c.seq >= from })
+		return onIndex(func(c *candidate) bool { return sel.recent != 0 && c.entry.UID >= sel.recent })
 	case wire.SeqKey:
-		return s.compileSet(k)
+		return s.compileSet(sel, k)
 	case wire.ModSeqKey:
 		s.condstore = true
 		return onIndex(func(c *candidate) bool { return c.entry.ModSeq >= k.ModSeq })
@@ -152,10 +152,10 @@ func (s *session) compile(key wire.SearchKey) test {
 	panic("imap: a search key without a test")
 }
 
-func (s *session) compileAnd(keys wire.And) test {
+func (s *session) compileAnd(sel *selection, keys wire.And) test {
 	tests := make([]test, len(keys))
 	for i, k := range keys {
-		tests[i] = s.compile(k)
+		tests[i] = s.compile(sel, k)
 	}
 	return func(c *candidate) verdict {
 		all := yes
@@ -181,21 +181,40 @@ func compileFlag(k wire.FlagKey) test {
 	})
 }
 
-func (s *session) compileSet(k wire.SeqKey) test {
-	switch v := s.sel.view; {
-	case k.Set.Saved:
-		saved := s.saved
-		return onIndex(func(c *candidate) bool { return saved.Contains(c.entry.UID) })
-	case k.UID:
-		uids := k.Set.UIDs(v.Largest())
-		return onIndex(func(c *candidate) bool { return uids.Contains(c.entry.UID) })
-	default:
-		var seqs mail.UIDSet // its form serves for numbers too
-		for _, r := range k.Set.Resolve(v.Len()) {
-			seqs.AddRange(mail.UID(r.First), mail.UID(r.Last))
-		}
-		return onIndex(func(c *candidate) bool { return seqs.Contains(mail.UID(c.seq)) })
+func (s *session) compileSet(sel *selection, k wire.SeqKey) test {
+	uids := mail.UIDSet(nil)
+	switch v := sel.view; {
+	case !k.Set.Saved && k.UID:
+		uids = openUIDs(k.Set, v.Largest())
+	case !k.Set.Saved:
+		uids = numbered(v, k.Set)
+	case sel == s.sel:
+		uids = s.saved
 	}
+	return onIndex(func(c *candidate) bool { return uids.Contains(c.entry.UID) })
+}
+
+// openUIDs is a set of UIDs of which "7:*" also has what is still to come, since
+// that is what a search that is updated has to find.
+func openUIDs(set wire.SeqSet, largest mail.UID) mail.UIDSet {
+	uids := set.UIDs(largest)
+	for _, r := range set.Ranges {
+		if first := max(r.First, r.Last); r.First != r.Last && min(r.First, r.Last) == wire.Star {
+			uids.AddRange(mail.UID(first), 1<<32-1)
+		}
+	}
+	return uids
+}
+
+// numbered is the messages that have sequence numbers in a set, as ranges of UIDs.
+// Numbers nobody has are passed over (RFC 7377 §2).
+func numbered(v *index.Version, set wire.SeqSet) (uids mail.UIDSet) {
+	for _, r := range set.Resolve(v.Len()) {
+		if r.First <= v.Len() {
+			uids.AddRange(v.At(r.First).UID, v.At(min(r.Last, v.Len())).UID)
+		}
+	}
+	return uids
 }
 
 func compileDate(k wire.DateKey) test {

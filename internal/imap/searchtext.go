@@ -95,13 +95,12 @@ func (x *searcher) askTexts(ctx context.Context, uids mail.UIDSet) (rest mail.UI
 		if !ok {
 			continue
 		}
-		seq, _ := x.view.Seq(uid)
-		c := &candidate{seq: seq, entry: e, flags: x.view.Flags(e), message: x.texts.keys[i], texts: x.texts}
-		switch x.test(c) {
-		case yes:
-			x.found.Add(uid)
+		c := &candidate{entry: e, flags: x.view.Flags(e), message: x.texts.keys[i], texts: x.texts}
+		switch v := x.test(c); {
+		case v == no:
 			decided.Add(uid)
-		case no:
+		case v == yes && x.keep == nil:
+			x.found.Add(uid)
 			decided.Add(uid)
 		}
 	}

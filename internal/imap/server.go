@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lockstep/internal/auth"
@@ -37,11 +38,12 @@ type Server struct {
 	Metrics        Metrics
 	IndexBudget    int64 // bytes; 0 is index.DefaultBudget
 
-	once   sync.Once
-	cache  *index.Cache
-	limits Limits
-	door   door
-	ahead  ahead
+	once    sync.Once
+	cache   *index.Cache
+	limits  Limits
+	door    door
+	ahead   ahead
+	sorting atomic.Int64 // bytes that SORTs and THREADs hold: see allowance
 }
 
 // Blobs opens the bytes of messages.

@@ -18,6 +18,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,6 +29,7 @@ import (
 
 	"lockstep/internal/imap/wire"
 	"lockstep/internal/mail"
+	"lockstep/internal/message/threads"
 	"lockstep/internal/notify"
 	"lockstep/internal/store"
 )
@@ -469,6 +471,79 @@ func TestLimits(t *testing.T) {
 		c.must("SELECT INBOX")
 		c.must("SEARCH NOT NOT NOT ALL")
 		c.refused("SEARCH NOT NOT NOT NOT ALL", "BAD [TOOBIG]")
+	})
+	t.Run("messages of a SORT and a THREAD", func(t *testing.T) {
+		key := int64(keyBytes + len("A\x00") + 8)
+		for command, each := range map[string]int64{"SORT (SUBJECT DATE) UTF-8 ALL": key, "THREAD REFERENCES UTF-8 ALL": threads.NodeBytes} {
+			h := newHouse(t, func(s *Server) { s.Limits.SortBytes = 2 * each })
+			c := dial(t, h.addr).ready().login()
+			h.put("INBOX", "Subject: a\r\n\r\n", mail.Flags{}, 1, 0)
+			h.put("INBOX", "Subject: b\r\n\r\n", mail.Flags{}, 2, 0)
+			c.must("SELECT INBOX")
+			c.must(command)
+			h.put("INBOX", "Subject: c\r\n\r\n", mail.Flags{}, 3, 0)
+			c.refused(command, "NO [LIMIT]")
+			if n := h.server.sorting.Load(); n != 0 {
+				t.Errorf("%s: %d bytes were not given back", command, n)
+			}
+			h.server.sorting.Store(2*sortsAtOnce*each - each)
+			c.refused(command, "NO [LIMIT]") // others are at it
+			h.server.sorting.Store(0)
+		}
+	})
+	t.Run("searches that are updated", func(t *testing.T) {
+		h := newHouse(t, func(s *Server) { s.Limits.Contexts = 2 })
+		c := dial(t, h.addr).ready().login()
+		c.must("SELECT INBOX")
+		c.must("SEARCH RETURN (UPDATE) ALL")
+		first := c.tag
+		c.must("SORT RETURN (UPDATE COUNT) (DATE) UTF-8 ALL")
+		lines := c.must("SEARCH RETURN (UPDATE COUNT) ALL")
+		if want := `* NO [NOUPDATE "` + c.tag + `"] Too many searches are being updated`; !slices.Contains(lines, want) {
+			t.Errorf("one past the bound: %q", lines)
+		}
+		c.must(`CANCELUPDATE "` + first + `"`)
+		if lines := c.must("SEARCH RETURN (UPDATE COUNT) ALL"); len(lines) != 2 {
+			t.Errorf("after CANCELUPDATE: %q", lines)
+		}
+	})
+	t.Run("size of what is updated", func(t *testing.T) {
+		h := newHouse(t, func(s *Server) { s.Limits.ContextBytes = 2*(keyBytes+2) + 2*rangeBytes })
+		h.put("INBOX", "Subject: a\r\n\r\n", mail.Flags{}, 1, 0)
+		h.put("INBOX", "Subject: b\r\n\r\n", mail.Flags{}, 3, 0)
+		c := dial(t, h.addr).ready().login()
+		c.must("SELECT INBOX")
+		if lines := c.must("SORT RETURN (UPDATE COUNT) (SUBJECT) UTF-8 ALL"); len(lines) != 2 {
+			t.Errorf("at the bound: %q", lines)
+		}
+		want := `* NO [NOUPDATE "` + c.tag + `"] The results are too large to be updated`
+		h.put("INBOX", "Subject: c\r\n\r\n", mail.Flags{}, 5, 0)
+		if lines := c.must("NOOP"); !slices.Contains(lines, want) {
+			t.Errorf("grown past the bound: %q", lines)
+		}
+		h.put("INBOX", "Subject: d\r\n\r\n", mail.Flags{}, 6, 0)
+		if lines := c.must("NOOP"); len(lines) != 3 {
+			t.Errorf("it is still updated: %q", lines)
+		}
+	})
+	t.Run("mail read for what is updated", func(t *testing.T) {
+		h := newHouse(t, func(s *Server) { s.Limits.SearchBytes = 100 })
+		c := dial(t, h.addr).ready().login()
+		c.must("SELECT INBOX")
+		c.must("SEARCH RETURN (UPDATE) BODY x")
+		h.put("INBOX", strings.Repeat("x", 101), mail.Flags{}, 1, 0)
+		if lines := c.must("NOOP"); !strings.HasPrefix(lines[2], "* NO [NOUPDATE ") {
+			t.Errorf("one past the bound: %q", lines)
+		}
+	})
+	t.Run("data items of what is updated", func(t *testing.T) {
+		c := dial(t, newHouse(t, nil).addr).ready().login()
+		c.must("SELECT INBOX")
+		items := strings.Repeat("BODY.PEEK[] ", maxSections-1) + "BODY.PEEK[]"
+		c.must("SEARCH RETURN (UPDATE (" + items + ")) ALL")
+		if lines := c.must("SEARCH RETURN (UPDATE (FLAGS " + items + ")) ALL"); !strings.HasPrefix(lines[1], "* NO [NOUPDATE ") {
+			t.Errorf("one past the bound: %q", lines)
+		}
 	})
 	t.Run("search", func(t *testing.T) {
 		h := open(t)

@@ -28,6 +28,12 @@ func namesNumbers(body wire.Body) bool {
 	switch cmd := body.(type) {
 	case *wire.Search:
 		return keyNumbers(cmd.Key)
+	case *wire.Sort:
+		return keyNumbers(cmd.Key)
+	case *wire.Thread:
+		return keyNumbers(cmd.Key)
+	case *wire.ESearch:
+		return keyNumbers(cmd.Key)
 	case *wire.Select: // the match data of QRESYNC (RFC 9586 §3.7)
 		return cmd.QResync != nil && cmd.QResync.MatchSeqs != nil
 	}

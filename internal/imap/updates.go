@@ -47,6 +47,7 @@ func (s *session) tell(n mail.ModSeq, expunges bool) error {
 	old := sel.view
 	d := index.Compare(old, now)
 	if expunges {
+		s.tellGone(old, d.Gone)
 		sel.view = now
 		s.sayGone(old, d.Gone)
 	} else {
@@ -66,6 +67,9 @@ func (s *session) tell(n mail.ModSeq, expunges bool) error {
 	}
 	for _, c := range d.Changed {
 		s.sayChanged(old, c)
+	}
+	if len(sel.live) > 0 {
+		s.tellLive(d.Touched())
 	}
 	if len(d.Changed)+len(d.Added) > 0 || expunges && len(d.Gone) > 0 {
 		s.wrote = now.ModSeq
@@ -111,6 +115,7 @@ func (s *session) tellDeparted(r *reply) error {
 			s.sayFetch(seq, e, !r.silent)
 		}
 	}
+	s.tellLive(stale, nil)
 	return nil
 }
 

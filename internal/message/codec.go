@@ -21,6 +21,7 @@ const envelopeStart = 1 + 1 + 4
 const (
 	isReplyBit = 1 << iota
 	hasAttachmentBit
+	onlyInReplyToShift = iota // Message.OnlyInReplyTo begins here; it came later, and rows without it have none
 )
 
 const (
@@ -45,7 +46,7 @@ var errBadEncoding = mail.Errorf(mail.Corrupt, "a stored message structure is da
 func Encode(m *Message) []byte {
 	e := encoder{make([]byte, envelopeStart, 1024)}
 	e.b[0] = codecVersion
-	e.b[1] = bit(m.IsReply, isReplyBit) | bit(m.HasAttachment, hasAttachmentBit)
+	e.b[1] = bit(m.IsReply, isReplyBit) | bit(m.HasAttachment, hasAttachmentBit) | byte(m.OnlyInReplyTo)<<onlyInReplyToShift
 	e.envelope(&m.Envelope)
 	binary.BigEndian.PutUint32(e.b[2:], uint32(len(e.b)-envelopeStart))
 	e.int(m.Size)
@@ -170,7 +171,7 @@ func Decode(b []byte) (*Message, error) {
 		return nil, errBadEncoding
 	}
 	m := new(Message)
-	m.IsReply, m.HasAttachment = b[1]&isReplyBit != 0, b[1]&hasAttachmentBit != 0
+	m.IsReply, m.HasAttachment, m.OnlyInReplyTo = b[1]&isReplyBit != 0, b[1]&hasAttachmentBit != 0, int(b[1]>>onlyInReplyToShift)
 	d := decoder{s: string(b[envelopeStart:])}
 	before := len(d.s)
 	d.envelope(&m.Envelope)
@@ -183,7 +184,7 @@ func Decode(b []byte) (*Message, error) {
 	m.References = d.strings()
 	m.BaseSubject = d.string()
 	m.Root = d.part(0, m.Size, 1)
-	if d.bad || d.s != "" {
+	if d.bad || d.s != "" || m.OnlyInReplyTo > len(m.References) {
 		return nil, errBadEncoding
 	}
 	return m, nil

@@ -8,7 +8,8 @@ import (
 // ParseDate reads the value of a Date field (RFC 5322 §3.3, the obsolete forms of
 // §4.3) and what programs write in its place: two-digit and three-digit years, no
 // seconds, no or a named zone, the order of asctime, ISO 8601. It says false when
-// there is no day, month and year in it. Without a zone it is UTC.
+// there is no day, month and year in it. Without a zone that makes sense it is
+// UTC, without such a time midnight.
 func ParseDate(value string) (time.Time, bool) {
 	value = strings.Trim(value, " \t\r\n")
 	value = value[:min(len(value), maxDateBytes)]
@@ -165,10 +166,12 @@ var zoneHours = map[string]int{"ut": 0, "gmt": 0, "utc": 0, "z": 0, "est": -5, "
 	"mst": -7, "mdt": -6, "pst": -8, "pdt": -7, "cet": 1, "cest": 2, "met": 1, "mest": 2, "jst": 9}
 
 func (d *dateParser) result() (time.Time, bool) {
-	c := d.clock
-	ok := d.day >= 1 && d.day <= 31 && d.month > 0 && inRange(d.year) && c[0] < 24 && c[1] < 60 && c[2] <= 60
-	if !ok {
+	if d.day < 1 || d.day > 31 || d.month == 0 || !inRange(d.year) {
 		return time.Time{}, false
+	}
+	c := d.clock
+	if c[0] > 23 || c[1] > 59 || c[2] > 60 {
+		c = [3]int{} // RFC 5256 §2.2: the day still counts
 	}
 	if d.zone <= -24*3600 || d.zone >= 24*3600 {
 		d.zone = 0

@@ -69,7 +69,7 @@ var dateTests = []struct{ in, want string }{
 	{"2006-01-02T15:04:05+01:00", "2006-01-02 15:04:05 +0100"},
 	{"Mon, 2 January 2006 15:04:05", "2006-01-02 15:04:05 +0000"},
 	{"Mon, 2 Jan 2006 15:04:60 Z", "2006-01-02 15:05:00 +0000"},
-	{"Mon, 2 Jan 2006 25:04:05 Z", ""},
+	{"Mon, 2 Jan 2006 25:04:05 Z", "2006-01-02 00:00:00 +0000"},
 	{"Mon, 2 Jan 2006 15:04:05 +9999", "2006-01-02 15:04:05 +0000"},
 	{"tomorrow", ""},
 	{"", ""},
@@ -132,6 +132,25 @@ func TestBaseSubject(t *testing.T) {
 		{"Re:", "", true},
 		{"Regarding: hello", "Regarding: hello", false},
 		{"", "", false},
+		{"re : hello", "hello", true},
+		{"FW [blob] : hello", "hello", true},
+		{"Fwd[a][b]: hello", "Fwd[a][b]: hello", false},
+		{"[a] [b] hello", "hello", false},
+		{"[a] [b]", "[b]", false},
+		{"[a] [b] Re: [c] Fw: [d] hello", "hello", true},
+		{"[a[b]] Re: hello", "[a[b]] Re: hello", false},
+		{"Re: (fwd)", "", true},
+		{"(fwd)hello(fwd) (fwd)", "(fwd)hello", true},
+		{"[fwd: hello (fwd)]", "hello", true},
+		{"[fwd: [Fwd: Re: [x] hello (fwd)] (fwd)]", "hello", true},
+		{"[fwd: hello] and more", "and more", false},
+		{"[fwd:]", "", true},
+		{"hello\t\twide   world ", "hello wide world", false},
+		{"hello\u00a0there  world", "hello\u00a0there world", false},
+		{"Re\u00a0: hello", "Re\u00a0: hello", false},
+		{"R\u00e9: hello", "R\u00e9: hello", false},
+		{"Re: Re: Re:", "", true},
+		{"re", "re", false},
 	} {
 		if got, isReply := BaseSubject(tt.in); got != tt.want || isReply != tt.isReply {
 			t.Errorf("%q: %q %v, want %q %v", tt.in, got, isReply, tt.want, tt.isReply)
@@ -152,8 +171,27 @@ func TestMessageIDs(t *testing.T) {
 		}
 	}
 	m := parse(t, []byte("References: <a@x> <b@x> <a@x>\nIn-Reply-To: <b@x>\n\n"))
-	if got := fmt.Sprint(m.References); got != "[a@x b@x]" {
+	if got := fmt.Sprint(m.References); got != "[b@x a@x]" {
 		t.Errorf("references %s", got)
+	}
+}
+
+func TestAncestryIsReferencesOrTheFirstOfInReplyTo(t *testing.T) {
+	for _, tt := range []struct{ header, references, ancestry string }{
+		{"References: <a@x> <b@x>\nIn-Reply-To: <a@x>\n", "[a@x b@x]", "[a@x b@x]"},
+		{"References: <a@x> <b@x>\nIn-Reply-To: <c@x>\n", "[a@x b@x c@x]", "[a@x b@x]"},
+		{"References: nothing\nIn-Reply-To: Your mail <b@x> of <c@x>\n", "[b@x c@x]", "[b@x]"},
+		{"In-Reply-To: <a@x>\n", "[a@x]", "[a@x]"},
+		{"Subject: x\n", "[]", "[]"},
+	} {
+		m := parse(t, []byte(tt.header+"\n"))
+		if r, a := fmt.Sprint(m.References), fmt.Sprint(m.Ancestry()); r != tt.references || a != tt.ancestry {
+			t.Errorf("%q: %s and %s, want %s and %s", tt.header, r, a, tt.references, tt.ancestry)
+		}
+		s, err := DecodeSummary(Encode(m))
+		if err != nil || fmt.Sprint(s.Ancestry) != tt.ancestry {
+			t.Errorf("%q: a summary with %s, %v", tt.header, s.Ancestry, err)
+		}
 	}
 }
 

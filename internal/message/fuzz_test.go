@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -72,7 +73,19 @@ func FuzzDecode(f *testing.F) {
 		if err != nil || !reflect.DeepEqual(again, m) {
 			t.Fatalf("%v\n%+v\n%+v", err, again, m)
 		}
+		s, err := DecodeSummary(b)
+		if err != nil || s.ID != m.ID || s.BaseSubject != m.BaseSubject || s.IsReply != m.IsReply || !slices.Equal(s.Ancestry, m.Ancestry()) ||
+			!s.SentAt.Equal(m.Envelope.SentAt) || s.From != first(m.Envelope.From) || s.To != first(m.Envelope.To) || s.Cc != first(m.Envelope.Cc) {
+			t.Fatalf("%v\n%+v\nof %+v", err, s, m)
+		}
 	})
+}
+
+func first(list []Address) Address {
+	if len(list) == 0 {
+		return Address{}
+	}
+	return list[0]
 }
 
 func FuzzAddressList(f *testing.F) {

@@ -11,7 +11,9 @@ const (
 	MaxReferences     = 100       // message ids kept; the newest
 	MaxPreviewChars   = 256       // RFC 8970 §4
 
-	maxBoundaryLine = 1000     // a longer line is no delimiter (RFC 2046 allows 70 and padding)
+	maxBoundaryLine  = 1000 // a longer line is no delimiter (RFC 2046 allows 70 and padding)
+	maxOnlyInReplyTo = 63   // message ids kept of In-Reply-To: the bits there are in what Encode writes
+
 	maxMessageID    = 998      // a longer one cannot have come in a legal line
 	maxPreviewBytes = 16 << 10 // encoded bytes of a text part that the preview is made from
 )

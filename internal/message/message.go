@@ -14,7 +14,8 @@ type Message struct {
 	Preview  string // plain text, at most MaxPreviewChars characters (RFC 8970)
 
 	ID            string   // the Message-ID without its angle brackets, "" if there is none
-	References    []string // ids of References and In-Reply-To, oldest first, without brackets or duplicates
+	References    []string // ids of References, oldest first, then those only In-Reply-To has; without brackets or duplicates
+	OnlyInReplyTo int      // how many of References, the last ones, only In-Reply-To has
 	BaseSubject   string   // RFC 5256 §2.1, decoded
 	IsReply       bool     // whether finding BaseSubject took away the mark of a reply or forward
 	HasAttachment bool     // whether a person would say that something is attached

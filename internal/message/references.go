@@ -11,17 +11,23 @@ func (m *Message) readThreading(references string) {
 	if ids := appendMessageIDs(few[:0], m.Envelope.MessageID); len(ids) > 0 {
 		m.ID = ids[0]
 	}
-	ids := appendMessageIDs(few[:0], references)
-	m.References = lastReferences(appendMessageIDs(ids, m.Envelope.InReplyTo))
+	ids := lastReferences(appendMessageIDs(few[:0], references))
+	for _, id := range ParseMessageIDs(m.Envelope.InReplyTo) {
+		if !slices.Contains(ids, id) && m.OnlyInReplyTo < maxOnlyInReplyTo {
+			ids = append(ids, id)
+			m.OnlyInReplyTo++
+		}
+	}
+	m.References = ids[max(0, len(ids)-MaxReferences):]
 }
 
 // lastReferences drops what is named again later, and the oldest beyond
-// MaxReferences. The parent is the last.
+// MaxReferences.
 func lastReferences(ids []string) []string {
 	if len(ids) == 0 {
 		return nil
 	}
-	kept := make([]string, 0, min(len(ids), MaxReferences))
+	kept := make([]string, 0, min(len(ids), MaxReferences)+1)
 	for _, id := range slices.Backward(ids) {
 		if len(kept) == MaxReferences {
 			break
@@ -32,6 +38,18 @@ func lastReferences(ids []string) []string {
 	}
 	slices.Reverse(kept)
 	return kept
+}
+
+// Ancestry is what RFC 5256 §3 threads a message by, oldest first: the ids of
+// References, else the first of In-Reply-To. The parent is the last.
+func (m *Message) Ancestry() []string { return ancestry(m.References, m.OnlyInReplyTo) }
+
+func ancestry(references []string, onlyInReplyTo int) []string {
+	named := len(references) - onlyInReplyTo
+	if named == 0 {
+		named = min(len(references), 1)
+	}
+	return references[:named:named]
 }
 
 // ParseMessageIDs reads the ids in a Message-ID, References or In-Reply-To value

@@ -31,12 +31,14 @@ func BaseSubject(subject string) (base string, isReply bool) {
 // prefixes off one by one costs time that grows with their square.
 const maxSubjectBytes = 2048
 
-// collapse makes every run of white space one space and trims.
+// collapse makes every run of spaces, tabs and line ends one space and trims.
+// Other white space that Unicode has is text like any (RFC 5256 §2.1).
 func collapse(s string) string {
 	if !strings.ContainsAny(s, "\t\r\n") && !strings.Contains(s, "  ") {
 		return strings.Trim(s, " ")
 	}
-	return strings.Join(strings.Fields(s), " ")
+	words := strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == '\t' || r == '\r' || r == '\n' })
+	return strings.Join(words, " ")
 }
 
 // cutTrailer takes "(fwd)" off the end (subj-trailer).

@@ -1,6 +1,10 @@
 package index
 
-import "slices"
+import (
+	"slices"
+
+	"lockstep/internal/mail"
+)
 
 // Change is a message that is in both Versions and differs.
 type Change struct{ Old, New Entry }
@@ -15,6 +19,17 @@ type Difference struct {
 // Empty reports whether nothing differs.
 func (d *Difference) Empty() bool {
 	return len(d.Gone) == 0 && len(d.Changed) == 0 && len(d.Added) == 0
+}
+
+// Touched returns the UIDs of what changed and of what was added.
+func (d *Difference) Touched() (changed, added mail.UIDSet) {
+	for _, c := range d.Changed {
+		changed.Add(c.New.UID)
+	}
+	for _, e := range d.Added {
+		added.Add(e.UID)
+	}
+	return changed, added
 }
 
 // Compare finds what differs. Only chunks that the two do not share are looked

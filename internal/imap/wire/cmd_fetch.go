@@ -8,13 +8,15 @@ import (
 	"lockstep/internal/mail"
 )
 
-// Fetch is FETCH and UID FETCH (RFC 9051 §6.4.5, RFC 7162 §3.1.4 and §3.2.6).
+// Fetch is FETCH and UID FETCH (RFC 9051 §6.4.5, RFC 7162 §3.1.4 and §3.2.6, RFC
+// 9394 §3.3).
 type Fetch struct {
 	UID          bool
 	Set          SeqSet
 	Items        []FetchItem // macros come as what they stand for
 	ChangedSince *mail.ModSeq
 	Vanished     bool
+	Partial      *PartialRange // nil without PARTIAL
 }
 
 // A FetchKind is a data item without its section.
@@ -105,6 +107,9 @@ func (p *parser) fetch(f *Fetch) Body {
 		p.list(func() { p.fetchModifier(f) })
 		if f.Vanished && (!f.UID || f.ChangedSince == nil) {
 			p.fail(bad("VANISHED needs UID FETCH and CHANGEDSINCE"))
+		}
+		if f.Partial != nil && !f.UID {
+			p.fail(bad("PARTIAL needs UID FETCH"))
 		}
 	}
 	return f
@@ -263,25 +268,40 @@ func (p *parser) fetchModifier(f *Fetch) {
 		f.ChangedSince = p.modSeq()
 	case "VANISHED":
 		f.Vanished = true
+	case "PARTIAL":
+		f.Partial = p.partialRange()
 	default:
-		p.expected("CHANGEDSINCE or VANISHED")
+		p.expected("CHANGEDSINCE, VANISHED or PARTIAL")
 	}
 }
 
 func (c *Fetch) Name() string { return uidName(c.UID, "FETCH", "UID FETCH") }
 
 func (c *Fetch) appendTo(b []byte) []byte {
-	b = append(c.Set.appendTo(append(b, ' ')), " ("...)
-	for i, item := range c.Items {
-		b = item.appendTo(separate(b, i))
+	b = appendItems(append(c.Set.appendTo(append(b, ' ')), ' '), c.Items)
+	if m := c.modifiers(); len(m) > 0 {
+		b = appendWords(append(b, ' '), m)
 	}
-	b = append(b, ')')
-	if c.ChangedSince == nil {
-		return b
+	return b
+}
+
+func (c *Fetch) modifiers() (m []string) {
+	if c.ChangedSince != nil {
+		m = append(m, "CHANGEDSINCE "+strconv.FormatUint(uint64(*c.ChangedSince), 10))
 	}
-	b = strconv.AppendUint(append(b, " (CHANGEDSINCE "...), uint64(*c.ChangedSince), 10)
 	if c.Vanished {
-		b = append(b, " VANISHED"...)
+		m = append(m, "VANISHED")
+	}
+	if c.Partial != nil {
+		m = append(m, "PARTIAL "+c.Partial.String())
+	}
+	return m
+}
+
+func appendItems(b []byte, items []FetchItem) []byte {
+	b = append(b, '(')
+	for i, item := range items {
+		b = item.appendTo(separate(b, i))
 	}
 	return append(b, ')')
 }

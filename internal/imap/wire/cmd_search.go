@@ -8,16 +8,22 @@ import (
 	"golang.org/x/text/encoding/ianaindex"
 )
 
-// Search is SEARCH and UID SEARCH (RFC 9051 §6.4.4, RFC 4731, RFC 5182).
+// Search is SEARCH and UID SEARCH (RFC 9051 §6.4.4, RFC 4731, RFC 5182, RFC 5267,
+// RFC 9394).
 type Search struct {
-	UID     bool
-	Return  *SearchReturn // nil without RETURN; all false is RETURN ()
-	Charset bool          // it was named
-	Key     SearchKey     // an And when there are several; strings in UTF-8
+	UID    bool
+	Return *SearchReturn // nil without RETURN; the zero one is RETURN ()
+	Program
 }
 
-// SearchReturn says what the client wants to know of the result.
-type SearchReturn struct{ Min, Max, All, Count, Save bool }
+// A Program is what a search looks for.
+type Program struct {
+	Charset bool // it was named
+	// BadCharset is the charset when it is not known: then the strings of Key are
+	// as they came, and mean nothing.
+	BadCharset string
+	Key        SearchKey // an And when there are several; strings in UTF-8
+}
 
 func parseSearch(p *parser) Body    { return p.search(&Search{}) }
 func parseUIDSearch(p *parser) Body { return p.search(&Search{UID: true}) }
@@ -26,21 +32,32 @@ func (p *parser) search(s *Search) Body {
 	p.sp()
 	name := p.searchWord()
 	if name == "RETURN" {
-		s.Return = &SearchReturn{}
-		p.sp()
-		p.list(func() { p.searchReturn(s.Return) })
+		s.Return = p.searchReturns()
 		p.sp()
 		name = p.searchWord()
 	}
+	s.Program = p.program(name)
+	return s
+}
+
+// program reads ["CHARSET" SP charset SP] and keys; its first word was read.
+func (p *parser) program(name string) Program {
+	if name != "CHARSET" {
+		k := keyParser{parser: p}
+		return Program{Key: k.keys(name)}
+	}
+	p.sp()
+	return p.programIn()
+}
+
+// programIn reads search-criteria of RFC 5256 §5: charset 1*(SP search-key).
+func (p *parser) programIn() Program {
+	s := Program{Charset: true}
 	k := keyParser{parser: p}
-	if name == "CHARSET" {
-		p.sp()
-		s.Charset = true
-		k.charset = p.charset()
-		p.sp()
-		name = p.searchWord()
-	}
-	s.Key = k.keys(name)
+	k.charset, s.BadCharset = p.charset()
+	k.raw = s.BadCharset != ""
+	p.sp()
+	s.Key = k.keys(p.searchWord())
 	return s
 }
 
@@ -52,42 +69,28 @@ func (p *parser) searchWord() string {
 	return p.word()
 }
 
-func (p *parser) searchReturn(r *SearchReturn) {
-	switch p.word() {
-	case "MIN":
-		r.Min = true
-	case "MAX":
-		r.Max = true
-	case "ALL":
-		r.All = true
-	case "COUNT":
-		r.Count = true
-	case "SAVE":
-		r.Save = true
-	default:
-		p.expected("a return option")
-	}
-}
-
-// charset reads the charset of the search's strings. nil is UTF-8, of which
-// US-ASCII is a part.
-func (p *parser) charset() encoding.Encoding {
+// charset reads the charset of the search's strings, or its name if nobody knows
+// it. A nil charset is UTF-8, of which US-ASCII is a part.
+func (p *parser) charset() (charset encoding.Encoding, unknown string) {
 	name := p.astring("a charset")
 	if p.failed() || strings.EqualFold(name, "UTF-8") || strings.EqualFold(name, "US-ASCII") {
-		return nil
+		return nil, ""
 	}
 	enc, err := ianaindex.IANA.Encoding(name)
-	if err != nil || enc == nil {
-		p.fail(no("BADCHARSET (US-ASCII UTF-8)", "Unknown charset"))
-		return nil
+	if err == nil && enc != nil {
+		return enc, ""
 	}
-	return enc
+	if name == "" {
+		p.expected("a charset")
+	}
+	return nil, name
 }
 
 // A keyParser reads the keys of one search.
 type keyParser struct {
 	*parser
 	charset encoding.Encoding
+	raw     bool // the charset is not known
 	depth   int
 	count   int
 }
@@ -152,6 +155,9 @@ func (k *keyParser) unnamed() SearchKey {
 func (k *keyParser) text() string {
 	k.sp()
 	s := k.bytes("a string")
+	if k.raw {
+		return s
+	}
 	if k.charset != nil {
 		decoded, err := k.charset.NewDecoder().String(s)
 		if err != nil {
@@ -169,28 +175,26 @@ func (k *keyParser) text() string {
 func (c *Search) Name() string { return uidName(c.UID, "SEARCH", "UID SEARCH") }
 
 func (c *Search) appendTo(b []byte) []byte {
-	if c.Return != nil {
-		b = appendWords(append(b, " RETURN "...), c.Return.names())
-	}
-	if c.Charset {
-		b = append(b, " CHARSET UTF-8"...)
-	}
-	b = append(b, ' ')
-	if all, ok := c.Key.(And); ok {
-		return all.appendMembers(b)
-	}
-	return c.Key.appendTo(b)
+	return c.Program.appendTo(append(c.Return.appendTo(b), ' '))
 }
 
-func (r *SearchReturn) names() []string {
-	var names []string
-	for _, o := range []struct {
-		on   bool
-		name string
-	}{{r.Min, "MIN"}, {r.Max, "MAX"}, {r.All, "ALL"}, {r.Count, "COUNT"}, {r.Save, "SAVE"}} {
-		if o.on {
-			names = append(names, o.name)
-		}
+func (s Program) appendTo(b []byte) []byte {
+	if s.Charset {
+		b = append(s.appendCharset(append(b, "CHARSET "...)), ' ')
 	}
-	return names
+	return s.appendKeys(b)
+}
+
+func (s Program) appendCharset(b []byte) []byte {
+	if s.BadCharset != "" {
+		return appendAString(b, s.BadCharset)
+	}
+	return append(b, "UTF-8"...)
+}
+
+func (s Program) appendKeys(b []byte) []byte {
+	if all, ok := s.Key.(And); ok {
+		return all.appendMembers(b)
+	}
+	return s.Key.appendTo(b)
 }

@@ -61,6 +61,9 @@ func init() { // a variable's value would refer to itself through "UID"
 		"IDLE":        plain[Idle],
 		"GETMETADATA": parseGetMetadata,
 		"SETMETADATA": parseSetMetadata,
+		"ESEARCH":     parseESearch,
+
+		"CANCELUPDATE": parseCancelUpdate,
 
 		"CHECK":       plain[Check],
 		"CLOSE":       plain[Close],
@@ -69,6 +72,10 @@ func init() { // a variable's value would refer to itself through "UID"
 		"UID EXPUNGE": parseUIDExpunge,
 		"SEARCH":      parseSearch,
 		"UID SEARCH":  parseUIDSearch,
+		"SORT":        parseSort,
+		"UID SORT":    parseUIDSort,
+		"THREAD":      parseThread,
+		"UID THREAD":  parseUIDThread,
 		"FETCH":       parseFetch,
 		"UID FETCH":   parseUIDFetch,
 		"STORE":       parseStore,
@@ -163,12 +170,12 @@ const maxWord = 24
 var words = func() map[string]string {
 	m := map[string]string{}
 	for _, w := range strings.Fields(`CAPABILITY NOOP LOGOUT ID STARTTLS AUTHENTICATE LOGIN ENABLE COMPRESS SELECT EXAMINE CREATE DELETE RENAME
-		SUBSCRIBE UNSUBSCRIBE LIST LSUB NAMESPACE STATUS APPEND IDLE CHECK CLOSE UNSELECT EXPUNGE SEARCH FETCH STORE COPY MOVE UID
+		SUBSCRIBE UNSUBSCRIBE LIST LSUB NAMESPACE STATUS APPEND IDLE CHECK CLOSE UNSELECT EXPUNGE SEARCH SORT THREAD FETCH STORE COPY MOVE UID
 		FLAGS FLAGS.SILENT ENVELOPE INTERNALDATE BODY BODY.PEEK BODYSTRUCTURE MODSEQ RFC822.SIZE CHANGEDSINCE UNCHANGEDSINCE RETURN
 		ALL UNSEEN SEEN DELETED UNDELETED NOT OR SINCE BEFORE ON HEADER FROM TO CC SUBJECT TEXT MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ`) {
 		m[w] = w
 	}
-	for _, w := range []string{"UID EXPUNGE", "UID SEARCH", "UID FETCH", "UID STORE", "UID COPY", "UID MOVE"} {
+	for _, w := range []string{"UID EXPUNGE", "UID SEARCH", "UID SORT", "UID THREAD", "UID FETCH", "UID STORE", "UID COPY", "UID MOVE"} {
 		m[w] = w
 	}
 	return m

@@ -46,7 +46,9 @@ func section(peek bool, s Section, p *Partial) []FetchItem {
 	return []FetchItem{{Kind: FetchSection, Section: s, Peek: peek, Partial: p}}
 }
 
-func search(k SearchKey) *Search { return &Search{Key: k} }
+func search(k SearchKey) *Search { return &Search{Program: Program{Key: k}} }
+
+func inUTF8(k SearchKey) Program { return Program{Charset: true, Key: k} }
 
 // commands has each production of RFC 9051 §9 that a client sends, and those of
 // the extensions. CR LF stands behind every line but inside literals.
@@ -154,9 +156,32 @@ var commands = []struct {
 		{Kind: FetchBinarySize, Section: Section{Part: []uint32{2}}}}}},
 
 	{"SEARCH ALL", search(AllKey{})},
-	{"UID SEARCH RETURN () 1:5", &Search{UID: true, Return: &SearchReturn{}, Key: SeqKey{Set: set(Range{1, 5})}}},
-	{"SEARCH RETURN (MIN MAX ALL COUNT SAVE) CHARSET UTF-8 $", &Search{Charset: true, Return: &SearchReturn{true, true, true, true, true},
-		Key: SeqKey{Set: SeqSet{Saved: true}}}},
+	{"UID SEARCH RETURN () 1:5", &Search{UID: true, Return: &SearchReturn{}, Program: Program{Key: SeqKey{Set: set(Range{1, 5})}}}},
+	{"SEARCH RETURN (MIN MAX ALL COUNT SAVE) CHARSET UTF-8 $", &Search{Return: &SearchReturn{Min: true, Max: true, All: true, Count: true, Save: true},
+		Program: inUTF8(SeqKey{Set: SeqSet{Saved: true}})}},
+	{"SEARCH RETURN (PARTIAL 500:1 CONTEXT) ALL", &Search{Return: &SearchReturn{Partial: &PartialRange{500, 1, false}, Context: true}, Program: Program{Key: AllKey{}}}},
+	{"UID SEARCH RETURN (PARTIAL -1:-100 MIN) 1", &Search{UID: true, Return: &SearchReturn{Min: true, Partial: &PartialRange{1, 100, true}},
+		Program: Program{Key: SeqKey{Set: set(Range{1, 1})}}}},
+	{"SEARCH RETURN (UPDATE (UID BODY.PEEK[1]) COUNT) ALL", &Search{Return: &SearchReturn{Count: true, Update: true, Items: []FetchItem{{Kind: FetchUID},
+		{Kind: FetchSection, Peek: true, Section: Section{Part: []uint32{1}}}}}, Program: Program{Key: AllKey{}}}},
+	{"SEARCH RETURN (UPDATE) ALL", &Search{Return: &SearchReturn{Update: true}, Program: Program{Key: AllKey{}}}},
+	{"SEARCH CHARSET x-unknown TEXT {1+}\r\n\xe9", &Search{Program: Program{Charset: true, BadCharset: "x-unknown", Key: TextKey{false, "\xe9"}}}},
+	{"SORT (SUBJECT REVERSE DATE) UTF-8 ALL", &Sort{Criteria: []SortCriterion{{SortSubject, false}, {SortDate, true}}, Program: inUTF8(AllKey{})}},
+	{"UID SORT RETURN () (REVERSE DATE) UTF-8 UNDELETED UNKEYWORD $Junk", &Sort{UID: true, Return: &SearchReturn{}, Criteria: []SortCriterion{{SortDate, true}},
+		Program: inUTF8(And{FlagKey{`\Deleted`, true}, FlagKey{"$Junk", true}})}},
+	{`SORT RETURN (PARTIAL 1:9 UPDATE) (arrival cc from size to displayfrom reverse displayto) "us-ascii" 1`, &Sort{
+		Return: &SearchReturn{Update: true, Partial: &PartialRange{1, 9, false}}, Criteria: []SortCriterion{{SortArrival, false}, {SortCc, false},
+			{SortFrom, false}, {SortSize, false}, {SortTo, false}, {SortDisplayFrom, false}, {SortDisplayTo, true}}, Program: inUTF8(SeqKey{Set: set(Range{1, 1})})}},
+	{"SORT (DATE) KLINGON ALL", &Sort{Criteria: []SortCriterion{{SortDate, false}}, Program: Program{Charset: true, BadCharset: "KLINGON", Key: AllKey{}}}},
+	{"THREAD orderedsubject UTF-8 SINCE 5-Mar-2000", &Thread{Algorithm: ThreadOrderedSubject, Program: inUTF8(DateKey{DateInternal, Since, Date{2000, 3, 5}})}},
+	{`UID THREAD REFERENCES US-ASCII TEXT "x"`, &Thread{UID: true, Algorithm: ThreadReferences, Program: inUTF8(TextKey{false, "x"})}},
+	{"THREAD REFS UTF-8 ALL", &Thread{Algorithm: ThreadRefs, Program: inUTF8(AllKey{})}},
+	{`CANCELUPDATE "B01" "B02"`, &CancelUpdate{[]string{"B01", "B02"}}},
+	{"ESEARCH UNSEEN", &ESearch{Program: Program{Key: FlagKey{`\Seen`, true}}}},
+	{"ESEARCH IN (selected) RETURN (SAVE) ALL", &ESearch{In: []MailboxFilter{{Kind: FilterSelected}}, Return: &SearchReturn{Save: true}, Program: Program{Key: AllKey{}}}},
+	{`ESEARCH IN (mailboxes "a b" subtree (x INBOX) subtree-one y personal subscribed inboxes) CHARSET UTF-8 ALL`, &ESearch{In: []MailboxFilter{
+		{FilterMailboxes, []string{"a b"}}, {FilterSubtree, []string{"x", "INBOX"}}, {FilterSubtreeOne, []string{"y"}}, {Kind: FilterPersonal},
+		{Kind: FilterSubscribed}, {Kind: FilterInboxes}}, Program: inUTF8(AllKey{})}},
 	{"SEARCH ANSWERED DELETED DRAFT FLAGGED SEEN", search(And{FlagKey{`\Answered`, false}, FlagKey{`\Deleted`, false},
 		FlagKey{`\Draft`, false}, FlagKey{`\Flagged`, false}, FlagKey{`\Seen`, false}})},
 	{"SEARCH UNANSWERED UNDELETED UNDRAFT UNFLAGGED UNSEEN", search(And{FlagKey{`\Answered`, true}, FlagKey{`\Deleted`, true},
@@ -174,7 +199,7 @@ var commands = []struct {
 	{"SEARCH BCC a CC b FROM c SUBJECT d TO e", search(And{EnvelopeKey{"BCC", "a"}, EnvelopeKey{"CC", "b"}, EnvelopeKey{"FROM", "c"},
 		EnvelopeKey{"SUBJECT", "d"}, EnvelopeKey{"TO", "e"}})},
 	{`SEARCH HEADER X-Y "" BODY "a b" TEXT {2}` + "\r\né", search(And{HeaderKey{"X-Y", ""}, TextKey{true, "a b"}, TextKey{false, "é"}})},
-	{"SEARCH CHARSET ISO-8859-1 TEXT {1+}\r\n\xe9", &Search{Charset: true, Key: TextKey{false, "é"}}},
+	{"SEARCH CHARSET ISO-8859-1 TEXT {1+}\r\n\xe9", &Search{Program: inUTF8(TextKey{false, "é"})}},
 	{"SEARCH LARGER 1 SMALLER 9223372036854775807 OLDER 60 YOUNGER 3600", search(And{SizeKey{true, 1}, SizeKey{false, 1<<63 - 1},
 		AgeKey{true, 60}, AgeKey{false, 3600}})},
 	{"SEARCH UID 7 *:4", search(And{SeqKey{true, set(Range{7, 7})}, SeqKey{false, set(Range{Star, 4})}})},
@@ -294,7 +319,28 @@ func TestBadCommandsSayWhatIsWrong(t *testing.T) {
 		{"a SEARCH (SEEN", `a BAD SEARCH: Expected a space or ")"`},
 		{"a SEARCH ON 30-Feb-2026", "a BAD SEARCH: Expected a date such as 1-Feb-2026"},
 		{"a SEARCH RETURN (FOO) ALL", "a BAD SEARCH: Expected a return option"},
-		{"a SEARCH CHARSET KLINGON ALL", "a NO [BADCHARSET (US-ASCII UTF-8)] SEARCH: Unknown charset"},
+		{"a SEARCH RETURN (ALL PARTIAL 1:2) ALL", "a BAD SEARCH: ALL and PARTIAL exclude each other"},
+		{"a SEARCH RETURN (PARTIAL 1:2 PARTIAL 1:2) ALL", "a BAD SEARCH: PARTIAL can be asked for once"},
+		{"a SEARCH RETURN (PARTIAL 1:-2) ALL", "a BAD SEARCH: Expected both places counted from the same end"},
+		{"a SEARCH RETURN (PARTIAL -1:2) ALL", "a BAD SEARCH: Expected both places counted from the same end"},
+		{"a SEARCH RETURN (PARTIAL 0:2) ALL", "a BAD SEARCH: Expected a number above zero"},
+		{"a SEARCH RETURN (PARTIAL 1:*) ALL", "a BAD SEARCH: Expected a number"},
+		{"a SEARCH RETURN (PARTIAL 1) ALL", `a BAD SEARCH: Expected ":"`},
+		{"a SEARCH RETURN (PARTIAL) ALL", "a BAD SEARCH: Expected a space"},
+		{"a SEARCH RETURN (UPDATE ()) ALL", "a BAD SEARCH: Expected a data item"},
+		{"a SORT (DATE) UTF-8", "a BAD SORT: Expected a space"},
+		{"a SORT () UTF-8 ALL", "a BAD SORT: Expected a sort criterion"},
+		{"a SORT (REVERSE) UTF-8 ALL", "a BAD SORT: Expected a space"},
+		{"a SORT (REVERSE REVERSE DATE) UTF-8 ALL", "a BAD SORT: Expected a sort criterion"},
+		{"a SORT DATE UTF-8 ALL", "a BAD SORT: Expected sort criteria"},
+		{"a SORT (DATE) \"\" ALL", "a BAD SORT: Expected a charset"},
+		{"a THREAD JWZ UTF-8 ALL", "a BAD THREAD: Expected ORDEREDSUBJECT, REFERENCES or REFS"},
+		{"a CANCELUPDATE", "a BAD CANCELUPDATE: Expected a tag"},
+		{"a ESEARCH IN () ALL", "a BAD ESEARCH: Expected which mailboxes"},
+		{"a ESEARCH IN (selected-delayed) ALL", "a BAD ESEARCH: Expected SELECTED"},
+		{"a ESEARCH IN (mailboxes ()) ALL", "a BAD ESEARCH: Expected a mailbox name"},
+		{"a ESEARCH IN (personal (scope)) ALL", "a BAD ESEARCH: Expected which mailboxes"},
+		{"a FETCH 1 FLAGS (PARTIAL 1:2)", "a BAD FETCH: PARTIAL needs UID FETCH"},
 		{"a SEARCH TEXT {1+}\r\n\xe9", "a BAD SEARCH: String is not in the charset"},
 		{"a SEARCH OLDER 0", "a BAD SEARCH: Expected a number above zero"},
 		{`a SEARCH MODSEQ "x" foo 1`, "a BAD SEARCH: Expected all, priv or shared"},

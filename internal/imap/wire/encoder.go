@@ -327,6 +327,21 @@ func (e *Encoder) UIDs(set mail.UIDSet) *Encoder {
 	return e
 }
 
+// Sequence writes numbers as a sequence-set in their order, which is not empty:
+// ranges stand only for numbers that grow one by one (RFC 5267 §3.2).
+func (e *Encoder) Sequence(numbers []mail.UID) *Encoder {
+	e.sep()
+	for i := 0; i < len(numbers); {
+		n := i + 1
+		for n < len(numbers) && numbers[n] == numbers[n-1]+1 {
+			n++
+		}
+		e.b = appendRange(e.b, i, uint32(numbers[i]), uint32(numbers[n-1]))
+		i = n
+	}
+	return e
+}
+
 // Ranges writes a set of sequence numbers; the set is not empty.
 func (e *Encoder) Ranges(set []Range) *Encoder {
 	e.sep()

@@ -1,0 +1,140 @@
+package imap
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strconv"
+
+	"lockstep/internal/imap/wire"
+	"lockstep/internal/mail"
+	"lockstep/internal/message"
+	"lockstep/internal/message/threads"
+)
+
+// sort serves SORT and UID SORT (RFC 5256 §3, RFC 5267 §3, RFC 5957). The rows of
+// what is found are read once, whatever the criteria.
+func (s *session) sort(ctx context.Context, cmd *wire.Sort, r *reply) error {
+	q := newQuery(cmd.Program, cmd.Return, cmd.UID, r.tag)
+	if err := s.begin(q); err != nil {
+		return err
+	}
+	m := s.srv.mayHold()
+	defer m.release()
+	return s.answer(ctx, "SORT", q, newSorter(cmd.Criteria, m))
+}
+
+// threadAlgorithms are what package threads calls them.
+var threadAlgorithms = map[wire.ThreadAlgorithm]threads.Algorithm{
+	wire.ThreadOrderedSubject: threads.OrderedSubject,
+	wire.ThreadReferences:     threads.References,
+	wire.ThreadRefs:           threads.Refs,
+}
+
+// thread serves THREAD and UID THREAD (RFC 5256 §3, draft-ietf-morg-inthread §4).
+func (s *session) thread(ctx context.Context, cmd *wire.Thread, r *reply) error {
+	q := newQuery(cmd.Program, nil, cmd.UID, r.tag)
+	if err := s.begin(q); err != nil {
+		return err
+	}
+	m := s.srv.mayHold()
+	defer m.release()
+	t := &threader{builder: threads.NewBuilder(threadAlgorithms[cmd.Algorithm]), memory: m}
+	x := s.newSearcher(s.sel, q.Key)
+	x.keep, x.kept = t.add, t.flush
+	if err := x.run(ctx, nil); err != nil {
+		return err
+	}
+	s.sayThreads(t.builder.Build(), cmd.UID)
+	return s.enc.Err()
+}
+
+// threader hands messages to a Builder in the order of the mailbox.
+type threader struct {
+	builder *threads.Builder
+	memory  *allowance
+	waiting []threads.Message // of one chunk, whose order is not certain
+}
+
+func (t *threader) add(p *mail.Placement, m *mail.Message) error {
+	s, err := message.DecodeSummary(m.Parsed)
+	if err != nil {
+		s = message.Summary{} // a damaged row is a thread of its own
+	}
+	t.waiting = append(t.waiting, threads.Message{
+		Number: uint32(p.UID), ID: s.ID, Ancestry: s.Ancestry, Subject: casemap(nil, []byte(s.BaseSubject)), IsReply: s.IsReply,
+		SentAt: sentAt(m).Unix(), Arrived: m.InternalDate.Unix(),
+	})
+	return nil
+}
+
+// flush hands on what waits.
+func (t *threader) flush() error {
+	slices.SortFunc(t.waiting, func(a, b threads.Message) int { return cmp.Compare(a.Number, b.Number) })
+	before := t.builder.Size()
+	for _, m := range t.waiting {
+		if err := t.builder.Add(m); err != nil {
+			return err
+		}
+	}
+	t.waiting = t.waiting[:0]
+	return t.memory.take(t.builder.Size() - before)
+}
+
+// sayThreads writes THREAD (RFC 5256 §4).
+func (s *session) sayThreads(f *threads.Forest, byUID bool) {
+	out := s.enc.Star().Atom("THREAD")
+	if len(f.Roots()) > 0 {
+		out.Append(func(b []byte) []byte {
+			for _, root := range f.Roots() {
+				b = s.appendThread(b, f, root, byUID)
+			}
+			return b
+		})
+	}
+	out.End()
+}
+
+// appendThread appends thread-list. Threads may be as deep as there are messages,
+// so what is still to come is kept in a list, in which endThread closes a parenthesis.
+func (s *session) appendThread(b []byte, f *threads.Forest, root threads.Node, byUID bool) []byte {
+	todo := []threads.Node{root}
+	for len(todo) > 0 {
+		n := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if n == endThread {
+			b = append(b, ')')
+			continue
+		}
+		b = append(b, '(')
+		todo = append(todo, endThread)
+		kids := f.Children(n)
+		for {
+			if number := f.Number(n); number != 0 {
+				b = strconv.AppendUint(b, s.threadNumber(number, byUID), 10)
+			}
+			if len(kids) != 1 {
+				break
+			}
+			b = append(b, ' ')
+			n = kids[0]
+			kids = f.Children(n)
+		}
+		if len(kids) > 0 && f.Number(n) != 0 {
+			b = append(b, ' ')
+		}
+		for _, k := range slices.Backward(kids) {
+			todo = append(todo, k)
+		}
+	}
+	return b
+}
+
+const endThread threads.Node = -1
+
+func (s *session) threadNumber(uid uint32, byUID bool) uint64 {
+	if byUID {
+		return uint64(uid)
+	}
+	return uint64(seqOf(s.sel.view, mail.UID(uid)))
+}
