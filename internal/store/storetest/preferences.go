@@ -30,6 +30,7 @@ func preferencesDefault(t *trial) {
 	equal("what the record says", string(e.Op)+" "+e.Name+" "+string(e.New), "preference pop3.delete delete")
 	equal("that nothing was chosen before", e.Old == nil, true)
 	s.choose(mail.POP3Delete, "")
+	equal("what had been chosen before", string(s.records(store.JournalQuery{Limit: 1})[0].Entries[0].Old), mail.ForGood)
 	equal("the default again", s.preference(mail.POP3Delete), mail.ToTrash)
 	s.choose(mail.POP3Delete, mail.ToTrash)
 	equal("the default, chosen", s.preference(mail.POP3Delete), mail.ToTrash)
