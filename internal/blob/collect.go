@@ -37,7 +37,7 @@ func (s *Store) Collect(ctx context.Context) (Collected, error) {
 	if c.Forgotten, err = s.forget(ctx); err != nil {
 		return c, err
 	}
-	this := pass{began: time.Now(), unnamed: map[mail.BlobName]struct{}{}}
+	this := pass{began: s.now(), unnamed: map[mail.BlobName]struct{}{}}
 	var after mail.BlobName
 	for len(this.unnamed) < maxUnnamed {
 		names, err := s.index.Unnamed(ctx, this.began.Add(-HandleLife), after, collectPage)
@@ -80,7 +80,7 @@ func (s *Store) condemn(ctx context.Context, names []mail.BlobName) (int, error)
 func (s *Store) forget(ctx context.Context) (int, error) {
 	total := 0
 	for total < deletesPerPass {
-		n, err := s.index.Forget(ctx, time.Now().Add(-condemnedLife), collectPage)
+		n, err := s.index.Forget(ctx, s.now().Add(-condemnedLife), collectPage)
 		total += n
 		s.stats.collected.Add(int64(n))
 		if err != nil || n == 0 {

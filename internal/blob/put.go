@@ -6,7 +6,6 @@ import (
 	"hash"
 	"io"
 	"slices"
-	"time"
 
 	"lockstep/internal/mail"
 )
@@ -159,7 +158,7 @@ func (p *putting) find(name mail.BlobName) (mail.Blob, bool, error) {
 	if !ok || err != nil {
 		return mail.Blob{}, false, err
 	}
-	b.Fresh, b.Until = false, time.Now().Add(HandleLife)
+	b.Fresh, b.Until = false, p.s.now().Add(HandleLife)
 	return b, true, nil
 }
 
@@ -210,7 +209,7 @@ func (p *putting) handle(b *builder, at place) mail.Blob {
 	p.s.stats.stored.Add(at.length)
 	return mail.Blob{
 		Name: b.header.name, Size: b.recipe.size, Place: at.String(), Key: slices.Clone(b.header.key[:]),
-		Parts: b.recipe.parts, Fresh: true, Until: time.Now().Add(HandleLife),
+		Parts: b.recipe.parts, Fresh: true, Until: p.s.now().Add(HandleLife),
 	}
 }
 

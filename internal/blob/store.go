@@ -19,8 +19,9 @@ const DefaultPackSize = 256 << 20
 
 // Options of a store; the zero value is good.
 type Options struct {
-	FS       vfs.FS // nil: the machine's
-	PackSize int64  // 0: DefaultPackSize
+	FS       vfs.FS           // nil: the machine's
+	PackSize int64            // 0: DefaultPackSize
+	Now      func() time.Time // nil: time.Now; the clock that the index has too
 }
 
 // A Store keeps blobs in the packs of one directory. Its methods are safe for
@@ -37,6 +38,7 @@ type Store struct {
 	// their own, so that small ones need not wait for the copying.
 	small, large, moved *appender
 	packSize            int64
+	now                 func() time.Time
 	stats               counters
 
 	mu       sync.Mutex // one Collect or Compact at a time; guards what is below
@@ -48,9 +50,12 @@ type Store struct {
 
 // Open opens the store in dir, and makes it when it is not there.
 func Open(dir string, keys *Keyring, index Index, o Options) (*Store, error) {
-	s := &Store{fs: o.FS, dir: dir, keys: keys, index: index, packSize: o.PackSize, damaged: map[string]bool{}}
+	s := &Store{fs: o.FS, dir: dir, keys: keys, index: index, packSize: o.PackSize, now: o.Now, damaged: map[string]bool{}}
 	if s.fs == nil {
 		s.fs = vfs.OS{}
+	}
+	if s.now == nil {
+		s.now = time.Now
 	}
 	if s.packSize <= 0 {
 		s.packSize = DefaultPackSize

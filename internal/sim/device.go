@@ -1,0 +1,60 @@
+package sim
+
+import (
+	"errors"
+	"math/rand/v2"
+	"net"
+)
+
+// A device is one thing that syncs, with a local store of its own. It is built
+// from what it was told and from nothing else.
+type device interface {
+	Name() string
+	// Act does one thing that a person does with it; what it needs chance for
+	// comes from r.
+	Act(r *rand.Rand) error
+	// Hear takes in what came without having been asked for.
+	Hear() error
+	// Sync does what was done offline, and comes into step.
+	Sync() error
+	// Cut lets its connection break after so many more bytes up and down.
+	Cut(up, down int)
+	// Leave hangs up.
+	Leave()
+	// Lose forgets everything it holds, as a device that was set up anew.
+	Lose()
+	// Pushed reports whether changes come to it while it does nothing.
+	Pushed() bool
+	// Differs says how what it holds differs from the truth; only what it is shown
+	// at the moment if live.
+	Differs(t Truth, live bool) []string
+}
+
+// errLost is wrapped by errors of the network: the device comes back later.
+var errLost = errors.New("connection lost")
+
+// errRefused in an answer is no fault of anybody: the disk was full, say.
+var errRefusedByServer = errors.New("refused")
+
+// Truth is an account as it has to be seen.
+type Truth map[string]*TruthBox // by mailbox id
+
+// TruthBox is a mailbox.
+type TruthBox struct {
+	Name     string
+	Validity uint32
+	Letters  map[uint32]Letter // by UID
+}
+
+// Letter is a message in a mailbox as devices compare it.
+type Letter struct {
+	Token string // of its Message-ID
+	Flags string // sorted, without \Recent
+}
+
+// line is a connection that can break and be looked at.
+type wire interface {
+	net.Conn
+	CutAfter(up, down int)
+	Waiting() bool
+}

@@ -1,0 +1,211 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"lockstep/internal/auth"
+	"lockstep/internal/blob"
+	"lockstep/internal/delivery"
+	"lockstep/internal/imap"
+	"lockstep/internal/mail"
+	"lockstep/internal/notify"
+	"lockstep/internal/smtp"
+	"lockstep/internal/store"
+	"lockstep/internal/store/model"
+	"lockstep/internal/store/sqlstore"
+	"lockstep/internal/vfs/faulty"
+)
+
+// The services of a house by name.
+const (
+	imapService = "imap"
+	lmtpService = "lmtp"
+	smtpService = "smtp"
+)
+
+// house is a server in this process: the parts of the product, on a network, a
+// disk and a clock that are not to be trusted.
+type house struct {
+	dir   string // for the database; its lives are numbered below
+	net   *Network
+	disk  *faulty.FS // for the packs
+	model *model.Store
+	blame func(format string, args ...any)
+	// wrap, if set, stands between the servers and the engine: a planted fault.
+	wrap func(store.Store) store.Store
+
+	shift time.Duration // of the store's clock
+	life  int
+
+	db     *sqlstore.DB
+	blobs  *blob.Store
+	mirror *mirror
+	auth   *auth.Service
+	stop   context.CancelFunc
+	over   sync.WaitGroup
+}
+
+// newHouse makes a house that keeps its files in dir.
+func newHouse(dir string, seed uint64, net *Network, blame func(string, ...any)) *house {
+	h := &house{dir: dir, net: net, disk: faulty.New(seed), model: model.New(), blame: blame}
+	h.model.Now = h.now
+	return h
+}
+
+func (h *house) now() time.Time { return time.Now().Add(h.shift) }
+
+func (h *house) home(life int) string { return filepath.Join(h.dir, "life"+strconv.Itoa(life)) }
+
+const databaseFile = "lockstep.db"
+
+// open starts the server on what its last life left.
+func (h *house) open(ctx context.Context) (err error) {
+	home := h.home(h.life)
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		return err
+	}
+	hub, log := &notify.Hub{}, slog.New(slog.DiscardHandler)
+	h.db, err = sqlstore.Open(ctx, filepath.Join(home, databaseFile), sqlstore.Options{Hub: hub, Log: log, Now: h.now})
+	if err != nil {
+		return err
+	}
+	if err := h.openBlobs(); err != nil {
+		return errors.Join(err, h.db.Close())
+	}
+	engine := store.Store(h.db)
+	if h.wrap != nil {
+		engine = h.wrap(engine)
+	}
+	h.mirror = &mirror{Store: engine, model: h.model, blame: h.blame, die: h.kept}
+	h.auth = auth.New(h.db, h.mirror, []byte("the salts of a simulated server"), log)
+	h.serve(ctx, hub, log)
+	return nil
+}
+
+// openBlobs opens the packs; a disk that lost what was not synced must not have
+// lost more.
+func (h *house) openBlobs() error {
+	if err := h.disk.MkdirAll("data"); err != nil {
+		return err
+	}
+	keys, _, err := blob.OpenKeyring(h.disk, "data/key", "data/packs")
+	if err != nil {
+		return err
+	}
+	h.blobs, err = blob.Open("data/packs", keys, h.db.Blobs(), blob.Options{FS: h.disk, PackSize: 256 << 10, Now: h.now})
+	return err
+}
+
+// serve opens the protocols on the network.
+func (h *house) serve(ctx context.Context, hub *notify.Hub, log *slog.Logger) {
+	ctx, h.stop = context.WithCancel(ctx)
+	d := &delivery.Service{Store: h.mirror, Directory: h.db, Queue: h.db, Blobs: h.blobs, Log: log, Hostname: "mx.example.test", SpoolDir: h.dir}
+	ingest := func(ctx context.Context, r io.Reader, _ int64) (mail.Arrival, error) { return d.Ingest(ctx, r) }
+	anywhere := func(netip.Addr) bool { return true }
+	im := &imap.Server{Store: h.mirror, Auth: h.auth, Blobs: bodies{h.blobs}, Ingest: ingest, Hub: hub, Log: log, AllowPlainAuth: anywhere,
+		Limits: imap.Limits{Connections: maxConnections, PerAddress: maxConnections}}
+	in := smtp.Limits{Connections: maxConnections, ConnectionsPerAddress: maxConnections}
+	h.listen(ctx, imapService, im.Serve)
+	h.listen(ctx, lmtpService, (&smtp.Server{Role: smtp.LMTP, Hostname: "mx.example.test", Delivery: d, Log: log, Limits: in}).Serve)
+	h.listen(ctx, smtpService, (&smtp.Server{Role: smtp.Receiving, Hostname: "mx.example.test", Delivery: d, Log: log, Limits: in}).Serve)
+}
+
+const maxConnections = 10_000
+
+func (h *house) listen(ctx context.Context, service string, serve func(context.Context, net.Listener) error) {
+	l := h.net.Listen(service)
+	h.over.Go(func() {
+		if err := serve(ctx, l); err != nil {
+			h.blame("%s ended: %v", service, err)
+		}
+	})
+}
+
+// kept is called at the moment of a kill: what is on the disk now is all that the
+// next life has.
+func (h *house) kept() {
+	to := h.home(h.life + 1)
+	if err := os.MkdirAll(to, 0o700); err != nil {
+		h.blame("%v", err)
+	}
+	for _, file := range []string{databaseFile, databaseFile + "-wal"} {
+		if err := copyFile(filepath.Join(to, file), filepath.Join(h.home(h.life), file)); err != nil {
+			h.blame("%v", err)
+		}
+	}
+	h.net.CutAll()
+}
+
+// reopen buries a server that was killed and starts the next. With power, the disk
+// also loses what was not synced.
+func (h *house) reopen(ctx context.Context, power bool) error {
+	if err := h.close(); err != nil {
+		return err
+	}
+	if power {
+		h.disk.Crash()
+	}
+	old := h.home(h.life)
+	h.life++
+	if err := os.RemoveAll(old); err != nil {
+		return err
+	}
+	return h.open(ctx)
+}
+
+// close ends the servers.
+func (h *house) close() error {
+	h.stop()
+	h.over.Wait()
+	return errors.Join(h.blobs.Close(), h.db.Close())
+}
+
+func copyFile(to, from string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
+}
+
+// bodies gives the IMAP server the blob store as it wants it.
+type bodies struct{ *blob.Store }
+
+func (b bodies) Open(ctx context.Context, which mail.Blob) (imap.Body, error) {
+	r, err := b.Store.Open(ctx, which)
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// newAccount makes an account on both sides.
+func (h *house) newAccount(ctx context.Context, login string) (store.Principal, error) {
+	by := mail.NewOrigin("simulation", 0, mail.Local, mail.BySetup)
+	a := store.NewAccount{Login: login}
+	want, err := h.model.CreateAccount(ctx, by, a)
+	if err != nil {
+		return want, err
+	}
+	p, err := h.db.CreateAccount(ctx, by, a)
+	if err == nil && p.Account != want.Account {
+		h.blame("account %d is %d in the model", p.Account, want.Account)
+	}
+	return p, err
+}

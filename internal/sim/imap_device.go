@@ -1,0 +1,363 @@
+package sim
+
+import (
+	"bufio"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"lockstep/internal/imap/reply"
+	"lockstep/internal/mail"
+)
+
+// imapKind is how an IMAP device follows its mailboxes.
+type imapKind struct {
+	name               string
+	condstore, qresync bool
+	known              bool // says which UIDs it knows when it resynchronises
+	rev2, idle         bool
+}
+
+// imapDevice is a mail program that works offline and online.
+type imapDevice struct {
+	kind          imapKind
+	name          string
+	login, secret string
+	dial          func() (wire, error)
+	blame         func(format string, args ...any)
+
+	boxes map[string]*box // by MAILBOXID
+	queue []chore         // done offline
+
+	link  *link
+	said  transcript
+	open  *box     // the selected one
+	view  []uint32 // UIDs by sequence number; 0 is not known yet
+	idles bool
+
+	listed  map[string]listing // while LIST runs
+	found   mail.UIDSet        // by the last SEARCH
+	arrived map[uint32]string  // tokens that a FETCH brought
+	bodies  map[uint32]string  // likewise
+	offered uint64             // HIGHESTMODSEQ of SELECT
+	copied  string             // COPYUID of the last command
+	bye     bool
+}
+
+// listing is what LIST-STATUS tells of a mailbox.
+type listing struct {
+	id       string
+	validity uint32
+}
+
+func (d *imapDevice) Name() string { return d.name }
+
+// Pushed implements device.
+func (d *imapDevice) Pushed() bool { return d.idles }
+
+// Cut implements device.
+func (d *imapDevice) Cut(up, down int) {
+	if d.link != nil {
+		d.link.conn.CutAfter(up, down)
+	}
+}
+
+// Leave implements device.
+func (d *imapDevice) Leave() {
+	if d.link != nil {
+		d.link.conn.Close()
+		d.said.add("-- offline --")
+	}
+	d.link, d.open, d.view, d.idles = nil, nil, nil, false
+}
+
+// Lose implements device.
+func (d *imapDevice) Lose() {
+	d.Leave()
+	d.boxes, d.queue = map[string]*box{}, nil
+}
+
+// lost hangs up if err is of the connection.
+func (d *imapDevice) lost(err error) error {
+	if err != nil {
+		d.Leave()
+	}
+	return err
+}
+
+// connect signs in, if that is to be done.
+func (d *imapDevice) connect() error {
+	if d.link != nil {
+		return nil
+	}
+	c, err := d.dial()
+	if err != nil {
+		return fmt.Errorf("%w: %v", errLost, err)
+	}
+	d.said.add("-- online --")
+	d.bye = false
+	d.link = &link{conn: c, in: bufio.NewReader(c), hear: d.hear, said: &d.said}
+	greeting, err := d.link.read()
+	if err != nil {
+		return err
+	}
+	if greeting.Word != "OK" {
+		return fmt.Errorf("greeted with %s", greeting.Raw)
+	}
+	commands := []string{"LOGIN " + quote(d.login) + " " + quote(d.secret)}
+	switch {
+	case d.kind.qresync:
+		commands = append(commands, "ENABLE QRESYNC")
+	case d.kind.condstore:
+		commands = append(commands, "ENABLE CONDSTORE")
+	}
+	if d.kind.rev2 {
+		commands = append(commands, "ENABLE IMAP4rev2")
+	}
+	for _, command := range commands {
+		if _, err := d.link.run(command); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hear takes in an untagged response.
+func (d *imapDevice) hear(r reply.Response) {
+	switch r.Word {
+	case "EXISTS":
+		d.exists(int(r.Num))
+	case "EXPUNGE":
+		d.expunged(int(r.Num))
+	case "VANISHED":
+		d.vanished(r)
+	case "FETCH":
+		d.fetched(r)
+	case "LIST":
+		d.list(r)
+	case "STATUS":
+		d.status(r)
+	case "SEARCH":
+		d.found = nil
+		for _, s := range reply.Strings(r.Args) {
+			d.found.Add(mail.UID(number(s)))
+		}
+	case "ESEARCH":
+		d.esearch(r)
+	case "OK", "NO":
+		d.heed(r)
+	case "BYE":
+		d.bye = true
+	}
+}
+
+func number(s string) uint64 {
+	n, _ := strconv.ParseUint(s, 10, 64)
+	return n
+}
+
+// heed takes in a response code.
+func (d *imapDevice) heed(r reply.Response) {
+	words := reply.Strings(r.Code)
+	if len(words) == 0 {
+		return
+	}
+	switch words[0] {
+	case "HIGHESTMODSEQ":
+		d.offered = number(words[1])
+	case "UIDVALIDITY":
+		if d.open != nil && uint64(d.open.validity) != number(words[1]) {
+			d.blame("%s: UIDVALIDITY of %s was %d and is %s", d.name, d.open.name, d.open.validity, words[1])
+		}
+	case "CLOSED":
+		d.view = nil
+	case "COPYUID":
+		d.copied = strings.Join(words[1:], " ")
+	}
+}
+
+func (d *imapDevice) exists(n int) {
+	if n < len(d.view) {
+		d.blame("%s: %d EXISTS after %d", d.name, n, len(d.view))
+		return
+	}
+	for len(d.view) < n {
+		d.view = append(d.view, 0)
+	}
+}
+
+func (d *imapDevice) expunged(seq int) {
+	if d.kind.qresync {
+		d.blame("%s: EXPUNGE to one who enabled QRESYNC", d.name)
+	}
+	if seq < 1 || seq > len(d.view) {
+		d.blame("%s: %d EXPUNGE of %d messages", d.name, seq, len(d.view))
+		return
+	}
+	if uid := d.view[seq-1]; uid != 0 && d.open != nil {
+		delete(d.open.letters, uid)
+	}
+	d.view = append(d.view[:seq-1:seq-1], d.view[seq:]...)
+}
+
+func (d *imapDevice) vanished(r reply.Response) {
+	if d.open == nil || len(r.Args) == 0 {
+		return
+	}
+	text, ok := r.Args[len(r.Args)-1].(string)
+	gone, err := mail.ParseUIDSet(text)
+	if !ok || err != nil {
+		d.blame("%s: %s", d.name, r.Raw)
+		return
+	}
+	earlier := len(r.Args) > 1
+	for _, uid := range d.open.uids() {
+		if gone.Contains(mail.UID(uid)) {
+			delete(d.open.letters, uid)
+		}
+	}
+	if earlier {
+		return
+	}
+	kept := d.view[:0:0]
+	hit := uint64(0)
+	for _, uid := range d.view {
+		if uid != 0 && gone.Contains(mail.UID(uid)) {
+			hit++
+			continue
+		}
+		kept = append(kept, uid)
+	}
+	// Those whose UIDs were not told yet are at the end, and the newest.
+	for unknown := gone.Count() - hit; unknown > 0 && len(kept) > 0 && kept[len(kept)-1] == 0; unknown-- {
+		kept = kept[:len(kept)-1]
+	}
+	d.view = kept
+}
+
+func (d *imapDevice) fetched(r reply.Response) {
+	if d.open == nil || len(r.Args) == 0 {
+		return
+	}
+	seq, items := int(r.Num), reply.Pairs(r.Args[0])
+	if seq < 1 || seq > len(d.view) {
+		d.blame("%s: %s with %d messages", d.name, r.Raw, len(d.view))
+		return
+	}
+	uid := d.view[seq-1]
+	if s, ok := items["UID"].(string); ok {
+		told := uint32(number(s))
+		if uid != 0 && uid != told {
+			d.blame("%s: message %d had UID %d and has %d", d.name, seq, uid, told)
+		}
+		uid = told
+		d.view[seq-1] = uid
+	}
+	if uid == 0 {
+		return // its flags come when its UID is asked for
+	}
+	l := d.open.letters[uid]
+	if l == nil {
+		l = &letter{}
+		d.open.letters[uid] = l
+	}
+	if flags, ok := items["FLAGS"].([]any); ok {
+		l.flags = flagWords(reply.Strings(flags))
+	}
+	for name, v := range items {
+		text, _ := v.(string)
+		switch {
+		case strings.HasPrefix(name, "BODY[HEADER.FIELDS"):
+			d.arrived[uid] = tokenOf(text)
+		case name == "BODY[]":
+			d.bodies[uid] = text
+		}
+	}
+}
+
+// tokenOf finds the token in a Message-ID.
+func tokenOf(header string) string {
+	_, rest, _ := strings.Cut(header, "<")
+	token, _, _ := strings.Cut(rest, "@")
+	return token
+}
+
+func (d *imapDevice) list(r reply.Response) {
+	if d.listed == nil || len(r.Args) < 3 {
+		return
+	}
+	name, _ := r.Args[2].(string)
+	for _, attribute := range reply.Strings(r.Args[0]) {
+		if strings.EqualFold(attribute, `\NonExistent`) || strings.EqualFold(attribute, `\Noselect`) {
+			return
+		}
+	}
+	if _, known := d.listed[name]; !known {
+		d.listed[name] = listing{}
+	}
+}
+
+func (d *imapDevice) status(r reply.Response) {
+	if d.listed == nil || len(r.Args) < 2 {
+		return
+	}
+	name, _ := r.Args[0].(string)
+	items := reply.Pairs(r.Args[1])
+	id := strings.Join(reply.Strings(items["MAILBOXID"]), "")
+	validity, _ := items["UIDVALIDITY"].(string)
+	d.listed[name] = listing{id, uint32(number(validity))}
+}
+
+func (d *imapDevice) esearch(r reply.Response) {
+	d.found = nil
+	for i := 0; i+1 < len(r.Args); i++ {
+		if word, _ := r.Args[i].(string); word == "ALL" {
+			text, _ := r.Args[i+1].(string)
+			set, err := mail.ParseUIDSet(text)
+			if err != nil {
+				d.blame("%s: %s", d.name, r.Raw)
+			}
+			d.found = set
+		}
+	}
+}
+
+// Differs implements device.
+func (d *imapDevice) Differs(t Truth, live bool) (out []string) {
+	if live {
+		return d.differsNow(t)
+	}
+	for id, b := range d.boxes {
+		out = append(out, b.differs(t[id])...)
+	}
+	for id, b := range t {
+		if d.boxes[id] == nil {
+			out = append(out, b.Name+": is missing")
+		}
+	}
+	return out
+}
+
+// differsNow compares what is shown while the device waits: what came is counted,
+// and of what it knows everything is right.
+func (d *imapDevice) differsNow(t Truth) (out []string) {
+	is := t[d.open.id]
+	if is == nil {
+		return []string{d.open.name + ": is not there"}
+	}
+	if n := len(is.Letters); n != len(d.view) {
+		return []string{fmt.Sprintf("%s: %d messages are shown, there are %d", d.open.name, len(d.view), n)}
+	}
+	shown := &TruthBox{Name: d.open.name, Validity: is.Validity, Letters: maps.Clone(is.Letters)}
+	for uid, l := range is.Letters {
+		switch have := d.open.letters[uid]; {
+		case have == nil && slices.Contains(d.view, 0):
+			delete(shown.Letters, uid)
+		case have != nil && have.token == "": // its flags came, its header was not asked for
+			shown.Letters[uid] = Letter{Flags: l.Flags}
+		}
+	}
+	return d.open.differs(shown)
+}

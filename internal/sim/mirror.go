@@ -1,0 +1,131 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+	"lockstep/internal/store/model"
+)
+
+// mirror is the store that the servers use: the engine, with a naive model beside
+// it that is done the same to. Nothing that is served comes from the model; at the
+// end, what the devices hold has to be what the model says.
+type mirror struct {
+	store.Store // the engine, or a faulty one
+	model       *model.Store
+	blame       func(format string, args ...any)
+	die         func() // keeps what a kill would leave
+
+	mu     sync.Mutex // transactions come one after another, in the same order on both sides
+	dead   bool
+	fuse   int  // transactions until the kill; 0 is none
+	commit bool // that the last one still commits
+}
+
+var errDead = mail.Errorf(mail.Unavailable, "the server was killed")
+
+// Kill lets the server die at the n-th transaction from now: before its commit, or
+// right after it, when nobody has been told yet.
+func (m *mirror) Kill(n int, afterCommit bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fuse, m.commit = n, afterCommit
+}
+
+// KillNow is a kill while nothing commits.
+func (m *mirror) KillNow() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.end()
+}
+
+// Dead reports whether the server was killed.
+func (m *mirror) Dead() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.dead
+}
+
+func (m *mirror) end() {
+	if !m.dead {
+		m.dead = true
+		m.die()
+	}
+}
+
+// View asks the engine.
+func (m *mirror) View(ctx context.Context, id mail.AccountID, fn func(store.Reader) error) error {
+	if m.Dead() {
+		return errDead
+	}
+	return m.Store.View(ctx, id, fn)
+}
+
+// Update changes both; what the closure learns last is what the engine says.
+func (m *mirror) Update(ctx context.Context, id mail.AccountID, by mail.Origin, fn func(store.Tx) error) (n mail.ModSeq, err error) {
+	var want mail.ModSeq
+	err = m.both(ctx, func() (err error) {
+		want, err = m.model.Update(ctx, id, by, fn)
+		return err
+	}, func() (err error) {
+		n, err = m.Store.Update(ctx, id, by, fn)
+		return err
+	})
+	if err == nil && n != want {
+		m.blame("a change of account %d by %s got ModSeq %d, the model gave it %d", id, by.Protocol(), n, want)
+	}
+	return n, err
+}
+
+// Note likewise.
+func (m *mirror) Note(ctx context.Context, id mail.AccountID, fn func(store.Notes) error) error {
+	return m.both(ctx, func() error { return m.model.Note(ctx, id, fn) }, func() error { return m.Store.Note(ctx, id, fn) })
+}
+
+func (m *mirror) both(ctx context.Context, model, engine func() error) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	last := m.burn()
+	if m.dead || last && !m.commit {
+		m.end()
+		return errDead
+	}
+	want, got := model(), engine()
+	if mail.KindOf(want) != mail.KindOf(got) || (want == nil) != (got == nil) {
+		m.blame("the engine says %v, the model %v", got, want)
+	}
+	if last {
+		m.end()
+		return errDead
+	}
+	return got
+}
+
+// burn reports whether this is the transaction that the server dies of.
+func (m *mirror) burn() bool {
+	if m.fuse == 0 {
+		return false
+	}
+	m.fuse--
+	return m.fuse == 0
+}
+
+// Prune forgets history on both sides.
+func (m *mirror) Prune(ctx context.Context, keeper store.Keeper, id mail.AccountID, olderThan time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.dead {
+		return errDead
+	}
+	if err := m.model.Prune(ctx, id, olderThan); err != nil {
+		return fmt.Errorf("model: %w", err)
+	}
+	return keeper.Prune(ctx, id, olderThan)
+}

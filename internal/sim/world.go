@@ -1,0 +1,335 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+	"lockstep/internal/vfs/faulty"
+)
+
+// world is a house, its accounts, and the devices on them.
+type world struct {
+	plan    Plan
+	net     *Network
+	house   *house
+	wait    func() // until nothing moves any more
+	people  []store.Principal
+	devices []device
+	owner   []int // of each device, in people
+	sender  sender
+	sent    int
+	cut     cut // of the next delivery
+	wrong   []string
+	told    bool
+}
+
+// Fault is something planted for the devices to find.
+type Fault struct {
+	Garble func(service, line string) []string
+	Store  func(store.Store) store.Store
+}
+
+const latency = 5 * time.Millisecond
+
+// Run plays a plan in one process, with its files in dir, and returns what was
+// wrong. It has to be called in a bubble of testing/synctest; wait is its Wait.
+func Run(ctx context.Context, p Plan, dir string, f Fault, wait func()) []string {
+	w := &world{plan: p, net: &Network{Latency: latency, Garble: f.Garble}, wait: wait}
+	w.house = newHouse(dir, p.Seed, w.net, w.blame)
+	w.house.wrap = f.Store
+	w.sender = sender{dial: w.dial, blame: w.blame}
+	if err := w.begin(ctx); err != nil {
+		return []string{err.Error()}
+	}
+	for i, s := range p.Steps {
+		w.step(ctx, i, s)
+		if len(w.wrong) > 0 {
+			break
+		}
+	}
+	if len(w.wrong) == 0 {
+		w.settle(ctx)
+	}
+	w.end()
+	return w.wrong
+}
+
+func (w *world) blame(format string, args ...any) {
+	w.wrong = append(w.wrong, fmt.Sprintf(format, args...))
+}
+
+func (w *world) dial(service string) (wire, error) {
+	c, err := w.net.Dial(service)
+	if err != nil {
+		return nil, err
+	}
+	return c.(wire), nil
+}
+
+// begin opens the house and gives everybody devices.
+func (w *world) begin(ctx context.Context) error {
+	if err := w.house.open(ctx); err != nil {
+		return err
+	}
+	for i := range w.plan.Accounts {
+		p, err := w.house.newAccount(ctx, fmt.Sprintf("person%d@example.test", i))
+		if err != nil {
+			return err
+		}
+		w.people = append(w.people, p)
+	}
+	for i := range w.plan.Devices {
+		if err := w.addDevice(ctx, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var kinds = []imapKind{
+	{name: "plain"},
+	{name: "qresync-idle", qresync: true, known: true, idle: true},
+	{name: "condstore", condstore: true},
+	{name: "plain-idle", idle: true},
+	{name: "qresync", qresync: true},
+	{name: "condstore-idle", condstore: true, idle: true},
+	{name: "rev2-qresync-idle", rev2: true, qresync: true, idle: true},
+}
+
+func (w *world) addDevice(ctx context.Context, i int) error {
+	owner := i % w.plan.Accounts
+	kind := kinds[i%len(kinds)]
+	name := fmt.Sprintf("%s.%d", kind.name, i)
+	_, secret, err := w.house.auth.AddDevice(ctx, w.people[owner], name, nil)
+	if err != nil {
+		return err
+	}
+	d := &imapDevice{kind: kind, name: name, login: w.people[owner].Login, secret: secret, boxes: map[string]*box{},
+		dial: func() (wire, error) { return w.dial(imapService) }}
+	d.blame = func(format string, args ...any) {
+		w.blame(format, args...)
+		w.tell(i)
+	}
+	w.devices = append(w.devices, d)
+	w.owner = append(w.owner, owner)
+	return nil
+}
+
+// step lets one thing happen.
+func (w *world) step(ctx context.Context, n int, s Step) {
+	r := rand.New(rand.NewPCG(s.R, 3))
+	d := w.devices[s.Device]
+	var err error
+	switch s.Do {
+	case DeedAct:
+		err = d.Act(r)
+	case DeedSync:
+		err = d.Sync()
+	case DeedLeave:
+		d.Leave()
+	case DeedLose:
+		d.Lose()
+	case DeedSend:
+		w.send(r)
+	case DeedCut:
+		c := cut{r.IntN(400), r.IntN(4000)}
+		d.Cut(c.up, c.down)
+		if r.IntN(2) == 0 {
+			w.cut = c
+		}
+	case DeedKill:
+		if r.IntN(4) == 0 {
+			w.house.mirror.KillNow()
+		} else {
+			w.house.mirror.Kill(1+r.IntN(6), r.IntN(2) == 0)
+		}
+	case DeedPower:
+		w.house.mirror.KillNow()
+		err = w.house.reopen(ctx, true)
+	case DeedDisk:
+		w.troubleDisk(r)
+	case DeedSleep:
+		time.Sleep(someTime(r))
+	case DeedShift:
+		w.house.shift += time.Duration(r.IntN(7200)-3600) * time.Second
+	case DeedPrune:
+		err = w.prune(ctx, r)
+	case DeedPulse:
+		w.pulse()
+	}
+	w.wait()
+	if w.house.mirror.Dead() {
+		err = errors.Join(err, w.house.reopen(ctx, false))
+	}
+	if err != nil && !errors.Is(err, errLost) && !errors.Is(err, errRefusedByServer) && !errors.Is(err, errDead) {
+		w.blame("step %d, %s by %s: %v", n, s.Do, d.Name(), err)
+	}
+	if len(w.wrong) > 0 {
+		w.tell(s.Device)
+	}
+}
+
+// someTime is seconds, hours or weeks.
+func someTime(r *rand.Rand) time.Duration {
+	switch r.IntN(4) {
+	case 0:
+		return time.Duration(r.IntN(48)) * time.Hour
+	case 1:
+		return time.Duration(r.IntN(20)) * 24 * time.Hour
+	}
+	return time.Duration(r.IntN(600)) * time.Second
+}
+
+// send lets a letter come in for some.
+func (w *world) send(r *rand.Rand) {
+	w.sent++
+	p := posted{token: fmt.Sprintf("letter-%d-%d", w.plan.Seed, w.sent), service: lmtpService}
+	if r.IntN(3) == 0 {
+		p.service = smtpService
+	}
+	for i, who := range w.people {
+		if i == 0 && len(w.people) > 1 && r.IntN(3) == 0 {
+			continue
+		}
+		p.to = append(p.to, who.Login)
+	}
+	w.sender.outbox = append(w.sender.outbox, p)
+	c := w.cut
+	w.cut = cut{}
+	w.sender.deliver(c)
+}
+
+// troubleDisk lets the disk fail sometimes, or heals it.
+func (w *world) troubleDisk(r *rand.Rand) {
+	if r.IntN(2) == 0 {
+		w.house.disk.SetOdds(faulty.Odds{})
+		return
+	}
+	w.house.disk.SetOdds(faulty.Odds{Write: .1, ShortWrite: .1, Sync: .1})
+}
+
+func (w *world) prune(ctx context.Context, r *rand.Rand) error {
+	before := w.house.now().Add(-time.Duration(r.IntN(72)) * time.Hour)
+	for _, p := range w.people {
+		if err := w.house.mirror.Prune(ctx, w.house.db, p.Account, before); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pulse looks whether those who are pushed to are in step without having asked.
+func (w *world) pulse() {
+	time.Sleep(4 * latency)
+	w.wait()
+	for i, d := range w.devices {
+		if !d.Pushed() || d.Hear() != nil || !d.Pushed() {
+			continue
+		}
+		for _, s := range d.Differs(w.truth(w.owner[i]), true) {
+			w.blame("%s was not told in time: %s", d.Name(), s)
+			w.tell(i)
+		}
+	}
+}
+
+// settle brings everybody into step and compares.
+func (w *world) settle(ctx context.Context) {
+	w.house.disk.SetOdds(faulty.Odds{})
+	w.house.mirror.Kill(0, false)
+	w.cut = cut{}
+	for range 4 {
+		w.sender.deliver(cut{})
+	}
+	if n := len(w.sender.outbox); n > 0 {
+		w.blame("%d letters can't be delivered:\n  %s", n, strings.Join(w.sender.said.lines, "\n  "))
+	}
+	for range 2 {
+		for i := range w.devices {
+			w.syncNow(i)
+		}
+	}
+	for i, d := range w.devices {
+		for _, s := range d.Differs(w.truth(w.owner[i]), false) {
+			w.blame("%s is not in step: %s", d.Name(), s)
+		}
+		if len(w.wrong) > 0 {
+			w.tell(i)
+			return
+		}
+	}
+	w.check(ctx)
+}
+
+// syncNow syncs a device; what broke before may break once more.
+func (w *world) syncNow(i int) {
+	err := w.devices[i].Sync()
+	for tries := 3; tries > 0 && errors.Is(err, errLost); tries-- {
+		err = w.devices[i].Sync()
+	}
+	if err != nil {
+		w.blame("%s can't sync: %v", w.devices[i].Name(), err)
+		w.tell(i)
+	}
+}
+
+// check lets the store look at itself.
+func (w *world) check(ctx context.Context) {
+	for _, p := range w.people {
+		found, err := w.house.db.Check(ctx, p.Account, false)
+		if err != nil || len(found) > 0 {
+			w.blame("account %d: %v, %v", p.Account, err, found)
+		}
+	}
+}
+
+func (w *world) end() {
+	for _, d := range w.devices {
+		d.Leave()
+	}
+	if err := w.house.close(); err != nil && len(w.wrong) == 0 {
+		w.blame("closing: %v", err)
+	}
+}
+
+// truth is what the model says of an account.
+func (w *world) truth(owner int) Truth {
+	t := Truth{}
+	err := w.house.model.View(context.Background(), w.people[owner].Account, func(r store.Reader) error {
+		all, err := r.Mailboxes()
+		if err != nil {
+			return err
+		}
+		for _, mb := range all {
+			b := &TruthBox{Name: mb.Path, Validity: uint32(mb.UIDValidity), Letters: map[uint32]Letter{}}
+			t[mb.ID.String()] = b
+			err = errors.Join(err, r.Messages(store.PlacementQuery{Mailbox: mb.ID}, func(p *mail.Placement, m *mail.Message) error {
+				token, _, _ := strings.Cut(m.MessageID, "@")
+				b.Letters[uint32(p.UID)] = Letter{token, flagWords(p.Flags.Names())}
+				return nil
+			}))
+		}
+		return err
+	})
+	if err != nil {
+		w.blame("model: %v", err)
+	}
+	return t
+}
+
+// tell adds what a device heard last, once.
+func (w *world) tell(i int) {
+	if w.told {
+		return
+	}
+	w.told = true
+	if d, ok := w.devices[i].(*imapDevice); ok {
+		w.wrong = append(w.wrong, d.name+" heard:\n  "+strings.Join(d.said.lines, "\n  "))
+	}
+}
