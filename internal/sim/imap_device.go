@@ -48,8 +48,9 @@ type imapDevice struct {
 
 // listing is what LIST-STATUS tells of a mailbox.
 type listing struct {
-	id       string
-	validity uint32
+	id               string
+	validity         uint32
+	messages, unseen int
 }
 
 func (d *imapDevice) Name() string { return d.name }
@@ -306,8 +307,11 @@ func (d *imapDevice) status(r reply.Response) {
 	name, _ := r.Args[0].(string)
 	items := reply.Pairs(r.Args[1])
 	id := strings.Join(reply.Strings(items["MAILBOXID"]), "")
-	validity, _ := items["UIDVALIDITY"].(string)
-	d.listed[name] = listing{id, uint32(number(validity))}
+	n := func(item string) int {
+		s, _ := items[item].(string)
+		return int(number(s))
+	}
+	d.listed[name] = listing{id, uint32(n("UIDVALIDITY")), n("MESSAGES"), n("UNSEEN")}
 }
 
 func (d *imapDevice) esearch(r reply.Response) {
@@ -330,7 +334,7 @@ func (d *imapDevice) Differs(t Truth, live bool) (out []string) {
 		return d.differsNow(t)
 	}
 	for id, b := range d.boxes {
-		out = append(out, b.differs(t[id])...)
+		out = append(append(out, b.differs(t[id])...), b.miscounts()...)
 	}
 	for id, b := range t {
 		if d.boxes[id] == nil {

@@ -14,6 +14,8 @@ type box struct {
 	validity uint32
 	modseq   uint64 // everything up to it is here; 0 is nothing
 	letters  map[uint32]*letter
+
+	messages, unseen int // as STATUS says
 }
 
 // letter is a message as a device has it.
@@ -72,6 +74,20 @@ func (b *box) differs(t *TruthBox) (out []string) {
 		if b.letters[uid] == nil {
 			say("lacks %d (%s)", uid, t.Letters[uid].Token)
 		}
+	}
+	return out
+}
+
+// miscounts says where STATUS disagrees with what is here.
+func (b *box) miscounts() (out []string) {
+	unseen := 0
+	for _, l := range b.letters {
+		if withFlag(l.flags, `\Seen`) != l.flags {
+			unseen++
+		}
+	}
+	if b.messages != len(b.letters) || b.unseen != unseen {
+		out = append(out, fmt.Sprintf("%s: STATUS says %d messages and %d unseen, here are %d and %d", b.name, b.messages, b.unseen, len(b.letters), unseen))
 	}
 	return out
 }

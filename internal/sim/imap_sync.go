@@ -122,7 +122,7 @@ func (d *imapDevice) boxNamed(name string) *box {
 func (d *imapDevice) syncMailboxes() error {
 	d.listed = map[string]listing{}
 	defer func() { d.listed = nil }()
-	if _, err := d.link.run(`LIST "" "*" RETURN (STATUS (MAILBOXID UIDVALIDITY))`); err != nil {
+	if _, err := d.link.run(`LIST "" "*" RETURN (STATUS (MAILBOXID UIDVALIDITY MESSAGES UNSEEN))`); err != nil {
 		return err
 	}
 	there := map[string]bool{}
@@ -140,7 +140,7 @@ func (d *imapDevice) syncMailboxes() error {
 		if b.validity != l.validity {
 			d.blame("%s: UIDVALIDITY of %s was %d and is %d", d.name, name, b.validity, l.validity)
 		}
-		b.name = name
+		b.name, b.messages, b.unseen = name, l.messages, l.unseen
 	}
 	for id := range d.boxes {
 		if !there[id] {
@@ -301,8 +301,12 @@ func (d *imapDevice) learn() error {
 	if d.open == nil {
 		return nil
 	}
-	for slices.Contains(d.view, 0) {
-		if _, err := d.link.run(fmt.Sprintf("FETCH %d:* (UID FLAGS)", slices.Index(d.view, 0)+1)); err != nil {
+	for at, last := slices.Index(d.view, 0), -1; at >= 0; at, last = slices.Index(d.view, 0), at {
+		if at == last {
+			d.blame("%s: message %d of %d in %s can't be fetched", d.name, at+1, len(d.view), d.open.name)
+			return nil
+		}
+		if _, err := d.link.run(fmt.Sprintf("FETCH %d:* (UID FLAGS)", at+1)); err != nil {
 			return err
 		}
 	}
