@@ -25,6 +25,8 @@ type device interface {
 	Lose()
 	// Pushed reports whether changes come to it while it does nothing.
 	Pushed() bool
+	// Heard is the end of what it said and was told.
+	Heard() []string
 	// Differs says how what it holds differs from the truth; only what it is shown
 	// at the moment if live.
 	Differs(t Truth, live bool) []string
@@ -52,7 +54,7 @@ type Letter struct {
 	Flags string // sorted, without \Recent
 }
 
-// line is a connection that can break and be looked at.
+// wire is a connection that can break and be looked at.
 type wire interface {
 	net.Conn
 	CutAfter(up, down int)

@@ -309,7 +309,7 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 	for name := range planted() {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(seeds) {
-				if wrong := play(t, NewPlan(1000+seed, 2, 7, 120), planted()[name]); len(wrong) > 0 {
+				if wrong := play(t, NewPlan(1000+seed, 2, 9, 140), planted()[name]); len(wrong) > 0 {
 					first, _, _ := strings.Cut(wrong[0], "\n")
 					t.Logf("found by seed %d: %s", 1000+seed, first)
 					return
@@ -325,7 +325,7 @@ func TestAFailingHistoryIsShortened(t *testing.T) {
 	f := planted()["a move is cut half way"]
 	fails := func(p Plan) bool { return len(play(t, p, f)) > 0 }
 	for seed := uint64(1); ; seed++ {
-		p := NewPlan(seed, 2, 7, 120)
+		p := NewPlan(seed, 2, 9, 140)
 		if !fails(p) {
 			continue
 		}

@@ -19,6 +19,7 @@ import (
 	"lockstep/internal/imap"
 	"lockstep/internal/mail"
 	"lockstep/internal/notify"
+	"lockstep/internal/pop3"
 	"lockstep/internal/smtp"
 	"lockstep/internal/store"
 	"lockstep/internal/store/model"
@@ -31,6 +32,7 @@ const (
 	imapService = "imap"
 	lmtpService = "lmtp"
 	smtpService = "smtp"
+	pop3Service = "pop3"
 )
 
 // house is a server in this process: the parts of the product, on a network, a
@@ -114,8 +116,10 @@ func (h *house) serve(ctx context.Context, hub *notify.Hub, log *slog.Logger) {
 	anywhere := func(netip.Addr) bool { return true }
 	im := &imap.Server{Store: h.mirror, Auth: h.auth, Blobs: bodies{h.blobs}, Ingest: ingest, Hub: hub, Log: log, AllowPlainAuth: anywhere,
 		Limits: imap.Limits{Connections: maxConnections, PerAddress: maxConnections}}
+	pop := &pop3.Server{Store: h.mirror, Auth: h.auth, Blobs: maildrops{h.blobs}, Hostname: "mx.example.test", Log: log, AllowPlainAuth: anywhere}
 	in := smtp.Limits{Connections: maxConnections, ConnectionsPerAddress: maxConnections}
 	h.listen(ctx, imapService, im.Serve)
+	h.listen(ctx, pop3Service, pop.Serve)
 	h.listen(ctx, lmtpService, (&smtp.Server{Role: smtp.LMTP, Hostname: "mx.example.test", Delivery: d, Log: log, Limits: in}).Serve)
 	h.listen(ctx, smtpService, (&smtp.Server{Role: smtp.Receiving, Hostname: "mx.example.test", Delivery: d, Log: log, Limits: in}).Serve)
 }
@@ -188,6 +192,17 @@ func copyFile(to, from string) error {
 type bodies struct{ *blob.Store }
 
 func (b bodies) Open(ctx context.Context, which mail.Blob) (imap.Body, error) {
+	r, err := b.Store.Open(ctx, which)
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// maildrops gives it to the POP3 server.
+type maildrops struct{ *blob.Store }
+
+func (b maildrops) Open(ctx context.Context, which mail.Blob) (pop3.Body, error) {
 	r, err := b.Store.Open(ctx, which)
 	if err != nil {
 		return nil, err

@@ -55,6 +55,9 @@ type listing struct {
 
 func (d *imapDevice) Name() string { return d.name }
 
+// Heard implements device.
+func (d *imapDevice) Heard() []string { return d.said.lines }
+
 // Pushed implements device.
 func (d *imapDevice) Pushed() bool { return d.idles }
 

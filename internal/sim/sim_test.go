@@ -39,7 +39,7 @@ func TestEveryDeviceEndsInStep(t *testing.T) {
 		first, n = *seedFlag, 1
 	}
 	for seed := first; seed < first+uint64(n); seed++ {
-		p := NewPlan(seed, 2, 7, 120)
+		p := NewPlan(seed, 2, 9, 140)
 		if wrong := play(t, p, Fault{}); len(wrong) > 0 {
 			t.Fatalf("-sim.seed=%d: %s", seed, strings.Join(wrong, "\n"))
 		}

@@ -102,19 +102,31 @@ var kinds = []imapKind{
 	{name: "rev2-qresync-idle", rev2: true, qresync: true, idle: true},
 }
 
+// popEvery says that every so many-th device downloads by POP3.
+const popEvery = 8
+
 func (w *world) addDevice(ctx context.Context, i int) error {
 	owner := i % w.plan.Accounts
 	kind := kinds[i%len(kinds)]
 	name := fmt.Sprintf("%s.%d", kind.name, i)
+	pop := i%popEvery == popEvery-1
+	if pop {
+		name = fmt.Sprintf("pop3.%d", i)
+	}
 	_, secret, err := w.house.auth.AddDevice(ctx, w.people[owner], name, nil)
 	if err != nil {
 		return err
 	}
-	d := &imapDevice{kind: kind, name: name, login: w.people[owner].Login, secret: secret, boxes: map[string]*box{},
-		dial: func() (wire, error) { return w.dial(imapService) }}
-	d.blame = func(format string, args ...any) {
+	login := w.people[owner].Login
+	blame := func(format string, args ...any) {
 		w.blame(format, args...)
 		w.tell(i)
+	}
+	var d device = &imapDevice{kind: kind, name: name, login: login, secret: secret, blame: blame, boxes: map[string]*box{},
+		dial: func() (wire, error) { return w.dial(imapService) }}
+	if pop {
+		d = &popDevice{name: name, login: login, secret: secret, blame: blame, held: map[string]string{},
+			dial: func() (wire, error) { return w.dial(pop3Service) }}
 	}
 	w.devices = append(w.devices, d)
 	w.owner = append(w.owner, owner)
@@ -329,7 +341,6 @@ func (w *world) tell(i int) {
 		return
 	}
 	w.told = true
-	if d, ok := w.devices[i].(*imapDevice); ok {
-		w.wrong = append(w.wrong, d.name+" heard:\n  "+strings.Join(d.said.lines, "\n  "))
-	}
+	d := w.devices[i]
+	w.wrong = append(w.wrong, d.Name()+" heard:\n  "+strings.Join(d.Heard(), "\n  "))
 }
