@@ -35,22 +35,23 @@ func (g *globals) load() (config.Config, error) {
 type commands struct {
 	globals
 
-	Serve   serveCommand   `cmd:"" help:"Run the server."`
-	Demo    demoCommand    `cmd:"" help:"Run a server with two accounts full of sample mail, and show each change as it goes round."`
-	Account accountCommand `cmd:"" help:"Add, list and change accounts."`
-	Address addressCommand `cmd:"" help:"Give accounts further addresses, and whole domains."`
-	Device  deviceCommand  `cmd:"" help:"See, add, sign out and block the devices of an account."`
-	Mailbox mailboxCommand `cmd:"" help:"See the mailboxes of an account."`
-	Queue   queueCommand   `cmd:"" help:"See what is on its way out."`
-	Import  importCommand  `cmd:"" help:"Bring mail in from mbox files or Maildirs."`
-	Export  exportCommand  `cmd:"" help:"Write mail out as a Maildir or mbox files."`
-	History historyCommand `cmd:"" help:"Say who changed what in an account, with which device, and when."`
-	Search  searchCommand  `cmd:"" help:"See the search indexes, and make them anew."`
-	Undo    undoCommand    `cmd:"" help:"Take back an act that history shows."`
-	Doctor  doctorCommand  `cmd:"" help:"Check everything that is stored, and say what to do."`
-	Conf    confCommand    `cmd:"" name:"config" help:"Print or check the configuration."`
-	Bench   benchCommand   `cmd:"" help:"Measure this server beside Dovecot."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Serve    serveCommand    `cmd:"" help:"Run the server."`
+	Demo     demoCommand     `cmd:"" help:"Run a server with two accounts full of sample mail, and show each change as it goes round."`
+	Account  accountCommand  `cmd:"" help:"Add, list and change accounts."`
+	Address  addressCommand  `cmd:"" help:"Give accounts further addresses, and whole domains."`
+	Device   deviceCommand   `cmd:"" help:"See, add, sign out and block the devices of an account."`
+	Mailbox  mailboxCommand  `cmd:"" help:"See the mailboxes of an account."`
+	Queue    queueCommand    `cmd:"" help:"See what is on its way out."`
+	Import   importCommand   `cmd:"" help:"Bring mail in from mbox files or Maildirs."`
+	Export   exportCommand   `cmd:"" help:"Write mail out as a Maildir or mbox files."`
+	History  historyCommand  `cmd:"" help:"Say who changed what in an account, with which device, and when."`
+	Search   searchCommand   `cmd:"" help:"See the search indexes, and make them anew."`
+	Undo     undoCommand     `cmd:"" help:"Take back an act that history shows."`
+	Doctor   doctorCommand   `cmd:"" help:"Check everything that is stored, and say what to do."`
+	Conf     confCommand     `cmd:"" name:"config" help:"Print or check the configuration."`
+	Bench    benchCommand    `cmd:"" help:"Measure this server beside Dovecot."`
+	Simulate simulateCommand `cmd:"" help:"Let simulated devices work against a server of its own that is killed meanwhile, and see whether all agree."`
+	Version  versionCommand  `cmd:"" help:"Print the version."`
 
 	PDFText pdfTextCommand `cmd:"" name:"pdf-text" hidden:""`
 }

@@ -17,8 +17,9 @@ type chore struct {
 	uid    uint32
 	flag   string
 	to     string // MAILBOXID, or a name to be
-	token  string // of what is appended
+	token  string // of the letter
 	silent bool
+	tried  bool // before, and nobody knows what came of it
 }
 
 var someFlags = []string{`\Seen`, `\Flagged`, `\Answered`, "$Forwarded", "work", "later"}
@@ -84,11 +85,12 @@ func (d *imapDevice) choose(r *rand.Rand) (c chore, ok bool) {
 	}
 	c.box, c.silent = b.id, r.IntN(3) == 0
 	to := d.someBox(r)
-	uids := slices.DeleteFunc(b.uids(), func(uid uint32) bool { return b.letters[uid].hidden })
+	uids := slices.DeleteFunc(b.uids(), func(uid uint32) bool { return b.letters[uid].hidden || b.letters[uid].token == "" })
 	if len(uids) == 0 {
 		return c, false
 	}
 	c.uid = uids[r.IntN(len(uids))]
+	c.token = b.letters[c.uid].token
 	switch r.IntN(12) {
 	case 0, 1, 2, 3:
 		c.do, c.flag = "flag", someFlags[r.IntN(len(someFlags))]
@@ -161,6 +163,7 @@ func (d *imapDevice) perform(c chore) error {
 		return d.append(c)
 	}
 	b := d.boxes[c.box]
+	d.account(c)
 	if d.open != b {
 		if err := d.selectBox(b); err != nil {
 			return err
@@ -202,8 +205,23 @@ func (d *imapDevice) perform(c chore) error {
 	return d.learn()
 }
 
+// account notes what is about to be tried with a letter. What is in mailboxes that
+// come and go may go with them.
+func (d *imapDevice) account(c chore) {
+	to := d.boxes[c.to]
+	if c.do == "delete" || to != nil && strings.HasPrefix(to.name, "Box") {
+		d.ledger.remove(c.token)
+	}
+	if c.do == "copy" {
+		d.ledger.double(c.token)
+	}
+}
+
 // done holds the server to its OK.
 func (d *imapDevice) done(c chore) {
+	if d.others {
+		return
+	}
 	l := d.boxes[c.box].letters[c.uid]
 	switch {
 	case l == nil || c.silent:
@@ -222,21 +240,28 @@ func (d *imapDevice) writeDraft(r *rand.Rand) error {
 	if drafts == nil {
 		return nil
 	}
-	c := chore{do: "append", box: drafts.id, token: fmt.Sprintf("draft-%s-%x", d.name, r.Uint64())}
-	uids := drafts.uids()
+	c := chore{do: "append", box: drafts.id, token: fmt.Sprintf("draft-%s-%x", strings.NewReplacer("@", "-", " ", "-").Replace(d.name), r.Uint64())}
+	uids := slices.DeleteFunc(drafts.uids(), func(uid uint32) bool { return drafts.letters[uid].token == "" })
 	if len(uids) > 0 && r.IntN(2) == 0 {
 		c.uid = uids[r.IntN(len(uids))]
 	}
 	d.queue = append(d.queue, c)
 	if c.uid != 0 {
-		d.queue = append(d.queue, chore{do: "delete", box: drafts.id, uid: c.uid})
+		d.queue = append(d.queue, chore{do: "delete", box: drafts.id, uid: c.uid, token: drafts.letters[c.uid].token})
 	}
 	return d.replay()
 }
 
 func (d *imapDevice) append(c chore) error {
 	text := letterText(c.token)
+	if c.tried {
+		d.ledger.double(c.token)
+	}
+	d.queue[0].tried = true
 	_, err := d.link.run(fmt.Sprintf(`APPEND %s (\Draft \Seen) {%d}`, quote(d.boxes[c.box].name), len(text)), text+"\r\n")
+	if err == nil {
+		d.ledger.accept(c.token)
+	}
 	return err
 }
 

@@ -27,6 +27,8 @@ type imapDevice struct {
 	login, secret string
 	dial          func() (wire, error)
 	blame         func(format string, args ...any)
+	others        bool    // act at the same time: what was done may be undone at once
+	ledger        *ledger // may be nil
 
 	boxes map[string]*box // by MAILBOXID
 	queue []chore         // done offline

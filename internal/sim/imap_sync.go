@@ -250,7 +250,14 @@ func (d *imapDevice) compareUIDs(b *box) error {
 	if _, err := d.link.run("UID SEARCH ALL"); err != nil {
 		return err
 	}
-	if n := d.found.Count(); n != uint64(len(d.view)) {
+	n := d.found.Count()
+	for tries := 10; d.others && tries > 0 && n != uint64(len(d.view)); tries-- { // what went or came is told after what was found
+		if _, err := d.link.run("UID SEARCH ALL"); err != nil {
+			return err
+		}
+		n = d.found.Count()
+	}
+	if n != uint64(len(d.view)) {
 		d.blame("%s: SEARCH ALL in %s finds %d of %d", d.name, b.name, n, len(d.view))
 		return nil
 	}

@@ -3,6 +3,7 @@ package sim
 import (
 	"bufio"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -19,6 +20,11 @@ type posted struct {
 	token   string
 	service string
 	to      []string
+}
+
+// accepted reports whether a letter does not wait any more for a recipient.
+func (s *sender) accepted(token, to string) bool {
+	return !slices.ContainsFunc(s.outbox, func(p posted) bool { return p.token == token && slices.Contains(p.to, to) })
 }
 
 // cut is where the connection of a delivery breaks; zero is nowhere.

@@ -1,0 +1,72 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// ledger is what the devices of one account know of letters: which were accepted,
+// and what was tried with them. It is the truth that is left when nobody can watch
+// the server from within.
+type ledger struct {
+	mu       sync.Mutex
+	accepted map[string]int  // how often a letter may be there at least once
+	removed  map[string]bool // somebody tried to delete it, or what it was in
+	doubled  map[string]bool // somebody tried to copy it, or sent it again after a break
+}
+
+func newLedger() *ledger {
+	return &ledger{accepted: map[string]int{}, removed: map[string]bool{}, doubled: map[string]bool{}}
+}
+
+func (l *ledger) accept(token string) {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.accepted[token]++
+}
+
+func (l *ledger) remove(token string) {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.removed[token] = true
+}
+
+func (l *ledger) double(token string) {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.doubled[token] = true
+}
+
+// differs says where what is there can't have come from what was done.
+func (l *ledger) differs(t Truth) (out []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	there := map[string]int{}
+	for _, b := range t {
+		for _, letter := range b.Letters {
+			there[letter.Token]++
+		}
+	}
+	for token := range l.accepted {
+		if there[token] == 0 && !l.removed[token] {
+			out = append(out, fmt.Sprintf("%s was accepted and is nowhere", token))
+		}
+	}
+	for token, n := range there {
+		if n > 1 && !l.doubled[token] {
+			out = append(out, fmt.Sprintf("%s is there %d times", token, n))
+		}
+	}
+	slices.Sort(out)
+	return out
+}

@@ -1,0 +1,422 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"lockstep/internal/auth"
+	"lockstep/internal/blob"
+	"lockstep/internal/mail"
+	"lockstep/internal/notify"
+	"lockstep/internal/store"
+	"lockstep/internal/store/sqlstore"
+	"lockstep/internal/vfs"
+)
+
+// SoakOptions say how long and how many.
+type SoakOptions struct {
+	Binary   string // the server's
+	Dir      string // an empty directory for its data
+	Devices  int
+	Duration time.Duration
+	Seed     uint64
+	Kills    bool      // kill the server every now and then
+	Progress io.Writer // may be nil
+}
+
+// SoakReport is what came of it.
+type SoakReport struct {
+	Accounts, Devices, Acts, Letters, Kills, Breaks int
+	Wrong                                           []string
+}
+
+// devicesPerAccount is how many devices share an account: a busy person's.
+const devicesPerAccount = 8
+
+// Soak lets devices work against a server in a process of its own, over TCP, all
+// at once. The server is killed meanwhile and connections break. What is done
+// follows from the seed, in which order it comes does not. In the end all devices of an account, and
+// one that starts from nothing, have to hold the same, and it has to be what the
+// letters' senders and deleters know.
+func Soak(ctx context.Context, o SoakOptions) (*SoakReport, error) {
+	if o.Progress == nil {
+		o.Progress = io.Discard
+	}
+	s := &soak{o: o}
+	if err := s.prepare(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.start(ctx); err != nil {
+		return nil, err
+	}
+	err := s.work(ctx)
+	if err == nil {
+		err = s.settle(ctx)
+	}
+	if stop := s.stop(syscall.SIGTERM); err == nil {
+		err = stop
+	}
+	return s.report(), err
+}
+
+// soak is one run.
+type soak struct {
+	o      SoakOptions
+	ports  map[string]string // address by service
+	people []*person
+
+	server *exec.Cmd
+	exited chan error
+
+	acts, letters, kills, breaks, conns atomic.Int64
+	mu                                  sync.Mutex
+	wrong                               []string
+}
+
+// person is an account, its devices and its letters.
+type person struct {
+	login   string
+	secrets []string
+	devices []device
+	ledger  *ledger
+}
+
+func (s *soak) blame(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wrong = append(s.wrong, fmt.Sprintf(format, args...))
+}
+
+func (s *soak) report() *SoakReport {
+	return &SoakReport{Accounts: len(s.people), Devices: s.o.Devices, Acts: int(s.acts.Load()), Letters: int(s.letters.Load()),
+		Kills: int(s.kills.Load()), Breaks: int(s.breaks.Load()), Wrong: s.wrong}
+}
+
+// prepare makes the accounts, with a secret for each device and one more.
+func (s *soak) prepare(ctx context.Context) error {
+	data := filepath.Join(s.o.Dir, "data")
+	packs := filepath.Join(data, "packs")
+	if err := os.MkdirAll(packs, 0o700); err != nil {
+		return err
+	}
+	if _, _, err := blob.OpenKeyring(vfs.OS{}, filepath.Join(data, "key"), packs); err != nil {
+		return err
+	}
+	log := slog.New(slog.DiscardHandler)
+	db, err := sqlstore.Open(ctx, filepath.Join(data, databaseFile), sqlstore.Options{Hub: &notify.Hub{}, Log: log})
+	if err != nil {
+		return err
+	}
+	a := auth.New(db, db, []byte("nobody signs in by SCRAM here"), log)
+	for left := s.o.Devices; left > 0 && err == nil; left -= devicesPerAccount {
+		err = s.addPerson(ctx, db, a, min(left, devicesPerAccount))
+	}
+	if err = errors.Join(err, db.Close()); err != nil {
+		return err
+	}
+	return s.configure(data)
+}
+
+func (s *soak) addPerson(ctx context.Context, db *sqlstore.DB, a *auth.Service, devices int) error {
+	p := &person{login: fmt.Sprintf("person%d@example.test", len(s.people)), ledger: newLedger()}
+	who, err := db.CreateAccount(ctx, mail.NewOrigin("simulation", 0, mail.Local, mail.BySetup), store.NewAccount{Login: p.login})
+	for i := 0; i <= devices && err == nil; i++ {
+		var secret string
+		_, secret, err = a.AddDevice(ctx, who, deviceName(i), nil)
+		p.secrets = append(p.secrets, secret)
+	}
+	s.people = append(s.people, p)
+	return err
+}
+
+func deviceName(i int) string {
+	if i%popEvery == popEvery-1 {
+		return fmt.Sprintf("pop3.%d", i)
+	}
+	return fmt.Sprintf("%s.%d", kinds[i%len(kinds)].name, i)
+}
+
+// configure writes the server's configuration: on ports that were free, without
+// bounds on how many come from one address.
+func (s *soak) configure(data string) error {
+	s.ports = map[string]string{}
+	for _, service := range []string{imapService, pop3Service, lmtpService, smtpService} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		defer l.Close()
+		s.ports[service] = l.Addr().String()
+	}
+	text := fmt.Sprintf("data = %q\nhostname = \"mx.example.test\"\n[listen]\nimap = %q\npop3 = %q\nlmtp = %q\nsmtp = %q\n", data,
+		s.ports[imapService], s.ports[pop3Service], s.ports[lmtpService], s.ports[smtpService])
+	for _, other := range []string{"imaps", "pop3s", "submission", "submissions", "http", "https"} {
+		text += other + " = []\n"
+	}
+	text += "[limits]\nconnections = 40000\nconnections_per_address = 40000\n"
+	return os.WriteFile(s.config(), []byte(text), 0o600)
+}
+
+func (s *soak) config() string { return filepath.Join(s.o.Dir, "lockstep.toml") }
+
+// startTime bounds how long a server may take to answer.
+const startTime = time.Minute
+
+func (s *soak) start(ctx context.Context) error {
+	out, err := os.OpenFile(filepath.Join(s.o.Dir, "server.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	s.server = exec.Command(s.o.Binary, "serve", "--config", s.config())
+	s.server.Stdout, s.server.Stderr = out, out
+	if err := s.server.Start(); err != nil {
+		return err
+	}
+	server, exited := s.server, make(chan error, 1)
+	s.exited = exited
+	go func() { exited <- server.Wait() }()
+	for deadline := time.Now().Add(startTime); ctx.Err() == nil; {
+		if c, err := net.Dial("tcp", s.ports[smtpService]); err == nil {
+			return c.Close()
+		}
+		select {
+		case err := <-exited:
+			return fmt.Errorf("the server ended while starting: %w; see %s", err, out.Name())
+		case <-time.After(10 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the server did not start within %v; see %s", startTime, out.Name())
+		}
+	}
+	return ctx.Err()
+}
+
+// stop ends the server; only one that was killed may have an error.
+func (s *soak) stop(sig syscall.Signal) error {
+	if err := s.server.Process.Signal(sig); err != nil {
+		return err
+	}
+	if err := <-s.exited; sig != syscall.SIGKILL {
+		return err
+	}
+	return nil
+}
+
+// work lets everybody do something until the time is over.
+func (s *soak) work(ctx context.Context) error {
+	working, done := context.WithTimeout(ctx, s.o.Duration)
+	defer done()
+	var all sync.WaitGroup
+	for i, p := range s.people {
+		for j := range len(p.secrets) - 1 {
+			d := s.newDevice(p, j)
+			p.devices = append(p.devices, d)
+			r := rand.New(rand.NewPCG(s.o.Seed, uint64(i*1000+j)))
+			all.Go(func() { s.use(working, d, r) })
+		}
+	}
+	all.Go(func() { s.sendMail(working, rand.New(rand.NewPCG(s.o.Seed, 1<<40))) })
+	err := s.watch(working, rand.New(rand.NewPCG(s.o.Seed, 1<<41)))
+	all.Wait()
+	return errors.Join(err, ctx.Err())
+}
+
+func (s *soak) dial(service string) (wire, error) {
+	n := s.conns.Add(1)
+	return dialTCP(s.ports[service], s.o.Seed+uint64(n))
+}
+
+func (s *soak) newDevice(p *person, i int) device {
+	name := p.login + " " + deviceName(i)
+	if i%popEvery == popEvery-1 {
+		return &popDevice{name: name, login: p.login, secret: p.secrets[i], blame: s.blame, held: map[string]string{},
+			dial: func() (wire, error) { return s.dial(pop3Service) }}
+	}
+	return &imapDevice{kind: kinds[i%len(kinds)], name: name, login: p.login, secret: p.secrets[i], blame: s.blame, boxes: map[string]*box{},
+		others: true, ledger: p.ledger, dial: func() (wire, error) { return s.dial(imapService) }}
+}
+
+// use lets somebody use a device.
+func (s *soak) use(ctx context.Context, d device, r *rand.Rand) {
+	for pause(ctx, time.Duration(r.IntN(400))*time.Millisecond) {
+		var err error
+		switch n := r.IntN(100); {
+		case n < 70:
+			err = d.Act(r)
+		case n < 80:
+			err = d.Sync()
+		case n < 90:
+			err = d.Hear()
+		case n < 95:
+			d.Cut(r.IntN(400), r.IntN(4000))
+			s.breaks.Add(1)
+		case n < 99:
+			d.Leave()
+		default:
+			d.Lose()
+		}
+		s.acts.Add(1)
+		s.mind(d, err)
+	}
+}
+
+// mind tells an error that is no weather.
+func (s *soak) mind(d device, err error) {
+	if err != nil && !errors.Is(err, errLost) && !errors.Is(err, errRefusedByServer) {
+		s.blame("%s: %v\n  %s", d.Name(), err, strings.Join(d.Heard(), "\n  "))
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// sendMail lets mail come in.
+func (s *soak) sendMail(ctx context.Context, r *rand.Rand) {
+	out := sender{dial: s.dial, blame: s.blame}
+	for pause(ctx, time.Duration(r.IntN(50))*time.Millisecond) {
+		p := posted{token: fmt.Sprintf("letter-%d-%d", s.o.Seed, s.letters.Add(1)), service: lmtpService}
+		if r.IntN(3) == 0 {
+			p.service = smtpService
+		}
+		for range 1 + r.IntN(3) {
+			if who := s.people[r.IntN(len(s.people))].login; !slices.Contains(p.to, who) {
+				p.to = append(p.to, who)
+			}
+		}
+		var c cut
+		if r.IntN(20) == 0 {
+			c = cut{1 + r.IntN(1500), 1 + r.IntN(500)}
+		}
+		s.post(&out, p, c)
+	}
+	for tries := 0; len(out.outbox) > 0 && tries < 600; tries++ {
+		s.post(&out, posted{}, cut{})
+		time.Sleep(100 * time.Millisecond)
+	}
+	if n := len(out.outbox); n > 0 {
+		s.blame("%d letters can't be delivered:\n  %s", n, strings.Join(out.said.lines, "\n  "))
+	}
+}
+
+// post hands over a letter and those that wait, and notes what was accepted.
+func (s *soak) post(out *sender, p posted, c cut) {
+	if p.token != "" {
+		out.outbox = append(out.outbox, p)
+	}
+	waiting := slices.Clone(out.outbox)
+	out.deliver(c)
+	for _, w := range waiting {
+		for _, to := range w.to {
+			if out.accepted(w.token, to) {
+				s.personOf(to).ledger.accept(w.token)
+			}
+		}
+	}
+}
+
+func (s *soak) personOf(login string) *person {
+	return s.people[slices.IndexFunc(s.people, func(p *person) bool { return p.login == login })]
+}
+
+// watch says how it goes, and kills the server now and then.
+func (s *soak) watch(ctx context.Context, r *rand.Rand) error {
+	began := time.Now()
+	for pause(ctx, time.Duration(5000+r.IntN(10_000))*time.Millisecond) {
+		fmt.Fprintf(s.o.Progress, "%4.0f s  %d acts, %d letters, %d kills, %d breaks\n", time.Since(began).Seconds(), s.acts.Load(), s.letters.Load(), s.kills.Load(), s.breaks.Load())
+		select {
+		case err := <-s.exited:
+			return fmt.Errorf("the server ended: %w", err)
+		default:
+		}
+		if !s.o.Kills {
+			continue
+		}
+		s.kills.Add(1)
+		if err := s.stop(syscall.SIGKILL); err != nil {
+			return err
+		}
+		if err := s.start(context.WithoutCancel(ctx)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle brings all into step and compares them with one that begins anew.
+func (s *soak) settle(ctx context.Context) error {
+	fmt.Fprintln(s.o.Progress, "settling")
+	var all sync.WaitGroup
+	for _, p := range s.people {
+		all.Go(func() { s.settleOne(p) })
+	}
+	all.Wait()
+	return ctx.Err()
+}
+
+func (s *soak) settleOne(p *person) {
+	last := len(p.secrets) - 1
+	newcomer := &imapDevice{name: p.login + " newcomer", login: p.login, secret: p.secrets[last], blame: s.blame, boxes: map[string]*box{},
+		dial: func() (wire, error) { return s.dial(imapService) }}
+	everybody := append(slices.Clone(p.devices), newcomer)
+	for range 2 {
+		for _, d := range everybody {
+			s.syncNow(d)
+		}
+	}
+	t := newcomer.asTruth()
+	for _, d := range p.devices {
+		for _, diff := range d.Differs(t, false) {
+			s.blame("%s is not in step: %s\n  %s", d.Name(), diff, strings.Join(d.Heard(), "\n  "))
+		}
+	}
+	for _, diff := range p.ledger.differs(t) {
+		s.blame("%s: %s", p.login, diff)
+	}
+	for _, d := range everybody {
+		d.Leave()
+	}
+}
+
+func (s *soak) syncNow(d device) {
+	err := d.Sync()
+	for tries := 5; tries > 0 && errors.Is(err, errLost); tries-- {
+		time.Sleep(100 * time.Millisecond)
+		err = d.Sync()
+	}
+	if err != nil {
+		s.blame("%s can't sync: %v\n  %s", d.Name(), err, strings.Join(d.Heard(), "\n  "))
+	}
+}
+
+// asTruth is what a device holds.
+func (d *imapDevice) asTruth() Truth {
+	t := Truth{}
+	for id, b := range d.boxes {
+		t[id] = &TruthBox{Name: b.name, Validity: b.validity, Letters: map[uint32]Letter{}}
+		for uid, l := range b.letters {
+			t[id].Letters[uid] = Letter{l.token, l.flags}
+		}
+	}
+	return t
+}
