@@ -38,6 +38,7 @@ var layers = map[string]int{
 	"internal/auth":      services,
 	"internal/delivery":  services,
 	"internal/search":    services,
+	"internal/transfer":  services,
 	"internal/imap":      views,
 	"internal/pop3":      views,
 	"internal/smtp":      views,

@@ -22,6 +22,7 @@ import (
 	"lockstep/internal/notify"
 	"lockstep/internal/search"
 	"lockstep/internal/store/sqlstore"
+	"lockstep/internal/transfer"
 	"lockstep/internal/vfs"
 )
 
@@ -46,6 +47,7 @@ type house struct {
 	hub       *notify.Hub
 	auth      *auth.Service
 	delivery  *delivery.Service
+	transfer  *transfer.Service
 	search    *search.Index
 	ops       *admin.Ops
 	newKey    bool // the key file was made just now
@@ -80,6 +82,10 @@ func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *hou
 		Store: h.db, Directory: h.db, Queue: h.db, Blobs: h.blobs, Log: log,
 		Hostname: hostname(cfg), SpoolDir: h.path(spoolDir), Postmaster: cfg.Postmaster,
 		CanSend: cfg.Outgoing.Via != config.ViaNone,
+	}
+	h.transfer = &transfer.Service{Store: h.db, Intents: h.db, Log: log}
+	if err := h.transfer.Resume(ctx); err != nil {
+		return nil, err
 	}
 	if err := h.openSearch(); err != nil {
 		return nil, err

@@ -123,7 +123,7 @@ func (b bodies) Open(ctx context.Context, which mail.Blob) (imap.Body, error) {
 func (h *house) imapServer(t *tls.Config, m *metrics) *imap.Server {
 	l := h.cfg.Limits
 	return &imap.Server{
-		Store: h.db, Auth: h.auth, Blobs: bodies{h}, Ingest: h.ingest, Search: h.search, Hub: h.hub, Log: h.log, TLS: t,
+		Store: h.db, Auth: h.auth, Blobs: bodies{h}, Transfer: h.transfer, Ingest: h.ingest, Search: h.search, Hub: h.hub, Log: h.log, TLS: t,
 		AllowPlainAuth: h.allowPlain, Metrics: m, IndexBudget: int64(l.IndexMemory),
 		Limits: imap.Limits{Message: int64(l.Message), Connections: l.Connections, PerAddress: l.ConnectionsPerAddress, LoginTime: time.Duration(l.LoginTime), Idle: time.Duration(l.IdleTime)},
 	}

@@ -187,9 +187,9 @@ func (s *Service) SignOut(ctx context.Context, p store.Principal, device mail.De
 
 // SetBlocked blocks a device everywhere, or lets it in again.
 func (s *Service) SetBlocked(ctx context.Context, by mail.Origin, account mail.AccountID, device mail.DeviceID, blocked bool) error {
-	_, err := s.store.Update(ctx, account, by, func(tx store.Tx) error {
-		d, err := tx.Device(device)
-		if err != nil {
+	var d mail.Device
+	_, err := s.store.Update(ctx, account, by, func(tx store.Tx) (err error) {
+		if d, err = tx.Device(device); err != nil {
 			return err
 		}
 		d.Blocked = blocked
@@ -197,6 +197,7 @@ func (s *Service) SetBlocked(ctx context.Context, by mail.Origin, account mail.A
 	})
 	if err == nil && blocked {
 		s.sessions.end(account, func(sess *Session) bool { return sess.Device().ID == device }, "device blocked")
+		s.endElsewhere(ctx, d)
 	}
 	return err
 }

@@ -52,9 +52,10 @@ func clientName(cmd *wire.ID) string {
 	return ""
 }
 
-// namespace serves NAMESPACE (RFC 2342): one personal namespace.
+// namespace serves NAMESPACE (RFC 2342): one's own mailboxes, and those of others.
 func (s *session) namespace(_ context.Context, _ *wire.Namespace, _ *reply) error {
-	s.enc.Star().Atom("NAMESPACE").Open().Open().String("").String("/").Close().Close().NIL().NIL().End()
+	s.enc.Star().Atom("NAMESPACE").Open().Open().String("").String("/").Close().Close().
+		Open().Open().String(othersPrefix).String("/").Close().Close().NIL().End()
 	return nil
 }
 

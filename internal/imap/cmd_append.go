@@ -20,6 +20,7 @@ const rememberAppend = 10 * time.Minute
 
 // appended is what an APPEND made, and the key by which it is known again.
 type appended struct {
+	account   mail.AccountID
 	key       string
 	placement mail.Placement
 	draft     *draft // what it is a version of; nil if it is no draft
@@ -29,23 +30,33 @@ type appended struct {
 // message is made durable as it comes, then one transaction puts all of them into
 // the mailbox.
 func (s *session) appendMessages(ctx context.Context, cmd *wire.Append, r *reply) error {
-	if err := s.mayAppend(ctx, cmd.Mailbox, 0); err != nil {
+	at, err := s.reach(ctx, cmd.Mailbox)
+	if err != nil {
 		return err
 	}
-	arrivals, err := s.ingest(ctx, cmd, 0)
+	if err := s.mayAppend(ctx, at, 0); err != nil {
+		return err
+	}
+	arrivals, err := s.ingest(ctx, at, cmd, 0)
+	if err != nil {
+		return err
+	}
+	by, err := s.originAt(ctx, at)
 	if err != nil {
 		return err
 	}
 	var dest mail.Mailbox
 	var uids mail.UIDSet
 	var done []appended
-	r.told, err = s.update(ctx, func(tx store.Tx) (err error) {
-		if dest, err = destination(tx, cmd.Mailbox); err != nil {
+	n, err := s.srv.Store.Update(ctx, at.account, by, func(tx store.Tx) (err error) {
+		var rights mail.Rights
+		if dest, rights, err = s.destination(tx, at); err != nil {
 			return err
 		}
 		uids, done = nil, nil
 		for _, a := range arrivals {
-			one, err := s.appendOnce(tx, dest, a)
+			a.Flags, a.As = a.Flags.Permitted(rights), at.as
+			one, err := s.appendOnce(tx, at, by.Device(), dest, a)
 			if err != nil {
 				return err
 			}
@@ -56,6 +67,9 @@ func (s *session) appendMessages(ctx context.Context, cmd *wire.Append, r *reply
 	})
 	if err != nil {
 		return err
+	}
+	if s.sel != nil && s.sel.at.account == at.account {
+		r.told = n
 	}
 	s.noteAppended(done...)
 	r.code = appendUID(dest, uids)
@@ -69,9 +83,12 @@ func appendUID(dest mail.Mailbox, uids mail.UIDSet) string {
 
 // appendOnce appends, unless the account remembers the same APPEND, whose answer
 // got lost: then this is its answer.
-func (s *session) appendOnce(tx store.Tx, dest mail.Mailbox, a mail.Arrival) (appended, error) {
-	key := fmt.Sprintf("imap:%d:%d:%s:%d:%s", s.user.Device().ID, dest.ID, hex.EncodeToString(a.Blob.Name[:]), a.InternalDate.Unix(), strings.ToLower(a.Flags.String()))
-	one := appended{key: key, draft: s.draftOf(dest, a)}
+func (s *session) appendOnce(tx store.Tx, at reach, device mail.DeviceID, dest mail.Mailbox, a mail.Arrival) (appended, error) {
+	key := fmt.Sprintf("imap:%d:%d:%s:%d:%s", device, dest.ID, hex.EncodeToString(a.Blob.Name[:]), a.InternalDate.Unix(), strings.ToLower(a.Flags.String()))
+	one := appended{account: at.account, key: key}
+	if at.as == 0 {
+		one.draft = s.draftOf(dest, a)
+	}
 	var err error
 	if one.placement, err = tx.Remembered(key); err == nil {
 		return one, tx.Forget(key)
@@ -107,26 +124,35 @@ func (s *session) rememberAppends() {
 	}
 	ctx := context.WithoutCancel(s.ctx)
 	cuts, err := s.cutDrafts(ctx)
+	account := s.user.Account()
+	if len(s.appended) > 0 {
+		account = s.appended[0].account
+	}
 	if err == nil {
-		err = s.srv.Store.Note(ctx, s.user.Account(), func(n store.Notes) error {
-			for _, a := range s.appended {
-				if err := n.Remember(a.key, a.placement.ID, time.Now().Add(rememberAppend)); err != nil {
-					return err
-				}
-			}
-			return cuts.remember(n)
-		})
+		err = s.srv.Store.Note(ctx, account, s.noteAppends)
+	}
+	if err == nil && len(cuts) > 0 {
+		err = s.srv.Store.Note(ctx, s.user.Account(), cuts.remember)
 	}
 	if err != nil {
 		s.words(err)
 	}
 }
 
+func (s *session) noteAppends(n store.Notes) error {
+	for _, a := range s.appended {
+		if err := n.Remember(a.key, a.placement.ID, time.Now().Add(rememberAppend)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // mayAppend finds out before the client sends a message whether it would be in
 // vain.
-func (s *session) mayAppend(ctx context.Context, path string, size int64) error {
-	return s.view(ctx, func(r store.Reader) error {
-		if _, err := destination(r, path); err != nil {
+func (s *session) mayAppend(ctx context.Context, at reach, size int64) error {
+	return s.viewAt(ctx, at, func(r store.Reader) error {
+		if _, _, err := s.destination(r, at); err != nil {
 			return err
 		}
 		a, err := r.Account()
@@ -138,7 +164,7 @@ func (s *session) mayAppend(ctx context.Context, path string, size int64) error 
 }
 
 // ingest reads the messages of an APPEND, which will free so many bytes.
-func (s *session) ingest(ctx context.Context, cmd *wire.Append, frees int64) ([]mail.Arrival, error) {
+func (s *session) ingest(ctx context.Context, at reach, cmd *wire.Append, frees int64) ([]mail.Arrival, error) {
 	var all []mail.Arrival
 	total := int64(0)
 	for {
@@ -164,7 +190,7 @@ func (s *session) ingest(ctx context.Context, cmd *wire.Append, frees int64) ([]
 		if total += m.Size; total > s.srv.limits.AllMessages {
 			return nil, errNo("LIMIT", fmt.Sprintf("The messages of one APPEND have at most %d bytes", s.srv.limits.AllMessages))
 		}
-		if err := s.mayAppend(ctx, cmd.Mailbox, total-frees); err != nil {
+		if err := s.mayAppend(ctx, at, total-frees); err != nil {
 			return nil, err
 		}
 		a, err := s.ingestOne(ctx, m)

@@ -2,6 +2,7 @@ package imap
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"lockstep/internal/imap/wire"
@@ -30,8 +31,8 @@ func (s *session) esearch(ctx context.Context, cmd *wire.ESearch, r *reply) erro
 		return err
 	}
 	read, updated := int64(0), false
-	for i := range boxes {
-		x, err := s.searchMailbox(ctx, &boxes[i], q, read)
+	for _, n := range boxes {
+		x, err := s.searchMailbox(ctx, n, q, read)
 		if err != nil {
 			return err
 		}
@@ -71,24 +72,24 @@ func (s *session) mayESearch(cmd *wire.ESearch, q *query) error {
 
 // searched finds the mailboxes that filters mean, each once, in the order of LIST.
 // Those that are not there, or that one may not see, are passed over.
-func (s *session) searched(ctx context.Context, in []wire.MailboxFilter) ([]mail.Mailbox, error) {
+func (s *session) searched(ctx context.Context, in []wire.MailboxFilter) ([]*node, error) {
 	if len(in) == 0 {
 		in = []wire.MailboxFilter{{Kind: wire.FilterSelected}}
 	}
-	var boxes []mail.Mailbox
-	err := s.view(ctx, func(r store.Reader) error {
-		t, err := readTree(r)
-		if err != nil {
-			return err
-		}
-		for _, n := range t.nodes {
-			if n.mailbox != nil && s.meant(n, in) {
-				boxes = append(boxes, *n.mailbox)
-			}
-		}
-		return nil
+	var t *tree
+	err := s.view(ctx, func(r store.Reader) (err error) {
+		t, err = readTree(r, reach{account: s.user.Account()})
+		return err
 	})
-	return boxes, err
+	if err == nil {
+		err = s.addShared(ctx, t, func(store.Reader, reach) error { return nil })
+	}
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(t.nodes, func(n *node) bool {
+		return n.mailbox == nil || !n.rights.Has(mail.MayRead) || !s.meant(n, in)
+	}), nil
 }
 
 // meant reports whether one of the filters means a mailbox (RFC 5465 §6, RFC 7377
@@ -97,13 +98,15 @@ func (s *session) meant(n *node, in []wire.MailboxFilter) bool {
 	for _, f := range in {
 		switch f.Kind {
 		case wire.FilterSelected:
-			if s.sel != nil && s.sel.id == n.mailbox.ID {
+			if s.isSelected(n.at, n.mailbox.ID) {
 				return true
 			}
 		case wire.FilterPersonal:
-			return true
+			if n.at.as == 0 {
+				return true
+			}
 		case wire.FilterInboxes:
-			if n.mailbox.Role == mail.RoleInbox {
+			if n.at.as == 0 && n.mailbox.Role == mail.RoleInbox {
 				return true
 			}
 		case wire.FilterSubscribed:
@@ -137,10 +140,11 @@ func named(path string, f wire.MailboxFilter) bool {
 
 // searchMailbox searches one mailbox and says what it found, if anything. Bytes
 // that were read before count. A mailbox that went meanwhile is passed over.
-func (s *session) searchMailbox(ctx context.Context, mb *mail.Mailbox, q *query, read int64) (*searcher, error) {
-	sel := s.sel
-	if sel == nil || sel.id != mb.ID {
-		sel = &selection{id: mb.ID, readOnly: true, box: s.srv.cache.Open(s.user.Account(), mb.ID)}
+func (s *session) searchMailbox(ctx context.Context, n *node, q *query, read int64) (*searcher, error) {
+	sel, mb := s.sel, *n.mailbox
+	mb.Path = n.path
+	if !s.isSelected(n.at, mb.ID) {
+		sel = &selection{id: mb.ID, at: n.at, readOnly: true, box: s.srv.cache.OpenAs(n.at.account, mb.ID, n.at.as)}
 		defer sel.box.Close()
 		var err error
 		if sel.view, err = sel.box.Newest(ctx); mail.KindOf(err) == mail.NotFound && err != nil {
@@ -162,7 +166,7 @@ func (s *session) searchMailbox(ctx context.Context, mb *mail.Mailbox, q *query,
 		s.saved = x.toSave(found, q.ret)
 	}
 	if found.len() > 0 && (!q.saves() || q.ret.HasResult()) {
-		x.sayExtended(found, q, mb)
+		x.sayExtended(found, q, &mb)
 	}
 	return x, nil
 }

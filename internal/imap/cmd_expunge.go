@@ -32,6 +32,9 @@ func (s *session) expungeAll(ctx context.Context, uids mail.UIDSet) (mail.ModSeq
 	if err != nil {
 		return 0, deleted(err)
 	}
+	if !v.Rights.Has(mail.MayExpunge) {
+		return 0, errDenied
+	}
 	var marked mail.UIDSet
 	for _, e := range v.All() {
 		if v.Flags(e).Has(mail.Deleted) && uids.Contains(e.UID) {
@@ -41,7 +44,10 @@ func (s *session) expungeAll(ctx context.Context, uids mail.UIDSet) (mail.ModSeq
 	a := s.newAct()
 	for _, chunk := range chunks(marked, updateChunk) {
 		_, err := a.update(ctx, func(tx store.Tx) error {
-			_, err := tx.Expunge(s.sel.id, chunk, true)
+			_, err := s.may(tx, mail.MayExpunge)
+			if err == nil {
+				_, err = tx.Expunge(s.sel.id, chunk, true)
+			}
 			return err
 		})
 		if err != nil {

@@ -41,7 +41,7 @@ func (s *session) planFetch(cmd *wire.Fetch) *fetchPlan {
 	for _, item := range p.items {
 		p.weigh(item)
 	}
-	p.seen = p.seen && !s.sel.readOnly
+	p.seen = p.seen && !s.sel.readOnly && s.sel.view.Rights.Has(mail.MaySee)
 	p.whole = !slices.ContainsFunc(p.items, func(i wire.FetchItem) bool { return !isNarrow(i) && !isWhole(i) })
 	return p
 }
@@ -214,7 +214,7 @@ func (f *fetcher) viewRows(ctx context.Context, uids mail.UIDSet, located bool, 
 	if f.ending.Load() != nil {
 		return nil, errHangup
 	}
-	err = f.session.view(ctx, func(r store.Reader) error {
+	err = f.viewAt(ctx, f.sel.at, func(r store.Reader) error {
 		var last mail.UID
 		there := uint64(0)
 		err := r.Messages(store.PlacementQuery{Mailbox: f.sel.id, UIDs: uids, Located: located}, func(p *mail.Placement, m *mail.Message) error {

@@ -19,6 +19,9 @@ type node struct {
 	hasChildren bool // a mailbox lies below
 	childInfo   bool // a match of the selection options lies below (RFC 5258 §3.5)
 	metadata    []mail.Metadata
+	at          reach
+	rights      mail.Rights
+	above       bool // something that others share lies below, and no mailbox to be seen is here
 }
 
 // tree is everything LIST can name, in the order of the store: INBOX first.
@@ -37,14 +40,15 @@ func (t *tree) node(path string) *node {
 	return n
 }
 
-func readTree(r store.Reader) (*tree, error) {
+func readTree(r store.Reader, own reach) (*tree, error) {
 	boxes, err := r.Mailboxes()
 	if err != nil {
 		return nil, err
 	}
 	t := &tree{by: make(map[string]*node, len(boxes))}
 	for i := range boxes {
-		t.node(boxes[i].Path).mailbox = &boxes[i]
+		n := t.node(boxes[i].Path)
+		n.mailbox, n.at, n.rights = &boxes[i], own, mail.AllRights
 	}
 	for _, mb := range boxes {
 		for p := parent(mb.Path); p != ""; p = parent(p) {
@@ -123,25 +127,31 @@ func (s *session) list(ctx context.Context, cmd *wire.List, _ *reply) error {
 		s.enc.Star().Atom("LIST").Words(`\Noselect`).String(mail.Delimiter).String("").End()
 		return nil
 	}
+
 	ps := newPatterns(cmd.Reference, cmd.Patterns)
 	if ps.size() > maxPatternBytes {
 		return errNo("LIMIT", "The patterns are too long")
 	}
 	var t *tree
 	err := s.view(ctx, func(r store.Reader) (err error) {
-		if t, err = readTree(r); err != nil {
+		if t, err = readTree(r, reach{account: s.user.Account()}); err != nil {
 			return err
 		}
-		return s.listMetadata(r, cmd, t, ps)
+		return s.listMetadata(r, reach{account: s.user.Account()}, cmd, t, ps)
 	})
 	if err != nil {
 		return err
+	}
+	if ps.mayMatchOthers() {
+		if err := s.addShared(ctx, t, func(r store.Reader, at reach) error { return s.listMetadata(r, at, cmd, t, ps) }); err != nil {
+			return err
+		}
 	}
 	if cmd.Select&wire.SelectRecursiveMatch != 0 {
 		t.markParents(cmd)
 	}
 	for _, n := range t.nodes {
-		if !ps.match(n.path) {
+		if !ps.match(n.path) || n.above && !n.subscribed && !n.childInfo && !ps.matchLevel(n.path) {
 			continue
 		}
 		chosen := n.chosen(cmd)
@@ -150,13 +160,39 @@ func (s *session) list(ctx context.Context, cmd *wire.List, _ *reply) error {
 		}
 		s.sayList(cmd, n, chosen)
 		s.sayMetadata(n.path, n.metadata)
-		if cmd.Status != nil && n.mailbox != nil && chosen {
-			if err := s.sayStatus(ctx, *n.mailbox, cmd.Status); err != nil {
-				return err
-			}
+		if n.mailbox == nil || !chosen {
+			continue
+		}
+		if cmd.Return&wire.ReturnMyRights != 0 {
+			s.sayMyRights(n.path, n.rights)
+		}
+		if err := s.sayListStatus(ctx, cmd, n); err != nil {
+			return err
 		}
 	}
 	return s.enc.Err()
+}
+
+// sayListStatus writes the STATUS of LIST (RFC 5819); of what may not be read there
+// is none.
+func (s *session) sayListStatus(ctx context.Context, cmd *wire.List, n *node) error {
+	if cmd.Status == nil || !n.rights.Has(mail.MayRead) {
+		return nil
+	}
+	mb := *n.mailbox
+	if n.at.as != 0 {
+		err := s.viewAt(ctx, n.at, func(r store.Reader) (err error) {
+			mb, err = r.MailboxAs(mb.ID, n.at.as)
+			return err
+		})
+		if mail.KindOf(err) == mail.NotFound && err != nil {
+			return nil // gone meanwhile
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return s.sayStatus(ctx, n.at, mb, cmd.Status)
 }
 
 // chosen reports whether the selection options name the node.
@@ -164,10 +200,10 @@ func (n *node) chosen(cmd *wire.List) bool {
 	if cmd.Select&wire.SelectSubscribed != 0 && !n.subscribed {
 		return false
 	}
-	if cmd.Select&wire.SelectSpecialUse != 0 && (n.mailbox == nil || specialUse(n.mailbox.Role) == "") {
+	if cmd.Select&wire.SelectSpecialUse != 0 && n.use() == "" {
 		return false
 	}
-	return n.mailbox != nil || cmd.Select&wire.SelectSubscribed != 0
+	return n.mailbox != nil || n.above || cmd.Select&wire.SelectSubscribed != 0
 }
 
 // markParents notes what lies above the chosen (RECURSIVEMATCH).
@@ -217,6 +253,9 @@ func (n *node) attributes(cmd *wire.List) []string {
 	if n.mailbox == nil {
 		a = append(a, `\NonExistent`)
 	}
+	if n.above {
+		a = append(a, `\Noselect`) // for who does not know the other
+	}
 	if n.subscribed && (cmd.Select&wire.SelectSubscribed != 0 || cmd.Return&wire.ReturnSubscribed != 0) {
 		a = append(a, `\Subscribed`)
 	}
@@ -225,12 +264,18 @@ func (n *node) attributes(cmd *wire.List) []string {
 	} else if n.mailbox != nil {
 		a = append(a, `\HasNoChildren`)
 	}
-	if n.mailbox != nil {
-		if use := specialUse(n.mailbox.Role); use != "" {
-			a = append(a, use)
-		}
+	if use := n.use(); use != "" {
+		a = append(a, use)
 	}
 	return a
+}
+
+// use is for what the mailbox is; what somebody else uses theirs for is theirs.
+func (n *node) use() string {
+	if n.mailbox == nil || n.at.as != 0 {
+		return ""
+	}
+	return specialUse(n.mailbox.Role)
 }
 
 // uses pairs roles with RFC 6154 §2. INBOX has no use: its name says it.

@@ -18,15 +18,24 @@ func (s *session) create(ctx context.Context, cmd *wire.Create, r *reply) error 
 	if err != nil {
 		return err
 	}
-	path := strings.TrimSuffix(cmd.Mailbox, mail.Delimiter)
+	at, err := s.reach(ctx, strings.TrimSuffix(cmd.Mailbox, mail.Delimiter))
+	if err != nil {
+		return err
+	}
+	if at.as != 0 && role != mail.NoRole {
+		return errUseAttr
+	}
 	var made mail.Mailbox
-	_, err = s.update(ctx, func(tx store.Tx) (err error) {
+	_, err = s.updateAt(ctx, at, func(tx store.Tx) (err error) {
+		if err := s.mayCreate(tx, at); err != nil {
+			return err
+		}
 		if role != mail.NoRole {
 			if err := roleIsFree(tx, role); err != nil {
 				return err
 			}
 		}
-		made, err = makePath(tx, path, role)
+		made, err = makePath(tx, at.path, role)
 		return err
 	})
 	if err != nil {
@@ -34,6 +43,27 @@ func (s *session) create(ctx context.Context, cmd *wire.Create, r *reply) error 
 	}
 	r.code = "MAILBOXID (" + made.ID.String() + ")"
 	return nil
+}
+
+// mayCreate says whether a mailbox may be made: that is up to the nearest mailbox
+// above it (RFC 4314 §4).
+func (s *session) mayCreate(r store.Reader, at reach) error {
+	if at.as == 0 {
+		return nil
+	}
+	for p := parent(at.path); p != ""; p = parent(p) {
+		above := at
+		above.path = p
+		_, err := r.MailboxByPath(p)
+		if err == nil {
+			_, _, err = s.find(r, above, mail.MayCreate)
+			return err
+		}
+		if mail.KindOf(err) != mail.NotFound {
+			return err
+		}
+	}
+	return errDenied
 }
 
 func roleOf(use []string) (mail.Role, error) {
@@ -90,16 +120,20 @@ func makeParents(tx store.Tx, path string) (mail.MailboxID, error) {
 
 // deleteMailbox serves DELETE (RFC 9051 §6.3.5).
 func (s *session) deleteMailbox(ctx context.Context, cmd *wire.Delete, r *reply) error {
+	at, err := s.reach(ctx, cmd.Mailbox)
+	if err != nil {
+		return err
+	}
 	var id mail.MailboxID
-	_, err := s.update(ctx, func(tx store.Tx) error {
-		mb, err := tx.MailboxByPath(cmd.Mailbox)
+	_, err = s.updateAt(ctx, at, func(tx store.Tx) error {
+		mb, _, err := s.find(tx, at, mail.MayDelete)
 		if err != nil {
 			return err
 		}
 		id = mb.ID
 		return tx.DeleteMailbox(mb.ID)
 	})
-	if err == nil && s.sel != nil && s.sel.id == id { // the client knows, having asked for it
+	if err == nil && s.isSelected(at, id) { // the client knows, having asked for it
 		r.noTell = true
 		s.leaveMailbox()
 		s.enc.Status("", "OK", "CLOSED", "The mailbox is deleted")
@@ -110,11 +144,28 @@ func (s *session) deleteMailbox(ctx context.Context, cmd *wire.Delete, r *reply)
 // rename serves RENAME (RFC 9051 §6.3.6). What lies below follows. INBOX stays,
 // and its messages go.
 func (s *session) rename(ctx context.Context, cmd *wire.Rename, r *reply) error {
-	to := strings.TrimSuffix(cmd.To, mail.Delimiter)
-	n, err := s.update(ctx, func(tx store.Tx) error {
-		mb, err := tx.MailboxByPath(cmd.From)
+	at, err := s.reach(ctx, cmd.From)
+	if err != nil {
+		return err
+	}
+	dest, err := s.reach(ctx, strings.TrimSuffix(cmd.To, mail.Delimiter))
+	if err != nil {
+		return err
+	}
+	if dest.account != at.account {
+		return errNo("CANNOT", "A mailbox stays in its account")
+	}
+	to := dest.path
+	n, err := s.updateAt(ctx, at, func(tx store.Tx) error {
+		mb, _, err := s.find(tx, at, mail.MayDelete)
+		if err == nil && parent(to) != parent(mb.Path) {
+			err = s.mayCreate(tx, dest)
+		}
 		if err != nil {
 			return err
+		}
+		if mb.Role == mail.RoleInbox && at.as != 0 {
+			return errDenied
 		}
 		if mb.Role == mail.RoleInbox {
 			dest, err := makePath(tx, to, mail.NoRole)
@@ -140,7 +191,7 @@ func (s *session) rename(ctx context.Context, cmd *wire.Rename, r *reply) error 
 		image.Name, image.Parent = to[strings.LastIndex(to, mail.Delimiter)+1:], above
 		return tx.SetMailbox(mb.ID, image)
 	})
-	if s.sel != nil {
+	if s.sel != nil && s.sel.at.account == at.account {
 		r.told = n
 	}
 	return err
@@ -148,7 +199,19 @@ func (s *session) rename(ctx context.Context, cmd *wire.Rename, r *reply) error 
 
 // subscribe serves SUBSCRIBE (RFC 9051 §6.3.7).
 func (s *session) subscribe(ctx context.Context, cmd *wire.Subscribe, _ *reply) error {
-	_, err := s.update(ctx, func(tx store.Tx) error { return tx.Subscribe(cmd.Mailbox) })
+	at, err := s.reach(ctx, cmd.Mailbox)
+	if err != nil {
+		return err
+	}
+	name := cmd.Mailbox
+	if at.as != 0 {
+		_, mb, _, err := s.visit(ctx, cmd.Mailbox, mail.MayLookup)
+		if err != nil {
+			return err
+		}
+		name = at.name(mb.Path)
+	}
+	_, err = s.update(ctx, func(tx store.Tx) error { return tx.Subscribe(name) })
 	return err
 }
 

@@ -11,7 +11,7 @@ import (
 	"lockstep/internal/store"
 )
 
-// owner is whose private annotations a session sees and sets.
+// owner is who sees their own mailboxes.
 const owner mail.PrincipalID = 0
 
 // Annotations that follow from something else.
@@ -26,15 +26,19 @@ func (s *session) getMetadata(ctx context.Context, cmd *wire.GetMetadata, r *rep
 	if err != nil {
 		return err
 	}
+	at, err := s.reach(ctx, cmd.Mailbox)
+	if err != nil {
+		return err
+	}
 	var mb mail.Mailbox
 	var all []mail.Metadata
-	err = s.view(ctx, func(r store.Reader) (err error) {
+	err = s.viewAt(ctx, at, func(r store.Reader) (err error) {
 		if cmd.Mailbox != "" {
-			if mb, err = r.MailboxByPath(cmd.Mailbox); err != nil {
+			if mb, _, err = s.find(r, at, mail.MayRead); err != nil {
 				return err
 			}
 		}
-		all, err = s.annotations(r, mb)
+		all, err = s.annotations(r, at, mb)
 		return err
 	})
 	if err != nil {
@@ -47,7 +51,7 @@ func (s *session) getMetadata(ctx context.Context, cmd *wire.GetMetadata, r *rep
 		}
 		found = slices.DeleteFunc(found, func(m mail.Metadata) bool { return len(m.Value) > int(*cmd.MaxSize) })
 	}
-	s.sayMetadata(mb.Path, found)
+	s.sayMetadata(at.name(mb.Path), found)
 	return nil
 }
 
@@ -76,12 +80,12 @@ func badName(err error) error {
 
 // annotations are those of a mailbox, or with the zero one of the server, also
 // those that follow from something else.
-func (s *session) annotations(r store.Reader, mb mail.Mailbox) ([]mail.Metadata, error) {
-	all, err := r.Metadata(mb.ID, owner)
+func (s *session) annotations(r store.Reader, at reach, mb mail.Mailbox) ([]mail.Metadata, error) {
+	all, err := r.Metadata(mb.ID, at.as) // private ones are of each who sees the mailbox
 	if mb.ID == 0 {
 		_, domain, _ := strings.Cut(s.user.Principal.Login, "@")
 		all = append(all, mail.Metadata{Name: adminEntry, Value: []byte("mailto:postmaster@" + domain)})
-	} else if use := specialUse(mb.Role); use != "" {
+	} else if use := specialUse(mb.Role); use != "" && at.as == 0 {
 		all = append(all, mail.Metadata{Name: specialUseEntry, Value: []byte(use)})
 	}
 	return all, err
@@ -160,32 +164,51 @@ func (s *session) setMetadata(ctx context.Context, cmd *wire.SetMetadata, _ *rep
 		}
 		cmd.Entries[i].Entry = name
 	}
-	n, err := s.update(ctx, func(tx store.Tx) error {
+	at, err := s.reach(ctx, cmd.Mailbox)
+	if err != nil {
+		return err
+	}
+	n, err := s.updateAt(ctx, at, func(tx store.Tx) error {
 		var mb mail.Mailbox
 		if cmd.Mailbox != "" {
 			var err error
-			if mb, err = tx.MailboxByPath(cmd.Mailbox); err != nil {
+			if mb, _, err = s.find(tx, at, mayAnnotate(cmd.Entries)); err != nil {
 				return err
 			}
 		}
 		for _, v := range cmd.Entries {
-			if err := setOneMetadata(tx, mb, v); err != nil {
+			if err := setOneMetadata(tx, at, mb, v); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	if s.metadata != nil && n > 0 {
+	if s.metadata != nil && n > 0 && at.as == 0 {
 		s.metadata.own = append(s.metadata.own, n)
 	}
 	return err
 }
 
-func setOneMetadata(tx store.Tx, mb mail.Mailbox, v wire.MetadataValue) error {
+// mayAnnotate is what setting annotations of somebody else's mailbox takes: one's
+// own private ones who reads it may, the others who may write.
+func mayAnnotate(entries []wire.MetadataValue) mail.Rights {
+	need := mail.MayRead
+	for _, v := range entries {
+		if !mail.IsPrivateMetadata(v.Entry) {
+			need |= mail.MayWrite
+		}
+	}
+	return need
+}
+
+func setOneMetadata(tx store.Tx, at reach, mb mail.Mailbox, v wire.MetadataValue) error {
 	if mb.ID != 0 && v.Entry == specialUseEntry {
+		if at.as != 0 {
+			return errUseAttr
+		}
 		return setSpecialUse(tx, mb.ID, string(v.Value))
 	}
-	err := tx.SetMetadata(mb.ID, owner, v.Entry, v.Value)
+	err := tx.SetMetadata(mb.ID, at.as, v.Entry, v.Value)
 	if err != nil && mail.KindOf(err) == mail.Limit {
 		return errNo("METADATA TOOMANY", mail.DetailOf(err))
 	}
@@ -225,16 +248,16 @@ func copyMetadata(tx store.Tx, from, to mail.MailboxID) error {
 
 // listMetadata reads what LIST was asked for of each mailbox it will name (RFC
 // 9590).
-func (s *session) listMetadata(r store.Reader, cmd *wire.List, t *tree, ps patterns) error {
+func (s *session) listMetadata(r store.Reader, at reach, cmd *wire.List, t *tree, ps patterns) error {
 	names, err := metadataNames(cmd.Metadata)
 	if err != nil || names == nil {
 		return err
 	}
 	for _, n := range t.nodes {
-		if n.mailbox == nil || !n.chosen(cmd) || !ps.match(n.path) {
+		if n.mailbox == nil || n.at != at || !n.rights.Has(mail.MayRead) || !n.chosen(cmd) || !ps.match(n.path) {
 			continue
 		}
-		all, err := s.annotations(r, *n.mailbox)
+		all, err := s.annotations(r, n.at, *n.mailbox)
 		if err != nil {
 			return err
 		}

@@ -20,14 +20,21 @@ func (s *session) replace(ctx context.Context, cmd *wire.Replace, r *reply) erro
 	if err != nil {
 		return err
 	}
+	at, err := s.reach(ctx, cmd.Mailbox)
+	if err != nil {
+		return err
+	}
+	if at.account != s.sel.at.account {
+		return errNo("CANNOT", "A message is replaced in the account where it is")
+	}
 	frees, err := s.sizeOf(ctx, old)
 	if err != nil {
 		return err
 	}
-	if err := s.mayAppend(ctx, cmd.Mailbox, -frees); err != nil {
+	if err := s.mayAppend(ctx, at, -frees); err != nil {
 		return err
 	}
-	arrivals, err := s.ingest(ctx, &cmd.Append, frees)
+	arrivals, err := s.ingest(ctx, at, &cmd.Append, frees)
 	if err != nil {
 		return err
 	}
@@ -35,11 +42,22 @@ func (s *session) replace(ctx context.Context, cmd *wire.Replace, r *reply) erro
 	a.Replaces, a.ReplacesIn = old, s.sel.id
 	var dest mail.Mailbox
 	var done appended
-	r.told, err = s.update(ctx, func(tx store.Tx) (err error) {
-		if dest, err = destination(tx, cmd.Mailbox); err != nil {
+	by, err := s.originAt(ctx, at)
+	if err != nil {
+		return err
+	}
+	r.told, err = s.srv.Store.Update(ctx, at.account, by, func(tx store.Tx) error {
+		if _, err := s.may(tx, mayMove); err != nil {
 			return err
 		}
-		done, err = s.appendOnce(tx, dest, a)
+		found, rights, err := s.destination(tx, at)
+		if err != nil {
+			return err
+		}
+		dest = found
+		a := a
+		a.Flags, a.As = a.Flags.Permitted(rights), at.as
+		done, err = s.appendOnce(tx, at, by.Device(), dest, a)
 		return err
 	})
 	if err != nil && mail.KindOf(err) == mail.NotFound {
@@ -78,7 +96,7 @@ func (s *session) toReplace(cmd *wire.Replace) (mail.UID, error) {
 
 // sizeOf is how much room a message of the selected mailbox takes, 0 if it is gone.
 func (s *session) sizeOf(ctx context.Context, uid mail.UID) (size int64, err error) {
-	err = s.view(ctx, func(r store.Reader) error {
+	err = s.viewAt(ctx, s.sel.at, func(r store.Reader) error {
 		return r.Placements(store.PlacementQuery{Mailbox: s.sel.id, UIDs: mail.MakeUIDSet(uid)}, func(p *mail.Placement) error {
 			size = p.Size
 			return nil

@@ -2,6 +2,7 @@ package imap
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"lockstep/internal/imap/index"
@@ -13,6 +14,7 @@ import (
 // selection is the selected mailbox.
 type selection struct {
 	id       mail.MailboxID
+	at       reach
 	readOnly bool
 	box      *index.Box
 
@@ -44,14 +46,14 @@ func (s *session) selectMailbox(ctx context.Context, cmd *wire.Select, r *reply)
 		s.leaveMailbox()
 		s.enc.Status("", "OK", "CLOSED", "Previous mailbox closed")
 	}
-	mb, err := s.mailbox(ctx, cmd.Mailbox)
+	at, mb, rights, err := s.visit(ctx, cmd.Mailbox, mail.MayRead)
 	if err != nil {
 		return err
 	}
 	if cmd.CondStore {
 		s.condstore = true
 	}
-	sel := &selection{id: mb.ID, readOnly: cmd.ReadOnly, box: s.srv.cache.Open(s.user.Account(), mb.ID)}
+	sel := &selection{id: mb.ID, at: at, readOnly: cmd.ReadOnly, box: s.srv.cache.OpenAs(at.account, mb.ID, at.as)}
 	if sel.view, err = sel.box.Newest(ctx); err == nil {
 		err = s.claimRecent(ctx, sel)
 	}
@@ -67,21 +69,30 @@ func (s *session) selectMailbox(ctx context.Context, cmd *wire.Select, r *reply)
 			return err
 		}
 	}
-	s.wrote = sel.view.ModSeq
+	s.brought(sel.view.ModSeq)
 	r.code, r.text = "READ-WRITE", "Selected"
-	if cmd.ReadOnly {
+	if cmd.ReadOnly || !writable(mb, rights) {
 		r.code, r.text = "READ-ONLY", "Selected for reading"
 	}
 	return nil
 }
 
-// mailbox finds a mailbox by its path.
-func (s *session) mailbox(ctx context.Context, path string) (mb mail.Mailbox, err error) {
-	err = s.view(ctx, func(r store.Reader) error {
-		mb, err = r.MailboxByPath(path)
-		return err
-	})
-	return mb, err
+// writable says whether a mailbox is READ-WRITE to who has the rights (RFC 4314
+// §5.2). A \Seen of one's own does not make it so, and can be stored all the same.
+func writable(mb mail.Mailbox, rights mail.Rights) bool {
+	shared := mail.MayInsert | mail.MayExpunge | mail.MayWrite | mail.MayDeleteMessages
+	if mb.CommonSeen {
+		shared |= mail.MaySee
+	}
+	return rights&shared != 0
+}
+
+// brought notes up to where the lines not flushed yet bring the session's device.
+// Of what is in the accounts of others nobody keeps that.
+func (s *session) brought(n mail.ModSeq) {
+	if s.sel.at.as == 0 {
+		s.wrote = n
+	}
 }
 
 func (s *session) view(ctx context.Context, fn func(store.Reader) error) error {
@@ -99,7 +110,7 @@ func (s *session) origin() mail.Origin {
 // claimRecent finds out from which UID on messages are \Recent in this session,
 // which is asked only if something arrived since it last was.
 func (s *session) claimRecent(ctx context.Context, sel *selection) error {
-	if s.rev2 || sel.readOnly || sel.view.UIDNext <= sel.box.Claimed() {
+	if s.rev2 || sel.readOnly || sel.at.as != 0 || sel.view.UIDNext <= sel.box.Claimed() {
 		return nil
 	}
 	err := s.srv.Store.Note(ctx, s.user.Account(), func(n store.Notes) (err error) {
@@ -141,7 +152,7 @@ func (s *session) describe(mb mail.Mailbox) {
 	e.Star().Atom("OK").OpenCode("HIGHESTMODSEQ").Number(uint64(v.HighestModSeq)).CloseCode().Text("Highest").End()
 	e.Star().Atom("OK").OpenCode("MAILBOXID").Open().Atom(mb.ID.String()).Close().CloseCode().Text("Mailbox").End()
 	if s.rev2 {
-		e.Star().Atom("LIST").Open().Close().String(mail.Delimiter).Mailbox(mb.Path).End()
+		e.Star().Atom("LIST").Open().Close().String(mail.Delimiter).Mailbox(s.sel.at.name(mb.Path)).End()
 	}
 }
 
@@ -160,11 +171,24 @@ func (s *session) sayFlags() {
 	s.sel.keywords = words
 	all := append([]string{`\Answered`, `\Flagged`, `\Deleted`, `\Seen`, `\Draft`}, words...)
 	s.enc.Star().Atom("FLAGS").Words(all...).End()
-	permanent := append(slices.Clip(all), `\*`)
+	permanent := permanentFlags(append(slices.Clip(all), `\*`), s.sel.view.Rights)
 	if s.sel.readOnly {
 		permanent = nil
 	}
 	s.enc.Star().Atom("OK").OpenCode("PERMANENTFLAGS").Words(permanent...).CloseCode().Text("Limited").End()
+}
+
+// permanentFlags are those that who has the rights may change (RFC 4314 §5.1.1).
+func permanentFlags(all []string, r mail.Rights) []string {
+	return slices.DeleteFunc(all, func(f string) bool {
+		switch f {
+		case `\Seen`:
+			return !r.Has(mail.MaySee)
+		case `\Deleted`:
+			return !r.Has(mail.MayDeleteMessages)
+		}
+		return !r.Has(mail.MayWrite)
+	})
 }
 
 // resync tells a client that comes back what happened since (RFC 7162 §3.2.5.1).
@@ -193,7 +217,7 @@ func (s *session) vanishedEarlier(ctx context.Context, known mail.UIDSet, since 
 	sel := s.sel
 	known = common(known, mail.UIDSet{{First: 1, Last: sel.view.UIDNext - 1}})
 	var gone mail.UIDSet
-	err := s.view(ctx, func(r store.Reader) (err error) {
+	err := s.viewAt(ctx, s.sel.at, func(r store.Reader) (err error) {
 		gone, err = r.Vanished(sel.id, since)
 		return err
 	})
@@ -269,6 +293,9 @@ func (s *session) closeMailbox(ctx context.Context, _ *wire.Close, r *reply) err
 	r.noTell = true
 	if !s.sel.readOnly {
 		n, err := s.expungeAll(ctx, mail.AllUIDs)
+		if errors.Is(err, errDenied) { // RFC 4314 §4
+			err = nil
+		}
 		if err != nil {
 			return err
 		}

@@ -11,27 +11,27 @@ import (
 
 // status serves STATUS (RFC 9051 §6.3.11) out of counters the store keeps.
 func (s *session) status(ctx context.Context, cmd *wire.Status, _ *reply) error {
-	mb, err := s.mailbox(ctx, cmd.Mailbox)
+	at, mb, _, err := s.visit(ctx, cmd.Mailbox, mail.MayRead)
 	if err != nil {
 		return err
 	}
-	return s.sayStatus(ctx, mb, cmd.Items)
+	return s.sayStatus(ctx, at, mb, cmd.Items)
 }
 
-func (s *session) sayStatus(ctx context.Context, mb mail.Mailbox, items []wire.StatusItem) error {
+func (s *session) sayStatus(ctx context.Context, at reach, mb mail.Mailbox, items []wire.StatusItem) error {
 	recent := int64(0)
 	for _, item := range items {
 		if item == wire.StatusHighestModSeq {
 			s.condstore = true
 		}
-		if item == wire.StatusRecent {
+		if item == wire.StatusRecent && at.as == 0 {
 			var err error
 			if recent, err = s.countRecent(ctx, mb); err != nil {
 				return err
 			}
 		}
 	}
-	e := s.enc.Star().Atom("STATUS").Mailbox(mb.Path).Open()
+	e := s.enc.Star().Atom("STATUS").Mailbox(at.name(mb.Path)).Open()
 	for _, item := range items {
 		e.Atom(string(item))
 		switch item {
@@ -40,14 +40,14 @@ func (s *session) sayStatus(ctx context.Context, mb mail.Mailbox, items []wire.S
 		case wire.StatusRecent:
 			e.Number(uint64(recent))
 		default:
-			e.Number(s.statusNumber(mb, item))
+			e.Number(s.statusNumber(at, mb, item))
 		}
 	}
 	e.Close().End()
 	return e.Err()
 }
 
-func (s *session) statusNumber(mb mail.Mailbox, item wire.StatusItem) uint64 {
+func (s *session) statusNumber(at reach, mb mail.Mailbox, item wire.StatusItem) uint64 {
 	switch item {
 	case wire.StatusMessages:
 		return uint64(mb.Counts.Placements)
@@ -64,7 +64,7 @@ func (s *session) statusNumber(mb mail.Mailbox, item wire.StatusItem) uint64 {
 	case wire.StatusAppendLimit:
 		return uint64(s.srv.limits.Message)
 	}
-	if s.sel != nil && s.sel.id == mb.ID { // below what is held back (RFC 7162 §3.2)
+	if s.isSelected(at, mb.ID) { // below what is held back (RFC 7162 §3.2)
 		return uint64(min(mb.HighestModSeq, max(s.sel.told, 1)))
 	}
 	return uint64(mb.HighestModSeq)

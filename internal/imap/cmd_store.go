@@ -61,14 +61,23 @@ func chunks(set mail.UIDSet, n int) []mail.UIDSet {
 // act is what one command changes in one transaction or several.
 type act struct {
 	s    *session
-	by   mail.Origin
+	at   reach
+	by   mail.Origin // zero until it is needed
 	last mail.ModSeq // of its newest commit
 }
 
-func (s *session) newAct() *act { return &act{s: s, by: s.origin()} }
+// newAct begins an act on the selected mailbox.
+func (s *session) newAct() *act { return &act{s: s, at: s.sel.at} }
 
 func (a *act) update(ctx context.Context, fn func(store.Tx) error) (mail.ModSeq, error) {
-	n, err := a.s.srv.Store.Update(ctx, a.s.user.Account(), a.by, fn)
+	if a.by.IsZero() {
+		by, err := a.s.originAt(ctx, a.at)
+		if err != nil {
+			return 0, err
+		}
+		a.by = by
+	}
+	n, err := a.s.srv.Store.Update(ctx, a.at.account, a.by, fn)
 	if a.last == 0 && n != 0 {
 		a.by = a.by.InAct(mail.ActID(n))
 	}
@@ -140,8 +149,17 @@ func (s *session) storeFlags(ctx context.Context, uids mail.UIDSet, change mail.
 	a := s.newAct()
 	for _, chunk := range chunks(uids, updateChunk) {
 		var res store.StoreResult
-		n, err := a.update(ctx, func(tx store.Tx) (err error) {
-			res, err = tx.StoreFlags(s.sel.id, chunk, change, cmd.UnchangedSince)
+		n, err := a.update(ctx, func(tx store.Tx) error {
+			rights, err := s.may(tx, mail.MayRead)
+			if err != nil {
+				return err
+			}
+			permitted, some := change.Permitted(rights)
+			if !some {
+				return errDenied
+			}
+			permitted.As = s.sel.at.as
+			res, err = tx.StoreFlags(s.sel.id, chunk, permitted, cmd.UnchangedSince)
 			return err
 		})
 		if err != nil {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"lockstep/internal/mail"
+	"lockstep/internal/store"
 )
 
 var update = flag.Bool("update", false, "rewrite what the server says in testdata/*.txt")
@@ -25,7 +26,8 @@ var update = flag.Bool("update", false, "rewrite what the server says in testdat
 //	given INBOX                     messages of a mailbox follow, made if it is not there
 //	  uid 7 modseq 21 \Seen         one message; modseq may be left out
 //	    |Subject: hello             its text, else one is made up
-//	C1 enters [CONDSTORE …]         signs in, and enables; what is said is not shown
+//	given INBOX is common           its \Seen is everybody's from now on
+//	C1 enters [as bob] [CONDSTORE …]  signs in, and enables; what is said is not shown
 //	C1 selects INBOX [(…)]          likewise
 //	C1 connects                     what the server says is shown, as with all below
 //	C1: a1 NOOP                     a line is sent; what follows up to its tagged response, or to "+", is shown
@@ -154,6 +156,10 @@ func (s *scene) given(line, text string) {
 var verb = regexp.MustCompile(`^(C\d) (enters|selects|connects|hears|breaks off)\s*(.*)$`)
 
 func (s *scene) do(line string) {
+	if path, ok := strings.CutSuffix(line, " is common"); ok {
+		s.house.commonSeen(strings.TrimPrefix(path, "given "))
+		return
+	}
 	if path, ok := strings.CutPrefix(line, "given "); ok {
 		s.mailbox = path
 		return
@@ -190,7 +196,12 @@ func (s *scene) act(name, what, arg string) {
 			s.say(name, []string{greeting})
 			return
 		}
-		c.must("LOGIN " + testLogin + ` "` + testPassword + `"`)
+		login := testLogin
+		if rest, ok := strings.CutPrefix(arg, "as "); ok {
+			login, arg, _ = strings.Cut(rest, " ")
+			login += "@example.test"
+		}
+		c.must("LOGIN " + login + ` "` + testPassword + `"`)
 		if arg != "" {
 			c.must("ENABLE " + arg)
 		}
@@ -206,6 +217,20 @@ func (s *scene) act(name, what, arg string) {
 		delete(s.clients, name)
 		s.house.waitForSessions(len(s.clients))
 	}
+}
+
+// commonSeen makes the \Seen of a mailbox common.
+func (h *house) commonSeen(path string) {
+	h.t.Helper()
+	h.update(func(tx store.Tx) error {
+		mb, err := tx.MailboxByPath(path)
+		im := mb.Image()
+		im.CommonSeen = true
+		if err == nil {
+			err = tx.SetMailbox(mb.ID, im)
+		}
+		return err
+	})
 }
 
 // waitForSessions returns when so many are left.

@@ -136,7 +136,10 @@ func (f *fetcher) setSeen(ctx context.Context, said []index.Entry) error {
 		return nil
 	}
 	_, err := f.act.update(ctx, func(tx store.Tx) error {
-		_, err := tx.StoreFlags(f.sel.id, unseen, mail.FlagChange{Add: mail.StoredFlags(mail.Seen, "")}, nil)
+		if rights, err := f.may(tx, 0); err != nil || !rights.Has(mail.MaySee) {
+			return err
+		}
+		_, err := tx.StoreFlags(f.sel.id, unseen, mail.FlagChange{Add: mail.StoredFlags(mail.Seen, ""), As: f.sel.at.as}, nil)
 		return err
 	})
 	return err

@@ -64,7 +64,7 @@ func (b *bodyWriter) prepareAnew(ctx context.Context) error {
 	b.close()
 	b.held = 0
 	var found mail.Blob
-	err := b.f.session.view(ctx, func(r store.Reader) error {
+	err := b.f.viewAt(ctx, b.f.sel.at, func(r store.Reader) error {
 		return r.Messages(store.PlacementQuery{Mailbox: b.f.sel.id, UIDs: mail.MakeUIDSet(b.p.UID), Located: true}, func(_ *mail.Placement, m *mail.Message) error {
 			found = copyRow(&mail.Placement{}, m).m.Blob
 			return nil

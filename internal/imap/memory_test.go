@@ -18,6 +18,7 @@ import (
 	"lockstep/internal/notify"
 	"lockstep/internal/store"
 	"lockstep/internal/store/model"
+	"lockstep/internal/transfer"
 )
 
 // memoryBlobs keeps blobs in a map.
@@ -68,7 +69,7 @@ const (
 // testOrigin is who sets the scene.
 var testOrigin = mail.NewOrigin("test", 0, mail.Local, mail.ByAdmin)
 
-// house is a server with one account, on a loopback port.
+// house is a server with an account, and two more to share with, on a loopback port.
 type house struct {
 	t       testing.TB
 	store   *model.Store
@@ -101,7 +102,12 @@ func newHouse(t testing.TB, change func(*Server)) *house {
 		t.Fatal(err)
 	}
 	h.account, h.user = p.Account, p
-	h.server = &Server{Store: h.store, Auth: h.auth, Blobs: h.blobs, Ingest: h.blobs.ingest, Hub: &notify.Hub{}, Log: log,
+	for _, login := range []string{"bob@example.test", "carol@example.test"} {
+		if _, err := h.store.CreateAccount(context.Background(), testOrigin, store.NewAccount{Login: login, Verifier: verifier()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.server = &Server{Store: h.store, Transfer: &transfer.Service{Store: h.store, Intents: h.store}, Auth: h.auth, Blobs: h.blobs, Ingest: h.blobs.ingest, Hub: &notify.Hub{}, Log: log,
 		AllowPlainAuth: netip.Addr.IsLoopback}
 	if change != nil {
 		change(h.server)

@@ -77,9 +77,9 @@ func (x *searcher) askTexts(ctx context.Context, uids mail.UIDSet) (rest mail.UI
 	if x.texts = nil; x.srv.Search == nil || !x.hasText || len(uids) == 0 {
 		return uids, nil
 	}
-	x.texts = &texts{ctx: ctx, srv: x.srv, account: x.user.Account(), answers: map[*search.Question]search.Answers{}}
+	x.texts = &texts{ctx: ctx, srv: x.srv, account: x.sel.at.account, answers: map[*search.Question]search.Answers{}}
 	var there []mail.UID
-	err = x.session.view(ctx, func(r store.Reader) error {
+	err = x.viewAt(ctx, x.sel.at, func(r store.Reader) error {
 		there, x.texts.keys = there[:0], x.texts.keys[:0]
 		return r.Placements(store.PlacementQuery{Mailbox: x.sel.id, UIDs: uids}, func(p *mail.Placement) error {
 			there, x.texts.keys = append(there, p.UID), append(x.texts.keys, p.Message)

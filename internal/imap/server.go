@@ -17,21 +17,23 @@ import (
 	"lockstep/internal/mail"
 	"lockstep/internal/notify"
 	"lockstep/internal/store"
+	"lockstep/internal/transfer"
 )
 
 // Server serves IMAP4rev2 and rev1. Zero Limits are safe on the open internet.
 // Set its fields before Serve; Log, Hub, Search, TLS, AllowPlainAuth and
 // Metrics may be nil.
 type Server struct {
-	Store  store.Store
-	Auth   *auth.Service
-	Blobs  Blobs
-	Ingest Ingester
-	Search Searcher    // what messages say; nil: every search reads
-	Hub    *notify.Hub // hears what was written to devices
-	Log    *slog.Logger
-	Limits Limits
-	TLS    *tls.Config // without it there is no STARTTLS
+	Store    store.Store
+	Auth     *auth.Service
+	Blobs    Blobs
+	Transfer *transfer.Service // takes messages to other accounts
+	Ingest   Ingester
+	Search   Searcher    // what messages say; nil: every search reads
+	Hub      *notify.Hub // hears what was written to devices
+	Log      *slog.Logger
+	Limits   Limits
+	TLS      *tls.Config // without it there is no STARTTLS
 
 	// AllowPlainAuth says from which addresses passwords may come without TLS.
 	AllowPlainAuth func(netip.Addr) bool

@@ -57,12 +57,12 @@ func (s *session) tell(n mail.ModSeq, expunges bool) error {
 		sel.told = now.HighestModSeq
 	}
 	if len(d.Added) > 0 {
-		if sel.recent == 0 && !s.rev2 && !sel.readOnly {
+		if sel.recent == 0 && !s.rev2 && !sel.readOnly && sel.at.as == 0 {
 			sel.recent = d.Added[0].UID
 		}
 		s.sayExists()
 	}
-	if !slices.Equal(now.Keywords(), sel.keywords) {
+	if !slices.Equal(now.Keywords(), sel.keywords) || now.Rights != old.Rights {
 		s.sayFlags()
 	}
 	for _, c := range d.Changed {
@@ -72,7 +72,7 @@ func (s *session) tell(n mail.ModSeq, expunges bool) error {
 		s.tellLive(d.Touched())
 	}
 	if len(d.Changed)+len(d.Added) > 0 || expunges && len(d.Gone) > 0 {
-		s.wrote = now.ModSeq
+		s.brought(now.ModSeq)
 	}
 	sel.own = slices.DeleteFunc(sel.own, func(o ownChange) bool { return o.modseq <= now.ModSeq })
 	return s.enc.Err()
@@ -92,10 +92,10 @@ func (s *session) tellDeparted(r *reply) error {
 		return nil
 	}
 	var left []mail.Placement
-	err := s.view(s.ctx, func(rd store.Reader) error {
+	err := s.viewAt(s.ctx, s.sel.at, func(rd store.Reader) error {
 		left = nil
 		for uid := range stale.All() {
-			p, err := rd.Departed(s.sel.id, uid)
+			p, err := s.departed(rd, uid, r.first)
 			if err != nil && mail.KindOf(err) != mail.NotFound {
 				return err
 			}
@@ -117,6 +117,26 @@ func (s *session) tellDeparted(r *reply) error {
 	}
 	s.tellLive(stale, nil)
 	return nil
+}
+
+// departed returns a message that has gone, as the client sees it: if it is a
+// member's own \Seen that a STORE changed, at that STORE.
+func (s *session) departed(r store.Reader, uid mail.UID, stored mail.ModSeq) (mail.Placement, error) {
+	p, err := r.Departed(s.sel.id, uid)
+	if err != nil || s.sel.at.as == 0 {
+		return p, err
+	}
+	mb, err := r.Mailbox(s.sel.id)
+	if err != nil || mb.CommonSeen {
+		return p, err
+	}
+	seen, err := r.OwnSeen(s.sel.id, s.sel.at.as, mail.MakeUIDSet(uid))
+	p.Flags.System &^= mail.Seen
+	if len(seen) > 0 {
+		p.Flags.System |= mail.Seen
+	}
+	p.ModSeq = max(p.ModSeq, stored)
+	return p, err
 }
 
 // sayGone writes EXPUNGE or VANISHED.

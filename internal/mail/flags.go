@@ -172,17 +172,21 @@ func (f Flags) Names() []string {
 func (f Flags) String() string { return strings.Join(f.Names(), " ") }
 
 // A FlagChange is what a STORE asks for: add and remove, or replace the whole
-// set. With Replace set, the flags become Add.
+// set. With Replace set, the flags become Add, but for those of Keep, which stay.
 type FlagChange struct {
 	Add, Remove Flags
 	Replace     bool
+	Keep        SystemFlags
+	As          PrincipalID // whose \Seen it is; 0 is the owner's
 }
 
 // Apply returns f changed. A keyword that stays keeps the spelling it had.
 func (c FlagChange) Apply(f Flags) Flags {
 	if c.Replace {
 		kept := f.Minus(f.Minus(c.Add)) // what f and Add share, as f spells it
-		return kept.Union(c.Add)
+		kept = kept.Union(c.Add)
+		kept.System = kept.System&^c.Keep | f.System&c.Keep
+		return kept
 	}
 	return f.Union(c.Add).Minus(c.Remove)
 }

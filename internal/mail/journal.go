@@ -27,7 +27,7 @@ const (
 	OpAppend        Op = "append"         // Mailbox, UIDs
 	OpCopy          Op = "copy"           // Mailbox, UIDs → Dest, DestUIDs
 	OpMove          Op = "move"           // Mailbox, UIDs → Dest, DestUIDs
-	OpFlags         Op = "flags"          // Mailbox, UIDs that really changed, Added, Removed
+	OpFlags         Op = "flags"          // Mailbox, UIDs that really changed, Added, Removed; Who, if it is a member's own \Seen
 	OpExpunge       Op = "expunge"        // Mailbox, UIDs
 	OpRestore       Op = "restore"        // an expunge undone: Mailbox, UIDs (new) of the placements Was
 	OpCreateMailbox Op = "create-mailbox" // Mailbox, After
@@ -38,6 +38,7 @@ const (
 	OpDevice        Op = "device"         // Name: what was done to which device
 	OpPreference    Op = "preference"     // Name, Old, New; nil is the default
 	OpMetadata      Op = "metadata"       // Mailbox (0 is the account), Who, Name, Old, New; nil is none
+	OpRights        Op = "rights"         // Mailbox, Who, Had, Has
 )
 
 // Entry is one thing a transaction did. Lists of UIDs are parallel and in the
@@ -58,6 +59,8 @@ type Entry struct {
 	Who      PrincipalID   `json:"who,omitempty"` // 0 is the owner
 	Old      []byte        `json:"old,omitzero"`
 	New      []byte        `json:"new,omitzero"`
+	Had      Rights        `json:"had,omitempty"`
+	Has      Rights        `json:"has,omitempty"`
 }
 
 // MailboxImage is what can be set of a mailbox.
@@ -66,11 +69,14 @@ type MailboxImage struct {
 	Parent    MailboxID `json:"parent,omitempty"`
 	Role      Role      `json:"role,omitempty"`
 	SortOrder uint32    `json:"sort,omitempty"`
+	// CommonSeen says that all who the mailbox is shared with share its \Seen;
+	// else each has their own.
+	CommonSeen bool `json:"seen,omitempty"`
 }
 
 // Image returns what can be set of mb.
 func (mb Mailbox) Image() MailboxImage {
-	return MailboxImage{Name: mb.Name, Parent: mb.Parent, Role: mb.Role, SortOrder: mb.SortOrder}
+	return MailboxImage{Name: mb.Name, Parent: mb.Parent, Role: mb.Role, SortOrder: mb.SortOrder, CommonSeen: mb.CommonSeen}
 }
 
 // UndoReport says what an undo did and what it left alone, because something

@@ -60,9 +60,10 @@ type Mailbox struct {
 	UIDValidity   UIDValidity
 	UIDNext       UID
 	SortOrder     uint32
+	CommonSeen    bool // see MailboxImage
 	Created       ModSeq
 	HighestModSeq ModSeq // last change of its placements, expunges or itself (RFC 7162)
-	PropsModSeq   ModSeq // last change of name, parent, role, sort order
+	PropsModSeq   ModSeq // last change of name, parent, role, sort order, rights
 	CountsModSeq  ModSeq // last change of the counts that JMAP shows
 	Counts        Counts
 }
@@ -136,6 +137,8 @@ type Arrival struct {
 	// is appended and what came of it the first time is returned.
 	Once    string
 	OnceFor time.Duration
+	// As is the member whose \Seen is among Flags; 0 is the owner.
+	As PrincipalID
 	// Replaces is a placement that this one takes the place of: it is expunged in the
 	// same transaction and hands on its line. It is in ReplacesIn; 0 is the mailbox
 	// that the message arrives in.

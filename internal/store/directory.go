@@ -64,12 +64,17 @@ type Directory interface {
 	// CreateAccount makes an account with its principal, address, domain and the
 	// standard mailboxes, subscribed. A login or address that is taken is Exists.
 	CreateAccount(ctx context.Context, by mail.Origin, a NewAccount) (Principal, error)
-	// RemoveAccount removes an account and everything of it.
+	// RemoveAccount removes an account and everything of it, and what its principal
+	// was given and had in the accounts of others.
 	RemoveAccount(ctx context.Context, id mail.AccountID) error
 	// SetDisabled locks an account out, or in again; its mail still arrives.
 	SetDisabled(ctx context.Context, id mail.AccountID, disabled bool) error
 	Accounts(ctx context.Context) ([]Principal, error)
 	PrincipalByLogin(ctx context.Context, login string) (Principal, error)
+	PrincipalByID(ctx context.Context, id PrincipalID) (Principal, error)
+	// SharedWith returns the owners of accounts in which the principal, or anyone,
+	// has been given rights, by login. It is not among them itself.
+	SharedWith(ctx context.Context, id PrincipalID) ([]Principal, error)
 
 	Credentials(ctx context.Context, id PrincipalID) ([]Credential, error)
 	// SetPassword replaces the principal's one password.
@@ -88,6 +93,24 @@ type Directory interface {
 	// its last address a domain stops being so.
 	AddAddress(ctx context.Context, a Address) error
 	RemoveAddress(ctx context.Context, local, domain string) error
+}
+
+// Intent is something that takes transactions of two accounts and has begun.
+type Intent struct {
+	ID    int64
+	Owner mail.AccountID // whose messages it is about
+	State []byte         // as package transfer writes it
+}
+
+// Intents keeps what has begun, so that a start after a crash can finish it. Each
+// method is one durable transaction.
+type Intents interface {
+	// Intend notes an intent and gives it its id, which is never used again.
+	Intend(ctx context.Context, owner mail.AccountID, state []byte) (int64, error)
+	// Intents returns all there are, oldest first.
+	Intents(ctx context.Context) ([]Intent, error)
+	// Settled forgets one.
+	Settled(ctx context.Context, id int64) error
 }
 
 // Outgoing is a message on its way to one recipient elsewhere.

@@ -49,6 +49,16 @@ type Reader interface {
 	Mailbox(mail.MailboxID) (mail.Mailbox, error)
 	// MailboxByPath finds a mailbox by its full path; "inbox" in any case is INBOX.
 	MailboxByPath(path string) (mail.Mailbox, error)
+	// MailboxAs returns the mailbox as a member sees it: unseen and HighestModSeq
+	// are the member's own. As 0 it is Mailbox.
+	MailboxAs(id mail.MailboxID, as mail.PrincipalID) (mail.Mailbox, error)
+	// Rights returns who else may do what in the mailbox, by principal.
+	Rights(mail.MailboxID) ([]mail.Grant, error)
+	// Shared returns what a principal, itself or as anyone, may do in which mailboxes.
+	Shared(mail.PrincipalID) (map[mail.MailboxID]mail.Rights, error)
+	// OwnSeen returns those of uids that have the member's own \Seen, also those
+	// that departed, inside the horizon.
+	OwnSeen(mb mail.MailboxID, as mail.PrincipalID, uids mail.UIDSet) (mail.UIDSet, error)
 	// Subscriptions returns the subscribed paths, sorted. A path may outlive its
 	// mailbox (RFC 9051 §6.3.7).
 	Subscriptions() ([]string, error)
@@ -117,6 +127,10 @@ type PlacementQuery struct {
 	Limit        int
 	Backwards    bool // newest first
 	Located      bool // Messages also says where the bytes lie: more than the blob's name
+	// As is the member whose view it is: \Seen is the member's own, and the ModSeq
+	// the greater of the placement's and of that \Seen. 0 is the owner's view. What
+	// the member may do is not looked at.
+	As mail.PrincipalID
 }
 
 // ChangeQuery asks for one page of a delta.
@@ -125,6 +139,10 @@ type ChangeQuery struct {
 	Mailbox mail.MailboxID // of TypePlacement
 	From    mail.Position
 	Limit   int // at least 1
+	// As is the member whose view of TypePlacement it is; 0 is the owner's. To who
+	// may not read the mailbox it is NotFound; a position from before the member's
+	// rights changed is TooOld.
+	As mail.PrincipalID
 }
 
 // JournalQuery selects records. Zero fields do not restrict.
@@ -155,8 +173,13 @@ type Tx interface {
 	// DeleteMailbox removes a mailbox with its messages. With mailboxes below it is
 	// HasChildren; the inbox is Denied.
 	DeleteMailbox(mail.MailboxID) error
+	// SetRights lets a principal, or anyone, do so much in the mailbox; 0 is nothing.
+	// The owner, principal 0, has all rights always (Invalid). A new mailbox has the
+	// grants of its parent.
+	SetRights(mb mail.MailboxID, p mail.PrincipalID, r mail.Rights) error
 	// Subscribe and Unsubscribe change the set of subscribed paths; a path need not
-	// exist to be unsubscribed, but does to be subscribed.
+	// exist to be unsubscribed, but does to be subscribed, unless it is below
+	// OtherUsers, where the caller looks.
 	Subscribe(path string) error
 	Unsubscribe(path string) error
 
@@ -173,7 +196,9 @@ type Tx interface {
 	// The verbs below change those of uids that are there; an empty set is none of
 	// them, nil too. mail.AllUIDs is all.
 
-	// StoreFlags changes the flags of those of uids that are there. With unchangedSince
+	// StoreFlags changes the flags of those of uids that are there, as change.As sees
+	// them: a member's \Seen is their own, unless the mailbox has a common one. A copy
+	// has each member's \Seen of what it was made from. With unchangedSince
 	// not nil it leaves those alone whose ModSeq is greater, and names them in
 	// Modified. A placement whose flags do not change keeps its ModSeq.
 	StoreFlags(mb mail.MailboxID, uids mail.UIDSet, change mail.FlagChange, unchangedSince *mail.ModSeq) (StoreResult, error)

@@ -35,10 +35,12 @@ type Box struct {
 type boxKey struct {
 	account mail.AccountID
 	mailbox mail.MailboxID
+	as      mail.PrincipalID // 0 is the owner
 }
 
 // At returns a Version not older than n, nor than any change this process has
-// heard of. NotFound means that the mailbox was deleted.
+// heard of. NotFound means that the mailbox was deleted, or is
+// no longer to be read by the member.
 func (b *Box) At(ctx context.Context, n mail.ModSeq) (*Version, error) {
 	n = max(n, mail.ModSeq(b.wanted.Load()))
 	if v := b.ready(n); v != nil {
@@ -71,7 +73,7 @@ func (b *Box) refresh(ctx context.Context) (v *Version, err error) {
 	old := b.current.Load()
 	b.stale.Store(false)
 	err = b.cache.store.View(ctx, b.key.account, func(r store.Reader) error {
-		v, err = load(r, b.key.mailbox, old)
+		v, err = load(r, b.key, old)
 		return err
 	})
 	if err != nil {
@@ -148,41 +150,59 @@ func (b *Box) Claimed() mail.UID { return mail.UID(b.claimed.Load()) }
 func (b *Box) SetClaimed(next mail.UID) { b.claimed.Store(uint32(next)) }
 
 // load makes the Version r shows, out of old if history reaches back that far.
-func load(r store.Reader, id mail.MailboxID, old *Version) (*Version, error) {
+func load(r store.Reader, key boxKey, old *Version) (*Version, error) {
 	account, err := r.Account()
 	if err != nil {
 		return nil, err
 	}
-	mb, err := r.Mailbox(id)
+	mb, err := r.MailboxAs(key.mailbox, key.as)
+	if err != nil {
+		return nil, err
+	}
+	rights, err := mayRead(r, key)
 	if err != nil {
 		return nil, err
 	}
 	v := &Version{ModSeq: account.Head, HighestModSeq: mb.HighestModSeq, UIDNext: mb.UIDNext, UIDValidity: mb.UIDValidity, Epoch: account.Epoch,
-		Reparsed: account.Reparsed}
+		Reparsed: account.Reparsed, Rights: rights}
 	if old == nil || old.Epoch != account.Epoch || old.flags.bloated(old.count) {
-		return v, v.loadAll(r, id)
+		return v, v.loadAll(r, key)
 	}
 	v.chunks, v.starts, v.count, v.flags = old.chunks, old.starts, old.count, old.flags
 	if mb.HighestModSeq == old.HighestModSeq {
 		return v, nil
 	}
-	gone, err := r.Vanished(id, old.ModSeq)
+	gone, err := r.Vanished(key.mailbox, old.ModSeq)
 	if mail.KindOf(err) == mail.TooOld && err != nil {
-		return v, v.loadAll(r, id)
+		return v, v.loadAll(r, key)
 	}
 	if err != nil {
 		return nil, err
 	}
-	puts, err := v.read(r, store.PlacementQuery{Mailbox: id, ChangedSince: old.ModSeq}, nil)
+	puts, err := v.read(r, store.PlacementQuery{Mailbox: key.mailbox, ChangedSince: old.ModSeq, As: key.as}, nil)
 	if err != nil || len(puts) == 0 && len(gone) == 0 {
 		return v, err
 	}
 	return v.with(puts, gone), nil
 }
 
-func (v *Version) loadAll(r store.Reader, id mail.MailboxID) error {
+// mayRead returns what may be done in the mailbox; NotFound if that is not to read
+// it.
+func mayRead(r store.Reader, key boxKey) (mail.Rights, error) {
+	if key.as == 0 {
+		return mail.AllRights, nil
+	}
+	grants, err := r.Rights(key.mailbox)
+	rights := mail.RightsOf(grants, key.as)
+	if err == nil && !rights.Has(mail.MayRead) {
+		err = mail.Errorf(mail.NotFound, "no such mailbox")
+	}
+	return rights, err
+}
+
+func (v *Version) loadAll(r store.Reader, key boxKey) error {
 	v.flags, v.chunks = newFlagTable(), nil
-	entries, err := v.read(r, store.PlacementQuery{Mailbox: id}, nil)
+	entries, err := v.read(r, store.PlacementQuery{Mailbox: key.mailbox, As: key.as}, nil)
 	v.add(entries)
 	v.number()
 	return err

@@ -34,11 +34,15 @@ func NewCache(st store.Store, budget int64) *Cache {
 	return &Cache{store: st, budget: budget, boxes: map[boxKey]*Box{}, sizes: map[*Box]int64{}}
 }
 
-// Open returns the box of a mailbox; Close it.
-func (c *Cache) Open(a mail.AccountID, mb mail.MailboxID) *Box {
+// Open returns the box of a mailbox as its owner sees it; Close it.
+func (c *Cache) Open(a mail.AccountID, mb mail.MailboxID) *Box { return c.OpenAs(a, mb, 0) }
+
+// OpenAs is Open for a member, who has a \Seen of their own and sees the mailbox
+// as long as they may read it.
+func (c *Cache) OpenAs(a mail.AccountID, mb mail.MailboxID, as mail.PrincipalID) *Box {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	k := boxKey{a, mb}
+	k := boxKey{a, mb, as}
 	b := c.boxes[k]
 	if b == nil {
 		b = &Box{cache: c, key: k}

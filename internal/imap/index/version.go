@@ -30,7 +30,8 @@ type Version struct {
 	UIDNext       mail.UID
 	UIDValidity   mail.UIDValidity
 	Epoch         mail.Epoch
-	Reparsed      uint64 // of the account: texts made before are not those made after
+	Reparsed      uint64      // of the account: texts made before are not those made after
+	Rights        mail.Rights // of who sees it so
 
 	chunks []*chunk
 	starts []uint32 // how many entries lie before each chunk

@@ -32,6 +32,7 @@ const (
 	ReturnSubscribed ListReturn = 1 << iota
 	ReturnChildren
 	ReturnSpecialUse
+	ReturnMyRights // RFC 8440
 )
 
 var listSelects = []struct {
@@ -42,7 +43,7 @@ var listSelects = []struct {
 var listReturns = []struct {
 	name string
 	bit  ListReturn
-}{{"SUBSCRIBED", ReturnSubscribed}, {"CHILDREN", ReturnChildren}, {"SPECIAL-USE", ReturnSpecialUse}}
+}{{"SUBSCRIBED", ReturnSubscribed}, {"CHILDREN", ReturnChildren}, {"SPECIAL-USE", ReturnSpecialUse}, {"MYRIGHTS", ReturnMyRights}}
 
 // Lsub is LSUB (RFC 3501 §6.3.9).
 type Lsub struct{ Reference, Pattern string }

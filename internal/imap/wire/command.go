@@ -61,6 +61,11 @@ func init() { // a variable's value would refer to itself through "UID"
 		"IDLE":        plain[Idle],
 		"GETMETADATA": parseGetMetadata,
 		"SETMETADATA": parseSetMetadata,
+		"SETACL":      parseSetACL,
+		"DELETEACL":   parseDeleteACL,
+		"GETACL":      parseGetACL,
+		"LISTRIGHTS":  parseListRights,
+		"MYRIGHTS":    parseMyRights,
 		"ESEARCH":     parseESearch,
 
 		"CANCELUPDATE": parseCancelUpdate,

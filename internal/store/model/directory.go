@@ -69,6 +69,7 @@ func (st *Store) register(a store.NewAccount) (store.Principal, error) {
 	acct.current.Store(&state{
 		account: mail.Account{ID: p.Account, Name: login, Epoch: 1, Last: map[mail.Type]mail.ModSeq{}, Quota: a.Quota, Created: st.Now()},
 		boxes:   map[mail.MailboxID]*box{}, threadOf: map[string]mail.ThreadID{}, subjects: map[string]mail.ThreadID{},
+		grants: map[grantKey]mail.Grant{}, own: map[ownKey]own{}, ownLast: map[grantKey]mail.ModSeq{},
 		subs: map[string]bool{}, chosen: map[mail.Preference]string{}, metadata: map[annotation]mail.Metadata{}, left: map[mail.MailboxID][]departed{}, fallen: map[mail.MailboxID]fallen{},
 		devices: map[mail.DeviceID]mail.Device{}, cursors: map[cursorKey][]byte{}, recent: map[mail.MailboxID]mail.UID{}, once: map[string]memory{},
 	})
@@ -95,22 +96,40 @@ func (d *directory) byLogin(login string) *store.Principal {
 	return nil
 }
 
-// RemoveAccount removes an account and everything of it.
-func (st *Store) RemoveAccount(_ context.Context, id mail.AccountID) error {
+// RemoveAccount removes an account and everything of it, here and with others.
+func (st *Store) RemoveAccount(ctx context.Context, id mail.AccountID) error {
+	p, err := st.remove(id)
+	if err != nil {
+		return err
+	}
+	others, err := st.Accounts(ctx)
+	for _, o := range others {
+		if _, e := st.write(ctx, o.Account, remover, func(t *tx) error { return t.forgetMember(p.ID) }); err == nil {
+			err = e
+		}
+	}
+	return err
+}
+
+// remover is who takes rights from who is no more.
+var remover = mail.NewOrigin("account removed", 0, mail.Local, mail.ByAdmin)
+
+func (st *Store) remove(id mail.AccountID) (store.Principal, error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	d := &st.directory
 	p, ok := d.principals[id]
 	if !ok {
-		return noAccount()
+		return p, noAccount()
 	}
 	delete(d.principals, id)
 	maps.DeleteFunc(d.credentials, func(_ int64, c store.Credential) bool { return c.Principal == p.ID })
 	maps.DeleteFunc(d.addresses, func(_ string, a store.Address) bool { return a.Account == id })
 	d.forgetDomains()
 	delete(st.accounts, id)
+	maps.DeleteFunc(st.intents.all, func(_ int64, in store.Intent) bool { return in.Owner == id })
 	maps.DeleteFunc(st.queue.rows, func(_ int64, o store.Outgoing) bool { return o.Account == id })
-	return nil
+	return p, nil
 }
 
 // SetDisabled locks an account out, or in again.
@@ -150,6 +169,32 @@ func (st *Store) PrincipalByLogin(_ context.Context, login string) (store.Princi
 		return *p, nil
 	}
 	return store.Principal{}, noAccount()
+}
+
+// PrincipalByID finds a principal by its number.
+func (st *Store) PrincipalByID(_ context.Context, id store.PrincipalID) (store.Principal, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for _, p := range st.directory.principals {
+		if p.ID == id {
+			return p, nil
+		}
+	}
+	return store.Principal{}, noAccount()
+}
+
+// SharedWith returns those who share something with a principal.
+func (st *Store) SharedWith(_ context.Context, id store.PrincipalID) ([]store.Principal, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	var owners []store.Principal
+	for account, p := range st.directory.principals {
+		if p.ID != id && st.accounts[account].current.Load().shares(id) {
+			owners = append(owners, p)
+		}
+	}
+	slices.SortFunc(owners, func(a, b store.Principal) int { return strings.Compare(a.Login, b.Login) })
+	return owners, nil
 }
 
 // Credentials returns a principal's credentials.

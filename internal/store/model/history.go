@@ -61,11 +61,14 @@ func (l *life) change(since, target mail.ModSeq) (mail.Change, bool) {
 }
 
 // delta returns the difference between two positions, in the order of pages.
-func (s *state) delta(t mail.Type, mb mail.MailboxID, since, target mail.ModSeq) []mail.Change {
+func (s *state) delta(t mail.Type, mb mail.MailboxID, as mail.PrincipalID, since, target mail.ModSeq) []mail.Change {
 	var all []mail.Change
 	for id, l := range s.lives.all {
 		if l == nil || l.typ != t || l.mailbox != mb {
 			continue
+		}
+		if as != 0 && t == mail.TypePlacement {
+			l = s.lifeFor(l, as)
 		}
 		if c, ok := l.change(since, target); ok {
 			c.ID = id

@@ -32,6 +32,7 @@ func (st *Store) Prune(ctx context.Context, id mail.AccountID, olderThan time.Ti
 // forget drops what nobody can ask for any more.
 func (s *state) forget(horizon mail.ModSeq, now time.Time) {
 	kept := map[mail.MessageKey]bool{}
+	s.forgetOwn(horizon)
 	for mb, ds := range s.left {
 		ds = slices.DeleteFunc(slices.Clone(ds), func(d departed) bool { return d.at <= horizon })
 		s.left[mb] = ds

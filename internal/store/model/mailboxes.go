@@ -1,6 +1,7 @@
 package model
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -22,14 +23,17 @@ func (t *tx) CreateMailbox(im mail.MailboxImage) (mail.Mailbox, error) {
 	}
 	t.s.lastValidity++
 	b := t.place(mail.Mailbox{ID: mail.MailboxID(t.s.newID()), UIDValidity: t.s.lastValidity, UIDNext: 1}, im)
-	return t.s.shown(b), nil
+	for _, g := range t.s.given(im.Parent) {
+		t.grant(b.ID, g.Principal, g.Rights)
+	}
+	return t.s.shown(t.s.boxes[b.ID]), nil
 }
 
 // place puts a mailbox, new or brought back, under the image.
 func (t *tx) place(mb mail.Mailbox, im mail.MailboxImage) *box {
-	mb.Name, mb.Parent, mb.Role, mb.SortOrder = im.Name, im.Parent, im.Role, im.SortOrder
+	mb.Name, mb.Parent, mb.Role, mb.SortOrder, mb.CommonSeen = im.Name, im.Parent, im.Role, im.SortOrder, im.CommonSeen
 	mb.Created, mb.HighestModSeq, mb.PropsModSeq, mb.CountsModSeq, mb.Counts = t.n, t.n, t.n, t.n, mail.Counts{}
-	b := &box{Mailbox: mb}
+	b := &box{Mailbox: mb, switched: []mail.ModSeq{t.n}}
 	t.s.boxes[mb.ID], t.own[mb.ID] = b, true
 	delete(t.s.fallen, mb.ID)
 	t.did(mail.Entry{Op: mail.OpCreateMailbox, Mailbox: mb.ID, After: &im})
@@ -46,6 +50,8 @@ func (t *tx) fits(id mail.MailboxID, im mail.MailboxImage) error {
 		height = t.s.height(id)
 	}
 	switch {
+	case im.Parent == 0 && im.Name == mail.OtherUsers:
+		return mail.Errorf(mail.Invalid, "%s is where the mailboxes of others are", mail.OtherUsers)
 	case im.Parent != 0 && t.s.boxes[im.Parent] == nil:
 		return mail.Errorf(mail.NotFound, "no such parent mailbox")
 	case id != 0 && t.below(im.Parent, id):
@@ -110,7 +116,11 @@ func (t *tx) SetMailbox(id mail.MailboxID, im mail.MailboxImage) error {
 	}
 	oldPath := t.s.path(id)
 	b = t.touch(id)
-	b.Name, b.Parent, b.Role, b.SortOrder, b.PropsModSeq = im.Name, im.Parent, im.Role, im.SortOrder, t.n
+	if b.CommonSeen != im.CommonSeen {
+		b.switched = append(slices.Clip(b.switched), t.n)
+		t.hailed[id] = true
+	}
+	b.Name, b.Parent, b.Role, b.SortOrder, b.CommonSeen, b.PropsModSeq = im.Name, im.Parent, im.Role, im.SortOrder, im.CommonSeen, t.n
 	t.followSubscriptions(oldPath, t.s.path(id))
 	t.did(mail.Entry{Op: mail.OpUpdateMailbox, Mailbox: id, Before: &before, After: &im})
 	return nil
@@ -145,6 +155,9 @@ func (t *tx) DeleteMailbox(id mail.MailboxID) error {
 		return mail.Errorf(mail.HasChildren, "there are mailboxes below it")
 	}
 	before := b.Image()
+	for _, g := range t.s.given(id) {
+		t.grant(id, g.Principal, 0)
+	}
 	for len(t.s.boxes[id].list) > 0 {
 		t.drop(t.s.boxes[id].list[0])
 	}
@@ -157,6 +170,10 @@ func (t *tx) DeleteMailbox(id mail.MailboxID) error {
 
 // Subscribe adds a path to the subscribed ones.
 func (t *tx) Subscribe(path string) error {
+	if strings.HasPrefix(path, mail.OtherUsers+mail.Delimiter) {
+		t.subscribe(path)
+		return nil
+	}
 	b, err := t.s.byPath(path)
 	if err != nil {
 		return err

@@ -39,8 +39,16 @@ func (t *tx) Append(mb mail.MailboxID, a mail.Arrival) (mail.Placement, error) {
 		t.did(mail.Entry{Op: mail.OpExpunge, Mailbox: leaves.Mailbox, UIDs: mail.MakeUIDSet(leaves.UID)})
 	}
 	m := t.message(a)
+	own := a.As != 0 && !b.CommonSeen && a.Flags.Has(mail.Seen)
+	if own {
+		a.Flags.System &^= mail.Seen
+	}
 	p := *t.put(mb, mail.Placement{Message: m.Key, Lineage: line, Flags: a.Flags, SaveDate: t.now, Size: m.Size})
 	t.did(mail.Entry{Op: mail.OpAppend, Mailbox: mb, UIDs: mail.MakeUIDSet(p.UID)})
+	if own {
+		t.setOwn(mb, p.UID, a.As, true)
+		t.didOwn(mb, mail.MakeUIDSet(p.UID), a.As, true)
+	}
 	if a.Once != "" {
 		return p, t.Remember(a.Once, p.ID, t.now.Add(a.OnceFor))
 	}
@@ -180,7 +188,9 @@ func (t *tx) StoreFlags(mb mail.MailboxID, uids mail.UIDSet, change mail.FlagCha
 	}
 	var order []flagDiff
 	changed := map[flagDiff]mail.UIDSet{}
-	for _, p := range selected {
+	read := map[bool]mail.UIDSet{}
+	for _, shared := range selected {
+		p := t.s.seenBy(shared, change.As)
 		f := change.Apply(p.Flags)
 		switch {
 		case unchangedSince != nil && p.ModSeq > *unchangedSince:
@@ -189,6 +199,19 @@ func (t *tx) StoreFlags(mb mail.MailboxID, uids mail.UIDSet, change mail.FlagCha
 			r.Same.Add(p.UID)
 		default:
 			r.Changed.Add(p.UID)
+			if change.As != 0 && !b.CommonSeen {
+				if seen := f.Has(mail.Seen); seen != p.Flags.Has(mail.Seen) {
+					t.setOwn(mb, p.UID, change.As, seen)
+					set := read[seen]
+					set.Add(p.UID)
+					read[seen] = set
+				}
+				f.System = f.System&^mail.Seen | shared.Flags.System&mail.Seen
+				p = *shared
+			}
+			if f == p.Flags {
+				continue
+			}
 			d := flagDiff{f.Minus(p.Flags), p.Flags.Minus(f)}
 			if changed[d] == nil {
 				order = append(order, d)
@@ -196,8 +219,11 @@ func (t *tx) StoreFlags(mb mail.MailboxID, uids mail.UIDSet, change mail.FlagCha
 			set := changed[d]
 			set.Add(p.UID)
 			changed[d] = set
-			t.reflag(p, f)
+			t.reflag(shared, f)
 		}
+	}
+	for _, seen := range []bool{true, false} {
+		t.didOwn(mb, read[seen], change.As, seen)
 	}
 	for _, d := range order {
 		t.did(mail.Entry{Op: mail.OpFlags, Mailbox: mb, UIDs: changed[d], Added: d.added.Names(), Removed: d.removed.Names()})
@@ -226,7 +252,9 @@ func (t *tx) transfer(op mail.Op, from mail.MailboxID, uids mail.UIDSet, to mail
 	}
 	for _, p := range b.selected(uids) {
 		m.From.Add(p.UID)
-		m.To.Add(t.put(to, mail.Placement{Message: p.Message, Flags: p.Flags, SaveDate: t.now, Size: p.Size}).UID)
+		placed := t.put(to, mail.Placement{Message: p.Message, Flags: p.Flags, SaveDate: t.now, Size: p.Size})
+		t.copyOwn(from, p.UID, to, placed.UID)
+		m.To.Add(placed.UID)
 		if op == mail.OpMove {
 			t.drop(p)
 		}

@@ -32,6 +32,7 @@ type Store struct {
 	accounts  map[mail.AccountID]*account
 	directory directory
 	queue     queue
+	intents   intents
 
 	writers sync.Map // goroutine → struct{}: those inside a closure
 }
@@ -46,6 +47,7 @@ var (
 	_ store.Store     = (*Store)(nil)
 	_ store.Directory = (*Store)(nil)
 	_ store.Queue     = (*Store)(nil)
+	_ store.Intents   = (*Store)(nil)
 	_ store.Keeper    = (*Store)(nil)
 )
 

@@ -90,13 +90,13 @@ func (r reader) Placements(q store.PlacementQuery, fn func(*mail.Placement) erro
 	}
 	n := 0
 	for _, p := range ps {
-		if p.ModSeq <= q.ChangedSince {
+		value := r.raw().seenBy(p, q.As)
+		if value.ModSeq <= q.ChangedSince {
 			continue
 		}
 		if n++; q.Limit > 0 && n > q.Limit {
 			break
 		}
-		value := *p
 		if err := fn(&value); err != nil {
 			return err
 		}
@@ -204,12 +204,15 @@ func (r reader) Changes(q store.ChangeQuery) (mail.ChangePage, error) {
 		if _, err := s.box(mb); err != nil {
 			return mail.ChangePage{}, err
 		}
+		if err := s.mayFollow(mb, q.As, from.Since); err != nil {
+			return mail.ChangePage{}, err
+		}
 	}
 	if from.Target == 0 {
 		from.Target = head
 	}
 	page := mail.ChangePage{Next: from.Epoch.At(from.Target)}
-	for _, c := range s.delta(q.Type, mb, from.Since, from.Target) {
+	for _, c := range s.delta(q.Type, mb, q.As, from.Since, from.Target) {
 		if !after(c, from) {
 			continue
 		}

@@ -39,10 +39,10 @@ func (t *tx) settlePlacements() map[mail.MessageKey]bool {
 	messages := map[mail.MessageKey]bool{}
 	for _, id := range t.mailboxes() {
 		was, is := t.base.boxes[id], t.s.boxes[id]
-		if was == is {
+		if was == is && !t.hailed[id] {
 			continue
 		}
-		touched := was != nil && is != nil && was.UIDNext != is.UIDNext
+		touched := t.hailed[id] || was != nil && is != nil && was.UIDNext != is.UIDNext
 		for uid, d := range differences(was, is) {
 			touched = true
 			messages[d.message] = true

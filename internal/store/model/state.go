@@ -28,6 +28,9 @@ type state struct {
 
 	journal []mail.Record // oldest first
 	left    map[mail.MailboxID][]departed
+	grants  map[grantKey]mail.Grant // also those taken back, without rights
+	own     map[ownKey]own
+	ownLast map[grantKey]mail.ModSeq // of the last change of a member's own \Seen
 	fallen  map[mail.MailboxID]fallen
 	lives   table[*life]
 
@@ -40,7 +43,8 @@ type state struct {
 // box is a mailbox and what is in it.
 type box struct {
 	mail.Mailbox
-	list []*mail.Placement // by UID; the values never change
+	list     []*mail.Placement // by UID; the values never change
+	switched []mail.ModSeq     // when \Seen became common, or no longer was
 }
 
 // departed is a placement that left.
@@ -78,7 +82,9 @@ func (s *state) clone() *state {
 	c.devices = maps.Clone(s.devices)
 	c.cursors = maps.Clone(s.cursors)
 	c.recent = maps.Clone(s.recent)
-	return &c // threadOf, subjects and once are copied where they are written
+	c.grants = maps.Clone(s.grants)
+	c.ownLast = maps.Clone(s.ownLast)
+	return &c // own, threadOf, subjects and once are copied where they are written
 }
 
 func (s *state) newID() int64 { s.nextID++; return s.nextID }

@@ -21,6 +21,8 @@ type tx struct {
 	undoes  mail.ActID
 	own     map[mail.MailboxID]bool  // boxes already copied
 	names   bool                     // threadOf and subjects already copied
+	ownOwn  bool                     // own already copied
+	hailed  map[mail.MailboxID]bool  // with changes that only members see
 	dirty   bool                     // what is derived is not settled
 	settles map[mail.MessageKey]bool // messages settled before, to be settled again
 	news    mail.News
@@ -30,7 +32,7 @@ type tx struct {
 
 func (st *Store) begin(a *account, by mail.Origin) *tx {
 	base := a.current.Load()
-	t := &tx{base: base, s: base.clone(), by: by, n: base.account.Head + 1, now: st.Now(), own: map[mail.MailboxID]bool{}, settles: map[mail.MessageKey]bool{}}
+	t := &tx{base: base, s: base.clone(), by: by, n: base.account.Head + 1, now: st.Now(), own: map[mail.MailboxID]bool{}, hailed: map[mail.MailboxID]bool{}, settles: map[mail.MessageKey]bool{}}
 	t.reader = reader{state: t.settled, raw: func() *state { return t.s }, clock: st.Now}
 	return t
 }
@@ -49,7 +51,7 @@ func (t *tx) did(e mail.Entry) {
 
 func continues(a, b mail.Entry) bool {
 	switch {
-	case a.Op != b.Op || a.Mailbox != b.Mailbox || a.Dest != b.Dest || !slices.Equal(a.Added, b.Added) || !slices.Equal(a.Removed, b.Removed):
+	case a.Op != b.Op || a.Mailbox != b.Mailbox || a.Dest != b.Dest || a.Who != b.Who || !slices.Equal(a.Added, b.Added) || !slices.Equal(a.Removed, b.Removed):
 		return false
 	case a.Op == mail.OpMove && a.Mailbox == a.Dest: // what the first placed the second may have moved on
 		return false
@@ -75,7 +77,7 @@ func joined(a, b mail.UIDSet) mail.UIDSet {
 func (t *tx) edit(id mail.MailboxID) *box {
 	b := t.s.boxes[id]
 	if b != nil && !t.own[id] {
-		b = &box{b.Mailbox, slices.Clone(b.list)}
+		b = &box{b.Mailbox, slices.Clone(b.list), b.switched}
 		t.s.boxes[id], t.own[id] = b, true
 	}
 	return b

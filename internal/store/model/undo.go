@@ -79,6 +79,8 @@ func (u *undo) entry(e mail.Entry) {
 		u.preference(e)
 	case mail.OpMetadata:
 		u.metadata(e)
+	case mail.OpRights:
+		u.rights(e)
 	default:
 		u.left("%s: %s can't be undone", e.Op, e.Name)
 	}
@@ -154,6 +156,7 @@ func (u *undo) moveBack(e mail.Entry) {
 	var from, to mail.UIDSet
 	for _, m := range backs {
 		is := u.put(e.Mailbox, mail.Placement{Message: m.p.Message, Flags: m.p.Flags, SaveDate: u.tx.now, Size: m.p.Size})
+		u.copyOwn(e.Dest, m.p.UID, e.Mailbox, is.UID)
 		u.kept[is.ID] = u.untouched(m.p)
 		u.now[place{e.Mailbox, m.source}] = place{e.Mailbox, is.UID}
 		u.drop(m.p)
@@ -176,6 +179,10 @@ func (u *undo) flags(e mail.Entry) {
 		p := u.find(e.Mailbox, uid)
 		if p == nil {
 			u.left("a message whose flags were changed is no longer there")
+			continue
+		}
+		if e.Who != 0 {
+			u.ownBack(p, e.Who, removed.Has(mail.Seen))
 			continue
 		}
 		if !p.Flags.Minus(removed).Union(added).Minus(p.Flags).IsEmpty() || !p.Flags.Minus(p.Flags.Minus(removed)).IsEmpty() {
@@ -207,6 +214,7 @@ func (u *undo) restore(mb mail.MailboxID, uids mail.UIDSet) {
 			u.left("the mailbox of a message that left is gone")
 		default:
 			p := u.put(mb, mail.Placement{Message: d.Message, Lineage: u.lineOf(place{mb, uid}, d.Lineage), Flags: d.Flags, SaveDate: d.SaveDate, Size: d.Size})
+			u.copyOwn(mb, uid, mb, p.UID)
 			u.kept[p.ID] = true
 			u.now[place{mb, uid}] = place{mb, p.UID}
 			was.Add(uid)

@@ -19,6 +19,10 @@ func (t *tx) Append(mb mail.MailboxID, a mail.Arrival) (mail.Placement, error) {
 			return p, err
 		}
 	}
+	own := a.As != 0 && !b.CommonSeen && a.Flags.Has(mail.Seen)
+	if own {
+		a.Flags.System &^= mail.Seen
+	}
 	old, from, err := t.predecessor(b, a)
 	if err != nil {
 		return mail.Placement{}, err
@@ -48,6 +52,11 @@ func (t *tx) Append(mb mail.MailboxID, a mail.Arrival) (mail.Placement, error) {
 		return p, err
 	}
 	t.add(mail.Entry{Op: mail.OpAppend, Mailbox: mb, UIDs: mail.MakeUIDSet(p.UID)})
+	if own {
+		if err := t.storeOwn(b, a.As, ints{int64(p.UID)}, true); err != nil {
+			return p, err
+		}
+	}
 	if a.Once != "" {
 		return p, t.remember(a.Once, &p, t.now.Add(a.OnceFor))
 	}

@@ -136,11 +136,15 @@ func (r *reader) Changes(q store.ChangeQuery) (mail.ChangePage, error) {
 		}
 		key = int64(q.Mailbox)
 	}
+	m, err := r.following(q)
+	if err != nil {
+		return mail.ChangePage{}, err
+	}
 	pos := q.From
 	if pos.Target == 0 {
 		pos = mail.Position{Epoch: pos.Epoch, Since: pos.Since, Target: a.Head, Phase: mail.Created}
 	}
-	return r.page(q, pos, key)
+	return r.page(q, m, pos, key)
 }
 
 func validPosition(q store.ChangeQuery, a mail.Account) error {
@@ -162,14 +166,14 @@ func validPosition(q store.ChangeQuery, a mail.Account) error {
 }
 
 // page collects up to q.Limit changes, and looks for one more.
-func (r *reader) page(q store.ChangeQuery, pos mail.Position, key int64) (mail.ChangePage, error) {
+func (r *reader) page(q store.ChangeQuery, m member, pos mail.Position, key int64) (mail.ChangePage, error) {
 	page := mail.ChangePage{Next: pos.Epoch.At(pos.Target)}
 	last := pos
 	for phase := pos.Phase; phase <= mail.Destroyed; phase++ {
 		if phase != pos.Phase {
 			pos.At, pos.ID = 0, 0
 		}
-		found, err := r.phase(q.Type, phase, pos, key, q.Limit-len(page.Changes)+1)
+		found, err := r.phase(q.Type, m, phase, pos, key, q.Limit-len(page.Changes)+1)
 		if err != nil {
 			return mail.ChangePage{}, err
 		}
@@ -195,9 +199,12 @@ type stop struct {
 }
 
 // phase returns up to limit changes of one phase behind a position.
-func (r *reader) phase(typ mail.Type, phase mail.ChangeOp, pos mail.Position, key int64, limit int) ([]stop, error) {
+func (r *reader) phase(typ mail.Type, m member, phase mail.ChangeOp, pos mail.Position, key int64, limit int) ([]stop, error) {
 	f := feeds[typ]
 	args := []any{r.id, pos.Since, pos.Target, pos.At, pos.ID, limit, key}
+	if m.id != 0 {
+		return r.stops(memberFeed.phase(phase), phase, m.feedArgs(phase, args))
+	}
 	found, err := r.stops(f.phase(phase), phase, args)
 	if err != nil || phase != mail.Created || f.born == "" {
 		return found, err

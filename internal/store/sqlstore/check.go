@@ -74,11 +74,16 @@ var flaws = []flaw{
 	OR b.unread_emails <> c.unread_emails OR b.threads <> c.threads OR b.unread_threads <> c.unread_threads)`, []string{
 		truth + "UPDATE mailbox SET (" + countColumns + ") = (SELECT " + countColumns + " FROM counts c WHERE c.id = mailbox.mailbox_id) WHERE account_id = ?1",
 	}},
+	{"what a member has read counted wrongly", `SELECT 'mailbox ' || m.mailbox_id || ', member ' || m.principal_id FROM member m WHERE m.account_id = ?1 AND m.seen <> ` + memberSeen,
+		[]string{"UPDATE member AS m SET seen = " + memberSeen + " WHERE m.account_id = ?1"}},
 	{"the bytes used", `SELECT 'says ' || a.used FROM account a WHERE a.account_id = ?1
 	AND a.used <> coalesce((SELECT sum(size) FROM message m WHERE m.account_id = ?1 AND m.placements > 0), 0)`, []string{
 		"UPDATE account SET used = coalesce((SELECT sum(size) FROM message m WHERE m.account_id = ?1 AND m.placements > 0), 0) WHERE account_id = ?1",
 	}},
 }
+
+const memberSeen = `(SELECT count(*) FROM seen s JOIN placement p ON p.account_id = s.account_id AND p.mailbox_id = s.mailbox_id AND p.uid = s.uid
+	WHERE s.account_id = ?1 AND s.mailbox_id = m.mailbox_id AND s.principal_id = m.principal_id AND s.seen = 1)`
 
 // maxFindings bounds what Check says of each kind.
 const maxFindings = 100

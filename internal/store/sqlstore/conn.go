@@ -86,6 +86,10 @@ func plain(arg any) any {
 		return int64(v)
 	case mail.ThreadID:
 		return int64(v)
+	case mail.PrincipalID:
+		return int64(v)
+	case mail.Rights:
+		return int64(v)
 	case mail.DeviceID:
 		return int64(v)
 	case mail.UID:

@@ -175,6 +175,31 @@ func (db *DB) PrincipalByLogin(ctx context.Context, login string) (store.Princip
 	return p, err
 }
 
+// PrincipalByID implements store.Directory.
+func (db *DB) PrincipalByID(ctx context.Context, id store.PrincipalID) (store.Principal, error) {
+	var p store.Principal
+	err := db.ask(ctx, func(c conn) error {
+		found, err := one(c, selectPrincipal, func(r row) { p = scanPrincipal(r) }, int64(id))
+		if err == nil && !found {
+			err = noAccount()
+		}
+		return err
+	})
+	return p, err
+}
+
+const selectSharedWith = "SELECT p.principal_id, p.login, p.owner_id, p.disabled FROM principal p WHERE p.removed = 0 AND p.principal_id <> ?1\n" +
+	"	AND p.owner_id IN (SELECT s.owner_id FROM share s WHERE s.live = 1 AND s.principal_id IN (?1, -1)) ORDER BY p.login"
+
+// SharedWith implements store.Directory.
+func (db *DB) SharedWith(ctx context.Context, id store.PrincipalID) ([]store.Principal, error) {
+	var owners []store.Principal
+	err := db.ask(ctx, func(c conn) error {
+		return c.query(selectSharedWith, func(r row) error { owners = append(owners, scanPrincipal(r)); return nil }, int64(id))
+	})
+	return owners, err
+}
+
 // Credentials implements store.Directory.
 func (db *DB) Credentials(ctx context.Context, id store.PrincipalID) ([]store.Credential, error) {
 	var all []store.Credential

@@ -15,8 +15,14 @@ func (t *tx) StoreFlags(mb mail.MailboxID, uids mail.UIDSet, change mail.FlagCha
 	if err != nil {
 		return r, err
 	}
+	mine, err := t.ownFlags(b, change.As, uids)
+	if err != nil {
+		return r, err
+	}
 	tooMany := false
-	changing, err := t.load(mb, uids, func(p *mail.Placement) bool {
+	changing, err := t.load(mb, uids, func(shared *mail.Placement) bool {
+		p := *shared
+		mine.show(&p)
 		f := change.Apply(p.Flags)
 		if f.KeywordText() != p.Flags.KeywordText() && len(f.Keywords()) > mail.MaxKeywords {
 			tooMany = true
@@ -37,6 +43,12 @@ func (t *tx) StoreFlags(mb mail.MailboxID, uids mail.UIDSet, change mail.FlagCha
 		return store.StoreResult{}, err
 	case tooMany:
 		return store.StoreResult{}, tooManyKeywords()
+	}
+	if change.As != 0 && !b.CommonSeen {
+		if changing, err = t.storeOwnOf(b, changing, mine, change); err != nil {
+			return store.StoreResult{}, err
+		}
+		change = withoutSeen(change)
 	}
 	return r, t.reflagAll(b, changing, change)
 }

@@ -20,6 +20,10 @@ const (
 var forget = []string{
 	setHorizon,
 	"DELETE FROM journal WHERE account_id = ?1 AND modseq <= ?2",
+	`DELETE FROM seen WHERE account_id = ?1 AND (mailbox_id, principal_id, uid) IN
+	(SELECT v.mailbox_id, m.principal_id, v.uid FROM vanished_placement v JOIN member m ON m.account_id = v.account_id AND m.mailbox_id = v.mailbox_id
+	WHERE v.account_id = ?1 AND v.vanished <= ?2)`,
+	"DELETE FROM acl WHERE account_id = ?1 AND rights = 0 AND modseq <= ?2",
 	"DELETE FROM vanished_placement WHERE account_id = ?1 AND vanished <= ?2",
 	"DELETE FROM vanished WHERE account_id = ?1 AND modseq <= ?2",
 	"DELETE FROM metadata WHERE account_id = ?1 AND modseq <= ?2 AND there = 0",

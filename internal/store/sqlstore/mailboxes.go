@@ -39,6 +39,9 @@ func (t *tx) CreateMailbox(im mail.MailboxImage) (mail.Mailbox, error) {
 	mb := mailbox{Mailbox: mail.Mailbox{ID: mail.MailboxID(t.newID()), UIDValidity: t.account.nextValidity, UIDNext: 1}, recent: 1}
 	t.account.nextValidity++
 	b, err := t.insertBox(mb, im, path)
+	if err == nil && im.Parent != 0 {
+		err = t.inherit(b, im.Parent)
+	}
 	if err != nil {
 		return mail.Mailbox{}, err
 	}
@@ -55,6 +58,7 @@ func (t *tx) insertBox(mb mailbox, im mail.MailboxImage, path string) (*box, err
 	}
 	b := &box{mailbox: mb, stored: mb}
 	b.begin.CountsModSeq = t.n
+	b.CommonSeen, b.switched = im.CommonSeen, t.n
 	t.boxes[mb.ID] = b
 	t.add(mail.Entry{Op: mail.OpCreateMailbox, Mailbox: mb.ID, After: &im})
 	return b, nil
@@ -65,6 +69,9 @@ func (t *tx) insertBox(mb mailbox, im mail.MailboxImage, path string) (*box, err
 func (t *tx) fits(id mail.MailboxID, im mail.MailboxImage) (path string, err error) {
 	if err := validName(im.Name); err != nil {
 		return "", err
+	}
+	if im.Parent == 0 && im.Name == mail.OtherUsers {
+		return "", mail.Errorf(mail.Invalid, "%s is where the mailboxes of others are", mail.OtherUsers)
 	}
 	parent := &box{}
 	if im.Parent != 0 {
@@ -188,6 +195,10 @@ func (t *tx) SetMailbox(id mail.MailboxID, im mail.MailboxImage) error {
 		return err
 	}
 	b.Name, b.Parent, b.Role, b.SortOrder, b.Path = im.Name, im.Parent, im.Role, im.SortOrder, path
+	if b.CommonSeen != im.CommonSeen {
+		b.CommonSeen, b.switched = im.CommonSeen, t.n
+		t.touched[id] = true
+	}
 	b.PropsModSeq, b.HighestModSeq = t.n, t.n
 	t.add(mail.Entry{Op: mail.OpUpdateMailbox, Mailbox: id, Before: &before, After: &im})
 	return t.settleBox(b)
@@ -248,6 +259,9 @@ func (t *tx) DeleteMailbox(id mail.MailboxID) error {
 		return mail.Errorf(mail.HasChildren, "there are mailboxes below it")
 	}
 	before := b.Image()
+	if err := t.unshare(b); err != nil {
+		return err
+	}
 	if err := t.empty(b); err != nil {
 		return err
 	}
@@ -292,6 +306,9 @@ const (
 
 // Subscribe implements store.Tx.
 func (t *tx) Subscribe(path string) error {
+	if strings.HasPrefix(path, mail.OtherUsers+mail.Delimiter) {
+		return t.subscribe(path)
+	}
 	mb, err := t.MailboxByPath(path)
 	if err != nil {
 		return err

@@ -72,7 +72,8 @@ func (t *tx) duplicate(source *box, hs []held, dest *box) ([]held, error) {
 	if _, err := t.c.exec(copyPlacements, t.id, source.ID, dest.ID, uid, id, t.now, t.n, t.by.Device(), uids); err != nil {
 		return nil, err
 	}
-	return t.placed(dest, hs, uid, id), nil
+	placed := t.placed(dest, hs, uid, id)
+	return placed, t.copyOwn(source, hs, dest, placed)
 }
 
 // restore puts placements that left the mailbox back under new UIDs. Those that
@@ -90,7 +91,8 @@ func (t *tx) restore(b *box, hs []held) ([]held, error) {
 	if _, err := t.c.exec(markDeparted, t.id, b.ID, uids); err != nil {
 		return nil, err
 	}
-	return t.placed(b, hs, uid, id), nil
+	placed := t.placed(b, hs, uid, id)
+	return placed, t.copyOwn(b, hs, b, placed)
 }
 
 // placed notes placements that were made like hs, numbered from uid and id on.
@@ -117,6 +119,9 @@ func (t *tx) vanish(b *box, hs []held, why reason) error {
 		return err
 	}
 	if _, err := t.c.exec(deletePlacements, t.id, b.ID, uids); err != nil {
+		return err
+	}
+	if err := t.uncountOwn(b, uids); err != nil {
 		return err
 	}
 	t.touch(b)

@@ -81,21 +81,24 @@ func (r *reader) Account() (mail.Account, error) {
 type mailbox struct {
 	mail.Mailbox
 	recent mail.UID
+	shared
 }
 
 const mailboxColumns = `mailbox_id, parent_id, name, path, role, uidvalidity, uidnext, recent, sort_order, created,
-	highest_modseq, props_modseq, counts_modseq, placements, unseen, deleted, size, emails, unread_emails, threads, unread_threads`
+	highest_modseq, props_modseq, counts_modseq, placements, unseen, deleted, size, emails, unread_emails, threads, unread_threads,
+	common_seen, seen_switched, members`
 
 func scanMailbox(r row) mailbox {
 	return mailbox{mail.Mailbox{
 		ID: mail.MailboxID(r.num(0)), Parent: mail.MailboxID(r.num(1)), Name: r.text(2), Path: r.text(3), Role: mail.Role(r.text(4)),
 		UIDValidity: mail.UIDValidity(r.num(5)), UIDNext: mail.UID(r.num(6)), SortOrder: uint32(r.num(8)), Created: mail.ModSeq(r.num(9)),
+		CommonSeen:    r.num(21) != 0,
 		HighestModSeq: mail.ModSeq(r.num(10)), PropsModSeq: mail.ModSeq(r.num(11)), CountsModSeq: mail.ModSeq(r.num(12)),
 		Counts: mail.Counts{
 			Placements: r.num(13), Unseen: r.num(14), Deleted: r.num(15), Size: r.num(16),
 			Emails: r.num(17), UnreadEmails: r.num(18), Threads: r.num(19), UnreadThreads: r.num(20),
 		},
-	}, mail.UID(r.num(7))}
+	}, mail.UID(r.num(7)), shared{mail.ModSeq(r.num(22)), r.num(23) != 0}}
 }
 
 const (

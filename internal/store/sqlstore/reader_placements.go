@@ -80,9 +80,13 @@ func (r *reader) Placements(q store.PlacementQuery, fn func(*mail.Placement) err
 	if q.Backwards {
 		sql = selectPlacementsBack
 	}
+	if q.As != 0 {
+		sql = memberSQL[sql]
+	}
 	var p mail.Placement
-	return r.scan(q, sql, func(row row) (func() error, error) {
+	return r.scan(q, sql, func(row row, m member) (func() error, error) {
 		scanPlacement(row, &p)
+		m.show(&p, row, 12)
 		if !r.held {
 			return nil, fn(&p)
 		}
@@ -96,10 +100,14 @@ func (r *reader) Messages(q store.PlacementQuery, fn func(*mail.Placement, *mail
 	if q.Backwards {
 		sql = selectMessagesBack
 	}
-	return r.scan(q, sql, func(row row) (func() error, error) {
+	if q.As != 0 {
+		sql = memberSQL[sql]
+	}
+	return r.scan(q, sql, func(row row, as member) (func() error, error) {
 		var p mail.Placement
 		var m mail.Message
 		scanPlacement(row, &p)
+		as.show(&p, row, 24)
 		scanMessage(row, 12, &m)
 		if q.Located {
 			if err := locate(r.c, &m.Blob); err != nil {
@@ -115,16 +123,18 @@ func (r *reader) Messages(q store.PlacementQuery, fn func(*mail.Placement, *mail
 
 // scan runs a query over placements. each gives what is to be done with a row,
 // at once or, where rows are held, afterwards.
-func (r *reader) scan(q store.PlacementQuery, sql string, each func(row) (func() error, error)) error {
+func (r *reader) scan(q store.PlacementQuery, sql string, each func(row, member) (func() error, error)) error {
 	if err := r.settled(); err != nil {
 		return err
 	}
-	if _, err := r.mailbox(q.Mailbox); err != nil {
+	mb, err := r.mailbox(q.Mailbox)
+	if err != nil {
 		return err
 	}
+	m := mb.seenBy(q.As)
 	uids := q.UIDs
-	if q.ChangedSince > 0 {
-		changed, err := r.changedUIDs(q)
+	if q.ChangedSince > 0 && (q.As == 0 || m.floor <= q.ChangedSince) {
+		changed, err := r.changedUIDs(q, m)
 		if err != nil {
 			return err
 		}
@@ -136,7 +146,7 @@ func (r *reader) scan(q store.PlacementQuery, sql string, each func(row) (func()
 		if uids != nil && !uids.Contains(mail.UID(row.num(1))) {
 			return nil
 		}
-		do, err := each(row)
+		do, err := each(row, m)
 		if do != nil {
 			later = append(later, do)
 		}
@@ -145,7 +155,7 @@ func (r *reader) scan(q store.PlacementQuery, sql string, each func(row) (func()
 		}
 		return err
 	}
-	if err := r.ranges(q, sql, uids, visit); err != nil && err != error(enough{}) {
+	if err := r.ranges(q, sql, uids, visit, m.args()...); err != nil && err != error(enough{}) {
 		return err
 	}
 	for _, do := range later {
@@ -160,17 +170,17 @@ func (r *reader) scan(q store.PlacementQuery, sql string, each func(row) (func()
 // more is asked for as one span and picked from.
 const manyRanges = 32
 
-func (r *reader) ranges(q store.PlacementQuery, sql string, uids mail.UIDSet, visit func(row) error) error {
+func (r *reader) ranges(q store.PlacementQuery, sql string, uids mail.UIDSet, visit func(row) error, more ...any) error {
 	if uids == nil || len(uids) > manyRanges {
 		first, last := span(uids)
-		return r.c.query(sql, visit, r.id, q.Mailbox, first, last)
+		return r.c.query(sql, visit, append([]any{r.id, q.Mailbox, first, last}, more...)...)
 	}
 	asked := slices.Clone(uids)
 	if q.Backwards {
 		slices.Reverse(asked)
 	}
 	for _, u := range asked {
-		if err := r.c.query(sql, visit, r.id, q.Mailbox, u.First, u.Last); err != nil {
+		if err := r.c.query(sql, visit, append([]any{r.id, q.Mailbox, u.First, u.Last}, more...)...); err != nil {
 			return err
 		}
 	}
@@ -178,14 +188,18 @@ func (r *reader) ranges(q store.PlacementQuery, sql string, uids mail.UIDSet, vi
 }
 
 // changedUIDs returns those of q's UIDs that changed, by the index.
-func (r *reader) changedUIDs(q store.PlacementQuery) (mail.UIDSet, error) {
+func (r *reader) changedUIDs(q store.PlacementQuery, m member) (mail.UIDSet, error) {
 	var changed []mail.UID
-	err := r.c.query(selectChangedUIDs, func(row row) error {
+	note := func(row row) error {
 		if u := mail.UID(row.num(0)); q.UIDs == nil || q.UIDs.Contains(u) {
 			changed = append(changed, u)
 		}
 		return nil
-	}, r.id, q.Mailbox, q.ChangedSince)
+	}
+	err := r.c.query(selectChangedUIDs, note, r.id, q.Mailbox, q.ChangedSince)
+	if err == nil && m.own() {
+		err = r.c.query(selectChangedOwn, note, r.id, q.Mailbox, m.id, q.ChangedSince)
+	}
 	slices.Sort(changed)
 	set := mail.MakeUIDSet(changed...)
 	if set == nil {

@@ -13,6 +13,7 @@ var accountTables = []struct{ name, key string }{
 	{"mailbox", "mailbox_id"}, {"subscription", "path"}, {"message", "message_key"}, {"message_content", "message_key"},
 	{"placement", "mailbox_id, uid"}, {"vanished_placement", "mailbox_id, uid"}, {"vanished", "type, modseq, id"},
 	{"thread", "thread_id"}, {"thread_name", "name"},
+	{"acl", "mailbox_id, principal_id"}, {"member", "mailbox_id, principal_id"}, {"seen", "mailbox_id, principal_id, uid"},
 	{"journal", "modseq"}, {"device", "device_id"}, {"cursor", "device_id, name"}, {"memory", "key"},
 	{"preference", "name"}, {"metadata", "mailbox_id, who, name"},
 }
@@ -40,7 +41,7 @@ func (db *DB) RemoveAccount(ctx context.Context, id mail.AccountID) error {
 		if err == nil && n == 0 {
 			err = noAccount()
 		}
-		for _, sql := range []string{deleteAccount, deleteOwned, deleteQueued, deleteSecrets} {
+		for _, sql := range []string{deleteAccount, deleteOwned, deleteQueued, deleteSecrets, deleteShares, deleteIntents} {
 			if err == nil {
 				_, err = c.exec(sql, id)
 			}
@@ -69,6 +70,9 @@ func (db *DB) clear(ctx context.Context, id mail.AccountID) error {
 				return err
 			}
 		}
+	}
+	if err := db.forgetMember(ctx, id); err != nil {
+		return err
 	}
 	return db.write(ctx, func(c conn) error {
 		_, err := c.exec(deletePrincipal, id)

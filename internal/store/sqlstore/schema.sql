@@ -16,6 +16,15 @@ CREATE TABLE account (
   created          INTEGER NOT NULL
 , reparsed INTEGER NOT NULL DEFAULT 0) STRICT;
 
+CREATE TABLE acl (
+  account_id   INTEGER NOT NULL,
+  mailbox_id   INTEGER NOT NULL,
+  principal_id INTEGER NOT NULL,
+  rights       INTEGER NOT NULL,
+  modseq       INTEGER NOT NULL, -- when they became these
+  PRIMARY KEY (account_id, mailbox_id, principal_id)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE address (
   domain   TEXT NOT NULL,
   local    TEXT NOT NULL, -- '' catches all
@@ -84,6 +93,12 @@ CREATE TABLE domain (
   name TEXT NOT NULL PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE intent (
+  intent_id INTEGER NOT NULL PRIMARY KEY,
+  owner_id  INTEGER NOT NULL, -- whose messages it is about
+  state     BLOB NOT NULL
+) STRICT;
+
 CREATE TABLE journal (
   account_id INTEGER NOT NULL,
   modseq     INTEGER NOT NULL,
@@ -129,8 +144,17 @@ CREATE TABLE mailbox (
   emails         INTEGER NOT NULL,
   unread_emails  INTEGER NOT NULL,
   threads        INTEGER NOT NULL,
-  unread_threads INTEGER NOT NULL,
+  unread_threads INTEGER NOT NULL, common_seen INTEGER NOT NULL DEFAULT 0, seen_switched INTEGER NOT NULL DEFAULT 0, members INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (account_id, mailbox_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE member (
+  account_id   INTEGER NOT NULL,
+  mailbox_id   INTEGER NOT NULL,
+  principal_id INTEGER NOT NULL,
+  seen         INTEGER NOT NULL,
+  modseq       INTEGER NOT NULL, -- of the newest in seen
+  PRIMARY KEY (account_id, mailbox_id, principal_id)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE memory (
@@ -229,6 +253,23 @@ CREATE TABLE queue (
 
 CREATE TABLE schema_version (version INTEGER NOT NULL) STRICT;
 
+CREATE TABLE seen (
+  account_id   INTEGER NOT NULL,
+  mailbox_id   INTEGER NOT NULL,
+  principal_id INTEGER NOT NULL,
+  uid          INTEGER NOT NULL,
+  seen         INTEGER NOT NULL,
+  modseq       INTEGER NOT NULL,
+  PRIMARY KEY (account_id, mailbox_id, principal_id, uid)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE share (
+  principal_id INTEGER NOT NULL, -- -1 is anyone
+  owner_id     INTEGER NOT NULL,
+  live         INTEGER NOT NULL, -- has rights now
+  PRIMARY KEY (principal_id, owner_id)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE sqlite_stat1(tbl,idx,stat);
 
 CREATE TABLE sqlite_stat4(tbl,idx,neq,nlt,ndlt,sample);
@@ -286,6 +327,8 @@ CREATE TABLE vanished_placement (
   PRIMARY KEY (account_id, mailbox_id, uid)
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX acl_principal ON acl (account_id, principal_id) WHERE rights <> 0;
+
 CREATE INDEX address_owner ON address (owner_id);
 
 CREATE INDEX blob_condemned ON blob (condemned) WHERE condemned > 0;
@@ -314,15 +357,19 @@ CREATE INDEX message_named ON message (account_id, email_id) WHERE named = 1;
 
 CREATE INDEX message_thread ON message (account_id, thread_id) WHERE thread_id <> message_key + 1;
 
-CREATE INDEX placement_changed ON placement (account_id, mailbox_id, modseq, uid) WHERE modseq > created;
-
 CREATE INDEX metadata_modseq ON metadata (account_id, modseq);
+
+CREATE INDEX placement_changed ON placement (account_id, mailbox_id, modseq, uid) WHERE modseq > created;
 
 CREATE INDEX placement_message ON placement (account_id, message_key);
 
 CREATE INDEX queue_blob ON queue (blob);
 
 CREATE INDEX queue_next ON queue (next_attempt, outgoing_id);
+
+CREATE INDEX seen_modseq ON seen (account_id, mailbox_id, principal_id, modseq, uid);
+
+CREATE INDEX share_owner ON share (owner_id);
 
 CREATE INDEX thread_changed ON thread (account_id, modseq, thread_id) WHERE emails > 0 AND modseq > born;
 

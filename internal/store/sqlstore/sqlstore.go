@@ -24,6 +24,7 @@ var (
 	_ store.Store     = (*DB)(nil)
 	_ store.Directory = (*DB)(nil)
 	_ store.Queue     = (*DB)(nil)
+	_ store.Intents   = (*DB)(nil)
 	_ store.Keeper    = (*DB)(nil)
 )
 

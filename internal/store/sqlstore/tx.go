@@ -113,7 +113,7 @@ func continues(a, b mail.Entry) bool {
 	default:
 		return false
 	}
-	return a.Op == b.Op && a.Mailbox == b.Mailbox && a.Dest == b.Dest &&
+	return a.Op == b.Op && a.Mailbox == b.Mailbox && a.Dest == b.Dest && a.Who == b.Who &&
 		slices.Equal(a.Added, b.Added) && slices.Equal(a.Removed, b.Removed) &&
 		later(a.UIDs, b.UIDs) && later(a.DestUIDs, b.DestUIDs)
 }
@@ -264,6 +264,8 @@ const updateMailbox = `UPDATE mailbox SET uidnext = ?3, recent = ?4, modseq = ?5
 const updateMailboxProps = `UPDATE mailbox SET parent_id = ?3, name = ?4, path = ?5, role = ?6, sort_order = ?7
 	WHERE account_id = ?1 AND mailbox_id = ?2`
 
+const updateMailboxSharing = "UPDATE mailbox SET common_seen = ?3, seen_switched = ?4, members = ?5 WHERE account_id = ?1 AND mailbox_id = ?2"
+
 func (t *tx) settleBox(b *box) error {
 	if b.gone {
 		return nil
@@ -277,6 +279,11 @@ func (t *tx) settleBox(b *box) error {
 	}
 	if b.Image() != b.stored.Image() || b.Path != b.stored.Path {
 		if _, err := t.c.exec(updateMailboxProps, t.id, b.ID, b.Parent, b.Name, b.Path, b.Role, b.SortOrder); err != nil {
+			return err
+		}
+	}
+	if b.shared != b.stored.shared || b.CommonSeen != b.stored.CommonSeen {
+		if _, err := t.c.exec(updateMailboxSharing, t.id, b.ID, b.CommonSeen, b.switched, b.members); err != nil {
 			return err
 		}
 	}

@@ -87,6 +87,8 @@ func (u *undo) entry(e mail.Entry) error {
 		return u.preference(e)
 	case mail.OpMetadata:
 		return u.metadata(e)
+	case mail.OpRights:
+		return u.rights(e)
 	}
 	u.left("%s: %s cannot be undone", e.Op, e.Name)
 	return nil
@@ -252,6 +254,9 @@ func (u *undo) flags(e mail.Entry) error {
 	all, err := u.find(e.Mailbox, e.UIDs)
 	if err != nil {
 		return err
+	}
+	if e.Who != 0 {
+		return u.ownBack(all, e.Who, removed.Has(mail.Seen))
 	}
 	back := mail.FlagChange{Add: removed, Remove: added}
 	byMailbox := map[mail.MailboxID][]held{}
@@ -426,7 +431,8 @@ func (u *undo) bringBackMailbox(e mail.Entry) error {
 	if err != nil {
 		return u.tried(e.Before.Name, err)
 	}
-	mb := mailbox{mail.Mailbox{ID: e.Mailbox, UIDValidity: kept.UIDValidity, UIDNext: kept.UIDNext}, kept.Recent}
+	mb := mailbox{Mailbox: mail.Mailbox{ID: e.Mailbox, UIDValidity: kept.UIDValidity, UIDNext: kept.UIDNext}, recent: kept.Recent}
+	mb.members = true // there may be some
 	if _, err := u.insertBox(mb, *e.Before, path); err != nil {
 		return err
 	}

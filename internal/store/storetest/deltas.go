@@ -20,6 +20,7 @@ type objects map[int64]string
 type feed struct {
 	typ     mail.Type
 	mailbox mail.MailboxID
+	as      mail.PrincipalID
 }
 
 func (f feed) String() string {
@@ -30,7 +31,7 @@ func (f feed) String() string {
 func (sn *snapshot) feeds() []feed {
 	all := []feed{{typ: mail.TypeMailbox}, {typ: mail.TypeEmail}, {typ: mail.TypeThread}}
 	for _, mb := range sn.mailboxes {
-		all = append(all, feed{mail.TypePlacement, mb.ID})
+		all = append(all, feed{mail.TypePlacement, mb.ID, 0})
 	}
 	return all
 }
@@ -54,7 +55,11 @@ func (sn *snapshot) objects(f feed) objects {
 		}
 	case mail.TypePlacement:
 		for _, r := range sn.messages[f.mailbox] {
-			o[int64(r.ID)] = fmt.Sprint(r.UID, r.Message, r.Flags)
+			flags := r.Flags
+			if f.as != 0 {
+				flags = sn.views[viewOf{f.mailbox, f.as}].rows[r.UID].Flags
+			}
+			o[int64(r.ID)] = fmt.Sprint(r.UID, r.Message, flags)
 		}
 	}
 	return o
@@ -86,7 +91,7 @@ func (h *history) deltas() {
 
 // exactDeltas gives up unless every delta from old leads to now.
 func (s *subject) exactDeltas(old, now *snapshot) {
-	for _, f := range now.feeds() {
+	for _, f := range append(now.feeds(), s.memberFeeds(old, now)...) {
 		was, is := old.objects(f), now.objects(f)
 		if !maps.Equal(was, is) && now.account.Last[f.typ] <= old.account.Head {
 			fail("%v changed after %d, the account says last at %d", f, old.account.Head, now.account.Last[f.typ])
@@ -97,6 +102,7 @@ func (s *subject) exactDeltas(old, now *snapshot) {
 	}
 	for _, mb := range now.mailboxes {
 		s.imapDelta(mb, old, now)
+		s.memberDeltas(mb, old, now)
 		s.windowedDelta(mb.ID, old, now)
 	}
 	s.changedCounts(old, now)
@@ -107,7 +113,7 @@ func (s *subject) exactDelta(f feed, old *snapshot, was, is objects, limit int) 
 	got, touched := maps.Clone(was), map[int64]bool{}
 	at := old.account.Epoch.At(old.account.Head)
 	for {
-		q := store.ChangeQuery{Type: f.typ, Mailbox: f.mailbox, From: at, Limit: limit}
+		q := store.ChangeQuery{Type: f.typ, Mailbox: f.mailbox, From: at, Limit: limit, As: f.as}
 		page := s.page(q)
 		if again := s.page(q); limit == 7 && !slices.Equal(again.Changes, page.Changes) {
 			fail("%v from %v: asked twice, answered %v and %v", f, at, page.Changes, again.Changes)

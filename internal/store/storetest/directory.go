@@ -36,7 +36,7 @@ func logins(t *trial) {
 		fail("an account was made without an origin")
 	}
 	bob := must(s.CreateAccount(ctx, setup, store.NewAccount{Login: "bob@example.test", Quota: 77}))
-	equal("accounts", len(must(s.Accounts(ctx))), 2)
+	equal("accounts", len(must(s.Accounts(ctx))), 2+len(memberLogins))
 	equal("ids differ", bob.Account != s.account && bob.ID != p.ID, true)
 	ok(s.View(ctx, bob.Account, func(r store.Reader) error {
 		a, err := r.Account()

@@ -306,6 +306,40 @@ var faults = []struct {
 		}
 		return p, err
 	}})},
+	{"AMembersSeenIsTheOwners", writing(badTx{store: func(tx store.Tx, mb mail.MailboxID, uids mail.UIDSet, c mail.FlagChange, since *mail.ModSeq) (store.StoreResult, error) {
+		c.As = 0
+		return tx.StoreFlags(mb, uids, c, since)
+	}})},
+	{"MembersSeeTheOwnersSeen", reading(badReader{query: func(q store.PlacementQuery) store.PlacementQuery { q.As = 0; return q }})},
+	{"MembersAreToldTheOwnersChanges", reading(badReader{asked: func(q *store.ChangeQuery) { q.As = 0 }})},
+	{"AMembersDeltaForgetsTheirOwnSeen", reading(badReader{changes: func(q store.ChangeQuery, p mail.ChangePage, err error) (mail.ChangePage, error) {
+		p.Changes = slices.DeleteFunc(p.Changes, func(c mail.Change) bool { return q.As != 0 && c.Op == mail.Updated })
+		return p, err
+	}})},
+	{"AMembersUnseenIsOffByOne", reading(badReader{member: func(mb mail.Mailbox) mail.Mailbox { mb.Counts.Unseen++; return mb }})},
+	{"AMembersHighestModSeqIsTheOwners", func(f *fault) {
+		reading(badReader{})(f)
+		read := f.read
+		f.read = func(r store.Reader) store.Reader {
+			b := read(r).(badReader)
+			b.member = func(mb mail.Mailbox) mail.Mailbox {
+				own, _ := r.Mailbox(mb.ID)
+				mb.HighestModSeq = own.HighestModSeq
+				return mb
+			}
+			return b
+		}
+	}},
+	{"RecordsForgetWhatRightsWere", reading(badReader{records: func(rs []mail.Record) []mail.Record {
+		return editEntries(rs, func(e *mail.Entry) { e.Had = 0 })
+	}})},
+	{"RecordsForgetWhoseSeenItWas", reading(badReader{records: func(rs []mail.Record) []mail.Record {
+		return editEntries(rs, func(e *mail.Entry) {
+			if e.Op == mail.OpFlags {
+				e.Who = 0
+			}
+		})
+	}})},
 	{"PruneDoesNothing", func(f *fault) { f.prune = func(*fault, time.Time) error { return nil } }},
 	{"ReparsedForgetsThePreview", func(f *fault) {
 		f.reparsed = func(_ *fault, all []store.Derived) {

@@ -93,6 +93,8 @@ type badReader struct {
 	account  func(mail.Account) mail.Account
 	message  func(*mail.Message)
 	metadata func([]mail.Metadata) []mail.Metadata
+	member   func(mail.Mailbox) mail.Mailbox
+	asked    func(*store.ChangeQuery)
 }
 
 func (b badReader) Metadata(mb mail.MailboxID, who mail.PrincipalID) ([]mail.Metadata, error) {
@@ -101,6 +103,14 @@ func (b badReader) Metadata(mb mail.MailboxID, who mail.PrincipalID) ([]mail.Met
 		all = b.metadata(all)
 	}
 	return all, err
+}
+
+func (b badReader) MailboxAs(id mail.MailboxID, as mail.PrincipalID) (mail.Mailbox, error) {
+	mb, err := b.Reader.MailboxAs(id, as)
+	if b.member != nil && as != 0 {
+		mb = b.member(mb)
+	}
+	return mb, err
 }
 
 func (b badReader) Account() (mail.Account, error) {
@@ -157,6 +167,9 @@ func (b badReader) Departed(mb mail.MailboxID, uid mail.UID) (mail.Placement, er
 }
 
 func (b badReader) Changes(q store.ChangeQuery) (mail.ChangePage, error) {
+	if b.asked != nil {
+		b.asked(&q)
+	}
 	page, err := b.Reader.Changes(q)
 	if b.changes != nil {
 		return b.changes(q, page, err)

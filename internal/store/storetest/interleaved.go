@@ -68,7 +68,7 @@ func (f *follower) lost(now *snapshot) bool {
 // readPage reads one page, fetching each object as it is now, and says whether
 // there is more.
 func (f *follower) readPage(s *subject, now *snapshot) bool {
-	page := s.page(store.ChangeQuery{Type: f.typ, Mailbox: f.mailbox, From: f.at, Limit: f.limit})
+	page := s.page(store.ChangeQuery{Type: f.typ, Mailbox: f.mailbox, From: f.at, Limit: f.limit, As: f.as})
 	current := now.objects(f.feed)
 	for _, c := range page.Changes {
 		if f.touched[c.ID] {

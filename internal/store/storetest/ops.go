@@ -40,6 +40,8 @@ type step struct {
 	name     string // of a preference or an annotation
 	value    string
 	who      mail.PrincipalID
+	member   int    // 0 is the owner, 1 and 2 are members, 3 is anyone
+	rights   string // of GRANT
 }
 
 func (o op) String() string {
@@ -66,7 +68,7 @@ func (s step) String() string {
 	}{{"box", s.box, s.box != ""}, {"to", s.to, s.to != ""}, {"from", s.from, s.n > 0}, {"n", s.n, s.n > 0}, {"flags", s.flags, s.flags != ""},
 		{"arrives", s.arrives, s.arrives > 0}, {"answers", s.answers, s.answers > 0}, {"subject", s.subject, s.subject != ""},
 		{"replaces", s.replaces, s.replaces}, {"continues", s.goesOn, s.goesOn}, {"once", s.once, s.once != ""}, {"ago", s.ago, s.ago > 0}, {"sort", s.sort, s.sort > 0}, {"role", s.role, s.role != ""},
-		{"name", s.name, s.name != ""}, {"value", s.value, s.value != ""}, {"who", s.who, s.who != 0}} {
+		{"name", s.name, s.name != ""}, {"value", s.value, s.value != ""}, {"who", s.who, s.who != 0}, {"member", s.member, s.member > 0}, {"rights", s.rights, s.rights != ""}} {
 		if part.show {
 			text += fmt.Sprintf(" %s=%v", part.name, part.v)
 		}
@@ -166,10 +168,32 @@ func (st step) do(s *subject, tx store.Tx) (string, error) {
 		d.Blocked = !d.Blocked
 		return fmt.Sprintf("blocked %v", d.Blocked), tx.SetDevice(d)
 	}
-	return st.doMessages(tx)
+	if st.verb == "grant" {
+		return st.grant(s, tx)
+	}
+	return st.doMessages(s, tx)
 }
 
-func (st step) doMessages(tx store.Tx) (string, error) {
+// principal is who the step is about.
+func (s *subject) principal(who int) mail.PrincipalID {
+	switch who {
+	case 0:
+		return 0
+	case len(s.members) + 1:
+		return mail.Anyone
+	}
+	return s.members[who-1]
+}
+
+func (st step) grant(s *subject, tx store.Tx) (string, error) {
+	mb, err := tx.MailboxByPath(st.box)
+	if err != nil {
+		return "", err
+	}
+	return "", tx.SetRights(mb.ID, s.principal(st.member), must(mail.ParseRights(st.rights)))
+}
+
+func (st step) doMessages(s *subject, tx store.Tx) (string, error) {
 	mb, set, err := st.resolve(tx)
 	if err != nil {
 		return "", err
@@ -177,6 +201,7 @@ func (st step) doMessages(tx store.Tx) (string, error) {
 	switch st.verb {
 	case "append":
 		a := st.arrival(set)
+		a.As = s.principal(st.member)
 		if st.replaces && st.to != "" {
 			from := st
 			from.box = st.to
@@ -189,7 +214,7 @@ func (st step) doMessages(tx store.Tx) (string, error) {
 		p, err := tx.Append(mb.ID, a)
 		return fmt.Sprintf("UID %d", p.UID), err
 	case "flags":
-		return st.storeFlags(tx, mb.ID, set)
+		return st.storeFlags(s, tx, mb.ID, set)
 	case "expunge", "expunge-deleted":
 		gone, err := tx.Expunge(mb.ID, set, st.verb == "expunge-deleted")
 		return "gone " + gone.String(), err
@@ -247,7 +272,7 @@ func flagWords(text string) mail.FlagChange {
 	return c
 }
 
-func (st step) storeFlags(tx store.Tx, mb mail.MailboxID, set mail.UIDSet) (string, error) {
+func (st step) storeFlags(s *subject, tx store.Tx, mb mail.MailboxID, set mail.UIDSet) (string, error) {
 	var unchangedSince *mail.ModSeq
 	if st.ago > 0 {
 		a, err := tx.Account()
@@ -257,7 +282,9 @@ func (st step) storeFlags(tx store.Tx, mb mail.MailboxID, set mail.UIDSet) (stri
 		n := a.Head - min(a.Head, mail.ModSeq(st.ago))
 		unchangedSince = &n
 	}
-	r, err := tx.StoreFlags(mb, set, flagWords(st.flags), unchangedSince)
+	change := flagWords(st.flags)
+	change.As = s.principal(st.member)
+	r, err := tx.StoreFlags(mb, set, change, unchangedSince)
 	return fmt.Sprintf("changed %s same %s modified %s", r.Changed, r.Same, r.Modified), err
 }
 
@@ -289,6 +316,7 @@ func (st step) doMailbox(tx store.Tx) (string, error) {
 	if st.role == mail.NoRole {
 		im.Role = mb.Role
 	}
+	im.CommonSeen = mb.CommonSeen != (st.member > 0)
 	return "", tx.SetMailbox(mb.ID, im)
 }
 
@@ -325,6 +353,9 @@ func randomOps(seed uint64, n int) []op {
 	for _, path := range []string{"Work", "Old", "Work/Äpfel"} {
 		ops = append(ops, op{steps: []step{{verb: "create", box: path}}})
 	}
+	for _, box := range []string{"INBOX", "Archive"} {
+		ops = append(ops, op{steps: []step{{verb: "grant", box: box, member: 1, rights: "lrs"}}})
+	}
 	for len(ops) < n {
 		ops = append(ops, g.op())
 	}
@@ -357,6 +388,9 @@ func (g *generator) step() step {
 		return g.arrival(s)
 	case k < 50:
 		s.verb, s.flags = "flags", g.change()
+		if g.IntN(2) == 0 {
+			s.member, s.flags = 1+g.IntN(2), pick(g, []string{`+\Seen`, `+\Seen`, `-\Seen`, `=\Seen`, `+\Seen +\Flagged`, `=\Answered`})
+		}
 		if g.IntN(4) == 0 {
 			s.ago = 1 + g.IntN(20)
 		}
@@ -374,6 +408,8 @@ func (g *generator) step() step {
 	case k < 74:
 		s.verb, s.from, s.n = "expunge-deleted", 0, 1000
 		return s
+	case k < 78:
+		return step{verb: "grant", box: s.box, member: 1 + g.IntN(3), rights: pick(g, []string{"lr", "lrs", "lrs", "l", "", "lrswipkxtea"})}
 	case k < 89:
 		return g.mailboxStep()
 	case k < 95:
@@ -413,7 +449,7 @@ func (g *generator) arrival(s step) step {
 		s.goesOn = true
 	}
 	if g.IntN(2) == 0 {
-		s.flags = g.additions()
+		s.flags, s.member = g.additions(), max(0, g.IntN(5)-2)
 	}
 	switch g.IntN(4) {
 	case 0:
@@ -456,6 +492,7 @@ func (g *generator) mailboxStep() step {
 		if g.IntN(2) == 0 {
 			s.to = pick(g, paths)
 		}
+		s.member = max(0, g.IntN(6)-4)
 	}
 	if (verb == "set" || verb == "create") && g.IntN(6) == 0 {
 		s.role = pick(g, []mail.Role{mail.RoleFlagged, mail.RoleAll, mail.RoleArchive})

@@ -18,6 +18,8 @@ type world struct {
 	images   map[mail.MailboxID]mail.MailboxImage
 	messages map[mail.MailboxID]map[mail.UID]content
 	subs     map[string]bool
+	grants   map[mail.MailboxID]map[mail.PrincipalID]mail.Rights
+	own      map[ownOf]bool // what members have read
 	chosen   map[mail.Preference]string
 	metadata map[note]string
 	fallen   map[mail.ModSeq]map[note]string // annotations of mailboxes, when they were deleted
@@ -53,6 +55,7 @@ func (sn *snapshot) world(s *subject) *world {
 	for _, path := range sn.subs {
 		w.subs[path] = true
 	}
+	w.share(sn)
 	return w
 }
 
@@ -177,9 +180,14 @@ func (w *world) takeBack(e mail.Entry, deleted map[mail.MailboxID][]mail.UID) er
 	case mail.OpExpunge:
 		return w.putBack(e.Mailbox, slices.Collect(e.UIDs.All()))
 	case mail.OpFlags:
+		if e.Who != 0 {
+			return w.unread(e)
+		}
 		return w.reflag(e)
+	case mail.OpRights:
+		return w.regrant(e)
 	case mail.OpCreateMailbox:
-		if len(w.messages[e.Mailbox]) > 0 || w.images[e.Mailbox] != *e.After {
+		if len(w.messages[e.Mailbox]) > 0 || len(w.grants[e.Mailbox]) > 0 || w.images[e.Mailbox] != *e.After {
 			return fmt.Errorf("made as %+v with %v", w.images[e.Mailbox], w.messages[e.Mailbox])
 		}
 		delete(w.images, e.Mailbox)
@@ -230,6 +238,7 @@ func (w *world) remove(mb mail.MailboxID, uids mail.UIDSet) error {
 			return fmt.Errorf("UID %d is not there", uid)
 		}
 		delete(w.messages[mb], uid)
+		maps.DeleteFunc(w.own, func(o ownOf, _ bool) bool { return o.mailbox == mb && o.uid == uid })
 	}
 	return nil
 }
@@ -245,6 +254,7 @@ func (w *world) putBack(mb mail.MailboxID, uids []mail.UID) error {
 			return fmt.Errorf("UID %d departed as %+v", uid, p)
 		}
 		w.messages[mb][uid] = content{p.Flags, p.Message}
+		w.readAgain(mb, uid)
 	}
 	return nil
 }
@@ -319,6 +329,7 @@ func (w *world) mustBe(sn *snapshot) {
 	if !maps.Equal(w.chosen, want.chosen) {
 		fail("rewound to %d: chosen %v, want %v", sn.account.Head, w.chosen, want.chosen)
 	}
+	w.sharedAs(want, sn)
 	if !w.blurred && !maps.Equal(w.subs, want.subs) {
 		fail("rewound to %d: subscribed %v, want %v", sn.account.Head, w.subs, want.subs)
 	}

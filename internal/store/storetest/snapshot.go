@@ -19,6 +19,8 @@ type snapshot struct {
 	emails    map[mail.MessageKey]*email
 	threads   map[mail.ThreadID][]mail.MessageKey
 	subs      []string
+	grants    map[mail.MailboxID][]mail.Grant
+	views     map[viewOf]*memberView
 	chosen    map[mail.Preference]string
 	metadata  []annotation
 }
@@ -74,7 +76,13 @@ type email struct {
 }
 
 func (s *subject) snapshot() *snapshot {
-	return must(view(s, read))
+	return must(view(s, func(r store.Reader) (*snapshot, error) {
+		sn, err := read(r)
+		if err == nil {
+			err = sn.readMembers(r, s.members)
+		}
+		return sn, err
+	}))
 }
 
 func read(r store.Reader) (*snapshot, error) {
@@ -205,6 +213,7 @@ func (sn *snapshot) text(s *subject) []string {
 				slices.Index(s.devices, r.ChangedBy), numbered(known, r.Lineage.Line()), r.Lineage.Held()))
 		}
 	}
+	lines = append(lines, sn.memberLines(s, since)...)
 	for i, line := range sn.metadataLines() {
 		lines = append(lines, fmt.Sprintf("%s, modseq %d", line, since(sn.metadata[i].ModSeq)))
 	}
@@ -268,6 +277,7 @@ func (sn *snapshot) sound() {
 			}
 			holders[r.Lineage] = fmt.Sprintf("%s/%d", mb.Path, r.UID)
 		}
+		sn.soundViews(mb)
 		if max(mb.HighestModSeq, mb.CountsModSeq, mb.PropsModSeq) > sn.account.Head {
 			fail("%s is ahead of the account: %+v", mb.Path, mb)
 		}

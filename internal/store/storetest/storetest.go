@@ -27,6 +27,7 @@ type Engine interface {
 	store.Store
 	store.Directory
 	store.Queue
+	store.Intents
 	store.Keeper
 }
 
@@ -82,7 +83,7 @@ type check struct {
 }
 
 // checks are all focused tests.
-var checks = concat(mailboxChecks, messageChecks, journalChecks, newsChecks, notesChecks, directoryChecks, queueChecks, concurrencyChecks, preferenceChecks, metadataChecks)
+var checks = concat(mailboxChecks, messageChecks, journalChecks, newsChecks, notesChecks, directoryChecks, queueChecks, concurrencyChecks, preferenceChecks, metadataChecks, sharingChecks)
 
 func concat(lists ...[]check) (all []check) {
 	for _, l := range lists {

@@ -14,10 +14,13 @@ type subject struct {
 	account mail.AccountID
 	base    mail.ModSeq // its head before the test began
 	devices []mail.DeviceID
-	acts    []mail.ActID // what the test did, oldest first
+	members []mail.PrincipalID // the account may share with
+	acts    []mail.ActID       // what the test did, oldest first
 }
 
 const login = "ann@example.test"
+
+var memberLogins = []string{"mia@members.test", "max@members.test"}
 
 var setup = mail.NewOrigin("setup", 0, mail.Local, mail.BySetup)
 
@@ -35,6 +38,9 @@ func newSubject(e Engine) *subject {
 	}
 	for _, d := range must(view(s, store.Reader.Devices)) {
 		s.devices = append(s.devices, d.ID)
+	}
+	for _, name := range memberLogins {
+		s.members = append(s.members, must(e.CreateAccount(ctx, setup, store.NewAccount{Login: name})).ID)
 	}
 	s.base = s.head()
 	return s

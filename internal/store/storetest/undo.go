@@ -88,7 +88,11 @@ func (sn *snapshot) contents(o op) []string {
 		lines = append(lines, "subscribed "+strings.Join(sn.subs, " "))
 	}
 	for _, mb := range sn.mailboxes {
-		lines = append(lines, fmt.Sprintf("%s %q %d id %v uidvalidity %d", mb.Path, mb.Role, mb.SortOrder, mb.ID, mb.UIDValidity))
+		lines = append(lines, fmt.Sprintf("%s %q %d %v id %v uidvalidity %d", mb.Path, mb.Role, mb.SortOrder, mb.CommonSeen, mb.ID, mb.UIDValidity))
+		for _, g := range sn.grants[mb.ID] {
+			lines = append(lines, fmt.Sprintf("%s: %d may %s", mb.Path, g.Principal, g.Rights))
+		}
+		lines = append(lines, sn.readLines(mb)...)
 		for _, r := range sn.messages[mb.ID] {
 			lines = append(lines, fmt.Sprintf("%s: %s key %d thread %d date %v (%s)", mb.Path, r.message.EmailID, r.Message, r.message.Thread, r.message.InternalDate.Unix(), sortedFlags(r.Flags)))
 		}
@@ -172,7 +176,7 @@ func (s *subject) flagsAreBack(act mail.ActID, records, later []mail.Record, aft
 		return
 	}
 	for _, e := range records[0].Entries {
-		if e.Op != mail.OpFlags || len(records[0].Entries) > 1 {
+		if e.Op != mail.OpFlags || e.Who != 0 || len(records[0].Entries) > 1 {
 			continue
 		}
 		flags := after.uids(e.Mailbox)
