@@ -120,6 +120,13 @@ func membersSeen(t *trial) {
 	equal("the owner's HIGHESTMODSEQ stays", s.box("INBOX").HighestModSeq <= before, true)
 	mine := must(view(s, func(r store.Reader) (mail.Mailbox, error) { return r.MailboxAs(inbox, mia) }))
 	equal("the member's goes on", mine.HighestModSeq, s.head())
+	since := mail.Epoch(1).At(before)
+	delta := store.ChangeQuery{Type: mail.TypePlacement, Mailbox: inbox, From: since, Limit: 10}
+	equal("the owner's delta", len(s.page(delta).Changes), 0)
+	delta.As = mia
+	if all := s.page(delta).Changes; len(all) != 1 || all[0].Op != mail.Updated || all[0].UID != 3 {
+		fail("the member's delta is %+v", all)
+	}
 	guarded := add(`\Seen`)
 	guarded.As, guarded.Add, guarded.Remove = mia, mail.Flags{}, flags(`\Seen`)
 	r = must(update(s, func(tx store.Tx) (store.StoreResult, error) { return tx.StoreFlags(inbox, uids("3"), guarded, &before) }))
