@@ -2,7 +2,8 @@
 # make test    everything that must hold; what CI runs
 # make bench   the benchmark beside a peer, long
 # make fuzz    each decoder for FUZZTIME, long
-# make soak    random histories and crashes for SOAKTIME, long
+# make fleet   simulated devices under 1000 seeds, long
+# make soak    random histories, crashes and devices for SOAKTIME (minutes: 30m), long
 
 GO       ?= go
 FUZZTIME ?= 60s
@@ -66,3 +67,13 @@ soak-crash:
 soak: soak-imap
 soak-imap:
 	LOCKSTEP_SOAK=$(SOAKTIME) $(GO) test -timeout 0 -v -run UnderStress ./internal/imap
+
+# Simulated devices: many seeds in one process, and all at once against a server
+# that is killed. See docs/simulation.md.
+.PHONY: fleet soak-fleet
+fleet:
+	$(GO) test -timeout 0 -v -run InStep ./internal/sim -sim.seeds=1000
+
+soak: soak-fleet
+soak-fleet: build
+	./lockstep simulate --devices 200 --minutes $$(( $$(echo $(SOAKTIME) | tr -dc 0-9) ))

@@ -2,8 +2,12 @@ package sim
 
 import (
 	"errors"
+	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
+	"slices"
+	"strings"
 )
 
 // A device is one thing that syncs, with a local store of its own. It is built
@@ -40,6 +44,18 @@ var errRefusedByServer = errors.New("refused")
 
 // Truth is an account as it has to be seen.
 type Truth map[string]*TruthBox // by mailbox id
+
+// String writes everything, in order.
+func (t Truth) String() string {
+	var b strings.Builder
+	for _, id := range slices.Sorted(maps.Keys(t)) {
+		fmt.Fprintf(&b, "%s %s %d\n", id, t[id].Name, t[id].Validity)
+		for _, uid := range slices.Sorted(maps.Keys(t[id].Letters)) {
+			fmt.Fprintf(&b, "  %d %s %s\n", uid, t[id].Letters[uid].Token, t[id].Letters[uid].Flags)
+		}
+	}
+	return b.String()
+}
 
 // TruthBox is a mailbox.
 type TruthBox struct {

@@ -305,11 +305,11 @@ func swapped() func(*mail.Message) {
 
 // The proof is proved: each of these is found, and soon.
 func TestPlantedFaultsAreFound(t *testing.T) {
-	const seeds = 12
+	const seeds = 40
 	for name := range planted() {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(seeds) {
-				if wrong := play(t, NewPlan(1000+seed, 2, 9, 140), planted()[name]); len(wrong) > 0 {
+				if wrong := play(t, plan(1000+seed), planted()[name]).Wrong; len(wrong) > 0 {
 					first, _, _ := strings.Cut(wrong[0], "\n")
 					t.Logf("found by seed %d: %s", 1000+seed, first)
 					return
@@ -323,9 +323,9 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 // A failing run is told in few steps.
 func TestAFailingHistoryIsShortened(t *testing.T) {
 	f := planted()["a move is cut half way"]
-	fails := func(p Plan) bool { return len(play(t, p, f)) > 0 }
+	fails := func(p Plan) bool { return len(play(t, p, f).Wrong) > 0 }
 	for seed := uint64(1); ; seed++ {
-		p := NewPlan(seed, 2, 9, 140)
+		p := plan(seed)
 		if !fails(p) {
 			continue
 		}

@@ -218,7 +218,10 @@ func (d *imapDevice) resync(b *box, command string) error {
 		d.blame("%s: after QRESYNC of %s %d messages are known, and %d exist", d.name, b.name, len(d.view), count)
 		return nil
 	}
-	d.exists(count)
+	if count > len(d.view) { // it may have been told of some that came after ones it does not know
+		d.view = make([]uint32, count)
+		return d.compareUIDs(b)
+	}
 	return d.settle(b)
 }
 

@@ -13,25 +13,27 @@ var (
 	seedsFlag = flag.Int("sim.seeds", 20, "how many seeds to play")
 )
 
-// scratch is a directory that needs no disk, where there is one.
+// play runs a plan in a bubble in which time is ours.
+func play(t *testing.T, p Plan, f Fault) (r Result) {
+	dir := t.TempDir()
+	if fast := scratch(t); fast != "" {
+		dir = fast
+	}
+	synctest.Test(t, func(t *testing.T) { r = Run(t.Context(), p, dir, f, synctest.Wait) })
+	return r
+}
+
+// scratch is a directory that needs no disk, "" where there is none.
 func scratch(t *testing.T) string {
 	dir, err := os.MkdirTemp("/dev/shm", "lockstep-sim-")
 	if err != nil {
-		return t.TempDir()
+		return ""
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return dir
 }
 
-// play runs a plan in a bubble in which time is ours.
-func play(t *testing.T, p Plan, f Fault) (wrong []string) {
-	dir, err := os.MkdirTemp(scratch(t), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	synctest.Test(t, func(t *testing.T) { wrong = Run(t.Context(), p, dir, f, synctest.Wait) })
-	return wrong
-}
+func plan(seed uint64) Plan { return NewPlan(seed, 2, 9, 140) }
 
 func TestEveryDeviceEndsInStep(t *testing.T) {
 	first, n := uint64(1), *seedsFlag
@@ -39,9 +41,23 @@ func TestEveryDeviceEndsInStep(t *testing.T) {
 		first, n = *seedFlag, 1
 	}
 	for seed := first; seed < first+uint64(n); seed++ {
-		p := NewPlan(seed, 2, 9, 140)
-		if wrong := play(t, p, Fault{}); len(wrong) > 0 {
-			t.Fatalf("-sim.seed=%d: %s", seed, strings.Join(wrong, "\n"))
+		p := plan(seed)
+		if wrong := play(t, p, Fault{}).Wrong; len(wrong) > 0 {
+			short := p.Shorter(100, func(p Plan) bool { return len(play(t, p, Fault{}).Wrong) > 0 })
+			t.Fatalf("-sim.seed=%d: %s\nthe shortest history that fails: %v", seed, strings.Join(wrong, "\n"), short)
+		}
+	}
+}
+
+// What a seed does can be looked at again.
+func TestAPlanTakesTheSameCourseEachTime(t *testing.T) {
+	for seed := uint64(1); seed <= 3; seed++ {
+		one, other := play(t, plan(seed), Fault{}), play(t, plan(seed), Fault{})
+		if one.Course != other.Course {
+			t.Errorf("seed %d took two courses", seed)
+		}
+		if one.Course == play(t, plan(seed+100), Fault{}).Course {
+			t.Errorf("seeds %d and %d took the same course", seed, seed+100)
 		}
 	}
 }

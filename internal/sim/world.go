@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash"
+	"hash/fnv"
 	"math/rand/v2"
 	"strings"
 	"time"
@@ -27,6 +29,7 @@ type world struct {
 	cut     cut // of the next delivery
 	wrong   []string
 	told    bool
+	course  hash.Hash64 // of how far each account was after each step
 }
 
 // Fault is something planted for the devices to find.
@@ -37,27 +40,47 @@ type Fault struct {
 
 const latency = 5 * time.Millisecond
 
-// Run plays a plan in one process, with its files in dir, and returns what was
-// wrong. It has to be called in a bubble of testing/synctest; wait is its Wait.
-func Run(ctx context.Context, p Plan, dir string, f Fault, wait func()) []string {
-	w := &world{plan: p, net: &Network{Latency: latency, Garble: f.Garble}, wait: wait}
-	w.house = newHouse(dir, p.Seed, w.net, w.blame)
-	w.house.wrap = f.Store
-	w.sender = sender{dial: w.dial, blame: w.blame}
-	if err := w.begin(ctx); err != nil {
-		return []string{err.Error()}
+// Result is what came of a run.
+type Result struct {
+	Wrong  []string
+	Course uint64 // the same for the same plan
+}
+
+// Run plays a plan in one process, with its files in dir. It has to be called in a
+// bubble of testing/synctest; wait is its Wait.
+func Run(ctx context.Context, p Plan, dir string, f Fault, wait func()) Result {
+	w, err := newWorld(ctx, p, dir, f, wait)
+	if err != nil {
+		return Result{Wrong: []string{err.Error()}}
 	}
 	for i, s := range p.Steps {
 		w.step(ctx, i, s)
+		w.note()
 		if len(w.wrong) > 0 {
 			break
 		}
 	}
 	if len(w.wrong) == 0 {
 		w.settle(ctx)
+		w.note()
 	}
 	w.end()
-	return w.wrong
+	return Result{w.wrong, w.course.Sum64()}
+}
+
+func newWorld(ctx context.Context, p Plan, dir string, f Fault, wait func()) (*world, error) {
+	w := &world{plan: p, net: &Network{Latency: latency, Garble: f.Garble}, wait: wait, course: fnv.New64a()}
+	w.house = newHouse(dir, p.Seed, w.net, w.blame)
+	w.house.wrap = f.Store
+	w.sender = sender{dial: w.dial, blame: w.blame}
+	return w, w.begin(ctx)
+}
+
+// note adds how far everybody is.
+func (w *world) note() {
+	for i := range w.people {
+		fmt.Fprint(w.course, w.truth(i).String())
+	}
 }
 
 func (w *world) blame(format string, args ...any) {
