@@ -104,6 +104,7 @@ func membersSeen(t *trial) {
 	inbox := s.fill("INBOX", 3).ID
 	trash := s.box("Trash").ID
 	mia, max := s.members[0], s.members[1]
+	s.grant(inbox, mia, "lrs")
 	read := add(`\Seen`, `\Flagged`)
 	read.As = mia
 	r := must(update(s, func(tx store.Tx) (store.StoreResult, error) { return tx.StoreFlags(inbox, uids("1:2"), read, nil) }))
