@@ -148,6 +148,8 @@ var commands = []struct {
 	{"FETCH 1 (UID FLAGS INTERNALDATE ENVELOPE BODYSTRUCTURE BODY RFC822 RFC822.HEADER RFC822.TEXT RFC822.SIZE MODSEQ EMAILID THREADID SAVEDATE)",
 		&Fetch{Set: set(Range{1, 1}), Items: items(FetchUID, FetchFlags, FetchInternalDate, FetchEnvelope, FetchBodyStructure, FetchBody,
 			FetchRFC822, FetchRFC822Header, FetchRFC822Text, FetchRFC822Size, FetchModSeq, FetchEmailID, FetchThreadID, FetchSaveDate)}},
+	{"UID FETCH 25900:26600 (FLAGS) (PARTIAL -1:-30 CHANGEDSINCE 98305)", &Fetch{UID: true, Set: set(Range{25900, 26600}), Items: items(FetchFlags),
+		ChangedSince: modSeq(98305), Partial: &PartialRange{1, 30, true}}},
 	{"UID FETCH 1:* FLAGS (CHANGEDSINCE 5 VANISHED)", &Fetch{UID: true, Set: set(Range{1, Star}), Items: items(FetchFlags),
 		ChangedSince: modSeq(5), Vanished: true}},
 	{"FETCH 1 BODY[]", &Fetch{Set: set(Range{1, 1}), Items: section(false, Section{}, nil)}},
@@ -353,6 +355,7 @@ func TestBadCommandsSayWhatIsWrong(t *testing.T) {
 		{"a SEARCH TEXT {1+}\r\n\xe9", "a BAD SEARCH: String is not in the charset"},
 		{"a SEARCH OLDER 0", "a BAD SEARCH: Expected a number above zero"},
 		{`a SEARCH MODSEQ "x" foo 1`, "a BAD SEARCH: Expected all, priv or shared"},
+		{"a SEARCH MODSEQ \"\x81\" all 1", "a BAD SEARCH: Expected an entry name"},
 		{"a SEARCH EMAILID =", "a BAD SEARCH: Expected an object id"},
 	} {
 		r, _ := newReader(test.line+"\r\nz NOOP\r\n", Limits{})
@@ -554,3 +557,26 @@ func TestResetReadsOnFromAnotherSource(t *testing.T) {
 }
 
 var day = time.Date(2026, 2, 1, 3, 4, 5, 0, time.FixedZone("", -3600))
+
+func TestPlacesOfAPartialRange(t *testing.T) {
+	for _, tt := range []struct {
+		r         PartialRange
+		n, lo, hi int
+	}{
+		{PartialRange{1, 3, false}, 10, 0, 3},
+		{PartialRange{3, 1, false}, 10, 0, 3},
+		{PartialRange{9, 12, false}, 10, 8, 10},
+		{PartialRange{11, 12, false}, 10, 10, 10},
+		{PartialRange{1, 1<<32 - 1, false}, 10, 0, 10},
+		{PartialRange{1, 3, true}, 10, 7, 10},
+		{PartialRange{3, 2, true}, 10, 7, 9},
+		{PartialRange{9, 12, true}, 10, 0, 2},
+		{PartialRange{11, 12, true}, 10, 0, 0},
+		{PartialRange{1, 1<<32 - 1, true}, 10, 0, 10},
+		{PartialRange{1, 1, true}, 0, 0, 0},
+	} {
+		if lo, hi := tt.r.Of(tt.n); lo != tt.lo || hi != tt.hi {
+			t.Errorf("%v of %d: %d to %d, want %d to %d", tt.r, tt.n, lo, hi, tt.lo, tt.hi)
+		}
+	}
+}
