@@ -240,7 +240,7 @@ func union(a, b mail.UIDSet) mail.UIDSet {
 func (x *searcher) rows(ctx context.Context, uids mail.UIDSet) (rest mail.UIDSet, err error) {
 	var open []row
 	size := 0
-	rest, err = x.viewRows(ctx, uids, true, func(p *mail.Placement, m *mail.Message) error {
+	rest, err = x.viewRows(ctx, uids, x.readers > 0, func(p *mail.Placement, m *mail.Message) error {
 		switch v := x.decide(p, m, nil); v {
 		case yes:
 			return x.take(p, m)
