@@ -12,7 +12,7 @@ import (
 // what that can't is read.
 func (s *session) search(ctx context.Context, cmd *wire.Search, r *reply) error {
 	if cmd.Charset && s.utf8 { // RFC 6855 §3
-		return errBad("UTF8=ACCEPT has settled the charset")
+		return errSettled
 	}
 	q := newQuery(cmd.Program, cmd.Return, cmd.UID, r.tag)
 	if q.ret == nil && s.rev2 {
@@ -23,6 +23,8 @@ func (s *session) search(ctx context.Context, cmd *wire.Search, r *reply) error 
 	}
 	return s.answer(ctx, "SEARCH", q, nil)
 }
+
+var errSettled = errBad("UTF8=ACCEPT has settled the charset")
 
 // query is what SEARCH, SORT, THREAD and ESEARCH have in common.
 type query struct {
@@ -48,6 +50,9 @@ func (q *query) updates() bool { return q.ret != nil && q.ret.Update }
 func (s *session) begin(q *query) error {
 	if q.updates() && s.sel != nil && s.sel.contextOf(q.tag) != nil {
 		return errBad("The tag is in use by a search that is being updated")
+	}
+	if q.NotUTF8 && s.utf8 { // RFC 6855, erratum 4029
+		return errSettled
 	}
 	if q.BadCharset != "" {
 		if q.saves() {
@@ -83,7 +88,7 @@ func (s *session) answer(ctx context.Context, name string, q *query, o *sorter) 
 		x.sayExtended(found, q, nil)
 	}
 	if q.updates() {
-		s.keepUpdating(x, o, q)
+		s.keepUpdating(x, o, q, nil)
 	}
 	return s.enc.Err()
 }

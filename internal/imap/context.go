@@ -16,6 +16,7 @@ import (
 type liveSearch struct {
 	tag   string
 	byUID bool
+	from  *mail.Mailbox // named in what is told of an ESEARCH; else nil
 	test  test
 	traits
 	items []wire.FetchItem // told of new messages (RFC 5465 §7)
@@ -45,9 +46,10 @@ func (sel *selection) contextOf(tag string) *liveSearch {
 	return sel.live[i]
 }
 
-// keepUpdating makes a search live, or says that it will not be.
-func (s *session) keepUpdating(x *searcher, o *sorter, q *query) {
-	l := &liveSearch{tag: q.tag, byUID: q.byUID, test: x.test, traits: x.traits, items: peeking(q.ret.Items), found: x.found, sorter: o}
+// keepUpdating makes a search live, or says that it will not be. The mailbox is
+// given if the answers name it.
+func (s *session) keepUpdating(x *searcher, o *sorter, q *query, from *mail.Mailbox) {
+	l := &liveSearch{tag: q.tag, byUID: q.byUID, from: from, test: x.test, traits: x.traits, items: peeking(q.ret.Items), found: x.found, sorter: o}
 	s.sel.live = append(s.sel.live, l)
 	switch {
 	case len(s.sel.live) > s.srv.limits.Contexts:
@@ -253,7 +255,7 @@ func (s *session) sayUpdate(l *liveSearch, v *index.Version, removed, added []pl
 	if len(removed) == 0 && len(added) == 0 {
 		return
 	}
-	out := s.openESearch(l.tag, l.byUID, nil)
+	out := s.openESearch(l.tag, l.byUID, l.from)
 	sayPlaces(out, "REMOVEFROM", removed, v, l.byUID)
 	sayPlaces(out, "ADDTO", added, v, l.byUID)
 	out.End()

@@ -48,6 +48,8 @@ func section(peek bool, s Section, p *Partial) []FetchItem {
 
 func search(k SearchKey) *Search { return &Search{Program: Program{Key: k}} }
 
+func inOther(k SearchKey) Program { return Program{Charset: true, NotUTF8: true, Key: k} }
+
 func inUTF8(k SearchKey) Program { return Program{Charset: true, Key: k} }
 
 // commands has each production of RFC 9051 §9 that a client sends, and those of
@@ -176,16 +178,16 @@ var commands = []struct {
 	{"SEARCH RETURN (UPDATE (UID BODY.PEEK[1]) COUNT) ALL", &Search{Return: &SearchReturn{Count: true, Update: true, Items: []FetchItem{{Kind: FetchUID},
 		{Kind: FetchSection, Peek: true, Section: Section{Part: []uint32{1}}}}}, Program: Program{Key: AllKey{}}}},
 	{"SEARCH RETURN (UPDATE) ALL", &Search{Return: &SearchReturn{Update: true}, Program: Program{Key: AllKey{}}}},
-	{"SEARCH CHARSET x-unknown TEXT {1+}\r\n\xe9", &Search{Program: Program{Charset: true, BadCharset: "x-unknown", Key: TextKey{false, "\xe9"}}}},
+	{"SEARCH CHARSET x-unknown TEXT {1+}\r\n\xe9", &Search{Program: Program{Charset: true, NotUTF8: true, BadCharset: "x-unknown", Key: TextKey{false, "\xe9"}}}},
 	{"SORT (SUBJECT REVERSE DATE) UTF-8 ALL", &Sort{Criteria: []SortCriterion{{SortSubject, false}, {SortDate, true}}, Program: inUTF8(AllKey{})}},
 	{"UID SORT RETURN () (REVERSE DATE) UTF-8 UNDELETED UNKEYWORD $Junk", &Sort{UID: true, Return: &SearchReturn{}, Criteria: []SortCriterion{{SortDate, true}},
 		Program: inUTF8(And{FlagKey{`\Deleted`, true}, FlagKey{"$Junk", true}})}},
 	{`SORT RETURN (PARTIAL 1:9 UPDATE) (arrival cc from size to displayfrom reverse displayto) "us-ascii" 1`, &Sort{
 		Return: &SearchReturn{Update: true, Partial: &PartialRange{1, 9, false}}, Criteria: []SortCriterion{{SortArrival, false}, {SortCc, false},
-			{SortFrom, false}, {SortSize, false}, {SortTo, false}, {SortDisplayFrom, false}, {SortDisplayTo, true}}, Program: inUTF8(SeqKey{Set: set(Range{1, 1})})}},
-	{"SORT (DATE) KLINGON ALL", &Sort{Criteria: []SortCriterion{{SortDate, false}}, Program: Program{Charset: true, BadCharset: "KLINGON", Key: AllKey{}}}},
+			{SortFrom, false}, {SortSize, false}, {SortTo, false}, {SortDisplayFrom, false}, {SortDisplayTo, true}}, Program: inOther(SeqKey{Set: set(Range{1, 1})})}},
+	{"SORT (DATE) KLINGON ALL", &Sort{Criteria: []SortCriterion{{SortDate, false}}, Program: Program{Charset: true, NotUTF8: true, BadCharset: "KLINGON", Key: AllKey{}}}},
 	{"THREAD orderedsubject UTF-8 SINCE 5-Mar-2000", &Thread{Algorithm: ThreadOrderedSubject, Program: inUTF8(DateKey{DateInternal, Since, Date{2000, 3, 5}})}},
-	{`UID THREAD REFERENCES US-ASCII TEXT "x"`, &Thread{UID: true, Algorithm: ThreadReferences, Program: inUTF8(TextKey{false, "x"})}},
+	{`UID THREAD REFERENCES US-ASCII TEXT "x"`, &Thread{UID: true, Algorithm: ThreadReferences, Program: inOther(TextKey{false, "x"})}},
 	{"THREAD REFS UTF-8 ALL", &Thread{Algorithm: ThreadRefs, Program: inUTF8(AllKey{})}},
 	{`CANCELUPDATE "B01" "B02"`, &CancelUpdate{[]string{"B01", "B02"}}},
 	{"ESEARCH UNSEEN", &ESearch{Program: Program{Key: FlagKey{`\Seen`, true}}}},
@@ -210,7 +212,7 @@ var commands = []struct {
 	{"SEARCH BCC a CC b FROM c SUBJECT d TO e", search(And{EnvelopeKey{"BCC", "a"}, EnvelopeKey{"CC", "b"}, EnvelopeKey{"FROM", "c"},
 		EnvelopeKey{"SUBJECT", "d"}, EnvelopeKey{"TO", "e"}})},
 	{`SEARCH HEADER X-Y "" BODY "a b" TEXT {2}` + "\r\né", search(And{HeaderKey{"X-Y", ""}, TextKey{true, "a b"}, TextKey{false, "é"}})},
-	{"SEARCH CHARSET ISO-8859-1 TEXT {1+}\r\n\xe9", &Search{Program: inUTF8(TextKey{false, "é"})}},
+	{"SEARCH CHARSET ISO-8859-1 TEXT {1+}\r\n\xe9", &Search{Program: inOther(TextKey{false, "é"})}},
 	{"SEARCH LARGER 1 SMALLER 9223372036854775807 OLDER 60 YOUNGER 3600", search(And{SizeKey{true, 1}, SizeKey{false, 1<<63 - 1},
 		AgeKey{true, 60}, AgeKey{false, 3600}})},
 	{"SEARCH UID 7 *:4", search(And{SeqKey{true, set(Range{7, 7})}, SeqKey{false, set(Range{Star, 4})}})},
