@@ -46,7 +46,7 @@ func (c *tracker) byNumber() *order {
 	lo, hi := c.some(6)
 	switch c.rng.IntN(5) {
 	case 4:
-		if o := c.watch(); o.holds {
+		if o := c.watch(false); o.holds {
 			return o
 		}
 		fallthrough
@@ -99,7 +99,7 @@ func (c *tracker) byAny() *order {
 	case n < 15:
 		return c.byUID()
 	case n < 17:
-		return c.watch()
+		return c.watch(true)
 	}
 	return c.byNumber()
 }

@@ -50,6 +50,9 @@ func (sel *selection) contextOf(tag string) *liveSearch {
 // given if the answers name it.
 func (s *session) keepUpdating(x *searcher, o *sorter, q *query, from *mail.Mailbox) {
 	l := &liveSearch{tag: q.tag, byUID: q.byUID, from: from, test: x.test, traits: x.traits, items: peeking(q.ret.Items), found: x.found, sorter: o}
+	if o != nil { // what it was made from is not needed any more
+		o.memory, o.view, o.texts, o.fresh = nil, nil, nil, nil
+	}
 	s.sel.live = append(s.sel.live, l)
 	switch {
 	case len(s.sel.live) > s.srv.limits.Contexts:
@@ -137,8 +140,8 @@ func (s *session) tellOne(l *liveSearch, among, added mail.UIDSet) {
 	if l.sorter != nil {
 		m := s.srv.mayHold()
 		defer m.release()
-		fresh = newSorter(l.sorter.criteria, m)
-		x.keep = fresh.add
+		fresh = newSorter(s.sel, l.sorter.criteria, m)
+		x.keeper = fresh
 	}
 	if err := x.run(s.ctx, among); err != nil {
 		_, _, text := s.words(err)

@@ -24,18 +24,17 @@ var liveOrders = []string{"(SUBJECT)", "(REVERSE SUBJECT)", "(REVERSE SIZE)", "(
 
 const mostLive = 3
 
-// watch begins a search that is updated, ends one, or holds one against a new one.
-func (c *tracker) watch() *order {
+// watch begins a search that is updated, holds one against a new one, or, if the
+// command is sent at once, ends one.
+func (c *tracker) watch(mayEnd bool) *order {
 	n := c.rng.IntN(10)
 	if len(c.live) == 0 || n < 4 && len(c.live) < mostLive {
 		return c.beginLive()
 	}
 	l := c.live[c.rng.IntN(len(c.live))]
-	if n == 9 {
-		return &order{text: `CANCELUPDATE "` + l.tag + `"`, done: func(r response) {
-			c.ok(r)
-			c.live = slices.DeleteFunc(c.live, func(o *liveResult) bool { return o == l })
-		}}
+	if n == 9 && mayEnd { // what the command itself tells at its end is not for it any more
+		c.live = slices.DeleteFunc(c.live, func(o *liveResult) bool { return o == l })
+		return &order{text: `CANCELUPDATE "` + l.tag + `"`, done: c.ok}
 	}
 	return c.checkLive(l)
 }
