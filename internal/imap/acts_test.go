@@ -44,7 +44,12 @@ func (c *tracker) byNumber() *order {
 		return c.appendOne(false)
 	}
 	lo, hi := c.some(6)
-	switch c.rng.IntN(4) {
+	switch c.rng.IntN(5) {
+	case 4:
+		if o := c.watch(false); o.holds {
+			return o
+		}
+		fallthrough
 	case 0:
 		return c.fetch(span1(lo, hi), "UID FLAGS"+c.modseqItem())
 	case 1:
@@ -93,6 +98,8 @@ func (c *tracker) byAny() *order {
 		return &order{text: "UID FETCH 1:* (FLAGS) (CHANGEDSINCE " + decimal(max(c.hms, 1)) + " VANISHED)", done: c.ok}
 	case n < 15:
 		return c.byUID()
+	case n < 17:
+		return c.watch(true)
 	}
 	return c.byNumber()
 }
@@ -123,9 +130,12 @@ func (c *tracker) fetchItems() string {
 func (c *tracker) search() *order {
 	flag := []string{"SEEN", "FLAGGED", "DELETED", "KEYWORD $A"}[c.rng.IntN(4)]
 	word := map[string]string{"SEEN": `\Seen`, "FLAGGED": `\Flagged`, "DELETED": `\Deleted`, "KEYWORD $A": "$A"}[flag]
-	return &order{text: "SEARCH " + flag, holds: true, done: c.ok, hear: func(r response) {
+	o := &order{text: "SEARCH " + flag, holds: true, done: c.ok}
+	o.hear = func(r response) {
 		var found mail.UIDSet
 		switch {
+		case r.word == "ESEARCH" && tagOf(r) != o.tag:
+			return
 		case r.word == "SEARCH":
 			for _, v := range r.args {
 				n, _ := strconv.Atoi(v.(string))
@@ -141,7 +151,8 @@ func (c *tracker) search() *order {
 				c.wrong("message %d was told to be %q, and SEARCH %s finds %v", i+1, m.flags, flag, found)
 			}
 		}
-	}}
+	}
+	return o
 }
 
 func (c *tracker) mine() string { return "$mine" + c.name }
@@ -439,7 +450,7 @@ func (c *tracker) leave() {
 	verb := []string{"CLOSE", "UNSELECT"}[c.rng.IntN(2)]
 	c.do(&order{text: verb, done: func(r response) {
 		c.ok(r)
-		c.box, c.view = "", nil
+		c.box, c.view, c.live = "", nil, nil
 	}})
 }
 

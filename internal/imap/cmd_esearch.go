@@ -14,7 +14,7 @@ import (
 // is selected for it. Of each but one index is held at a time.
 func (s *session) esearch(ctx context.Context, cmd *wire.ESearch, r *reply) error {
 	if cmd.Charset && s.utf8 { // RFC 6855 §3
-		return errBad("UTF8=ACCEPT has settled the charset")
+		return errSettled
 	}
 	q := newQuery(cmd.Program, cmd.Return, true, r.tag)
 	if q.ret == nil {
@@ -41,7 +41,9 @@ func (s *session) esearch(ctx context.Context, cmd *wire.ESearch, r *reply) erro
 		}
 		read = x.read
 		if q.updates() && x.sel == s.sel {
-			s.keepUpdating(x, nil, q)
+			mb := *n.mailbox
+			mb.Path = n.path
+			s.keepUpdating(x, nil, q, &mb)
 			updated = true
 		}
 	}

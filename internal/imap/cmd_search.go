@@ -3,6 +3,7 @@ package imap
 import (
 	"context"
 
+	"lockstep/internal/imap/index"
 	"lockstep/internal/imap/wire"
 	"lockstep/internal/mail"
 )
@@ -12,7 +13,7 @@ import (
 // what that can't is read.
 func (s *session) search(ctx context.Context, cmd *wire.Search, r *reply) error {
 	if cmd.Charset && s.utf8 { // RFC 6855 §3
-		return errBad("UTF8=ACCEPT has settled the charset")
+		return errSettled
 	}
 	q := newQuery(cmd.Program, cmd.Return, cmd.UID, r.tag)
 	if q.ret == nil && s.rev2 {
@@ -23,6 +24,8 @@ func (s *session) search(ctx context.Context, cmd *wire.Search, r *reply) error 
 	}
 	return s.answer(ctx, "SEARCH", q, nil)
 }
+
+var errSettled = errBad("UTF8=ACCEPT has settled the charset")
 
 // query is what SEARCH, SORT, THREAD and ESEARCH have in common.
 type query struct {
@@ -48,6 +51,9 @@ func (q *query) updates() bool { return q.ret != nil && q.ret.Update }
 func (s *session) begin(q *query) error {
 	if q.updates() && s.sel != nil && s.sel.contextOf(q.tag) != nil {
 		return errBad("The tag is in use by a search that is being updated")
+	}
+	if q.NotUTF8 && s.utf8 { // RFC 6855, erratum 4029
+		return errSettled
 	}
 	if q.BadCharset != "" {
 		if q.saves() {
@@ -83,7 +89,7 @@ func (s *session) answer(ctx context.Context, name string, q *query, o *sorter) 
 		x.sayExtended(found, q, nil)
 	}
 	if q.updates() {
-		s.keepUpdating(x, o, q)
+		s.keepUpdating(x, o, q, nil)
 	}
 	return s.enc.Err()
 }
@@ -93,12 +99,21 @@ type searcher struct {
 	*fetcher
 	test test
 	traits
-	keep   func(p *mail.Placement, m *mail.Message) error // hears of each message found; nil if its row is of no interest
-	kept   func() error                                   // after some of them, all before those that follow; may be nil
+	keeper keeper // hears of each message found; nil if its row is of no interest
 	found  mail.UIDSet
 	texts  *texts      // of the messages being looked up; nil without an index
 	modseq mail.ModSeq // the highest of those found
 	read   int64       // bytes of mail
+}
+
+// A keeper takes in what is found. The order is that of the mailbox only from one
+// flush to the next.
+type keeper interface {
+	// known takes in those messages of which it knows all it has to, and returns the
+	// others.
+	known(entries []index.Entry) (missing mail.UIDSet, err error)
+	add(p *mail.Placement, m *mail.Message) error
+	flush() error
 }
 
 func (s *session) newSearcher(sel *selection, key wire.SearchKey) *searcher {
@@ -154,7 +169,7 @@ func (x *searcher) find(ctx context.Context, o *sorter) (finding, error) {
 		err := x.run(ctx, nil)
 		return finding{set: x.found}, err
 	}
-	x.keep = o.add
+	x.keeper = o
 	if err := x.run(ctx, nil); err != nil {
 		return finding{}, err
 	}
@@ -163,20 +178,12 @@ func (x *searcher) find(ctx context.Context, o *sorter) (finding, error) {
 
 // run looks for messages, among those given if there are any.
 func (x *searcher) run(ctx context.Context, among mail.UIDSet) error {
-	var sure, open mail.UIDSet
 	if among == nil {
 		among = mail.AllUIDs
 	}
-	for _, r := range among {
-		lo, hi := x.view.Seqs(r.First, r.Last)
-		for _, e := range x.view.Range(lo, hi) {
-			switch v := x.test(&candidate{entry: e, flags: x.view.Flags(e)}); {
-			case v == yes && x.keep == nil:
-				sure.Add(e.UID)
-			case v != no:
-				open.Add(e.UID)
-			}
-		}
+	sure, open, err := x.sift(among)
+	if err != nil {
+		return err
 	}
 	if err := x.lookUp(ctx, open); err != nil {
 		return err
@@ -184,6 +191,57 @@ func (x *searcher) run(ctx context.Context, among mail.UIDSet) error {
 	x.found = union(sure, x.found)
 	if x.hasModSeq {
 		x.modseq = x.highest(x.found)
+	}
+	return nil
+}
+
+// sift finds what the index of flags is sure of, and what has to be looked up: also
+// because the keeper lacks something of it.
+func (x *searcher) sift(among mail.UIDSet) (sure, open mail.UIDSet, err error) {
+	var lacking mail.UIDSet
+	var page []index.Entry
+	c := new(candidate)
+	for _, r := range among {
+		lo, hi := x.view.Seqs(r.First, r.Last)
+		for _, e := range x.view.Range(lo, hi) {
+			*c = candidate{entry: e, flags: x.view.Flags(e)}
+			switch x.test(c) {
+			case unknown:
+				open.Add(e.UID)
+			case yes:
+				page = append(page, e)
+			}
+			if len(page) == siftPage {
+				if err := x.settle(page, &sure, &lacking); err != nil {
+					return nil, nil, err
+				}
+				page = page[:0]
+			}
+		}
+	}
+	err = x.settle(page, &sure, &lacking)
+	return sure, union(open, lacking), err
+}
+
+// siftPage is how many messages a keeper is asked about at a time.
+const siftPage = 1024
+
+// settle divides messages that match into those of which the keeper knows all, and
+// those it lacks.
+func (x *searcher) settle(page []index.Entry, sure, lacking *mail.UIDSet) error {
+	var missing mail.UIDSet
+	if x.keeper != nil {
+		var err error
+		if missing, err = x.keeper.known(page); err != nil {
+			return err
+		}
+	}
+	for _, e := range page {
+		if missing.Contains(e.UID) {
+			lacking.Add(e.UID)
+		} else {
+			sure.Add(e.UID)
+		}
 	}
 	return nil
 }
@@ -240,7 +298,7 @@ func union(a, b mail.UIDSet) mail.UIDSet {
 func (x *searcher) rows(ctx context.Context, uids mail.UIDSet) (rest mail.UIDSet, err error) {
 	var open []row
 	size := 0
-	rest, err = x.viewRows(ctx, uids, true, func(p *mail.Placement, m *mail.Message) error {
+	rest, err = x.viewRows(ctx, uids, x.readers > 0, func(p *mail.Placement, m *mail.Message) error {
 		switch v := x.decide(p, m, nil); v {
 		case yes:
 			return x.take(p, m)
@@ -258,8 +316,8 @@ func (x *searcher) rows(ctx context.Context, uids mail.UIDSet) (rest mail.UIDSet
 		}
 		err = x.readOne(ctx, &open[i])
 	}
-	if err == nil && x.kept != nil {
-		err = x.kept()
+	if err == nil && x.keeper != nil {
+		err = x.keeper.flush()
 	}
 	return rest, err
 }
@@ -267,10 +325,10 @@ func (x *searcher) rows(ctx context.Context, uids mail.UIDSet) (rest mail.UIDSet
 // take notes a message that was found.
 func (x *searcher) take(p *mail.Placement, m *mail.Message) error {
 	x.found.Add(p.UID)
-	if x.keep == nil {
+	if x.keeper == nil {
 		return nil
 	}
-	return x.keep(p, m)
+	return x.keeper.add(p, m)
 }
 
 // decide tests one message. One that can't be read does not match.

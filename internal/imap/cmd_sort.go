@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 
+	"lockstep/internal/imap/index"
 	"lockstep/internal/imap/wire"
 	"lockstep/internal/mail"
 	"lockstep/internal/message"
@@ -21,7 +22,7 @@ func (s *session) sort(ctx context.Context, cmd *wire.Sort, r *reply) error {
 	}
 	m := s.srv.mayHold()
 	defer m.release()
-	return s.answer(ctx, "SORT", q, newSorter(cmd.Criteria, m))
+	return s.answer(ctx, "SORT", q, newSorter(s.sel, cmd.Criteria, m))
 }
 
 // threadAlgorithms are what package threads calls them.
@@ -41,7 +42,7 @@ func (s *session) thread(ctx context.Context, cmd *wire.Thread, r *reply) error 
 	defer m.release()
 	t := &threader{builder: threads.NewBuilder(threadAlgorithms[cmd.Algorithm]), memory: m}
 	x := s.newSearcher(s.sel, q.Key)
-	x.keep, x.kept = t.add, t.flush
+	x.keeper = t
 	if err := x.run(ctx, nil); err != nil {
 		return err
 	}
@@ -54,6 +55,14 @@ type threader struct {
 	builder *threads.Builder
 	memory  *allowance
 	waiting []threads.Message // of one chunk, whose order is not certain
+}
+
+// known takes none in: what a thread depends on is not remembered.
+func (t *threader) known(entries []index.Entry) (missing mail.UIDSet, err error) {
+	for _, e := range entries {
+		missing.Add(e.UID)
+	}
+	return missing, nil
 }
 
 func (t *threader) add(p *mail.Placement, m *mail.Message) error {

@@ -16,6 +16,7 @@ import (
 type liveSearch struct {
 	tag   string
 	byUID bool
+	from  *mail.Mailbox // named in what is told of an ESEARCH; else nil
 	test  test
 	traits
 	items []wire.FetchItem // told of new messages (RFC 5465 §7)
@@ -45,9 +46,13 @@ func (sel *selection) contextOf(tag string) *liveSearch {
 	return sel.live[i]
 }
 
-// keepUpdating makes a search live, or says that it will not be.
-func (s *session) keepUpdating(x *searcher, o *sorter, q *query) {
-	l := &liveSearch{tag: q.tag, byUID: q.byUID, test: x.test, traits: x.traits, items: peeking(q.ret.Items), found: x.found, sorter: o}
+// keepUpdating makes a search live, or says that it will not be. The mailbox is
+// given if the answers name it.
+func (s *session) keepUpdating(x *searcher, o *sorter, q *query, from *mail.Mailbox) {
+	l := &liveSearch{tag: q.tag, byUID: q.byUID, from: from, test: x.test, traits: x.traits, items: peeking(q.ret.Items), found: x.found, sorter: o}
+	if o != nil { // what it was made from is not needed any more
+		o.memory, o.view, o.texts, o.fresh = nil, nil, nil, nil
+	}
 	s.sel.live = append(s.sel.live, l)
 	switch {
 	case len(s.sel.live) > s.srv.limits.Contexts:
@@ -135,8 +140,8 @@ func (s *session) tellOne(l *liveSearch, among, added mail.UIDSet) {
 	if l.sorter != nil {
 		m := s.srv.mayHold()
 		defer m.release()
-		fresh = newSorter(l.sorter.criteria, m)
-		x.keep = fresh.add
+		fresh = newSorter(s.sel, l.sorter.criteria, m)
+		x.keeper = fresh
 	}
 	if err := x.run(s.ctx, among); err != nil {
 		_, _, text := s.words(err)
@@ -196,47 +201,54 @@ func (l *liveSearch) insert(in mail.UIDSet, fresh *sorter) []placed {
 	return l.sorter.insert(slices.DeleteFunc(fresh.keys, func(k sortKey) bool { return !in.Contains(k.uid) }))
 }
 
-// remove takes messages out of the order.
+// remove takes messages out of the order, of which there is one at least.
 func (o *sorter) remove(out mail.UIDSet) (places []placed) {
-	kept := o.keys[:0]
-	run := false
-	for _, k := range o.keys {
-		if !out.Contains(k.uid) {
-			kept, run = append(kept, k), false
+	least, most := out[0].First, out[len(out)-1].Last
+	kept, run := 0, false
+	for i, k := range o.keys {
+		if k.uid < least || k.uid > most || !out.Contains(k.uid) {
+			if kept < i {
+				o.keys[kept] = k
+			}
+			kept, run = kept+1, false
 			continue
 		}
 		if !run { // those before have left already
-			places, run = append(places, placed{at: len(kept) + 1}), true
+			places, run = append(places, placed{at: kept + 1}), true
 		}
 		last := &places[len(places)-1].which
 		last.order = append(last.order, k.uid)
 		o.bytes -= k.size()
 	}
-	clear(o.keys[len(kept):])
-	o.keys = kept
+	clear(o.keys[kept:])
+	o.keys = o.keys[:kept]
 	return places
 }
 
-// insert puts messages into the order.
+// insert puts messages into the order. What comes before all of them is not moved.
 func (o *sorter) insert(fresh []sortKey) (places []placed) {
 	slices.SortFunc(fresh, sortKey.compare)
-	merged := make([]sortKey, 0, len(o.keys)+len(fresh))
-	old, run := o.keys, false
-	for len(fresh) > 0 || len(old) > 0 {
-		if len(fresh) == 0 || len(old) > 0 && old[0].compare(fresh[0]) < 0 {
-			merged, old, run = append(merged, old[0]), old[1:], false
+	i, end := len(o.keys), len(o.keys)+len(fresh)
+	o.keys = append(o.keys, fresh...)
+	at := make([]int, len(fresh))
+	for j := len(fresh); j > 0; end-- {
+		if i > 0 && o.keys[i-1].compare(fresh[j-1]) > 0 {
+			i--
+			o.keys[end-1] = o.keys[i]
 			continue
 		}
-		k := fresh[0]
-		merged, fresh = append(merged, sortKey{k.uid, o.cut(k.text)}), fresh[1:]
-		if !run {
-			places, run = append(places, placed{at: len(merged)}), true
+		j--
+		o.keys[end-1] = sortKey{fresh[j].uid, o.cut(fresh[j].text)}
+		o.bytes += fresh[j].size()
+		at[j] = end
+	}
+	for j, k := range fresh {
+		if j == 0 || at[j] != at[j-1]+1 {
+			places = append(places, placed{at: at[j]})
 		}
 		last := &places[len(places)-1].which
 		last.order = append(last.order, k.uid)
-		o.bytes += k.size()
 	}
-	o.keys = merged
 	return places
 }
 
@@ -246,7 +258,7 @@ func (s *session) sayUpdate(l *liveSearch, v *index.Version, removed, added []pl
 	if len(removed) == 0 && len(added) == 0 {
 		return
 	}
-	out := s.openESearch(l.tag, l.byUID, nil)
+	out := s.openESearch(l.tag, l.byUID, l.from)
 	sayPlaces(out, "REMOVEFROM", removed, v, l.byUID)
 	sayPlaces(out, "ADDTO", added, v, l.byUID)
 	out.End()

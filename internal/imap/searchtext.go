@@ -99,7 +99,7 @@ func (x *searcher) askTexts(ctx context.Context, uids mail.UIDSet) (rest mail.UI
 		switch v := x.test(c); {
 		case v == no:
 			decided.Add(uid)
-		case v == yes && x.keep == nil:
+		case v == yes && x.keeper == nil:
 			x.found.Add(uid)
 			decided.Add(uid)
 		}

@@ -7,14 +7,17 @@ import (
 	"slices"
 	"time"
 
+	"lockstep/internal/imap/index"
 	"lockstep/internal/imap/wire"
 	"lockstep/internal/mail"
 	"lockstep/internal/message"
 )
 
 // sorter puts messages in order. Of each it keeps one key, whose bytes compare as
-// the criteria do: some 32 bytes and the texts that are sorted by. A million
-// messages are read in one scan, in a million rows, and take about 100 MB.
+// the criteria do: some 32 bytes and the texts that are sorted by. What a message
+// is to a criterion never changes, and is remembered beside the index of the
+// mailbox; the rows of those of which it is not are read once. So a million
+// messages cost a million rows the first time, and about 100 MB each time.
 type sorter struct {
 	criteria []wire.SortCriterion
 	memory   *allowance
@@ -22,11 +25,21 @@ type sorter struct {
 	bytes    int64  // of the keys
 	slab     []byte // keys are cut from
 	summary  bool   // what Parsed says is needed
+
+	view  *index.Version
+	texts []*index.Texts // by criterion
+	fresh []freshKey     // read since flush
 }
 
 type sortKey struct {
 	uid  mail.UID
 	text []byte
+}
+
+// freshKey is what a message is to each criterion, REVERSE left aside.
+type freshKey struct {
+	entry index.Entry
+	parts [][]byte
 }
 
 // keyBytes is what a key takes besides its text.
@@ -38,9 +51,11 @@ func (k sortKey) size() int64 { return keyBytes + int64(len(k.text)) }
 // of its own.
 const slabBytes = 64 << 10
 
-func newSorter(criteria []wire.SortCriterion, m *allowance) *sorter {
-	o := &sorter{criteria: criteria, memory: m}
+// newSorter sorts messages of a mailbox as sel shows it now.
+func newSorter(sel *selection, criteria []wire.SortCriterion, m *allowance) *sorter {
+	o := &sorter{criteria: criteria, memory: m, view: sel.view}
 	for _, c := range criteria {
+		o.texts = append(o.texts, sel.box.Texts(sel.view, "SORT "+string(c.Key)))
 		switch c.Key {
 		case wire.SortArrival, wire.SortDate, wire.SortSize:
 		default:
@@ -48,6 +63,29 @@ func newSorter(criteria []wire.SortCriterion, m *allowance) *sorter {
 		}
 	}
 	return o
+}
+
+// known takes those messages in of which everything is remembered.
+func (o *sorter) known(entries []index.Entry) (missing mail.UIDSet, err error) {
+	all := make([][][]byte, len(o.texts))
+	for i, t := range o.texts {
+		all[i] = make([][]byte, len(entries))
+		t.Look(entries, all[i])
+	}
+	parts := make([][]byte, len(o.texts))
+	for n, e := range entries {
+		whole := true
+		for i := range all {
+			parts[i] = all[i][n]
+			whole = whole && parts[i] != nil
+		}
+		if !whole {
+			missing.Add(e.UID)
+		} else if err := o.put(e.UID, parts); err != nil {
+			return nil, err
+		}
+	}
+	return missing, nil
 }
 
 // add takes a message in.
@@ -59,25 +97,55 @@ func (o *sorter) add(p *mail.Placement, m *mail.Message) error {
 			s = message.Summary{} // a damaged row sorts as one that says nothing
 		}
 	}
+	parts := make([][]byte, len(o.criteria))
+	for i, c := range o.criteria {
+		parts[i] = sortPart(c.Key, m, &s)
+	}
+	if e, ok := o.view.Find(p.UID); ok {
+		o.fresh = append(o.fresh, freshKey{e, parts})
+	}
+	return o.put(p.UID, parts)
+}
+
+// put makes the key of a message. None is the beginning of another: a text ends
+// with a NUL, which is in none, and REVERSE inverts all of it.
+func (o *sorter) put(uid mail.UID, parts [][]byte) error {
 	var few [256]byte
 	key := few[:0]
-	for _, c := range o.criteria {
-		key = appendSortKey(key, c, m, &s)
+	for i, c := range o.criteria {
+		start := len(key)
+		key = append(key, parts[i]...)
+		for j := start; j < len(key) && c.Reverse; j++ {
+			key[j] ^= 0xff
+		}
 	}
-	k := sortKey{p.UID, key}
-	if err := o.memory.take(k.size()); err != nil {
+	size := keyBytes + int64(len(key))
+	if err := o.memory.take(size); err != nil {
 		return err
 	}
-	k.text = o.cut(key)
-	o.keys = append(o.keys, k)
-	o.bytes += k.size()
+	o.keys = append(o.keys, sortKey{uid, o.cut(key)})
+	o.bytes += size
+	return nil
+}
+
+// flush has what was read remembered.
+func (o *sorter) flush() error {
+	slices.SortFunc(o.fresh, func(a, b freshKey) int { return cmp.Compare(a.entry.UID, b.entry.UID) })
+	entries, parts := make([]index.Entry, len(o.fresh)), make([][]byte, len(o.fresh))
+	for i, t := range o.texts {
+		for n, f := range o.fresh {
+			entries[n], parts[n] = f.entry, f.parts[i]
+		}
+		t.Keep(entries, parts)
+	}
+	o.fresh = o.fresh[:0]
 	return nil
 }
 
 // cut copies a key into a slab.
 func (o *sorter) cut(key []byte) []byte {
 	if cap(o.slab)-len(o.slab) < len(key) {
-		o.slab = make([]byte, 0, max(slabBytes, len(key)))
+		o.slab = make([]byte, 0, max(min(2*cap(o.slab), slabBytes), 8*len(key)))
 	}
 	n := len(o.slab)
 	o.slab = append(o.slab, key...)
@@ -99,27 +167,17 @@ func (k sortKey) compare(l sortKey) int {
 	return cmp.Or(bytes.Compare(k.text, l.text), cmp.Compare(k.uid, l.uid))
 }
 
-// appendSortKey appends what a message is to one criterion (RFC 5256 §3, RFC 5957
-// §3). No key is the beginning of another: a text ends with a NUL, which is in
-// none, and REVERSE inverts all of it.
-func appendSortKey(b []byte, c wire.SortCriterion, m *mail.Message, s *message.Summary) []byte {
-	start := len(b)
-	switch c.Key {
+// sortPart is what a message is to a sort key (RFC 5256 §3, RFC 5957 §3).
+func sortPart(k wire.SortKey, m *mail.Message, s *message.Summary) []byte {
+	switch k {
 	case wire.SortArrival:
-		b = appendTime(b, m.InternalDate)
+		return appendTime(nil, m.InternalDate)
 	case wire.SortDate:
-		b = appendTime(b, sentAt(m))
+		return appendTime(nil, sentAt(m))
 	case wire.SortSize:
-		b = bigendian.BigEndian.AppendUint64(b, uint64(m.Size))
-	default:
-		b = append(casemap(b, []byte(sortText(c.Key, s))), 0)
+		return bigendian.BigEndian.AppendUint64(nil, uint64(m.Size))
 	}
-	if c.Reverse {
-		for i := range b[start:] {
-			b[start+i] ^= 0xff
-		}
-	}
-	return b
+	return append(casemap(nil, []byte(sortText(k, s))), 0)
 }
 
 // appendTime appends whole seconds, as far as clients see them.

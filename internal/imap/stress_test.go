@@ -225,6 +225,7 @@ func (s *stress) settle() {
 			c.run("NOOP")
 			c.catchUp()
 			c.compare(want)
+			c.checkAll()
 			if len(c.view) > 0 {
 				c.do(c.fetch("1:*", "UID FLAGS BODY.PEEK[]"+c.modseqItem()))
 				c.compare(want)

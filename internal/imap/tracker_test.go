@@ -49,6 +49,7 @@ type tracker struct {
 	uidNext  mail.UID         // promised
 	caches   map[string]cache // what a QRESYNC client remembers of mailboxes
 	queue    []*order
+	live     []*liveResult
 	told     map[mail.UID]bool // messages whose flags were told since the last completion
 }
 
@@ -99,7 +100,7 @@ func (c *tracker) connect() {
 	if err != nil {
 		c.wrong("%v", err)
 	}
-	c.conn, c.in, c.box, c.view, c.queue, c.packed = conn, bufio.NewReader(conn), "", nil, nil, nil
+	c.conn, c.in, c.box, c.view, c.queue, c.packed, c.live = conn, bufio.NewReader(conn), "", nil, nil, nil, nil
 	c.note("-- connected --")
 	c.response()
 	c.run("LOGIN " + testLogin + ` "` + testPassword + `"`)
@@ -227,7 +228,9 @@ func (c *tracker) hear(r response, o *order) {
 		c.vanish(r, o)
 	case "FETCH":
 		c.fetched(r)
-	case "BYE", "BAD":
+	case "ESEARCH":
+		c.updated(r)
+	case "BYE", "BAD", "NO":
 		if o.text != "LOGOUT" {
 			c.wrong("%s", r.raw)
 		}
@@ -292,6 +295,7 @@ func (c *tracker) expunge(n int, o *order) {
 		c.wrong("EXPUNGE of %d of %d", n, len(c.view))
 	}
 	c.w.left(c, place{c.box, c.view[n-1].uid})
+	c.gone(n, c.view[n-1].uid)
 	c.view = slices.Delete(c.view, n-1, n)
 }
 
@@ -329,6 +333,7 @@ func (c *tracker) remove(uid mail.UID) {
 			c.wrong("UID %d vanished and was not there", uid)
 		}
 	}
+	c.gone(i+1, uid)
 	c.view = slices.Delete(c.view, i, i+1)
 }
 
@@ -486,7 +491,7 @@ func (c *tracker) open(box string, readOnly bool) {
 	} else {
 		have = false
 	}
-	c.box, c.readOnly, c.view, c.exists, c.hms = box, readOnly, nil, 0, 0
+	c.box, c.readOnly, c.view, c.exists, c.hms, c.live = box, readOnly, nil, 0, 0, nil
 	c.do(&order{text: text, done: func(r response) {
 		c.ok(r)
 		c.opened(have)

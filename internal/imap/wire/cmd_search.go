@@ -19,6 +19,7 @@ type Search struct {
 // A Program is what a search looks for.
 type Program struct {
 	Charset bool // it was named
+	NotUTF8 bool // as another than UTF-8
 	// BadCharset is the charset when it is not known: then the strings of Key are
 	// as they came, and mean nothing.
 	BadCharset string
@@ -54,7 +55,7 @@ func (p *parser) program(name string) Program {
 func (p *parser) programIn() Program {
 	s := Program{Charset: true}
 	k := keyParser{parser: p}
-	k.charset, s.BadCharset = p.charset()
+	k.charset, s.NotUTF8, s.BadCharset = p.charset()
 	k.raw = s.BadCharset != ""
 	p.sp()
 	s.Key = k.keys(p.searchWord())
@@ -71,19 +72,22 @@ func (p *parser) searchWord() string {
 
 // charset reads the charset of the search's strings, or its name if nobody knows
 // it. A nil charset is UTF-8, of which US-ASCII is a part.
-func (p *parser) charset() (charset encoding.Encoding, unknown string) {
+func (p *parser) charset() (charset encoding.Encoding, notUTF8 bool, unknown string) {
 	name := p.astring("a charset")
-	if p.failed() || strings.EqualFold(name, "UTF-8") || strings.EqualFold(name, "US-ASCII") {
-		return nil, ""
+	if p.failed() || strings.EqualFold(name, "UTF-8") {
+		return nil, false, ""
+	}
+	if strings.EqualFold(name, "US-ASCII") {
+		return nil, true, ""
 	}
 	enc, err := ianaindex.IANA.Encoding(name)
 	if err == nil && enc != nil {
-		return enc, ""
+		return enc, true, ""
 	}
 	if name == "" {
 		p.expected("a charset")
 	}
-	return nil, name
+	return nil, true, name
 }
 
 // A keyParser reads the keys of one search.
@@ -186,8 +190,11 @@ func (s Program) appendTo(b []byte) []byte {
 }
 
 func (s Program) appendCharset(b []byte) []byte {
-	if s.BadCharset != "" {
+	switch {
+	case s.BadCharset != "":
 		return appendAString(b, s.BadCharset)
+	case s.NotUTF8: // the strings are in UTF-8, which is taken there too
+		return append(b, "US-ASCII"...)
 	}
 	return append(b, "UTF-8"...)
 }

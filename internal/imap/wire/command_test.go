@@ -48,6 +48,8 @@ func section(peek bool, s Section, p *Partial) []FetchItem {
 
 func search(k SearchKey) *Search { return &Search{Program: Program{Key: k}} }
 
+func inOther(k SearchKey) Program { return Program{Charset: true, NotUTF8: true, Key: k} }
+
 func inUTF8(k SearchKey) Program { return Program{Charset: true, Key: k} }
 
 // commands has each production of RFC 9051 §9 that a client sends, and those of
@@ -148,6 +150,8 @@ var commands = []struct {
 	{"FETCH 1 (UID FLAGS INTERNALDATE ENVELOPE BODYSTRUCTURE BODY RFC822 RFC822.HEADER RFC822.TEXT RFC822.SIZE MODSEQ EMAILID THREADID SAVEDATE)",
 		&Fetch{Set: set(Range{1, 1}), Items: items(FetchUID, FetchFlags, FetchInternalDate, FetchEnvelope, FetchBodyStructure, FetchBody,
 			FetchRFC822, FetchRFC822Header, FetchRFC822Text, FetchRFC822Size, FetchModSeq, FetchEmailID, FetchThreadID, FetchSaveDate)}},
+	{"UID FETCH 25900:26600 (FLAGS) (PARTIAL -1:-30 CHANGEDSINCE 98305)", &Fetch{UID: true, Set: set(Range{25900, 26600}), Items: items(FetchFlags),
+		ChangedSince: modSeq(98305), Partial: &PartialRange{1, 30, true}}},
 	{"UID FETCH 1:* FLAGS (CHANGEDSINCE 5 VANISHED)", &Fetch{UID: true, Set: set(Range{1, Star}), Items: items(FetchFlags),
 		ChangedSince: modSeq(5), Vanished: true}},
 	{"FETCH 1 BODY[]", &Fetch{Set: set(Range{1, 1}), Items: section(false, Section{}, nil)}},
@@ -174,16 +178,16 @@ var commands = []struct {
 	{"SEARCH RETURN (UPDATE (UID BODY.PEEK[1]) COUNT) ALL", &Search{Return: &SearchReturn{Count: true, Update: true, Items: []FetchItem{{Kind: FetchUID},
 		{Kind: FetchSection, Peek: true, Section: Section{Part: []uint32{1}}}}}, Program: Program{Key: AllKey{}}}},
 	{"SEARCH RETURN (UPDATE) ALL", &Search{Return: &SearchReturn{Update: true}, Program: Program{Key: AllKey{}}}},
-	{"SEARCH CHARSET x-unknown TEXT {1+}\r\n\xe9", &Search{Program: Program{Charset: true, BadCharset: "x-unknown", Key: TextKey{false, "\xe9"}}}},
+	{"SEARCH CHARSET x-unknown TEXT {1+}\r\n\xe9", &Search{Program: Program{Charset: true, NotUTF8: true, BadCharset: "x-unknown", Key: TextKey{false, "\xe9"}}}},
 	{"SORT (SUBJECT REVERSE DATE) UTF-8 ALL", &Sort{Criteria: []SortCriterion{{SortSubject, false}, {SortDate, true}}, Program: inUTF8(AllKey{})}},
 	{"UID SORT RETURN () (REVERSE DATE) UTF-8 UNDELETED UNKEYWORD $Junk", &Sort{UID: true, Return: &SearchReturn{}, Criteria: []SortCriterion{{SortDate, true}},
 		Program: inUTF8(And{FlagKey{`\Deleted`, true}, FlagKey{"$Junk", true}})}},
 	{`SORT RETURN (PARTIAL 1:9 UPDATE) (arrival cc from size to displayfrom reverse displayto) "us-ascii" 1`, &Sort{
 		Return: &SearchReturn{Update: true, Partial: &PartialRange{1, 9, false}}, Criteria: []SortCriterion{{SortArrival, false}, {SortCc, false},
-			{SortFrom, false}, {SortSize, false}, {SortTo, false}, {SortDisplayFrom, false}, {SortDisplayTo, true}}, Program: inUTF8(SeqKey{Set: set(Range{1, 1})})}},
-	{"SORT (DATE) KLINGON ALL", &Sort{Criteria: []SortCriterion{{SortDate, false}}, Program: Program{Charset: true, BadCharset: "KLINGON", Key: AllKey{}}}},
+			{SortFrom, false}, {SortSize, false}, {SortTo, false}, {SortDisplayFrom, false}, {SortDisplayTo, true}}, Program: inOther(SeqKey{Set: set(Range{1, 1})})}},
+	{"SORT (DATE) KLINGON ALL", &Sort{Criteria: []SortCriterion{{SortDate, false}}, Program: Program{Charset: true, NotUTF8: true, BadCharset: "KLINGON", Key: AllKey{}}}},
 	{"THREAD orderedsubject UTF-8 SINCE 5-Mar-2000", &Thread{Algorithm: ThreadOrderedSubject, Program: inUTF8(DateKey{DateInternal, Since, Date{2000, 3, 5}})}},
-	{`UID THREAD REFERENCES US-ASCII TEXT "x"`, &Thread{UID: true, Algorithm: ThreadReferences, Program: inUTF8(TextKey{false, "x"})}},
+	{`UID THREAD REFERENCES US-ASCII TEXT "x"`, &Thread{UID: true, Algorithm: ThreadReferences, Program: inOther(TextKey{false, "x"})}},
 	{"THREAD REFS UTF-8 ALL", &Thread{Algorithm: ThreadRefs, Program: inUTF8(AllKey{})}},
 	{`CANCELUPDATE "B01" "B02"`, &CancelUpdate{[]string{"B01", "B02"}}},
 	{"ESEARCH UNSEEN", &ESearch{Program: Program{Key: FlagKey{`\Seen`, true}}}},
@@ -208,7 +212,7 @@ var commands = []struct {
 	{"SEARCH BCC a CC b FROM c SUBJECT d TO e", search(And{EnvelopeKey{"BCC", "a"}, EnvelopeKey{"CC", "b"}, EnvelopeKey{"FROM", "c"},
 		EnvelopeKey{"SUBJECT", "d"}, EnvelopeKey{"TO", "e"}})},
 	{`SEARCH HEADER X-Y "" BODY "a b" TEXT {2}` + "\r\né", search(And{HeaderKey{"X-Y", ""}, TextKey{true, "a b"}, TextKey{false, "é"}})},
-	{"SEARCH CHARSET ISO-8859-1 TEXT {1+}\r\n\xe9", &Search{Program: inUTF8(TextKey{false, "é"})}},
+	{"SEARCH CHARSET ISO-8859-1 TEXT {1+}\r\n\xe9", &Search{Program: inOther(TextKey{false, "é"})}},
 	{"SEARCH LARGER 1 SMALLER 9223372036854775807 OLDER 60 YOUNGER 3600", search(And{SizeKey{true, 1}, SizeKey{false, 1<<63 - 1},
 		AgeKey{true, 60}, AgeKey{false, 3600}})},
 	{"SEARCH UID 7 *:4", search(And{SeqKey{true, set(Range{7, 7})}, SeqKey{false, set(Range{Star, 4})}})},
@@ -353,6 +357,7 @@ func TestBadCommandsSayWhatIsWrong(t *testing.T) {
 		{"a SEARCH TEXT {1+}\r\n\xe9", "a BAD SEARCH: String is not in the charset"},
 		{"a SEARCH OLDER 0", "a BAD SEARCH: Expected a number above zero"},
 		{`a SEARCH MODSEQ "x" foo 1`, "a BAD SEARCH: Expected all, priv or shared"},
+		{"a SEARCH MODSEQ \"\x81\" all 1", "a BAD SEARCH: Expected an entry name"},
 		{"a SEARCH EMAILID =", "a BAD SEARCH: Expected an object id"},
 	} {
 		r, _ := newReader(test.line+"\r\nz NOOP\r\n", Limits{})
@@ -554,3 +559,26 @@ func TestResetReadsOnFromAnotherSource(t *testing.T) {
 }
 
 var day = time.Date(2026, 2, 1, 3, 4, 5, 0, time.FixedZone("", -3600))
+
+func TestPlacesOfAPartialRange(t *testing.T) {
+	for _, tt := range []struct {
+		r         PartialRange
+		n, lo, hi int
+	}{
+		{PartialRange{1, 3, false}, 10, 0, 3},
+		{PartialRange{3, 1, false}, 10, 0, 3},
+		{PartialRange{9, 12, false}, 10, 8, 10},
+		{PartialRange{11, 12, false}, 10, 10, 10},
+		{PartialRange{1, 1<<32 - 1, false}, 10, 0, 10},
+		{PartialRange{1, 3, true}, 10, 7, 10},
+		{PartialRange{3, 2, true}, 10, 7, 9},
+		{PartialRange{9, 12, true}, 10, 0, 2},
+		{PartialRange{11, 12, true}, 10, 0, 0},
+		{PartialRange{1, 1<<32 - 1, true}, 10, 0, 10},
+		{PartialRange{1, 1, true}, 0, 0, 0},
+	} {
+		if lo, hi := tt.r.Of(tt.n); lo != tt.lo || hi != tt.hi {
+			t.Errorf("%v of %d: %d to %d, want %d to %d", tt.r, tt.n, lo, hi, tt.lo, tt.hi)
+		}
+	}
+}

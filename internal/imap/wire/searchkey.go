@@ -183,7 +183,9 @@ func (k *keyParser) modSeqKey() SearchKey {
 	k.sp()
 	var m ModSeqKey
 	if k.peek() == '"' {
-		m.Entry = k.quoted()
+		if m.Entry = k.quoted(); !mail.IsASCII(m.Entry) {
+			k.expected("an entry name")
+		}
 		k.sp()
 		switch m.Type = strings.ToLower(k.word()); m.Type {
 		case "all", "priv", "shared":
@@ -270,7 +272,7 @@ func (k SeqKey) appendTo(b []byte) []byte {
 func (k ModSeqKey) appendTo(b []byte) []byte {
 	b = append(b, "MODSEQ "...)
 	if k.Type != "" {
-		b = append(append(appendString(b, k.Entry), ' '), k.Type...)
+		b = append(append(appendQuoted(b, k.Entry), ' '), k.Type...)
 		b = append(b, ' ')
 	}
 	return strconv.AppendUint(b, uint64(k.ModSeq), 10)
