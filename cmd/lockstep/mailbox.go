@@ -2,13 +2,84 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 
 	"lockstep/internal/admin"
+	"lockstep/internal/mail"
 )
 
 type mailboxCommand struct {
-	List mailboxList `cmd:"" help:"List the mailboxes of an account."`
+	List       mailboxList       `cmd:"" help:"List the mailboxes of an account."`
+	Share      mailboxShare      `cmd:"" help:"Let somebody else see or change a mailbox; said again, change what they may do."`
+	Unshare    mailboxUnshare    `cmd:"" help:"Share a mailbox with somebody no longer."`
+	Shares     mailboxShares     `cmd:"" help:"List whom an account shares what with."`
+	CommonSeen mailboxCommonSeen `cmd:"" name:"common-seen" help:"Make read and unread common to all who have a mailbox, or each one's own."`
+}
+
+type mailboxShare struct {
+	Login   string `arg:"" help:"The owner's account."`
+	Mailbox string `arg:"" help:"The mailbox, such as Projects/2026."`
+	Who     string `arg:"" help:"With whom: an account, or anyone."`
+	Rights  string `arg:"" optional:"" default:"read" help:"read, write, manage, or letters of RFC 4314 (lrswipkxtea)."`
+}
+
+func (m *mailboxShare) Run(ctx context.Context, g *globals) error {
+	return g.with(ctx, func(c *admin.Client) error {
+		err := admin.MailboxShare.Do(ctx, c, admin.Share{Login: m.Login, Mailbox: m.Mailbox, Who: m.Who, Rights: m.Rights})
+		return said(err, "%s shares %s with %s (%s). In their mail program it is %s/%s/%s.", m.Login, m.Mailbox, m.Who, m.Rights, mail.OtherUsers, m.Login, m.Mailbox)
+	})
+}
+
+type mailboxUnshare struct {
+	Login   string `arg:"" help:"The owner's account."`
+	Mailbox string `arg:"" help:"The mailbox."`
+	Who     string `arg:"" help:"With whom no longer: an account, or anyone."`
+}
+
+func (m *mailboxUnshare) Run(ctx context.Context, g *globals) error {
+	return g.with(ctx, func(c *admin.Client) error {
+		err := admin.MailboxShare.Do(ctx, c, admin.Share{Login: m.Login, Mailbox: m.Mailbox, Who: m.Who})
+		return said(err, "%s no longer shares %s with %s.", m.Login, m.Mailbox, m.Who)
+	})
+}
+
+type mailboxShares struct {
+	Login string `arg:"" help:"The owner's account."`
+}
+
+func (m *mailboxShares) Run(ctx context.Context, g *globals) error {
+	return g.with(ctx, func(c *admin.Client) error {
+		rows, err := admin.MailboxShares.All(ctx, c, admin.OfAccount{Login: m.Login})
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			fmt.Printf("%s shares nothing. Share a mailbox: lockstep mailbox share %s Projects bob@example.test\n", m.Login, m.Login)
+			return nil
+		}
+		t := newTable("MAILBOX", "WITH", "RIGHTS")
+		for _, r := range rows {
+			t.row(r.Mailbox, r.Who, r.Rights)
+		}
+		return t.print(os.Stdout)
+	})
+}
+
+type mailboxCommonSeen struct {
+	Login   string `arg:"" help:"The owner's account."`
+	Mailbox string `arg:"" help:"The mailbox."`
+	Common  string `arg:"" enum:"on,off" help:"on: what one has read all have read; off: each has their own."`
+}
+
+func (m *mailboxCommonSeen) Run(ctx context.Context, g *globals) error {
+	return g.with(ctx, func(c *admin.Client) error {
+		err := admin.MailboxCommonSeen.Do(ctx, c, admin.CommonSeen{Login: m.Login, Mailbox: m.Mailbox, Common: m.Common == "on"})
+		if m.Common == "on" {
+			return said(err, "What one has read in %s is read for all.", m.Mailbox)
+		}
+		return said(err, "Each has their own read and unread in %s.", m.Mailbox)
+	})
 }
 
 type mailboxList struct {

@@ -40,7 +40,7 @@ type commands struct {
 	Account  accountCommand  `cmd:"" help:"Add, list and change accounts."`
 	Address  addressCommand  `cmd:"" help:"Give accounts further addresses, and whole domains."`
 	Device   deviceCommand   `cmd:"" help:"See, add, sign out and block the devices of an account."`
-	Mailbox  mailboxCommand  `cmd:"" help:"See the mailboxes of an account."`
+	Mailbox  mailboxCommand  `cmd:"" help:"See the mailboxes of an account, and share them."`
 	Queue    queueCommand    `cmd:"" help:"See what is on its way out."`
 	Import   importCommand   `cmd:"" help:"Bring mail in from mbox files or Maildirs."`
 	Export   exportCommand   `cmd:"" help:"Write mail out as a Maildir or mbox files."`

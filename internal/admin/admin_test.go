@@ -496,6 +496,47 @@ func TestMailboxesAndQueue(t *testing.T) {
 	})
 }
 
+func TestSharing(t *testing.T) {
+	both(t, func(t *testing.T, _ *Ops, c *Client) {
+		ctx := t.Context()
+		addAlice(t, c)
+		bob := "bob@example.test"
+		if _, err := AccountAdd.One(ctx, c, NewAccount{Login: bob, Password: "a good password"}); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range []Share{{alice, "INBOX", bob, "read"}, {alice, "Sent", "anyone", "l"}, {alice, "INBOX", bob, "write"}} {
+			if err := MailboxShare.Do(ctx, c, s); err != nil {
+				t.Fatalf("%+v: %v", s, err)
+			}
+		}
+		rows, err := MailboxShares.All(ctx, c, OfAccount{alice})
+		want := []Share{{alice, "INBOX", bob, "lrswite"}, {alice, "Sent", "anyone", "l"}}
+		if err != nil || !slices.Equal(rows, want) {
+			t.Errorf("%+v, %v", rows, err)
+		}
+		if err := MailboxCommonSeen.Do(ctx, c, CommonSeen{alice, "INBOX", true}); err != nil {
+			t.Error(err)
+		}
+		wantKind(t, MailboxShare.Do(ctx, c, Share{alice, "Nowhere", bob, "read"}), mail.NotFound, "mailbox list")
+		wantKind(t, MailboxShare.Do(ctx, c, Share{alice, "INBOX", "nobody@example.test", "read"}), mail.NotFound, "account list")
+		wantKind(t, MailboxShare.Do(ctx, c, Share{alice, "INBOX", alice, "read"}), mail.Invalid, "all rights")
+		wantKind(t, MailboxShare.Do(ctx, c, Share{alice, "INBOX", bob, "everything"}), mail.Invalid, "letters of")
+		if err := MailboxShare.Do(ctx, c, Share{Login: alice, Mailbox: "INBOX", Who: bob}); err != nil {
+			t.Error(err)
+		}
+		events, err := History.All(ctx, c, OfHistory{Login: alice, Mailbox: "INBOX", Limit: 2})
+		if err != nil || len(events) != 2 || events[1].What != "stopped sharing INBOX with "+bob || events[0].What != "made read and unread common to all in INBOX" {
+			t.Errorf("%v, %v", events, err)
+		}
+		if err := AccountRemove.Do(ctx, c, OfAccount{bob}); err != nil {
+			t.Error(err)
+		}
+		if rows, err := MailboxShares.All(ctx, c, OfAccount{alice}); err != nil || len(rows) != 1 {
+			t.Errorf("%+v, %v", rows, err)
+		}
+	})
+}
+
 func TestUnknownVerbsAreSaidToBe(t *testing.T) {
 	both(t, func(t *testing.T, _ *Ops, c *Client) {
 		v := Verb[Nothing, Nothing]{name: "of/the/future"}
@@ -597,7 +638,7 @@ func TestRoundSaysHowFarAChangeWent(t *testing.T) {
 }
 
 func TestWords(t *testing.T) {
-	n := names{map[mail.MailboxID]string{1: "INBOX", 2: "Archive"}, map[mail.DeviceID]string{3: "phone"}}
+	n := names{map[mail.MailboxID]string{1: "INBOX", 2: "Archive"}, map[mail.DeviceID]string{3: "phone"}, map[mail.PrincipalID]string{5: "bob@example.test"}}
 	before, after := &mail.MailboxImage{Name: "Old"}, &mail.MailboxImage{Name: "New"}
 	uids := mail.MakeUIDSet(1, 2, 3)
 	for _, c := range []struct {
@@ -610,6 +651,11 @@ func TestWords(t *testing.T) {
 		{mail.Record{Device: 9, Protocol: mail.IMAP, Entries: []mail.Entry{{Op: mail.OpMove, Mailbox: 1, Dest: 2, UIDs: uids}, {Op: mail.OpUpdateMailbox, Mailbox: 7, Before: before, After: after}}}, "a removed device (imap) moved 3 messages from INBOX to Archive, renamed mailbox Old to New"},
 		{mail.Record{Actor: "operator", Protocol: mail.Local, Cause: mail.ByImport, Entries: []mail.Entry{{Op: mail.OpAppend, Mailbox: 1, UIDs: mail.MakeUIDSet(7)}, {Op: mail.OpAppend, Mailbox: 2, UIDs: mail.MakeUIDSet(1)}, {Op: mail.OpAppend, Mailbox: 1, UIDs: mail.MakeUIDSet(8)}}}, "operator imported 2 messages to INBOX, imported 1 message to Archive"},
 		{mail.Record{Device: 3, Protocol: mail.IMAP, Entries: []mail.Entry{{Op: mail.OpDeleteMailbox, Mailbox: 7, Before: before}}}, "phone (imap) deleted mailbox Old"},
+		{mail.Record{Device: 3, Protocol: mail.IMAP, Entries: []mail.Entry{{Op: mail.OpRights, Mailbox: 2, Who: 5, Has: mail.MayLookup | mail.MayRead}}}, "phone (imap) shared Archive with bob@example.test (lr)"},
+		{mail.Record{Device: 3, Protocol: mail.IMAP, Entries: []mail.Entry{{Op: mail.OpRights, Mailbox: 2, Who: mail.Anyone, Had: mail.MayRead, Has: mail.MayLookup}}}, "phone (imap) changed what anyone may do in Archive from r to l"},
+		{mail.Record{Device: 3, Protocol: mail.IMAP, Entries: []mail.Entry{{Op: mail.OpRights, Mailbox: 2, Who: 6, Had: mail.MayRead}}}, "phone (imap) stopped sharing Archive with a removed account"},
+		{mail.Record{Device: 3, Protocol: mail.IMAP, Entries: []mail.Entry{{Op: mail.OpFlags, Mailbox: 2, Who: 5, UIDs: uids, Added: []string{`\Seen`}}}}, "phone (imap) marked 3 messages read in Archive, for bob@example.test alone"},
+		{mail.Record{Device: 3, Protocol: mail.IMAP, Entries: []mail.Entry{{Op: mail.OpUpdateMailbox, Mailbox: 2, Before: &mail.MailboxImage{Name: "Archive"}, After: &mail.MailboxImage{Name: "Archive", CommonSeen: true}}}}, "phone (imap) made read and unread common to all in Archive"},
 	} {
 		if got := (Event{Who: n.who(c.rec), What: n.what(c.rec)}).String(); got != c.want {
 			t.Errorf("got  %q\nwant %q", got, c.want)

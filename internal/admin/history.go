@@ -78,7 +78,8 @@ func (o *Ops) events(ctx context.Context, p store.Principal, path string, q stor
 	var events []Event
 	for len(events) < limit {
 		q.Limit = min(limit-len(events), journalPage)
-		var page []Event
+		var records []mail.Record
+		var n names
 		err := o.Store.View(ctx, p.Account, func(r store.Reader) (err error) {
 			if path != "" {
 				mb, err := r.MailboxByPath(path)
@@ -87,17 +88,24 @@ func (o *Ops) events(ctx context.Context, p store.Principal, path string, q stor
 				}
 				q.Mailbox = mb.ID
 			}
-			page, err = readEvents(r, q)
+			if records, err = r.Journal(q); err == nil {
+				n, err = readNames(r)
+			}
 			return err
 		})
+		if err == nil {
+			err = o.readMembers(ctx, &n, records)
+		}
 		if err != nil {
 			return nil, err
 		}
-		events = append(events, page...)
-		if len(page) < q.Limit {
+		for _, rec := range records {
+			events = append(events, Event{rec.Time, n.who(rec), n.what(rec), rec.Act, rec.ModSeq, rec.Cause, rec.Session})
+		}
+		if len(records) < q.Limit {
 			break
 		}
-		q.Before = page[len(page)-1].ModSeq
+		q.Before = records[len(records)-1].ModSeq
 	}
 	return events, nil
 }
@@ -107,22 +115,6 @@ func noMailbox(err error, login, path string) error {
 		return err
 	}
 	return mail.Errorf(mail.NotFound, "%s has no mailbox %q; see: lockstep mailbox list %s", login, path, login)
-}
-
-func readEvents(r store.Reader, q store.JournalQuery) ([]Event, error) {
-	records, err := r.Journal(q)
-	if err != nil {
-		return nil, err
-	}
-	n, err := readNames(r)
-	if err != nil {
-		return nil, err
-	}
-	events := make([]Event, len(records))
-	for i, rec := range records {
-		events[i] = Event{rec.Time, n.who(rec), n.what(rec), rec.Act, rec.ModSeq, rec.Cause, rec.Session}
-	}
-	return events, nil
 }
 
 // OfAct names an act of an account.

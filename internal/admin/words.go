@@ -13,10 +13,11 @@ import (
 type names struct {
 	mailboxes map[mail.MailboxID]string
 	devices   map[mail.DeviceID]string
+	members   map[mail.PrincipalID]string // with whom something is shared
 }
 
 func readNames(r store.Reader) (names, error) {
-	n := names{map[mail.MailboxID]string{}, map[mail.DeviceID]string{}}
+	n := names{map[mail.MailboxID]string{}, map[mail.DeviceID]string{}, nil}
 	mailboxes, err := r.Mailboxes()
 	if err != nil {
 		return n, err
@@ -72,7 +73,7 @@ func together(entries []mail.Entry) []mail.Entry {
 	at := map[string]int{}
 	var joined []mail.Entry
 	for _, e := range entries {
-		key := fmt.Sprint(e.Op, e.Mailbox, e.Dest, e.Added, e.Removed)
+		key := fmt.Sprint(e.Op, e.Mailbox, e.Dest, e.Added, e.Removed, e.Who)
 		i, again := at[key]
 		if !again || len(e.UIDs) == 0 {
 			at[key] = len(joined)
@@ -98,7 +99,11 @@ func (n names) clause(rec mail.Record, e mail.Entry) string {
 	case mail.OpMove:
 		return fmt.Sprintf("moved %s from %s to %s", count, n.mailbox(e.Mailbox, nil), n.mailbox(e.Dest, nil))
 	case mail.OpFlags:
-		return flagWords(e.Added, e.Removed, count) + " in " + n.mailbox(e.Mailbox, nil)
+		words := flagWords(e.Added, e.Removed, count) + " in " + n.mailbox(e.Mailbox, nil)
+		if e.Who != 0 {
+			words += ", for " + n.member(e.Who) + " alone"
+		}
+		return words
 	case mail.OpExpunge:
 		return "removed " + count + " from " + n.mailbox(e.Mailbox, nil)
 	case mail.OpRestore:
@@ -115,6 +120,8 @@ func (n names) clause(rec mail.Record, e mail.Entry) string {
 		return "unsubscribed " + e.Name
 	case mail.OpDevice:
 		return e.Name
+	case mail.OpRights:
+		return n.rights(e)
 	case mail.OpPreference:
 		return preferred(e)
 	case mail.OpMetadata:
@@ -174,6 +181,9 @@ func (n names) updated(e mail.Entry) string {
 		return "moved mailbox to " + now
 	case e.Before.Role != e.After.Role && e.After.Role != mail.NoRole:
 		return fmt.Sprintf("made mailbox %s the one for %s", now, e.After.Role)
+	}
+	if e.Before.CommonSeen != e.After.CommonSeen {
+		return map[bool]string{true: "made read and unread common to all in " + now, false: "gave each their own read and unread in " + now}[e.After.CommonSeen]
 	}
 	return "changed mailbox " + now
 }

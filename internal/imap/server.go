@@ -27,7 +27,7 @@ type Server struct {
 	Store    store.Store
 	Auth     *auth.Service
 	Blobs    Blobs
-	Transfer *transfer.Service // takes messages to other accounts
+	Transfer *transfer.Service // takes messages to other accounts; nil makes one of Store
 	Ingest   Ingester
 	Search   Searcher    // what messages say; nil: every search reads
 	Hub      *notify.Hub // hears what was written to devices
@@ -87,6 +87,10 @@ func (s *Server) init() {
 		}
 		if s.Metrics == nil {
 			s.Metrics = noMetrics{}
+		}
+		if s.Transfer == nil {
+			intents, _ := s.Store.(store.Intents)
+			s.Transfer = &transfer.Service{Store: s.Store, Intents: intents, Log: s.Log}
 		}
 		if s.Hub == nil {
 			s.Hub = &notify.Hub{}

@@ -23,8 +23,8 @@ import (
 // Service copies and moves.
 type Service struct {
 	Store   store.Store
-	Intents store.Intents
-	Log     *slog.Logger // nil logs nothing
+	Intents store.Intents // nil: there are copies only
+	Log     *slog.Logger  // nil logs nothing
 }
 
 // End is one end of a transfer: a mailbox, and who reaches for it.
@@ -61,6 +61,9 @@ func (s *Service) Copy(ctx context.Context, from End, uids mail.UIDSet, to End) 
 
 // Move moves those of uids that are there, all or nothing.
 func (s *Service) Move(ctx context.Context, from End, uids mail.UIDSet, to End) (store.Mapping, error) {
+	if s.Intents == nil {
+		return store.Mapping{}, mail.Errorf(mail.Unimplemented, "messages can't be moved to another account here")
+	}
 	letters, err := s.read(ctx, from, uids)
 	if err != nil || len(letters) == 0 {
 		return store.Mapping{}, err
