@@ -139,3 +139,49 @@ func TestBlobsAreRememberedWhole(t *testing.T) {
 		t.Errorf("%v, want %v", got, want)
 	}
 }
+
+// A client that asks for one message after another without waiting gets what it
+// asked for, also where it leaves its way, or others change what lies ahead.
+func TestMessagesAreReadAhead(t *testing.T) {
+	h := newHouse(t, nil)
+	const n = 100
+	for i := range n {
+		h.put("INBOX", fmt.Sprintf("Subject: %d\r\n\r\nthis is %d\r\n", i+1, i+1), mail.Flags{}, 0, 0)
+	}
+	c := dial(t, h.addr).ready().login()
+	c.must("SELECT INBOX")
+	var commands strings.Builder
+	var want []string
+	ask := func(item string, seq int) {
+		fmt.Fprintf(&commands, "p%d FETCH %d %s\r\n", len(want), seq, item)
+		want = append(want, fmt.Sprintf("* %d FETCH", seq))
+	}
+	for seq := 1; seq <= n; seq++ {
+		ask("BODY.PEEK[]", seq)
+		switch {
+		case seq%10 == 5:
+			ask("BODY.PEEK[]", n-seq)
+		case seq == 33:
+			ask("(BODY.PEEK[]<0.11>)", seq+1)
+		case seq == 44:
+			ask("BODY[]", seq+1)
+		}
+	}
+	if _, err := c.conn.Write([]byte(commands.String())); err != nil {
+		t.Fatal(err)
+	}
+	for i, prefix := range want {
+		var got []string
+		for len(got) == 0 || !strings.HasPrefix(got[len(got)-1], fmt.Sprintf("p%d ", i)) {
+			got = append(got, c.line())
+		}
+		seq, _, _ := strings.Cut(prefix[2:], " ")
+		if !strings.HasPrefix(got[0], prefix) || !strings.Contains(strings.Join(got, "\n"), "Subject: "+seq) {
+			t.Fatalf("%d: %q, want %s", i, got, prefix)
+		}
+	}
+	c.must("NOOP")
+	if taken := h.server.ahead.bytes.Load(); taken != 0 {
+		t.Errorf("%d bytes are held while the session waits", taken)
+	}
+}
