@@ -31,7 +31,8 @@ func isText(item wire.FetchItem) bool {
 func textKind(item wire.FetchItem, utf8 bool) string {
 	name := item.AppendName(nil)
 	switch item.Kind {
-	case wire.FetchEnvelope, wire.FetchBody, wire.FetchBodyStructure:
+	case wire.FetchInternalDate, wire.FetchRFC822Size, wire.FetchSaveDate, wire.FetchEmailID, wire.FetchThreadID, wire.FetchSection:
+	default: // has strings
 		if utf8 {
 			name = append(name, '8')
 		}

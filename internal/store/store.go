@@ -117,6 +117,9 @@ type PlacementQuery struct {
 	Limit        int
 	Backwards    bool // newest first
 	Located      bool // Messages also says where the bytes lie: more than the blob's name
+	// Messages fills in only what never changes and is shown: of the placement UID,
+	// Message, SaveDate and Size, of the message Key, Size, Blob and Parsed.
+	Shown bool
 }
 
 // ChangeQuery asks for one page of a delta.
