@@ -77,8 +77,8 @@ func (b *builder) endFrame(last bool) error {
 	scratch, out := frames.get(), frames.get()
 	defer frames.put(scratch)
 	defer frames.put(out)
-	sealed, compressed := sealFrame(out[:0], b.plain, scratch, b.aead, len(b.recipe.segments), last)
-	b.recipe.addFrame(len(b.plain), len(sealed), compressed)
+	sealed, coding := sealFrame(out[:0], b.plain, scratch, b.aead, len(b.recipe.segments), last)
+	b.recipe.addFrame(len(b.plain), len(sealed), coding)
 	b.plain = b.plain[:0]
 	_, err := b.body.Write(sealed)
 	return err

@@ -13,12 +13,13 @@ import (
 
 func someRecipe() *recipe {
 	r := &recipe{}
-	r.addFrame(700, 400, true)
-	r.addFrame(frameSize, frameSize+sealOverhead, false)
+	r.addFrame(700, 400, zstdCoded)
+	r.addFrame(frameSize, frameSize+sealOverhead, asItIs)
 	r.addPart(mail.BlobName{1}, encoding{decoded: 1000, lineLen: 76, crlf: true, ended: true})
 	r.addPart(mail.BlobName{2}, encoding{decoded: 57, lineLen: 76})
 	r.addPart(mail.BlobName{1}, encoding{decoded: 1000, lineLen: 76, crlf: true})
-	r.addFrame(3, 3+sealOverhead, false)
+	r.addFrame(3, 3+sealOverhead, asItIs)
+	r.addFrame(900, 500, s2Coded)
 	return r
 }
 
@@ -221,4 +222,31 @@ func TestKeyOfALaterKeyFileIsNamed(t *testing.T) {
 	if _, err := k.unwrap(name, old.wrap(name, make([]byte, keySize))); err != nil {
 		t.Errorf("wrapped before the rotation: %v", err)
 	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, size := range []int{1, 100, smallFrame, smallFrame + 1, frameSize} {
+		coded, c := encode(bytes.Repeat([]byte("a letter "), size/9+1)[:size], make([]byte, frameBuffer))
+		f.Add(bytes.Clone(coded), byte(c))
+	}
+	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0x0f, 0}, byte(s2Coded))
+	f.Fuzz(func(t *testing.T, coded []byte, c byte) {
+		if coding(c) != zstdCoded {
+			c = byte(s2Coded)
+		}
+		dst := make([]byte, frameBuffer)
+		plain, err := decode(coded, dst, coding(c))
+		if err != nil {
+			return
+		}
+		if len(plain) > frameSize || len(plain) > 0 && &plain[0] != &dst[0] {
+			t.Fatalf("%d bytes, not where they should be", len(plain))
+		}
+		again, c2 := encode(plain, make([]byte, frameBuffer))
+		if len(plain) > 0 {
+			if got, err := decode(again, make([]byte, frameBuffer), c2); err != nil || !bytes.Equal(got, plain) {
+				t.Fatalf("does not survive its own encoding: %v", err)
+			}
+		}
+	})
 }

@@ -26,7 +26,7 @@ const (
 //
 //	number of parts, then their names
 //	number of segments, then of each:
-//	  0 or 1   a frame, 1 when compressed; plain length; stored length
+//	  0, 1, 6  a frame, by its coding; plain length; stored length
 //	  2 … 5    base64 of a part: 2, +1 when lines end in CRLF, +2 when the last
 //	           line is ended too; number of the part; its size; line length
 //
@@ -43,17 +43,17 @@ type segment struct {
 	off  int64 // of its first plain byte in the blob
 	size int64 // plain bytes
 
-	at         int64 // frame: where it lies among the frames
-	stored     int32 // frame: sealed length
-	compressed bool
+	at     int64 // frame: where it lies among the frames
+	stored int32 // frame: sealed length
+	coding coding
 
 	isPart bool
 	part   int // index in parts
 	text   encoding
 }
 
-func (r *recipe) addFrame(plain, stored int, compressed bool) {
-	r.segments = append(r.segments, segment{off: r.size, size: int64(plain), at: r.stored, stored: int32(stored), compressed: compressed})
+func (r *recipe) addFrame(plain, stored int, c coding) {
+	r.segments = append(r.segments, segment{off: r.size, size: int64(plain), at: r.stored, stored: int32(stored), coding: c})
 	r.size += int64(plain)
 	r.stored += int64(stored)
 }
@@ -93,7 +93,7 @@ func (s *segment) append(b []byte) []byte {
 		b = binary.AppendUvarint(b, uint64(s.text.decoded))
 		return binary.AppendUvarint(b, uint64(s.text.lineLen))
 	}
-	b = append(b, b2i(s.compressed))
+	b = append(b, byte(s.coding))
 	b = binary.AppendUvarint(b, uint64(s.size))
 	return binary.AppendUvarint(b, uint64(s.stored))
 }
@@ -150,11 +150,11 @@ func (p *recipeParser) number(limit int64) int64 {
 }
 
 func (p *recipeParser) segment(r *recipe) {
-	switch kind := p.number(5); kind {
-	case 0, 1:
+	switch kind := p.number(6); kind {
+	case int64(asItIs), int64(zstdCoded), int64(s2Coded):
 		plain, stored := p.number(frameSize), p.number(frameSize+sealOverhead)
-		p.bad = p.bad || plain == 0 || stored <= sealOverhead || kind == 0 && stored != plain+sealOverhead
-		r.addFrame(int(plain), int(stored), kind == 1)
+		p.bad = p.bad || plain == 0 || stored <= sealOverhead || kind == int64(asItIs) && stored != plain+sealOverhead
+		r.addFrame(int(plain), int(stored), coding(kind))
 	default:
 		part, decoded, lineLen := p.number(int64(len(r.parts))-1), p.number(MaxSize), p.number(maxLine)
 		text := encoding{decoded: decoded, lineLen: int(lineLen), crlf: (kind-2)&1 != 0, ended: (kind-2)&2 != 0}

@@ -12,7 +12,7 @@ import (
 //	offset  bytes
 //	     0      4  "LSb1"
 //	     4      1  version of the record, 1
-//	     5      1  suite: 1 is AES-256-GCM and zstd
+//	     5      1  suite: 1 is AES-256-GCM, and zstd or S2
 //	     6      2  zero
 //	     8      4  length of the sealed table
 //	    12      8  length of the frames

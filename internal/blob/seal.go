@@ -5,6 +5,7 @@ import (
 	"crypto/cipher"
 	"encoding/binary"
 
+	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -67,13 +68,49 @@ func newDecoder() *zstd.Decoder {
 	return dec
 }
 
-// sealFrame appends frame n to dst; scratch is for its compressed form.
-func sealFrame(dst, plain, scratch []byte, aead cipher.AEAD, n int, last bool) (sealed []byte, compressed bool) {
-	z := coder.EncodeAll(plain, scratch[:0])
-	if compressed = len(z) < len(plain)-len(plain)/minGain; compressed {
-		plain = z
+// A coding says how the bytes of a frame are compressed.
+type coding byte
+
+// The codings; the numbers stand in tables, between those of other segments.
+const (
+	asItIs    coding = 0
+	zstdCoded coding = 1
+	s2Coded   coding = 6
+)
+
+// smallFrame is how many plain bytes are coded with S2: so few gain little more by
+// zstd, which has tables of codes to make and to read first, and takes three to ten
+// times as long (BenchmarkCode).
+const smallFrame = 8 << 10
+
+// encode compresses a frame into scratch, of frameBuffer bytes.
+func encode(plain, scratch []byte) ([]byte, coding) {
+	if len(plain) <= smallFrame {
+		return s2.EncodeBetter(scratch, plain), s2Coded
 	}
-	return aead.Seal(dst, nonce(nonceFrame, n), plain, lastMark(last)), compressed
+	return coder.EncodeAll(plain, scratch[:0]), zstdCoded
+}
+
+// decode undoes encode into dst, of frameSize bytes at least.
+func decode(coded, dst []byte, c coding) ([]byte, error) {
+	if c == zstdCoded {
+		return decoder.DecodeAll(coded, dst[:0:frameSize])
+	}
+	if n, err := s2.DecodedLen(coded); err != nil || n > frameSize {
+		return nil, s2.ErrCorrupt
+	}
+	return s2.Decode(dst, coded)
+}
+
+// sealFrame appends frame n to dst; scratch is for its compressed form.
+func sealFrame(dst, plain, scratch []byte, aead cipher.AEAD, n int, last bool) (sealed []byte, c coding) {
+	coded, c := encode(plain, scratch)
+	if len(coded) < len(plain)-len(plain)/minGain {
+		plain = coded
+	} else {
+		c = asItIs
+	}
+	return aead.Seal(dst, nonce(nonceFrame, n), plain, lastMark(last)), c
 }
 
 // openFrame decodes frame n. What it returns lies in dst or in scratch, each
@@ -83,8 +120,8 @@ func openFrame(dst, sealed, scratch []byte, aead cipher.AEAD, n int, s *segment,
 	if err != nil {
 		return nil, corrupt("a frame does not open", err)
 	}
-	if s.compressed {
-		if plain, err = decoder.DecodeAll(plain, dst[:0:frameSize]); err != nil {
+	if s.coding != asItIs {
+		if plain, err = decode(plain, dst, s.coding); err != nil {
 			return nil, corrupt("a frame does not decompress", err)
 		}
 	}

@@ -23,6 +23,7 @@ type fetchPlan struct {
 	body      bool // bytes of the message
 	streams   bool // they may be many, and are not remembered
 	whole     bool // nothing but whole messages, or the index, is asked for
+	unshown   bool // rows need more than what never changes and is shown
 	sections  int
 	seen      bool // it sets \Seen
 }
@@ -83,6 +84,10 @@ func (p *fetchPlan) weigh(item wire.FetchItem) {
 		p.body, p.streams, p.structure, p.seen = true, true, true, true
 	}
 	p.rows = true
+	switch item.Kind {
+	case wire.FetchInternalDate, wire.FetchEmailID, wire.FetchThreadID, wire.FetchPreview:
+		p.unshown = true
+	}
 }
 
 // fetch serves FETCH and UID FETCH (RFC 9051 §6.4.5, RFC 7162 §3.1.4, §3.2.6). It
@@ -217,7 +222,7 @@ func (f *fetcher) viewRows(ctx context.Context, uids mail.UIDSet, located bool, 
 	err = f.viewAt(ctx, f.sel.at, func(r store.Reader) error {
 		var last mail.UID
 		there := uint64(0)
-		err := r.Messages(store.PlacementQuery{Mailbox: f.sel.id, UIDs: uids, Located: located}, func(p *mail.Placement, m *mail.Message) error {
+		err := r.Messages(store.PlacementQuery{Mailbox: f.sel.id, UIDs: uids, Located: located, Shown: f.plan != nil && !f.plan.unshown}, func(p *mail.Placement, m *mail.Message) error {
 			last = p.UID
 			there++
 			return fn(p, m)

@@ -26,6 +26,7 @@ type selection struct {
 	keywords []string    // those FLAGS has named
 	recent   mail.UID    // from here on messages are \Recent (RFC 3501); 0 is none
 	own      []ownChange // silent STOREs not told of yet
+	next     next        // messages read ahead
 	live     []*liveSearch
 }
 
@@ -277,6 +278,7 @@ func (s *session) leaveMailbox() {
 	if sel == nil {
 		return
 	}
+	sel.next.drop(&s.srv.ahead)
 	sel.box.Sleep(s)
 	if !s.rev2 && sel.view.UIDNext > sel.box.Claimed() {
 		if err := s.claimRecent(context.WithoutCancel(s.ctx), sel); err != nil {

@@ -98,27 +98,35 @@ func (f *fetcher) window(rows []row) (n int, size int64) {
 // sayWindow answers for messages that are read at once, and gives the bytes back.
 func (f *fetcher) sayWindow(ctx context.Context, rows []row, size int64) error {
 	defer f.srv.ahead.give(size)
-	writers := make([]bodyWriter, len(rows))
-	errs := make([]error, len(rows))
-	f.srv.ahead.each(len(rows), func(i int) {
-		writers[i].rowWriter = rowWriter{f: f, p: &rows[i].p, m: &rows[i].m}
-		errs[i] = writers[i].prepare(ctx)
-		if mail.KindOf(errs[i]) == mail.Corrupt && f.plan.whole {
-			errs[i] = writers[i].prepareAnew(ctx)
-		}
-	})
-	defer func() {
-		for i := range writers {
-			writers[i].close()
-		}
-	}()
+	writers := f.prepareAll(ctx, rows)
+	defer closeAll(writers)
 	for i := range writers {
-		if err := f.sayBody(&writers[i], errs[i]); err != nil {
+		if err := f.sayBody(&writers[i]); err != nil {
 			return err
 		}
 		writers[i].close()
 	}
 	return nil
+}
+
+// prepareAll prepares messages at once.
+func (f *fetcher) prepareAll(ctx context.Context, rows []row) []bodyWriter {
+	writers := make([]bodyWriter, len(rows))
+	f.srv.ahead.each(len(rows), func(i int) {
+		b := &writers[i]
+		b.rowWriter = rowWriter{f: f, p: &rows[i].p, m: &rows[i].m}
+		b.err = b.prepare(ctx)
+		if mail.KindOf(b.err) == mail.Corrupt && f.plan.whole {
+			b.err = b.prepareAnew(ctx)
+		}
+	})
+	return writers
+}
+
+func closeAll(writers []bodyWriter) {
+	for i := range writers {
+		writers[i].close()
+	}
 }
 
 // setSeen marks what the client has been sent.
@@ -148,13 +156,13 @@ func (f *fetcher) setSeen(ctx context.Context, said []index.Entry) error {
 // sayBody answers for one message. What can't be read was found out before the
 // first word, or, if it is large and damaged far inside, ends the session: a
 // literal can't be taken back.
-func (f *fetcher) sayBody(b *bodyWriter, failed error) error {
+func (f *fetcher) sayBody(b *bodyWriter) error {
 	e, ok := f.view.Find(b.p.UID)
 	if !ok {
 		return nil
 	}
-	if failed != nil {
-		f.keepTrouble(failed)
+	if b.err != nil {
+		f.keepTrouble(b.err)
 		return nil
 	}
 	seq, _ := f.view.Seq(b.p.UID)
@@ -188,6 +196,7 @@ func (f *fetcher) keepTrouble(err error) {
 type bodyWriter struct {
 	rowWriter
 	body   Body
+	err    error   // of preparing it
 	held   int64   // bytes of small pieces
 	pieces []piece // parallel to the plan's items
 }

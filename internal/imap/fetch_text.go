@@ -31,7 +31,8 @@ func isText(item wire.FetchItem) bool {
 func textKind(item wire.FetchItem, utf8 bool) string {
 	name := item.AppendName(nil)
 	switch item.Kind {
-	case wire.FetchEnvelope, wire.FetchBody, wire.FetchBodyStructure:
+	case wire.FetchInternalDate, wire.FetchRFC822Size, wire.FetchSaveDate, wire.FetchEmailID, wire.FetchThreadID, wire.FetchSection:
+	default: // has strings
 		if utf8 {
 			name = append(name, '8')
 		}
@@ -184,60 +185,81 @@ func (p *page) readRows(ctx context.Context, missing mail.UIDSet) (rest mail.UID
 	})
 }
 
-// make makes the texts of one message that are not known.
+// make makes the texts of one message that are not known, or fails with errFull
+// when the page holds enough.
 func (p *page) make(uid mail.UID, say func(i int) error) error {
+	size, err := p.makeWith(p.enc, uid, say)
+	if p.made += size; err == nil && p.made > fetchBytes {
+		err = errFull
+	}
+	return err
+}
+
+// makeWith is make for several messages at once.
+func (p *page) makeWith(enc *wire.Encoder, uid mail.UID, say func(i int) error) (size int, err error) {
 	n := p.find(uid)
 	if n == len(p.entries) || p.entries[n].UID != uid {
-		return nil
+		return 0, nil
 	}
 	for i, t := range p.known {
 		if t == nil || p.texts[i][n] != nil {
 			continue
 		}
 		err := say(i)
-		text := p.enc.Taken()
+		text := enc.Taken()
 		if err != nil {
-			return err
+			return size, err
 		}
 		p.texts[i][n] = bytes.Clone(text)
-		p.made += len(p.texts[i][n])
+		size += len(text)
 	}
-	if p.made > fetchBytes {
-		return errFull
-	}
-	return nil
+	return size, nil
 }
 
-// readBodies is readRows where the bytes of the messages are looked into.
+// readBodies is readRows where the headers of the messages are looked into, of
+// several at once.
 func (p *page) readBodies(ctx context.Context, missing mail.UIDSet) (rest mail.UIDSet, err error) {
 	rows, rest, err := p.f.bodyRows(ctx, missing)
-	for i := range rows {
-		if err == nil {
-			err = p.readBody(ctx, &rows[i])
+	for err == nil && len(rows) > 0 {
+		n := min(len(rows), aheadMessages)
+		p.readWindow(ctx, rows[:n])
+		if p.made > fetchBytes {
+			return after(missing, rows[n-1].p.UID), nil
 		}
-		if err == errFull {
-			return after(missing, rows[i].p.UID), nil
-		}
+		rows = rows[n:]
 	}
 	return rest, err
 }
 
-// readBody leaves out a message that can't be read.
-func (p *page) readBody(ctx context.Context, r *row) error {
-	b := &bodyWriter{rowWriter: rowWriter{f: p.f, p: &r.p, m: &r.m}}
+// readWindow leaves out messages that can't be read. Long headers have to wait for
+// their turn: so what is held stays small.
+func (p *page) readWindow(ctx context.Context, rows []row) {
+	writers := make([]bodyWriter, len(rows))
+	sizes := make([]int, len(rows))
+	defer closeAll(writers)
+	p.f.srv.ahead.each(len(rows), func(i int) {
+		b := &writers[i]
+		b.rowWriter = rowWriter{f: p.f, p: &rows[i].p, m: &rows[i].m}
+		if b.err = b.open(ctx); b.err == nil && b.parsed.Root.HeaderSize <= smallPiece {
+			sizes[i], b.err = p.readHeader(b)
+		}
+	})
+	for i := range writers {
+		b := &writers[i]
+		if b.err == nil && b.parsed.Root.HeaderSize > smallPiece {
+			sizes[i], b.err = p.readHeader(b)
+		}
+		if b.err != nil {
+			p.f.keepTrouble(b.err)
+		}
+		p.made += sizes[i]
+	}
+}
+
+func (p *page) readHeader(b *bodyWriter) (size int, err error) {
 	defer b.close()
-	if err := b.open(ctx); err != nil {
-		p.f.keepTrouble(err)
-		return nil
-	}
-	err := p.make(r.p.UID, func(i int) error { return b.sayText(p.enc, &p.f.plan.items[i]) })
-	if err == errFull {
-		return err
-	}
-	if err != nil {
-		p.f.keepTrouble(err)
-	}
-	return nil
+	enc := wire.NewTextEncoder(p.f.enc.UTF8)
+	return p.makeWith(enc, b.p.UID, func(i int) error { return b.sayText(enc, &p.f.plan.items[i]) })
 }
 
 // sayText writes a text that the row knows, or the header.

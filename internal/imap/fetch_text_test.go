@@ -90,6 +90,35 @@ func TestTextsAreInTheEncodingOfTheClient(t *testing.T) {
 	}
 }
 
+// Every item that is remembered, in both encodings, comes again as it came first.
+func TestTextsAreNotMixedUp(t *testing.T) {
+	h := newHouse(t, nil)
+	h.put("INBOX", "From: Jörg <j@example.test>\r\nSubject: Grüße\r\nContent-Type: text/plain; name=\"ü.txt\"\r\nContent-Description: ä\r\n\r\nHällo\r\n", mail.Flags{}, 0, 0)
+	var clients []*testClient
+	for _, enable := range []string{"NOOP", "ENABLE IMAP4REV2"} {
+		c := dial(t, h.addr).ready().login()
+		c.must(enable)
+		c.must("EXAMINE INBOX")
+		clients = append(clients, c)
+	}
+	for _, item := range []string{"ENVELOPE", "BODY", "BODYSTRUCTURE", "PREVIEW", "RFC822.SIZE", "INTERNALDATE", "SAVEDATE", "EMAILID", "THREADID", "BODY[HEADER.FIELDS (SUBJECT)]"} {
+		for _, c := range clients {
+			first := tagless(c.must("FETCH 1 " + item))
+			other := clients[0]
+			if other == c {
+				other = clients[1]
+			}
+			other.must("FETCH 1 " + item)
+			if again := tagless(c.must("FETCH 1 " + item)); !slices.Equal(first, again) {
+				t.Errorf("%q, then %q", first, again)
+			}
+			if c == clients[0] && strings.Contains(strings.Join(first, ""), "\"Hä") {
+				t.Errorf("eight bits in quotes: %q", first)
+			}
+		}
+	}
+}
+
 func TestHeaderFieldsOutOfMemorySetSeen(t *testing.T) {
 	h, _ := newAskedHouse(t, 1)
 	c := dial(t, h.addr).ready().login()

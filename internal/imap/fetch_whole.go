@@ -3,6 +3,7 @@ package imap
 import (
 	"context"
 	varint "encoding/binary" // this package has a binary of its own
+	"slices"
 
 	"lockstep/internal/imap/index"
 	"lockstep/internal/imap/wire"
@@ -17,6 +18,17 @@ const blobKind = "blob"
 // wholeBodies answers for whole messages, of which nothing is needed but where they
 // lie.
 func (f *fetcher) wholeBodies(ctx context.Context, uids mail.UIDSet) error {
+	if len(uids) == 1 && uids[0].First == uids[0].Last {
+		if seq, ok := f.view.Seq(uids[0].First); ok {
+			return f.wholeOne(ctx, seq)
+		}
+	}
+	return f.located(ctx, uids, func(rows []row) error { return f.sayBodies(ctx, rows) })
+}
+
+// located calls say with the messages of a set, some at a time, of which nothing is
+// filled in but where they lie.
+func (f *fetcher) located(ctx context.Context, uids mail.UIDSet, say func([]row) error) error {
 	p := &page{f: f, enc: wire.NewTextEncoder(false), known: []*index.Texts{f.sel.box.Texts(f.view, blobKind)}, texts: make([][][]byte, 1)}
 	p.read = func(ctx context.Context, missing mail.UIDSet) (rest mail.UIDSet, err error) {
 		return f.viewRows(ctx, missing, true, func(pl *mail.Placement, m *mail.Message) error {
@@ -30,11 +42,75 @@ func (f *fetcher) wholeBodies(ctx context.Context, uids mail.UIDSet) error {
 		rows := make([]row, 0, n)
 		for i, e := range p.entries[:n] {
 			if where := p.texts[0][i]; where != nil {
-				rows = append(rows, row{p: mail.Placement{UID: e.UID}, m: mail.Message{Blob: blobOf(where)}})
-				rows[len(rows)-1].m.Size = rows[len(rows)-1].m.Blob.Size
+				blob := blobOf(where)
+				rows = append(rows, row{p: mail.Placement{UID: e.UID}, m: mail.Message{Blob: blob, Size: blob.Size}})
 			}
 		}
-		return f.sayBodies(ctx, rows)
+		return say(rows)
+	})
+}
+
+// next is messages read because the client asks for one after another, and has
+// sent more commands already. It is given up before the session waits.
+type next struct {
+	items   []wire.FetchItem
+	writers []bodyWriter
+	taken   int64  // bytes of what may be read ahead
+	after   uint32 // the sequence number asked for last
+}
+
+// drop forgets what was read.
+func (n *next) drop(a *ahead) {
+	closeAll(n.writers)
+	a.give(n.taken)
+	n.items, n.writers, n.taken = nil, nil, 0
+}
+
+// has reports whether the message that was read first is this one.
+func (n *next) has(uid mail.UID, items []wire.FetchItem) bool {
+	return len(n.writers) > 0 && n.writers[0].p.UID == uid && slices.EqualFunc(n.items, items, func(a, b wire.FetchItem) bool {
+		return a.Kind == b.Kind && (a.Partial == b.Partial || a.Partial != nil && b.Partial != nil && *a.Partial == *b.Partial)
+	})
+}
+
+// wholeOne answers for a single message.
+func (f *fetcher) wholeOne(ctx context.Context, seq uint32) error {
+	e, n := f.view.At(seq), &f.sel.next
+	if !n.has(e.UID, f.plan.items) {
+		n.drop(&f.srv.ahead)
+		if err := f.readNext(ctx, seq); err != nil || len(n.writers) == 0 {
+			return err
+		}
+	}
+	n.after = seq
+	b := &n.writers[0]
+	n.writers = n.writers[1:]
+	defer b.close()
+	if err := f.sayBody(b); err != nil {
+		return err
+	}
+	return f.setSeen(ctx, []index.Entry{e})
+}
+
+// readNext reads a message, and those behind it if they are next.
+func (f *fetcher) readNext(ctx context.Context, seq uint32) error {
+	n, last := &f.sel.next, seq
+	if seq == n.after+1 && f.inputPending() {
+		last = min(seq+aheadMessages-1, f.view.Len())
+	}
+	var uids mail.UIDSet
+	for _, e := range f.view.Range(seq, last) {
+		uids.Add(e.UID)
+	}
+	first := uids[0].First
+	return f.located(ctx, uids, func(rows []row) error {
+		if n.writers != nil || len(rows) == 0 || rows[0].p.UID != first {
+			return nil
+		}
+		many, taken := f.window(rows)
+		n.taken = taken
+		n.items, n.writers = f.plan.items, f.prepareAll(ctx, rows[:many])
+		return nil
 	})
 }
 

@@ -189,6 +189,9 @@ func (s *session) rest() error {
 	if err := s.flush(); err != nil {
 		return err
 	}
+	if s.sel != nil {
+		s.sel.next.drop(&s.srv.ahead)
+	}
 	s.in.release()
 	if s.raw != nil {
 		s.raw.release()

@@ -320,18 +320,19 @@ func (c *tracker) vanish(r response, o *order) {
 	}
 }
 
-// remove takes a UID out. Those the client was not told of are the last.
+// remove takes a UID out. Those the client was not told of lie where UIDs grow.
 func (c *tracker) remove(uid mail.UID) {
 	c.w.left(c, place{c.box, uid})
-	i := slices.IndexFunc(c.view, func(m seen) bool { return m.uid == uid || m.uid == 0 })
-	if i < 0 {
-		c.wrong("UID %d vanished and was not there", uid)
-	}
-	if c.view[i].uid == 0 { // one of the unknown, no matter which
-		i = len(c.view) - 1
-		if c.view[i].uid != 0 {
-			c.wrong("UID %d vanished and was not there", uid)
+	i := slices.IndexFunc(c.view, func(m seen) bool { return m.uid == uid })
+	if i < 0 { // one of the unknown before the next that is known, no matter which
+		i = slices.IndexFunc(c.view, func(m seen) bool { return m.uid > uid })
+		if i < 0 {
+			i = len(c.view)
 		}
+		i--
+	}
+	if i < 0 || c.view[i].uid != uid && c.view[i].uid != 0 {
+		c.wrong("UID %d vanished and was not there", uid)
 	}
 	c.gone(i+1, uid)
 	c.view = slices.Delete(c.view, i, i+1)

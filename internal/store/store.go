@@ -131,6 +131,9 @@ type PlacementQuery struct {
 	// the greater of the placement's and of that \Seen. 0 is the owner's view. What
 	// the member may do is not looked at.
 	As mail.PrincipalID
+	// Messages fills in only what never changes and is shown: of the placement UID,
+	// Message, SaveDate and Size, of the message Key, Size, Blob and Parsed.
+	Shown bool
 }
 
 // ChangeQuery asks for one page of a delta.

@@ -111,6 +111,10 @@ func (r reader) Messages(q store.PlacementQuery, fn func(*mail.Placement, *mail.
 		if !q.Located {
 			m.Blob = mail.Blob{Name: m.Blob.Name}
 		}
+		if q.Shown {
+			*p = mail.Placement{UID: p.UID, Message: p.Message, SaveDate: p.SaveDate, Size: p.Size}
+			m = mail.Message{Key: m.Key, Size: m.Size, Blob: m.Blob, Parsed: m.Parsed}
+		}
 		return fn(p, &m)
 	})
 }

@@ -93,6 +93,14 @@ func BenchmarkPlacements(b *testing.B) {
 			})
 		}
 	})
+	b.Run("shown/10k", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			h.view(func(r store.Reader) error {
+				return r.Messages(store.PlacementQuery{Mailbox: h.inbox, Limit: 10_000, Shown: true}, func(*mail.Placement, *mail.Message) error { return nil })
+			})
+		}
+	})
 	b.Run("store/one", func(b *testing.B) {
 		seen, _ := mail.NewFlags(`\Seen`)
 		for b.Loop() {

@@ -33,16 +33,29 @@ func scanMessage(r row, from int, m *mail.Message) {
 	m.Blob.Size = m.Size
 }
 
+// shownColumns have the UID where those of placements have it.
+const shownColumns = "p.message_key, p.uid, p.save_date, p.size, c.blob, c.parsed"
+
+func scanShown(r row, p *mail.Placement, m *mail.Message) {
+	*p = mail.Placement{Message: mail.MessageKey(r.num(0)), UID: mail.UID(r.num(1)), SaveDate: unstamp(r.num(2)), Size: r.num(3)}
+	*m = mail.Message{Key: p.Message, Size: p.Size, Blob: mail.Blob{Name: mail.BlobName(r.bytes(4)), Size: p.Size}, Parsed: r.bytes(5)}
+}
+
 const (
 	placementsFrom = " FROM placement p WHERE p.account_id = ?1 AND p.mailbox_id = ?2 AND p.uid BETWEEN ?3 AND ?4"
 	messagesFrom   = ` FROM placement p JOIN message m ON m.account_id = p.account_id AND m.message_key = p.message_key
 	JOIN message_content c ON c.account_id = p.account_id AND c.message_key = p.message_key
 	WHERE p.account_id = ?1 AND p.mailbox_id = ?2 AND p.uid BETWEEN ?3 AND ?4`
 
+	shownFrom = ` FROM placement p JOIN message_content c ON c.account_id = p.account_id AND c.message_key = p.message_key
+	WHERE p.account_id = ?1 AND p.mailbox_id = ?2 AND p.uid BETWEEN ?3 AND ?4`
+
 	selectPlacements     = "SELECT " + placementColumns + placementsFrom + " ORDER BY p.uid"
 	selectPlacementsBack = selectPlacements + " DESC"
 	selectMessages       = "SELECT " + placementColumns + ", " + messageColumns + messagesFrom + " ORDER BY p.uid"
 	selectMessagesBack   = selectMessages + " DESC"
+	selectShown          = "SELECT " + shownColumns + shownFrom + " ORDER BY p.uid"
+	selectShownBack      = selectShown + " DESC"
 	// What changed since it came is in the index; what came since has the last UIDs.
 	selectChangedUIDs = `SELECT uid FROM placement WHERE account_id = ?1 AND mailbox_id = ?2 AND modseq > ?3 AND modseq > created UNION ALL
 	SELECT p.uid FROM placement p WHERE p.account_id = ?1 AND p.mailbox_id = ?2 AND p.uid > (SELECT coalesce(max(y.uid), 0) FROM
@@ -96,9 +109,13 @@ func (r *reader) Placements(q store.PlacementQuery, fn func(*mail.Placement) err
 }
 
 func (r *reader) Messages(q store.PlacementQuery, fn func(*mail.Placement, *mail.Message) error) error {
-	sql := selectMessages
+	sql, back := selectMessages, selectMessagesBack
+	shown := q.Shown && q.As == 0 // a member's flags are read with the rest
+	if shown {
+		sql, back = selectShown, selectShownBack
+	}
 	if q.Backwards {
-		sql = selectMessagesBack
+		sql = back
 	}
 	if q.As != 0 {
 		sql = memberSQL[sql]
@@ -106,9 +123,13 @@ func (r *reader) Messages(q store.PlacementQuery, fn func(*mail.Placement, *mail
 	return r.scan(q, sql, func(row row, as member) (func() error, error) {
 		var p mail.Placement
 		var m mail.Message
-		scanPlacement(row, &p)
-		as.show(&p, row, 24)
-		scanMessage(row, 12, &m)
+		if shown {
+			scanShown(row, &p, &m)
+		} else {
+			scanPlacement(row, &p)
+			as.show(&p, row, 24)
+			scanMessage(row, 12, &m)
+		}
 		if q.Located {
 			if err := locate(r.c, &m.Blob); err != nil {
 				return nil, err

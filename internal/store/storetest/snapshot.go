@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"maps"
@@ -111,12 +112,28 @@ func read(r store.Reader) (*snapshot, error) {
 			sn.messages[mb.ID] = append(sn.messages[mb.ID], row{*p, *m})
 			return nil
 		})
+		if err == nil {
+			err = shown(r, mb.ID, sn.messages[mb.ID])
+		}
 		if err != nil {
 			return nil, err
 		}
 	}
 	sn.derive()
 	return sn, nil
+}
+
+// shown compares what is shown of the first messages of a mailbox with their rows.
+func shown(r store.Reader, mb mail.MailboxID, want []row) error {
+	return r.Messages(store.PlacementQuery{Mailbox: mb, Shown: true, Limit: 20}, func(p *mail.Placement, m *mail.Message) error {
+		w, m0 := want[0].Placement, want[0].message
+		want = want[1:]
+		if p.UID != w.UID || p.Message != w.Message || !p.SaveDate.Equal(w.SaveDate) || p.Size != w.Size ||
+			m.Key != m0.Key || m.Size != m0.Size || m.Blob.Name != m0.Blob.Name || !bytes.Equal(m.Parsed, m0.Parsed) {
+			return fmt.Errorf("of %+v is shown %+v, of %+v %+v", w, *p, m0, *m)
+		}
+		return nil
+	})
 }
 
 // derive puts emails and threads together from the rows.
