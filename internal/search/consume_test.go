@@ -161,7 +161,7 @@ func TestAKillLosesNothing(t *testing.T) {
 		h.reopen()
 		h.put(fmt.Sprintf("Subject: late %d\r\n\r\nlate%d\r\n", at, at))
 		if at == 3 {
-			h.forget(letterMaker{}, h.all()[:3])
+			h.forget(h.all()[:3])
 		}
 	}
 	h.settle()
@@ -258,7 +258,7 @@ func TestPastTheHorizonTheIndexStartsOver(t *testing.T) {
 	h := newHouse(t)
 	h.put("Subject: a\r\n\r\none\r\n")
 	h.settle()
-	h.forget(letterMaker{}, nil)
+	h.forget(nil)
 	h.put("Subject: b\r\n\r\ntwo\r\n")
 	h.update(func(tx store.Tx) error {
 		_, err := tx.Expunge(h.inbox, mail.MakeUIDSet(1), false)
@@ -295,7 +295,7 @@ func TestAPoisonMessageHoldsUpNoOther(t *testing.T) {
 	if s := h.status(); s.Messages != 3 || s.Unread != 1 {
 		t.Errorf("%+v", s)
 	}
-	h.forget(letterMaker{}, keys[1:2])
+	h.forget(keys[1:2])
 	if s := h.status(); s.Messages != 2 || s.Unread != 0 {
 		t.Errorf("after it has gone: %+v", s)
 	}
@@ -307,7 +307,7 @@ func TestSegmentsAreFewAndForgetWhatIsGone(t *testing.T) {
 		h.put(fmt.Sprintf("Subject: %d\r\n\r\nsegment needle%d\r\n", i, i))
 		h.settle()
 	}
-	h.forget(letterMaker{}, h.all()[:50])
+	h.forget(h.all()[:50])
 	for i := range 40 {
 		h.put(fmt.Sprintf("Subject: more %d\r\n\r\nsegment more%d\r\n", i, i))
 		h.settle()
