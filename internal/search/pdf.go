@@ -20,7 +20,7 @@ import (
 // process of its own, which can.
 const (
 	maxPDFTime   = 10 * time.Second
-	maxPDFMemory = 1 << 30
+	maxPDFMemory = 512 << 20
 	maxPDFText   = 8 << 20
 	maxPDFPages  = 2000
 )
