@@ -136,7 +136,7 @@ func (s *session) tellOne(l *liveSearch, among, added mail.UIDSet) {
 		m := s.srv.mayHold()
 		defer m.release()
 		fresh = newSorter(l.sorter.criteria, m)
-		x.keep = fresh.add
+		x.sortInto(fresh)
 	}
 	if err := x.run(s.ctx, among); err != nil {
 		_, _, text := s.words(err)

@@ -4,25 +4,36 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
 	"lockstep/internal/mail"
 	"lockstep/internal/search"
 	"lockstep/internal/search/searchtest"
+	"lockstep/internal/store"
 )
 
-// withIndex makes an index of a house's texts, which knows what was there when it
-// was last brought up.
-func (h *house) withIndex() *search.Index {
-	h.t.Helper()
-	x, err := search.New(h.t.TempDir(), search.Options{Store: h.store, Directory: h.store, Secret: []byte("secret"),
-		Blobs: func(ctx context.Context, b mail.Blob) (search.Bytes, error) { return h.blobs.Open(ctx, b) }})
+// newIndex makes an index of the texts that a server has.
+func newIndex(t testing.TB, srv *Server) *search.Index {
+	t.Helper()
+	x, err := search.New(t.TempDir(), search.Options{Store: srv.Store, Directory: srv.Store.(store.Directory), Secret: []byte("secret"),
+		Blobs: func(ctx context.Context, b mail.Blob) (search.Bytes, error) { return srv.Blobs.Open(ctx, b) }})
 	if err != nil {
-		h.t.Fatal(err)
+		t.Fatal(err)
 	}
-	h.t.Cleanup(func() { x.Close() })
+	t.Cleanup(func() { x.Close() })
 	return x
+}
+
+const indexGiven = "given an index"
+
+// indexIfGiven gives the server of a scene an index if it asks for one.
+func indexIfGiven(t testing.TB, lines []string) func(*Server) {
+	if !slices.Contains(lines, indexGiven) {
+		return nil
+	}
+	return func(s *Server) { s.Search = newIndex(t, s) }
 }
 
 // dialWith signs in to a server of the same mail that has an index.
@@ -66,7 +77,7 @@ func TestAnIndexChangesNoResult(t *testing.T) {
 			}
 		}
 		put(30)
-		x := h.withIndex()
+		x := newIndex(t, h.server)
 		if err := x.CatchUp(t.Context(), h.account); err != nil {
 			t.Fatal(err)
 		}
@@ -112,7 +123,7 @@ func searchResult(t *testing.T, c *testClient, key string) string {
 func TestACommonWordReadsNoMail(t *testing.T) {
 	h := newHouse(t, nil)
 	h.fill(1000)
-	x := h.withIndex()
+	x := newIndex(t, h.server)
 	if err := x.CatchUp(t.Context(), h.account); err != nil {
 		t.Fatal(err)
 	}
@@ -151,5 +162,16 @@ func TestWithoutTakesSetsApart(t *testing.T) {
 		if got := without(a, b); got.String() != want.String() {
 			t.Fatalf("%v without %v is %v, want %v", a, b, got, want)
 		}
+	}
+}
+
+func TestFuzzySearchIsAnnouncedWithAnIndex(t *testing.T) {
+	h := newHouse(t, nil)
+	with, without := h.dialWith(newIndex(t, h.server)), dial(t, h.addr).ready().login()
+	if got := with.must("CAPABILITY")[0]; !strings.Contains(got, " SEARCH=FUZZY") {
+		t.Error(got)
+	}
+	if got := without.must("CAPABILITY")[0]; strings.Contains(got, "FUZZY") {
+		t.Error(got)
 	}
 }

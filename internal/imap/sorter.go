@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	bigendian "encoding/binary"
+	"math"
 	"slices"
 	"time"
 
@@ -22,6 +23,7 @@ type sorter struct {
 	bytes    int64  // of the keys
 	slab     []byte // keys are cut from
 	summary  bool   // what Parsed says is needed
+	scores   *scores
 }
 
 type sortKey struct {
@@ -42,7 +44,7 @@ func newSorter(criteria []wire.SortCriterion, m *allowance) *sorter {
 	o := &sorter{criteria: criteria, memory: m}
 	for _, c := range criteria {
 		switch c.Key {
-		case wire.SortArrival, wire.SortDate, wire.SortSize:
+		case wire.SortArrival, wire.SortDate, wire.SortSize, wire.SortRelevancy:
 		default:
 			o.summary = true
 		}
@@ -62,7 +64,7 @@ func (o *sorter) add(p *mail.Placement, m *mail.Message) error {
 	var few [256]byte
 	key := few[:0]
 	for _, c := range o.criteria {
-		key = appendSortKey(key, c, m, &s)
+		key = appendSortKey(key, c, m, &s, o.scores.of(p.UID))
 	}
 	k := sortKey{p.UID, key}
 	if err := o.memory.take(k.size()); err != nil {
@@ -102,13 +104,15 @@ func (k sortKey) compare(l sortKey) int {
 // appendSortKey appends what a message is to one criterion (RFC 5256 §3, RFC 5957
 // §3). No key is the beginning of another: a text ends with a NUL, which is in
 // none, and REVERSE inverts all of it.
-func appendSortKey(b []byte, c wire.SortCriterion, m *mail.Message, s *message.Summary) []byte {
+func appendSortKey(b []byte, c wire.SortCriterion, m *mail.Message, s *message.Summary, score float64) []byte {
 	start := len(b)
 	switch c.Key {
 	case wire.SortArrival:
 		b = appendTime(b, m.InternalDate)
 	case wire.SortDate:
 		b = appendTime(b, sentAt(m))
+	case wire.SortRelevancy: // the best first, and scores are never negative, so their bits compare as they do
+		b = bigendian.BigEndian.AppendUint64(b, ^math.Float64bits(score))
 	case wire.SortSize:
 		b = bigendian.BigEndian.AppendUint64(b, uint64(m.Size))
 	default:

@@ -5,6 +5,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -78,16 +79,28 @@ var fuzzyFields = map[Part]fieldSet{
 	Body: fields(fieldBody, fieldNames, fieldFiles), Text: 0,
 }
 
-// Fuzzy rates messages of an account by the words of a text: each has to be in the
-// part, as it is or as the beginning of a word. Without an index it rates none.
-func (x *Index) Fuzzy(ctx context.Context, a mail.AccountID, p Part, text string, keys []mail.MessageKey) (Scores, error) {
-	in, ok := fuzzyFields[p]
+// A Wish is what a fuzzy search asks: the words of a text in a part.
+type Wish struct {
+	Part Part
+	Text string
+}
+
+// Fuzzy rates messages of an account: each word has to be in the part, as it is or as
+// the beginning of one. It rates none without an index, and none by a text without
+// words.
+func (x *Index) Fuzzy(ctx context.Context, a mail.AccountID, w Wish, keys []mail.MessageKey) (Scores, error) {
+	in, ok := fuzzyFields[w.Part]
 	if !ok {
 		return Scores{}, nil
 	}
 	var q Query
-	for _, t := range ParseQuery(text) {
-		q = append(q, Term{in: in, text: t.text, prefix: true})
+	for word := range strings.FieldsSeq(w.Text) {
+		if q = append(q, Term{in: in, text: word, prefix: true}); len(q) == maxTerms {
+			break
+		}
+	}
+	if match, _ := q.match(); match == "" {
+		return Scores{}, nil
 	}
 	scores := Scores{}
 	err := x.read(ctx, a, func(r *reader) error {

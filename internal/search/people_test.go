@@ -124,11 +124,14 @@ func TestFuzzyRatesWhatItKnows(t *testing.T) {
 	h.settle()
 	h.put("Subject: late\r\n\r\nharbour\r\n")
 	keys := h.all()
-	scores, err := h.x.Fuzzy(t.Context(), h.account, Text, "harb opening", keys)
+	scores, err := h.x.Fuzzy(t.Context(), h.account, Wish{Text, "harb opening"}, keys)
 	if err != nil || len(scores) != 4 || scores[keys[0]] <= 0 || scores[keys[1]] != 0 {
 		t.Errorf("%v, %v", scores, err)
 	}
-	if scores, err := h.x.Fuzzy(t.Context(), h.account+1, Text, "harb", keys); err != nil || len(scores) != 0 {
+	if scores, err := h.x.Fuzzy(t.Context(), h.account, Wish{Text, "?!"}, keys); err != nil || len(scores) != 0 {
+		t.Errorf("without words: %v, %v", scores, err)
+	}
+	if scores, err := h.x.Fuzzy(t.Context(), h.account+1, Wish{Text, "harb"}, keys); err != nil || len(scores) != 0 {
 		t.Errorf("without an index: %v, %v", scores, err)
 	}
 }
