@@ -123,6 +123,39 @@ func TestFlagsCostTheIndexNothing(t *testing.T) {
 	}
 }
 
+func TestAnIndexThatIsRemovedUnderTheServerIsMadeAgain(t *testing.T) {
+	h := newHouse(t)
+	h.put("Subject: a\r\n\r\nneedle\r\n")
+	stop := h.run()
+	defer stop()
+	h.eventually("it is indexed", func() bool { return len(h.ask(Text, "needle", h.all())) == 1 })
+	if err := discard(h.x.path(h.account)); err != nil {
+		t.Fatal(err)
+	}
+	h.eventually("it is indexed again", func() bool { return len(h.ask(Text, "needle", h.all())) == 1 })
+	if _, err := os.Stat(h.x.path(h.account)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAFloodOfChangesIsLetPass(t *testing.T) {
+	h := newHouse(t)
+	h.x.mark.at = time.Now().Add(-time.Second)
+	if h.x.flooded() {
+		t.Error("quiet is a flood")
+	}
+	h.x.mark.at = time.Now().Add(-time.Second)
+	for range 2 * flood {
+		h.x.heard(h.account, 1)
+	}
+	if !h.x.flooded() {
+		t.Error("hundreds of changes in a second are none")
+	}
+	if l := h.x.Lag(); l.Accounts != 1 || l.Changes != 2*flood {
+		t.Errorf("%+v", l)
+	}
+}
+
 func TestARemovedAccountsIndexGoesAtTheStart(t *testing.T) {
 	h := newHouse(t)
 	h.put("Subject: a\r\n\r\nb\r\n")

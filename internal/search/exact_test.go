@@ -16,7 +16,7 @@ import (
 var everyPart = []Part{Subject, From, To, Cc, Bcc, Header, Body, Text}
 
 func TestExactSearchIsWhatReadingFinds(t *testing.T) {
-	for seed := range uint64(6) {
+	for seed := range uint64(3) {
 		r := searchtest.Maker{Rand: rand.New(rand.NewPCG(seed, 7))}
 		h := newHouse(t)
 		found, decided := 0, 0

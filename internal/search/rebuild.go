@@ -144,8 +144,8 @@ type Lag struct {
 
 // Lag says how far the indexes are behind.
 func (x *Index) Lag() Lag {
-	x.mu.Lock()
-	defer x.mu.Unlock()
+	x.waiting.Lock()
+	defer x.waiting.Unlock()
 	var l Lag
 	count := func(since time.Time, changes int64) {
 		l.Accounts++
