@@ -109,6 +109,24 @@ func TestACommonWordIsFoundWithoutReadingText(t *testing.T) {
 	}
 }
 
+// Where accents are lost in the words, words prove nothing, even if all trigrams of
+// the needle are there.
+func TestWordsThatLostAccentsProveNothing(t *testing.T) {
+	h := newHouse(t)
+	var letters []string
+	for i := range 2 * proveFrom {
+		letters = append(letters, fmt.Sprintf("Subject: %d\r\n\r\ncafés, a cafe, lefest\r\n", i))
+	}
+	h.put(letters...)
+	h.settle()
+	keys := h.all()
+	for k, match := range h.ask(Body, "cafes", keys) {
+		if match || h.truth(Body, "cafes", k) {
+			t.Fatalf("message %d: %v", k, match)
+		}
+	}
+}
+
 func TestWhatIsNotKeptWholeIsLeftToReading(t *testing.T) {
 	h := newHouse(t)
 	h.put("Subject: long\r\n\r\nbeginning "+strings.Repeat("filler and more of it ", maxText/20)+" theend\r\n", "Subject: short\r\n\r\nnothing\r\n")
