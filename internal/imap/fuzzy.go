@@ -71,7 +71,9 @@ func (t *texts) score(w *search.Wish, k mail.MessageKey) (score float64, known b
 		all, t.err = t.srv.Search.Fuzzy(t.ctx, t.account, *w, t.keys)
 		t.scores[w] = all
 	}
-	score, known = all[k]
+	if score, known = all[k]; t.others && score > 0 {
+		score = 1 // how rare a word is tells of mail that is not shared
+	}
 	return score, known
 }
 

@@ -22,7 +22,8 @@ type Searcher interface {
 type texts struct {
 	ctx     context.Context
 	srv     *Server
-	account mail.AccountID
+	account mail.AccountID    // whose mail it is
+	others  bool              // it is another's than the user's
 	keys    []mail.MessageKey // sorted by UID
 	answers map[*search.Question]search.Answers
 	scores  map[*search.Wish]search.Scores
@@ -80,8 +81,8 @@ func (x *searcher) askTexts(ctx context.Context, uids mail.UIDSet) (rest mail.UI
 	if x.texts = nil; x.srv.Search == nil || !x.hasText || len(uids) == 0 {
 		return uids, nil
 	}
-	x.texts = &texts{ctx: ctx, srv: x.srv, account: x.sel.at.account, answers: map[*search.Question]search.Answers{},
-		scores: map[*search.Wish]search.Scores{}}
+	x.texts = &texts{ctx: ctx, srv: x.srv, account: x.sel.at.account, others: x.sel.at.account != x.user.Account(),
+		answers: map[*search.Question]search.Answers{}, scores: map[*search.Wish]search.Scores{}}
 	var there []mail.UID
 	err = x.viewAt(ctx, x.sel.at, func(r store.Reader) error {
 		there, x.texts.keys = there[:0], x.texts.keys[:0]
