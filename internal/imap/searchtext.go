@@ -81,6 +81,9 @@ func (x *searcher) askTexts(ctx context.Context, uids mail.UIDSet) (rest mail.UI
 	if x.texts = nil; x.srv.Search == nil || !x.hasText || len(uids) == 0 {
 		return uids, nil
 	}
+	if x.ending.Load() != nil {
+		return nil, errHangup
+	}
 	x.texts = &texts{ctx: ctx, srv: x.srv, account: x.sel.at.account, others: x.sel.at.account != x.user.Account(),
 		answers: map[*search.Question]search.Answers{}, scores: map[*search.Wish]search.Scores{}}
 	var there []mail.UID

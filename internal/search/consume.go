@@ -1,6 +1,7 @@
 package search
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -438,66 +439,58 @@ func (f *follower) start(ctx context.Context) error {
 	return transact(f.w.c, f.save)
 }
 
-// fillPage reads some messages of one mailbox. Those without a visible placement are
-// left out, as in the changes.
+// fillPage reads some messages, mailbox by mailbox. Those without a visible placement
+// are left out, as in the changes.
 func (f *follower) fillPage(ctx context.Context) error {
 	var keys []mail.MessageKey
-	next := *f.fill
-	done := false
-	err := f.x.Store.View(ctx, f.account, func(r store.Reader) error {
-		keys, next, done = nil, *f.fill, false
-		a, err := r.Account()
-		if err != nil {
-			return err
-		}
-		if a.Epoch != f.at.Epoch {
-			return mail.Errorf(mail.TooOld, "the account was restored")
-		}
-		mailboxes, err := r.Mailboxes()
-		if err != nil {
-			return err
-		}
-		id, ok := nextMailbox(mailboxes, next.mailbox)
-		if !ok {
-			done = true
-			return nil
-		}
-		if id != next.mailbox {
-			next = fill{mailbox: id}
-		}
-		n := 0
-		q := store.PlacementQuery{Mailbox: id, UIDs: mail.UIDSet{{First: next.uid + 1, Last: 1<<32 - 1}}, Limit: batchDocs}
-		err = r.Placements(q, func(p *mail.Placement) error {
-			n++
-			next.uid = p.UID
-			if !p.Flags.Has(mail.Deleted) {
-				keys = append(keys, p.Message)
-			}
-			return nil
-		})
-		if n < batchDocs {
-			next = fill{mailbox: id + 1}
-		}
+	var next *fill
+	err := f.x.Store.View(ctx, f.account, func(r store.Reader) (err error) {
+		keys, next, err = f.gather(r)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return f.commit(ctx, keys, nil, func() {
-		if f.fill = &next; done {
-			f.fill = nil
-		}
-	})
+	return f.commit(ctx, keys, nil, func() { f.fill = next })
 }
 
-// nextMailbox finds the mailbox with the least id from one on.
-func nextMailbox(all []mail.Mailbox, from mail.MailboxID) (least mail.MailboxID, ok bool) {
-	for _, mb := range all {
-		if mb.ID >= from && (!ok || mb.ID < least) {
-			least, ok = mb.ID, true
+// gather returns the next messages, and where to go on; nil if that was all.
+func (f *follower) gather(r store.Reader) (keys []mail.MessageKey, next *fill, err error) {
+	a, err := r.Account()
+	if err != nil {
+		return nil, nil, err
+	}
+	if a.Epoch != f.at.Epoch {
+		return nil, nil, mail.Errorf(mail.TooOld, "the account was restored")
+	}
+	mailboxes, err := r.Mailboxes()
+	if err != nil {
+		return nil, nil, err
+	}
+	slices.SortFunc(mailboxes, func(a, b mail.Mailbox) int { return cmp.Compare(a.ID, b.ID) })
+	at := *f.fill
+	for _, mb := range mailboxes {
+		if mb.ID < at.mailbox {
+			continue
+		}
+		if mb.ID != at.mailbox {
+			at = fill{mailbox: mb.ID}
+		}
+		n, limit := 0, batchDocs-len(keys)
+		q := store.PlacementQuery{Mailbox: mb.ID, UIDs: mail.UIDSet{{First: at.uid + 1, Last: 1<<32 - 1}}, Limit: limit}
+		err := r.Placements(q, func(p *mail.Placement) error {
+			n++
+			at.uid = p.UID
+			if !p.Flags.Has(mail.Deleted) {
+				keys = append(keys, p.Message)
+			}
+			return nil
+		})
+		if err != nil || n == limit {
+			return keys, &at, err
 		}
 	}
-	return least, ok
+	return keys, nil, nil
 }
 
 // changes takes the next page of the delta.

@@ -145,12 +145,15 @@ func (w *writer) remove(k mail.MessageKey) error {
 }
 
 // makeDoc reads a message. One that can't be read is noted, and is not searched
-// here; an error is ctx's.
+// here; an error is ctx's, or that nothing can be read now.
 func (x *Index) makeDoc(ctx context.Context, m *mail.Message) (*doc, error) {
 	d := &doc{key: m.Key, date: m.InternalDate.Unix()}
 	err := safely(func() error { return x.readDoc(ctx, m, d) })
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
+	}
+	if err != nil && mail.KindOf(err) == mail.Unavailable {
+		return nil, err
 	}
 	if err != nil {
 		x.stats.unread.Add(1)
