@@ -138,18 +138,26 @@ func (s *indexes) add(row Indexed) {
 
 // note says how the search indexes stand in one line.
 func (s *indexes) note(lag search.Lag) string {
-	text := fmt.Sprintf("The search index holds %d messages", s.messages)
+	text := "The search index holds " + counted(s.messages, "message")
 	if s.incomplete > 0 {
-		text += fmt.Sprintf("; it is not made yet for %d accounts, whose searches read meanwhile", s.incomplete)
+		text += fmt.Sprintf("; it is not made yet for %s, whose searches read meanwhile", counted(s.incomplete, "account"))
 	}
 	if lag.Accounts > 0 {
-		text += fmt.Sprintf("; %d accounts have changes it has not seen, for up to %.1f s", lag.Accounts, lag.Time.Seconds())
+		text += fmt.Sprintf("; it has not looked at %s for up to %.1f s", counted(lag.Accounts, "account"), lag.Time.Seconds())
 	}
 	if s.unread > 0 {
-		text += fmt.Sprintf("; %d messages could not be read for it", s.unread)
+		text += fmt.Sprintf("; %s could not be read for it", counted(s.unread, "message"))
 	}
 	if s.partly > 0 {
-		text += fmt.Sprintf("; attachments of %d messages could not be read for it", s.partly)
+		text += fmt.Sprintf("; attachments of %s could not be read for it", counted(s.partly, "message"))
 	}
 	return text + "."
+}
+
+// counted is a number of things in words.
+func counted[T int | int64](n T, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -25,6 +25,8 @@ var goals = map[[2]string]goal{
 	{"headers", perSecond}:        atLeast(1.5),
 	{"bodies", perSecond}:         atLeast(1),
 	{"bodies-piped", perSecond}:   atLeast(2),
+	{"search", rareMS}:            atMost(0.05),
+	{"search", commonMS}:          atMost(0.05),
 	{"syncs", "each LMTP ×64"}:    below(0.5),
 	{"idle-plain", perConnection}: upTo(5),
 	{"idle-tls", perConnection}:   upTo(14),

@@ -70,6 +70,9 @@ func (s *session) capabilities() string {
 		return strings.Join(caps, " ")
 	}
 	caps = append(caps, mailCapabilities...)
+	if s.srv.Search != nil {
+		caps = append(caps, "SEARCH=FUZZY")
+	}
 	caps = append(caps, fmt.Sprintf("APPENDLIMIT=%d", s.srv.limits.Message))
 	if !s.compressed {
 		caps = append(caps, "COMPRESS=DEFLATE")

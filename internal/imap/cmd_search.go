@@ -61,6 +61,9 @@ func (s *session) begin(q *query) error {
 		}
 		return errNo("BADCHARSET (US-ASCII UTF-8)", "Unknown charset")
 	}
+	if q.ret != nil && q.ret.Relevancy && !traitsOf(q.Key).fuzzy {
+		return errRelevancy
+	}
 	if s.sel == nil {
 		return nil
 	}
@@ -102,6 +105,7 @@ type searcher struct {
 	keeper keeper // hears of each message found; nil if its row is of no interest
 	found  mail.UIDSet
 	texts  *texts      // of the messages being looked up; nil without an index
+	scores scores      // of those found by a fuzzy key
 	modseq mail.ModSeq // the highest of those found
 	read   int64       // bytes of mail
 }
@@ -126,6 +130,7 @@ type traits struct {
 	keys      int
 	readers   int  // keys for which mail is read
 	hasText   bool // keys that the index of texts may answer
+	fuzzy     bool // keys of which messages can be more or less
 	hasModSeq bool
 	mutable   bool // it may find a message and later not, or the other way round
 }
@@ -146,6 +151,9 @@ func (t *traits) add(key wire.SearchKey) {
 		t.add(k.A)
 		t.add(k.B)
 	case wire.Not:
+		t.add(k.Key)
+	case wire.FuzzyKey:
+		t.fuzzy = true
 		t.add(k.Key)
 	case wire.ModSeqKey:
 		t.hasModSeq, t.mutable = true, true
@@ -169,7 +177,7 @@ func (x *searcher) find(ctx context.Context, o *sorter) (finding, error) {
 		err := x.run(ctx, nil)
 		return finding{set: x.found}, err
 	}
-	x.keeper = o
+	x.sortInto(o)
 	if err := x.run(ctx, nil); err != nil {
 		return finding{}, err
 	}
@@ -339,6 +347,7 @@ func (x *searcher) decide(p *mail.Placement, m *mail.Message, body Body) verdict
 	}
 	c := &candidate{entry: e, flags: x.view.Flags(e), message: p.Message, texts: x.texts, p: p, m: m, body: body}
 	v := x.test(c)
+	x.rate(v, c)
 	if c.err != nil {
 		x.srv.Log.WarnContext(x.ctx, "message unreadable in search", "proto", "imap", "err", c.err)
 		return no

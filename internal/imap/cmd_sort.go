@@ -20,6 +20,10 @@ func (s *session) sort(ctx context.Context, cmd *wire.Sort, r *reply) error {
 	if err := s.begin(q); err != nil {
 		return err
 	}
+	byRelevancy := slices.ContainsFunc(cmd.Criteria, func(c wire.SortCriterion) bool { return c.Key == wire.SortRelevancy })
+	if byRelevancy && !traitsOf(q.Key).fuzzy {
+		return errRelevancy
+	}
 	m := s.srv.mayHold()
 	defer m.release()
 	return s.answer(ctx, "SORT", q, newSorter(s.sel, cmd.Criteria, m))

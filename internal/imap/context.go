@@ -141,7 +141,7 @@ func (s *session) tellOne(l *liveSearch, among, added mail.UIDSet) {
 		m := s.srv.mayHold()
 		defer m.release()
 		fresh = newSorter(s.sel, l.sorter.criteria, m)
-		x.keeper = fresh
+		x.sortInto(fresh)
 	}
 	if err := x.run(s.ctx, among); err != nil {
 		_, _, text := s.words(err)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"lockstep/internal/mail"
+	"lockstep/internal/search"
 	"lockstep/internal/store"
 )
 
@@ -27,6 +28,8 @@ var update = flag.Bool("update", false, "rewrite what the server says in testdat
 //	  uid 7 modseq 21 \Seen         one message; modseq may be left out
 //	    |Subject: hello             its text, else one is made up
 //	given INBOX is common           its \Seen is everybody's from now on
+//	given an index                  of texts; there is none otherwise
+//	the index catches up            and knows all that is there
 //	C1 enters [as bob] [CONDSTORE …]  signs in, and enables; what is said is not shown
 //	C1 selects INBOX [(…)]          likewise
 //	C1 connects                     what the server says is shown, as with all below
@@ -54,7 +57,7 @@ func playFile(t *testing.T, name string) {
 	out = append(out, head...)
 	for _, lines := range scenes {
 		t.Run(strings.TrimPrefix(lines[0], "== "), func(t *testing.T) {
-			s := &scene{t: t, house: newHouse(t, nil), clients: map[string]*testClient{}}
+			s := &scene{t: t, house: newHouse(t, indexIfGiven(t, lines)), clients: map[string]*testClient{}}
 			s.play(lines)
 			out = append(out, s.out...)
 		})
@@ -156,6 +159,15 @@ func (s *scene) given(line, text string) {
 var verb = regexp.MustCompile(`^(C\d) (enters|selects|connects|hears|breaks off)\s*(.*)$`)
 
 func (s *scene) do(line string) {
+	switch line {
+	case indexGiven:
+		return
+	case "the index catches up":
+		if err := s.house.server.Search.(*search.Index).CatchUp(s.t.Context(), s.house.account); err != nil {
+			s.t.Fatal(err)
+		}
+		return
+	}
 	if path, ok := strings.CutSuffix(line, " is common"); ok {
 		s.house.commonSeen(strings.TrimPrefix(path, "given "))
 		return

@@ -161,6 +161,9 @@ func (x *searcher) sayExtended(found finding, q *query, from *mail.Mailbox) {
 		}
 		out.Close()
 	}
+	if ret.Relevancy && numbers.len() > 0 {
+		x.sayRelevancy(out, found, ret)
+	}
 	if ret.Count {
 		out.Atom("COUNT").Number(uint64(numbers.len()))
 	}

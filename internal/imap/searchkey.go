@@ -38,6 +38,7 @@ type candidate struct {
 
 	message mail.MessageKey // 0 at first
 	texts   *texts          // what is known of it without reading; nil at first
+	score   float64         // how well it fits, where that is asked
 
 	p    *mail.Placement // nil at first
 	m    *mail.Message
@@ -119,6 +120,10 @@ func (s *session) compile(sel *selection, key wire.SearchKey) test {
 	case wire.Not:
 		t := s.compile(sel, k.Key)
 		return func(c *candidate) verdict { return yes - t(c) }
+	case wire.FuzzyKey:
+		return s.compile(sel, soften(k.Key))
+	case softKey:
+		return s.compileSoft(sel, k)
 	case wire.AllKey, wire.SaveDateSupportedKey:
 		return func(*candidate) verdict { return yes }
 	case wire.FlagKey:

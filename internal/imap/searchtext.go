@@ -13,6 +13,8 @@ import (
 type Searcher interface {
 	// Exact decides for those of the messages that it can, as reading them would.
 	Exact(ctx context.Context, a mail.AccountID, q search.Question, keys []mail.MessageKey) (search.Answers, error)
+	// Fuzzy rates those of the messages that it can by the words of a text.
+	Fuzzy(ctx context.Context, a mail.AccountID, q search.Wish, keys []mail.MessageKey) (search.Scores, error)
 }
 
 // texts is what an index of texts knows of some messages. It is asked once for
@@ -20,9 +22,11 @@ type Searcher interface {
 type texts struct {
 	ctx     context.Context
 	srv     *Server
-	account mail.AccountID
+	account mail.AccountID    // whose mail it is
+	others  bool              // it is another's than the user's
 	keys    []mail.MessageKey // sorted by UID
 	answers map[*search.Question]search.Answers
+	scores  map[*search.Wish]search.Scores
 	err     error
 }
 
@@ -77,7 +81,11 @@ func (x *searcher) askTexts(ctx context.Context, uids mail.UIDSet) (rest mail.UI
 	if x.texts = nil; x.srv.Search == nil || !x.hasText || len(uids) == 0 {
 		return uids, nil
 	}
-	x.texts = &texts{ctx: ctx, srv: x.srv, account: x.sel.at.account, answers: map[*search.Question]search.Answers{}}
+	if x.ending.Load() != nil {
+		return nil, errHangup
+	}
+	x.texts = &texts{ctx: ctx, srv: x.srv, account: x.sel.at.account, others: x.sel.at.account != x.user.Account(),
+		answers: map[*search.Question]search.Answers{}, scores: map[*search.Wish]search.Scores{}}
 	var there []mail.UID
 	err = x.viewAt(ctx, x.sel.at, func(r store.Reader) error {
 		there, x.texts.keys = there[:0], x.texts.keys[:0]
@@ -96,7 +104,9 @@ func (x *searcher) askTexts(ctx context.Context, uids mail.UIDSet) (rest mail.UI
 			continue
 		}
 		c := &candidate{entry: e, flags: x.view.Flags(e), message: x.texts.keys[i], texts: x.texts}
-		switch v := x.test(c); {
+		v := x.test(c)
+		x.rate(v, c)
+		switch {
 		case v == no:
 			decided.Add(uid)
 		case v == yes && x.keeper == nil:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	bigendian "encoding/binary"
+	"math"
 	"slices"
 	"time"
 
@@ -26,9 +27,10 @@ type sorter struct {
 	slab     []byte // keys are cut from
 	summary  bool   // what Parsed says is needed
 
-	view  *index.Version
-	texts []*index.Texts // by criterion
-	fresh []freshKey     // read since flush
+	view   *index.Version
+	texts  []*index.Texts // by criterion
+	fresh  []freshKey     // read since flush
+	scores *scores
 }
 
 type sortKey struct {
@@ -55,9 +57,13 @@ const slabBytes = 64 << 10
 func newSorter(sel *selection, criteria []wire.SortCriterion, m *allowance) *sorter {
 	o := &sorter{criteria: criteria, memory: m, view: sel.view}
 	for _, c := range criteria {
-		o.texts = append(o.texts, sel.box.Texts(sel.view, "SORT "+string(c.Key)))
+		var t *index.Texts // scores are of one search
+		if c.Key != wire.SortRelevancy {
+			t = sel.box.Texts(sel.view, "SORT "+string(c.Key))
+		}
+		o.texts = append(o.texts, t)
 		switch c.Key {
-		case wire.SortArrival, wire.SortDate, wire.SortSize:
+		case wire.SortArrival, wire.SortDate, wire.SortSize, wire.SortRelevancy:
 		default:
 			o.summary = true
 		}
@@ -70,7 +76,13 @@ func (o *sorter) known(entries []index.Entry) (missing mail.UIDSet, err error) {
 	all := make([][][]byte, len(o.texts))
 	for i, t := range o.texts {
 		all[i] = make([][]byte, len(entries))
-		t.Look(entries, all[i])
+		if t != nil {
+			t.Look(entries, all[i])
+			continue
+		}
+		for n, e := range entries {
+			all[i][n] = scorePart(o.scores.of(e.UID))
+		}
 	}
 	parts := make([][]byte, len(o.texts))
 	for n, e := range entries {
@@ -99,7 +111,11 @@ func (o *sorter) add(p *mail.Placement, m *mail.Message) error {
 	}
 	parts := make([][]byte, len(o.criteria))
 	for i, c := range o.criteria {
-		parts[i] = sortPart(c.Key, m, &s)
+		if o.texts[i] == nil {
+			parts[i] = scorePart(o.scores.of(p.UID))
+		} else {
+			parts[i] = sortPart(c.Key, m, &s)
+		}
 	}
 	if e, ok := o.view.Find(p.UID); ok {
 		o.fresh = append(o.fresh, freshKey{e, parts})
@@ -133,6 +149,9 @@ func (o *sorter) flush() error {
 	slices.SortFunc(o.fresh, func(a, b freshKey) int { return cmp.Compare(a.entry.UID, b.entry.UID) })
 	entries, parts := make([]index.Entry, len(o.fresh)), make([][]byte, len(o.fresh))
 	for i, t := range o.texts {
+		if t == nil {
+			continue
+		}
 		for n, f := range o.fresh {
 			entries[n], parts[n] = f.entry, f.parts[i]
 		}
@@ -178,6 +197,12 @@ func sortPart(k wire.SortKey, m *mail.Message, s *message.Summary) []byte {
 		return bigendian.BigEndian.AppendUint64(nil, uint64(m.Size))
 	}
 	return append(casemap(nil, []byte(sortText(k, s))), 0)
+}
+
+// scorePart is the best first (RFC 6203 §5). Scores are never negative, so their bits
+// compare as they do.
+func scorePart(score float64) []byte {
+	return bigendian.BigEndian.AppendUint64(nil, ^math.Float64bits(score))
 }
 
 // appendTime appends whole seconds, as far as clients see them.

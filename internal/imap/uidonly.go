@@ -52,6 +52,8 @@ func keyNumbers(key wire.SearchKey) bool {
 		}
 	case wire.Or:
 		return keyNumbers(k.A) || keyNumbers(k.B)
+	case wire.FuzzyKey:
+		return keyNumbers(k.Key)
 	case wire.Not:
 		return keyNumbers(k.Key)
 	case wire.SeqKey:

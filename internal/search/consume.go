@@ -1,7 +1,9 @@
 package search
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +12,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"zombiezen.com/go/sqlite"
 
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
@@ -50,7 +54,7 @@ func (x *Index) Run(ctx context.Context) error {
 				return nil
 			case <-x.wake:
 			}
-			if !sleep(ctx, gatherFor) {
+			if !sleep(ctx, gatherFor) || !x.giveWay(ctx) {
 				return nil
 			}
 			continue
@@ -65,9 +69,7 @@ func (x *Index) Run(ctx context.Context) error {
 			x.stats.failed.Add(1)
 			time.AfterFunc(retryAfter, func() { x.heard(a, 0) })
 		}
-		if !x.rest(ctx, time.Since(began)) {
-			return nil
-		}
+		x.rest(ctx, min(time.Since(began), maxRest))
 	}
 }
 
@@ -115,12 +117,12 @@ func (x *Index) begin(ctx context.Context) error {
 // heard notes that an account has so many changes more.
 func (x *Index) heard(a mail.AccountID, changes int64) {
 	x.stats.heard.Add(1)
-	x.mu.Lock()
-	defer x.mu.Unlock()
+	x.waiting.Lock()
+	defer x.waiting.Unlock()
 	x.behind(a, changes)
 }
 
-// behind notes that an account waits. x.mu is held.
+// behind notes that an account waits. x.waiting is held.
 func (x *Index) behind(a mail.AccountID, changes int64) *pending {
 	p := x.pending[a]
 	if p == nil {
@@ -137,8 +139,8 @@ func (x *Index) behind(a mail.AccountID, changes int64) *pending {
 
 // nextPending takes the account that has waited longest.
 func (x *Index) nextPending() (a mail.AccountID, discard, ok bool) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
+	x.waiting.Lock()
+	defer x.waiting.Unlock()
 	var oldest *pending
 	for id, p := range x.pending {
 		if oldest == nil || p.since.Before(oldest.since) {
@@ -152,6 +154,9 @@ func (x *Index) nextPending() (a mail.AccountID, discard, ok bool) {
 	delete(x.pending, a)
 	return a, oldest.discard, true
 }
+
+// maxRest bounds what is rested at once.
+const maxRest = 250 * time.Millisecond
 
 // maxTurn bounds how long one account is worked for while others wait.
 const maxTurn = 2 * time.Second
@@ -172,8 +177,11 @@ func (x *Index) serve(ctx context.Context, a mail.AccountID, throw bool) error {
 	if only, err := x.onlyUpdates(ctx, a); only || err != nil {
 		return err
 	}
-	heard := x.stats.heard.Load()
-	more, err := x.catchUp(ctx, a, maxTurn, func() { x.yield(ctx, &heard) })
+	began := time.Now()
+	more, err := x.catchUp(ctx, a, maxTurn, func() {
+		x.rest(ctx, time.Since(began))
+		began = time.Now()
+	})
 	if more && err == nil {
 		x.heard(a, 0)
 	}
@@ -230,21 +238,52 @@ func (x *Index) onlyUpdates(ctx context.Context, a mail.AccountID) (bool, error)
 	return only, nil
 }
 
-// yield lets those go first whom people wait for: while changes come in, as much
-// time is rested as is worked.
-func (x *Index) yield(ctx context.Context, heard *int64) {
-	if now := x.stats.heard.Load(); now != *heard {
-		*heard = now
-		sleep(ctx, 20*time.Millisecond)
-	}
+// Run gives way. Beside a flood of changes, such as deliveries by the thousand, it
+// does nothing for as long as patience, and then little; else it rests half as long
+// as it works.
+const (
+	patience    = 20 * time.Second
+	flood       = 100 // changes in a second
+	floodWindow = 200 * time.Millisecond
+)
+
+// mark is where the count of changes stood. Used by Run alone.
+type mark struct {
+	heard int64
+	at    time.Time
+	flood bool
 }
 
-// rest is what Run does between accounts; false when ctx ended.
-func (x *Index) rest(ctx context.Context, worked time.Duration) bool {
-	if worked < time.Millisecond {
-		return ctx.Err() == nil
+// flooded reports whether changes come in by the hundred.
+func (x *Index) flooded() bool {
+	now, m := time.Now(), &x.mark
+	if d := now.Sub(m.at); d >= floodWindow {
+		heard := x.stats.heard.Load()
+		m.flood = float64(heard-m.heard) > flood*d.Seconds()
+		m.heard, m.at = heard, now
 	}
-	return sleep(ctx, min(worked/4, 100*time.Millisecond))
+	return m.flood
+}
+
+// giveWay waits while there is a flood; false when ctx ended.
+func (x *Index) giveWay(ctx context.Context) bool {
+	for began := time.Now(); x.flooded() && time.Since(began) < patience; {
+		if !sleep(ctx, floodWindow) {
+			return false
+		}
+	}
+	return ctx.Err() == nil
+}
+
+// rest is what Run does after it has worked.
+func (x *Index) rest(ctx context.Context, worked time.Duration) {
+	switch {
+	case worked < time.Millisecond:
+	case x.flooded():
+		sleep(ctx, 4*worked)
+	default:
+		sleep(ctx, worked/2)
+	}
 }
 
 // catchUp brings an account's index up to its head, or as far as it gets in a turn:
@@ -286,18 +325,26 @@ func isGone(ctx context.Context, s store.Store, a mail.AccountID) bool {
 	return err != nil && mail.KindOf(err) == mail.NotFound
 }
 
+func resize(c *sqlite.Conn, bytes int) error { return run(c, "PRAGMA "+cacheSize(bytes)) }
+
 // follow takes page after page of what there is to do.
 func (x *Index) follow(ctx context.Context, a mail.AccountID, on func() bool, between func()) (more bool, err error) {
-	c, err := create(x.path(a))
+	c, made, err := x.take(a, create)
 	if err != nil {
 		return false, err
 	}
-	defer c.Close()
+	defer func() { x.giveBack(a, made, c) }()
+	if err := resize(c, writeCache); err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, resize(c, readCache)) }()
 	s, err := newSealer(x.Secret, a)
 	if err != nil {
 		return false, err
 	}
-	f := &follower{x: x, account: a, w: &writer{c: c, sealer: s}}
+	grams := gramSorters.Get().(*gramSorter)
+	defer grams.release()
+	f := &follower{x: x, account: a, w: &writer{c: c, sealer: s, grams: grams}}
 	if err := f.load(); err != nil {
 		return false, err
 	}
@@ -392,66 +439,58 @@ func (f *follower) start(ctx context.Context) error {
 	return transact(f.w.c, f.save)
 }
 
-// fillPage reads some messages of one mailbox. Those without a visible placement are
-// left out, as in the changes.
+// fillPage reads some messages, mailbox by mailbox. Those without a visible placement
+// are left out, as in the changes.
 func (f *follower) fillPage(ctx context.Context) error {
 	var keys []mail.MessageKey
-	next := *f.fill
-	done := false
-	err := f.x.Store.View(ctx, f.account, func(r store.Reader) error {
-		keys, next, done = nil, *f.fill, false
-		a, err := r.Account()
-		if err != nil {
-			return err
-		}
-		if a.Epoch != f.at.Epoch {
-			return mail.Errorf(mail.TooOld, "the account was restored")
-		}
-		mailboxes, err := r.Mailboxes()
-		if err != nil {
-			return err
-		}
-		id, ok := nextMailbox(mailboxes, next.mailbox)
-		if !ok {
-			done = true
-			return nil
-		}
-		if id != next.mailbox {
-			next = fill{mailbox: id}
-		}
-		n := 0
-		q := store.PlacementQuery{Mailbox: id, UIDs: mail.UIDSet{{First: next.uid + 1, Last: 1<<32 - 1}}, Limit: batchDocs}
-		err = r.Placements(q, func(p *mail.Placement) error {
-			n++
-			next.uid = p.UID
-			if !p.Flags.Has(mail.Deleted) {
-				keys = append(keys, p.Message)
-			}
-			return nil
-		})
-		if n < batchDocs {
-			next = fill{mailbox: id + 1}
-		}
+	var next *fill
+	err := f.x.Store.View(ctx, f.account, func(r store.Reader) (err error) {
+		keys, next, err = f.gather(r)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return f.commit(ctx, keys, nil, func() {
-		if f.fill = &next; done {
-			f.fill = nil
-		}
-	})
+	return f.commit(ctx, keys, nil, func() { f.fill = next })
 }
 
-// nextMailbox finds the mailbox with the least id from one on.
-func nextMailbox(all []mail.Mailbox, from mail.MailboxID) (least mail.MailboxID, ok bool) {
-	for _, mb := range all {
-		if mb.ID >= from && (!ok || mb.ID < least) {
-			least, ok = mb.ID, true
+// gather returns the next messages, and where to go on; nil if that was all.
+func (f *follower) gather(r store.Reader) (keys []mail.MessageKey, next *fill, err error) {
+	a, err := r.Account()
+	if err != nil {
+		return nil, nil, err
+	}
+	if a.Epoch != f.at.Epoch {
+		return nil, nil, mail.Errorf(mail.TooOld, "the account was restored")
+	}
+	mailboxes, err := r.Mailboxes()
+	if err != nil {
+		return nil, nil, err
+	}
+	slices.SortFunc(mailboxes, func(a, b mail.Mailbox) int { return cmp.Compare(a.ID, b.ID) })
+	at := *f.fill
+	for _, mb := range mailboxes {
+		if mb.ID < at.mailbox {
+			continue
+		}
+		if mb.ID != at.mailbox {
+			at = fill{mailbox: mb.ID}
+		}
+		n, limit := 0, batchDocs-len(keys)
+		q := store.PlacementQuery{Mailbox: mb.ID, UIDs: mail.UIDSet{{First: at.uid + 1, Last: 1<<32 - 1}}, Limit: limit}
+		err := r.Placements(q, func(p *mail.Placement) error {
+			n++
+			at.uid = p.UID
+			if !p.Flags.Has(mail.Deleted) {
+				keys = append(keys, p.Message)
+			}
+			return nil
+		})
+		if err != nil || n == limit {
+			return keys, &at, err
 		}
 	}
-	return least, ok
+	return keys, nil, nil
 }
 
 // changes takes the next page of the delta.
@@ -535,26 +574,28 @@ const viewDocs = 50
 
 // read makes documents of messages until there are enough for one transaction.
 func (f *follower) read(ctx context.Context, keys []mail.MessageKey) (docs []*doc, rest []mail.MessageKey, err error) {
-	size := 0
-	for len(keys) > 0 && size < batchBytes {
+	for size := 0; len(keys) > 0 && size < batchBytes && len(docs) < batchDocs; {
 		some := keys[:min(len(keys), viewDocs)]
-		keys = keys[len(some):]
 		rows, err := f.rows(ctx, some)
 		if err != nil {
 			return nil, nil, err
 		}
+		keys = keys[len(some):]
 		for i := range rows {
 			d, err := f.x.makeDoc(ctx, &rows[i])
 			if err != nil {
 				return nil, nil, err
 			}
 			docs = append(docs, d)
-			if d.text != nil {
-				size += len(d.text.bytes)
+			if size += d.size(); size >= batchBytes {
+				for _, m := range rows[i+1:] {
+					rest = append(rest, m.Key)
+				}
+				break
 			}
 		}
 	}
-	return docs, keys, nil
+	return docs, append(rest, keys...), nil
 }
 
 // rows reads messages; those that have gone meanwhile are left out.

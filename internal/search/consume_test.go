@@ -123,6 +123,39 @@ func TestFlagsCostTheIndexNothing(t *testing.T) {
 	}
 }
 
+func TestAnIndexThatIsRemovedUnderTheServerIsMadeAgain(t *testing.T) {
+	h := newHouse(t)
+	h.put("Subject: a\r\n\r\nneedle\r\n")
+	stop := h.run()
+	defer stop()
+	h.eventually("it is indexed", func() bool { return len(h.ask(Text, "needle", h.all())) == 1 })
+	if err := discard(h.x.path(h.account)); err != nil {
+		t.Fatal(err)
+	}
+	h.eventually("it is indexed again", func() bool { return len(h.ask(Text, "needle", h.all())) == 1 })
+	if _, err := os.Stat(h.x.path(h.account)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAFloodOfChangesIsLetPass(t *testing.T) {
+	h := newHouse(t)
+	h.x.mark.at = time.Now().Add(-time.Second)
+	if h.x.flooded() {
+		t.Error("quiet is a flood")
+	}
+	h.x.mark.at = time.Now().Add(-time.Second)
+	for range 2 * flood {
+		h.x.heard(h.account, 1)
+	}
+	if !h.x.flooded() {
+		t.Error("hundreds of changes in a second are none")
+	}
+	if l := h.x.Lag(); l.Accounts != 1 || l.Changes != 2*flood {
+		t.Errorf("%+v", l)
+	}
+}
+
 func TestARemovedAccountsIndexGoesAtTheStart(t *testing.T) {
 	h := newHouse(t)
 	h.put("Subject: a\r\n\r\nb\r\n")
@@ -161,7 +194,7 @@ func TestAKillLosesNothing(t *testing.T) {
 		h.reopen()
 		h.put(fmt.Sprintf("Subject: late %d\r\n\r\nlate%d\r\n", at, at))
 		if at == 3 {
-			h.forget(letterMaker{}, h.all()[:3])
+			h.forget(h.all()[:3])
 		}
 	}
 	h.settle()
@@ -258,7 +291,7 @@ func TestPastTheHorizonTheIndexStartsOver(t *testing.T) {
 	h := newHouse(t)
 	h.put("Subject: a\r\n\r\none\r\n")
 	h.settle()
-	h.forget(letterMaker{}, nil)
+	h.forget(nil)
 	h.put("Subject: b\r\n\r\ntwo\r\n")
 	h.update(func(tx store.Tx) error {
 		_, err := tx.Expunge(h.inbox, mail.MakeUIDSet(1), false)
@@ -295,7 +328,7 @@ func TestAPoisonMessageHoldsUpNoOther(t *testing.T) {
 	if s := h.status(); s.Messages != 3 || s.Unread != 1 {
 		t.Errorf("%+v", s)
 	}
-	h.forget(letterMaker{}, keys[1:2])
+	h.forget(keys[1:2])
 	if s := h.status(); s.Messages != 2 || s.Unread != 0 {
 		t.Errorf("after it has gone: %+v", s)
 	}
@@ -307,7 +340,7 @@ func TestSegmentsAreFewAndForgetWhatIsGone(t *testing.T) {
 		h.put(fmt.Sprintf("Subject: %d\r\n\r\nsegment needle%d\r\n", i, i))
 		h.settle()
 	}
-	h.forget(letterMaker{}, h.all()[:50])
+	h.forget(h.all()[:50])
 	for i := range 40 {
 		h.put(fmt.Sprintf("Subject: more %d\r\n\r\nsegment more%d\r\n", i, i))
 		h.settle()

@@ -40,22 +40,24 @@ const (
 	docUnread                      // it could not be read, and is not searched here
 )
 
+// Page caches, of a connection that waits to be asked and of one that writes.
 const (
-	readCache  = 2 << 20
+	readCache  = 1 << 20
 	writeCache = 16 << 20
-	busyFor    = 10 * time.Second
 )
+
+const busyFor = 10 * time.Second
 
 // connect opens a connection to an account's database. A commit survives a kill at
 // once and a power cut soon: the position is committed with what it stands for, so
 // what a power cut takes back is done again.
-func connect(path string, cacheBytes int, flags sqlite.OpenFlags) (*sqlite.Conn, error) {
+func connect(path string, flags sqlite.OpenFlags) (*sqlite.Conn, error) {
 	c, err := sqlite.OpenConn(path, flags)
 	if err != nil {
 		return nil, readable(err)
 	}
 	c.SetBusyTimeout(busyFor)
-	for _, pragma := range []string{"journal_mode = WAL", "synchronous = NORMAL", "temp_store = MEMORY", "mmap_size = 0", fmt.Sprintf("cache_size = -%d", cacheBytes>>10)} {
+	for _, pragma := range []string{"journal_mode = WAL", "synchronous = NORMAL", "temp_store = MEMORY", "mmap_size = 0", cacheSize(readCache)} {
 		if err := sqlitex.ExecuteTransient(c, "PRAGMA "+pragma, nil); err != nil {
 			c.Close()
 			return nil, readable(err)
@@ -64,10 +66,12 @@ func connect(path string, cacheBytes int, flags sqlite.OpenFlags) (*sqlite.Conn,
 	return c, nil
 }
 
+func cacheSize(bytes int) string { return fmt.Sprintf("cache_size = -%d", bytes>>10) }
+
 // create opens an account's database for writing, and makes it when it is not there
 // or not one of ours.
 func create(path string) (*sqlite.Conn, error) {
-	c, err := connect(path, writeCache, sqlite.OpenReadWrite|sqlite.OpenCreate)
+	c, err := connect(path, sqlite.OpenReadWrite|sqlite.OpenCreate)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +93,7 @@ func open(path string) (*sqlite.Conn, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, errNoIndex
 	}
-	c, err := connect(path, readCache, sqlite.OpenReadWrite)
+	c, err := connect(path, sqlite.OpenReadWrite)
 	if err != nil {
 		return nil, err
 	}

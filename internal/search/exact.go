@@ -34,13 +34,7 @@ func (x *Index) Exact(ctx context.Context, a mail.AccountID, q Question, keys []
 		return e.decide(ctx, keys)
 	})
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		if k := mail.KindOf(err); k != mail.NotFound && k != mail.Corrupt {
-			x.Log.WarnContext(ctx, "search index not used", "err", err)
-		}
-		return Answers{}, nil // whoever asks reads
+		return Answers{}, x.unusable(ctx, err) // whoever asks reads
 	}
 	x.stats.decided.Add(int64(len(answers)))
 	return answers, nil

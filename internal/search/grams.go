@@ -3,6 +3,7 @@ package search
 import (
 	"encoding/binary"
 	"slices"
+	"sync"
 )
 
 // A gram is three bytes of casemapped text. Whatever contains a needle contains
@@ -154,6 +155,19 @@ func eachNumber(list []byte, fn func(uint32)) error {
 type gramSorter struct {
 	pairs []uint64 // the gram, the message's number
 	set   gramSet
+}
+
+var gramSorters = sync.Pool{New: func() any { return new(gramSorter) }}
+
+// maxKeptPairs bounds what a sorter that nobody uses holds.
+const maxKeptPairs = 1 << 20
+
+// release gives a sorter back.
+func (s *gramSorter) release() {
+	if s.pairs = s.pairs[:0]; cap(s.pairs) > maxKeptPairs {
+		s.pairs = nil
+	}
+	gramSorters.Put(s)
 }
 
 // add takes a message.

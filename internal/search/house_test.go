@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"io"
 	"math"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -31,7 +34,8 @@ type house struct {
 
 	mu    sync.Mutex
 	blobs map[mail.BlobName][]byte
-	opens int
+
+	read map[mail.MessageKey]*[Text + 1][]string // what was found by reading
 }
 
 type body struct{ *bytes.Reader }
@@ -82,7 +86,6 @@ func (h *house) reopen() {
 func (h *house) open(_ context.Context, b mail.Blob) (Bytes, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.opens++
 	data, ok := h.blobs[b.Name]
 	if !ok {
 		return nil, mail.Errorf(mail.Corrupt, "the message is damaged")
@@ -140,6 +143,15 @@ func (h *house) put(texts ...string) []mail.Placement {
 	return out
 }
 
+// append appends one message to INBOX.
+func (h *house) append(a mail.Arrival) {
+	h.t.Helper()
+	h.update(func(tx store.Tx) error {
+		_, err := tx.Append(h.inbox, a)
+		return err
+	})
+}
+
 // settle brings the index up.
 func (h *house) settle() {
 	h.t.Helper()
@@ -174,6 +186,21 @@ func (h *house) ask(p Part, needle string, keys []mail.MessageKey) Answers {
 // truth decides by reading, as IMAP does without an index.
 func (h *house) truth(p Part, needle string, k mail.MessageKey) bool {
 	h.t.Helper()
+	parts, ok := h.read[k]
+	if !ok {
+		parts = h.partsOf(k)
+		if h.read == nil {
+			h.read = map[mail.MessageKey]*[Text + 1][]string{}
+		}
+		h.read[k] = parts
+	}
+	n := string(message.AppendCasemap(nil, []byte(needle)))
+	return slices.ContainsFunc(parts[p], func(s string) bool { return strings.Contains(s, n) })
+}
+
+// partsOf are the casemapped texts of a message, by part.
+func (h *house) partsOf(k mail.MessageKey) *[Text + 1][]string {
+	h.t.Helper()
 	var m mail.Message
 	h.view(func(r store.Reader) (err error) {
 		m, err = r.Message(k)
@@ -183,42 +210,24 @@ func (h *house) truth(p Part, needle string, k mail.MessageKey) bool {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	n := message.AppendCasemap(nil, []byte(needle))
-	in := func(s string) bool { return bytes.Contains(message.AppendCasemap(nil, []byte(s)), n) }
-	anyOf := func(list []message.Address) bool {
-		for _, a := range list {
-			if in(message.DecodeWords(a.Name) + " <" + a.String() + ">") {
-				return true
-			}
-		}
-		return false
-	}
+	var parts [Text + 1][]string
+	add := func(p Part, s string) { parts[p] = append(parts[p], string(message.AppendCasemap(nil, []byte(s)))) }
 	e := &parsed.Envelope
-	switch p {
-	case Subject:
-		return in(message.DecodeWords(e.Subject))
-	case From:
-		return anyOf(e.From)
-	case To:
-		return anyOf(e.To)
-	case Cc:
-		return anyOf(e.Cc)
-	case Bcc:
-		return anyOf(e.Bcc)
+	add(Subject, message.DecodeWords(e.Subject))
+	for p, list := range map[Part][]message.Address{From: e.From, To: e.To, Cc: e.Cc, Bcc: e.Bcc} {
+		for _, a := range list {
+			add(p, message.DecodeWords(a.Name)+" <"+a.String()+">")
+		}
 	}
 	h.mu.Lock()
 	data := h.blobs[m.Blob.Name]
 	h.mu.Unlock()
-	var out bytes.Buffer
-	write := message.Text
-	switch p {
-	case Header:
-		write = message.HeaderText
-	case Body:
-		write = message.BodyText
+	for p, write := range map[Part]func(io.Writer, io.ReaderAt, *message.Message, int64) error{Header: message.HeaderText, Body: message.BodyText, Text: message.Text} {
+		var out bytes.Buffer
+		if err := write(&out, bytes.NewReader(data), parsed, math.MaxInt64); err != nil {
+			h.t.Fatal(err)
+		}
+		add(p, out.String())
 	}
-	if err := write(&out, bytes.NewReader(data), parsed, math.MaxInt64); err != nil {
-		h.t.Fatal(err)
-	}
-	return in(out.String())
+	return &parts
 }

@@ -2,8 +2,10 @@ package search
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -44,9 +46,12 @@ type Index struct {
 	free    []freeConn             // the one used last at the end
 	made    map[mail.AccountID]int // how often its database was discarded
 	writing map[mail.AccountID]*sync.Mutex
-	pending map[mail.AccountID]*pending
 	places  map[mail.AccountID]place
+
+	waiting sync.Mutex // taken in the path of commits, and never held for long
+	pending map[mail.AccountID]*pending
 	wake    chan struct{} // holds a token while there is something pending
+	mark    mark
 
 	stats counters
 }
@@ -57,8 +62,10 @@ type freeConn struct {
 	account mail.AccountID
 }
 
-// maxFree is how many connections are kept open for the next question.
-const maxFree = 64
+// maxFree is how many connections are kept open for the next question or change:
+// the last one of a database that is closed writes its log back, and waits for the
+// disk.
+const maxFree = 32
 
 // New returns the indexes in dir, which it makes.
 func New(dir string, o Options) (*Index, error) {
@@ -88,7 +95,7 @@ func (x *Index) path(a mail.AccountID) string { return filepath.Join(x.dir, fmt.
 // read runs fn on a snapshot of an account's index. It is NotFound when there is
 // none. A damaged one is thrown away, and made again by Run.
 func (x *Index) read(ctx context.Context, a mail.AccountID, fn func(*reader) error) error {
-	c, made, err := x.take(a)
+	c, made, err := x.take(a, open)
 	if err == nil {
 		defer func() { x.giveBack(a, made, c) }()
 		var s *sealer
@@ -100,10 +107,12 @@ func (x *Index) read(ctx context.Context, a mail.AccountID, fn func(*reader) err
 			})
 		}
 	}
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		return ctx.Err()
-	}
-	if err != nil && mail.KindOf(err) == mail.Corrupt {
+	case err == errNoIndex:
+		x.heard(a, 0) // somebody removed it, or it is not made yet
+	case err != nil && mail.KindOf(err) == mail.Corrupt:
 		x.damaged(a, err)
 	}
 	return err
@@ -115,7 +124,12 @@ type reader struct {
 	*sealer
 }
 
-func (x *Index) take(a mail.AccountID) (*sqlite.Conn, int, error) {
+// take returns a connection that nobody uses, or a new one.
+func (x *Index) take(a mail.AccountID, connect func(path string) (*sqlite.Conn, error)) (*sqlite.Conn, int, error) {
+	_, err := os.Stat(x.path(a))
+	if errors.Is(err, fs.ErrNotExist) {
+		x.letGo(a)
+	}
 	x.mu.Lock()
 	made := x.made[a]
 	for i := len(x.free) - 1; i >= 0; i-- {
@@ -126,22 +140,24 @@ func (x *Index) take(a mail.AccountID) (*sqlite.Conn, int, error) {
 		}
 	}
 	x.mu.Unlock()
-	c, err := open(x.path(a))
+	c, err := connect(x.path(a))
 	return c, made, err
 }
 
 func (x *Index) giveBack(a mail.AccountID, made int, c *sqlite.Conn) {
 	x.mu.Lock()
-	defer x.mu.Unlock()
-	if made != x.made[a] {
-		c.Close()
-		return
+	surplus := c
+	if made == x.made[a] {
+		if surplus = nil; len(x.free) == maxFree {
+			surplus = x.free[0].Conn
+			x.free = slices.Delete(x.free, 0, 1)
+		}
+		x.free = append(x.free, freeConn{c, a})
 	}
-	if len(x.free) == maxFree {
-		x.free[0].Close()
-		x.free = slices.Delete(x.free, 0, 1)
+	x.mu.Unlock()
+	if surplus != nil {
+		surplus.Close()
 	}
-	x.free = append(x.free, freeConn{c, a})
 }
 
 // lock lets nobody else write an account's index.
@@ -157,7 +173,14 @@ func (x *Index) lock(a mail.AccountID) *sync.Mutex {
 // discard throws an account's index away. Who is asking it goes on with what he
 // has.
 func (x *Index) discard(a mail.AccountID) error {
+	x.letGo(a)
+	return discard(x.path(a))
+}
+
+// letGo forgets what is known of an account's index.
+func (x *Index) letGo(a mail.AccountID) {
 	x.mu.Lock()
+	defer x.mu.Unlock()
 	x.made[a]++
 	delete(x.places, a)
 	x.free = slices.DeleteFunc(x.free, func(f freeConn) bool {
@@ -166,16 +189,14 @@ func (x *Index) discard(a mail.AccountID) error {
 		}
 		return f.account == a
 	})
-	x.mu.Unlock()
-	return discard(x.path(a))
 }
 
 // damaged makes Run look after an index that can't be read.
 func (x *Index) damaged(a mail.AccountID, err error) {
 	x.Log.Warn("search index damaged: it will be made again", "account", int64(a), "err", err)
 	x.stats.damaged.Add(1)
-	x.mu.Lock()
-	defer x.mu.Unlock()
+	x.waiting.Lock()
+	defer x.waiting.Unlock()
 	x.behind(a, 0).discard = true
 }
 
@@ -184,8 +205,8 @@ func (x *Index) Forget(a mail.AccountID) error {
 	l := x.lock(a)
 	l.Lock()
 	defer l.Unlock()
-	x.mu.Lock()
+	x.waiting.Lock()
 	delete(x.pending, a)
-	x.mu.Unlock()
+	x.waiting.Unlock()
 	return x.discard(a)
 }

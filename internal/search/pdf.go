@@ -20,7 +20,7 @@ import (
 // process of its own, which can.
 const (
 	maxPDFTime   = 10 * time.Second
-	maxPDFMemory = 1 << 30
+	maxPDFMemory = 512 << 20
 	maxPDFText   = 8 << 20
 	maxPDFPages  = 2000
 )
@@ -36,11 +36,14 @@ func PDFProcess(name string, args ...string) PDFReader {
 		cmd.Env = []string{"GOMAXPROCS=1", fmt.Sprintf("GOMEMLIMIT=%d", maxPDFMemory/2)}
 		cmd.Dir = "/"
 		cmd.Stdin = bytes.NewReader(file)
-		cmd.Stdout = w
+		out := &noted{w: w}
+		cmd.Stdout = out
 		cmd.Stderr = &firstBytes{w: &said, left: 4096}
 		cmd.WaitDelay = time.Second
 		err := cmd.Run()
 		switch {
+		case out.err != nil: // what the process died of is that nobody listened
+			return out.err
 		case ctx.Err() != nil:
 			return errors.New("reading it took too long")
 		case err != nil && said.Len() > 0:
@@ -49,6 +52,18 @@ func PDFProcess(name string, args ...string) PDFReader {
 		}
 		return err
 	}
+}
+
+// noted remembers why writing failed.
+type noted struct {
+	w   io.Writer
+	err error
+}
+
+func (n *noted) Write(b []byte) (int, error) {
+	var m int
+	m, n.err = n.w.Write(b)
+	return m, n.err
 }
 
 // firstBytes keeps the beginning of what is written.

@@ -109,6 +109,7 @@ func (x *Index) Check(ctx context.Context, a mail.AccountID, repair bool) (probl
 	if _, err := os.Stat(x.path(a)); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil // it is being made, or will be
 	}
+	x.letGo(a) // what open connections hold in memory says nothing of the file
 	err = x.read(ctx, a, func(r *reader) error {
 		for _, sql := range []string{"PRAGMA integrity_check(1)", "SELECT 'a message has no text' FROM doc WHERE flags & 4 = 0 AND key NOT IN (SELECT key FROM doc_text) LIMIT 1"} {
 			err := query(r.c, sql, func(st *sqlite.Stmt) error {
@@ -144,8 +145,8 @@ type Lag struct {
 
 // Lag says how far the indexes are behind.
 func (x *Index) Lag() Lag {
-	x.mu.Lock()
-	defer x.mu.Unlock()
+	x.waiting.Lock()
+	defer x.waiting.Unlock()
 	var l Lag
 	count := func(since time.Time, changes int64) {
 		l.Accounts++

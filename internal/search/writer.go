@@ -15,7 +15,7 @@ import (
 // Bounds of what is committed at once.
 const (
 	batchDocs  = 400
-	batchBytes = 16 << 20 // of text
+	batchBytes = 4 << 20 // of text and words
 )
 
 // writer changes an account's index. Used by one goroutine, which holds the
@@ -23,7 +23,7 @@ const (
 type writer struct {
 	c *sqlite.Conn
 	*sealer
-	grams gramSorter
+	grams *gramSorter
 }
 
 // doc is a message as it is to be stored.
@@ -34,6 +34,17 @@ type doc struct {
 	text    *exactText
 	words   *words
 	trouble string
+}
+
+// size is what it takes in memory, about.
+func (d *doc) size() (n int) {
+	if d.text == nil {
+		return 0
+	}
+	for _, t := range d.words.fields {
+		n += len(t.out)
+	}
+	return n + len(d.text.bytes)
 }
 
 // state reads a remembered value, "" if there is none.
@@ -134,12 +145,15 @@ func (w *writer) remove(k mail.MessageKey) error {
 }
 
 // makeDoc reads a message. One that can't be read is noted, and is not searched
-// here; an error is ctx's.
+// here; an error is ctx's, or that nothing can be read now.
 func (x *Index) makeDoc(ctx context.Context, m *mail.Message) (*doc, error) {
 	d := &doc{key: m.Key, date: m.InternalDate.Unix()}
 	err := safely(func() error { return x.readDoc(ctx, m, d) })
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
+	}
+	if err != nil && mail.KindOf(err) == mail.Unavailable {
+		return nil, err
 	}
 	if err != nil {
 		x.stats.unread.Add(1)

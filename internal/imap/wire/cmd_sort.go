@@ -22,10 +22,11 @@ const (
 	SortTo          SortKey = "TO"
 	SortDisplayFrom SortKey = "DISPLAYFROM" // RFC 5957
 	SortDisplayTo   SortKey = "DISPLAYTO"
+	SortRelevancy   SortKey = "RELEVANCY" // RFC 6203 §5; the best first
 )
 
 var sortKeys = map[SortKey]bool{SortArrival: true, SortCc: true, SortDate: true, SortFrom: true, SortSize: true, SortSubject: true,
-	SortTo: true, SortDisplayFrom: true, SortDisplayTo: true}
+	SortTo: true, SortDisplayFrom: true, SortDisplayTo: true, SortRelevancy: true}
 
 // A SortCriterion is sort-criterion of RFC 5256 §5.
 type SortCriterion struct {

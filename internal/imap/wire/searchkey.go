@@ -19,6 +19,10 @@ type Or struct{ A, B SearchKey }
 // Not matches what its key does not.
 type Not struct{ Key SearchKey }
 
+// FuzzyKey matches what its key does, and what fits it in some other way (RFC 6203
+// §3).
+type FuzzyKey struct{ Key SearchKey }
+
 // AllKey matches everything.
 type AllKey struct{}
 
@@ -119,6 +123,7 @@ func init() { // NOT and OR refer to the map again
 		"OLD":               func(*keyParser) SearchKey { return Not{RecentKey{}} },
 		"SAVEDATESUPPORTED": func(*keyParser) SearchKey { return SaveDateSupportedKey{} },
 		"NOT":               func(k *keyParser) SearchKey { return Not{k.nested()} },
+		"FUZZY":             func(k *keyParser) SearchKey { return FuzzyKey{k.nested()} },
 		"OR":                func(k *keyParser) SearchKey { return Or{k.nested(), k.nested()} },
 		"KEYWORD":           func(k *keyParser) SearchKey { return k.keyword(false) },
 		"UNKEYWORD":         func(k *keyParser) SearchKey { return k.keyword(true) },
@@ -226,6 +231,7 @@ func (k Or) appendTo(b []byte) []byte {
 }
 
 func (k Not) appendTo(b []byte) []byte                { return k.Key.appendTo(append(b, "NOT "...)) }
+func (k FuzzyKey) appendTo(b []byte) []byte           { return k.Key.appendTo(append(b, "FUZZY "...)) }
 func (AllKey) appendTo(b []byte) []byte               { return append(b, "ALL"...) }
 func (RecentKey) appendTo(b []byte) []byte            { return append(b, "RECENT"...) }
 func (SaveDateSupportedKey) appendTo(b []byte) []byte { return append(b, "SAVEDATESUPPORTED"...) }

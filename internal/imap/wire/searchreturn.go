@@ -8,6 +8,8 @@ import "strconv"
 type SearchReturn struct {
 	Min, Max, All, Count, Save bool
 
+	Relevancy bool // how well each message of ALL or PARTIAL fits (RFC 6203 §4)
+
 	Partial *PartialRange // nil without PARTIAL
 	Context bool          // the result is likely to be asked for again
 	Update  bool          // tell of what comes into the result and leaves it
@@ -48,7 +50,7 @@ func (r PartialRange) appendTo(b []byte) []byte {
 // HasResult reports whether the client wants to be told anything of the result
 // now.
 func (r *SearchReturn) HasResult() bool {
-	return r.Min || r.Max || r.All || r.Count || r.Partial != nil
+	return r.Min || r.Max || r.All || r.Count || r.Relevancy || r.Partial != nil
 }
 
 // IsEmpty reports whether there are no options, which asks for ALL.
@@ -79,6 +81,8 @@ func (p *parser) searchReturn(r *SearchReturn) {
 		r.Count = true
 	case "SAVE":
 		r.Save = true
+	case "RELEVANCY":
+		r.Relevancy = true
 	case "CONTEXT":
 		r.Context = true
 	case "UPDATE":
@@ -131,7 +135,7 @@ func (r *SearchReturn) names() []string {
 	for _, o := range []struct {
 		on   bool
 		name string
-	}{{r.Min, "MIN"}, {r.Max, "MAX"}, {r.All, "ALL"}, {r.Count, "COUNT"}, {r.Save, "SAVE"}, {r.Context, "CONTEXT"}, {r.Update, "UPDATE"}} {
+	}{{r.Min, "MIN"}, {r.Max, "MAX"}, {r.All, "ALL"}, {r.Count, "COUNT"}, {r.Save, "SAVE"}, {r.Relevancy, "RELEVANCY"}, {r.Context, "CONTEXT"}, {r.Update, "UPDATE"}} {
 		if o.on {
 			names = append(names, o.name)
 		}

@@ -9,7 +9,7 @@ import (
 
 // limitMemory bounds what this process may take.
 func limitMemory(bytes uint64, cpu time.Duration) error {
-	if err := syscall.Setrlimit(syscall.RLIMIT_AS, &syscall.Rlimit{Cur: bytes, Max: bytes}); err != nil {
+	if err := syscall.Setrlimit(syscall.RLIMIT_DATA, &syscall.Rlimit{Cur: bytes, Max: bytes}); err != nil {
 		return err
 	}
 	seconds := uint64(cpu / time.Second)
