@@ -40,6 +40,7 @@ var mailCapabilities = []string{
 	"METADATA",
 	"LIST-METADATA",
 	"REPLACE",
+	"CATENATE",
 	"PREVIEW",
 	"UIDONLY",
 	"SORT",

@@ -72,4 +72,6 @@ const maxAhead = 32 << 20
 const (
 	maxSections     = 64      // pieces of a message in one FETCH
 	maxPatternBytes = 4 << 10 // of all patterns of one LIST
+	maxCatParts     = 500     // of one message of a CATENATE
+	maxSaidURL      = 300     // bytes of a URL that BADURL repeats
 )
