@@ -41,6 +41,7 @@ var mailCapabilities = []string{
 	"LIST-METADATA",
 	"REPLACE",
 	"CATENATE",
+	"NOTIFY",
 	"PREVIEW",
 	"UIDONLY",
 	"SORT",
@@ -108,6 +109,7 @@ func (s *session) enable(_ context.Context, cmd *wire.Enable, _ *reply) error {
 			if err := s.watchMetadata(); err != nil {
 				return err
 			}
+			s.metadata.enabled = true
 		}
 	}
 	s.enc.Star().Atom("ENABLED")

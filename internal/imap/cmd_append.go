@@ -48,7 +48,7 @@ func (s *session) appendMessages(ctx context.Context, cmd *wire.Append, r *reply
 	var dest mail.Mailbox
 	var uids mail.UIDSet
 	var done []appended
-	n, err := s.srv.Store.Update(ctx, at.account, by, func(tx store.Tx) (err error) {
+	n, err := s.commit(ctx, at.account, by, func(tx store.Tx) (err error) {
 		var rights mail.Rights
 		if dest, rights, err = s.destination(tx, at); err != nil {
 			return err
