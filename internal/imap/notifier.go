@@ -48,6 +48,7 @@ type knownMailbox struct {
 	messages    int64
 	unseen      int64
 	highest     mail.ModSeq
+	another     bool // than the one that the client knew under that name
 }
 
 // pending is what has happened since the client was told last.
@@ -240,6 +241,10 @@ func readNames(r store.Reader, own reach) (*tree, mail.Account, error) {
 // mailboxes stays.
 func (n *notifier) namesOf(t *tree) names {
 	to := names{known: map[mail.MailboxID]*knownMailbox{}, subs: map[string]bool{}}
+	was := map[string]mail.MailboxID{}
+	for id, k := range n.known {
+		was[k.path] = id
+	}
 	for _, node := range t.nodes {
 		if node.subscribed {
 			to.subs[node.path] = true
@@ -254,6 +259,7 @@ func (n *notifier) namesOf(t *tree) names {
 		} else if n.known == nil {
 			k.become(*mb)
 		}
+		k.another = k.another || was[mb.Path] != 0 && was[mb.Path] != mb.ID || k.path != "" && k.path != mb.Path && t.has(k.path)
 		k.path, k.parent, k.events = mb.Path, mb.Parent, n.eventsOf(mb.Path, node.subscribed)
 		to.known[mb.ID] = &k
 		to.order = append(to.order, mb.ID)
@@ -261,7 +267,11 @@ func (n *notifier) namesOf(t *tree) names {
 	return to
 }
 
+// has reports whether there is a mailbox of that name.
+func (t *tree) has(path string) bool { return t.by[path] != nil && t.by[path].mailbox != nil }
+
 // become takes what the store says as what the client knows.
 func (k *knownMailbox) become(mb mail.Mailbox) {
 	k.uidValidity, k.uidNext, k.messages, k.unseen, k.highest = mb.UIDValidity, mb.UIDNext, mb.Counts.Placements, mb.Counts.Unseen, mb.HighestModSeq
+	k.another = false
 }

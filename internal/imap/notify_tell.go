@@ -165,7 +165,7 @@ func (n *notifier) gather(r store.Reader, p pending) (*told, error) {
 			continue
 		}
 		c := newStatus{k, mb, n.news(k, mb)}
-		if len(c.items) > 0 && n.isOwnWork(r, id) {
+		if len(c.items) > 0 && !k.another && n.isOwnWork(r, id) {
 			c.items = nil
 		}
 		out.statuses = append(out.statuses, c)
@@ -197,15 +197,15 @@ func changedBoxes(r store.Reader, p pending) (map[mail.MailboxID]mail.Mailbox, e
 // news is what STATUS has to say of a mailbox that changed (RFC 5465 §5.1 to §5.3).
 func (n *notifier) news(k *knownMailbox, mb mail.Mailbox) []statusValue {
 	var items []statusValue
-	counts := mb.Counts.Placements != k.messages || mb.UIDNext != k.uidNext
-	flags := k.events&wire.FlagChange != 0 && mb.HighestModSeq != k.highest
+	counts := mb.Counts.Placements != k.messages || mb.UIDNext != k.uidNext || k.another
+	flags := k.events&wire.FlagChange != 0 && mb.HighestModSeq != k.highest || k.another
 	if counts {
 		items = append(items, statusValue{wire.StatusMessages, uint64(mb.Counts.Placements)}, statusValue{wire.StatusUIDNext, uint64(mb.UIDNext)})
 	}
 	if n.s.condstore && (counts || flags) {
 		items = append(items, statusValue{wire.StatusHighestModSeq, uint64(mb.HighestModSeq)})
 	}
-	if flags && mb.Counts.Unseen != k.unseen {
+	if k.events&wire.FlagChange != 0 && flags && mb.Counts.Unseen != k.unseen {
 		items = append(items, statusValue{wire.StatusUnseen, uint64(mb.Counts.Unseen)})
 	}
 	if flags && len(items) > 0 {
@@ -278,8 +278,13 @@ func (g *nameChanges) renamed() {
 			continue
 		}
 		if (k.events|g.n.eventsOf(mb.Path, node.subscribed))&wire.MailboxName != 0 {
-			g.said[mb.Path] = true
+			g.said[mb.Path] = !g.t.has(k.path) // else said again, as a client may have moved it away
 			g.out.lists = append(g.out.lists, listed{mb.Path, k.path})
+		}
+	}
+	for _, id := range g.n.order { // names that went to another mailbox
+		if k := g.n.known[id]; g.t.has(k.path) && g.t.by[k.path].mailbox.ID != id {
+			g.say(k.path, wire.MailboxName)
 		}
 	}
 }
