@@ -431,7 +431,7 @@ func (c *tracker) status() *order {
 		items += " HIGHESTMODSEQ"
 	}
 	return &order{text: "STATUS " + c.box + " (" + items + ")", done: c.ok, hear: func(r response) {
-		if r.word != "STATUS" {
+		if r.word != "STATUS" || r.args[0] != any(c.box) { // NOTIFY tells of others
 			return
 		}
 		m := pairs(r.args[1])

@@ -40,6 +40,8 @@ var mailCapabilities = []string{
 	"METADATA",
 	"LIST-METADATA",
 	"REPLACE",
+	"CATENATE",
+	"NOTIFY",
 	"PREVIEW",
 	"UIDONLY",
 	"SORT",
@@ -110,6 +112,7 @@ func (s *session) enable(_ context.Context, cmd *wire.Enable, _ *reply) error {
 			if err := s.watchMetadata(); err != nil {
 				return err
 			}
+			s.metadata.enabled = true
 		}
 	}
 	s.enc.Star().Atom("ENABLED")

@@ -48,7 +48,7 @@ func (s *session) appendMessages(ctx context.Context, cmd *wire.Append, r *reply
 	var dest mail.Mailbox
 	var uids mail.UIDSet
 	var done []appended
-	n, err := s.srv.Store.Update(ctx, at.account, by, func(tx store.Tx) (err error) {
+	n, err := s.commit(ctx, at.account, by, func(tx store.Tx) (err error) {
 		var rights mail.Rights
 		if dest, rights, err = s.destination(tx, at); err != nil {
 			return err
@@ -175,43 +175,75 @@ func (s *session) ingest(ctx context.Context, at reach, cmd *wire.Append, frees 
 		if err != nil {
 			return nil, readError(err)
 		}
-		if m.Size == 0 {
-			return nil, errNo("", "APPEND cancelled, as an empty message asks for")
+		if m.Size == 0 && !m.Catenate {
+			return nil, errCancelled
 		}
 		if len(all) == s.srv.limits.Messages {
 			return nil, errNo("LIMIT", "Too many messages in one APPEND")
 		}
-		if m.UTF8 && !s.utf8 && !s.rev2 {
-			return nil, errBad("UTF8 needs UTF8=ACCEPT to be enabled")
-		}
-		if m.Size > s.srv.limits.Message {
-			return nil, errNo("TOOBIG", fmt.Sprintf("A message has at most %d bytes", s.srv.limits.Message))
-		}
-		if total += m.Size; total > s.srv.limits.AllMessages {
-			return nil, errNo("LIMIT", fmt.Sprintf("The messages of one APPEND have at most %d bytes", s.srv.limits.AllMessages))
-		}
-		if err := s.mayAppend(ctx, at, total-frees); err != nil {
-			return nil, err
-		}
-		a, err := s.ingestOne(ctx, m)
+		flags, err := mail.NewFlags(withoutRecent(m.Flags)...)
 		if err != nil {
 			return nil, err
 		}
+		in := &intake{s: s, ctx: ctx, at: at, before: total, frees: frees}
+		a, err := in.take(m)
+		if in.malformed {
+			_, err = cmd.Next() // which says what is wrong, and whose command it is
+			err = readError(err)
+		}
+		if err != nil {
+			return nil, err
+		}
+		total += in.size
+		a.Flags, a.InternalDate = flags, m.Date
 		all = append(all, a)
 	}
 }
 
-func (s *session) ingestOne(ctx context.Context, m *wire.AppendMessage) (mail.Arrival, error) {
-	flags, err := mail.NewFlags(withoutRecent(m.Flags)...)
-	if err != nil {
+var errCancelled = errNo("", "APPEND cancelled, as an empty message asks for")
+
+// intake is a message that is being read.
+type intake struct {
+	s      *session
+	ctx    context.Context
+	at     reach
+	before int64 // bytes of the command's messages before this one
+	frees  int64 // bytes that the command makes room for
+	size   int64 // of this message, as far as it is announced
+
+	malformed bool // what comes next can't be read
+}
+
+// announced judges n more bytes of the message, before the client is asked for
+// them.
+func (in *intake) announced(n int64, utf8 bool) error {
+	s := in.s
+	if utf8 && !s.utf8 && !s.rev2 {
+		return errBad("UTF8 needs UTF8=ACCEPT to be enabled")
+	}
+	if n > s.srv.limits.Message-in.size {
+		return errNo("TOOBIG", fmt.Sprintf("A message has at most %d bytes", s.srv.limits.Message))
+	}
+	in.size += n
+	if in.before+in.size > s.srv.limits.AllMessages {
+		return errNo("LIMIT", fmt.Sprintf("The messages of one APPEND have at most %d bytes", s.srv.limits.AllMessages))
+	}
+	return s.mayAppend(in.ctx, in.at, in.before+in.size-in.frees)
+}
+
+// take makes the message durable.
+func (in *intake) take(m *wire.AppendMessage) (mail.Arrival, error) {
+	if m.Catenate {
+		return in.catenate(m)
+	}
+	if err := in.announced(m.Size, m.UTF8); err != nil {
 		return mail.Arrival{}, err
 	}
-	in := &stallReader{s: s, m: m}
-	a, err := s.srv.Ingest(ctx, in, m.Size)
-	if in.err != nil {
-		return a, readError(in.err)
+	r := &stallReader{s: in.s, r: m}
+	a, err := in.s.srv.Ingest(in.ctx, r, m.Size)
+	if r.err != nil {
+		return a, readError(r.err)
 	}
-	a.Flags, a.InternalDate = flags, m.Date
 	return a, err
 }
 
@@ -228,7 +260,7 @@ func readError(err error) error {
 // over a slow line is no reason to hang up, silence is.
 type stallReader struct {
 	s   *session
-	m   *wire.AppendMessage
+	r   io.Reader
 	err error // of the connection
 }
 
@@ -236,7 +268,7 @@ func (r *stallReader) Read(b []byte) (int, error) {
 	if err := r.s.sock.SetReadDeadline(time.Now().Add(r.s.srv.limits.Stall)); err != nil {
 		return 0, err
 	}
-	n, err := r.m.Read(b)
+	n, err := r.r.Read(b)
 	if err != nil && err != io.EOF {
 		r.err = err
 	}

@@ -13,9 +13,7 @@ func (s *session) idle(ctx context.Context, _ *wire.Idle, r *reply) error {
 	s.idling.Store(true) // from here on changes are pushed, once mu is free
 	if err := s.beginIdle(ctx); err != nil {
 		s.idling.Store(false)
-		if s.sel != nil {
-			s.sel.box.Sleep(s)
-		}
+		s.listen()
 		return err
 	}
 	r.quiet = true
@@ -28,17 +26,11 @@ func (s *session) idle(ctx context.Context, _ *wire.Idle, r *reply) error {
 
 // beginIdle tells what has changed so far.
 func (s *session) beginIdle(ctx context.Context) error {
-	if err := s.tellMetadata(); err != nil {
-		return err
-	}
-	if s.sel == nil {
-		return nil
-	}
-	s.sel.box.Wake(s) // before looking, so that nothing falls between
+	s.listen() // before looking, so that nothing falls between
 	if err := s.lookForChanges(ctx); err != nil {
 		return err
 	}
-	return s.tell(0, true)
+	return s.tellIdle()
 }
 
 // endIdle reads DONE and completes the command.
@@ -48,10 +40,8 @@ func (s *session) endIdle() error {
 	if err != nil && !errors.As(err, &bad) {
 		return err
 	}
-	s.idling.Store(false)
-	if s.sel != nil {
-		s.sel.box.Sleep(s)
-	}
+	defer s.listen()
+	defer s.idling.Store(false)
 	if bad != nil {
 		s.enc.Status(s.idleTag, "BAD", "", bad.Text)
 		return s.countBad()
@@ -63,8 +53,12 @@ func (s *session) endIdle() error {
 	return s.enc.Err()
 }
 
-// tellIdle writes what a client in IDLE hears of.
+// tellIdle writes what a client in IDLE hears of: what it asked for, if there was a
+// NOTIFY (RFC 5465 §4).
 func (s *session) tellIdle() error {
+	if s.notify != nil {
+		return s.tellNotified()
+	}
 	if err := s.tellMetadata(); err != nil || s.sel == nil {
 		return err
 	}
@@ -87,19 +81,25 @@ func (s *session) readDone() error {
 	return s.rd.ReadDone()
 }
 
-// Wake implements index.Waker: the selected mailbox has changed.
+// Wake implements index.Waker: something has changed that the client waits for.
 func (s *session) Wake() {
-	if s.idling.Load() && s.pushing.CompareAndSwap(false, true) {
+	if s.isAlert() && s.pushing.CompareAndSwap(false, true) {
 		go s.push()
 	}
 }
 
-// push writes the changes to a client in IDLE.
+// isAlert reports whether changes are pushed now.
+func (s *session) isAlert() bool {
+	alert := s.alert.Load()
+	return alert == alertAlways || alert == alertIdle && s.idling.Load()
+}
+
+// push writes the changes to a client in IDLE, or one that said NOTIFY.
 func (s *session) push() {
 	s.mu.Lock()
 	s.pushing.Store(false)
 	err := s.guarded(func() error {
-		if !s.idling.Load() || s.over {
+		if !s.isAlert() || s.over || s.state == notAuthenticated {
 			return nil
 		}
 		if err := s.tellIdle(); err != nil {

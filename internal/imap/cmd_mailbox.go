@@ -133,6 +133,9 @@ func (s *session) deleteMailbox(ctx context.Context, cmd *wire.Delete, r *reply)
 		id = mb.ID
 		return tx.DeleteMailbox(mb.ID)
 	})
+	if err == nil && at.as == 0 {
+		s.notify.drop(id)
+	}
 	if err == nil && s.isSelected(at, id) { // the client knows, having asked for it
 		r.noTell = true
 		s.leaveMailbox()
@@ -191,6 +194,9 @@ func (s *session) rename(ctx context.Context, cmd *wire.Rename, r *reply) error 
 		image.Name, image.Parent = to[strings.LastIndex(to, mail.Delimiter)+1:], above
 		return tx.SetMailbox(mb.ID, image)
 	})
+	if at.as == 0 {
+		s.notify.hush(at.path, to)
+	}
 	if s.sel != nil && s.sel.at.account == at.account {
 		r.told = n
 	}
@@ -211,12 +217,14 @@ func (s *session) subscribe(ctx context.Context, cmd *wire.Subscribe, _ *reply) 
 		}
 		name = at.name(mb.Path)
 	}
+	s.notify.hush(name)
 	_, err = s.update(ctx, func(tx store.Tx) error { return tx.Subscribe(name) })
 	return err
 }
 
 // unsubscribe serves UNSUBSCRIBE (RFC 9051 §6.3.8).
 func (s *session) unsubscribe(ctx context.Context, cmd *wire.Unsubscribe, _ *reply) error {
+	s.notify.hush(cmd.Mailbox)
 	_, err := s.update(ctx, func(tx store.Tx) error { return tx.Unsubscribe(cmd.Mailbox) })
 	return err
 }

@@ -46,7 +46,7 @@ func (s *session) replace(ctx context.Context, cmd *wire.Replace, r *reply) erro
 	if err != nil {
 		return err
 	}
-	r.told, err = s.srv.Store.Update(ctx, at.account, by, func(tx store.Tx) error {
+	r.told, err = s.commit(ctx, at.account, by, func(tx store.Tx) error {
 		if _, err := s.may(tx, mayMove); err != nil {
 			return err
 		}

@@ -55,14 +55,19 @@ func (s *session) selectMailbox(ctx context.Context, cmd *wire.Select, r *reply)
 		s.condstore = true
 	}
 	sel := &selection{id: mb.ID, at: at, readOnly: cmd.ReadOnly, box: s.srv.cache.OpenAs(at.account, mb.ID, at.as)}
+	if s.notify != nil && wantsMessages(s.notify.selected) {
+		sel.box.Wake(s) // before looking
+	}
 	if sel.view, err = sel.box.Newest(ctx); err == nil {
 		err = s.claimRecent(ctx, sel)
 	}
 	if err != nil {
+		sel.box.Sleep(s)
 		sel.box.Close()
 		return err
 	}
 	s.sel, s.state = sel, selected
+	s.notify.setSelected(s.selectedID())
 	sel.told = sel.view.HighestModSeq
 	s.describe(mb)
 	if cmd.QResync != nil {
@@ -101,7 +106,14 @@ func (s *session) view(ctx context.Context, fn func(store.Reader) error) error {
 }
 
 func (s *session) update(ctx context.Context, fn func(store.Tx) error) (mail.ModSeq, error) {
-	return s.srv.Store.Update(ctx, s.user.Account(), s.origin(), fn)
+	return s.commit(ctx, s.user.Account(), s.origin(), fn)
+}
+
+// commit is Update, and keeps in mind that it was this session's.
+func (s *session) commit(ctx context.Context, account mail.AccountID, by mail.Origin, fn func(store.Tx) error) (mail.ModSeq, error) {
+	n, err := s.srv.Store.Update(ctx, account, by, fn)
+	s.notify.did(account, n)
+	return n, err
 }
 
 func (s *session) origin() mail.Origin {
@@ -286,6 +298,7 @@ func (s *session) leaveMailbox() {
 		}
 	}
 	sel.box.Close()
+	s.notify.left(sel)
 	s.sel, s.saved, s.state = nil, nil, authenticated
 }
 

@@ -77,7 +77,7 @@ func (a *act) update(ctx context.Context, fn func(store.Tx) error) (mail.ModSeq,
 		}
 		a.by = by
 	}
-	n, err := a.s.srv.Store.Update(ctx, a.at.account, a.by, fn)
+	n, err := a.s.commit(ctx, a.at.account, a.by, fn)
 	if a.last == 0 && n != 0 {
 		a.by = a.by.InAct(mail.ActID(n))
 	}

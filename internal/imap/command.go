@@ -63,6 +63,7 @@ func init() { // the commands refer to what looks them up
 		"STATUS":       on(loggedIn, (*session).status),
 		"APPEND":       on(loggedIn, (*session).appendMessages),
 		"IDLE":         on(loggedIn, (*session).idle),
+		"NOTIFY":       on(loggedIn, (*session).notifyCommand),
 		"GETMETADATA":  on(loggedIn, (*session).getMetadata),
 		"SETMETADATA":  on(loggedIn, (*session).setMetadata),
 		"SETACL":       on(loggedIn, (*session).setACL),
@@ -153,6 +154,22 @@ func (s *session) tellAfter(name string, r *reply, err error) error {
 			s.words(err) // the next command tells of it
 		}
 	}
+	if err := s.tellSelected(name, r, err); err != nil {
+		return err
+	}
+	if s.over || isFatal(err) {
+		return nil
+	}
+	if err := s.tellOthers(); errors.Is(err, errBlind) {
+		s.words(err)
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+// tellSelected tells of the changes in the selected mailbox.
+func (s *session) tellSelected(name string, r *reply, err error) error {
 	if s.sel == nil || r.noTell || s.over || isFatal(err) {
 		return nil
 	}

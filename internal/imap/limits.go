@@ -21,6 +21,7 @@ type Limits struct {
 	LoginTime    time.Duration // from connecting to being logged in; 1 min
 	Idle         time.Duration // without a word; 31 min (RFC 9051 §5.4: not less than 30)
 	Stall        time.Duration // that a write, or a read within a message, may take; 2 min
+	Notified     int           // names in an account that a session with NOTIFY follows; 2000
 	SearchBytes  int64         // of mail that one SEARCH may read, for each key that needs it; 8 GiB
 	SortBytes    int64         // of memory for one SORT or THREAD, a few times that for all together; 512 MiB
 	Contexts     int           // searches that one session has updated; 16
@@ -39,6 +40,7 @@ func (l Limits) orDefault() Limits {
 	orDefault(&l.LoginTime, time.Minute)
 	orDefault(&l.Idle, 31*time.Minute)
 	orDefault(&l.Stall, 2*time.Minute)
+	orDefault(&l.Notified, 2000)
 	orDefault(&l.SearchBytes, 8<<30)
 	orDefault(&l.SortBytes, 512<<20)
 	orDefault(&l.Contexts, 16)
@@ -72,4 +74,9 @@ const maxAhead = 32 << 20
 const (
 	maxSections     = 64      // pieces of a message in one FETCH
 	maxPatternBytes = 4 << 10 // of all patterns of one LIST
+	maxCatParts     = 500     // of one message of a CATENATE
+	maxNotifyNames  = 1000    // groups and mailboxes of one NOTIFY
+	maxNotifyFetch  = 500     // new messages at once that NOTIFY fetches something of
+	maxNotifyOwn    = 100     // changes of a mailbox among which a session looks for others' than its own
+	maxSaidURL      = 300     // bytes of a URL that BADURL repeats
 )

@@ -15,6 +15,8 @@ type metadataWatch struct {
 	heard atomic.Uint64 // the newest ModSeq that changed annotations
 	told  mail.ModSeq   // up to which the client knows
 	own   []mail.ModSeq // what this session itself changed since
+
+	enabled bool // by ENABLE; else NOTIFY says which are told
 }
 
 // watchMetadata begins to tell of annotations that others change.
@@ -84,7 +86,9 @@ func (s *session) tellMetadata() error {
 	if err != nil {
 		return err
 	}
-	changed = slices.DeleteFunc(changed, func(c mail.Metadata) bool { return slices.Contains(m.own, c.ModSeq) })
+	changed = slices.DeleteFunc(changed, func(c mail.Metadata) bool {
+		return slices.Contains(m.own, c.ModSeq) || !s.wantsMetadata(c, paths[c.Mailbox])
+	})
 	s.sayMetadataNames(changed, paths)
 	m.told, m.own = head, nil
 	return s.enc.Err()

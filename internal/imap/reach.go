@@ -125,7 +125,7 @@ func (s *session) updateAt(ctx context.Context, at reach, fn func(store.Tx) erro
 	if err != nil {
 		return 0, err
 	}
-	return s.srv.Store.Update(ctx, at.account, by, fn)
+	return s.commit(ctx, at.account, by, fn)
 }
 
 // originAt is the session as the maker of changes in an account.

@@ -35,6 +35,10 @@ type Server struct {
 	Limits   Limits
 	TLS      *tls.Config // without it there is no STARTTLS
 
+	// Hostname is what URLs may call the server, besides the name and address that
+	// the client connected to.
+	Hostname string
+
 	// AllowPlainAuth says from which addresses passwords may come without TLS.
 	AllowPlainAuth func(netip.Addr) bool
 	Metrics        Metrics
@@ -60,8 +64,8 @@ type Body interface {
 	Size() int64
 }
 
-// An Ingester takes a message of size bytes in and makes it durable, parsed,
-// ready to be committed.
+// An Ingester takes a message of size bytes in, or of however many there are if
+// that is negative, and makes it durable, parsed, ready to be committed.
 type Ingester func(ctx context.Context, r io.Reader, size int64) (mail.Arrival, error)
 
 // Metrics hears what happens; each method must be quick. Command names are those

@@ -34,6 +34,7 @@ type session struct {
 	born time.Time
 
 	idling  atomic.Bool            // in IDLE: changes are to be pushed
+	alert   atomic.Int32           // when a change wakes the session; alertIdle and kin
 	pushing atomic.Bool            // a push is on its way
 	ending  atomic.Pointer[string] // why the session has to end
 
@@ -65,6 +66,7 @@ type session struct {
 	compressed                     bool
 
 	metadata *metadataWatch // nil until METADATA is enabled
+	notify   *notifier      // nil until the first NOTIFY
 
 	wrote mail.ModSeq // what the lines not flushed yet bring the client up to
 }
@@ -222,12 +224,14 @@ func (s *session) end(reason string) {
 // finish says goodbye where somebody may still listen, and cleans up.
 func (s *session) finish(err error) {
 	s.idling.Store(false)
+	s.alert.Store(alertNever)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.goodbye(err)
 	s.flush()
 	s.leaveMailbox()
 	s.leaveMetadata()
+	s.leaveNotify()
 	s.rememberAppends()
 	if s.untrack != nil {
 		s.untrack()

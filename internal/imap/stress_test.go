@@ -168,6 +168,7 @@ func newStress(t *testing.T, seed uint64, clients int) *stress {
 	for i := range clients {
 		c := &tracker{w: s.w, name: fmt.Sprint("c", i), addr: h.addr, rng: rand.New(rand.NewPCG(seed, uint64(i))), caches: map[string]cache{}}
 		c.qresync, c.condstore, c.rev2 = i%3 == 0, i%3 == 1, i%4 == 3
+		c.notified = i%4 == 2
 		s.clients = append(s.clients, c)
 	}
 	return s

@@ -33,6 +33,8 @@ type tracker struct {
 	addr string
 
 	qresync, condstore, rev2 bool
+	notified                 bool // changes come between commands, but for expunges
+	leaving                  bool // what is said is still of the mailbox selected before
 
 	conn     net.Conn
 	packed   *flate.Writer // in between, with COMPRESS
@@ -112,6 +114,9 @@ func (c *tracker) connect() {
 	}
 	if c.rev2 {
 		c.run("ENABLE IMAP4rev2")
+	}
+	if c.notified {
+		c.run("NOTIFY SET (selected-delayed (MessageNew (UID FLAGS) MessageExpunge FlagChange)) (personal (MessageNew MessageExpunge FlagChange MailboxName))")
 	}
 	if c.rng.IntN(3) == 0 {
 		c.run("COMPRESS DEFLATE")
@@ -215,6 +220,9 @@ func (c *tracker) take(r response) {
 
 // hear thinks about an untagged response.
 func (c *tracker) hear(r response, o *order) {
+	if c.leaving && slices.Contains([]string{"EXISTS", "RECENT", "FLAGS", "FETCH"}, r.word) {
+		return
+	}
 	switch r.word {
 	case "EXISTS":
 		c.grow(int(r.n))
@@ -251,6 +259,9 @@ func (c *tracker) size() int {
 
 // heed takes in what a response code promises.
 func (c *tracker) heed(r response) {
+	if len(r.code) > 0 && r.code[0] == "CLOSED" {
+		c.leaving = false
+	}
 	if len(r.code) < 2 {
 		return
 	}
@@ -471,7 +482,7 @@ func (c *tracker) fetch(set, items string) *order {
 
 // open selects a mailbox, coming back to it with QRESYNC where that can be.
 func (c *tracker) open(box string, readOnly bool) {
-	if c.box != "" {
+	if c.leaving = c.box != ""; c.leaving {
 		c.keep()
 	}
 	verb := "SELECT "

@@ -35,7 +35,11 @@ func deleted(err error) error {
 
 // tell writes what differs between what the client was told and the newest
 // Version, which is not older than n. Without expunges what has gone stays.
-func (s *session) tell(n mail.ModSeq, expunges bool) error {
+func (s *session) tell(n mail.ModSeq, expunges bool) error { return s.tellSome(n, expunges, true) }
+
+// tellSome is tell, which without flags leaves messages that the client knows as
+// they were, to be told of later.
+func (s *session) tellSome(n mail.ModSeq, expunges, flags bool) error {
 	sel := s.sel
 	now, err := sel.box.At(s.ctx, n)
 	if err != nil {
@@ -48,12 +52,13 @@ func (s *session) tell(n mail.ModSeq, expunges bool) error {
 	d := index.Compare(old, now)
 	if expunges {
 		s.tellGone(old, d.Gone)
-		sel.view = now
-		s.sayGone(old, d.Gone)
-	} else {
-		sel.view = index.Keep(old, now, d.Gone)
 	}
-	if expunges || len(d.Gone) == 0 {
+	held := d.Held(expunges, flags)
+	sel.view = index.Keep(old, now, held)
+	if expunges {
+		s.sayGone(old, d.Gone)
+	}
+	if len(held) == 0 {
 		sel.told = now.HighestModSeq
 	}
 	if len(d.Added) > 0 {
@@ -65,6 +70,9 @@ func (s *session) tell(n mail.ModSeq, expunges bool) error {
 	if !slices.Equal(now.Keywords(), sel.keywords) || now.Rights != old.Rights {
 		s.sayFlags()
 	}
+	if !flags {
+		d.Changed = nil
+	}
 	for _, c := range d.Changed {
 		s.sayChanged(old, c)
 	}
@@ -75,6 +83,9 @@ func (s *session) tell(n mail.ModSeq, expunges bool) error {
 		s.brought(now.ModSeq)
 	}
 	sel.own = slices.DeleteFunc(sel.own, func(o ownChange) bool { return o.modseq <= now.ModSeq })
+	if err := s.tellNew(d.Added); err != nil {
+		return err
+	}
 	return s.enc.Err()
 }
 

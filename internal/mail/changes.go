@@ -15,6 +15,7 @@ const (
 	TypeThread         // conversations as JMAP shows them
 	TypePlacement      // messages in one mailbox as IMAP shows them
 	TypeMetadata       // annotations of mailboxes and the account; only News names it: see store.Reader.MetadataSince
+	TypeNames          // names, uses and subscriptions of mailboxes, and which there are; only News names it
 )
 
 // A ChangeOp is what became of an object since a position.

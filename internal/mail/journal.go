@@ -41,6 +41,16 @@ const (
 	OpRights        Op = "rights"         // Mailbox, Who, Had, Has
 )
 
+// Names reports whether the operation is one on names of mailboxes, or their
+// subscriptions.
+func (o Op) Names() bool {
+	switch o {
+	case OpCreateMailbox, OpUpdateMailbox, OpDeleteMailbox, OpSubscribe, OpUnsubscribe:
+		return true
+	}
+	return false
+}
+
 // Entry is one thing a transaction did. Lists of UIDs are parallel and in the
 // order of the source; only what really changed is in them. It says enough to
 // walk back: what left is kept in full beside the journal up to the horizon.

@@ -32,6 +32,22 @@ func (d *Difference) Touched() (changed, added mail.UIDSet) {
 	return changed, added
 }
 
+// Held returns the entries of the old Version that stay for who may not be told what
+// has gone, or what has changed, in the order of their UIDs.
+func (d *Difference) Held(gone, changed bool) []Entry {
+	var held []Entry
+	if !gone {
+		held = append(held, d.Gone...)
+	}
+	if !changed {
+		for _, c := range d.Changed {
+			held = append(held, c.Old)
+		}
+	}
+	slices.SortFunc(held, func(a, b Entry) int { return compareUID(a, b.UID) })
+	return held
+}
+
 // Compare finds what differs. Only chunks that the two do not share are looked
 // into.
 func Compare(old, now *Version) Difference {
@@ -77,13 +93,13 @@ func (c *cursor) next() Entry {
 	return e
 }
 
-// Keep returns now with messages of old that are gone from it: the mailbox as a
-// session sees it that may not be told of them yet.
-func Keep(old, now *Version, gone []Entry) *Version {
-	if len(gone) == 0 {
+// Keep returns now with messages as old has them, gone or changed since: the mailbox
+// as a session sees it that may not be told of that yet.
+func Keep(old, now *Version, held []Entry) *Version {
+	if len(held) == 0 {
 		return now
 	}
-	puts := slices.Clone(gone)
+	puts := slices.Clone(held)
 	if old.flags != now.flags {
 		for i := range puts {
 			puts[i].flags = now.flags.id(old.Flags(puts[i]))

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -103,6 +104,108 @@ func TestReplaceHasOneMessage(t *testing.T) {
 		}
 		if next, err := r.ReadCommand(); err != nil || next.Tag != "z" {
 			t.Errorf("%q: next command %v, %v", test.line, next, err)
+		}
+	}
+}
+
+func TestCatenateStreamsItsParts(t *testing.T) {
+	r, asked := newReader("a APPEND Sent (\\Seen) CATENATE (URL \"/Drafts/;UID=1\" TEXT {5}\r\nhello TEXT {2+}\r\nab UTF8 (~{2}\r\n\xc3\xa9) URL {4+}\r\n;UID) {3+}\r\nabc CATENATE (TEXT {1+}\r\nx)\r\nz NOOP\r\n", Limits{})
+	cmd, err := r.ReadCommand()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := cmd.Body.(*Append)
+	var got []string
+	for {
+		m, err := a.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !m.Catenate {
+			text, err := io.ReadAll(m)
+			got = append(got, string(text), fmt.Sprint(err))
+		}
+		for m.Catenate {
+			part, err := m.NextPart()
+			if err == io.EOF {
+				got = append(got, ")")
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := "URL " + part.URL
+			if part.URL == "" {
+				b, _ := io.ReadAll(part)
+				text = string(b)
+			}
+			got = append(got, text)
+		}
+	}
+	if want := "URL /Drafts/;UID=1|hello|ab|é|URL ;UID|)|abc|<nil>|x|)"; strings.Join(got, "|") != want || *asked != 2 {
+		t.Errorf("asked %d times for\n%s, want\n%s", *asked, strings.Join(got, "|"), want)
+	}
+	if next, err := r.ReadCommand(); err != nil || next.Tag != "z" {
+		t.Errorf("next command %v, %v", next, err)
+	}
+}
+
+func TestCatenateSaysWhatIsWrong(t *testing.T) {
+	for _, test := range []struct{ line, want string }{
+		{"a APPEND x CATENATE", "a BAD APPEND: Expected a space"},
+		{"a APPEND x CATENATE ()", "a BAD APPEND: Expected URL, TEXT or UTF8"},
+		{"a APPEND x CAT (", "a BAD APPEND: Expected a message"},
+		{"a APPEND x CATENATE (URL)", "a BAD APPEND: Expected a space"},
+		{"a APPEND x CATENATE (URL \"\")", "a BAD APPEND: Expected a URL"},
+		{"a APPEND x CATENATE (TEXT \"a\")", "a BAD APPEND: Expected a literal"},
+		{"a APPEND x CATENATE (TEXT {1+}\r\na", `a BAD APPEND: Expected a space`},
+		{"a APPEND x CATENATE (TEXT {1+}\r\na FOO {1+}\r\nb)", "a BAD APPEND: Expected URL, TEXT or UTF8"},
+		{"a APPEND x CATENATE (UTF8 ({1+}\r\na))", "a BAD APPEND: Expected a literal8"},
+		{"a APPEND x CATENATE (URL /x) y", "a BAD APPEND: Expected a literal"},
+	} {
+		r, _ := newReader(test.line+"\r\nz NOOP\r\n", Limits{})
+		cmd, err := r.ReadCommand()
+		for err == nil {
+			if _, err = cmd.Body.(*Append).Next(); err == io.EOF {
+				break
+			}
+		}
+		if got := answer(err); got != test.want {
+			t.Errorf("%q\n got %s\nwant %s", test.line, got, test.want)
+		}
+		if next, err := r.ReadCommand(); err != nil || next.Tag != "z" {
+			t.Errorf("%q: next command %v, %v", test.line, next, err)
+		}
+	}
+}
+
+// A CATENATE that is refused in its middle is read past, as far as it was sent.
+func TestARefusedCatenateIsPassedOver(t *testing.T) {
+	const text = "a APPEND x CATENATE (URL /a TEXT {5+}\r\nhello URL /b TEXT {2+}\r\nhi)\r\nz NOOP\r\n"
+	for parts := range 5 {
+		for _, bytes := range []int{0, 2, 5} {
+			r, _ := newReader(text, Limits{})
+			cmd, err := r.ReadCommand()
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, err := cmd.Body.(*Append).Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range parts {
+				part, err := m.NextPart()
+				if err != nil {
+					t.Fatal(err)
+				}
+				io.ReadFull(part, make([]byte, min(bytes, int(part.Size))))
+			}
+			if next, err := r.ReadCommand(); err != nil || next.Tag != "z" {
+				t.Errorf("after %d parts and %d bytes: next command %v, %v", parts, bytes, next, err)
+			}
 		}
 	}
 }

@@ -59,6 +59,7 @@ func init() { // a variable's value would refer to itself through "UID"
 		"STATUS":      parseStatus,
 		"APPEND":      parseAppend,
 		"IDLE":        plain[Idle],
+		"NOTIFY":      parseNotify,
 		"GETMETADATA": parseGetMetadata,
 		"SETMETADATA": parseSetMetadata,
 		"SETACL":      parseSetACL,

@@ -29,6 +29,9 @@ var filterNames = [...]string{"SELECTED", "SELECTED-DELAYED", "INBOXES", "PERSON
 // NamesMailboxes reports whether mailboxes follow.
 func (k FilterKind) NamesMailboxes() bool { return k >= FilterSubtree }
 
+// IsSelected reports whether the filter is about the selected mailbox.
+func (k FilterKind) IsSelected() bool { return k == FilterSelected || k == FilterSelectedDelayed }
+
 // mailboxFilter reads filter-mailboxes.
 func (p *parser) mailboxFilter() (f MailboxFilter) {
 	n := slices.Index(filterNames[:], p.word())

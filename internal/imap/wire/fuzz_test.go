@@ -16,7 +16,8 @@ func FuzzCommand(f *testing.F) {
 		f.Add("a "+test.line+"\r\n", false)
 	}
 	for _, s := range []string{"a LOGIN {5+}\r\nab", "a FOO {3+}\r\nabc\r\nb NOOP\r\n", "a APPEND x (\\Seen) {3}\r\nabc ~{2+}\r\nab\r\n",
-		"a APPEND x UTF8 (~{1+}\r\na)\r\n", "a SEARCH NOT OR (1 2) NOT \"x\r\n",
+		"a APPEND x UTF8 (~{1+}\r\na)\r\n", "a APPEND x CATENATE (URL \"/a/;UID=1\" TEXT {2+}\r\nab UTF8 (~{1+}\r\na) URL {3+}\r\n;UI) (\\Seen) {1+}\r\na\r\n",
+		"a SEARCH NOT OR (1 2) NOT \"x\r\n",
 		"a UID REPLACE 3 x (\\Seen) {3+}\r\nabc\r\nb REPLACE * x {1+}\r\na {1+}\r\nb\r\n"} {
 		f.Add(s, true)
 	}
@@ -49,6 +50,15 @@ func drain(body Body) {
 		if err != nil {
 			a.current, a.err = nil, nil
 			return
+		}
+		for m.Catenate {
+			part, err := m.NextPart()
+			if err != nil {
+				break
+			}
+			if part.URL == "" {
+				io.Copy(io.Discard, part)
+			}
 		}
 		io.Copy(io.Discard, m)
 	}

@@ -30,6 +30,9 @@ func (t *tx) settled() *state {
 	if t.annotates {
 		t.news.Types.Add(mail.TypeMetadata)
 	}
+	if slices.ContainsFunc(t.entries, func(e mail.Entry) bool { return e.Op.Names() }) {
+		t.news.Types.Add(mail.TypeNames)
+	}
 	return s
 }
 

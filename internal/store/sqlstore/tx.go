@@ -176,6 +176,9 @@ func (t *tx) changedTypes() mail.TypeSet {
 	if t.annotates {
 		types.Add(mail.TypeMetadata)
 	}
+	if slices.ContainsFunc(t.entries, func(e mail.Entry) bool { return e.Op.Names() }) {
+		types.Add(mail.TypeNames)
+	}
 	for _, m := range t.messages {
 		if m.changed {
 			types.Add(mail.TypeEmail)

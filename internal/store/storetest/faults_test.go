@@ -118,6 +118,11 @@ var faults = []struct {
 			}
 		}
 	}},
+	{"NewsForgetsNames", func(f *fault) {
+		f.watch = func(fn func(mail.News)) func(mail.News) {
+			return func(n mail.News) { n.Types &^= 1 << mail.TypeNames; fn(n) }
+		}
+	}},
 	{"NewsForgetsAType", func(f *fault) {
 		f.watch = func(fn func(mail.News)) func(mail.News) {
 			return func(n mail.News) { n.Types &^= 1 << mail.TypeThread; fn(n) }

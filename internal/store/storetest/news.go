@@ -71,6 +71,9 @@ func heardOf(n mail.News, r mail.Record) {
 		fail("news names %d mailboxes", len(n.Mailboxes))
 	}
 	for _, e := range r.Entries {
+		if e.Op.Names() && !n.Types.Has(mail.TypeNames) {
+			fail("news %+v does not say that %+v changed names", n, e)
+		}
 		switch e.Op {
 		case mail.OpAppend, mail.OpCopy, mail.OpMove, mail.OpFlags, mail.OpExpunge, mail.OpRestore:
 			source := e.Op != mail.OpCopy && !n.Touches(e.Mailbox)
