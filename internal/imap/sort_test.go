@@ -64,7 +64,7 @@ func TestSortIsANaiveStableSort(t *testing.T) {
 	for range 300 {
 		var words []string
 		var criteria []wire.SortCriterion
-		for range 1 + rng.IntN(3) {
+		for range 1 + rng.IntN(6) {
 			k := wire.SortCriterion{Reverse: rng.IntN(2) == 0, Key: []wire.SortKey{wire.SortArrival, wire.SortCc, wire.SortDate, wire.SortFrom, wire.SortSize,
 				wire.SortSubject, wire.SortTo, wire.SortDisplayFrom, wire.SortDisplayTo}[rng.IntN(9)]}
 			criteria = append(criteria, k)
