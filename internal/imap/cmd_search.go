@@ -116,6 +116,8 @@ type keeper interface {
 	// known takes in those messages of which it knows all it has to, and returns the
 	// others.
 	known(entries []index.Entry) (missing mail.UIDSet, err error)
+	// passOver says that messages may be found between those it is asked about.
+	passOver()
 	add(p *mail.Placement, m *mail.Message) error
 	flush() error
 }
@@ -215,6 +217,13 @@ func (x *searcher) sift(among mail.UIDSet) (sure, open mail.UIDSet, err error) {
 			*c = candidate{entry: e, flags: x.view.Flags(e)}
 			switch x.test(c) {
 			case unknown:
+				if x.keeper != nil && len(open) == 0 {
+					if err := x.settle(page, &sure, &lacking); err != nil {
+						return nil, nil, err
+					}
+					page = page[:0]
+					x.keeper.passOver()
+				}
 				open.Add(e.UID)
 			case yes:
 				page = append(page, e)

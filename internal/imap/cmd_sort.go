@@ -44,7 +44,7 @@ func (s *session) thread(ctx context.Context, cmd *wire.Thread, r *reply) error 
 	}
 	m := s.srv.mayHold()
 	defer m.release()
-	t := &threader{builder: threads.NewBuilder(threadAlgorithms[cmd.Algorithm]), memory: m}
+	t := newThreader(s.sel, threadAlgorithms[cmd.Algorithm], m)
 	x := s.newSearcher(s.sel, q.Key)
 	x.keeper = t
 	if err := x.run(ctx, nil); err != nil {
@@ -54,20 +54,38 @@ func (s *session) thread(ctx context.Context, cmd *wire.Thread, r *reply) error 
 	return s.enc.Err()
 }
 
-// threader hands messages to a Builder in the order of the mailbox.
+// threader hands messages to a Builder in the order of the mailbox. What a thread
+// depends on is remembered beside the index of the mailbox, as a sorter's keys are;
+// from the first message on of which it is not, all are read.
 type threader struct {
 	builder *threads.Builder
 	memory  *allowance
+	view    *index.Version
+	texts   *index.Texts
+	reading bool
 	waiting []threads.Message // of one chunk, whose order is not certain
 }
 
-// known takes none in: what a thread depends on is not remembered.
-func (t *threader) known(entries []index.Entry) (missing mail.UIDSet, err error) {
-	for _, e := range entries {
-		missing.Add(e.UID)
-	}
-	return missing, nil
+func newThreader(sel *selection, a threads.Algorithm, m *allowance) *threader {
+	return &threader{builder: threads.NewBuilder(a), memory: m, view: sel.view, texts: sel.box.Texts(sel.view, "THREAD")}
 }
+
+func (t *threader) known(entries []index.Entry) (missing mail.UIDSet, err error) {
+	texts := make([][]byte, len(entries))
+	if !t.reading {
+		t.texts.Look(entries, texts)
+	}
+	for i, e := range entries {
+		if t.reading = t.reading || texts[i] == nil; t.reading {
+			missing.Add(e.UID)
+		} else {
+			t.waiting = append(t.waiting, readThreadText(e.UID, texts[i]))
+		}
+	}
+	return missing, t.build()
+}
+
+func (t *threader) passOver() { t.reading = true }
 
 func (t *threader) add(p *mail.Placement, m *mail.Message) error {
 	s, err := message.DecodeSummary(m.Parsed)
@@ -81,9 +99,21 @@ func (t *threader) add(p *mail.Placement, m *mail.Message) error {
 	return nil
 }
 
-// flush hands on what waits.
+// flush has what was read remembered, and hands it on.
 func (t *threader) flush() error {
 	slices.SortFunc(t.waiting, func(a, b threads.Message) int { return cmp.Compare(a.Number, b.Number) })
+	entries, texts := make([]index.Entry, 0, len(t.waiting)), make([][]byte, 0, len(t.waiting))
+	for i := range t.waiting {
+		if e, ok := t.view.Find(mail.UID(t.waiting[i].Number)); ok {
+			entries, texts = append(entries, e), append(texts, appendThreadText(nil, &t.waiting[i]))
+		}
+	}
+	t.texts.Keep(entries, texts)
+	return t.build()
+}
+
+// build hands on what waits.
+func (t *threader) build() error {
 	before := t.builder.Size()
 	for _, m := range t.waiting {
 		if err := t.builder.Add(m); err != nil {

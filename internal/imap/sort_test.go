@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 	"lockstep/internal/imap/wire"
 	"lockstep/internal/mail"
 	"lockstep/internal/message"
+	"lockstep/internal/message/threads"
 	"lockstep/internal/store"
 )
 
@@ -62,7 +64,7 @@ func TestSortIsANaiveStableSort(t *testing.T) {
 	for range 300 {
 		var words []string
 		var criteria []wire.SortCriterion
-		for range 1 + rng.IntN(3) {
+		for range 1 + rng.IntN(6) {
 			k := wire.SortCriterion{Reverse: rng.IntN(2) == 0, Key: []wire.SortKey{wire.SortArrival, wire.SortCc, wire.SortDate, wire.SortFrom, wire.SortSize,
 				wire.SortSubject, wire.SortTo, wire.SortDisplayFrom, wire.SortDisplayTo}[rng.IntN(9)]}
 			criteria = append(criteria, k)
@@ -172,7 +174,11 @@ func TestWhatSortingAndUpdatingRead(t *testing.T) {
 		{"SORT (DATE REVERSE SIZE) UTF-8 1:10", 7},
 		{"SORT (SUBJECT) UTF-8 LARGER 1", 30},
 		{"SORT (DATE) UTF-8 1:4 BODY x", 4},
-		{"THREAD REFERENCES UTF-8 ALL", 30},
+		{"THREAD REFERENCES UTF-8 5:30", 26},
+		{"THREAD REFS UTF-8 7:9", 0},
+		{"THREAD REFERENCES UTF-8 ALL", 30}, // from the first that is not remembered on
+		{"THREAD ORDEREDSUBJECT UTF-8 UNSEEN", 0},
+		{"THREAD REFERENCES UTF-8 OR 1:20 SUBJECT 2", 10},
 		{"SEARCH RETURN (UPDATE) UNSEEN", 0},
 		{"SEARCH RETURN (UPDATE) UNSEEN BODY x", 30},
 		{"SORT RETURN (UPDATE) (CC) UTF-8 UNFLAGGED", 30},
@@ -212,4 +218,42 @@ func (r countingReader) Messages(q store.PlacementQuery, fn func(*mail.Placement
 		r.rows.Add(1)
 		return fn(p, m)
 	})
+}
+
+func TestThreadTextsAreReadAsTheyWereWritten(t *testing.T) {
+	for _, m := range []threads.Message{
+		{Number: 7, Subject: []byte{}},
+		{Number: 7, ID: "a@b", Subject: []byte("SUBJECT"), IsReply: true, SentAt: -5, Arrived: 1 << 40, Ancestry: []string{"x", strings.Repeat("y", 300), "z"}},
+	} {
+		if got := readThreadText(7, appendThreadText(nil, &m)); !reflect.DeepEqual(got, m) {
+			t.Errorf("%+v, want %+v", got, m)
+		}
+	}
+}
+
+// What is remembered makes the same threads as what is read, whatever part of the
+// mailbox it is of.
+func TestThreadsOutOfMemory(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 5256))
+	h := newHouse(t, nil)
+	for uid := range mail.UID(60) {
+		text := fmt.Sprintf("Message-ID: <%d@x>\r\nSubject: %s%d\r\n", rng.IntN(40), []string{"", "Re: "}[rng.IntN(2)], rng.IntN(9))
+		for range rng.IntN(2) {
+			text += fmt.Sprintf("References: <%d@x> <%d@x>\r\n", rng.IntN(45), rng.IntN(45))
+		}
+		h.put("INBOX", text+"\r\n", mail.Flags{}, 2*uid+1, 0)
+	}
+	cold := newHouse(t, func(s *Server) { s.Store, s.Auth, s.Blobs, s.IndexBudget = h.store, h.auth, h.blobs, 1 })
+	c, d := dial(t, h.addr).ready().login(), dial(t, cold.addr).ready().login()
+	c.must("SELECT INBOX")
+	d.must("EXAMINE INBOX")
+	for range 200 {
+		lo, hi := 1+rng.IntN(60), 1+rng.IntN(60)
+		keys := []string{fmt.Sprintf("%d:%d", lo, hi), fmt.Sprintf("OR %d:%d SUBJECT %d", lo, hi, rng.IntN(9)), "ALL"}[rng.IntN(3)]
+		command := "UID THREAD " + []string{"REFERENCES", "REFS", "ORDEREDSUBJECT"}[rng.IntN(3)] + " UTF-8 " + keys
+		got := c.must(command)[0]
+		if want := d.must(command)[0]; got != want {
+			t.Fatalf("%s\n got %s\nwant %s", command, got, want)
+		}
+	}
 }

@@ -55,13 +55,16 @@ const slabBytes = 64 << 10
 
 // newSorter sorts messages of a mailbox as sel shows it now.
 func newSorter(sel *selection, criteria []wire.SortCriterion, m *allowance) *sorter {
-	o := &sorter{criteria: criteria, memory: m, view: sel.view}
+	o := &sorter{memory: m, view: sel.view}
 	for _, c := range criteria {
+		if slices.ContainsFunc(o.criteria, func(d wire.SortCriterion) bool { return d.Key == c.Key }) {
+			continue // where it is asked for, all are the same to it
+		}
 		var t *index.Texts // scores are of one search
 		if c.Key != wire.SortRelevancy {
 			t = sel.box.Texts(sel.view, "SORT "+string(c.Key))
 		}
-		o.texts = append(o.texts, t)
+		o.criteria, o.texts = append(o.criteria, c), append(o.texts, t)
 		switch c.Key {
 		case wire.SortArrival, wire.SortDate, wire.SortSize, wire.SortRelevancy:
 		default:
@@ -99,6 +102,8 @@ func (o *sorter) known(entries []index.Entry) (missing mail.UIDSet, err error) {
 	}
 	return missing, nil
 }
+
+func (o *sorter) passOver() {} // the order comes later
 
 // add takes a message in.
 func (o *sorter) add(p *mail.Placement, m *mail.Message) error {

@@ -189,6 +189,7 @@ var commands = []struct {
 		Program: Program{Key: SeqKey{Set: set(Range{1, 1})}}}},
 	{"SEARCH RETURN (UPDATE (UID BODY.PEEK[1]) COUNT) ALL", &Search{Return: &SearchReturn{Count: true, Update: true, Items: []FetchItem{{Kind: FetchUID},
 		{Kind: FetchSection, Peek: true, Section: Section{Part: []uint32{1}}}}}, Program: Program{Key: AllKey{}}}},
+	{"SEARCH RETURN (UPDATE(FLAGS)) ALL", &Search{Return: &SearchReturn{Update: true, Items: items(FetchFlags)}, Program: Program{Key: AllKey{}}}},
 	{"SEARCH RETURN (UPDATE) ALL", &Search{Return: &SearchReturn{Update: true}, Program: Program{Key: AllKey{}}}},
 	{"SEARCH CHARSET x-unknown TEXT {1+}\r\n\xe9", &Search{Program: Program{Charset: true, NotUTF8: true, BadCharset: "x-unknown", Key: TextKey{false, "\xe9"}}}},
 	{"SEARCH RETURN (ALL RELEVANCY) FUZZY (SUBJECT break BODY it)", &Search{Return: &SearchReturn{All: true, Relevancy: true},

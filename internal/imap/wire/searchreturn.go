@@ -1,6 +1,9 @@
 package wire
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // SearchReturn says what the client wants to know of the result of a search, and
 // what becomes of it: search-return-opts of RFC 9051 §9, of RFC 5267 §5 and of
@@ -98,12 +101,15 @@ func (p *parser) searchReturn(r *SearchReturn) {
 	}
 }
 
-// updateItems reads the data items of UPDATE (RFC 5465 §8 modifier-update).
+// updateItems reads the data items of UPDATE, behind a space as in the examples of
+// RFC 5465 or without, as in its syntax (§8 modifier-update).
 func (p *parser) updateItems(r *SearchReturn) {
-	if p.pos+1 >= len(p.buf) || string(p.buf[p.pos:p.pos+2]) != " (" {
+	if strings.HasPrefix(string(p.buf[p.pos:min(p.pos+2, len(p.buf))]), " (") {
+		p.sp()
+	}
+	if p.peek() != '(' {
 		return
 	}
-	p.sp()
 	p.list(func() { r.Items = append(r.Items, p.fetchItem(p.word())) })
 	if len(r.Items) == 0 {
 		p.expected("a data item")
