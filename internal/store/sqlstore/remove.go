@@ -50,7 +50,7 @@ func (db *DB) RemoveAccount(ctx context.Context, id mail.AccountID) error {
 			_, err = c.exec(deleteDomains)
 		}
 		return err
-	}, nil)
+	}, db.whose.forget)
 	if err != nil {
 		return err
 	}

@@ -52,6 +52,8 @@ type DB struct {
 	readers *pool
 	stats   counters
 
+	whose whose
+
 	closing  sync.RWMutex // held for reading by who uses the writer
 	closed   bool
 	done     sync.WaitGroup
