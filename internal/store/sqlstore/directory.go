@@ -120,7 +120,7 @@ func addAddress(c conn, a store.Address) error {
 
 // setUp gives a new account what every account has.
 func (db *DB) setUp(c conn, id mail.AccountID, by mail.Origin) (mail.News, error) {
-	t, err := newTx(c, id, by, db.now())
+	t, err := db.newTx(c, id, by)
 	if err != nil {
 		return mail.News{}, err
 	}
