@@ -123,18 +123,8 @@ func (s *Service) recipient(ctx context.Context, address string, size int64) (Re
 		return r, err
 	}
 	r.Account = a.Account
-	return r, s.Store.View(ctx, a.Account, func(v store.Reader) error {
-		acc, err := v.Account()
-		if err != nil {
-			return err
-		}
-		if acc.Quota > 0 && acc.Used+max(size, 1) > acc.Quota {
-			return mail.Errorf(mail.OverQuota, "the mailbox is full")
-		}
-		inbox, err := v.MailboxByPath("INBOX")
-		r.Inbox = inbox.ID
-		return err
-	})
+	r.Inbox, err = s.rooms.inbox(ctx, s.Store, a.Account, size)
+	return r, err
 }
 
 // split is SplitAddress that knows the one address without a domain (RFC 5321

@@ -38,6 +38,7 @@ type Service struct {
 
 	counts counters
 	deputy deputy
+	rooms  rooms
 }
 
 // onceFor is how long a delivery is remembered by what it was (promise 7).

@@ -128,7 +128,7 @@ func TestDoctorFindsLostBlobsInThePacks(t *testing.T) {
 func TestDoctorFindsWhatTheDatabaseSaysWrongly(t *testing.T) {
 	t.Parallel()
 	s := newSick(t)
-	s.sql("UPDATE blob SET place = 'nowhere' WHERE name = (SELECT blob FROM message_content LIMIT 1)",
+	s.sql("UPDATE blob SET place = 'nowhere' WHERE name = (SELECT blob FROM content LIMIT 1)",
 		"UPDATE blob SET key = x'00' WHERE name IN (SELECT part FROM blob_part LIMIT 1)")
 	s.cured("was damaged, and there was a good copy")
 }
@@ -137,7 +137,7 @@ func TestDoctorFindsWhatTheDatabaseSaysWrongly(t *testing.T) {
 func TestGarbageInOneRowHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
 	s := newSick(t)
-	s.sql("UPDATE message_content SET parsed = x'ff00' WHERE message_id = '3@doctor.example'")
+	s.sql("UPDATE content SET parsed = x'ff00' WHERE message_id = '3@doctor.example'")
 	s.start()
 	c, err := s.dial(alice, password)
 	if err != nil {
@@ -160,7 +160,7 @@ func TestGarbageInOneRowHoldsUpNoOther(t *testing.T) {
 func TestRebuildMakesAnewWhatIsShown(t *testing.T) {
 	t.Parallel()
 	s := newSick(t)
-	s.sql("UPDATE message_content SET parsed = (SELECT parsed FROM message_content ORDER BY message_key LIMIT 1), preview = 'nonsense'")
+	s.sql("UPDATE content SET parsed = (SELECT parsed FROM content ORDER BY content_id LIMIT 1), preview = 'nonsense'")
 	if out := s.lockstep("", "doctor"); !strings.Contains(out, "All is well.") {
 		t.Errorf("what is readable is believed:\n%s", out)
 	}
@@ -209,7 +209,7 @@ func TestLostPacksAreNamed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s.sql("DELETE FROM blob WHERE name = (SELECT blob FROM message_content ORDER BY message_key LIMIT 1)")
+	s.sql("DELETE FROM blob WHERE name = (SELECT blob FROM content ORDER BY content_id LIMIT 1)")
 	for range 2 {
 		out, err := lockstep("", "doctor", "--config", s.config)
 		if err == nil || strings.Count(out, "is damaged and is not served") != sickMessages || !strings.Contains(out, `message 1 in INBOX, "letter 0", is damaged`) {

@@ -148,9 +148,34 @@ func (s *session) noteAppends(n store.Notes) error {
 	return nil
 }
 
+// A mailbox that could take a message a moment ago is not asked again for a small
+// one: whether it fits is decided when it is appended.
+const (
+	hadRoomFor      = time.Second
+	smallAppendSize = 64 << 10
+)
+
+// hadRoom is where a message would have been taken, and until when that counts.
+type hadRoom struct {
+	at    reach
+	until time.Time
+}
+
 // mayAppend finds out before the client sends a message whether it would be in
 // vain.
 func (s *session) mayAppend(ctx context.Context, at reach, size int64) error {
+	now := time.Now()
+	if size <= smallAppendSize && at == s.hadRoom.at && now.Before(s.hadRoom.until) {
+		return nil
+	}
+	err := s.hasRoom(ctx, at, size)
+	if s.hadRoom = (hadRoom{}); err == nil {
+		s.hadRoom = hadRoom{at, now.Add(hadRoomFor)}
+	}
+	return err
+}
+
+func (s *session) hasRoom(ctx context.Context, at reach, size int64) error {
 	return s.viewAt(ctx, at, func(r store.Reader) error {
 		if _, _, err := s.destination(r, at); err != nil {
 			return err

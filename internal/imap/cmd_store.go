@@ -165,6 +165,9 @@ func (s *session) storeFlags(ctx context.Context, uids mail.UIDSet, change mail.
 		if err != nil {
 			return all, err
 		}
+		if n != 0 && s.sel.at.as == 0 { // what a member may change is another matter
+			s.sel.box.Flagged(n, res.Changed, change)
+		}
 		all.Changed = append(all.Changed, res.Changed...)
 		all.Same = append(all.Same, res.Same...)
 		all.Modified = append(all.Modified, res.Modified...)

@@ -56,6 +56,7 @@ type session struct {
 	saved     mail.UIDSet // the result of SEARCH that $ means
 	idleTag   string
 	appended  []appended // what the last command appended, if it was an APPEND
+	hadRoom   hadRoom    // for what came last
 	drafts    []appended // the drafts saved last
 	cmds      int
 	badLogins int

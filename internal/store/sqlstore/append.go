@@ -112,9 +112,10 @@ func (t *tx) room(size int64, old []held) error {
 }
 
 const (
-	insertContent = "INSERT INTO message_content (account_id, message_key, blob, sent_at, message_id, parsed, preview) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
-	insertMessage = `INSERT INTO message (account_id, message_key, email_id, thread_id, size, internal_date, created, modseq, visible, placements, left_modseq, born, named)
-	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)`
+	insertContent     = "INSERT INTO content (content_id, blob, sent_at, message_id, parsed, preview, names) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
+	selectLastContent = "SELECT coalesce(max(content_id), 0) FROM content"
+	insertMessage     = `INSERT INTO message (account_id, message_key, email_id, thread_id, size, internal_date, created, modseq, visible, placements, left_modseq, born, named, content_id)
+	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)`
 	insertPlacement = `INSERT INTO placement (account_id, mailbox_id, uid, placement_id, message_key, lineage, system, keywords, save_date, created, modseq, changed_by, size)
 	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)`
 )
@@ -151,18 +152,23 @@ func (t *tx) newMessage(a mail.Arrival) (*message, error) {
 	if a.EmailID == (mail.EmailID{}) {
 		a.EmailID = emailIDOf(m.key)
 	}
-	var err error
-	if m.thread, err = t.findThread(a); err != nil {
+	thread, names, err := t.findThread(a)
+	if err != nil {
+		return nil, err
+	}
+	m.thread = thread
+	content := int64(0)
+	if _, err := one(t.c, selectLastContent, func(r row) { content = r.num(0) + 1 }); err != nil {
 		return nil, err
 	}
 	m.insert = func(rw messageRow) error {
 		_, err := t.c.exec(insertMessage, t.id, m.key, a.EmailID, m.thread, m.size, a.InternalDate, rw.created, rw.modseq, rw.visible, rw.placements, rw.left,
-			t.n, keyOf(a.EmailID) != m.key)
+			t.n, keyOf(a.EmailID) != m.key, content)
 		return err
 	}
 	t.messages[m.key] = m
 	t.unborn++
-	_, err = t.c.exec(insertContent, t.id, m.key, a.Blob.Name, a.SentAt, a.MessageID, a.Parsed, a.Preview)
+	_, err = t.c.exec(insertContent, content, a.Blob.Name, a.SentAt, a.MessageID, a.Parsed, a.Preview, names)
 	return m, err
 }
 
@@ -191,38 +197,34 @@ func digest(s string) int64 {
 	return int64(binary.BigEndian.Uint64(sum[:8]))
 }
 
-const (
-	selectNames = "SELECT name, thread_id FROM thread_name WHERE account_id = ?1 AND name IN list(?2)"
-	selectName  = "SELECT name, thread_id FROM thread_name WHERE account_id = ?1 AND name = ?2"
-	upsertName  = `INSERT INTO thread_name (account_id, name, thread_id) VALUES (?1, ?2, ?3)
-	ON CONFLICT (account_id, name) DO UPDATE SET thread_id = excluded.thread_id`
-	insertNames = "INSERT INTO thread_name (account_id, name, thread_id) SELECT ?1, value, ?2 FROM list(?3) AS l WHERE 1 = 1 ON CONFLICT DO NOTHING"
-)
-
 // findThread returns the thread of an arrival: that of its own Message-ID, else
 // that of the newest reference known, else, for a reply, the newest thread that
 // began with its base subject, else a new one. The arrival makes all its names
 // known. What no arrival has named stays unknown, so threads never merge.
-func (t *tx) findThread(a mail.Arrival) (mail.ThreadID, error) {
-	names := threadNames(a)
-	asked := names
+func (t *tx) findThread(a mail.Arrival) (id mail.ThreadID, names []byte, err error) {
+	own := threadNames(a)
+	asked := own
 	if a.IsReply && a.BaseSubject != "" {
-		asked = append(slices.Clip(names), subjectName(a.BaseSubject))
+		asked = append(slices.Clip(own), subjectName(a.BaseSubject))
 	}
-	known, err := t.knownNames(asked)
+	known, err := t.threadsOf(asked)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	for _, name := range asked {
-		if id := known[name]; id != 0 {
-			return id, t.nameThread(id, names, known)
+		if id = known[name]; id != 0 {
+			break
 		}
 	}
-	id, err := t.beginThread(a)
-	if err != nil {
-		return 0, err
+	fresh := slices.DeleteFunc(slices.Clone(own), func(name int64) bool { return known[name] != 0 })
+	if id == 0 {
+		id = t.beginThread()
+		if a.BaseSubject != "" {
+			fresh = append(fresh, subjectName(a.BaseSubject))
+		}
 	}
-	return id, t.nameThread(id, names, known)
+	names, err = t.name(id, fresh)
+	return id, names, err
 }
 
 // subjectName is the name of threads that began with a subject; no message id has
@@ -245,52 +247,9 @@ func threadNames(a mail.Arrival) ints {
 	return names
 }
 
-func (t *tx) knownNames(names ints) (map[int64]mail.ThreadID, error) {
-	var known map[int64]mail.ThreadID // most often there are none
-	each := func(r row) error {
-		if known == nil {
-			known = map[int64]mail.ThreadID{}
-		}
-		known[r.num(0)] = mail.ThreadID(r.num(1))
-		return nil
-	}
-	var err error
-	switch len(names) {
-	case 0:
-	case 1:
-		err = t.c.query(selectName, each, t.id, names[0])
-	default:
-		err = t.c.query(selectNames, each, t.id, names)
-	}
-	return known, err
-}
-
-// nameThread makes those names known that are not.
-func (t *tx) nameThread(id mail.ThreadID, names ints, known map[int64]mail.ThreadID) error {
-	fresh := make(ints, 0, len(names))
-	for _, name := range names {
-		if known[name] == 0 {
-			fresh = append(fresh, name)
-		}
-	}
-	var err error
-	switch len(fresh) {
-	case 0:
-	case 1:
-		_, err = t.c.exec(upsertName, t.id, fresh[0], id)
-	default:
-		_, err = t.c.exec(insertNames, t.id, id, fresh)
-	}
-	return err
-}
-
 // beginThread makes a thread; settle writes its row.
-func (t *tx) beginThread(a mail.Arrival) (mail.ThreadID, error) {
+func (t *tx) beginThread() mail.ThreadID {
 	id := mail.ThreadID(t.newID())
 	t.threads[id] = &thread{id: id, unborn: true, in: map[mail.MailboxID]int64{}, storedIn: map[mail.MailboxID]int64{}}
-	if a.BaseSubject == "" {
-		return id, nil
-	}
-	_, err := t.c.exec(upsertName, t.id, subjectName(a.BaseSubject), id)
-	return id, err
+	return id
 }

@@ -26,7 +26,7 @@ const (
 	AND NOT EXISTS (SELECT 1 FROM queue q WHERE q.blob = blob.name) AND NOT EXISTS (SELECT 1 FROM blob_part p WHERE p.part = blob.name)
 	ORDER BY name LIMIT ?3`
 	// selectNamed asks all accounts at once: a blob is named by whoever has it.
-	selectNamed     = "SELECT 1 FROM message_content WHERE blob = ?1 LIMIT 1"
+	selectNamed     = "SELECT 1 FROM content WHERE blob = ?1 LIMIT 1"
 	condemnBlob     = "UPDATE blob SET condemned = ?2 WHERE name = ?1 AND condemned = 0 AND touched < ?3"
 	selectCondemned = "SELECT name FROM blob WHERE condemned > 0 AND condemned < ?1 LIMIT ?2"
 	deleteBlob      = "DELETE FROM blob WHERE name = ?1"

@@ -65,7 +65,10 @@ func (db *DB) CreateAccount(ctx context.Context, by mail.Origin, a store.NewAcco
 		}
 		news, err = db.setUp(c, p.Account, by)
 		return err
-	}, func() { db.hub.Publish(p.Account, news) })
+	}, func() {
+		db.whose.forget() // a catch-all may have answered for it
+		db.hub.Publish(p.Account, news)
+	})
 	return p, err
 }
 
@@ -117,7 +120,7 @@ func addAddress(c conn, a store.Address) error {
 
 // setUp gives a new account what every account has.
 func (db *DB) setUp(c conn, id mail.AccountID, by mail.Origin) (mail.News, error) {
-	t, err := newTx(c, id, by, db.now())
+	t, err := db.newTx(c, id, by)
 	if err != nil {
 		return mail.News{}, err
 	}
@@ -300,15 +303,16 @@ func (db *DB) writeOne(ctx context.Context, absent, sql string, args ...any) err
 // Lookup implements store.Directory.
 func (db *DB) Lookup(ctx context.Context, local, domain string) (store.Address, error) {
 	local, domain = strings.ToLower(local), strings.ToLower(domain)
-	var a store.Address
-	err := db.ask(ctx, func(c conn) error {
-		found, err := one(c, selectReached, func(r row) { a = scanAddress(r) }, domain, local)
-		if err == nil && !found {
-			err = mail.Errorf(mail.NotFound, "no such address")
-		}
-		return err
+	return db.whose.address(spelled{local, domain}, func() (a store.Address, err error) {
+		err = db.ask(ctx, func(c conn) error {
+			found, err := one(c, selectReached, func(r row) { a = scanAddress(r) }, domain, local)
+			if err == nil && !found {
+				err = mail.Errorf(mail.NotFound, "no such address")
+			}
+			return err
+		})
+		return a, err
 	})
-	return a, err
 }
 
 func scanAddress(r row) store.Address {
@@ -317,12 +321,14 @@ func scanAddress(r row) store.Address {
 
 // IsLocal implements store.Directory.
 func (db *DB) IsLocal(ctx context.Context, domain string) (bool, error) {
-	found := false
-	err := db.ask(ctx, func(c conn) (err error) {
-		found, err = one(c, selectDomain, func(row) {}, strings.ToLower(domain))
-		return err
+	domain = strings.ToLower(domain)
+	return db.whose.isLocal(domain, func() (found bool, err error) {
+		err = db.ask(ctx, func(c conn) error {
+			found, err = one(c, selectDomain, func(row) {}, domain)
+			return err
+		})
+		return found, err
 	})
-	return found, err
 }
 
 // Addresses implements store.Directory.
@@ -353,7 +359,7 @@ func (db *DB) AddAddress(ctx context.Context, a store.Address) error {
 			return mail.Errorf(mail.Exists, "that address is taken")
 		}
 		return addAddress(c, a)
-	}, nil)
+	}, db.whose.forget)
 }
 
 // RemoveAddress implements store.Directory.
@@ -367,5 +373,5 @@ func (db *DB) RemoveAddress(ctx context.Context, local, domain string) error {
 			_, err = c.exec(deleteDomains)
 		}
 		return err
-	}, nil)
+	}, db.whose.forget)
 }

@@ -30,8 +30,8 @@ var forget = []string{
 	`DELETE FROM metadata WHERE account_id = ?1 AND modseq <= ?2 AND mailbox_id > 0
 	AND mailbox_id NOT IN (SELECT b.mailbox_id FROM mailbox b WHERE b.account_id = ?1)
 	AND NOT EXISTS (SELECT 1 FROM vanished v WHERE v.account_id = ?1 AND v.type = 1 AND v.id = metadata.mailbox_id)`,
-	`DELETE FROM message_content WHERE account_id = ?1 AND message_key IN
-	(SELECT message_key FROM message WHERE account_id = ?1 AND placements = 0 AND left_modseq <= ?2)`,
+	`DELETE FROM content WHERE content_id IN
+	(SELECT content_id FROM message WHERE account_id = ?1 AND placements = 0 AND left_modseq <= ?2)`,
 	"DELETE FROM message WHERE account_id = ?1 AND placements = 0 AND left_modseq <= ?2",
 }
 
@@ -53,7 +53,11 @@ func (db *DB) Prune(ctx context.Context, id mail.AccountID, olderThan time.Time)
 
 // prune forgets one chunk and says whether there may be more.
 func (db *DB) prune(c conn, id mail.AccountID, olderThan time.Time) (more bool, err error) {
-	if _, err := loadAccount(c, id); err != nil {
+	a, err := loadAccount(c, id)
+	if err != nil {
+		return false, err
+	}
+	if err := db.tails.settle(c, a); err != nil {
 		return false, err
 	}
 	if _, err := c.exec(deleteMemories, id, db.now()); err != nil {
@@ -81,7 +85,7 @@ func (db *DB) prune(c conn, id mail.AccountID, olderThan time.Time) (more bool, 
 }
 
 const (
-	updateContent = "UPDATE message_content SET sent_at = ?3, message_id = ?4, parsed = ?5, preview = ?6 WHERE account_id = ?1 AND message_key = ?2"
+	updateContent = "UPDATE content SET sent_at = ?3, message_id = ?4, parsed = ?5, preview = ?6 WHERE content_id = (SELECT content_id FROM message WHERE account_id = ?1 AND message_key = ?2)"
 	countReparsed = "UPDATE account SET reparsed = reparsed + 1 WHERE account_id = ?1"
 )
 

@@ -62,7 +62,7 @@ func TestCheckFindsAndRepairs(t *testing.T) {
 func TestCheckSaysWhatItCannotRepair(t *testing.T) {
 	h := newHome(t, Options{})
 	h.fill(1)
-	h.run("DELETE FROM message_content WHERE account_id = ?1", h.id)
+	h.run("DELETE FROM content WHERE content_id IN (SELECT content_id FROM message WHERE account_id = ?1)", h.id)
 	for range 2 {
 		wrong, err := h.Check(t.Context(), h.id, true)
 		if err != nil || len(wrong) != 1 || !strings.Contains(wrong[0], "INBOX, UID 1") {

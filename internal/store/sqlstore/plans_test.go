@@ -7,7 +7,7 @@ import (
 )
 
 // walksAccount is a step of a plan that reads all rows an account has in a table.
-var walksAccount = regexp.MustCompile(`(message|placement|thread|vanished|vanished_placement|message_content|journal|thread_ref|thread_mailbox|[pmtvc])\b.*\(account_id=\?\)$`)
+var walksAccount = regexp.MustCompile(`(message|placement|thread|vanished|vanished_placement|content|journal|thread_ref|thread_mailbox|[pmtvc])\b.*\(account_id=\?\)$`)
 
 // mayWalk are statements that concern all of an account: check, repair, prune,
 // remove. A placement is looked for by its id alone only where it was remembered

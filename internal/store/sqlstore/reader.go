@@ -39,10 +39,11 @@ type account struct {
 	mail.Account
 	nextID       int64
 	nextValidity mail.UIDValidity
+	namedTo      int64 // the names of messages up to this key are in the index
 }
 
 const selectAccount = `SELECT name, head, epoch, horizon, last_mailbox, last_email, last_thread, last_placement,
-	next_id, next_uidvalidity, quota, used, disabled, created, reparsed FROM account WHERE account_id = ?1`
+	next_id, next_uidvalidity, quota, used, disabled, created, reparsed, named_to FROM account WHERE account_id = ?1`
 
 func loadAccount(c conn, id mail.AccountID) (account, error) {
 	var a account
@@ -57,7 +58,7 @@ func loadAccount(c conn, id mail.AccountID) (account, error) {
 				a.Last[t] = mail.ModSeq(n)
 			}
 		}
-		a.nextID, a.nextValidity = r.num(8), mail.UIDValidity(r.num(9))
+		a.nextID, a.nextValidity, a.namedTo = r.num(8), mail.UIDValidity(r.num(9)), r.num(15)
 	}, id)
 	if err == nil && !found {
 		err = mail.Errorf(mail.NotFound, "no such account")

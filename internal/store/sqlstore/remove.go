@@ -10,7 +10,7 @@ import (
 // accountTables are an account's tables and what follows account_id in their
 // keys. The account's own row goes first, so that nobody sees half of it.
 var accountTables = []struct{ name, key string }{
-	{"mailbox", "mailbox_id"}, {"subscription", "path"}, {"message", "message_key"}, {"message_content", "message_key"},
+	{"mailbox", "mailbox_id"}, {"subscription", "path"}, {"message", "message_key"},
 	{"placement", "mailbox_id, uid"}, {"vanished_placement", "mailbox_id, uid"}, {"vanished", "type, modseq, id"},
 	{"thread", "thread_id"}, {"thread_name", "name"},
 	{"acl", "mailbox_id, principal_id"}, {"member", "mailbox_id, principal_id"}, {"seen", "mailbox_id, principal_id, uid"},
@@ -31,6 +31,8 @@ const (
 	deletePrincipal  = "DELETE FROM principal WHERE owner_id = ?1 AND removed = 1"
 	selectRemoved    = "SELECT owner_id FROM principal WHERE removed = 1"
 	deleteChunkOfOne = "DELETE FROM TABLE WHERE account_id = ?1 AND (KEY) IN (SELECT KEY FROM TABLE WHERE account_id = ?1 LIMIT ?2)"
+	deleteContents   = "DELETE FROM content WHERE content_id IN (SELECT content_id FROM message WHERE account_id = ?1 ORDER BY message_key LIMIT ?2)"
+	deleteMessages   = "DELETE FROM message WHERE account_id = ?1 AND message_key IN (SELECT message_key FROM message WHERE account_id = ?1 ORDER BY message_key LIMIT ?2)"
 )
 
 // RemoveAccount implements store.Directory. Once begun it goes on, whatever
@@ -50,7 +52,7 @@ func (db *DB) RemoveAccount(ctx context.Context, id mail.AccountID) error {
 			_, err = c.exec(deleteDomains)
 		}
 		return err
-	}, nil)
+	}, db.whose.forget)
 	if err != nil {
 		return err
 	}
@@ -60,11 +62,18 @@ func (db *DB) RemoveAccount(ctx context.Context, id mail.AccountID) error {
 // clear deletes the rows of a removed account, chunk by chunk.
 func (db *DB) clear(ctx context.Context, id mail.AccountID) error {
 	for _, table := range accountTables {
-		sql := strings.NewReplacer("TABLE", table.name, "KEY", table.key).Replace(deleteChunkOfOne)
+		chunk := []string{strings.NewReplacer("TABLE", table.name, "KEY", table.key).Replace(deleteChunkOfOne)}
+		if table.name == "message" {
+			chunk = []string{deleteContents, deleteMessages} // what a message names goes with it
+		}
 		for n := int64(removeChunk); n == removeChunk; {
 			err := db.write(ctx, func(c conn) (err error) {
-				n, err = c.exec(sql, id, removeChunk)
-				return err
+				for _, sql := range chunk {
+					if n, err = c.exec(sql, id, removeChunk); err != nil {
+						return err
+					}
+				}
+				return nil
 			}, nil)
 			if err != nil {
 				return err

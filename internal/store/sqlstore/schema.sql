@@ -14,7 +14,7 @@ CREATE TABLE account (
   used             INTEGER NOT NULL,
   disabled         INTEGER NOT NULL,
   created          INTEGER NOT NULL
-, reparsed INTEGER NOT NULL DEFAULT 0) STRICT;
+, named_to INTEGER NOT NULL DEFAULT 0, reparsed INTEGER NOT NULL DEFAULT 0) STRICT;
 
 CREATE TABLE acl (
   account_id   INTEGER NOT NULL,
@@ -48,6 +48,16 @@ CREATE TABLE blob_part (
   part  BLOB NOT NULL,
   PRIMARY KEY (whole, n)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE content (
+  content_id INTEGER NOT NULL PRIMARY KEY,
+  blob       BLOB NOT NULL,
+  sent_at    INTEGER NOT NULL,
+  message_id TEXT NOT NULL,
+  parsed     BLOB,
+  preview    TEXT NOT NULL,
+  names      BLOB -- by which replies find its thread, eight bytes each
+) STRICT;
 
 CREATE TABLE counter (
   name TEXT NOT NULL PRIMARY KEY,
@@ -178,18 +188,7 @@ CREATE TABLE message (
   modseq        INTEGER NOT NULL,
   visible       INTEGER NOT NULL, -- some placement is not \Deleted
   placements    INTEGER NOT NULL,
-  left_modseq   INTEGER NOT NULL, born INTEGER NOT NULL DEFAULT 0, named INTEGER NOT NULL DEFAULT 1, -- when the last placement left; 0 while there is one
-  PRIMARY KEY (account_id, message_key)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE message_content (
-  account_id  INTEGER NOT NULL,
-  message_key INTEGER NOT NULL,
-  blob        BLOB NOT NULL,
-  sent_at     INTEGER NOT NULL,
-  message_id  TEXT NOT NULL,
-  parsed      BLOB,
-  preview     TEXT NOT NULL,
+  left_modseq   INTEGER NOT NULL, born INTEGER NOT NULL DEFAULT 0, named INTEGER NOT NULL DEFAULT 1, content_id INTEGER NOT NULL DEFAULT 0, -- when the last placement left; 0 while there is one
   PRIMARY KEY (account_id, message_key)
 ) STRICT, WITHOUT ROWID;
 
@@ -337,6 +336,8 @@ CREATE INDEX blob_part_part ON blob_part (part);
 
 CREATE INDEX blob_place ON blob (place);
 
+CREATE INDEX content_blob ON content (blob);
+
 CREATE INDEX credential_principal ON credential (principal_id);
 
 CREATE UNIQUE INDEX device_key ON device (account_id, key);
@@ -346,8 +347,6 @@ CREATE INDEX journal_act ON journal (account_id, act, modseq) WHERE act <> modse
 CREATE UNIQUE INDEX mailbox_path ON mailbox (account_id, path);
 
 CREATE INDEX message_changed ON message (account_id, modseq, message_key) WHERE visible = 1 AND modseq > born;
-
-CREATE INDEX message_content_blob ON message_content (blob);
 
 CREATE INDEX message_late ON message (account_id, created, message_key) WHERE visible = 1 AND created > born;
 

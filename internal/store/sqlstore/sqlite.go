@@ -41,6 +41,8 @@ const busyTimeout = time.Minute
 
 // openSQLite opens a connection. Commits are durable when they return.
 func openSQLite(path string, cacheBytes int) (*sqliteConn, error) {
+	holdMemory()
+	useLogVFS()
 	c, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate|sqlite.OpenURI)
 	if err != nil {
 		return nil, readable(err)

@@ -52,6 +52,9 @@ type DB struct {
 	readers *pool
 	stats   counters
 
+	whose whose
+	tails tails // used by the writer
+
 	closing  sync.RWMutex // held for reading by who uses the writer
 	closed   bool
 	done     sync.WaitGroup
@@ -123,7 +126,7 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 		return nil, err
 	}
 	db.readers = newPool(path, o.Readers)
-	db.writer = &writer{c: c, jobs: make(chan *job, maxBatch), runTwice: o.RunTwice, stats: &db.stats, before: db.catchUp}
+	db.writer = &writer{c: c, jobs: make(chan *job, maxBatch), runTwice: o.RunTwice, stats: &db.stats, before: db.catchUp, undone: db.tails.forget}
 	db.walIndex, _ = os.Open(path + "-shm")
 	db.done.Go(db.writer.loop)
 	db.done.Go(db.checkpoint)

@@ -148,3 +148,47 @@ func TestAppendStoreExpungeAndTheirDeltas(t *testing.T) {
 		return err
 	})
 }
+
+// What was found of an address is forgotten as soon as it may be another's.
+func TestAddressesAreNotRememberedTooLong(t *testing.T) {
+	h := newHome(t, Options{})
+	ctx := t.Context()
+	who := func(local string) (mail.AccountID, bool) {
+		t.Helper()
+		a, err := h.Lookup(ctx, local, "example.test")
+		if err != nil && mail.KindOf(err) != mail.NotFound {
+			t.Fatal(err)
+		}
+		ours, err := h.IsLocal(ctx, "other.test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a.Account, ours
+	}
+	want := func(local string, id mail.AccountID, ours bool) {
+		t.Helper()
+		for range 2 {
+			if got, local2 := who(local); got != id || local2 != ours {
+				t.Errorf("%s: account %d, other.test ours: %v; want %d, %v", local, got, local2, id, ours)
+			}
+		}
+	}
+	do := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	want("bob", 0, false)
+	do(h.AddAddress(ctx, store.Address{Domain: "example.test", Account: h.id, Alias: true}))
+	do(h.AddAddress(ctx, store.Address{Local: "alice", Domain: "other.test", Account: h.id, Alias: true}))
+	want("bob", h.id, true)
+	bob, err := h.CreateAccount(ctx, by, store.NewAccount{Login: "bob@example.test"})
+	do(err)
+	want("bob", bob.Account, true)
+	do(h.RemoveAccount(ctx, bob.Account))
+	want("bob", h.id, true)
+	do(h.RemoveAddress(ctx, "", "example.test"))
+	do(h.RemoveAddress(ctx, "alice", "other.test"))
+	want("bob", 0, false)
+}

@@ -26,7 +26,7 @@ func (db *DB) Update(ctx context.Context, id mail.AccountID, by mail.Origin, fn 
 	var news mail.News
 	err := db.write(ctx, func(c conn) error {
 		news = mail.News{}
-		t, err := newTx(c, id, by, db.now())
+		t, err := db.newTx(c, id, by)
 		if err != nil {
 			return err
 		}
@@ -47,7 +47,7 @@ func (db *DB) Update(ctx context.Context, id mail.AccountID, by mail.Origin, fn 
 // Note implements store.Store.
 func (db *DB) Note(ctx context.Context, id mail.AccountID, fn func(store.Notes) error) error {
 	return db.write(ctx, func(c conn) error {
-		t, err := newTx(c, id, mail.Origin{}, db.now())
+		t, err := db.newTx(c, id, mail.Origin{})
 		if err != nil {
 			return err
 		}

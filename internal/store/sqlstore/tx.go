@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
-	"time"
 
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
@@ -19,6 +18,7 @@ type tx struct {
 	*notes
 	by        mail.Origin
 	account   account
+	tails     *tails
 	n         mail.ModSeq // what all changes here share
 	boxes     map[mail.MailboxID]*box
 	messages  map[mail.MessageKey]*message
@@ -34,13 +34,14 @@ type tx struct {
 
 var _ store.Tx = (*tx)(nil)
 
-func newTx(c conn, id mail.AccountID, by mail.Origin, now time.Time) (*tx, error) {
+func (db *DB) newTx(c conn, id mail.AccountID, by mail.Origin) (*tx, error) {
+	now := db.now()
 	a, err := loadAccount(c, id)
 	if err != nil {
 		return nil, err
 	}
 	t := &tx{
-		reader: &reader{c: c, id: id, now: now, held: true}, by: by, account: a, n: a.Head + 1,
+		reader: &reader{c: c, id: id, now: now, held: true}, by: by, account: a, n: a.Head + 1, tails: &db.tails,
 		boxes: map[mail.MailboxID]*box{}, messages: map[mail.MessageKey]*message{}, threads: map[mail.ThreadID]*thread{},
 		touched: map[mail.MailboxID]bool{}, dirty: map[mail.MessageKey]*message{},
 	}
@@ -234,12 +235,12 @@ func (t *tx) news() mail.News {
 }
 
 const updateAccount = `UPDATE account SET head = ?2, last_mailbox = ?3, last_email = ?4, last_thread = ?5, last_placement = ?6,
-	next_id = ?7, next_uidvalidity = ?8, quota = ?9, used = ?10 WHERE account_id = ?1`
+	next_id = ?7, next_uidvalidity = ?8, quota = ?9, used = ?10, named_to = ?11 WHERE account_id = ?1`
 
 func (t *tx) saveAccount() error {
 	a := &t.account
 	_, err := t.c.exec(updateAccount, t.id, a.Head, a.Last[mail.TypeMailbox], a.Last[mail.TypeEmail], a.Last[mail.TypeThread],
-		a.Last[mail.TypePlacement], a.nextID, a.nextValidity, a.Quota, a.Used)
+		a.Last[mail.TypePlacement], a.nextID, a.nextValidity, a.Quota, a.Used, a.namedTo)
 	t.unwell = false
 	return err
 }

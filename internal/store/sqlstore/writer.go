@@ -55,6 +55,7 @@ type writer struct {
 	goid     atomic.Uint64
 	turn     sync.Mutex // held during a batch, or by the checkpointer
 	before   func()     // called before each batch
+	undone   func()     // called when something was rolled back
 	// lost is a test's way to make a transaction fall over after a closure.
 	lost func(conn)
 }
@@ -168,6 +169,7 @@ func (w *writer) next(n int, started time.Time) *job {
 func (w *writer) alone(jobs []*job) {
 	w.stats.rerun.Add(1)
 	for _, j := range jobs {
+		w.undone()
 		j.err, j.panick = w.begin(), nil
 		if j.err == nil {
 			w.run(j, true)
@@ -177,6 +179,7 @@ func (w *writer) alone(jobs []*job) {
 		case w.c.inTransaction():
 			err = w.commit()
 		case j.err == nil && j.panick == nil:
+			w.undone()
 			err = errLost
 		}
 		w.answer([]*job{j}, err)
@@ -195,6 +198,7 @@ func (w *writer) begin() error {
 }
 
 func (w *writer) rollback() error {
+	w.undone()
 	if err := w.c.script("ROLLBACK"); err != nil {
 		return &mail.Error{Kind: mail.Unavailable, Detail: "the database can't be written now", Err: err}
 	}
@@ -243,6 +247,7 @@ func (w *writer) savepoint(j *job, keep bool) error {
 		return err
 	}
 	if err != nil || j.panick != nil || !keep {
+		w.undone()
 		if _, rollbackErr := w.c.exec("ROLLBACK TO job"); rollbackErr != nil {
 			return rollbackErr
 		}
@@ -265,6 +270,9 @@ func (w *writer) call(j *job) (err error) {
 func (w *writer) commit() error {
 	started := time.Now()
 	_, err := w.c.exec("COMMIT")
+	if err != nil {
+		w.undone()
+	}
 	if err != nil && w.c.inTransaction() {
 		_ = w.rollback() // else begin tries again
 	}

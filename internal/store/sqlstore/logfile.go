@@ -1,0 +1,171 @@
+package sqlstore
+
+import (
+	"sync"
+	"unsafe"
+
+	"modernc.org/libc"
+	lib "modernc.org/sqlite/lib"
+)
+
+// SQLite hands its log to the operating system in two small writes for each page,
+// and a batch has a thousand pages: half of a commit went into them. So the log's
+// file is given to it through a VFS of our own (https://www.sqlite.org/vfs.html):
+// the machine's, but that writes which follow each other wait in memory, and go out
+// as one before the log is synced, read or closed. What a commit promises stays as
+// it is, since SQLite syncs the log before it tells anybody of what it wrote.
+
+// logBuffer is how many bytes of log wait at most. SQLite's own files take less than
+// 128 KiB at once.
+const logBuffer = 120 << 10
+
+// logFile is what we keep behind SQLite's own record of a log that is open. It is
+// in memory that is not Go's, as that is.
+type logFile struct {
+	methods *lib.Tsqlite3_io_methods // of the machine
+	buf     uintptr                  // of logBuffer bytes; 0 until something is written
+	n, at   int64                    // bytes that wait, and where in the file they belong
+}
+
+// logVFS is the machine's VFS, what it opens a file with, and the methods of a log.
+var logVFS struct {
+	once      sync.Once
+	open      uintptr
+	fileBytes int32
+	methods   lib.Tsqlite3_io_methods
+	made      sync.Once
+}
+
+// useLogVFS makes all connections opened from now on write their logs through us.
+func useLogVFS() { logVFS.once.Do(registerLogVFS) }
+
+func registerLogVFS() {
+	tls := libc.NewTLS()
+	defer tls.Close()
+	size := libc.Tsize_t(unsafe.Sizeof(lib.Tsqlite3_vfs{}))
+	machine, ours := lib.Xsqlite3_vfs_find(tls, 0), libc.Xmalloc(tls, size)
+	name, err := libc.CString("lockstep")
+	if machine == 0 || ours == 0 || err != nil {
+		panic("sqlstore: SQLite has no VFS") // it brings one with it
+	}
+	v := at[lib.Tsqlite3_vfs](ours)
+	*v = *at[lib.Tsqlite3_vfs](machine)
+	logVFS.open, logVFS.fileBytes = v.FxOpen, (v.FszOsFile+7)&^7
+	v.FszOsFile = logVFS.fileBytes + int32(unsafe.Sizeof(logFile{}))
+	v.FzName, v.FpNext, v.FxOpen = name, 0, function(openFile)
+	lib.Xsqlite3_vfs_register(tls, ours, 1)
+}
+
+// at is what lies at an address outside Go's memory.
+func at[T any](p uintptr) *T { return *(**T)(unsafe.Pointer(&p)) }
+
+// function is how the translated C refers to a function, and called how it calls
+// one.
+func function(f any) uintptr { return (*[2]uintptr)(unsafe.Pointer(&f))[1] }
+
+func called[F any](f uintptr) F { return *(*F)(unsafe.Pointer(&struct{ uintptr }{f})) }
+
+type (
+	openFunc  = func(tls *libc.TLS, vfs, name, file uintptr, flags int32, out uintptr) int32
+	closeFunc = func(tls *libc.TLS, file uintptr) int32
+	moveFunc  = func(tls *libc.TLS, file, buf uintptr, n int32, off int64) int32 // reads and writes
+	cutFunc   = func(tls *libc.TLS, file uintptr, size int64) int32
+	syncFunc  = func(tls *libc.TLS, file uintptr, flags int32) int32
+	sizeFunc  = func(tls *libc.TLS, file, size uintptr) int32
+)
+
+// openFile opens a file as the machine does, and puts us in front of a log.
+func openFile(tls *libc.TLS, vfs, name, file uintptr, flags int32, out uintptr) int32 {
+	rc := called[openFunc](logVFS.open)(tls, vfs, name, file, flags, out)
+	if rc != lib.SQLITE_OK || flags&lib.SQLITE_OPEN_WAL == 0 {
+		return rc
+	}
+	f := at[lib.Tsqlite3_file](file)
+	*logOf(file) = logFile{methods: at[lib.Tsqlite3_io_methods](f.FpMethods)}
+	logVFS.made.Do(func() {
+		m := &logVFS.methods
+		*m = *logOf(file).methods
+		m.FxClose, m.FxRead, m.FxWrite, m.FxTruncate = function(closeLog), function(readLog), function(writeLog), function(truncateLog)
+		m.FxSync, m.FxFileSize = function(syncLog), function(sizeOfLog)
+	})
+	f.FpMethods = uintptr(unsafe.Pointer(&logVFS.methods))
+	return rc
+}
+
+func logOf(file uintptr) *logFile { return at[logFile](file + uintptr(logVFS.fileBytes)) }
+
+// flush hands what waits to the machine.
+func (l *logFile) flush(tls *libc.TLS, file uintptr) int32 {
+	if l.n == 0 {
+		return lib.SQLITE_OK
+	}
+	n := l.n
+	l.n = 0
+	return called[moveFunc](l.methods.FxWrite)(tls, file, l.buf, int32(n), l.at)
+}
+
+func writeLog(tls *libc.TLS, file, buf uintptr, n int32, off int64) int32 {
+	l := logOf(file)
+	if l.buf == 0 {
+		l.buf = libc.Xmalloc(tls, logBuffer)
+	}
+	if l.n > 0 && (off != l.at+l.n || l.n+int64(n) > logBuffer) {
+		if rc := l.flush(tls, file); rc != lib.SQLITE_OK {
+			return rc
+		}
+	}
+	if l.buf == 0 || n > logBuffer {
+		return called[moveFunc](l.methods.FxWrite)(tls, file, buf, n, off)
+	}
+	if l.n == 0 {
+		l.at = off
+	}
+	copy(unsafe.Slice(at[byte](l.buf), logBuffer)[l.n:], unsafe.Slice(at[byte](buf), n))
+	l.n += int64(n)
+	return lib.SQLITE_OK
+}
+
+func readLog(tls *libc.TLS, file, buf uintptr, n int32, off int64) int32 {
+	l := logOf(file)
+	if rc := l.flush(tls, file); rc != lib.SQLITE_OK {
+		return rc
+	}
+	return called[moveFunc](l.methods.FxRead)(tls, file, buf, n, off)
+}
+
+func truncateLog(tls *libc.TLS, file uintptr, size int64) int32 {
+	l := logOf(file)
+	if rc := l.flush(tls, file); rc != lib.SQLITE_OK {
+		return rc
+	}
+	return called[cutFunc](l.methods.FxTruncate)(tls, file, size)
+}
+
+func syncLog(tls *libc.TLS, file uintptr, flags int32) int32 {
+	l := logOf(file)
+	if rc := l.flush(tls, file); rc != lib.SQLITE_OK {
+		return rc
+	}
+	return called[syncFunc](l.methods.FxSync)(tls, file, flags)
+}
+
+func sizeOfLog(tls *libc.TLS, file, size uintptr) int32 {
+	l := logOf(file)
+	if rc := l.flush(tls, file); rc != lib.SQLITE_OK {
+		return rc
+	}
+	return called[sizeFunc](l.methods.FxFileSize)(tls, file, size)
+}
+
+// closeLog closes a log. What still waits was never committed, but is handed on as
+// the machine would have it.
+func closeLog(tls *libc.TLS, file uintptr) int32 {
+	l := logOf(file)
+	rc := l.flush(tls, file)
+	libc.Xfree(tls, l.buf)
+	l.buf = 0
+	if closed := called[closeFunc](l.methods.FxClose)(tls, file); rc == lib.SQLITE_OK {
+		rc = closed
+	}
+	return rc
+}
