@@ -33,8 +33,17 @@ func (c *tracker) watch(mayEnd bool) *order {
 	}
 	l := c.live[c.rng.IntN(len(c.live))]
 	if n == 9 && mayEnd { // what the command itself tells at its end is not for it any more
-		c.live = slices.DeleteFunc(c.live, func(o *liveResult) bool { return o == l })
-		return &order{text: `CANCELUPDATE "` + l.tag + `"`, done: c.ok}
+		forget := func() { c.live = slices.DeleteFunc(c.live, func(o *liveResult) bool { return o == l }) }
+		o := &order{text: `CANCELUPDATE "` + l.tag + `"`, done: c.ok}
+		if c.notified { // and hears of changes until the command has come
+			o.done = func(r response) {
+				c.ok(r)
+				forget()
+			}
+		} else {
+			forget()
+		}
+		return o
 	}
 	return c.checkLive(l)
 }
@@ -123,6 +132,9 @@ func (c *tracker) expand(set string) (list []uint32) {
 // updated takes in an ESEARCH response that tells what changed.
 func (c *tracker) updated(r response) {
 	l := c.liveOf(tagOf(r))
+	if l == nil && c.notified && len(c.queue) > 0 && strings.Contains(c.queue[0].text, "SELECT ") {
+		return // it came before the server had heard that another mailbox is selected
+	}
 	if l == nil {
 		for _, a := range r.args {
 			if a == "ADDTO" || a == "REMOVEFROM" {
