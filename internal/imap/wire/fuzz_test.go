@@ -17,7 +17,7 @@ func FuzzCommand(f *testing.F) {
 	}
 	for _, s := range []string{"a LOGIN {5+}\r\nab", "a FOO {3+}\r\nabc\r\nb NOOP\r\n", "a APPEND x (\\Seen) {3}\r\nabc ~{2+}\r\nab\r\n",
 		"a APPEND x UTF8 (~{1+}\r\na)\r\n", "a APPEND x CATENATE (URL \"/a/;UID=1\" TEXT {2+}\r\nab UTF8 (~{1+}\r\na) URL {3+}\r\n;UI) (\\Seen) {1+}\r\na\r\n",
-		"a SEARCH NOT OR (1 2) NOT \"x\r\n",
+		"a SEARCH NOT OR (1 2) NOT \"x\r\n", "a GETMETADATA \"\" A\r\n",
 		"a UID REPLACE 3 x (\\Seen) {3+}\r\nabc\r\nb REPLACE * x {1+}\r\na {1+}\r\nb\r\n"} {
 		f.Add(s, true)
 	}
