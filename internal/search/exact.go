@@ -10,10 +10,21 @@ import (
 	"lockstep/internal/mail"
 )
 
-// A Question is whether a part of a message contains a needle, which is casemapped.
+// A Question is whether a part of a message contains a needle. With Field it is
+// about the fields of that name in the header; an empty needle then is in each.
+// Needle and Field are casemapped.
 type Question struct {
 	Part   Part
+	Field  []byte
 	Needle []byte
+}
+
+// nominee is text that every message has for which the answer is yes.
+func (q *Question) nominee() []byte {
+	if len(q.Field) > 0 && len(q.Needle) < 3 {
+		return append(bytes.Clone(q.Field), ": "...)
+	}
+	return q.Needle
 }
 
 // Answers says of messages whether they match. Of one that is not in it nothing is
@@ -135,7 +146,7 @@ func (e *exact) load(keys []mail.MessageKey) error {
 // nominate returns those of the known messages that have every gram of the needle.
 func (e *exact) nominate() (map[mail.MessageKey]bool, error) {
 	open := make(map[mail.MessageKey]bool, len(e.known))
-	grams := gramsOf(e.q.Needle)
+	grams := gramsOf(e.q.nominee())
 	if len(grams) == 0 {
 		for k := range e.known {
 			open[k] = true
@@ -258,7 +269,7 @@ func (e *exact) look(k mail.MessageKey) error {
 	if err != nil {
 		return err
 	}
-	if match, sure := t.decide(e.q.Part, e.q.Needle); sure {
+	if match, sure := t.decide(&e.q); sure {
 		e.answers[k] = match
 	}
 	return nil
