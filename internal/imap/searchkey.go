@@ -294,7 +294,7 @@ func compileHeader(k wire.HeaderKey) test {
 	case name == "IN-REPLY-TO" && k.Text != "":
 		return onRow(func(c *candidate) bool { return n.in(c.envelope().InReplyTo) })
 	}
-	return inHeader(k.Name, n, onBody(func(c *candidate) bool {
+	return onHeader(k.Name, n, onBody(func(c *candidate) bool {
 		m := c.structure()
 		if m == nil {
 			return false

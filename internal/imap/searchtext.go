@@ -61,16 +61,15 @@ func onText(part search.Part, n needle, t test) test {
 	}
 }
 
-// inHeader is t, but for messages in whose whole header there is no such text, or
-// no such field where the text is empty.
-func inHeader(name string, n needle, t test) test {
-	if len(n) == 0 {
-		n = newNeedle(name + ": ")
+// onHeader is onText for the fields of a name.
+func onHeader(name string, n needle, t test) test {
+	if !mail.IsASCII(name) { // which no field has
+		return t
 	}
-	q := &search.Question{Part: search.Header, Needle: n}
+	q := &search.Question{Part: search.Header, Field: newNeedle(name), Needle: n}
 	return func(c *candidate) verdict {
-		if match, sure := c.texts.answer(q, c.message); sure && !match {
-			return no
+		if match, sure := c.texts.answer(q, c.message); sure {
+			return verdictOf(match)
 		}
 		return t(c)
 	}

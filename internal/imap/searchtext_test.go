@@ -58,7 +58,7 @@ func randomKey(r searchtest.Maker, depth int) string {
 	case n == 4:
 		return []string{"SEEN", "UNSEEN", "1:20", "LARGER 400", "SENTSINCE 1-Jan-2026"}[r.IntN(5)]
 	case n == 5:
-		return "HEADER " + []string{"Subject", "X-Other", "Content-Type"}[r.IntN(3)] + " " + literal([]string{"", r.Needle()}[r.IntN(2)])
+		return "HEADER " + []string{"Subject", "x-other", "CONTENT-TYPE", "From", "X-None"}[r.IntN(5)] + " " + literal([]string{"", r.Needle()}[r.IntN(2)])
 	case n < 9:
 		return []string{"SUBJECT", "FROM", "TO", "CC", "BCC"}[r.IntN(5)] + " " + literal(r.Needle())
 	}
@@ -133,6 +133,7 @@ func TestACommonWordReadsNoMail(t *testing.T) {
 	h.blobs.mu.Unlock()
 	for key, want := range map[string]string{
 		"TEXT hello": "* ESEARCH (TAG \"%s\") COUNT 1000", "BODY hell": "* ESEARCH (TAG \"%s\") COUNT 1000", "BODY ell": "* ESEARCH (TAG \"%s\") COUNT 1000",
+		"HEADER subject USUAL": "* ESEARCH (TAG \"%s\") COUNT 1000", "HEADER To usual": "* ESEARCH (TAG \"%s\") COUNT 0", "HEADER mime-version \"\"": "* ESEARCH (TAG \"%s\") COUNT 1000",
 		"TEXT nowhere": "* ESEARCH (TAG \"%s\") COUNT 0", "FROM bob42@": "* ESEARCH (TAG \"%s\") COUNT 10", "NOT SUBJECT usual": "* ESEARCH (TAG \"%s\") COUNT 0",
 	} {
 		if got := c.must("SEARCH RETURN (COUNT) " + key); got[0] != fmt.Sprintf(want, c.tag) {

@@ -34,8 +34,9 @@ const gatherFor = 250 * time.Millisecond
 // retryAfter is how long an account rests whose index could not be written.
 const retryAfter = time.Minute
 
-// Run keeps the indexes up with the mail until ctx ends. It begins with all
-// accounts, whatever was missed, and then sleeps until an account changes.
+// Run keeps the indexes up with the mail until ctx ends, and then returns nil: what
+// goes wrong is logged and tried again. It begins with all accounts, whatever was
+// missed, and then sleeps until an account changes.
 func (x *Index) Run(ctx context.Context) error {
 	stop := x.Hub.WatchAll(func(a mail.AccountID, n mail.News) {
 		if n.Types.Has(mail.TypeEmail) {
@@ -43,8 +44,14 @@ func (x *Index) Run(ctx context.Context) error {
 		}
 	})
 	defer stop()
-	if err := x.begin(ctx); err != nil {
-		return ignoreEnd(ctx, err)
+	for err := x.begin(ctx); err != nil; err = x.begin(ctx) {
+		if ctx.Err() != nil {
+			return nil
+		}
+		x.Log.ErrorContext(ctx, "search index", "err", err)
+		if !sleep(ctx, retryAfter) {
+			return nil
+		}
 	}
 	for {
 		a, discard, ok := x.nextPending()
@@ -60,7 +67,7 @@ func (x *Index) Run(ctx context.Context) error {
 			continue
 		}
 		began := time.Now()
-		err := x.serve(ctx, a, discard)
+		err := safely(func() error { return x.serve(ctx, a, discard) })
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -71,13 +78,6 @@ func (x *Index) Run(ctx context.Context) error {
 		}
 		x.rest(ctx, min(time.Since(began), maxRest))
 	}
-}
-
-func ignoreEnd(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {

@@ -4,16 +4,29 @@ import (
 	"bytes"
 	"context"
 	"slices"
+	"sync"
 
+	"golang.org/x/sync/errgroup"
 	"zombiezen.com/go/sqlite"
 
 	"lockstep/internal/mail"
 )
 
-// A Question is whether a part of a message contains a needle, which is casemapped.
+// A Question is whether a part of a message contains a needle. With Field it is
+// about the fields of that name in the header; an empty needle then is in each.
+// Needle and Field are casemapped.
 type Question struct {
 	Part   Part
+	Field  []byte
 	Needle []byte
+}
+
+// nominee is text that every message has for which the answer is yes.
+func (q *Question) nominee() []byte {
+	if len(q.Field) > 0 && len(q.Needle) < 3 {
+		return append(bytes.Clone(q.Field), ": "...)
+	}
+	return q.Needle
 }
 
 // Answers says of messages whether they match. Of one that is not in it nothing is
@@ -46,8 +59,6 @@ type exact struct {
 	q       Question
 	answers Answers
 	known   map[mail.MessageKey]docFlags // of those asked about, the ones in the index and not decided
-	sealed  []byte
-	plain   []byte
 }
 
 func (e *exact) decide(ctx context.Context, keys []mail.MessageKey) error {
@@ -74,15 +85,7 @@ func (e *exact) decide(ctx context.Context, keys []mail.MessageKey) error {
 		left = append(left, k)
 	}
 	slices.Sort(left)
-	for _, k := range left {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := e.look(k); err != nil {
-			return err
-		}
-	}
-	return nil
+	return e.lookAt(ctx, left)
 }
 
 // scanDocs is how many times as many messages an index may have as are asked about
@@ -135,7 +138,7 @@ func (e *exact) load(keys []mail.MessageKey) error {
 // nominate returns those of the known messages that have every gram of the needle.
 func (e *exact) nominate() (map[mail.MessageKey]bool, error) {
 	open := make(map[mail.MessageKey]bool, len(e.known))
-	grams := gramsOf(e.q.Needle)
+	grams := gramsOf(e.q.nominee())
 	if len(grams) == 0 {
 		for k := range e.known {
 			open[k] = true
@@ -240,26 +243,82 @@ func isPlainWord(needle []byte) bool {
 	return len(needle) > 0 && len(needle) <= maxTokenBytes
 }
 
-// look reads the text of a message.
-func (e *exact) look(k mail.MessageKey) error {
-	found := false
-	err := query(e.c, "SELECT sealed FROM doc_text WHERE key = ?1", func(st *sqlite.Stmt) error {
-		e.sealed = columnBytes(st, 0, e.sealed)
-		found = true
+// lookers is how many goroutines open texts: reading them from the database takes one
+// about as long as opening takes three.
+const lookers = 3
+
+// lookBatch is how many texts one of them takes at once.
+const lookBatch = 64
+
+// lookAt reads the texts of messages.
+func (e *exact) lookAt(ctx context.Context, keys []mail.MessageKey) error {
+	batches := make(chan []sealedText)
+	g, ctx := errgroup.WithContext(ctx)
+	var mu sync.Mutex
+	for range min(lookers, (len(keys)+lookBatch-1)/lookBatch) {
+		g.Go(func() error {
+			var plain []byte
+			for b := range batches {
+				if err := e.lookAtSome(b, &plain, &mu); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	g.Go(func() error {
+		defer close(batches)
+		for some := range slices.Chunk(keys, lookBatch) {
+			b, err := e.sealedTexts(some)
+			if err != nil {
+				return err
+			}
+			select {
+			case batches <- b:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
 		return nil
-	}, int64(k))
-	if err != nil {
-		return err
+	})
+	return g.Wait()
+}
+
+// sealedText is the text of a message as it is stored.
+type sealedText struct {
+	key    mail.MessageKey
+	sealed []byte
+}
+
+func (e *exact) sealedTexts(keys []mail.MessageKey) ([]sealedText, error) {
+	texts := make([]sealedText, 0, len(keys))
+	for _, k := range keys {
+		err := query(e.c, "SELECT sealed FROM doc_text WHERE key = ?1", func(st *sqlite.Stmt) error {
+			texts = append(texts, sealedText{k, columnBytes(st, 0, nil)})
+			return nil
+		}, int64(k))
+		if err != nil {
+			return nil, err
+		}
 	}
-	if !found {
-		return errDamaged
+	if len(texts) < len(keys) {
+		return nil, errDamaged
 	}
-	t, err := e.open(k, e.sealed, &e.plain)
-	if err != nil {
-		return err
-	}
-	if match, sure := t.decide(e.q.Part, e.q.Needle); sure {
-		e.answers[k] = match
+	return texts, nil
+}
+
+// lookAtSome opens texts and decides.
+func (e *exact) lookAtSome(texts []sealedText, plain *[]byte, mu *sync.Mutex) error {
+	for _, s := range texts {
+		t, err := e.open(s.key, s.sealed, plain)
+		if err != nil {
+			return err
+		}
+		if match, sure := t.decide(&e.q); sure {
+			mu.Lock()
+			e.answers[s.key] = match
+			mu.Unlock()
+		}
 	}
 	return nil
 }

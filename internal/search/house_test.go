@@ -176,7 +176,7 @@ func (h *house) all() (keys []mail.MessageKey) {
 
 func (h *house) ask(p Part, needle string, keys []mail.MessageKey) Answers {
 	h.t.Helper()
-	got, err := h.x.Exact(h.t.Context(), h.account, Question{p, message.AppendCasemap(nil, []byte(needle))}, keys)
+	got, err := h.x.Exact(h.t.Context(), h.account, Question{Part: p, Needle: message.AppendCasemap(nil, []byte(needle))}, keys)
 	if err != nil {
 		h.t.Fatal(err)
 	}

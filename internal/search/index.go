@@ -147,7 +147,7 @@ func (x *Index) take(a mail.AccountID, connect func(path string) (*sqlite.Conn, 
 func (x *Index) giveBack(a mail.AccountID, made int, c *sqlite.Conn) {
 	x.mu.Lock()
 	surplus := c
-	if made == x.made[a] {
+	if made == x.made[a] && c.AutocommitEnabled() { // else it was left in the middle
 		if surplus = nil; len(x.free) == maxFree {
 			surplus = x.free[0].Conn
 			x.free = slices.Delete(x.free, 0, 1)

@@ -122,11 +122,29 @@ func (t *exactText) part(p Part) []byte {
 	return t.bytes[t.ends[p-1]:t.ends[p]]
 }
 
-// decide says whether the needle, casemapped, is in a part. What is cut says
-// nothing about what it does not show.
-func (t *exactText) decide(p Part, needle []byte) (found, sure bool) {
-	found = bytes.Contains(t.part(p), needle)
-	return found, found || !t.cut || p < Header
+// decide answers a question. What is cut says nothing about what it does not show.
+func (t *exactText) decide(q *Question) (found, sure bool) {
+	if len(q.Field) > 0 {
+		found = t.hasField(q.Field, q.Needle)
+	} else {
+		found = bytes.Contains(t.part(q.Part), q.Needle)
+	}
+	return found, found || !t.cut || q.Part < Header
+}
+
+// hasField looks for a field, which is a line, with the needle in its value.
+func (t *exactText) hasField(name, needle []byte) bool {
+	for line := range bytes.Lines(t.part(Header)) {
+		value, ok := bytes.CutPrefix(line, name)
+		if !ok {
+			continue
+		}
+		value, ok = bytes.CutPrefix(bytes.TrimSuffix(value, []byte("\n")), []byte(": "))
+		if ok && bytes.Contains(value, needle) {
+			return true
+		}
+	}
+	return false
 }
 
 // encode writes the text for keeping.
