@@ -23,6 +23,22 @@ func TestImaplib(t *testing.T) {
 	}
 }
 
+// The same with what imaplib has no methods for: what is pushed by NOTIFY, REPLACE with
+// CATENATE, and the rest that scripts send by hand.
+func TestImaplibDrivesExtensions(t *testing.T) {
+	need(t, "python3")
+	s := newServer(t, "")
+	s.start()
+	s.addAccount(alice)
+	script, err := filepath.Abs("testdata/imaplib_more.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out := program(t, t.TempDir(), nil, "python3", script, "127.0.0.1", s.ports["imap"], alice, password); !strings.Contains(out, "all well") {
+		t.Error(out)
+	}
+}
+
 // curl lists, appends, searches, fetches and changes flags by URL, with STARTTLS
 // and under TLS.
 func TestCurlReadsAndAppends(t *testing.T) {

@@ -35,9 +35,10 @@ func TestIdleConnectionsCostLittle(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		tls    bool
+		notify bool // between commands, following all mailboxes
 		bound  int64
 		client int64
-	}{{"plain", false, 6 << 10, 1 << 10}, {"TLS", true, 16 << 10, 6 << 10}} {
+	}{{"plain", false, false, 6 << 10, 1 << 10}, {"TLS", true, false, 16 << 10, 6 << 10}, {"NOTIFY", false, true, 8 << 10, 1 << 10}} {
 		t.Run(test.name, func(t *testing.T) {
 			h := newHouse(t, func(s *Server) {
 				s.Limits.PerAddress, s.Limits.LoginTime = 2*sessions, time.Minute
@@ -54,11 +55,15 @@ func TestIdleConnectionsCostLittle(t *testing.T) {
 				}
 				return err
 			})
-			warm := h.idle(t, test.tls)
+			wait := func() net.Conn { return h.idle(t, test.tls) }
+			if test.notify {
+				wait = func() net.Conn { return h.notified(t) }
+			}
+			warm := wait()
 			before := memory()
 			var conns []net.Conn
 			for range sessions {
-				conns = append(conns, h.idle(t, test.tls))
+				conns = append(conns, wait())
 			}
 			each := (memory()-before)/sessions - test.client
 			t.Logf("%d bytes each", each)
@@ -82,6 +87,16 @@ func (h *house) idle(t testing.TB, withTLS bool) net.Conn {
 	c.must("ENABLE QRESYNC")
 	c.must("SELECT INBOX")
 	c.run("IDLE")
+	c.in = nil
+	return c.conn
+}
+
+// notified is idle by NOTIFY.
+func (h *house) notified(t testing.TB) net.Conn {
+	c := dial(t, h.addr).ready().login()
+	c.must("ENABLE QRESYNC")
+	c.must("SELECT INBOX")
+	c.must("NOTIFY SET (selected (MessageNew (UID FLAGS) MessageExpunge FlagChange)) (personal (MessageNew MessageExpunge FlagChange MailboxName))")
 	c.in = nil
 	return c.conn
 }

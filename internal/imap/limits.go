@@ -77,6 +77,7 @@ const (
 	maxCatParts     = 500     // of one message of a CATENATE
 	maxNotifyNames  = 1000    // groups and mailboxes of one NOTIFY
 	maxNotifyFetch  = 500     // new messages at once that NOTIFY fetches something of
+	maxNotifyRounds = 5       // times that one telling looks whether more has happened meanwhile
 	maxNotifyOwn    = 100     // changes of a mailbox among which a session looks for others' than its own
 	maxSaidURL      = 300     // bytes of a URL that BADURL repeats
 )

@@ -98,7 +98,16 @@ func (s *session) tellOthers() error {
 	if n == nil {
 		return nil
 	}
-	for p := n.take(); !p.isNone(); p = n.take() {
+	for round := 0; ; round++ {
+		p := n.take()
+		if p.isNone() {
+			break
+		}
+		if round == maxNotifyRounds { // the command is not to wait for a quiet moment
+			n.putBack(p)
+			s.Wake()
+			break
+		}
 		var out *told
 		err := s.view(s.ctx, func(r store.Reader) (err error) {
 			out, err = n.gather(r, p)
