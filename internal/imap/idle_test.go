@@ -37,7 +37,7 @@ func TestIdleConnectionsCostLittle(t *testing.T) {
 		tls    bool
 		bound  int64
 		client int64
-	}{{"plain", false, 6 << 10, 1 << 10}, {"TLS", true, 16 << 10, 6 << 10}} {
+	}{{"plain", false, 2560, 1 << 10}, {"TLS", true, 10 << 10, 6 << 10}} {
 		t.Run(test.name, func(t *testing.T) {
 			h := newHouse(t, func(s *Server) {
 				s.Limits.PerAddress, s.Limits.LoginTime = 2*sessions, time.Minute
@@ -60,6 +60,7 @@ func TestIdleConnectionsCostLittle(t *testing.T) {
 			for range sessions {
 				conns = append(conns, h.idle(t, test.tls))
 			}
+			h.awaitLot(t, sessions+1)
 			each := (memory()-before)/sessions - test.client
 			t.Logf("%d bytes each", each)
 			if each > test.bound {
@@ -69,6 +70,17 @@ func TestIdleConnectionsCostLittle(t *testing.T) {
 			runtime.KeepAlive(conns)
 		})
 	}
+}
+
+// awaitLot returns when so many sessions wait without a goroutine.
+func (h *house) awaitLot(t testing.TB, n int) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if h.server.napping.Load() == int64(n) {
+			return
+		}
+	}
+	t.Fatalf("%d of %d sessions are in the lot", h.server.napping.Load(), n)
 }
 
 // idle brings a new connection into IDLE and returns it bare.
