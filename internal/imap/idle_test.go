@@ -38,7 +38,7 @@ func TestIdleConnectionsCostLittle(t *testing.T) {
 		notify bool // between commands, following all mailboxes
 		bound  int64
 		client int64
-	}{{"plain", false, false, 6 << 10, 1 << 10}, {"TLS", true, false, 16 << 10, 6 << 10}, {"NOTIFY", false, true, 8 << 10, 1 << 10}} {
+	}{{"plain", false, false, 2560, 1 << 10}, {"TLS", true, false, 10 << 10, 6 << 10}, {"NOTIFY", false, true, 5 << 10, 1 << 10}} {
 		t.Run(test.name, func(t *testing.T) {
 			h := newHouse(t, func(s *Server) {
 				s.Limits.PerAddress, s.Limits.LoginTime = 2*sessions, time.Minute
@@ -65,6 +65,7 @@ func TestIdleConnectionsCostLittle(t *testing.T) {
 			for range sessions {
 				conns = append(conns, wait())
 			}
+			h.awaitLot(t, sessions+1)
 			each := (memory()-before)/sessions - test.client
 			t.Logf("%d bytes each", each)
 			if each > test.bound {
@@ -74,6 +75,17 @@ func TestIdleConnectionsCostLittle(t *testing.T) {
 			runtime.KeepAlive(conns)
 		})
 	}
+}
+
+// awaitLot returns when so many sessions wait without a goroutine.
+func (h *house) awaitLot(t testing.TB, n int) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if h.server.napping.Load() == int64(n) {
+			return
+		}
+	}
+	t.Fatalf("%d of %d sessions are in the lot", h.server.napping.Load(), n)
 }
 
 // idle brings a new connection into IDLE and returns it bare.

@@ -20,6 +20,7 @@ type Limits struct {
 	BadCommands  int           // in a row, then BYE; 50
 	LoginTime    time.Duration // from connecting to being logged in; 1 min
 	Idle         time.Duration // without a word; 31 min (RFC 9051 §5.4: not less than 30)
+	Nap          time.Duration // without a word, until a connection is waited for together with others; 2 s
 	Stall        time.Duration // that a write, or a read within a message, may take; 2 min
 	Notified     int           // names in an account that a session with NOTIFY follows; 2000
 	SearchBytes  int64         // of mail that one SEARCH may read, for each key that needs it; 8 GiB
@@ -39,6 +40,7 @@ func (l Limits) orDefault() Limits {
 	orDefault(&l.BadCommands, 50)
 	orDefault(&l.LoginTime, time.Minute)
 	orDefault(&l.Idle, 31*time.Minute)
+	orDefault(&l.Nap, 2*time.Second)
 	orDefault(&l.Stall, 2*time.Minute)
 	orDefault(&l.Notified, 2000)
 	orDefault(&l.SearchBytes, 8<<30)
@@ -46,6 +48,11 @@ func (l Limits) orDefault() Limits {
 	orDefault(&l.Contexts, 16)
 	orDefault(&l.ContextBytes, 16<<20)
 	return l
+}
+
+// lateness is how long after its time a session may be ended that was silent.
+func (l Limits) lateness() time.Duration {
+	return max(min(l.Idle/10, l.LoginTime/10, 5*time.Second), 10*time.Millisecond)
 }
 
 func orDefault[T int | int64 | time.Duration](v *T, d T) {

@@ -108,7 +108,7 @@ func newHouse(t testing.TB, change func(*Server)) *house {
 		}
 	}
 	h.server = &Server{Store: h.store, Transfer: &transfer.Service{Store: h.store, Intents: h.store}, Auth: h.auth, Blobs: h.blobs, Ingest: h.blobs.ingest, Hub: &notify.Hub{}, Log: log,
-		AllowPlainAuth: netip.Addr.IsLoopback}
+		AllowPlainAuth: netip.Addr.IsLoopback, Limits: Limits{Nap: time.Millisecond}}
 	if change != nil {
 		change(h.server)
 	}

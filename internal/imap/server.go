@@ -49,6 +49,7 @@ type Server struct {
 	limits  Limits
 	door    door
 	ahead   ahead
+	napping atomic.Int64 // sessions that wait in a lot
 	sorting atomic.Int64 // bytes that SORTs and THREADs hold: see allowance
 }
 
@@ -121,6 +122,8 @@ func (s *Server) serve(ctx context.Context, l net.Listener, withTLS bool) error 
 	var sessions sessionSet
 	ctx, cancel := context.WithCancel(ctx)
 	defer s.cache.Wait()
+	sessions.lot = openLot(s.limits.lateness())
+	defer sessions.lot.close()
 	defer sessions.wait() // no goroutine outlives Serve
 	defer sessions.endAll("server is shutting down")
 	defer cancel()
@@ -171,6 +174,7 @@ func (s *Server) begin(ctx context.Context, set *sessionSet, c net.Conn, withTLS
 		tc.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: keepAlive, Interval: keepAlive / 4, Count: 4})
 	}
 	sess := newSession(ctx, s, c, addr, withTLS)
+	sess.lot = set.lot
 	sess.left = func() {
 		s.door.leave(addr)
 		set.remove(sess)
@@ -183,6 +187,7 @@ func (s *Server) begin(ctx context.Context, set *sessionSet, c net.Conn, withTLS
 // sessionSet is the sessions of one Serve.
 type sessionSet struct {
 	running sync.WaitGroup
+	lot     *lot
 	mu      sync.Mutex
 	all     map[*session]struct{}
 }

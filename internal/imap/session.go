@@ -23,7 +23,8 @@ import (
 // A session is one client. Its goroutine is of one of two kinds: park waits for
 // the socket with a small stack and nothing else; run handles what came, and
 // when all is handled it starts a new park and ends, so that the stack a command
-// needed does not stay with a client that waits. Changes are written to a client
+// needed does not stay with a client that waits. One that waits for long has no
+// goroutine at all, but a place in the lot. Changes are written to a client
 // in IDLE by a third, push, which lives as long as that takes.
 type session struct {
 	srv  *Server
@@ -32,6 +33,10 @@ type session struct {
 	sock *socket
 	addr netip.Addr
 	born time.Time
+
+	lot    *lot
+	lotted inLot     // guarded by the lot
+	until  time.Time // it may be silent: set before it waits
 
 	idling  atomic.Bool            // in IDLE: changes are to be pushed
 	alert   atomic.Int32           // when a change wakes the session; alertIdle and kin
@@ -133,9 +138,21 @@ func (s *session) startTLS() error {
 	return nil
 }
 
-// park waits until the client says something.
+// park waits until the client says something. When that takes long, it leaves the
+// waiting to the lot.
 func (s *session) park() {
 	err := s.sock.wait()
+	if errors.Is(err, os.ErrDeadlineExceeded) && s.ending.Load() == nil && time.Now().Before(s.until) {
+		if s.lot.add(s, s.until) {
+			if s.ending.Load() != nil && s.lot.remove(s) { // see end
+				s.finish(err)
+			}
+			return
+		}
+		if err = s.awaitWord(s.until); err == nil {
+			err = s.sock.wait()
+		}
+	}
 	s.mu.Lock()
 	if err != nil {
 		s.mu.Unlock()
@@ -143,6 +160,26 @@ func (s *session) park() {
 		return
 	}
 	s.run()
+}
+
+// stir goes on with a session that was in the lot.
+func (s *session) stir() {
+	if err := s.awaitWord(s.until); err != nil {
+		s.finish(err)
+		return
+	}
+	s.park()
+}
+
+// awaitWord bounds the wait for the client; it fails if the session is to end.
+func (s *session) awaitWord(until time.Time) error {
+	if err := s.sock.SetReadDeadline(until); err != nil {
+		return err
+	}
+	if s.ending.Load() != nil { // after the deadline was set: see end
+		return os.ErrDeadlineExceeded
+	}
+	return nil
 }
 
 // run handles what the client said. It is called with mu held and gives it up.
@@ -199,13 +236,12 @@ func (s *session) rest() error {
 	if s.raw != nil {
 		s.raw.release()
 	}
-	if err := s.sock.SetReadDeadline(s.deadline()); err != nil {
-		return err
+	s.until = s.deadline()
+	nap := time.Now().Add(s.srv.limits.Nap)
+	if nap.After(s.until) {
+		nap = s.until
 	}
-	if s.ending.Load() != nil { // after the deadline was set: see end
-		return os.ErrDeadlineExceeded
-	}
-	return nil
+	return s.awaitWord(nap)
 }
 
 func (s *session) deadline() time.Time {
@@ -219,6 +255,9 @@ func (s *session) deadline() time.Time {
 func (s *session) end(reason string) {
 	if s.ending.CompareAndSwap(nil, &reason) {
 		s.sock.end()
+		if s.lot.remove(s) {
+			go s.stir()
+		}
 	}
 }
 
@@ -293,11 +332,11 @@ func (s *session) hearWritten() {
 
 // step handles one command, or the end of IDLE.
 func (s *session) step() error {
+	if err := s.awaitWord(s.deadline()); err != nil { // it was to wait for a nap only
+		return err
+	}
 	if s.idling.Load() {
 		return s.endIdle()
-	}
-	if err := s.sock.SetReadDeadline(s.deadline()); err != nil {
-		return err
 	}
 	cmd, err := s.rd.ReadCommand()
 	var bad *wire.Error

@@ -163,7 +163,8 @@ func newStress(t *testing.T, seed uint64, clients int) *stress {
 	}
 	s.account = p.Account
 	h := &house{t: t, blobs: &memoryBlobs{}, account: p.Account, user: p}
-	s.server = &Server{Store: s.db, Auth: service, Blobs: h.blobs, Ingest: h.blobs.ingest, Log: log, AllowPlainAuth: netip.Addr.IsLoopback}
+	s.server = &Server{Store: s.db, Auth: service, Blobs: h.blobs, Ingest: h.blobs.ingest, Log: log, AllowPlainAuth: netip.Addr.IsLoopback,
+		Limits: Limits{Nap: time.Millisecond}}
 	h.server, h.addr = s.server, h.listen(s.server.Serve)
 	for i := range clients {
 		c := &tracker{w: s.w, name: fmt.Sprint("c", i), addr: h.addr, rng: rand.New(rand.NewPCG(seed, uint64(i))), caches: map[string]cache{}}
