@@ -54,6 +54,10 @@ var mailCapabilities = []string{
 	"CONTEXT=SORT",
 	"PARTIAL",
 	"MULTISEARCH",
+	"UIDBATCHES",
+	"QUOTA",
+	"QUOTA=RES-STORAGE",
+	"INPROGRESS",
 }
 
 // capabilities is what the client can use as things stand.
@@ -75,9 +79,12 @@ func (s *session) capabilities() string {
 	if s.srv.Search != nil {
 		caps = append(caps, "SEARCH=FUZZY")
 	}
-	caps = append(caps, fmt.Sprintf("APPENDLIMIT=%d", s.srv.limits.Message))
+	caps = append(caps, fmt.Sprintf("APPENDLIMIT=%d", s.srv.limits.Message), s.srv.limits.messageLimits())
 	if !s.compressed {
 		caps = append(caps, "COMPRESS=DEFLATE")
+	}
+	if s.mayUnauthenticate() {
+		caps = append(caps, "UNAUTHENTICATE")
 	}
 	return strings.Join(caps, " ")
 }

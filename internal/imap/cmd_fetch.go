@@ -121,6 +121,7 @@ func (s *session) fetch(ctx context.Context, cmd *wire.Fetch, r *reply) error {
 	if cmd.ChangedSince != nil {
 		uids = changedSince(s.sel.view, uids, *cmd.ChangedSince)
 	}
+	uids = s.upTo(uids, r)
 	f := &fetcher{session: s, sel: s.sel, plan: plan, view: s.sel.view, act: s.newAct()}
 	err = f.answer(ctx, uids)
 	r.told = f.act.last

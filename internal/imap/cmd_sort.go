@@ -46,7 +46,7 @@ func (s *session) thread(ctx context.Context, cmd *wire.Thread, r *reply) error 
 	defer m.release()
 	t := newThreader(s.sel, threadAlgorithms[cmd.Algorithm], m)
 	x := s.newSearcher(s.sel, q.Key)
-	x.keeper = t
+	x.tag, x.keeper = q.tag, t
 	if err := x.run(ctx, nil); err != nil {
 		return err
 	}

@@ -132,6 +132,10 @@ func (s *session) compile(sel *selection, key wire.SearchKey) test {
 		return onIndex(func(c *candidate) bool { return sel.recent != 0 && c.entry.UID >= sel.recent })
 	case wire.SeqKey:
 		return s.compileSet(sel, k)
+	case wire.UIDBoundKey:
+		return onIndex(func(c *candidate) bool {
+			return k.After && c.entry.UID > k.UID || !k.After && c.entry.UID < k.UID
+		})
 	case wire.ModSeqKey:
 		s.condstore = true
 		return onIndex(func(c *candidate) bool { return c.entry.ModSeq >= k.ModSeq })

@@ -97,6 +97,12 @@ type SeqKey struct {
 	Set SeqSet
 }
 
+// UIDBoundKey is UIDAFTER and UIDBEFORE (RFC 9738 §3.2): strictly so.
+type UIDBoundKey struct {
+	After bool
+	UID   mail.UID
+}
+
 // ModSeqKey is MODSEQ (RFC 7162 §3.1.5). Entry and Type are "" when not given.
 type ModSeqKey struct {
 	Entry, Type string
@@ -135,6 +141,8 @@ func init() { // NOT and OR refer to the map again
 		"BODY":              func(k *keyParser) SearchKey { return TextKey{true, k.text()} },
 		"TEXT":              func(k *keyParser) SearchKey { return TextKey{false, k.text()} },
 		"UID":               func(k *keyParser) SearchKey { return SeqKey{true, k.spSeqSet()} },
+		"UIDAFTER":          func(k *keyParser) SearchKey { return k.uidBound(true) },
+		"UIDBEFORE":         func(k *keyParser) SearchKey { return k.uidBound(false) },
 		"MODSEQ":            (*keyParser).modSeqKey,
 		"EMAILID":           func(k *keyParser) SearchKey { return IDKey{false, k.objectID()} },
 		"THREADID":          func(k *keyParser) SearchKey { return IDKey{true, k.objectID()} },
@@ -165,6 +173,11 @@ var (
 func (k *keyParser) spNumber64() int64 {
 	k.sp()
 	return k.number64()
+}
+
+func (k *keyParser) uidBound(after bool) SearchKey {
+	k.sp()
+	return UIDBoundKey{after, mail.UID(k.nzNumber())}
 }
 
 func (k *keyParser) keyword(unset bool) SearchKey {
@@ -273,6 +286,10 @@ func (k TextKey) appendTo(b []byte) []byte {
 
 func (k SeqKey) appendTo(b []byte) []byte {
 	return k.Set.appendTo(append(b, uidName(k.UID, "", "UID ")...))
+}
+
+func (k UIDBoundKey) appendTo(b []byte) []byte {
+	return strconv.AppendUint(append(b, uidName(k.After, "UIDBEFORE ", "UIDAFTER ")...), uint64(k.UID), 10)
 }
 
 func (k ModSeqKey) appendTo(b []byte) []byte {
