@@ -9,7 +9,7 @@ import (
 )
 
 // What is announced is served whole; testdata/capability.golden has every line.
-const baseCapabilities = "IMAP4rev2 IMAP4rev1 LITERAL+ SASL-IR ID ENABLE"
+const baseCapabilities = "IMAP4rev2 IMAP4rev1 LITERAL+ SASL-IR ID ENABLE LANGUAGE"
 
 // mailCapabilities are those for who has logged in, one a line.
 var mailCapabilities = []string{
@@ -55,6 +55,7 @@ var mailCapabilities = []string{
 	"PARTIAL",
 	"MULTISEARCH",
 	"UIDBATCHES",
+	"I18NLEVEL=2",
 	"QUOTA",
 	"QUOTA=RES-STORAGE",
 	"INPROGRESS",

@@ -39,7 +39,7 @@ func (s *session) signOut() {
 	s.alert.Store(alertIdle)
 	s.saved, s.appended, s.drafts, s.wrote, s.hadRoom = nil, nil, nil, 0, hadRoom{}
 	s.condstore, s.qresync, s.rev2, s.utf8, s.uidOnly = false, false, false, false, false
-	s.rd.UTF8, s.enc.UTF8 = false, false
+	s.rd.UTF8, s.enc.UTF8, s.enc.Language, s.compare = false, false, "", nil
 	s.rd.Limits = s.srv.limits.Wire.BeforeLogin()
 	s.born, s.cmds = time.Now(), 0
 }

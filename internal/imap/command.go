@@ -97,6 +97,8 @@ func init() { // the commands refer to what looks them up
 		"REPLACE":      on(selected, (*session).replace),
 		"UID REPLACE":  on(selected, (*session).replace),
 
+		"COMPARATOR":     on(loggedIn, (*session).comparator),
+		"LANGUAGE":       on(anyState, (*session).language),
 		"GETQUOTA":       on(loggedIn, (*session).getQuota),
 		"GETQUOTAROOT":   on(loggedIn, (*session).getQuotaRoot),
 		"SETQUOTA":       on(loggedIn, (*session).setQuota),

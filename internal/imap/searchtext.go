@@ -49,12 +49,12 @@ var envelopeParts = map[string]search.Part{"SUBJECT": search.Subject, "FROM": se
 
 // onText is a test that an index of texts may answer; otherwise it is t.
 func onText(part search.Part, n needle, t test) test {
-	if len(n) == 0 { // is in everything
+	if len(n.text) == 0 { // is in everything
 		return t
 	}
-	q := &search.Question{Part: part, Needle: n}
+	q := &search.Question{Part: part, Needle: n.mapped}
 	return func(c *candidate) verdict {
-		if match, sure := c.texts.answer(q, c.message); sure {
+		if match, sure := c.texts.answer(q, c.message); sure && (n.isMapped() || !match) {
 			return verdictOf(match)
 		}
 		return t(c)
@@ -64,10 +64,10 @@ func onText(part search.Part, n needle, t test) test {
 // inHeader is t, but for messages in whose whole header there is no such text, or
 // no such field where the text is empty.
 func inHeader(name string, n needle, t test) test {
-	if len(n) == 0 {
-		n = newNeedle(name + ": ")
+	if len(n.text) == 0 {
+		n = collations[0].needle(name + ": ")
 	}
-	q := &search.Question{Part: search.Header, Needle: n}
+	q := &search.Question{Part: search.Header, Needle: n.mapped}
 	return func(c *candidate) verdict {
 		if match, sure := c.texts.answer(q, c.message); sure && !match {
 			return no

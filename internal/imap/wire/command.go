@@ -93,6 +93,8 @@ func init() { // a variable's value would refer to itself through "UID"
 		"REPLACE":     parseReplace,
 		"UID REPLACE": parseUIDReplace,
 
+		"COMPARATOR":     parseComparator,
+		"LANGUAGE":       parseLanguage,
 		"GETQUOTA":       parseGetQuota,
 		"GETQUOTAROOT":   parseGetQuotaRoot,
 		"SETQUOTA":       parseSetQuota,
