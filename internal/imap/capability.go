@@ -123,6 +123,7 @@ func (s *session) enable(_ context.Context, cmd *wire.Enable, _ *reply) error {
 			s.metadata.enabled = true
 		}
 	}
+	before := s.condstore
 	s.enc.Star().Atom("ENABLED")
 	for _, c := range cmd.Capabilities {
 		if s.enableOne(c) {
@@ -130,6 +131,9 @@ func (s *session) enable(_ context.Context, cmd *wire.Enable, _ *reply) error {
 		}
 	}
 	s.enc.End()
+	if s.condstore && !before {
+		s.sayHighest()
+	}
 	return nil
 }
 

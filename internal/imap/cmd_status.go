@@ -28,7 +28,7 @@ func (s *session) sayStatus(ctx context.Context, at reach, mb mail.Mailbox, item
 			}
 		}
 		if item == wire.StatusHighestModSeq {
-			s.condstore = true
+			s.beginCondstore()
 		}
 		if item == wire.StatusRecent && at.as == 0 {
 			var err error

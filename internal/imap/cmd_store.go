@@ -111,7 +111,7 @@ func (s *session) store(ctx context.Context, cmd *wire.Store, r *reply) error {
 		return errReadOnly
 	}
 	if cmd.UnchangedSince != nil {
-		s.condstore = true
+		s.beginCondstore()
 	}
 	change, err := flagChange(cmd)
 	if err != nil {

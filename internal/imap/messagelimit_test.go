@@ -45,7 +45,7 @@ func TestMessageLimit(t *testing.T) {
 	c.says("SEARCH RETURN (COUNT) UIDAFTER 2", `* ESEARCH (TAG "`+c.next()+`") COUNT 3`, "OK [MESSAGELIMIT 3 6] SEARCH completed")
 	c.says("STORE 1:* +FLAGS.SILENT (\\Flagged)", "OK [MESSAGELIMIT 3 6] STORE completed")
 	c.says("SEARCH FLAGGED", "* SEARCH 3 4 5", "OK SEARCH completed")
-	c.says("UID STORE 1:* (UNCHANGEDSINCE 1) FLAGS.SILENT (\\Seen)", "* OK [MESSAGELIMIT 3 6] Not all of the messages", "OK [MODIFIED 6,8,10] STORE completed")
+	c.says("UID STORE 1:* (UNCHANGEDSINCE 1) FLAGS.SILENT (\\Seen)", "* OK [HIGHESTMODSEQ 12] Highest", "* OK [MESSAGELIMIT 3 6] Not all of the messages", "OK [MODIFIED 6,8,10] STORE completed")
 	c.says("COPY 1:4 Archive", "NO [MESSAGELIMIT 3] Too many messages at once")
 	c.says("COPY 1:3 Archive", "OK [COPYUID 4 2,4,6 1:3] COPY completed")
 	c.says("UID MOVE 1:* Archive", "* OK [COPYUID 4 6,8,10 4:6] Moved", "* 3 EXPUNGE", "* 3 EXPUNGE", "* 3 EXPUNGE", "* OK [MESSAGELIMIT 3 6] Not all of the messages", "OK [HIGHESTMODSEQ 14] MOVE completed")
@@ -101,20 +101,21 @@ func TestUIDBatches(t *testing.T) {
 	}
 	c.must("NOOP")
 	for command, want := range map[string]string{
-		"UIDBATCHES 500":                       " 2401:1403,1401:403,401:1",
-		"UIDBATCHES 1201":                      " 2401:1",
-		"UIDBATCHES 1202":                      " 2401:1",
-		"UIDBATCHES 1200":                      " 2401:3,1",
-		"UIDBATCHES 500 1:1":                   " 2401:1403",
-		"UIDBATCHES 500 2:9":                   " 1401:403,401:1",
-		"UIDBATCHES 500 3:2":                   " 1401:403,401:1",
+		"UIDBATCHES 500":                       " 1403:2401,403:1401,1:401",
+		"UIDBATCHES 1201":                      " 1:2401",
+		"UIDBATCHES 1202":                      " 1:2401",
+		"UIDBATCHES 1200":                      " 3:2401,1",
+		"UIDBATCHES 500 1:1":                   " 1403:2401",
+		"UIDBATCHES 500 2:9":                   " 403:1401,1:401",
 		"UIDBATCHES 500 4:5":                   "",
-		"UIDBATCHES 4294967295 1:1":            " 2401:1",
+		"UIDBATCHES 4294967295 1:1":            " 1:2401",
 		"UIDBATCHES 500 4294967295:4294967295": "",
 	} {
 		c.says(command, `* UIDBATCHES (TAG "`+c.next()+`")`+want, "OK UIDBATCHES completed")
 	}
 	c.says("UIDBATCHES 499", "NO [TOOFEW] A batch has at least 500 messages")
+	c.says("UIDBATCHES 1 9999:9999", `* UIDBATCHES (TAG "`+c.next()+`")`, "OK UIDBATCHES completed")
+	c.refused("UIDBATCHES 500 3:2", "BAD")
 	c.refused("UIDBATCHES 0", "BAD")
 	c.refused("UIDBATCHES 500 0:1", "BAD")
 	c.refused("UIDBATCHES 500 1", "BAD")

@@ -137,7 +137,7 @@ func (s *session) compile(sel *selection, key wire.SearchKey) test {
 			return k.After && c.entry.UID > k.UID || !k.After && c.entry.UID < k.UID
 		})
 	case wire.ModSeqKey:
-		s.condstore = true
+		s.beginCondstore()
 		return onIndex(func(c *candidate) bool { return c.entry.ModSeq >= k.ModSeq })
 	case wire.SizeKey:
 		return onRow(func(c *candidate) bool {

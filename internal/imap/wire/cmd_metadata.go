@@ -42,13 +42,14 @@ type MetadataValue struct {
 func parseGetMetadata(p *parser) Body {
 	g := &GetMetadata{Depth: DepthZero}
 	p.sp()
-	if p.peek() == '(' {
+	given := p.peek() == '('
+	if given {
 		p.metadataOptions(g)
 		p.sp()
 	}
 	g.Mailbox = p.mailbox()
 	p.sp()
-	if p.peek() == '(' && p.pos+1 < len(p.buf) && isLetter(p.buf[p.pos+1]) {
+	if !given && p.peek() == '(' && p.pos+1 < len(p.buf) && isLetter(p.buf[p.pos+1]) {
 		p.metadataOptions(g)
 		p.sp()
 	}

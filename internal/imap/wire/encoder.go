@@ -377,8 +377,8 @@ func (e *Encoder) Item(item FetchItem) *Encoder {
 
 // Address writes one address of an envelope (RFC 9051 §7.5.2); "" is NIL. More
 // addresses follow without a space: Tight.
-func (e *Encoder) Address(name, mailbox, host string) *Encoder {
-	return e.Open().NonEmpty(name).NIL().NonEmpty(mailbox).NonEmpty(host).Close()
+func (e *Encoder) Address(name, route, mailbox, host string) *Encoder {
+	return e.Open().NonEmpty(name).NonEmpty(route).NonEmpty(mailbox).NonEmpty(host).Close()
 }
 
 // Literal writes size bytes of r as a literal. When r has fewer, or fails, the

@@ -3,6 +3,7 @@ package wire
 import (
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"lockstep/internal/mail"
 )
@@ -201,8 +202,9 @@ func (k *keyParser) modSeqKey() SearchKey {
 	k.sp()
 	var m ModSeqKey
 	if k.peek() == '"' {
-		if m.Entry = k.quoted(); !mail.IsASCII(m.Entry) {
+		if m.Entry = k.quoted(); !isEntryName(m.Entry) {
 			k.expected("an entry name")
+			return m
 		}
 		k.sp()
 		switch m.Type = strings.ToLower(k.word()); m.Type {
@@ -214,6 +216,11 @@ func (k *keyParser) modSeqKey() SearchKey {
 	}
 	m.ModSeq = mail.ModSeq(k.number64())
 	return m
+}
+
+// isEntryName says whether a quoted string can be one: it needs no literal.
+func isEntryName(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsAny(s, "\r\n\x00")
 }
 
 // objectID reads objectid of RFC 8474 §7.
