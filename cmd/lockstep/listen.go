@@ -124,7 +124,7 @@ func (h *house) imapServer(t *tls.Config, m *metrics) *imap.Server {
 	l := h.cfg.Limits
 	return &imap.Server{
 		Store: h.db, Auth: h.auth, Blobs: bodies{h}, Transfer: h.transfer, Ingest: h.ingest, Search: h.search, Hub: h.hub, Log: h.log, TLS: t,
-		Hostname: hostname(h.cfg), AllowPlainAuth: h.allowPlain, Metrics: m, IndexBudget: int64(l.IndexMemory),
+		Hostname: hostname(h.cfg), AllowPlainAuth: h.allowPlain, NoUnauthenticate: !h.cfg.Auth.Unauthenticate, Metrics: m, IndexBudget: int64(l.IndexMemory),
 		Limits: imap.Limits{Message: int64(l.Message), Connections: l.Connections, PerAddress: l.ConnectionsPerAddress, LoginTime: time.Duration(l.LoginTime), Idle: time.Duration(l.IdleTime)},
 	}
 }

@@ -57,6 +57,8 @@ const (
 // Auth is about signing in.
 type Auth struct {
 	Plaintext Plaintext `toml:"plaintext" comment:"From where passwords are taken without TLS, for reading and for sending: \"loopback\" is this machine, \"never\" nowhere, \"always\" everywhere."`
+
+	Unauthenticate bool `toml:"unauthenticate" comment:"Whether an IMAP client may sign out and another in on the same connection (RFC 8437). false where a proxy judges who signs in and sees only the first time."`
 }
 
 // Via says how mail leaves.
@@ -135,7 +137,7 @@ func Default() Config {
 			HTTP:        Addresses{"127.0.0.1:8080"},
 			HTTPS:       Addresses{"127.0.0.1:8443"},
 		},
-		Auth:     Auth{Plaintext: PlaintextLoopback},
+		Auth:     Auth{Plaintext: PlaintextLoopback, Unauthenticate: true},
 		Outgoing: Outgoing{Via: ViaNone, RelayTLS: RelayStartTLS, GiveUpAfter: Duration(5 * 24 * time.Hour)},
 		History:  History{Horizon: Duration(30 * 24 * time.Hour)},
 		Limits: Limits{

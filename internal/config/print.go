@@ -52,6 +52,8 @@ func spell(v reflect.Value) string {
 	switch x := v.Interface().(type) {
 	case int:
 		return strconv.Itoa(x)
+	case bool:
+		return strconv.FormatBool(x)
 	case Addresses:
 		words := make([]string, len(x))
 		for i, a := range x {

@@ -9,7 +9,7 @@ import (
 )
 
 // What is announced is served whole; testdata/capability.golden has every line.
-const baseCapabilities = "IMAP4rev2 IMAP4rev1 LITERAL+ SASL-IR ID ENABLE"
+const baseCapabilities = "IMAP4rev2 IMAP4rev1 LITERAL+ SASL-IR ID ENABLE LANGUAGE"
 
 // mailCapabilities are those for who has logged in, one a line.
 var mailCapabilities = []string{
@@ -54,6 +54,11 @@ var mailCapabilities = []string{
 	"CONTEXT=SORT",
 	"PARTIAL",
 	"MULTISEARCH",
+	"UIDBATCHES",
+	"I18NLEVEL=2",
+	"QUOTA",
+	"QUOTA=RES-STORAGE",
+	"INPROGRESS",
 }
 
 // capabilities is what the client can use as things stand.
@@ -75,9 +80,12 @@ func (s *session) capabilities() string {
 	if s.srv.Search != nil {
 		caps = append(caps, "SEARCH=FUZZY")
 	}
-	caps = append(caps, fmt.Sprintf("APPENDLIMIT=%d", s.srv.limits.Message))
+	caps = append(caps, fmt.Sprintf("APPENDLIMIT=%d", s.srv.limits.Message), s.srv.limits.messageLimits())
 	if !s.compressed {
 		caps = append(caps, "COMPRESS=DEFLATE")
+	}
+	if s.mayUnauthenticate() {
+		caps = append(caps, "UNAUTHENTICATE")
 	}
 	return strings.Join(caps, " ")
 }
@@ -115,6 +123,7 @@ func (s *session) enable(_ context.Context, cmd *wire.Enable, _ *reply) error {
 			s.metadata.enabled = true
 		}
 	}
+	before := s.condstore
 	s.enc.Star().Atom("ENABLED")
 	for _, c := range cmd.Capabilities {
 		if s.enableOne(c) {
@@ -122,6 +131,9 @@ func (s *session) enable(_ context.Context, cmd *wire.Enable, _ *reply) error {
 		}
 	}
 	s.enc.End()
+	if s.condstore && !before {
+		s.sayHighest()
+	}
 	return nil
 }
 

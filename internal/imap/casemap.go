@@ -7,19 +7,6 @@ import (
 	"lockstep/internal/message"
 )
 
-// casemap appends s as i;unicode-casemap compares it (RFC 5051 §2.3).
-func casemap(b []byte, s []byte) []byte { return message.AppendCasemap(b, s) }
-
-// needle is text to be found.
-type needle []byte
-
-func newNeedle(text string) needle { return casemap(nil, []byte(text)) }
-
-// in reports whether the needle is a substring of text.
-func (n needle) in(text string) bool {
-	return len(n) == 0 || bytes.Contains(casemap(make([]byte, 0, len(text)+16), []byte(text)), n)
-}
-
 // finder looks for a needle in text that is written to it, of which it keeps as
 // much as it must.
 type finder struct {
@@ -41,9 +28,9 @@ func (f *finder) Write(b []byte) (int, error) {
 		f.cut = nil
 	}
 	whole := len(text) - message.Unfinished(text)
-	f.mapped = casemap(f.mapped, text[:whole])
+	f.mapped = f.needle.by.fold(f.mapped, text[:whole])
 	f.cut = append(f.cut, text[whole:]...)
-	if len(f.mapped) > finderBytes+len(f.needle) {
+	if len(f.mapped) > finderBytes+len(f.needle.text) {
 		f.look()
 	}
 	if f.found {
@@ -54,8 +41,8 @@ func (f *finder) Write(b []byte) (int, error) {
 
 // look searches what is there and keeps its end.
 func (f *finder) look() {
-	f.found = f.found || bytes.Contains(f.mapped, f.needle)
-	keep := min(len(f.mapped), max(len(f.needle)-1, 0))
+	f.found = f.found || bytes.Contains(f.mapped, f.needle.text)
+	keep := min(len(f.mapped), max(len(f.needle.text)-1, 0))
 	f.mapped = append(f.mapped[:0], f.mapped[len(f.mapped)-keep:]...)
 }
 

@@ -34,10 +34,10 @@ func (s *session) appendMessages(ctx context.Context, cmd *wire.Append, r *reply
 	if err != nil {
 		return err
 	}
-	if err := s.mayAppend(ctx, at, 0); err != nil {
+	if err := s.mayAppend(ctx, at, 0, r); err != nil {
 		return err
 	}
-	arrivals, err := s.ingest(ctx, at, cmd, 0)
+	arrivals, err := s.ingest(ctx, at, cmd, 0, r)
 	if err != nil {
 		return err
 	}
@@ -153,6 +153,7 @@ func (s *session) noteAppends(n store.Notes) error {
 const (
 	hadRoomFor      = time.Second
 	smallAppendSize = 64 << 10
+	plentyOfRoom    = 16 << 20 // less than that, and each message counts
 )
 
 // hadRoom is where a message would have been taken, and until when that counts.
@@ -163,33 +164,38 @@ type hadRoom struct {
 
 // mayAppend finds out before the client sends a message whether it would be in
 // vain.
-func (s *session) mayAppend(ctx context.Context, at reach, size int64) error {
+func (s *session) mayAppend(ctx context.Context, at reach, size int64, r *reply) error {
 	now := time.Now()
 	if size <= smallAppendSize && at == s.hadRoom.at && now.Before(s.hadRoom.until) {
 		return nil
 	}
-	err := s.hasRoom(ctx, at, size)
-	if s.hadRoom = (hadRoom{}); err == nil {
+	plenty, err := s.hasRoom(ctx, at, size, r)
+	if s.hadRoom = (hadRoom{}); plenty && err == nil {
 		s.hadRoom = hadRoom{at, now.Add(hadRoomFor)}
 	}
 	return err
 }
 
-func (s *session) hasRoom(ctx context.Context, at reach, size int64) error {
-	return s.viewAt(ctx, at, func(r store.Reader) error {
-		if _, _, err := s.destination(r, at); err != nil {
+// hasRoom also reports whether there is room for much more, and has the reply say
+// where there soon is none.
+func (s *session) hasRoom(ctx context.Context, at reach, size int64, r *reply) (plenty bool, err error) {
+	err = s.viewAt(ctx, at, func(rd store.Reader) error {
+		if _, _, err := s.destination(rd, at); err != nil {
 			return err
 		}
-		a, err := r.Account()
+		a, err := rd.Account()
 		if err == nil && a.Quota > 0 && a.Used+size > a.Quota {
 			return mail.Errorf(mail.OverQuota, "the account is full")
 		}
+		r.full = at.as == 0 && almostFull(a, size)
+		plenty = !almostFull(a, size+plentyOfRoom)
 		return err
 	})
+	return plenty, err
 }
 
 // ingest reads the messages of an APPEND, which will free so many bytes.
-func (s *session) ingest(ctx context.Context, at reach, cmd *wire.Append, frees int64) ([]mail.Arrival, error) {
+func (s *session) ingest(ctx context.Context, at reach, cmd *wire.Append, frees int64, r *reply) ([]mail.Arrival, error) {
 	var all []mail.Arrival
 	total := int64(0)
 	for {
@@ -204,13 +210,13 @@ func (s *session) ingest(ctx context.Context, at reach, cmd *wire.Append, frees 
 			return nil, errCancelled
 		}
 		if len(all) == s.srv.limits.Messages {
-			return nil, errNo("LIMIT", "Too many messages in one APPEND")
+			return nil, errNo(fmt.Sprintf("MESSAGELIMIT %d", s.srv.limits.Messages), "Too many messages in one APPEND")
 		}
 		flags, err := mail.NewFlags(withoutRecent(m.Flags)...)
 		if err != nil {
 			return nil, err
 		}
-		in := &intake{s: s, ctx: ctx, at: at, before: total, frees: frees}
+		in := &intake{s: s, ctx: ctx, at: at, before: total, frees: frees, reply: r}
 		a, err := in.take(m)
 		if in.malformed {
 			_, err = cmd.Next() // which says what is wrong, and whose command it is
@@ -235,6 +241,7 @@ type intake struct {
 	before int64 // bytes of the command's messages before this one
 	frees  int64 // bytes that the command makes room for
 	size   int64 // of this message, as far as it is announced
+	reply  *reply
 
 	malformed bool // what comes next can't be read
 }
@@ -253,7 +260,7 @@ func (in *intake) announced(n int64, utf8 bool) error {
 	if in.before+in.size > s.srv.limits.AllMessages {
 		return errNo("LIMIT", fmt.Sprintf("The messages of one APPEND have at most %d bytes", s.srv.limits.AllMessages))
 	}
-	return s.mayAppend(in.ctx, in.at, in.before+in.size-in.frees)
+	return s.mayAppend(in.ctx, in.at, in.before+in.size-in.frees, in.reply)
 }
 
 // take makes the message durable.

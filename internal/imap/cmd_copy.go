@@ -36,6 +36,9 @@ func (s *session) copy(ctx context.Context, cmd *wire.Copy, r *reply) error {
 	if len(uids) == 0 {
 		return s.mayCopy(ctx, at)
 	}
+	if err := s.maySave(uids); err != nil {
+		return err
+	}
 	var done store.Mapping
 	var dest mail.Mailbox
 	if at.account != s.sel.at.account {
@@ -169,11 +172,15 @@ func (s *session) move(ctx context.Context, cmd *wire.Move, r *reply) error {
 	if len(uids) == 0 {
 		return s.mayCopy(ctx, at)
 	}
+	uids = s.upTo(uids, r)
 	if at.account != s.sel.at.account {
 		return s.moveAway(ctx, at, uids, !cmd.UID)
 	}
-	a := s.newAct()
-	for _, chunk := range chunks(uids, updateChunk) {
+	a, p := s.newAct(), s.newProgress(r.tag, uids.Count())
+	for i, chunk := range chunks(uids, updateChunk) {
+		if err := p.at(uint64(i * updateChunk)); err != nil {
+			return err
+		}
 		dest, done, err := s.within(ctx, a, at, chunk, !cmd.UID, store.Tx.Move, mayMove)
 		if err != nil {
 			r.told = a.last

@@ -156,7 +156,7 @@ func (s *session) searchMailbox(ctx context.Context, n *node, q *query, read int
 		}
 	}
 	x := s.newSearcher(sel, q.Key)
-	x.read = read
+	x.tag, x.read = q.tag, read
 	found, err := x.find(ctx, nil)
 	if q.saves() {
 		s.saved = nil // RFC 5182 §2.1

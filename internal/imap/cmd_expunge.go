@@ -20,14 +20,14 @@ func (s *session) expunge(ctx context.Context, cmd *wire.Expunge, r *reply) erro
 			return err
 		}
 	}
-	n, err := s.expungeAll(ctx, uids)
+	n, err := s.expungeAll(ctx, uids, r, cmd.UID)
 	r.told, r.highest = n, n > 0
 	return err
 }
 
 // expungeAll expunges those of uids that are \Deleted, and returns the last
 // ModSeq, 0 if there were none.
-func (s *session) expungeAll(ctx context.Context, uids mail.UIDSet) (mail.ModSeq, error) {
+func (s *session) expungeAll(ctx context.Context, uids mail.UIDSet, r *reply, limited bool) (mail.ModSeq, error) {
 	v, err := s.sel.box.Newest(ctx)
 	if err != nil {
 		return 0, deleted(err)
@@ -41,8 +41,14 @@ func (s *session) expungeAll(ctx context.Context, uids mail.UIDSet) (mail.ModSeq
 			marked.Add(e.UID)
 		}
 	}
-	a := s.newAct()
-	for _, chunk := range chunks(marked, updateChunk) {
+	if limited { // EXPUNGE and CLOSE name no messages: they do all (RFC 9738 §3)
+		marked = s.upTo(marked, r)
+	}
+	a, p := s.newAct(), s.newProgress(r.tag, marked.Count())
+	for i, chunk := range chunks(marked, updateChunk) {
+		if err := p.at(uint64(i * updateChunk)); err != nil {
+			return a.last, err
+		}
 		_, err := a.update(ctx, func(tx store.Tx) error {
 			_, err := s.may(tx, mail.MayExpunge)
 			if err == nil {

@@ -101,7 +101,7 @@ func (s *session) fetch(ctx context.Context, cmd *wire.Fetch, r *reply) error {
 		return errNo("LIMIT", fmt.Sprintf("A FETCH may name at most %d pieces of a message", maxSections))
 	}
 	if plan.has(wire.FetchModSeq) {
-		s.condstore = true // RFC 7162 §3.1
+		s.beginCondstore()
 	}
 	if err := s.tell(0, cmd.UID); err != nil {
 		return err
@@ -121,6 +121,7 @@ func (s *session) fetch(ctx context.Context, cmd *wire.Fetch, r *reply) error {
 	if cmd.ChangedSince != nil {
 		uids = changedSince(s.sel.view, uids, *cmd.ChangedSince)
 	}
+	uids = s.upTo(uids, r)
 	f := &fetcher{session: s, sel: s.sel, plan: plan, view: s.sel.view, act: s.newAct()}
 	err = f.answer(ctx, uids)
 	r.told = f.act.last

@@ -31,10 +31,10 @@ func (s *session) replace(ctx context.Context, cmd *wire.Replace, r *reply) erro
 	if err != nil {
 		return err
 	}
-	if err := s.mayAppend(ctx, at, -frees); err != nil {
+	if err := s.mayAppend(ctx, at, -frees, r); err != nil {
 		return err
 	}
-	arrivals, err := s.ingest(ctx, at, &cmd.Append, frees)
+	arrivals, err := s.ingest(ctx, at, &cmd.Append, frees, r)
 	if err != nil {
 		return err
 	}

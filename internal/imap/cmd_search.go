@@ -22,6 +22,7 @@ func (s *session) search(ctx context.Context, cmd *wire.Search, r *reply) error 
 	if err := s.begin(q); err != nil {
 		return err
 	}
+	q.reply = r
 	return s.answer(ctx, "SEARCH", q, nil)
 }
 
@@ -33,13 +34,14 @@ type query struct {
 	ret   *wire.SearchReturn // nil without RETURN
 	byUID bool
 	tag   string
+	reply *reply // of a SEARCH, whose result has a limit
 }
 
 func newQuery(p wire.Program, ret *wire.SearchReturn, byUID bool, tag string) *query {
 	if ret != nil && ret.IsEmpty() {
 		ret = &wire.SearchReturn{All: true}
 	}
-	return &query{p, ret, byUID, tag}
+	return &query{p, ret, byUID, tag, nil}
 }
 
 func (q *query) saves() bool   { return q.ret != nil && q.ret.Save }
@@ -74,12 +76,16 @@ func (s *session) begin(q *query) error {
 // nil, says what the client asked for, and sees to SAVE and UPDATE.
 func (s *session) answer(ctx context.Context, name string, q *query, o *sorter) error {
 	x := s.newSearcher(s.sel, q.Key)
+	x.tag = q.tag
 	found, err := x.find(ctx, o)
 	if err != nil {
 		if q.saves() {
 			s.saved = nil // RFC 5182 §2.1
 		}
 		return err
+	}
+	if q.reply != nil {
+		found.set = s.upTo(found.set, q.reply)
 	}
 	if q.ret == nil {
 		x.sayPlain(name, found, q.byUID)
@@ -108,6 +114,9 @@ type searcher struct {
 	scores scores      // of those found by a fuzzy key
 	modseq mail.ModSeq // the highest of those found
 	read   int64       // bytes of mail
+	tag    string      // of the command; "" where nobody waits
+	done   uint64      // messages looked at that the index can't decide
+	*progress
 }
 
 // A keeper takes in what is found. The order is that of the mailbox only from one
@@ -164,7 +173,7 @@ func (t *traits) add(key wire.SearchKey) {
 	case wire.TextKey, wire.HeaderKey:
 		t.hasText = true
 		t.readers++
-	case wire.AllKey, wire.SeqKey, wire.RecentKey, wire.DateKey, wire.AgeKey, wire.SizeKey, wire.IDKey, wire.SaveDateSupportedKey:
+	case wire.AllKey, wire.SeqKey, wire.UIDBoundKey, wire.RecentKey, wire.DateKey, wire.AgeKey, wire.SizeKey, wire.IDKey, wire.SaveDateSupportedKey:
 	default: // flags, and what is not known not to change
 		t.mutable = true
 	}
@@ -194,6 +203,9 @@ func (x *searcher) run(ctx context.Context, among mail.UIDSet) error {
 	sure, open, err := x.sift(among)
 	if err != nil {
 		return err
+	}
+	if x.progress = nil; x.tag != "" {
+		x.progress, x.done = x.newProgress(x.tag, open.Count()), 0
 	}
 	if err := x.lookUp(ctx, open); err != nil {
 		return err
@@ -267,10 +279,12 @@ func (x *searcher) settle(page []index.Entry, sure, lacking *mail.UIDSet) error 
 // database, then by reading.
 func (x *searcher) lookUp(ctx context.Context, open mail.UIDSet) error {
 	for _, part := range chunks(open, textChunk) {
+		asked := part.Count()
 		part, err := x.askTexts(ctx, part)
 		if err != nil {
 			return err
 		}
+		x.done += asked - part.Count()
 		for _, chunk := range chunks(part, x.chunk()) {
 			for len(chunk) > 0 {
 				if chunk, err = x.rows(ctx, chunk); err != nil {
@@ -316,11 +330,13 @@ func (x *searcher) rows(ctx context.Context, uids mail.UIDSet) (rest mail.UIDSet
 	var open []row
 	size := 0
 	rest, err = x.viewRows(ctx, uids, x.readers > 0, func(p *mail.Placement, m *mail.Message) error {
+		x.done++
 		switch v := x.decide(p, m, nil); v {
 		case yes:
 			return x.take(p, m)
 		case unknown:
 			open = append(open, copyRow(p, m))
+			x.done--
 			if size += len(m.Parsed); size > fetchBytes {
 				return errFull
 			}
@@ -331,7 +347,13 @@ func (x *searcher) rows(ctx context.Context, uids mail.UIDSet) (rest mail.UIDSet
 		if err != nil {
 			return nil, err
 		}
-		err = x.readOne(ctx, &open[i])
+		if err = x.readOne(ctx, &open[i]); err == nil {
+			x.done++
+			err = x.at(x.done)
+		}
+	}
+	if err == nil {
+		err = x.at(x.done)
 	}
 	if err == nil && x.keeper != nil {
 		err = x.keeper.flush()

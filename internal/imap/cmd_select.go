@@ -307,7 +307,7 @@ func (s *session) leaveMailbox() {
 func (s *session) closeMailbox(ctx context.Context, _ *wire.Close, r *reply) error {
 	r.noTell = true
 	if !s.sel.readOnly {
-		n, err := s.expungeAll(ctx, mail.AllUIDs)
+		n, err := s.expungeAll(ctx, mail.AllUIDs, r, false)
 		if errors.Is(err, errDenied) { // RFC 4314 §4
 			err = nil
 		}

@@ -26,7 +26,7 @@ func (s *session) sort(ctx context.Context, cmd *wire.Sort, r *reply) error {
 	}
 	m := s.srv.mayHold()
 	defer m.release()
-	return s.answer(ctx, "SORT", q, newSorter(s.sel, cmd.Criteria, m))
+	return s.answer(ctx, "SORT", q, newSorter(s.sel, cmd.Criteria, s.collation(), m))
 }
 
 // threadAlgorithms are what package threads calls them.
@@ -44,9 +44,9 @@ func (s *session) thread(ctx context.Context, cmd *wire.Thread, r *reply) error 
 	}
 	m := s.srv.mayHold()
 	defer m.release()
-	t := newThreader(s.sel, threadAlgorithms[cmd.Algorithm], m)
+	t := newThreader(s.sel, threadAlgorithms[cmd.Algorithm], s.collation(), m)
 	x := s.newSearcher(s.sel, q.Key)
-	x.keeper = t
+	x.tag, x.keeper = q.tag, t
 	if err := x.run(ctx, nil); err != nil {
 		return err
 	}
@@ -59,6 +59,7 @@ func (s *session) thread(ctx context.Context, cmd *wire.Thread, r *reply) error 
 // from the first message on of which it is not, all are read.
 type threader struct {
 	builder *threads.Builder
+	by      *collation // of subjects
 	memory  *allowance
 	view    *index.Version
 	texts   *index.Texts
@@ -66,8 +67,8 @@ type threader struct {
 	waiting []threads.Message // of one chunk, whose order is not certain
 }
 
-func newThreader(sel *selection, a threads.Algorithm, m *allowance) *threader {
-	return &threader{builder: threads.NewBuilder(a), memory: m, view: sel.view, texts: sel.box.Texts(sel.view, "THREAD")}
+func newThreader(sel *selection, a threads.Algorithm, by *collation, m *allowance) *threader {
+	return &threader{builder: threads.NewBuilder(a), by: by, memory: m, view: sel.view, texts: sel.box.Texts(sel.view, "THREAD "+by.name)}
 }
 
 func (t *threader) known(entries []index.Entry) (missing mail.UIDSet, err error) {
@@ -93,7 +94,7 @@ func (t *threader) add(p *mail.Placement, m *mail.Message) error {
 		s = message.Summary{} // a damaged row is a thread of its own
 	}
 	t.waiting = append(t.waiting, threads.Message{
-		Number: uint32(p.UID), ID: s.ID, Ancestry: s.Ancestry, Subject: casemap(nil, []byte(s.BaseSubject)), IsReply: s.IsReply,
+		Number: uint32(p.UID), ID: s.ID, Ancestry: s.Ancestry, Subject: t.by.fold(nil, []byte(s.BaseSubject)), IsReply: s.IsReply,
 		SentAt: sentAt(m).Unix(), Arrived: m.InternalDate.Unix(),
 	})
 	return nil

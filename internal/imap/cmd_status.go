@@ -19,10 +19,16 @@ func (s *session) status(ctx context.Context, cmd *wire.Status, _ *reply) error 
 }
 
 func (s *session) sayStatus(ctx context.Context, at reach, mb mail.Mailbox, items []wire.StatusItem) error {
-	recent := int64(0)
+	recent, deletedSize := int64(0), int64(0)
 	for _, item := range items {
+		if item == wire.StatusDeletedSize {
+			var err error
+			if deletedSize, err = s.deletedSize(ctx, at, mb); err != nil {
+				return err
+			}
+		}
 		if item == wire.StatusHighestModSeq {
-			s.condstore = true
+			s.beginCondstore()
 		}
 		if item == wire.StatusRecent && at.as == 0 {
 			var err error
@@ -39,6 +45,8 @@ func (s *session) sayStatus(ctx context.Context, at reach, mb mail.Mailbox, item
 			e.Open().Atom(mb.ID.String()).Close()
 		case wire.StatusRecent:
 			e.Number(uint64(recent))
+		case wire.StatusDeletedSize:
+			e.Number(uint64(deletedSize))
 		default:
 			e.Number(s.statusNumber(at, mb, item))
 		}

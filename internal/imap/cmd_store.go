@@ -111,7 +111,7 @@ func (s *session) store(ctx context.Context, cmd *wire.Store, r *reply) error {
 		return errReadOnly
 	}
 	if cmd.UnchangedSince != nil {
-		s.condstore = true
+		s.beginCondstore()
 	}
 	change, err := flagChange(cmd)
 	if err != nil {
@@ -121,6 +121,7 @@ func (s *session) store(ctx context.Context, cmd *wire.Store, r *reply) error {
 	if err != nil {
 		return err
 	}
+	uids = s.upTo(uids, r)
 	done, err := s.storeFlags(ctx, uids, change, cmd, r)
 	if err != nil {
 		return err
@@ -146,8 +147,11 @@ var errExpunged = errNo("EXPUNGEISSUED", "Some of the messages are gone")
 
 // storeFlags changes the flags in one act.
 func (s *session) storeFlags(ctx context.Context, uids mail.UIDSet, change mail.FlagChange, cmd *wire.Store, r *reply) (all store.StoreResult, err error) {
-	a := s.newAct()
-	for _, chunk := range chunks(uids, updateChunk) {
+	a, p := s.newAct(), s.newProgress(r.tag, uids.Count())
+	for i, chunk := range chunks(uids, updateChunk) {
+		if err := p.at(uint64(i * updateChunk)); err != nil {
+			return all, err
+		}
 		var res store.StoreResult
 		n, err := a.update(ctx, func(tx store.Tx) error {
 			rights, err := s.may(tx, mail.MayRead)

@@ -20,6 +20,8 @@ type reply struct {
 	stored  mail.UIDSet // messages that STORE changed
 	first   mail.ModSeq // of the first transaction that did
 	silent  bool        // without telling the flags
+	full    bool        // the account will soon be
+	limited string      // the code that says where a limit cut the command short
 	highest bool        // the code is HIGHESTMODSEQ, once everything is told
 	quiet   bool        // the command completes itself
 	noTell  bool        // the mailbox was left or has just been selected
@@ -94,6 +96,14 @@ func init() { // the commands refer to what looks them up
 		"UID MOVE":     on(selected, (*session).move),
 		"REPLACE":      on(selected, (*session).replace),
 		"UID REPLACE":  on(selected, (*session).replace),
+
+		"COMPARATOR":     on(loggedIn, (*session).comparator),
+		"LANGUAGE":       on(anyState, (*session).language),
+		"GETQUOTA":       on(loggedIn, (*session).getQuota),
+		"GETQUOTAROOT":   on(loggedIn, (*session).getQuotaRoot),
+		"SETQUOTA":       on(loggedIn, (*session).setQuota),
+		"UIDBATCHES":     on(selected, (*session).uidBatches),
+		"UNAUTHENTICATE": on(loggedIn, (*session).unauthenticate),
 	}
 }
 
@@ -215,6 +225,8 @@ func (s *session) complete(name string, r *reply, err error) (result string, fat
 		return "NO", hangup(lost)
 	}
 	if err == nil {
+		s.sayLimited(r)
+		s.sayAlmostFull(r)
 		if r.text == "" {
 			r.text = strings.TrimPrefix(name, "UID ") + " completed"
 		}

@@ -140,7 +140,7 @@ func (s *session) tellOne(l *liveSearch, among, added mail.UIDSet) {
 	if l.sorter != nil {
 		m := s.srv.mayHold()
 		defer m.release()
-		fresh = newSorter(s.sel, l.sorter.criteria, m)
+		fresh = newSorter(s.sel, l.sorter.criteria, l.sorter.by, m)
 		x.sortInto(fresh)
 	}
 	if err := x.run(s.ctx, among); err != nil {

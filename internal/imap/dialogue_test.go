@@ -30,6 +30,7 @@ var update = flag.Bool("update", false, "rewrite what the server says in testdat
 //	given INBOX is common           its \Seen is everybody's from now on
 //	given an index                  of texts; there is none otherwise
 //	the index catches up            and knows all that is there
+//	quota 4096                      bytes the account may have
 //	C1 enters [as bob] [CONDSTORE …]  signs in, and enables; what is said is not shown
 //	C1 selects INBOX [(…)]          likewise
 //	C1 connects                     what the server says is shown, as with all below
@@ -170,6 +171,11 @@ func (s *scene) do(line string) {
 	}
 	if path, ok := strings.CutSuffix(line, " is common"); ok {
 		s.house.commonSeen(strings.TrimPrefix(path, "given "))
+		return
+	}
+	if quota, ok := strings.CutPrefix(line, "quota "); ok {
+		n, _ := strconv.ParseInt(quota, 10, 64)
+		s.house.update(func(tx store.Tx) error { return tx.SetQuota(n) })
 		return
 	}
 	if path, ok := strings.CutPrefix(line, "given "); ok {

@@ -37,7 +37,7 @@ func sayAddresses(e *wire.Encoder, list []message.Address) {
 	}
 	e.Open()
 	for _, a := range list {
-		e.Tight().Address(a.Name, a.Mailbox, a.Host)
+		e.Tight().Address(a.Name, a.Route, a.Mailbox, a.Host)
 	}
 	e.Close()
 }

@@ -23,6 +23,9 @@ type Limits struct {
 	Nap          time.Duration // without a word, until a connection is waited for together with others; 2 s
 	Stall        time.Duration // that a write, or a read within a message, may take; 2 min
 	Notified     int           // names in an account that a session with NOTIFY follows; 2000
+	PerCommand   int           // messages of one FETCH, SEARCH, STORE, MOVE or UID EXPUNGE: MESSAGELIMIT; 10 million
+	PerSave      int           // messages of one COPY, which is one transaction: SAVELIMIT; 100 000
+	Progress     time.Duration // between two words about a long command; 10 s
 	SearchBytes  int64         // of mail that one SEARCH may read, for each key that needs it; 8 GiB
 	SortBytes    int64         // of memory for one SORT or THREAD, a few times that for all together; 512 MiB
 	Contexts     int           // searches that one session has updated; 16
@@ -43,6 +46,9 @@ func (l Limits) orDefault() Limits {
 	orDefault(&l.Nap, 2*time.Second)
 	orDefault(&l.Stall, 2*time.Minute)
 	orDefault(&l.Notified, 2000)
+	orDefault(&l.PerCommand, 10_000_000)
+	orDefault(&l.PerSave, 100_000)
+	orDefault(&l.Progress, 10*time.Second)
 	orDefault(&l.SearchBytes, 8<<30)
 	orDefault(&l.SortBytes, 512<<20)
 	orDefault(&l.Contexts, 16)

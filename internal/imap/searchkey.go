@@ -132,8 +132,12 @@ func (s *session) compile(sel *selection, key wire.SearchKey) test {
 		return onIndex(func(c *candidate) bool { return sel.recent != 0 && c.entry.UID >= sel.recent })
 	case wire.SeqKey:
 		return s.compileSet(sel, k)
+	case wire.UIDBoundKey:
+		return onIndex(func(c *candidate) bool {
+			return k.After && c.entry.UID > k.UID || !k.After && c.entry.UID < k.UID
+		})
 	case wire.ModSeqKey:
-		s.condstore = true
+		s.beginCondstore()
 		return onIndex(func(c *candidate) bool { return c.entry.ModSeq >= k.ModSeq })
 	case wire.SizeKey:
 		return onRow(func(c *candidate) bool {
@@ -148,11 +152,11 @@ func (s *session) compile(sel *selection, key wire.SearchKey) test {
 			return k.Thread && c.m.Thread.String() == k.ID || !k.Thread && c.m.EmailID.String() == k.ID
 		})
 	case wire.EnvelopeKey:
-		return compileEnvelope(k)
+		return compileEnvelope(k, s.collation())
 	case wire.HeaderKey:
-		return compileHeader(k)
+		return compileHeader(k, s.collation())
 	case wire.TextKey:
-		return compileText(k)
+		return compileText(k, s.collation())
 	}
 	panic("imap: a search key without a test")
 }
@@ -257,8 +261,8 @@ func compileAge(k wire.AgeKey) test {
 	})
 }
 
-func compileEnvelope(k wire.EnvelopeKey) test {
-	n := newNeedle(k.Text)
+func compileEnvelope(k wire.EnvelopeKey, by *collation) test {
+	n := by.needle(k.Text)
 	return onText(envelopeParts[k.Field], n, onRow(func(c *candidate) bool {
 		v := c.envelope()
 		switch k.Field {
@@ -281,13 +285,13 @@ func (n needle) inAddresses(list []message.Address) bool {
 			return true
 		}
 	}
-	return len(n) == 0
+	return len(n.text) == 0
 }
 
 // compileHeader reads the header, but for the two fields by which programs look
 // messages up: a message has them once, and the envelope has them.
-func compileHeader(k wire.HeaderKey) test {
-	n := newNeedle(k.Text)
+func compileHeader(k wire.HeaderKey, by *collation) test {
+	n := by.needle(k.Text)
 	switch name := strings.ToUpper(k.Name); {
 	case name == "MESSAGE-ID" && k.Text != "":
 		return onRow(func(c *candidate) bool { return n.in(c.envelope().MessageID) })
@@ -310,8 +314,8 @@ func compileHeader(k wire.HeaderKey) test {
 	}))
 }
 
-func compileText(k wire.TextKey) test {
-	n := newNeedle(k.Text)
+func compileText(k wire.TextKey, by *collation) test {
+	n := by.needle(k.Text)
 	write, part := message.Text, search.Text
 	if k.BodyOnly {
 		write, part = message.BodyText, search.Body

@@ -49,12 +49,12 @@ var envelopeParts = map[string]search.Part{"SUBJECT": search.Subject, "FROM": se
 
 // onText is a test that an index of texts may answer; otherwise it is t.
 func onText(part search.Part, n needle, t test) test {
-	if len(n) == 0 { // is in everything
+	if len(n.text) == 0 { // is in everything
 		return t
 	}
-	q := &search.Question{Part: part, Needle: n}
+	q := &search.Question{Part: part, Needle: n.mapped}
 	return func(c *candidate) verdict {
-		if match, sure := c.texts.answer(q, c.message); sure {
+		if match, sure := c.texts.answer(q, c.message); sure && (n.isMapped() || !match) {
 			return verdictOf(match)
 		}
 		return t(c)
@@ -66,9 +66,9 @@ func onHeader(name string, n needle, t test) test {
 	if !mail.IsASCII(name) { // which no field has
 		return t
 	}
-	q := &search.Question{Part: search.Header, Field: newNeedle(name), Needle: n}
+	q := &search.Question{Part: search.Header, Field: collations[0].needle(name).text, Needle: n.mapped}
 	return func(c *candidate) verdict {
-		if match, sure := c.texts.answer(q, c.message); sure {
+		if match, sure := c.texts.answer(q, c.message); sure && (n.isMapped() || !match) {
 			return verdictOf(match)
 		}
 		return t(c)

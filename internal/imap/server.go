@@ -41,8 +41,11 @@ type Server struct {
 
 	// AllowPlainAuth says from which addresses passwords may come without TLS.
 	AllowPlainAuth func(netip.Addr) bool
-	Metrics        Metrics
-	IndexBudget    int64 // bytes; 0 is index.DefaultBudget
+	// NoUnauthenticate leaves UNAUTHENTICATE out: a proxy in front that judges who
+	// signs in may not see the second time (RFC 8437 §8).
+	NoUnauthenticate bool
+	Metrics          Metrics
+	IndexBudget      int64 // bytes; 0 is index.DefaultBudget
 
 	once    sync.Once
 	cache   *index.Cache

@@ -441,7 +441,7 @@ func TestLimits(t *testing.T) {
 		c := dial(t, h.addr).ready().login()
 		c.refused("APPEND INBOX {101}", "NO [TOOBIG]")
 		c.must("NOOP")
-		for i, want := range []string{"OK", "NO [LIMIT]"} {
+		for i, want := range []string{"OK", "NO [MESSAGELIMIT 2]"} {
 			text := strings.Repeat(" {1+}\r\nx", small.Messages+i)
 			c.refused("APPEND INBOX"+text, want)
 		}
@@ -450,7 +450,7 @@ func TestLimits(t *testing.T) {
 		h := newHouse(t, func(s *Server) { s.Limits.AllMessages = 10 })
 		c := dial(t, h.addr).ready().login()
 		c.must("APPEND INBOX {5+}\r\n12345 {5+}\r\n12345")
-		c.refused("APPEND INBOX {5+}\r\n12345 {6+}\r\n123456", "NO [LIMIT]")
+		c.refused("APPEND INBOX {5+}\r\n12345 {6+}\r\n123456", "NO [LIMIT")
 	})
 	t.Run("sections", func(t *testing.T) {
 		h := newHouse(t, nil)

@@ -68,7 +68,8 @@ type session struct {
 	bad       int // commands in a row
 
 	condstore, qresync, rev2, utf8 bool
-	uidOnly                        bool // RFC 9586
+	uidOnly                        bool       // RFC 9586
+	compare                        *collation // RFC 5255 §4; nil is the default
 	compressed                     bool
 
 	metadata *metadataWatch // nil until METADATA is enabled

@@ -105,7 +105,7 @@ func naiveCompare(t *testing.T, k wire.SortKey, a, b *mail.Message) int {
 	}
 	v, w := &x.Envelope, &y.Envelope
 	text := func(of func(*message.Envelope) string) int {
-		return cmp.Compare(string(casemap(nil, []byte(of(v)))), string(casemap(nil, []byte(of(w)))))
+		return cmp.Compare(string(message.AppendCasemap(nil, []byte(of(v)))), string(message.AppendCasemap(nil, []byte(of(w)))))
 	}
 	mailbox := func(list []message.Address) string {
 		if len(list) == 0 {
@@ -133,7 +133,7 @@ func naiveCompare(t *testing.T, k wire.SortKey, a, b *mail.Message) int {
 		}
 		return cmp.Compare(p.Unix(), q.Unix())
 	case wire.SortSubject:
-		return cmp.Compare(string(casemap(nil, []byte(x.BaseSubject))), string(casemap(nil, []byte(y.BaseSubject))))
+		return cmp.Compare(string(message.AppendCasemap(nil, []byte(x.BaseSubject))), string(message.AppendCasemap(nil, []byte(y.BaseSubject))))
 	case wire.SortFrom:
 		return text(func(e *message.Envelope) string { return mailbox(e.From) })
 	case wire.SortTo:

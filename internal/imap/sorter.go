@@ -21,6 +21,7 @@ import (
 // messages cost a million rows the first time, and about 100 MB each time.
 type sorter struct {
 	criteria []wire.SortCriterion
+	by       *collation // of texts
 	memory   *allowance
 	keys     []sortKey
 	bytes    int64  // of the keys
@@ -54,22 +55,24 @@ func (k sortKey) size() int64 { return keyBytes + int64(len(k.text)) }
 const slabBytes = 64 << 10
 
 // newSorter sorts messages of a mailbox as sel shows it now.
-func newSorter(sel *selection, criteria []wire.SortCriterion, m *allowance) *sorter {
-	o := &sorter{memory: m, view: sel.view}
+func newSorter(sel *selection, criteria []wire.SortCriterion, by *collation, m *allowance) *sorter {
+	o := &sorter{by: by, memory: m, view: sel.view}
 	for _, c := range criteria {
 		if slices.ContainsFunc(o.criteria, func(d wire.SortCriterion) bool { return d.Key == c.Key }) {
 			continue // where it is asked for, all are the same to it
 		}
-		var t *index.Texts // scores are of one search
-		if c.Key != wire.SortRelevancy {
-			t = sel.box.Texts(sel.view, "SORT "+string(c.Key))
-		}
-		o.criteria, o.texts = append(o.criteria, c), append(o.texts, t)
+		kind := "SORT " + string(c.Key)
 		switch c.Key {
 		case wire.SortArrival, wire.SortDate, wire.SortSize, wire.SortRelevancy:
 		default:
 			o.summary = true
+			kind += " " + by.name
 		}
+		var t *index.Texts // scores are of one search
+		if c.Key != wire.SortRelevancy {
+			t = sel.box.Texts(sel.view, kind)
+		}
+		o.criteria, o.texts = append(o.criteria, c), append(o.texts, t)
 	}
 	return o
 }
@@ -119,7 +122,7 @@ func (o *sorter) add(p *mail.Placement, m *mail.Message) error {
 		if o.texts[i] == nil {
 			parts[i] = scorePart(o.scores.of(p.UID))
 		} else {
-			parts[i] = sortPart(c.Key, m, &s)
+			parts[i] = sortPart(c.Key, o.by, m, &s)
 		}
 	}
 	if e, ok := o.view.Find(p.UID); ok {
@@ -192,7 +195,7 @@ func (k sortKey) compare(l sortKey) int {
 }
 
 // sortPart is what a message is to a sort key (RFC 5256 §3, RFC 5957 §3).
-func sortPart(k wire.SortKey, m *mail.Message, s *message.Summary) []byte {
+func sortPart(k wire.SortKey, by *collation, m *mail.Message, s *message.Summary) []byte {
 	switch k {
 	case wire.SortArrival:
 		return appendTime(nil, m.InternalDate)
@@ -201,7 +204,7 @@ func sortPart(k wire.SortKey, m *mail.Message, s *message.Summary) []byte {
 	case wire.SortSize:
 		return bigendian.BigEndian.AppendUint64(nil, uint64(m.Size))
 	}
-	return append(casemap(nil, []byte(sortText(k, s))), 0)
+	return append(by.fold(nil, []byte(sortText(k, s))), 0)
 }
 
 // scorePart is the best first (RFC 6203 §5). Scores are never negative, so their bits

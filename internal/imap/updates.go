@@ -150,6 +150,22 @@ func (s *session) departed(r store.Reader, uid mail.UID, stored mail.ModSeq) (ma
 	return p, err
 }
 
+// beginCondstore is called by what enables CONDSTORE. A client that has a mailbox
+// selected then is told how far it is (RFC 7162 §3.1).
+func (s *session) beginCondstore() {
+	if s.condstore {
+		return
+	}
+	s.condstore = true
+	s.sayHighest()
+}
+
+func (s *session) sayHighest() {
+	if s.sel != nil {
+		s.enc.Star().Atom("OK").OpenCode("HIGHESTMODSEQ").Number(uint64(s.sel.told)).CloseCode().Text("Highest").End()
+	}
+}
+
 // sayGone writes EXPUNGE or VANISHED.
 func (s *session) sayGone(old *index.Version, gone []index.Entry) {
 	if len(gone) == 0 {

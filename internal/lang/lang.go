@@ -45,8 +45,12 @@ func Match(wanted string) (Tag, bool) {
 
 var numbers = regexp.MustCompile(`[0-9]+`)
 
+// commandName is what words about a command begin with.
+var commandName = regexp.MustCompile(`^[A-Z][A-Z ]*[A-Z]\b`)
+
 // Say puts an English text into the language. A text nobody has translated stays
-// as it is. In the tables "#" stands for a number.
+// as it is. In the tables "#" stands for a number, and "~" at the beginning for
+// the name of a command.
 func (t Tag) Say(english string) string {
 	table := words[t]
 	if table == nil {
@@ -55,12 +59,19 @@ func (t Tag) Say(english string) string {
 	if s, ok := table[english]; ok {
 		return s
 	}
-	s, ok := table[numbers.ReplaceAllString(english, "#")]
-	if !ok {
-		return english
+	name := commandName.FindString(english)
+	for _, name := range []string{"", name} {
+		rest := english[len(name):]
+		key := numbers.ReplaceAllString(rest, "#")
+		if name != "" {
+			key = "~" + key
+		}
+		if s, ok := table[key]; ok {
+			for _, n := range numbers.FindAllString(rest, -1) {
+				s = strings.Replace(s, "#", n, 1)
+			}
+			return strings.Replace(s, "~", name, 1)
+		}
 	}
-	for _, n := range numbers.FindAllString(english, -1) {
-		s = strings.Replace(s, "#", n, 1)
-	}
-	return s
+	return english
 }

@@ -22,6 +22,10 @@ func TestSay(t *testing.T) {
 		{"en", "Goodbye", "Goodbye"},
 		{"de", "Goodbye", "Auf Wiedersehen"},
 		{"fr", "Nobody has said this", "Nobody has said this"},
+		{"de", "UID FETCH completed", "UID FETCH ist erledigt"},
+		{"fr", "There is no message 12", "Il n'y a pas de message 12"},
+		{"fr", "SEARCH: Expected a space", "SEARCH : il manque une espace"},
+		{"de", "", ""},
 		{"de", "too many failed sign-ins, try again in 1m30s", "Zu viele Fehlversuche, weiter geht es in 1 min 30 s"},
 	} {
 		if got := c.tag.Say(c.in); got != c.want {
@@ -38,7 +42,7 @@ func TestTheLanguagesAreWhole(t *testing.T) {
 				if same[english] == "" {
 					t.Errorf("%s has no %q, which %s has", other, english, tag)
 				}
-				if strings.Count(english, "#") != strings.Count(text, "#") || !utf8.ValidString(text) || strings.ContainsAny(text, "\r\n") {
+				if strings.Count(english, "#") != strings.Count(text, "#") || strings.HasPrefix(english, "~") != strings.HasPrefix(text, "~") || !utf8.ValidString(text) || strings.ContainsAny(text, "\r\n") {
 					t.Errorf("%s: %q can't stand for %q", tag, text, english)
 				}
 			}

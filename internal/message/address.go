@@ -9,6 +9,7 @@ type Address struct {
 	Name    string // display name without quotes, encoded-words as they came
 	Mailbox string // the local part without quotes, or the name of a group
 	Host    string
+	Route   string // obs-route, which nobody follows, such as "@a.test,@b.test"; else ""
 }
 
 // What stands for the halves of a broken address, so that it is not taken for a
@@ -79,8 +80,8 @@ func (p *addressParser) entry() {
 	words, spaced := p.words()
 	switch p.peek() {
 	case '<':
-		mailbox, host := p.angle()
-		p.add(Address{words, mailbox, host})
+		mailbox, host, route := p.angle()
+		p.add(Address{words, mailbox, host, route})
 	case '@':
 		p.bareAddress(words, spaced)
 	case ':':
@@ -91,7 +92,7 @@ func (p *addressParser) entry() {
 		return
 	default:
 		if words != "" {
-			p.add(Address{p.comment, words, MissingHost})
+			p.add(Address{Name: p.comment, Mailbox: words, Host: MissingHost})
 		}
 	}
 	p.skipJunk()
@@ -111,7 +112,7 @@ func (p *addressParser) bareAddress(words string, spaced bool) {
 	if name == "" {
 		name = p.comment
 	}
-	p.add(Address{name, orText(local, MissingMailbox), orText(host, MissingHost)})
+	p.add(Address{Name: name, Mailbox: orText(local, MissingMailbox), Host: orText(host, MissingHost)})
 }
 
 // skipJunk goes behind the next comma or semicolon; the latter may end a group.
@@ -239,11 +240,12 @@ func encodedWordLen(s string) int {
 }
 
 // angle reads <local@host>, with an obsolete route before it.
-func (p *addressParser) angle() (mailbox, host string) {
+func (p *addressParser) angle() (mailbox, host, route string) {
 	p.rest = p.rest[1:]
 	if p.peek() == '@' {
 		window := p.rest[:min(len(p.rest), maxPhraseBytes)]
 		if i := strings.IndexAny(window, ":>"); i >= 0 && window[i] == ':' {
+			route = strings.TrimSpace(window[:i])
 			p.rest = p.rest[i+1:]
 		}
 	}
@@ -255,7 +257,7 @@ func (p *addressParser) angle() (mailbox, host string) {
 	if i := strings.IndexAny(window, ">,"); i >= 0 && window[i] == '>' {
 		p.rest = p.rest[i+1:]
 	}
-	return orText(local, MissingMailbox), orText(host, MissingHost)
+	return orText(local, MissingMailbox), orText(host, MissingHost), route
 }
 
 // domain reads the at sign and what is behind it: dotted atoms or a literal.

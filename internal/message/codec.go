@@ -31,6 +31,9 @@ const (
 	blankShift = iota // Envelope.Blank begins here; it came later, and rows without it have none
 )
 
+// routesBit says that routes of addresses stand behind the envelope; it came later.
+const routesBit = 1 << 7
+
 const (
 	messageBit     = 1 << iota // an embedded message follows
 	plainBit                   // text/plain; charset=us-ascii, as when nothing is said
@@ -98,7 +101,7 @@ func (e *encoder) addresses(list []Address) {
 func (e *encoder) envelope(v *Envelope) {
 	sender := len(v.From) > 0 && slices.Equal(v.Sender, v.From)
 	replyTo := len(v.From) > 0 && slices.Equal(v.ReplyTo, v.From)
-	e.b = append(e.b, bit(!v.SentAt.IsZero(), sentAtBit)|bit(sender, senderIsFromBit)|bit(replyTo, replyToIsFromBit)|byte(v.Blank)<<blankShift)
+	e.b = append(e.b, bit(!v.SentAt.IsZero(), sentAtBit)|bit(sender, senderIsFromBit)|bit(replyTo, replyToIsFromBit)|byte(v.Blank)<<blankShift|bit(v.hasRoutes(), routesBit))
 	if !v.SentAt.IsZero() {
 		_, zone := v.SentAt.Zone()
 		e.b = binary.AppendVarint(e.b, v.SentAt.Unix())
@@ -118,6 +121,27 @@ func (e *encoder) envelope(v *Envelope) {
 	e.addresses(v.Bcc)
 	e.string(v.InReplyTo)
 	e.string(v.MessageID)
+	if v.hasRoutes() {
+		for _, list := range v.lists() {
+			for _, a := range *list {
+				e.string(a.Route)
+			}
+		}
+	}
+}
+
+// lists are the addresses of an envelope.
+func (v *Envelope) lists() [6]*[]Address {
+	return [...]*[]Address{&v.From, &v.Sender, &v.ReplyTo, &v.To, &v.Cc, &v.Bcc}
+}
+
+func (v *Envelope) hasRoutes() bool {
+	for _, list := range v.lists() {
+		if slices.ContainsFunc(*list, func(a Address) bool { return a.Route != "" }) {
+			return true
+		}
+	}
+	return false
 }
 
 func (p *Part) isRare() bool {
@@ -316,7 +340,7 @@ func (d *decoder) addresses() []Address {
 	}
 	list := make([]Address, n)
 	for i := range list {
-		list[i] = Address{d.string(), d.string(), d.string()}
+		list[i] = Address{Name: d.string(), Mailbox: d.string(), Host: d.string()}
 	}
 	return list
 }
@@ -341,6 +365,14 @@ func (d *decoder) envelope(v *Envelope) {
 	v.Bcc = d.addresses()
 	v.InReplyTo = d.string()
 	v.MessageID = d.string()
+	if flags&routesBit != 0 {
+		for _, list := range v.lists() {
+			*list = slices.Clone(*list) // Sender may be From
+			for i := range *list {
+				(*list)[i].Route = d.string()
+			}
+		}
+	}
 }
 
 func (d *decoder) time() time.Time {

@@ -42,12 +42,32 @@ var addressTests = []struct{ in, want string }{
 	{`dörte@straße.example`, `[{ dörte straße.example}]`},
 }
 
+func TestRoutesAreKept(t *testing.T) {
+	for in, want := range map[string]string{"<@a.test:x@b.test>": "@a.test", "X <@a.test,@b.test:x@c.test>": "@a.test,@b.test", "<@a.test>": "", "<x@a.test>": ""} {
+		if got := ParseAddresses(in); len(got) != 1 || got[0].Route != want {
+			t.Errorf("%s: %+v", in, got)
+		}
+	}
+	text := "From: <@a.test:x@b.test>\r\nTo: <y@c.test>, <@d.test:z@e.test>\r\n\r\n"
+	m, err := Parse(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := DecodeEnvelope(Encode(m))
+	if err != nil || v.From[0].Route != "@a.test" || v.Sender != nil || v.To[0].Route != "" || v.To[1].Route != "@d.test" {
+		t.Errorf("%+v, %v", v, err)
+	}
+	if s, err := DecodeSummary(Encode(m)); err != nil || s.To.Mailbox != "y" {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
 func TestAddresses(t *testing.T) {
 	for _, tt := range addressTests {
-		type entry Address // prints its fields
+		type entry struct{ name, mailbox, host string } // prints its fields
 		var list []entry
 		for _, a := range ParseAddresses(tt.in) {
-			list = append(list, entry(a))
+			list = append(list, entry{a.Name, a.Mailbox, a.Host})
 		}
 		if got := fmt.Sprint(list); got != tt.want {
 			t.Errorf("%s\n got %s\nwant %s", tt.in, got, tt.want)

@@ -85,6 +85,7 @@ func first(list []Address) Address {
 	if len(list) == 0 {
 		return Address{}
 	}
+	list[0].Route = "" // of which a summary has none
 	return list[0]
 }
 

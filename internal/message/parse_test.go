@@ -196,9 +196,9 @@ func TestEnvelope(t *testing.T) {
 	e.SentAt = e.SentAt.UTC()
 	want := Envelope{
 		Date: "Mon, 6 Jul 2026 09:12:40 +0200", SentAt: e.SentAt, Subject: "Re: Minutes of the harbour meeting",
-		From:      []Address{{"Ada Example", "ada", "example.test"}},
-		To:        []Address{{"Ben Sample", "ben", "sample.test"}, {"", "carla", "sample.test"}},
-		Cc:        []Address{{"Doe, Dora", "dora", "example.test"}},
+		From:      []Address{{Name: "Ada Example", Mailbox: "ada", Host: "example.test"}},
+		To:        []Address{{Name: "Ben Sample", Mailbox: "ben", Host: "sample.test"}, {Mailbox: "carla", Host: "sample.test"}},
+		Cc:        []Address{{Name: "Doe, Dora", Mailbox: "dora", Host: "example.test"}},
 		InReplyTo: "<m2.20260705@sample.test>", MessageID: "<m3.20260706@example.test>",
 	}
 	if !reflect.DeepEqual(e, want) {

@@ -24,6 +24,9 @@ func DecodeSummary(b []byte) (Summary, error) {
 	d := decoder{s: string(b[envelopeStart:])}
 	end := len(d.s) - size
 	d.summary(&s)
+	if b[envelopeStart]&routesBit != 0 && len(d.s) > end { // routes are of no interest here
+		d.s = d.s[len(d.s)-end:]
+	}
 	if len(d.s) != end {
 		d.fail()
 	}
@@ -65,7 +68,7 @@ func (d *decoder) summary(s *Summary) {
 // firstAddress reads a list of addresses and keeps the first.
 func (d *decoder) firstAddress() (first Address) {
 	for i := range d.count(3) {
-		a := Address{d.string(), d.string(), d.string()}
+		a := Address{Name: d.string(), Mailbox: d.string(), Host: d.string()}
 		if i == 0 {
 			first = a
 		}

@@ -94,9 +94,9 @@ func (d *maildrop) marked() mail.UIDSet {
 	return uids
 }
 
-// remove deletes messages or moves them to the trash, where they are still there:
-// some thousand in one transaction, all in one act. Expunged or moved, the history
-// keeps them up to its horizon.
+// remove deletes messages or moves them to the trash, as the account chose, where
+// they are still there: some thousand in one transaction, all in one act. Either
+// way history keeps them up to its horizon.
 func (s *session) remove(ctx context.Context, uids mail.UIDSet) error {
 	by := s.who.Origin().WithSession(s.addr.String())
 	for len(uids) > 0 {
@@ -118,20 +118,34 @@ func (s *session) remove(ctx context.Context, uids mail.UIDSet) error {
 	return nil
 }
 
-// discard moves messages to the trash, or expunges them where there is none.
+// discard moves messages to the trash, or expunges them.
 func discard(tx store.Tx, inbox mail.MailboxID, uids mail.UIDSet) (int, error) {
-	all, err := tx.Mailboxes()
+	trash, err := trashOf(tx)
 	if err != nil {
 		return 0, err
 	}
+	if trash == 0 {
+		gone, err := tx.Expunge(inbox, uids, false)
+		return int(gone.Count()), err
+	}
+	moved, err := tx.Move(inbox, uids, trash)
+	return int(moved.From.Count()), err
+}
+
+// trashOf is where deleted messages go; 0 is nowhere, as the account chose or
+// because there is no such mailbox.
+func trashOf(r store.Reader) (mail.MailboxID, error) {
+	choice, err := r.Preference(mail.POP3Delete)
+	if err != nil || choice == mail.ForGood {
+		return 0, err
+	}
+	all, err := r.Mailboxes()
 	for _, mb := range all {
 		if mb.Role == mail.RoleTrash {
-			moved, err := tx.Move(inbox, uids, mb.ID)
-			return int(moved.From.Count()), err
+			return mb.ID, err
 		}
 	}
-	gone, err := tx.Expunge(inbox, uids, false)
-	return int(gone.Count()), err
+	return 0, err
 }
 
 // cut takes n UIDs off the front of a set.

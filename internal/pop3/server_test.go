@@ -120,6 +120,18 @@ func TestWithoutTrashTheMessageGoes(t *testing.T) {
 	}
 }
 
+func TestTheAccountMayChooseToDeleteForGood(t *testing.T) {
+	w := newTown(t)
+	w.put("Subject: x\r\n\r\n")
+	w.change(func(tx store.Tx, _ mail.MailboxID) error { return tx.SetPreference(mail.POP3Delete, mail.ForGood) })
+	c := dial(t, w.serve(w.server("plain"), false)).signIn()
+	c.says("DELE 1", "+OK")
+	c.says("QUIT", "+OK")
+	if n, trash := w.in("INBOX"), w.in("Trash"); n != 0 || trash != 0 {
+		t.Errorf("%d messages left, %d in the trash, want none", n, trash)
+	}
+}
+
 // A unique-id stays through flags and other messages' comings and goings, and comes
 // back with a message that is brought back.
 func TestUniqueIDsNeverChange(t *testing.T) {

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -181,13 +182,18 @@ func (p *parser) sectionItem(name string) FetchItem {
 	}
 	item.Peek = strings.HasSuffix(name, ".PEEK")
 	if p.accept('<') {
-		item.Partial = p.partial()
+		item.Partial = p.partial(item.Kind == FetchBinary)
 	}
 	return item
 }
 
-func (p *parser) partial() *Partial {
+// partial reads "<" number64 "." nz-number64 ">" behind its beginning. Of BINARY
+// some clients want all from the offset on, and leave the length out.
+func (p *parser) partial(toTheEnd bool) *Partial {
 	offset := p.number64()
+	if toTheEnd && p.accept('>') {
+		return &Partial{offset, math.MaxInt64}
+	}
 	p.expect('.', `"."`)
 	length := p.number64()
 	if length == 0 {

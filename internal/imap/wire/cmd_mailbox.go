@@ -59,6 +59,7 @@ const (
 	StatusUnseen        StatusItem = "UNSEEN"
 	StatusDeleted       StatusItem = "DELETED"
 	StatusSize          StatusItem = "SIZE"
+	StatusDeletedSize   StatusItem = "DELETED-STORAGE" // RFC 9208 §4.1.4
 	StatusHighestModSeq StatusItem = "HIGHESTMODSEQ"
 	StatusAppendLimit   StatusItem = "APPENDLIMIT"
 	StatusMailboxID     StatusItem = "MAILBOXID"
@@ -67,7 +68,7 @@ const (
 var statusItems = func() map[string]StatusItem {
 	m := map[string]StatusItem{}
 	for _, s := range []StatusItem{StatusMessages, StatusRecent, StatusUIDNext, StatusUIDValidity, StatusUnseen, StatusDeleted,
-		StatusSize, StatusHighestModSeq, StatusAppendLimit, StatusMailboxID} {
+		StatusSize, StatusDeletedSize, StatusHighestModSeq, StatusAppendLimit, StatusMailboxID} {
 		m[string(s)] = s
 	}
 	return m

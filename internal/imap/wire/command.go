@@ -92,6 +92,14 @@ func init() { // a variable's value would refer to itself through "UID"
 		"UID MOVE":    parseUIDMove,
 		"REPLACE":     parseReplace,
 		"UID REPLACE": parseUIDReplace,
+
+		"COMPARATOR":     parseComparator,
+		"LANGUAGE":       parseLanguage,
+		"GETQUOTA":       parseGetQuota,
+		"GETQUOTAROOT":   parseGetQuotaRoot,
+		"SETQUOTA":       parseSetQuota,
+		"UIDBATCHES":     parseUIDBatches,
+		"UNAUTHENTICATE": plain[Unauthenticate],
 	}
 }
 

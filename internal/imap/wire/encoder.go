@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"lockstep/internal/lang"
 	"lockstep/internal/mail"
 )
 
@@ -24,6 +25,9 @@ type Encoder struct {
 	// UTF8 says that the client enabled UTF8=ACCEPT or IMAP4rev2: strings are
 	// quoted as UTF-8, and mailbox names are not in modified UTF-7.
 	UTF8 bool
+
+	// Language is what resp-texts are said in; "" is i-default (RFC 5255 §3).
+	Language lang.Tag
 
 	w     io.Writer
 	b     []byte
@@ -215,14 +219,16 @@ func (e *Encoder) Number(n uint64) *Encoder {
 func (e *Encoder) NIL() *Encoder { return e.Atom("NIL") }
 
 // Text writes resp-text to the end of the line. What would break the line, or is
-// not ASCII for a client that did not enable UTF-8, becomes a question mark.
+// not ASCII for a client that enabled neither UTF-8 nor a language, becomes a
+// question mark.
 func (e *Encoder) Text(s string) *Encoder {
 	e.sep()
 	if s == "" {
 		s = "-" // text of RFC 3501 has one character at least
 	}
+	s = e.Language.Say(s)
 	for _, r := range s {
-		if r < ' ' || r == 0x7f || r >= 0x80 && !e.UTF8 {
+		if r < ' ' || r == 0x7f || r >= 0x80 && !e.UTF8 && e.Language == "" {
 			r = '?'
 		}
 		e.b = utf8.AppendRune(e.b, r)
@@ -371,8 +377,8 @@ func (e *Encoder) Item(item FetchItem) *Encoder {
 
 // Address writes one address of an envelope (RFC 9051 §7.5.2); "" is NIL. More
 // addresses follow without a space: Tight.
-func (e *Encoder) Address(name, mailbox, host string) *Encoder {
-	return e.Open().NonEmpty(name).NIL().NonEmpty(mailbox).NonEmpty(host).Close()
+func (e *Encoder) Address(name, route, mailbox, host string) *Encoder {
+	return e.Open().NonEmpty(name).NonEmpty(route).NonEmpty(mailbox).NonEmpty(host).Close()
 }
 
 // Literal writes size bytes of r as a literal. When r has fewer, or fails, the

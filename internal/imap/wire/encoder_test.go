@@ -58,7 +58,7 @@ func TestEncoderWritesResponses(t *testing.T) {
 		{func(e *Encoder) { e.Star().String(long[1:]).String(long).End() }, `* "` + long[1:] + "\" {1001}\r\n" + long},
 		{func(e *Encoder) { e.Star().NString(nil).NString(str("")).NonEmpty("").NonEmpty("x").End() }, `* NIL "" NIL "x"`},
 		{func(e *Encoder) {
-			e.Star().Open().Open().Address("Ann", "ann", "a.test").Tight().Address("", "bob", "b.test").Close().NIL().Close().End()
+			e.Star().Open().Open().Address("Ann", "", "ann", "a.test").Tight().Address("", "", "bob", "b.test").Close().NIL().Close().End()
 		}, `* ((("Ann" NIL "ann" "a.test")(NIL NIL "bob" "b.test")) NIL)`},
 		{func(e *Encoder) { e.Star().DateTime(day).End() }, `* " 1-Feb-2026 03:04:05 -0100"`},
 		{func(e *Encoder) {

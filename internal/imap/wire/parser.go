@@ -171,9 +171,11 @@ func (p *parser) number() uint32 {
 	return uint32(n)
 }
 
+// nzNumber is nz-number: it does not begin with 0.
 func (p *parser) nzNumber() uint32 {
+	zero := p.peek() == '0'
 	n := p.number()
-	if n == 0 && p.err == nil {
+	if zero && p.err == nil {
 		p.expected("a number above zero")
 	}
 	return n

@@ -3,6 +3,7 @@ package wire
 import (
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"lockstep/internal/mail"
 )
@@ -97,6 +98,12 @@ type SeqKey struct {
 	Set SeqSet
 }
 
+// UIDBoundKey is UIDAFTER and UIDBEFORE (RFC 9738 §3.2): strictly so.
+type UIDBoundKey struct {
+	After bool
+	UID   mail.UID
+}
+
 // ModSeqKey is MODSEQ (RFC 7162 §3.1.5). Entry and Type are "" when not given.
 type ModSeqKey struct {
 	Entry, Type string
@@ -135,6 +142,8 @@ func init() { // NOT and OR refer to the map again
 		"BODY":              func(k *keyParser) SearchKey { return TextKey{true, k.text()} },
 		"TEXT":              func(k *keyParser) SearchKey { return TextKey{false, k.text()} },
 		"UID":               func(k *keyParser) SearchKey { return SeqKey{true, k.spSeqSet()} },
+		"UIDAFTER":          func(k *keyParser) SearchKey { return k.uidBound(true) },
+		"UIDBEFORE":         func(k *keyParser) SearchKey { return k.uidBound(false) },
 		"MODSEQ":            (*keyParser).modSeqKey,
 		"EMAILID":           func(k *keyParser) SearchKey { return IDKey{false, k.objectID()} },
 		"THREADID":          func(k *keyParser) SearchKey { return IDKey{true, k.objectID()} },
@@ -167,6 +176,11 @@ func (k *keyParser) spNumber64() int64 {
 	return k.number64()
 }
 
+func (k *keyParser) uidBound(after bool) SearchKey {
+	k.sp()
+	return UIDBoundKey{after, mail.UID(k.nzNumber())}
+}
+
 func (k *keyParser) keyword(unset bool) SearchKey {
 	k.sp()
 	return FlagKey{k.atom("a keyword"), unset}
@@ -188,8 +202,9 @@ func (k *keyParser) modSeqKey() SearchKey {
 	k.sp()
 	var m ModSeqKey
 	if k.peek() == '"' {
-		if m.Entry = k.quoted(); !mail.IsASCII(m.Entry) {
+		if m.Entry = k.quoted(); !isEntryName(m.Entry) {
 			k.expected("an entry name")
+			return m
 		}
 		k.sp()
 		switch m.Type = strings.ToLower(k.word()); m.Type {
@@ -201,6 +216,11 @@ func (k *keyParser) modSeqKey() SearchKey {
 	}
 	m.ModSeq = mail.ModSeq(k.number64())
 	return m
+}
+
+// isEntryName says whether a quoted string can be one: it needs no literal.
+func isEntryName(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsAny(s, "\r\n\x00")
 }
 
 // objectID reads objectid of RFC 8474 §7.
@@ -273,6 +293,10 @@ func (k TextKey) appendTo(b []byte) []byte {
 
 func (k SeqKey) appendTo(b []byte) []byte {
 	return k.Set.appendTo(append(b, uidName(k.UID, "", "UID ")...))
+}
+
+func (k UIDBoundKey) appendTo(b []byte) []byte {
+	return strconv.AppendUint(append(b, uidName(k.After, "UIDBEFORE ", "UIDAFTER ")...), uint64(k.UID), 10)
 }
 
 func (k ModSeqKey) appendTo(b []byte) []byte {
