@@ -16,13 +16,14 @@ const (
 	selectGivenTo = "SELECT mailbox_id FROM acl WHERE account_id = ?1 AND principal_id = ?2 AND rights <> 0"
 
 	// The global side: in whose accounts to look for a principal.
-	liveShare    = "INSERT INTO share (principal_id, owner_id, live) VALUES (?1, ?2, 1) ON CONFLICT (principal_id, owner_id) DO UPDATE SET live = 1"
-	traceShare   = "INSERT INTO share (principal_id, owner_id, live) VALUES (?1, ?2, 0) ON CONFLICT DO NOTHING"
-	deadShare    = "UPDATE share SET live = 0 WHERE principal_id = ?1 AND owner_id = ?2"
-	deleteShare  = "DELETE FROM share WHERE principal_id = ?1 AND owner_id = ?2"
-	deleteShares = "DELETE FROM share WHERE owner_id = ?1"
-	selectShares = "SELECT owner_id FROM share WHERE principal_id = ?1"
-	selectGoing  = "SELECT principal_id FROM principal WHERE owner_id = ?1"
+	liveShare     = "INSERT INTO share (principal_id, owner_id, live) VALUES (?1, ?2, 1) ON CONFLICT (principal_id, owner_id) DO UPDATE SET live = 1"
+	traceShare    = "INSERT INTO share (principal_id, owner_id, live) VALUES (?1, ?2, 0) ON CONFLICT DO NOTHING"
+	deadShare     = "UPDATE share SET live = 0 WHERE principal_id = ?1 AND owner_id = ?2"
+	deleteShare   = "DELETE FROM share WHERE principal_id = ?1 AND owner_id = ?2"
+	deleteShares  = "DELETE FROM share WHERE owner_id = ?1"
+	selectShares  = "SELECT owner_id FROM share WHERE principal_id = ?1"
+	deletePrivate = "DELETE FROM metadata WHERE account_id = ?1 AND who = ?2"
+	selectGoing   = "SELECT principal_id FROM principal WHERE owner_id = ?1"
 )
 
 // grants returns the grants of a mailbox, with those taken back, which have no
@@ -227,6 +228,9 @@ func (db *DB) forgetMemberIn(ctx context.Context, owner mail.AccountID, p mail.P
 		}
 	}
 	return db.write(ctx, func(c conn) error {
+		if _, err := c.exec(deletePrivate, owner, p); err != nil {
+			return err
+		}
 		_, err := c.exec(deleteShare, p, owner)
 		return err
 	}, nil)
