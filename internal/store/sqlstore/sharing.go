@@ -2,6 +2,8 @@ package sqlstore
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"slices"
 
 	"lockstep/internal/mail"
@@ -246,4 +248,61 @@ func (t *tx) takeBack(p mail.PrincipalID) error {
 		}
 	}
 	return err
+}
+
+const (
+	selectGrantees = "SELECT DISTINCT principal_id, rights <> 0 FROM acl WHERE account_id = ?1 ORDER BY principal_id, rights <> 0"
+	selectReaders  = "SELECT DISTINCT principal_id, 0 FROM member WHERE account_id = ?1"
+	selectNoters   = "SELECT DISTINCT who, 0 FROM metadata WHERE account_id = ?1 AND who <> 0"
+	selectSharing  = "SELECT principal_id, live FROM share WHERE owner_id = ?1"
+)
+
+// checkShares holds the global side of what an account shares against the
+// account's own.
+func checkShares(c conn, id mail.AccountID, repair bool) (wrong []string, err error) {
+	want, have := map[mail.PrincipalID]bool{}, map[mail.PrincipalID]bool{}
+	for _, from := range []struct {
+		sql string
+		to  map[mail.PrincipalID]bool
+	}{{selectReaders, want}, {selectNoters, want}, {selectGrantees, want}, {selectSharing, have}} {
+		err := c.query(from.sql, func(r row) error {
+			p := mail.PrincipalID(r.num(0))
+			from.to[p] = from.to[p] || r.num(1) != 0
+			return nil
+		}, id)
+		if err != nil {
+			return nil, err
+		}
+	}
+	for _, p := range slices.Sorted(maps.Keys(want)) {
+		live, there := have[p]
+		if there && live == want[p] || !there && !want[p] && p == mail.Anyone {
+			continue
+		}
+		wrong = append(wrong, fmt.Sprintf("whom it shares with: principal %d", p))
+		if !repair {
+			continue
+		}
+		sqls := []string{liveShare}
+		if !want[p] {
+			sqls = []string{traceShare, deadShare}
+		}
+		for _, sql := range sqls {
+			if _, err := c.exec(sql, p, id); err != nil {
+				return wrong, err
+			}
+		}
+	}
+	for _, p := range slices.Sorted(maps.Keys(have)) {
+		if _, known := want[p]; !known && have[p] {
+			wrong = append(wrong, fmt.Sprintf("whom it shares with: principal %d", p))
+			if !repair {
+				continue
+			}
+			if _, err := c.exec(deadShare, p, id); err != nil {
+				return wrong, err
+			}
+		}
+	}
+	return wrong, nil
 }
