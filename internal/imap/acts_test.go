@@ -278,7 +278,7 @@ func (c *tracker) appendOne(alone bool) *order {
 	if c.rng.IntN(3) == 0 {
 		box = stressBoxes[c.rng.IntN(len(stressBoxes))]
 	}
-	o := &order{text: "APPEND " + box}
+	o := &order{text: "APPEND " + c.at(box)}
 	plus := "+"
 	if alone {
 		plus = ""
@@ -341,7 +341,7 @@ func (c *tracker) copyOrder() *order {
 	lo, hi := c.some(3)
 	box := stressBoxes[c.rng.IntN(len(stressBoxes))]
 	answered := c.w.attempt(box, hi-lo+1)
-	return &order{text: "COPY " + span1(lo, hi) + " " + box, done: func(r response) {
+	return &order{text: "COPY " + span1(lo, hi) + " " + c.at(box), done: func(r response) {
 		if r.word == "OK" {
 			c.copied(r.code, box)
 		} else if r.code == nil || r.code[0] != "EXPUNGEISSUED" {
@@ -361,7 +361,7 @@ func (c *tracker) moveOrder() *order {
 		c.w.doom(c.box, c.view[lo-1:hi])
 	}
 	answered := c.w.attempt(box, hi-lo+1)
-	return &order{text: "MOVE " + span1(lo, hi) + " " + box, hear: func(r response) {
+	return &order{text: "MOVE " + span1(lo, hi) + " " + c.at(box), hear: func(r response) {
 		if r.word == "OK" && r.code != nil && r.code[0] == "COPYUID" {
 			c.copied(r.code, box)
 		}
@@ -391,7 +391,7 @@ func (c *tracker) replaceOrder() *order {
 		head = "UID REPLACE " + decimal(uint64(old))
 	}
 	said, answered := false, c.w.attempt(box, 1)
-	return &order{text: fmt.Sprintf("%s %s (\\Seen $B) {%d}", head, box, len(text)), more: []string{text + "\r\n"}, hear: func(r response) {
+	return &order{text: fmt.Sprintf("%s %s (\\Seen $B) {%d}", head, c.at(box), len(text)), more: []string{text + "\r\n"}, hear: func(r response) {
 		if r.word != "OK" || r.code == nil || r.code[0] != "APPENDUID" {
 			return
 		}
@@ -430,8 +430,8 @@ func (c *tracker) status() *order {
 	if c.condstore || c.qresync {
 		items += " HIGHESTMODSEQ"
 	}
-	return &order{text: "STATUS " + c.box + " (" + items + ")", done: c.ok, hear: func(r response) {
-		if r.word != "STATUS" || r.args[0] != any(c.box) { // NOTIFY tells of others
+	return &order{text: "STATUS " + c.at(c.box) + " (" + items + ")", done: c.ok, hear: func(r response) {
+		if r.word != "STATUS" || r.args[0] != any(c.above+c.box) { // NOTIFY tells of others
 			return
 		}
 		m := pairs(r.args[1])

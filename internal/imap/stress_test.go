@@ -167,7 +167,7 @@ func newStress(t *testing.T, seed uint64, clients int) *stress {
 		Limits: Limits{Nap: time.Millisecond}}
 	h.server, h.addr = s.server, h.listen(s.server.Serve)
 	for i := range clients {
-		c := &tracker{w: s.w, name: fmt.Sprint("c", i), addr: h.addr, rng: rand.New(rand.NewPCG(seed, uint64(i))), caches: map[string]cache{}}
+		c := &tracker{login: testLogin, w: s.w, name: fmt.Sprint("c", i), addr: h.addr, rng: rand.New(rand.NewPCG(seed, uint64(i))), caches: map[string]cache{}}
 		c.qresync, c.condstore, c.rev2 = i%3 == 0, i%3 == 1, i%4 == 3
 		c.notified = i%4 == 2
 		s.clients = append(s.clients, c)
@@ -204,6 +204,7 @@ func (s *stress) play(rounds, acts int) {
 	for _, box := range stressBoxes[1:] {
 		s.clients[0].run("CREATE " + box)
 	}
+	s.addMembers()
 	for range rounds {
 		s.each(true, func(c *tracker) {
 			for range acts {
@@ -215,22 +216,49 @@ func (s *stress) play(rounds, acts int) {
 	s.each(false, func(c *tracker) { c.run("LOGOUT") })
 }
 
+// members is how many clients of another account share the mailboxes.
+const members = 2
+
+// addMembers shares the mailboxes with somebody, who comes with clients of their
+// own and does what the owner does.
+func (s *stress) addMembers() {
+	login := "bob@example.test"
+	p, err := s.db.CreateAccount(context.Background(), testOrigin, store.NewAccount{Login: login, Verifier: verifier()})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, box := range stressBoxes {
+		s.clients[0].run("SETACL " + box + " " + login + " lrswite")
+	}
+	for i := range members {
+		c := &tracker{login: login, above: othersPrefix + testLogin + "/", as: p.ID, w: s.w, name: fmt.Sprint("m", i), addr: s.clients[0].addr,
+			rng: rand.New(rand.NewPCG(s.seed, uint64(100+i))), caches: map[string]cache{}}
+		c.qresync, c.condstore, c.rev2 = i%2 == 0, i%2 == 1, i%2 == 1
+		s.clients = append(s.clients, c)
+		c.connect()
+	}
+}
+
 // settle lets everybody hear everything, and compares.
 func (s *stress) settle() {
 	s.waitForSessions()
 	for _, box := range stressBoxes {
-		want := s.stored(box)
+		want := s.stored(box, 0)
+		mine := map[mail.PrincipalID][]seen{0: want}
+		for _, c := range s.clients {
+			mine[c.as] = s.stored(box, c.as)
+		}
 		s.each(true, func(c *tracker) {
 			if c.box != box || c.readOnly {
 				c.open(box, false)
 			}
 			c.run("NOOP")
 			c.catchUp()
-			c.compare(want)
+			c.compare(mine[c.as])
 			c.checkAll()
 			if len(c.view) > 0 {
 				c.do(c.fetch("1:*", "UID FLAGS BODY.PEEK[]"+c.modseqItem()))
-				c.compare(want)
+				c.compare(mine[c.as])
 			}
 		})
 		s.accountFor(box, want)
@@ -253,13 +281,13 @@ func (c *tracker) compare(want []seen) {
 	}
 }
 
-func (s *stress) stored(box string) (all []seen) {
+func (s *stress) stored(box string, as mail.PrincipalID) (all []seen) {
 	err := s.db.View(context.Background(), s.account, func(r store.Reader) error {
 		mb, err := r.MailboxByPath(box)
 		if err != nil {
 			return err
 		}
-		return r.Placements(store.PlacementQuery{Mailbox: mb.ID}, func(p *mail.Placement) error {
+		return r.Placements(store.PlacementQuery{Mailbox: mb.ID, As: as}, func(p *mail.Placement) error {
 			var flags []any
 			for _, f := range strings.Fields(p.Flags.String()) {
 				flags = append(flags, f)

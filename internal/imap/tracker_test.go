@@ -32,6 +32,10 @@ type tracker struct {
 	rng  *rand.Rand
 	addr string
 
+	login string
+	above string // of the mailboxes' names: they are somebody else's
+	as    mail.PrincipalID
+
 	qresync, condstore, rev2 bool
 	notified                 bool // changes come between commands, but for expunges
 	leaving                  bool // what is said is still of the mailbox selected before
@@ -97,6 +101,14 @@ func (c *tracker) note(line string) {
 	}
 }
 
+// at is how the client calls a mailbox.
+func (c *tracker) at(box string) string {
+	if c.above == "" {
+		return box
+	}
+	return strconv.Quote(c.above + box)
+}
+
 func (c *tracker) connect() {
 	conn, err := net.Dial("tcp", c.addr)
 	if err != nil {
@@ -105,7 +117,7 @@ func (c *tracker) connect() {
 	c.conn, c.in, c.box, c.view, c.queue, c.packed, c.live = conn, bufio.NewReader(conn), "", nil, nil, nil, nil
 	c.note("-- connected --")
 	c.response()
-	c.run("LOGIN " + testLogin + ` "` + testPassword + `"`)
+	c.run("LOGIN " + c.login + ` "` + testPassword + `"`)
 	switch {
 	case c.qresync:
 		c.run("ENABLE QRESYNC")
@@ -420,7 +432,7 @@ func (c *tracker) learn(m *seen, items map[string]any) {
 	if list, ok := items["FLAGS"].([]any); ok {
 		m.flags, m.known = flagText(list), true
 		if m.uid != 0 && items["MODSEQ"] != nil {
-			c.w.fact(c, fmt.Sprintf("%s %d at %d FLAGS", c.box, m.uid, m.modseq), m.flags)
+			c.w.fact(c, fmt.Sprintf("%s%s %d at %d FLAGS", c.above, c.box, m.uid, m.modseq), m.flags)
 		}
 	}
 	if m.uid == 0 {
@@ -491,7 +503,7 @@ func (c *tracker) open(box string, readOnly bool) {
 	}
 	from, have := c.caches[box]
 	c.sync = &resync{fetched: map[uint32]seen{}}
-	text := verb + box
+	text := verb + c.at(box)
 	if c.qresync && have && from.hms > 0 {
 		c.sync.from = from
 		text += " (QRESYNC (" + c.w.uidValidity(box) + " " + decimal(from.hms)

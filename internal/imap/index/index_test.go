@@ -325,3 +325,49 @@ func TestHistoryTooShortIsReadAnew(t *testing.T) {
 	}
 	s.check(v)
 }
+
+// A member sees what the owner sees, with a \Seen of their own, as long as they may
+// read it.
+func TestMembersSeeTheirOwnView(t *testing.T) {
+	s := newScene(t, 0)
+	s.add(3)
+	const member mail.PrincipalID = 77
+	grant := func(r mail.Rights) mail.ModSeq {
+		return s.update(func(tx store.Tx) error { return tx.SetRights(s.inbox, member, r) })
+	}
+	grant(mail.MayLookup | mail.MayRead)
+	own, theirs := s.cache.Open(s.account, s.inbox), s.cache.OpenAs(s.account, s.inbox, member)
+	defer own.Close()
+	defer theirs.Close()
+	before, err := own.At(context.Background(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := theirs.At(context.Background(), 0); err != nil {
+		t.Fatal(err)
+	}
+	seen := mail.StoredFlags(mail.Seen, "")
+	n := s.update(func(tx store.Tx) error {
+		_, err := tx.StoreFlags(s.inbox, mail.MakeUIDSet(2), mail.FlagChange{Add: seen, As: member}, nil)
+		return err
+	})
+	v, err := theirs.At(context.Background(), n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := v.At(2)
+	if v.Flags(e) != seen || e.ModSeq != n || v.HighestModSeq != n || v.Rights.String() != "lr" {
+		t.Errorf("the member sees %v (%s), highest %d, and may %s", e, v.FlagText(e), v.HighestModSeq, v.Rights)
+	}
+	after, err := own.At(context.Background(), n)
+	if d := Compare(before, after); err != nil || !d.Empty() || after.HighestModSeq != before.HighestModSeq || after.Rights != mail.AllRights {
+		t.Errorf("the owner is told %+v, highest %d and then %d, %v", d, before.HighestModSeq, after.HighestModSeq, err)
+	}
+	w := make(waker, 1)
+	theirs.Wake(w)
+	n = grant(mail.MayLookup)
+	<-w
+	if _, err := theirs.At(context.Background(), n); err == nil || mail.KindOf(err) != mail.NotFound {
+		t.Errorf("without r: %v, want NotFound", err)
+	}
+}

@@ -220,6 +220,7 @@ func (t *tx) forgetMember(p mail.PrincipalID) error {
 	}
 	t.s.own = maps.Clone(t.s.own)
 	maps.DeleteFunc(t.s.own, func(k ownKey, _ own) bool { return k.principal == p })
+	maps.DeleteFunc(t.s.metadata, func(a annotation, _ mail.Metadata) bool { return a.who == p })
 	return nil
 }
 

@@ -131,5 +131,6 @@ func check(c conn, id mail.AccountID, repair bool) ([]string, error) {
 			}
 		}
 	}
-	return wrong, nil
+	shares, err := checkShares(c, id, repair)
+	return append(wrong, shares...), err
 }

@@ -29,6 +29,7 @@ func (h home) run(sql string, args ...any) {
 func TestCheckFindsAndRepairs(t *testing.T) {
 	h := newHome(t, Options{})
 	h.fill(3)
+	h.share()
 	var before mail.Mailbox
 	h.view(func(r store.Reader) (err error) { before, err = r.Mailbox(h.inbox); return err })
 	for _, damage := range []string{
@@ -38,6 +39,10 @@ func TestCheckFindsAndRepairs(t *testing.T) {
 		"UPDATE thread SET unread = 9 WHERE account_id = ?1",
 		"UPDATE thread SET places = '{}' WHERE account_id = ?1",
 		"UPDATE account SET used = 1 WHERE account_id = ?1",
+		"UPDATE member SET seen = 9 WHERE account_id = ?1",
+		"DELETE FROM share WHERE owner_id = ?1",
+		"UPDATE share SET live = 1 - live WHERE owner_id = ?1",
+		"INSERT INTO share (principal_id, owner_id, live) VALUES (99, ?1, 1)",
 	} {
 		h.run(damage, h.id)
 		for i, want := range []bool{true, true, false} {
@@ -56,6 +61,22 @@ func TestCheckFindsAndRepairs(t *testing.T) {
 			t.Errorf("repaired to %+v, was %+v", after, before)
 		}
 		return err
+	})
+}
+
+// share gives two members rights, of which one has lost them but has read something.
+func (h home) share() {
+	h.update(func(tx store.Tx) error {
+		for _, p := range []mail.PrincipalID{7, 8} {
+			if err := tx.SetRights(h.inbox, p, mail.MayRead|mail.MaySee); err != nil {
+				return err
+			}
+			seen := mail.FlagChange{Add: mail.StoredFlags(mail.Seen, ""), As: p}
+			if _, err := tx.StoreFlags(h.inbox, mail.MakeUIDSet(1), seen, nil); err != nil {
+				return err
+			}
+		}
+		return tx.SetRights(h.inbox, 8, 0)
 	})
 }
 

@@ -93,6 +93,11 @@ func (t *tx) SetMetadata(mb mail.MailboxID, who mail.PrincipalID, name string, v
 	if b != nil {
 		b.HighestModSeq = t.n
 	}
+	if who != 0 { // so that it goes with them
+		if _, err := t.c.exec(traceShare, int64(who), t.id); err != nil {
+			return err
+		}
+	}
 	t.annotates = true
 	t.add(mail.Entry{Op: mail.OpMetadata, Mailbox: mb, Who: who, Name: name, Old: old, New: value})
 	return nil

@@ -2,6 +2,8 @@ package sqlstore
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"slices"
 
 	"lockstep/internal/mail"
@@ -16,13 +18,14 @@ const (
 	selectGivenTo = "SELECT mailbox_id FROM acl WHERE account_id = ?1 AND principal_id = ?2 AND rights <> 0"
 
 	// The global side: in whose accounts to look for a principal.
-	liveShare    = "INSERT INTO share (principal_id, owner_id, live) VALUES (?1, ?2, 1) ON CONFLICT (principal_id, owner_id) DO UPDATE SET live = 1"
-	traceShare   = "INSERT INTO share (principal_id, owner_id, live) VALUES (?1, ?2, 0) ON CONFLICT DO NOTHING"
-	deadShare    = "UPDATE share SET live = 0 WHERE principal_id = ?1 AND owner_id = ?2"
-	deleteShare  = "DELETE FROM share WHERE principal_id = ?1 AND owner_id = ?2"
-	deleteShares = "DELETE FROM share WHERE owner_id = ?1"
-	selectShares = "SELECT owner_id FROM share WHERE principal_id = ?1"
-	selectGoing  = "SELECT principal_id FROM principal WHERE owner_id = ?1"
+	liveShare     = "INSERT INTO share (principal_id, owner_id, live) VALUES (?1, ?2, 1) ON CONFLICT (principal_id, owner_id) DO UPDATE SET live = 1"
+	traceShare    = "INSERT INTO share (principal_id, owner_id, live) VALUES (?1, ?2, 0) ON CONFLICT DO NOTHING"
+	deadShare     = "UPDATE share SET live = 0 WHERE principal_id = ?1 AND owner_id = ?2"
+	deleteShare   = "DELETE FROM share WHERE principal_id = ?1 AND owner_id = ?2"
+	deleteShares  = "DELETE FROM share WHERE owner_id = ?1"
+	selectShares  = "SELECT owner_id FROM share WHERE principal_id = ?1"
+	deletePrivate = "DELETE FROM metadata WHERE account_id = ?1 AND who = ?2"
+	selectGoing   = "SELECT principal_id FROM principal WHERE owner_id = ?1"
 )
 
 // grants returns the grants of a mailbox, with those taken back, which have no
@@ -227,6 +230,9 @@ func (db *DB) forgetMemberIn(ctx context.Context, owner mail.AccountID, p mail.P
 		}
 	}
 	return db.write(ctx, func(c conn) error {
+		if _, err := c.exec(deletePrivate, owner, p); err != nil {
+			return err
+		}
 		_, err := c.exec(deleteShare, p, owner)
 		return err
 	}, nil)
@@ -242,4 +248,61 @@ func (t *tx) takeBack(p mail.PrincipalID) error {
 		}
 	}
 	return err
+}
+
+const (
+	selectGrantees = "SELECT DISTINCT principal_id, rights <> 0 FROM acl WHERE account_id = ?1 ORDER BY principal_id, rights <> 0"
+	selectReaders  = "SELECT DISTINCT principal_id, 0 FROM member WHERE account_id = ?1"
+	selectNoters   = "SELECT DISTINCT who, 0 FROM metadata WHERE account_id = ?1 AND who <> 0"
+	selectSharing  = "SELECT principal_id, live FROM share WHERE owner_id = ?1"
+)
+
+// checkShares holds the global side of what an account shares against the
+// account's own.
+func checkShares(c conn, id mail.AccountID, repair bool) (wrong []string, err error) {
+	want, have := map[mail.PrincipalID]bool{}, map[mail.PrincipalID]bool{}
+	for _, from := range []struct {
+		sql string
+		to  map[mail.PrincipalID]bool
+	}{{selectReaders, want}, {selectNoters, want}, {selectGrantees, want}, {selectSharing, have}} {
+		err := c.query(from.sql, func(r row) error {
+			p := mail.PrincipalID(r.num(0))
+			from.to[p] = from.to[p] || r.num(1) != 0
+			return nil
+		}, id)
+		if err != nil {
+			return nil, err
+		}
+	}
+	for _, p := range slices.Sorted(maps.Keys(want)) {
+		live, there := have[p]
+		if there && live == want[p] || !there && !want[p] && p == mail.Anyone {
+			continue
+		}
+		wrong = append(wrong, fmt.Sprintf("whom it shares with: principal %d", p))
+		if !repair {
+			continue
+		}
+		sqls := []string{liveShare}
+		if !want[p] {
+			sqls = []string{traceShare, deadShare}
+		}
+		for _, sql := range sqls {
+			if _, err := c.exec(sql, p, id); err != nil {
+				return wrong, err
+			}
+		}
+	}
+	for _, p := range slices.Sorted(maps.Keys(have)) {
+		if _, known := want[p]; !known && have[p] {
+			wrong = append(wrong, fmt.Sprintf("whom it shares with: principal %d", p))
+			if !repair {
+				continue
+			}
+			if _, err := c.exec(deadShare, p, id); err != nil {
+				return wrong, err
+			}
+		}
+	}
+	return wrong, nil
 }

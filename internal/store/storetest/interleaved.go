@@ -22,6 +22,7 @@ type follower struct {
 func (h *history) interleaved() {
 	s := h.subject()
 	start := s.snapshot()
+	before := start
 	var followers []*follower
 	for _, f := range start.feeds() {
 		for _, limit := range pageSizes {
@@ -33,7 +34,18 @@ func (h *history) interleaved() {
 	for i, o := range h.ops {
 		o.do(s)
 		now := s.snapshot()
-		followers = slices.DeleteFunc(followers, func(f *follower) bool { return f.lost(now) })
+		if i%(len(h.ops)/3+1) == 10 { // members join when something is shared
+			for _, f := range s.memberFeeds(now, now) {
+				for _, limit := range pageSizes {
+					followers = append(followers, &follower{f, now.account.Epoch.At(now.account.Head), now.objects(f), map[int64]bool{}, limit})
+				}
+			}
+		}
+		regranted := s.regranted(before)
+		before = now
+		followers = slices.DeleteFunc(followers, func(f *follower) bool {
+			return f.lost(now) || f.as != 0 && (regranted[viewOf{f.mailbox, f.as}] || regranted[viewOf{f.mailbox, mail.Anyone}])
+		})
 		if i >= len(h.ops)/3 && i%3 == 0 {
 			for _, f := range followers {
 				f.readPage(s, now)

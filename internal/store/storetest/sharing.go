@@ -243,7 +243,9 @@ func removedMember(t *trial) {
 	read := add(`\Seen`)
 	read.As = mia.ID
 	must(update(s, func(tx store.Tx) (store.StoreResult, error) { return tx.StoreFlags(inbox, uids("1"), read, nil) }))
+	ok(s.do(func(tx store.Tx) error { return tx.SetMetadata(inbox, mia.ID, "/private/comment", []byte("mine")) }))
 	ok(s.RemoveAccount(ctx, mia.Account))
+	equal("annotations", len(must(view(s, func(r store.Reader) ([]mail.Metadata, error) { return r.Metadata(inbox, mia.ID) }))), 0)
 	equal("grants", s.may(inbox), "")
 	equal("read", must(view(s, func(r store.Reader) (mail.UIDSet, error) { return r.OwnSeen(inbox, mia.ID, mail.AllUIDs) })).String(), "")
 	r := s.records(store.JournalQuery{Limit: 1})[0]
