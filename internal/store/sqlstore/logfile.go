@@ -1,6 +1,8 @@
 package sqlstore
 
 import (
+	"net/url"
+	"path/filepath"
 	"sync"
 	"unsafe"
 
@@ -36,15 +38,27 @@ var logVFS struct {
 	made      sync.Once
 }
 
-// useLogVFS makes all connections opened from now on write their logs through us.
-func useLogVFS() { logVFS.once.Do(registerLogVFS) }
+// logVFSName is what connections ask for that commit with a sync. Others must not:
+// what they commit would be nowhere for others to read.
+const logVFSName = "lockstep"
+
+// throughLogVFS is the path of a database for a connection that writes its log
+// through us.
+func throughLogVFS(path string) (string, error) {
+	logVFS.once.Do(registerLogVFS)
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	return (&url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(path), RawQuery: "vfs=" + logVFSName}).String(), nil
+}
 
 func registerLogVFS() {
 	tls := libc.NewTLS()
 	defer tls.Close()
 	size := libc.Tsize_t(unsafe.Sizeof(lib.Tsqlite3_vfs{}))
 	machine, ours := lib.Xsqlite3_vfs_find(tls, 0), libc.Xmalloc(tls, size)
-	name, err := libc.CString("lockstep")
+	name, err := libc.CString(logVFSName)
 	if machine == 0 || ours == 0 || err != nil {
 		panic("sqlstore: SQLite has no VFS") // it brings one with it
 	}
@@ -53,7 +67,7 @@ func registerLogVFS() {
 	logVFS.open, logVFS.fileBytes = v.FxOpen, (v.FszOsFile+7)&^7
 	v.FszOsFile = logVFS.fileBytes + int32(unsafe.Sizeof(logFile{}))
 	v.FzName, v.FpNext, v.FxOpen = name, 0, function(openFile)
-	lib.Xsqlite3_vfs_register(tls, ours, 1)
+	lib.Xsqlite3_vfs_register(tls, ours, 0)
 }
 
 // at is what lies at an address outside Go's memory.

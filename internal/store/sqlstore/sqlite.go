@@ -42,8 +42,11 @@ const busyTimeout = time.Minute
 // openSQLite opens a connection. Commits are durable when they return.
 func openSQLite(path string, cacheBytes int) (*sqliteConn, error) {
 	holdMemory()
-	useLogVFS()
-	c, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate|sqlite.OpenURI)
+	uri, err := throughLogVFS(path)
+	if err != nil {
+		return nil, err
+	}
+	c, err := sqlite.OpenConn(uri, sqlite.OpenReadWrite|sqlite.OpenCreate|sqlite.OpenURI)
 	if err != nil {
 		return nil, readable(err)
 	}
