@@ -57,10 +57,7 @@ func last(events []mail.ModSeq) mail.ModSeq {
 // lifeFor is the life of a placement with what happened to it for a member.
 func (s *state) lifeFor(l *life, as mail.PrincipalID) *life {
 	b := s.boxes[l.mailbox]
-	at := slices.Clone(b.switched)
-	if !b.CommonSeen {
-		at = append(at, s.own[ownKey{l.mailbox, l.uid, as}].events...)
-	}
+	at := append(slices.Clone(b.switched), s.own[ownKey{l.mailbox, l.uid, as}].events...)
 	mine := *l
 	for _, n := range at {
 		if l.alive(n) {

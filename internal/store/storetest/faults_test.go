@@ -399,7 +399,7 @@ func TestEachPlantedFaultIsFound(t *testing.T) {
 // foundBy returns the first proof that fails, else the first check, else "".
 func foundBy(t *trial) string {
 	for _, p := range proofs {
-		if p.fails(t, 1, randomOps(1, p.n)) != nil {
+		if p.fails(t, 1, p.ops(1)) != nil {
 			return p.name
 		}
 	}

@@ -13,7 +13,7 @@ import (
 // proof is what must hold of every random history.
 type proof struct {
 	name  string
-	n     int // operations
+	n     int // operations; negative: of one mailbox that members share
 	holds func(h *history)
 }
 
@@ -21,7 +21,9 @@ type proof struct {
 var proofs = []proof{
 	{"AgreesWithTheModel", 1500, (*history).agrees},
 	{"DeltasAreDifferences", 120, (*history).deltas},
+	{"MembersDeltasAreDifferences", -60, (*history).deltas},
 	{"DeltasConvergeWhileOthersWrite", 120, (*history).interleaved},
+	{"MembersConvergeWhileOthersWrite", -100, (*history).interleaved},
 	{"JournalRewinds", 250, (*history).rewinds},
 	{"UndoPutsBack", 120, (*history).undoes},
 	{"HorizonIsExact", 100, (*history).horizon},
@@ -38,9 +40,17 @@ type history struct {
 // shrinkFor bounds the time spent on making a failing history smaller.
 const shrinkFor = 20 * time.Second
 
+// ops are the operations of the proof's history.
+func (p proof) ops(seed uint64) []op {
+	if p.n < 0 {
+		return sharedOps(seed, -p.n)
+	}
+	return randomOps(seed, p.n)
+}
+
 // prove returns why the proof fails, for as short a history as can be found.
 func (p proof) prove(t *trial, seed uint64) error {
-	ops := randomOps(seed, p.n)
+	ops := p.ops(seed)
 	err := p.fails(t, seed, ops)
 	if err == nil {
 		return nil

@@ -362,6 +362,34 @@ func randomOps(seed uint64, n int) []op {
 	return ops
 }
 
+// sharedOps are of a mailbox in which members read, while its owner goes on.
+func sharedOps(seed uint64, n int) []op {
+	g := &generator{Rand: rand.New(rand.NewPCG(seed, 2))}
+	ops := []op{{steps: []step{{verb: "grant", box: "INBOX", member: 1, rights: "lrs"}, {verb: "grant", box: "INBOX", member: 3, rights: "lr"}}}}
+	for len(ops) < n {
+		s := step{box: "INBOX", from: g.IntN(8), n: 1 + g.IntN(3)}
+		switch k := g.IntN(20); {
+		case k < 6:
+			s = g.arrival(s)
+			s.replaces = false
+		case k < 14:
+			s.verb, s.member, s.flags = "flags", 1+g.IntN(2), pick(g, []string{`+\Seen`, `+\Seen`, `-\Seen`})
+		case k < 16:
+			s.verb, s.flags = "flags", pick(g, []string{`+\Flagged`, `+\Seen`, `-\Seen`})
+		case k < 17:
+			s.verb, s.n = "expunge", 1
+		case k < 18:
+			s.verb, s.to = "copy", "INBOX"
+		case k < 19:
+			s = step{verb: "set", box: "INBOX", to: "INBOX", member: g.IntN(2)}
+		default:
+			s = step{verb: "undo", ago: 1 + g.IntN(3)}
+		}
+		ops = append(ops, op{steps: []step{s}})
+	}
+	return ops
+}
+
 func (g *generator) op() op {
 	o := op{device: g.IntN(2), goesOn: g.IntN(8) == 0, breaks: g.IntN(20) == 0}
 	for range 1 + max(0, g.IntN(8)-5) {
