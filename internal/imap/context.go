@@ -51,7 +51,7 @@ func (sel *selection) contextOf(tag string) *liveSearch {
 func (s *session) keepUpdating(x *searcher, o *sorter, q *query, from *mail.Mailbox) {
 	l := &liveSearch{tag: q.tag, byUID: q.byUID, from: from, test: x.test, traits: x.traits, items: peeking(q.ret.Items), found: x.found, sorter: o}
 	if o != nil { // what it was made from is not needed any more
-		o.memory, o.view, o.texts, o.fresh = nil, nil, nil, nil
+		o.memory, o.view, o.texts, o.fresh, o.scores = nil, nil, nil, nil, nil
 	}
 	s.sel.live = append(s.sel.live, l)
 	switch {

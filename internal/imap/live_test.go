@@ -15,6 +15,7 @@ type liveResult struct {
 	byUID bool
 	again string // the search without UPDATE
 	list  []uint32
+	ended bool // what ends it is on its way: it may still be told, or not any more
 }
 
 var liveKeys = []string{"ALL", "UNSEEN", "FLAGGED", "KEYWORD $A", "UNDELETED", "OR SEEN UNKEYWORD $B", "NOT (SEEN FLAGGED)", "FROM c1",
@@ -32,18 +33,12 @@ func (c *tracker) watch(mayEnd bool) *order {
 		return c.beginLive()
 	}
 	l := c.live[c.rng.IntN(len(c.live))]
-	if n == 9 && mayEnd { // what the command itself tells at its end is not for it any more
-		forget := func() { c.live = slices.DeleteFunc(c.live, func(o *liveResult) bool { return o == l }) }
-		o := &order{text: `CANCELUPDATE "` + l.tag + `"`, done: c.ok}
-		if c.notified { // and hears of changes until the command has come
-			o.done = func(r response) {
-				c.ok(r)
-				forget()
-			}
-		} else {
-			forget()
-		}
-		return o
+	if n == 9 && mayEnd {
+		l.ended = true
+		return &order{text: `CANCELUPDATE "` + l.tag + `"`, done: func(r response) {
+			c.ok(r)
+			c.live = slices.DeleteFunc(c.live, func(o *liveResult) bool { return o == l })
+		}}
 	}
 	return c.checkLive(l)
 }
@@ -67,6 +62,13 @@ func (c *tracker) beginLive() *order {
 		}
 	}
 	return o
+}
+
+// endLive is that the mailbox is about to be left.
+func (c *tracker) endLive() {
+	for _, l := range c.live {
+		l.ended = true
+	}
 }
 
 // checkLive searches again.
@@ -132,15 +134,15 @@ func (c *tracker) expand(set string) (list []uint32) {
 // updated takes in an ESEARCH response that tells what changed.
 func (c *tracker) updated(r response) {
 	l := c.liveOf(tagOf(r))
-	if l == nil && c.notified && len(c.queue) > 0 && strings.Contains(c.queue[0].text, "SELECT ") {
-		return // it came before the server had heard that another mailbox is selected
-	}
 	if l == nil {
 		for _, a := range r.args {
 			if a == "ADDTO" || a == "REMOVEFROM" {
 				c.wrong("%s: that search is not updated", r.raw)
 			}
 		}
+		return
+	}
+	if l.ended {
 		return
 	}
 	if byUID := len(r.args) > 1 && r.args[1] == "UID"; byUID != l.byUID {
@@ -185,6 +187,9 @@ func (c *tracker) apply(l *liveResult, add bool, at int, numbers []uint32) {
 // have been told before, and numbers move.
 func (c *tracker) gone(n int, uid mail.UID) {
 	for _, l := range c.live {
+		if l.ended {
+			continue
+		}
 		if l.byUID && uid != 0 && slices.Contains(l.list, uint32(uid)) || !l.byUID && slices.Contains(l.list, uint32(n)) {
 			c.wrong("message %d, UID %d is gone before it left the result %v", n, uid, l.list)
 		}

@@ -515,9 +515,11 @@ func (c *tracker) open(box string, readOnly bool) {
 	} else {
 		have = false
 	}
-	c.box, c.readOnly, c.view, c.exists, c.hms, c.live = box, readOnly, nil, 0, 0, nil
+	c.box, c.readOnly, c.view, c.exists, c.hms = box, readOnly, nil, 0, 0
+	c.endLive()
 	c.do(&order{text: text, done: func(r response) {
 		c.ok(r)
+		c.live = nil
 		c.opened(have)
 	}})
 	if c.qresync {
