@@ -207,7 +207,7 @@ func changedBoxes(r store.Reader, p pending) (map[mail.MailboxID]mail.Mailbox, e
 func (n *notifier) news(k *knownMailbox, mb mail.Mailbox) []statusValue {
 	var items []statusValue
 	counts := mb.Counts.Placements != k.messages || mb.UIDNext != k.uidNext || k.another
-	flags := k.events&wire.FlagChange != 0 && mb.HighestModSeq != k.highest || k.another
+	flags := k.events&(wire.FlagChange|wire.AnnotationChange) != 0 && mb.HighestModSeq != k.highest || k.another
 	if counts {
 		items = append(items, statusValue{wire.StatusMessages, uint64(mb.Counts.Placements)}, statusValue{wire.StatusUIDNext, uint64(mb.UIDNext)})
 	}
