@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
+	"path/filepath"
+	"runtime"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -52,7 +55,7 @@ const busyFor = 10 * time.Second
 // once and a power cut soon: the position is committed with what it stands for, so
 // what a power cut takes back is done again.
 func connect(path string, flags sqlite.OpenFlags) (*sqlite.Conn, error) {
-	c, err := sqlite.OpenConn(path, flags)
+	c, err := sqlite.OpenConn(onDisk(path), flags|sqlite.OpenURI)
 	if err != nil {
 		return nil, readable(err)
 	}
@@ -64,6 +67,17 @@ func connect(path string, flags sqlite.OpenFlags) (*sqlite.Conn, error) {
 		}
 	}
 	return c, nil
+}
+
+// onDisk names a file as the machine's own VFS opens it. The store has put one of its
+// own in front, which keeps what is written to a log until it is synced; here a commit
+// is not synced, and other connections have to see it.
+func onDisk(path string) string {
+	vfs := "unix"
+	if runtime.GOOS == "windows" {
+		vfs = "win32"
+	}
+	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: "vfs=" + vfs}).String()
 }
 
 func cacheSize(bytes int) string { return fmt.Sprintf("cache_size = -%d", bytes>>10) }

@@ -69,6 +69,10 @@ const maxFree = 32
 
 // New returns the indexes in dir, which it makes.
 func New(dir string, o Options) (*Index, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
