@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"lockstep/internal/imap/index"
 	"lockstep/internal/imap/wire"
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
@@ -131,7 +132,10 @@ func (s *session) deleteMailbox(ctx context.Context, cmd *wire.Delete, r *reply)
 			return err
 		}
 		id = mb.ID
-		return tx.DeleteMailbox(mb.ID)
+		if err := tx.DeleteMailbox(mb.ID); err != nil {
+			return err
+		}
+		return tx.SetCursor(0, index.CursorName(mb.ID), nil)
 	})
 	if err == nil && at.as == 0 {
 		s.notify.drop(id)

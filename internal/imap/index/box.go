@@ -23,6 +23,8 @@ type Box struct {
 	claimed atomic.Uint32           // see Claimed
 
 	loading sync.Mutex // held by who reads the changes for all
+	drift   int        // rows read since the last image; guarded by loading
+	imaging atomic.Bool
 
 	mu      sync.Mutex
 	waking  bool // a goroutine is on its way to the wakers
@@ -86,6 +88,7 @@ func (b *Box) refresh(ctx context.Context) (v *Version, err error) {
 	if old == nil || v.count != old.count {
 		b.cache.resized(b, v.size())
 	}
+	b.keepImage(v)
 	return v, nil
 }
 
@@ -165,6 +168,9 @@ func load(r store.Reader, key boxKey, old *Version) (*Version, error) {
 	}
 	v := &Version{ModSeq: account.Head, HighestModSeq: mb.HighestModSeq, UIDNext: mb.UIDNext, UIDValidity: mb.UIDValidity, Epoch: account.Epoch,
 		Reparsed: account.Reparsed, Rights: rights}
+	if old == nil {
+		old = fromImage(r, key, &account)
+	}
 	if old == nil || old.Epoch != account.Epoch || old.flags.bloated(old.count) {
 		return v, v.loadAll(r, key)
 	}
@@ -179,10 +185,11 @@ func load(r store.Reader, key boxKey, old *Version) (*Version, error) {
 	if err != nil {
 		return nil, err
 	}
-	puts, err := v.read(r, store.PlacementQuery{Mailbox: key.mailbox, ChangedSince: old.ModSeq, As: key.as}, nil)
+	puts, err := v.rows(r, store.PlacementQuery{Mailbox: key.mailbox, ChangedSince: old.ModSeq, As: key.as}, nil)
 	if err != nil || len(puts) == 0 && len(gone) == 0 {
 		return v, err
 	}
+	v.read = len(puts) + int(gone.Count())
 	return v.with(puts, gone), nil
 }
 
@@ -202,13 +209,14 @@ func mayRead(r store.Reader, key boxKey) (mail.Rights, error) {
 
 func (v *Version) loadAll(r store.Reader, key boxKey) error {
 	v.flags, v.chunks = newFlagTable(), nil
-	entries, err := v.read(r, store.PlacementQuery{Mailbox: key.mailbox, As: key.as}, nil)
+	entries, err := v.rows(r, store.PlacementQuery{Mailbox: key.mailbox, As: key.as}, nil)
 	v.add(entries)
 	v.number()
+	v.read = len(entries)
 	return err
 }
 
-func (v *Version) read(r store.Reader, q store.PlacementQuery, out []Entry) ([]Entry, error) {
+func (v *Version) rows(r store.Reader, q store.PlacementQuery, out []Entry) ([]Entry, error) {
 	err := r.Placements(q, func(p *mail.Placement) error {
 		out = append(out, Entry{p.UID, v.flags.id(p.Flags), p.ModSeq})
 		return nil

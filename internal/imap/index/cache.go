@@ -14,9 +14,10 @@ const DefaultBudget = 256 << 20
 // Cache holds the boxes of hot mailboxes. What nobody has open is kept as long as
 // the whole stays within the budget.
 type Cache struct {
-	store   store.Store
-	budget  int64
-	running running
+	store     store.Store
+	budget    int64
+	imageFrom int // see there; tests have less
+	running   running
 
 	mu    sync.Mutex
 	boxes map[boxKey]*Box
@@ -31,7 +32,7 @@ func NewCache(st store.Store, budget int64) *Cache {
 	if budget == 0 {
 		budget = DefaultBudget
 	}
-	return &Cache{store: st, budget: budget, boxes: map[boxKey]*Box{}, sizes: map[*Box]int64{}}
+	return &Cache{store: st, budget: budget, imageFrom: imageFrom, boxes: map[boxKey]*Box{}, sizes: map[*Box]int64{}}
 }
 
 // Open returns the box of a mailbox as its owner sees it; Close it.

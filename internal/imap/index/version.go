@@ -37,6 +37,7 @@ type Version struct {
 	starts []uint32 // how many entries lie before each chunk
 	count  uint32
 	flags  *flagTable
+	read   int // rows that were read to make it
 }
 
 // Len is the number of messages.
