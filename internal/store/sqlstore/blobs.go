@@ -20,21 +20,24 @@ const (
 // package blob asks of a commit: a handle that has expired is refused; a row that
 // stands is touched; one that is condemned or not there is made from a handle
 // whose bytes were just written, and from no other.
-func nameBlobs(c conn, now time.Time, blobs ...mail.Blob) error {
+func nameBlobs(c conn, names *nameFilter, now time.Time, blobs ...mail.Blob) error {
 	for _, b := range blobs {
 		if !b.Until.IsZero() && !now.Before(b.Until) {
 			return expired()
 		}
 	}
 	for _, b := range blobs {
-		if err := nameBlob(c, now, b); err != nil {
+		if err := nameBlob(c, names, now, b); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func nameBlob(c conn, now time.Time, b mail.Blob) error {
+func nameBlob(c conn, names *nameFilter, now time.Time, b mail.Blob) error {
+	if b.Fresh {
+		names.add(b.Name)
+	}
 	if b.Fresh { // then it is hardly ever there
 		n, err := c.exec(addBlob, b.Name, b.Size, b.Place, b.Key, now)
 		if err != nil {

@@ -59,8 +59,11 @@ type DB struct {
 	closed   bool
 	done     sync.WaitGroup
 	walIndex *os.File
-	checkpts chan struct{}
-	pages    int // of log after which it is written back
+
+	blobNames   nameFilter
+	stopFilling context.CancelFunc
+	checkpts    chan struct{}
+	pages       int // of log after which it is written back
 
 	keeping sync.Mutex
 	keeper  *sqliteConn // writes the log back; guarded by keeping
@@ -130,6 +133,10 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	db.walIndex, _ = os.Open(path + "-shm")
 	db.done.Go(db.writer.loop)
 	db.done.Go(db.checkpoint)
+	db.blobNames.full = make(chan struct{}, 1)
+	filling, stop := context.WithCancel(context.Background())
+	db.stopFilling = stop
+	db.done.Go(func() { db.keepFilter(filling) })
 	if err := db.resume(ctx); err != nil {
 		db.Close()
 		return nil, err
@@ -148,6 +155,7 @@ func (db *DB) Close() error {
 	db.closed = true
 	close(db.writer.jobs)
 	close(db.checkpts)
+	db.stopFilling()
 	db.closing.Unlock()
 	db.done.Wait()
 	db.readers.close()
