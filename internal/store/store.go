@@ -78,6 +78,10 @@ type Reader interface {
 	// Placements calls fn with each placement q asks for, by UID. The value is the
 	// callee's only during the call.
 	Placements(q PlacementQuery, fn func(*mail.Placement) error) error
+	// Annotations calls fn with the annotations of messages, by UID, of each first the
+	// private ones, then by name. A message that left inside the horizon, also with its
+	// mailbox, still has them.
+	Annotations(q AnnotationQuery, fn func(*mail.Annotation) error) error
 	// Messages calls fn with each message q's placements are of, and the placement,
 	// by UID. Who wants to open the blobs asks for them with q.Located.
 	Messages(q PlacementQuery, fn func(*mail.Placement, *mail.Message) error) error
@@ -134,6 +138,16 @@ type PlacementQuery struct {
 	// Messages fills in only what never changes and is shown: of the placement UID,
 	// Message, SaveDate and Size, of the message Key, Size, Blob and Parsed.
 	Shown bool
+}
+
+// AnnotationQuery selects annotations of messages of one mailbox.
+type AnnotationQuery struct {
+	Mailbox mail.MailboxID
+	UIDs    mail.UIDSet      // nil is all
+	Who     mail.PrincipalID // whose private ones; 0 is the owner's
+	// ChangedSince selects what changed after it, also what was removed; 0 is what
+	// there is.
+	ChangedSince mail.ModSeq
 }
 
 // ChangeQuery asks for one page of a delta.
@@ -205,9 +219,14 @@ type Tx interface {
 	// not nil it leaves those alone whose ModSeq is greater, and names them in
 	// Modified. A placement whose flags do not change keeps its ModSeq.
 	StoreFlags(mb mail.MailboxID, uids mail.UIDSet, change mail.FlagChange, unchangedSince *mail.ModSeq) (StoreResult, error)
+	// Annotate sets annotations of those of uids that are there, nil removing one; UID
+	// and ModSeq of changes are not looked at. A message raises its ModSeq when one of
+	// them really changes. unchangedSince is as for StoreFlags. A bound is Limit.
+	Annotate(mb mail.MailboxID, uids mail.UIDSet, changes []mail.Annotation, unchangedSince *mail.ModSeq) (StoreResult, error)
 	// Copy and Move put placements into another mailbox, in UID order, flags kept;
 	// the result names those of uids that were there. Copying into the same mailbox
-	// duplicates; moving gives new UIDs.
+	// duplicates; moving gives new UIDs. Annotations go along, with a copy only shared
+	// ones and the owner's.
 	Copy(from mail.MailboxID, uids mail.UIDSet, to mail.MailboxID) (Mapping, error)
 	Move(from mail.MailboxID, uids mail.UIDSet, to mail.MailboxID) (Mapping, error)
 	// Expunge removes those of uids that are there, only those with \Deleted if

@@ -33,6 +33,11 @@ func (st *Store) Prune(ctx context.Context, id mail.AccountID, olderThan time.Ti
 func (s *state) forget(horizon mail.ModSeq, now time.Time) {
 	kept := map[mail.MessageKey]bool{}
 	s.forgetOwn(horizon)
+	s.notes = maps.Clone(s.notes)
+	maps.DeleteFunc(s.notes, func(k noteKey, a mail.Annotation) bool {
+		d, left := s.departed(k.mailbox, k.uid)
+		return left && d.at <= horizon || a.Value == nil && a.ModSeq <= horizon
+	})
 	for mb, ds := range s.left {
 		ds = slices.DeleteFunc(slices.Clone(ds), func(d departed) bool { return d.at <= horizon })
 		s.left[mb] = ds

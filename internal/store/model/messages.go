@@ -44,6 +44,9 @@ func (t *tx) Append(mb mail.MailboxID, a mail.Arrival) (mail.Placement, error) {
 		a.Flags.System &^= mail.Seen
 	}
 	p := *t.put(mb, mail.Placement{Message: m.Key, Lineage: line, Flags: a.Flags, SaveDate: t.now, Size: m.Size})
+	if err := t.annotateArrival(&p, a, old); err != nil {
+		return mail.Placement{}, err
+	}
 	t.did(mail.Entry{Op: mail.OpAppend, Mailbox: mb, UIDs: mail.MakeUIDSet(p.UID)})
 	if own {
 		t.setOwn(mb, p.UID, a.As, true)
@@ -254,6 +257,7 @@ func (t *tx) transfer(op mail.Op, from mail.MailboxID, uids mail.UIDSet, to mail
 		m.From.Add(p.UID)
 		placed := t.put(to, mail.Placement{Message: p.Message, Flags: p.Flags, SaveDate: t.now, Size: p.Size})
 		t.copyOwn(from, p.UID, to, placed.UID)
+		t.carry(from, p.UID, placed, op == mail.OpMove)
 		m.To.Add(placed.UID)
 		if op == mail.OpMove {
 			t.drop(p)

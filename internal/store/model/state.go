@@ -24,6 +24,7 @@ type state struct {
 	subjects map[string]mail.ThreadID // the newest-begun thread of a base subject
 	subs     map[string]bool
 	chosen   map[mail.Preference]string
+	notes    map[noteKey]mail.Annotation  // of messages, also those that left
 	metadata map[annotation]mail.Metadata // also those that were removed, and of mailboxes that are gone
 
 	journal []mail.Record // oldest first
@@ -84,7 +85,7 @@ func (s *state) clone() *state {
 	c.recent = maps.Clone(s.recent)
 	c.grants = maps.Clone(s.grants)
 	c.ownLast = maps.Clone(s.ownLast)
-	return &c // own, threadOf, subjects and once are copied where they are written
+	return &c // own, threadOf, subjects, notes and once are copied where they are written
 }
 
 func (s *state) newID() int64 { s.nextID++; return s.nextID }

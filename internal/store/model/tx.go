@@ -28,6 +28,7 @@ type tx struct {
 	news    mail.News
 
 	annotates bool // a mailbox, or the account
+	noted     bool // notes already copied
 }
 
 func (st *Store) begin(a *account, by mail.Origin) *tx {

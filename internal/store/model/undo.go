@@ -77,6 +77,8 @@ func (u *undo) entry(e mail.Entry) {
 		u.subscribe(e.Name)
 	case mail.OpPreference:
 		u.preference(e)
+	case mail.OpAnnotate:
+		u.annotations(e)
 	case mail.OpMetadata:
 		u.metadata(e)
 	case mail.OpRights:
@@ -157,6 +159,7 @@ func (u *undo) moveBack(e mail.Entry) {
 	for _, m := range backs {
 		is := u.put(e.Mailbox, mail.Placement{Message: m.p.Message, Flags: m.p.Flags, SaveDate: u.tx.now, Size: m.p.Size})
 		u.copyOwn(e.Dest, m.p.UID, e.Mailbox, is.UID)
+		u.carry(e.Dest, m.p.UID, is, true)
 		u.kept[is.ID] = u.untouched(m.p)
 		u.now[place{e.Mailbox, m.source}] = place{e.Mailbox, is.UID}
 		u.drop(m.p)
@@ -215,6 +218,7 @@ func (u *undo) restore(mb mail.MailboxID, uids mail.UIDSet) {
 		default:
 			p := u.put(mb, mail.Placement{Message: d.Message, Lineage: u.lineOf(place{mb, uid}, d.Lineage), Flags: d.Flags, SaveDate: d.SaveDate, Size: d.Size})
 			u.copyOwn(mb, uid, mb, p.UID)
+			u.carry(mb, uid, p, true)
 			u.kept[p.ID] = true
 			u.now[place{mb, uid}] = place{mb, p.UID}
 			was.Add(uid)

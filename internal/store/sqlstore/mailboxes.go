@@ -269,7 +269,7 @@ func (t *tx) DeleteMailbox(id mail.MailboxID) error {
 		return err
 	}
 	b.gone = true
-	image, err := json.Marshal(keptMailbox{before, b.UIDValidity, b.UIDNext, b.recent})
+	image, err := json.Marshal(keptMailbox{before, b.UIDValidity, b.UIDNext, b.recent, b.notes})
 	if err != nil {
 		return err
 	}
@@ -285,6 +285,7 @@ type keptMailbox struct {
 	UIDValidity mail.UIDValidity
 	UIDNext     mail.UID
 	Recent      mail.UID
+	Notes       int64
 }
 
 // empty takes everything out of a mailbox that is about to go.

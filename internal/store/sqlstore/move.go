@@ -32,6 +32,9 @@ func (t *tx) transfer(op mail.Op, from mail.MailboxID, uids mail.UIDSet, to mail
 	if err != nil {
 		return store.Mapping{}, err
 	}
+	if err := t.carry(source, hs, dest, placed, op == mail.OpMove); err != nil {
+		return store.Mapping{}, err
+	}
 	if op == mail.OpMove {
 		if err := t.vanish(source, hs, moved); err != nil {
 			return store.Mapping{}, err

@@ -33,6 +33,19 @@ CREATE TABLE address (
   PRIMARY KEY (domain, local)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE annotation (
+  account_id INTEGER NOT NULL,
+  mailbox_id INTEGER NOT NULL,
+  uid        INTEGER NOT NULL,
+  shared     INTEGER NOT NULL,
+  who        INTEGER NOT NULL, -- whose, if it is private; 0 is the owner's
+  name       TEXT NOT NULL,
+  modseq     INTEGER NOT NULL,
+  there      INTEGER NOT NULL, -- 0: removed
+  value      BLOB NOT NULL,
+  PRIMARY KEY (account_id, mailbox_id, uid, shared, who, name)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE blob (
   name      BLOB NOT NULL PRIMARY KEY,
   size      INTEGER NOT NULL,
@@ -154,7 +167,7 @@ CREATE TABLE mailbox (
   emails         INTEGER NOT NULL,
   unread_emails  INTEGER NOT NULL,
   threads        INTEGER NOT NULL,
-  unread_threads INTEGER NOT NULL, common_seen INTEGER NOT NULL DEFAULT 0, seen_switched INTEGER NOT NULL DEFAULT 0, members INTEGER NOT NULL DEFAULT 0,
+  unread_threads INTEGER NOT NULL, common_seen INTEGER NOT NULL DEFAULT 0, seen_switched INTEGER NOT NULL DEFAULT 0, members INTEGER NOT NULL DEFAULT 0, annotation_bytes INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (account_id, mailbox_id)
 ) STRICT, WITHOUT ROWID;
 
@@ -329,6 +342,8 @@ CREATE TABLE vanished_placement (
 CREATE INDEX acl_principal ON acl (account_id, principal_id) WHERE rights <> 0;
 
 CREATE INDEX address_owner ON address (owner_id);
+
+CREATE INDEX annotation_modseq ON annotation (account_id, mailbox_id, modseq);
 
 CREATE INDEX blob_condemned ON blob (condemned) WHERE condemned > 0;
 

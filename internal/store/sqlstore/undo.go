@@ -85,6 +85,8 @@ func (u *undo) entry(e mail.Entry) error {
 		return u.subscribe(e.Name)
 	case mail.OpPreference:
 		return u.preference(e)
+	case mail.OpAnnotate:
+		return u.annotations(e)
 	case mail.OpMetadata:
 		return u.metadata(e)
 	case mail.OpRights:
@@ -228,6 +230,9 @@ func (u *undo) moveBack(e mail.Entry) error {
 	if err != nil {
 		return err
 	}
+	if err := u.carry(dest, hs, home, placed, true); err != nil {
+		return err
+	}
 	for i, p := range placed {
 		u.intact[p.ID] = u.untouched(&hs[i])
 		u.now[spot{e.Mailbox, backs[i].source}] = spot{home.ID, p.UID}
@@ -317,6 +322,9 @@ func (u *undo) bringBackMessages(mb mail.MailboxID, uids mail.UIDSet) error {
 	}
 	placed, err := u.restore(b, hs)
 	if err != nil {
+		return err
+	}
+	if err := u.carry(b, hs, b, placed, true); err != nil {
 		return err
 	}
 	if err := u.giveLinesBack(hs, placed); err != nil {
@@ -433,9 +441,11 @@ func (u *undo) bringBackMailbox(e mail.Entry) error {
 	}
 	mb := mailbox{Mailbox: mail.Mailbox{ID: e.Mailbox, UIDValidity: kept.UIDValidity, UIDNext: kept.UIDNext}, recent: kept.Recent}
 	mb.members = true // there may be some
-	if _, err := u.insertBox(mb, *e.Before, path); err != nil {
+	b, err := u.insertBox(mb, *e.Before, path)
+	if err != nil {
 		return err
 	}
+	b.notes = kept.Notes
 	u.report.Undone++
 	var uids mail.UIDSet
 	err = u.c.query(selectVanishedAt, func(r row) error { uids.Add(mail.UID(r.num(0))); return nil }, u.id, e.Mailbox, at)

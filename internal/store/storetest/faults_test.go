@@ -235,6 +235,50 @@ var faults = []struct {
 			}
 		})
 	}})},
+	{"AGuardedAnnotationIsNot", writing(badTx{remark: func(tx store.Tx, mb mail.MailboxID, uids mail.UIDSet, changes []mail.Annotation, _ *mail.ModSeq) (store.StoreResult, error) {
+		return tx.Annotate(mb, uids, changes, nil)
+	}})},
+	{"OnlyTheFirstAnnotationIsMade", writing(badTx{remark: func(tx store.Tx, mb mail.MailboxID, uids mail.UIDSet, changes []mail.Annotation, since *mail.ModSeq) (store.StoreResult, error) {
+		return tx.Annotate(mb, uids, changes[:min(1, len(changes))], since)
+	}})},
+	{"AnArrivalLosesItsAnnotations", writing(badTx{append: func(tx store.Tx, mb mail.MailboxID, a mail.Arrival) (mail.Placement, error) {
+		a.Annotations = nil
+		return tx.Append(mb, a)
+	}})},
+	{"AMoveLosesPrivateAnnotations", writing(badTx{move: func(tx store.Tx, from mail.MailboxID, uids mail.UIDSet, to mail.MailboxID) (store.Mapping, error) {
+		if from != to {
+			if _, err := tx.Annotate(from, uids, []mail.Annotation{{Name: "/comment", Who: 7}}, nil); err != nil {
+				return store.Mapping{}, err
+			}
+		}
+		return tx.Move(from, uids, to)
+	}})},
+	{"PrivateAnnotationsOfMessagesAreTheOwners", reading(badReader{remarks: func(q *store.AnnotationQuery, _ *mail.Annotation) {
+		if q != nil {
+			q.Who = 0
+		}
+	}})},
+	{"WhatAnnotationsWereRemovedIsNotSaid", reading(badReader{remarks: func(q *store.AnnotationQuery, a *mail.Annotation) {
+		if a != nil && a.Value == nil {
+			a.Value = []byte("still there")
+		}
+	}})},
+	{"AnAnnotationIsMadeBehindTheModSeq", func(f *fault) {
+		f.read = func(r store.Reader) store.Reader {
+			return badReader{Reader: r, shown: func(p *mail.Placement) {
+				if p.ModSeq > p.Created && p.ModSeq%3 == 0 {
+					p.ModSeq = p.Created
+				}
+			}}
+		}
+	}},
+	{"RecordsForgetWhatWasRemarked", reading(badReader{records: func(rs []mail.Record) []mail.Record {
+		return editEntries(rs, func(e *mail.Entry) {
+			if e.Op == mail.OpAnnotate {
+				e.Old = nil
+			}
+		})
+	}})},
 	{"AnAnnotationForgetsItsModSeq", reading(badReader{metadata: func(all []mail.Metadata) []mail.Metadata {
 		for i := range all {
 			all[i].ModSeq = 1
