@@ -111,6 +111,10 @@ type Reader interface {
 	// Journal returns records, newest first.
 	Journal(q JournalQuery) ([]mail.Record, error)
 
+	// Floods returns what devices deleted in a rush and nobody decided about, oldest
+	// first.
+	Floods() ([]mail.Flood, error)
+
 	Devices() ([]mail.Device, error)
 	Device(mail.DeviceID) (mail.Device, error)
 	// DeviceByKey finds the device known by that key.
@@ -229,6 +233,9 @@ type Tx interface {
 	// ones and the owner's.
 	Copy(from mail.MailboxID, uids mail.UIDSet, to mail.MailboxID) (Mapping, error)
 	Move(from mail.MailboxID, uids mail.UIDSet, to mail.MailboxID) (Mapping, error)
+	// Expunge, a Move to Trash or Junk and DeleteMailbox are Limit when they would make
+	// a flood and the account's guard holds floods back; see mail.GuardRule.
+
 	// Expunge removes those of uids that are there, only those with \Deleted if
 	// onlyDeleted, and returns them.
 	Expunge(mb mail.MailboxID, uids mail.UIDSet, onlyDeleted bool) (mail.UIDSet, error)
@@ -238,6 +245,13 @@ type Tx interface {
 	// horizon. What comes back holds the line it held when it left; if it had handed
 	// that on, only when this undo took the holder away, else it begins one of its own.
 	Undo(mail.ActID) (mail.UndoReport, error)
+
+	// UndoFlood takes back all that the device deleted in a flood, which settles it.
+	// NotFound if it is settled.
+	UndoFlood(id mail.ModSeq) (mail.UndoReport, error)
+	// AcceptFlood settles a flood by leaving what was deleted to the horizon. NotFound
+	// if it is settled.
+	AcceptFlood(id mail.ModSeq) error
 
 	// SetDevice renames, blocks or unblocks a device.
 	SetDevice(mail.Device) error
@@ -270,6 +284,8 @@ type Notes interface {
 	// ClaimRecent returns the first UID that no session has shown as \Recent yet,
 	// and marks all there are as shown.
 	ClaimRecent(mail.MailboxID) (mail.UID, error)
+	// ToldFlood notes that the account was told. NotFound if the flood is settled.
+	ToldFlood(id mail.ModSeq) error
 	// Remember makes the account remember, for a while, that the arrival known by
 	// key became the placement; Forget takes it back.
 	Remember(key string, p mail.PlacementID, until time.Time) error
@@ -279,8 +295,10 @@ type Notes interface {
 // Keeper is the upkeep of accounts' history.
 type Keeper interface {
 	// Prune forgets history older than the moment: records, what vanished, expired
-	// memories. It moves the horizon.
+	// memories. It moves the horizon, but not past a flood that nobody decided about.
 	Prune(ctx context.Context, id mail.AccountID, olderThan time.Time) error
+	// Untold returns the accounts that have a flood nobody was told of.
+	Untold(ctx context.Context) ([]mail.AccountID, error)
 	// Check recounts everything derived in an account and says what differs; with
 	// repair it is put right.
 	Check(ctx context.Context, id mail.AccountID, repair bool) ([]string, error)

@@ -20,13 +20,23 @@ func (st *Store) Prune(ctx context.Context, id mail.AccountID, olderThan time.Ti
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := a.current.Load().clone()
-	for len(s.journal) > 0 && s.journal[0].Time.Before(olderThan) {
+	for len(s.journal) > 0 && s.journal[0].Time.Before(olderThan) && !s.isPinned(s.journal[0].ModSeq) {
 		s.account.Horizon = s.journal[0].ModSeq
 		s.journal = s.journal[1:]
 	}
 	s.forget(s.account.Horizon, st.Now())
 	a.current.Store(s)
 	return nil
+}
+
+// isPinned says whether a flood that nobody decided about needs the record.
+func (s *state) isPinned(n mail.ModSeq) bool {
+	for _, f := range s.floods {
+		if n >= f.First {
+			return true
+		}
+	}
+	return false
 }
 
 // forget drops what nobody can ask for any more.

@@ -253,6 +253,11 @@ func (t *tx) transfer(op mail.Op, from mail.MailboxID, uids mail.UIDSet, to mail
 	if _, err := t.s.box(to); err != nil {
 		return m, err
 	}
+	if op == mail.OpMove && from != to && t.s.isBin(to) {
+		if err := t.deletes(from, len(b.selected(uids))); err != nil {
+			return m, err
+		}
+	}
 	for _, p := range b.selected(uids) {
 		m.From.Add(p.UID)
 		placed := t.put(to, mail.Placement{Message: p.Message, Flags: p.Flags, SaveDate: t.now, Size: p.Size})
@@ -275,12 +280,14 @@ func (t *tx) Expunge(mb mail.MailboxID, uids mail.UIDSet, onlyDeleted bool) (mai
 	if err != nil {
 		return nil, err
 	}
+	leaving := slices.DeleteFunc(b.selected(uids), func(p *mail.Placement) bool { return onlyDeleted && !p.Flags.Has(mail.Deleted) })
+	if err := t.deletes(mb, len(leaving)); err != nil {
+		return nil, err
+	}
 	var gone mail.UIDSet
-	for _, p := range b.selected(uids) {
-		if !onlyDeleted || p.Flags.Has(mail.Deleted) {
-			t.drop(p)
-			gone.Add(p.UID)
-		}
+	for _, p := range leaving {
+		t.drop(p)
+		gone.Add(p.UID)
 	}
 	if len(gone) > 0 {
 		t.did(mail.Entry{Op: mail.OpExpunge, Mailbox: mb, UIDs: gone})

@@ -35,6 +35,9 @@ type state struct {
 	fallen  map[mail.MailboxID]fallen
 	lives   table[*life]
 
+	deleting map[deleterKey]deleted
+	floods   map[mail.ModSeq]mail.Flood
+
 	devices map[mail.DeviceID]mail.Device
 	cursors map[cursorKey][]byte
 	recent  map[mail.MailboxID]mail.UID
@@ -81,6 +84,8 @@ func (s *state) clone() *state {
 	c.left = maps.Clone(s.left)
 	c.fallen = maps.Clone(s.fallen)
 	c.devices = maps.Clone(s.devices)
+	c.deleting = maps.Clone(s.deleting)
+	c.floods = maps.Clone(s.floods)
 	c.cursors = maps.Clone(s.cursors)
 	c.recent = maps.Clone(s.recent)
 	c.grants = maps.Clone(s.grants)

@@ -26,14 +26,13 @@ type place struct {
 
 // Undo takes back what an act changed, newest first.
 func (t *tx) Undo(act mail.ActID) (mail.UndoReport, error) {
-	u := &undo{tx: t, acts: map[mail.ModSeq]bool{}, now: map[place]place{}, kept: map[mail.PlacementID]bool{}, ended: map[mail.Lineage]place{}}
 	var records []mail.Record
 	for _, rec := range slices.Backward(t.base.journal) {
 		if rec.Act == act {
 			records = append(records, rec)
-			u.acts[rec.ModSeq] = true
 		}
 	}
+	u := t.newUndo(records)
 	if act == 0 || len(records) == 0 || mail.ModSeq(act) <= t.base.account.Horizon {
 		return u.report, mail.Errorf(mail.NotFound, "there is no such act any more")
 	}
@@ -44,6 +43,15 @@ func (t *tx) Undo(act mail.ActID) (mail.UndoReport, error) {
 		}
 	}
 	return u.report, nil
+}
+
+// newUndo begins to undo records.
+func (t *tx) newUndo(records []mail.Record) *undo {
+	u := &undo{tx: t, acts: map[mail.ModSeq]bool{}, now: map[place]place{}, kept: map[mail.PlacementID]bool{}, ended: map[mail.Lineage]place{}}
+	for _, rec := range records {
+		u.acts[rec.ModSeq] = true
+	}
+	return u
 }
 
 func (u *undo) left(format string, args ...any) {

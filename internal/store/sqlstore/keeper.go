@@ -66,10 +66,16 @@ func (db *DB) prune(c conn, id mail.AccountID, olderThan time.Time) (more bool, 
 	if _, err := c.exec(deleteMemories, id, db.now()); err != nil {
 		return false, err
 	}
-	var horizon mail.ModSeq
+	if _, err := c.exec(deleteDeleting, id, db.now().Add(-db.guard.OrDefault().Window)); err != nil {
+		return false, err
+	}
+	var horizon, pinned mail.ModSeq
+	if _, err := one(c, selectPinned, func(r row) { pinned = mail.ModSeq(r.num(0)) }, id); err != nil {
+		return false, err
+	}
 	n := 0
 	err = c.query(selectOldest, func(r row) error {
-		if !unstamp(r.num(1)).Before(olderThan) {
+		if !unstamp(r.num(1)).Before(olderThan) || pinned > 0 && mail.ModSeq(r.num(0)) >= pinned {
 			return enough{}
 		}
 		horizon = mail.ModSeq(r.num(0))

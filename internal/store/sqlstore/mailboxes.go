@@ -259,6 +259,9 @@ func (t *tx) DeleteMailbox(id mail.MailboxID) error {
 		return mail.Errorf(mail.HasChildren, "there are mailboxes below it")
 	}
 	before := b.Image()
+	if err := t.deletes(b, int(b.Counts.Placements)); err != nil {
+		return err
+	}
 	if err := t.unshare(b); err != nil {
 		return err
 	}

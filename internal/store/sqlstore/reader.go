@@ -19,7 +19,8 @@ type reader struct {
 	state  func() mail.Account // so
 	row    mail.Account        // as the snapshot has it, outside a transaction
 	last   mailbox             // asked for, so
-	held   bool                // rows are collected before fn is called, as fn may change them
+	guard  mail.GuardRule
+	held   bool // rows are collected before fn is called, as fn may change them
 }
 
 func newReader(c conn, id mail.AccountID, now time.Time) (*reader, error) {

@@ -98,6 +98,16 @@ CREATE TABLE cursor (
   PRIMARY KEY (account_id, device_id, name)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE deleting (
+  account_id INTEGER NOT NULL,
+  device_id  INTEGER NOT NULL,
+  mailbox_id INTEGER NOT NULL,
+  since      INTEGER NOT NULL,
+  first      INTEGER NOT NULL, -- modseq of the first deletion since then
+  messages   INTEGER NOT NULL,
+  PRIMARY KEY (account_id, device_id, mailbox_id)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE device (
   account_id INTEGER NOT NULL,
   device_id  INTEGER NOT NULL,
@@ -114,6 +124,19 @@ CREATE TABLE device (
 
 CREATE TABLE domain (
   name TEXT NOT NULL PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE flood (
+  account_id INTEGER NOT NULL,
+  flood_id   INTEGER NOT NULL,
+  device_id  INTEGER NOT NULL,
+  first      INTEGER NOT NULL,
+  last       INTEGER NOT NULL,
+  began      INTEGER NOT NULL,
+  ended      INTEGER NOT NULL,
+  removed    INTEGER NOT NULL,
+  told       INTEGER NOT NULL,
+  PRIMARY KEY (account_id, flood_id)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE intent (
@@ -356,6 +379,8 @@ CREATE INDEX content_blob ON content (blob);
 CREATE INDEX credential_principal ON credential (principal_id);
 
 CREATE UNIQUE INDEX device_key ON device (account_id, key);
+
+CREATE INDEX flood_untold ON flood (account_id) WHERE told = 0;
 
 CREATE INDEX journal_act ON journal (account_id, act, modseq) WHERE act <> modseq;
 

@@ -37,10 +37,7 @@ func (t *tx) Undo(act mail.ActID) (mail.UndoReport, error) {
 	if act == 0 || len(records) == 0 || mail.ModSeq(act) <= t.account.Horizon {
 		return mail.UndoReport{}, mail.Errorf(mail.NotFound, "there is no such act any more")
 	}
-	u := &undo{tx: t, acts: map[mail.ModSeq]bool{}, now: map[spot]spot{}, intact: map[mail.PlacementID]bool{}, ended: map[mail.Lineage]spot{}}
-	for _, rec := range records {
-		u.acts[rec.ModSeq] = true
-	}
+	u := t.newUndo(records)
 	t.undoes = act
 	for _, rec := range records {
 		for _, e := range slices.Backward(rec.Entries) {
@@ -50,6 +47,15 @@ func (t *tx) Undo(act mail.ActID) (mail.UndoReport, error) {
 		}
 	}
 	return u.report, nil
+}
+
+// newUndo begins to undo records.
+func (t *tx) newUndo(records []mail.Record) *undo {
+	u := &undo{tx: t, acts: map[mail.ModSeq]bool{}, now: map[spot]spot{}, intact: map[mail.PlacementID]bool{}, ended: map[mail.Lineage]spot{}}
+	for _, rec := range records {
+		u.acts[rec.ModSeq] = true
+	}
+	return u
 }
 
 func (u *undo) left(format string, args ...any) {

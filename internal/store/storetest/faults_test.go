@@ -7,7 +7,6 @@ import (
 
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
-	"lockstep/internal/store/model"
 )
 
 // keepsAfterError keeps what a closure did that failed.
@@ -389,6 +388,27 @@ var faults = []struct {
 			}
 		})
 	}})},
+	{"PruneForgetsFloods", func(f *fault) {
+		f.prune = func(f *fault, olderThan time.Time) error {
+			for _, p := range must(f.Accounts(ctx)) {
+				must(f.Store.Update(ctx, p.Account, setup, func(tx store.Tx) error {
+					all, err := tx.Floods()
+					for _, flood := range all {
+						if err == nil {
+							err = tx.AcceptFlood(flood.ID)
+						}
+					}
+					return err
+				}))
+			}
+			for _, p := range must(f.Accounts(ctx)) {
+				ok(f.Store.Prune(ctx, p.Account, olderThan))
+			}
+			return nil
+		}
+	}},
+	{"AFloodLosesItsBeginning", reading(badReader{floods: func(f *mail.Flood) { f.First = f.ID }})},
+	{"AFloodForgetsItWasTold", reading(badReader{floods: func(f *mail.Flood) { f.Told = false }})},
 	{"PruneDoesNothing", func(f *fault) { f.prune = func(*fault, time.Time) error { return nil } }},
 	{"ReparsedForgetsThePreview", func(f *fault) {
 		f.reparsed = func(_ *fault, all []store.Derived) {
@@ -427,7 +447,7 @@ func TestEachPlantedFaultIsFound(t *testing.T) {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			open := func(testing.TB) Engine {
-				e := &fault{Store: model.New()}
+				e := &fault{Store: newModel()}
 				f.plant(e)
 				return e
 			}

@@ -96,6 +96,17 @@ type badReader struct {
 	member   func(mail.Mailbox) mail.Mailbox
 	asked    func(*store.ChangeQuery)
 	remarks  func(*store.AnnotationQuery, *mail.Annotation)
+	floods   func(*mail.Flood)
+}
+
+func (b badReader) Floods() ([]mail.Flood, error) {
+	all, err := b.Reader.Floods()
+	for i := range all {
+		if b.floods != nil {
+			b.floods(&all[i])
+		}
+	}
+	return all, err
 }
 
 func (b badReader) Annotations(q store.AnnotationQuery, fn func(*mail.Annotation) error) error {

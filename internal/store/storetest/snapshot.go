@@ -24,6 +24,7 @@ type snapshot struct {
 	views     map[viewOf]*memberView
 	chosen    map[mail.Preference]string
 	metadata  []annotation
+	floods    []mail.Flood
 }
 
 // annotation is one of a mailbox, or of the account.
@@ -129,6 +130,9 @@ func read(r store.Reader) (*snapshot, error) {
 		if sn.chosen[p], err = r.Preference(p); err != nil {
 			return nil, err
 		}
+	}
+	if sn.floods, err = r.Floods(); err != nil {
+		return nil, err
 	}
 	if err := sn.readMetadata(r); err != nil {
 		return nil, err
@@ -261,6 +265,9 @@ func (sn *snapshot) text(s *subject) []string {
 		}
 	}
 	lines = append(lines, sn.memberLines(s, since)...)
+	for _, f := range sn.floods {
+		lines = append(lines, fmt.Sprintf("flood %d by %d: %d to %d, %d messages, told %v", since(f.ID), slices.Index(s.devices, f.Device), since(f.First), since(f.Last), f.Removed, f.Told))
+	}
 	for i, line := range sn.metadataLines() {
 		lines = append(lines, fmt.Sprintf("%s, modseq %d", line, since(sn.metadata[i].ModSeq)))
 	}

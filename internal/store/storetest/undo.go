@@ -8,14 +8,13 @@ import (
 
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
-	"lockstep/internal/store/model"
 )
 
 // undoes proves that an act undone at once leaves nothing behind, that its redo
 // brings it back, and that an act undone later puts back what nobody touched and
 // nothing else.
 func (h *history) undoes() {
-	s, m := h.subject(), newSubject(model.New())
+	s, m := h.subject(), newSubject(newModel())
 	r := rand.New(rand.NewPCG(h.seed, 1))
 	for i, o := range h.ops {
 		before := s.snapshot()
