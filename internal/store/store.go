@@ -246,7 +246,8 @@ type Tx interface {
 	// that on, only when this undo took the holder away, else it begins one of its own.
 	Undo(mail.ActID) (mail.UndoReport, error)
 
-	// UndoFlood takes back all that the device deleted in a flood, which settles it.
+	// UndoFlood takes back all that the device deleted in a flood, which settles it. What
+	// comes back is no longer \Deleted.
 	// NotFound if it is settled.
 	UndoFlood(id mail.ModSeq) (mail.UndoReport, error)
 	// AcceptFlood settles a flood by leaving what was deleted to the horizon. NotFound

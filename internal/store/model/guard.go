@@ -135,6 +135,19 @@ func (t *tx) UndoFlood(id mail.ModSeq) (mail.UndoReport, error) {
 			u.entry(e)
 		}
 	}
+	for _, e := range slices.Clone(t.entries) { // what came back is not to go with the next EXPUNGE
+		mb, uids := e.Mailbox, e.UIDs
+		switch e.Op {
+		case mail.OpMove:
+			mb, uids = e.Dest, e.DestUIDs
+		case mail.OpRestore:
+		default:
+			continue
+		}
+		if _, err := t.StoreFlags(mb, uids, mail.FlagChange{Remove: mail.StoredFlags(mail.Deleted, "")}, nil); err != nil {
+			return u.report, err
+		}
+	}
 	delete(t.s.floods, id)
 	return u.report, nil
 }

@@ -169,7 +169,7 @@ func (t *tx) deviceName(id mail.DeviceID) string {
 }
 
 // UndoFlood implements store.Tx. It is an undo of many acts, but of what they deleted
-// alone.
+// alone, and of the marks that go with it.
 func (t *tx) UndoFlood(id mail.ModSeq) (mail.UndoReport, error) {
 	f, err := t.floodByID(id)
 	if err != nil {
@@ -188,8 +188,30 @@ func (t *tx) UndoFlood(id mail.ModSeq) (mail.UndoReport, error) {
 			}
 		}
 	}
+	if err := t.unmark(slices.Clone(t.entries)); err != nil {
+		return mail.UndoReport{}, err
+	}
 	_, err = t.c.exec(deleteFlood, t.id, f.ID)
 	return u.report, err
+}
+
+// unmark takes \Deleted from what came back, which the next EXPUNGE would take away
+// again.
+func (t *tx) unmark(back []mail.Entry) error {
+	for _, e := range back {
+		mb, uids := e.Mailbox, e.UIDs
+		switch e.Op {
+		case mail.OpMove:
+			mb, uids = e.Dest, e.DestUIDs
+		case mail.OpRestore:
+		default:
+			continue
+		}
+		if _, err := t.StoreFlags(mb, uids, mail.FlagChange{Remove: mail.StoredFlags(mail.Deleted, "")}, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // isBin says whether a mailbox is for what is thrown away.

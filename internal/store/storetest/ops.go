@@ -151,6 +151,8 @@ func (st step) do(s *subject, tx store.Tx) (string, error) {
 			return "", err
 		}
 		return "", tx.SetMetadata(mb.ID, st.who, st.name, given(st.value))
+	case "flood":
+		return st.settle(tx)
 	case "prefer":
 		return "", tx.SetPreference(mail.Preference(st.name), st.value)
 	case "note":
@@ -293,6 +295,19 @@ func (st step) storeFlags(s *subject, tx store.Tx, mb mail.MailboxID, set mail.U
 	change.As = s.principal(st.member)
 	r, err := tx.StoreFlags(mb, set, change, unchangedSince)
 	return fmt.Sprintf("changed %s same %s modified %s", r.Changed, r.Same, r.Modified), err
+}
+
+// settle decides about the oldest flood.
+func (st step) settle(tx store.Tx) (string, error) {
+	all, err := tx.Floods()
+	if err != nil || len(all) == 0 {
+		return "no flood", err
+	}
+	if st.n == 1 {
+		return "accepted", tx.AcceptFlood(all[0].ID)
+	}
+	r, err := tx.UndoFlood(all[0].ID)
+	return fmt.Sprintf("undone %d, whole %v", r.Undone, len(r.Left) == 0), err
 }
 
 // remark annotates messages.
@@ -453,11 +468,13 @@ func (g *generator) step() step {
 	case k < 96:
 		return step{verb: "note", box: s.box}
 	}
-	switch g.IntN(4) {
+	switch g.IntN(5) {
 	case 0:
 		return step{verb: "block"}
 	case 1, 2:
 		return g.annotation(s)
+	case 3:
+		return step{verb: "flood", n: 1 + g.IntN(2)}
 	}
 	p := pick(g, mail.Preferences())
 	return step{verb: "prefer", name: string(p), value: pick(g, append(p.Choices(), "", "neither"))}
