@@ -118,7 +118,7 @@ func (a *accountSet) Run(ctx context.Context, g *globals) error {
 	return g.with(ctx, func(c *admin.Client) error {
 		p := mail.Preference(name)
 		err := admin.AccountSet.Do(ctx, c, admin.Choice{Login: a.Login, Name: p, Value: value})
-		return said(err, "%s of %s is %s now.", name, a.Login, cmp.Or(value, p.Default()))
+		return said(err, "%s of %s is %s now.", name, a.Login, cmp.Or(value, "what it is by default"))
 	})
 }
 

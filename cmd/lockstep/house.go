@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+	"time"
 
 	"lockstep/internal/admin"
 	"lockstep/internal/auth"
@@ -69,7 +70,7 @@ func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *hou
 	if err := h.openDir(); err != nil {
 		return nil, err
 	}
-	h.db, err = sqlstore.Open(ctx, h.path(databaseFile), sqlstore.Options{Hub: h.hub, Log: log})
+	h.db, err = sqlstore.Open(ctx, h.path(databaseFile), sqlstore.Options{Hub: h.hub, Log: log, Guard: guardRule(cfg.Guard)})
 	if err != nil {
 		return nil, fmt.Errorf("database %s: %w", h.path(databaseFile), err)
 	}
@@ -95,6 +96,11 @@ func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *hou
 		Quota: int64(cfg.Accounts.Quota), Message: int64(cfg.Limits.Message), Version: version,
 	}
 	return h, nil
+}
+
+// guardRule is the configured rule, as the store takes it.
+func guardRule(c config.Guard) mail.GuardRule {
+	return mail.GuardRule{Share: c.Share, Minimum: int64(c.Minimum), Window: time.Duration(c.Window), Else: string(c.Mode)}
 }
 
 func (h *house) path(name string) string { return filepath.Join(h.cfg.Data, name) }

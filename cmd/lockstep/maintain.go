@@ -23,14 +23,19 @@ const (
 	quietEvery = 30 * time.Second
 )
 
+// tellEvery is how often accounts are looked for that are to be told of a flood.
+const tellEvery = 10 * time.Second
+
 // maintain forgets history past the horizon and blobs that nobody names, and gives
-// memory back when nobody signs in. A round that fails is logged; the next one
+// memory back when nobody signs in. It tells accounts of floods. A round that fails is logged; the next one
 // tries again.
 func (h *house) maintain(ctx context.Context) error {
 	t := time.NewTimer(upkeepBegins)
 	defer t.Stop()
 	quiet := time.NewTicker(quietEvery)
 	defer quiet.Stop()
+	tell := time.NewTicker(tellEvery)
+	defer tell.Stop()
 	var freed time.Time
 	for round := 1; ; {
 		select {
@@ -38,6 +43,11 @@ func (h *house) maintain(ctx context.Context) error {
 			return nil
 		case <-quiet.C:
 			freed = giveBackMemory(freed, auth.LastHash(), time.Now())
+			continue
+		case <-tell.C:
+			if err := h.delivery.TellFloods(ctx, h.db, time.Now()); err != nil && ctx.Err() == nil {
+				h.log.ErrorContext(ctx, "upkeep: floods", "err", err)
+			}
 			continue
 		case <-t.C:
 		}

@@ -73,7 +73,7 @@ func together(entries []mail.Entry) []mail.Entry {
 	at := map[string]int{}
 	var joined []mail.Entry
 	for _, e := range entries {
-		key := fmt.Sprint(e.Op, e.Mailbox, e.Dest, e.Added, e.Removed, e.Who)
+		key := fmt.Sprint(e.Op, e.Mailbox, e.Dest, e.Added, e.Removed, e.Who, e.Name, e.New == nil)
 		i, again := at[key]
 		if !again || len(e.UIDs) == 0 {
 			at[key] = len(joined)
@@ -124,6 +124,8 @@ func (n names) clause(rec mail.Record, e mail.Entry) string {
 		return n.rights(e)
 	case mail.OpPreference:
 		return preferred(e)
+	case mail.OpAnnotate:
+		return remarked(e) + " " + count + " in " + n.mailbox(e.Mailbox, nil)
 	case mail.OpMetadata:
 		return n.annotated(e)
 	}
@@ -147,6 +149,15 @@ func (n names) annotated(e mail.Entry) string {
 		where = n.mailbox(e.Mailbox, nil)
 	}
 	return what + "the annotation " + e.Name + " of " + where
+}
+
+// remarked leaves the value out too.
+func remarked(e mail.Entry) string {
+	name := mail.ReadAnnotation(e.Name, 0, nil).Name
+	if e.New == nil {
+		return "removed the annotation " + name + " of"
+	}
+	return "annotated (" + name + ")"
 }
 
 func appendWord(rec mail.Record) string {

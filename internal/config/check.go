@@ -14,6 +14,7 @@ func (c *Config) check() error {
 		oneOf("auth.plaintext", c.Auth.Plaintext, PlaintextLoopback, PlaintextNever, PlaintextAlways),
 		oneOf("outgoing.via", c.Outgoing.Via, ViaNone, ViaRelay, ViaMX),
 		oneOf("outgoing.relay_tls", c.Outgoing.RelayTLS, RelayStartTLS, RelayImplicit, RelayPlain),
+		oneOf("guard.mode", c.Guard.Mode, GuardKeep, GuardHold, GuardOff),
 		oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error"),
 		oneOf("log.format", c.Log.Format, "text", "json"),
 		c.checkPostmaster(), c.checkTLS(), c.checkRelay(), c.checkLimits(),
@@ -71,6 +72,7 @@ func (c *Config) checkLimits() error {
 		{"limits.connections_per_address", int64(c.Limits.ConnectionsPerAddress)}, {"limits.recipients", int64(c.Limits.Recipients)},
 		{"limits.login_time", int64(c.Limits.LoginTime)}, {"limits.idle_time", int64(c.Limits.IdleTime)},
 		{"limits.stop_time", int64(c.Limits.StopTime)}, {"limits.index_memory", int64(c.Limits.IndexMemory)}, {"history.horizon", int64(c.History.Horizon)},
+		{"guard.share", int64(c.Guard.Share)}, {"guard.minimum", int64(c.Guard.Minimum)}, {"guard.window", int64(c.Guard.Window)},
 	} {
 		if l.value <= 0 {
 			return fmt.Errorf("%s must be more than nothing", l.key)

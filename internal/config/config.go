@@ -20,6 +20,7 @@ type Config struct {
 	Outgoing Outgoing `toml:"outgoing" comment:"Mail to other servers."`
 	Accounts Accounts `toml:"accounts"`
 	History  History  `toml:"history"`
+	Guard    Guard    `toml:"guard" comment:"What happens when a device deletes a large part of a mailbox at once."`
 	Limits   Limits   `toml:"limits" comment:"Bounds on what clients can make the server do."`
 	Log      Log      `toml:"log"`
 }
@@ -103,6 +104,24 @@ type History struct {
 	Horizon Duration `toml:"horizon" comment:"How far back changes can be looked at and undone, and devices catch up exactly."`
 }
 
+// GuardMode is what the guard does.
+type GuardMode string
+
+// What the guard does.
+const (
+	GuardKeep GuardMode = "keep"
+	GuardHold GuardMode = "hold"
+	GuardOff  GuardMode = "off"
+)
+
+// Guard is about devices that delete a large part of a mailbox at once.
+type Guard struct {
+	Share   int       `toml:"share" comment:"More than so many hundredths of a mailbox …"`
+	Minimum int       `toml:"minimum" comment:"… and more than so many messages …"`
+	Window  Duration  `toml:"window" comment:"… by one device within this time are a flood. Trash and Junk do not count."`
+	Mode    GuardMode `toml:"mode" comment:"Of a flood: \"keep\" lets it happen, keeps what was deleted until somebody decides, and tells the account. \"hold\" refuses it. \"off\" does nothing. An account can choose for itself."`
+}
+
 // Limits are bounds on what clients can make the server do.
 type Limits struct {
 	Message               Size     `toml:"message" comment:"The largest message taken, by whatever protocol."`
@@ -140,6 +159,7 @@ func Default() Config {
 		Auth:     Auth{Plaintext: PlaintextLoopback, Unauthenticate: true},
 		Outgoing: Outgoing{Via: ViaNone, RelayTLS: RelayStartTLS, GiveUpAfter: Duration(5 * 24 * time.Hour)},
 		History:  History{Horizon: Duration(30 * 24 * time.Hour)},
+		Guard:    Guard{Share: 50, Minimum: 100, Window: Duration(time.Hour), Mode: GuardKeep},
 		Limits: Limits{
 			Message:               50 << 20,
 			Connections:           20_000,

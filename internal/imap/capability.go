@@ -39,6 +39,7 @@ var mailCapabilities = []string{
 	"LIST-MYRIGHTS",
 	"METADATA",
 	"LIST-METADATA",
+	"ANNOTATE-EXPERIMENT-1",
 	"REPLACE",
 	"CATENATE",
 	"NOTIFY",

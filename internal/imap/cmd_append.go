@@ -56,6 +56,9 @@ func (s *session) appendMessages(ctx context.Context, cmd *wire.Append, r *reply
 		uids, done = nil, nil
 		for _, a := range arrivals {
 			a.Flags, a.As = a.Flags.Permitted(rights), at.as
+			if err := permitNotes(a.Annotations, rights, at); err != nil {
+				return err
+			}
 			one, err := s.appendOnce(tx, at, by.Device(), dest, a)
 			if err != nil {
 				return err
@@ -99,7 +102,10 @@ func (s *session) appendOnce(tx store.Tx, at reach, device mail.DeviceID, dest m
 	if err := s.goOn(tx, one.draft, &a); err != nil {
 		return one, err
 	}
-	if one.placement, err = tx.Append(dest.ID, a); err != nil {
+	if one.placement, err = tx.Append(dest.ID, a); err != nil && len(a.Annotations) > 0 {
+		err = annotateError(err)
+	}
+	if err != nil {
 		return one, err
 	}
 	return one, one.draft.remember(tx, one.placement)
@@ -216,6 +222,10 @@ func (s *session) ingest(ctx context.Context, at reach, cmd *wire.Append, frees 
 		if err != nil {
 			return nil, err
 		}
+		annotations, err := annotationsOf(m.Annotation)
+		if err != nil {
+			return nil, err
+		}
 		in := &intake{s: s, ctx: ctx, at: at, before: total, frees: frees, reply: r}
 		a, err := in.take(m)
 		if in.malformed {
@@ -225,8 +235,11 @@ func (s *session) ingest(ctx context.Context, at reach, cmd *wire.Append, frees 
 		if err != nil {
 			return nil, err
 		}
+		if err := haveParts(annotations, a.Parsed); err != nil {
+			return nil, err
+		}
 		total += in.size
-		a.Flags, a.InternalDate = flags, m.Date
+		a.Flags, a.InternalDate, a.Annotations = flags, m.Date, annotations
 		all = append(all, a)
 	}
 }

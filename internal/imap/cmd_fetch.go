@@ -26,6 +26,8 @@ type fetchPlan struct {
 	unshown   bool // rows need more than what never changes and is shown
 	sections  int
 	seen      bool // it sets \Seen
+
+	annotations bool
 }
 
 func (s *session) planFetch(cmd *wire.Fetch) *fetchPlan {
@@ -41,6 +43,9 @@ func (s *session) planFetch(cmd *wire.Fetch) *fetchPlan {
 	}
 	for _, item := range p.items {
 		p.weigh(item)
+	}
+	if p.annotations && !s.uidOnly && !p.has(wire.FetchUID) { // a message may have none of those asked for
+		p.items = append([]wire.FetchItem{{Kind: wire.FetchUID}}, p.items...)
 	}
 	p.seen = p.seen && !s.sel.readOnly && s.sel.view.Rights.Has(mail.MaySee)
 	p.whole = !slices.ContainsFunc(p.items, func(i wire.FetchItem) bool { return !isNarrow(i) && !isWhole(i) })
@@ -72,6 +77,8 @@ func (p *fetchPlan) weigh(item wire.FetchItem) {
 		p.sections++
 		p.structure = p.structure || len(item.Section.Part) > 0 || item.Section.Text != wire.SectionAll
 		p.seen = p.seen || !item.Peek && item.Kind != wire.FetchBinarySize
+	case wire.FetchAnnotation:
+		p.annotations, p.streams = true, true
 	case wire.FetchEnvelope:
 		p.envelope = true
 	case wire.FetchBody, wire.FetchBodyStructure:
@@ -99,6 +106,13 @@ func (s *session) fetch(ctx context.Context, cmd *wire.Fetch, r *reply) error {
 	plan := s.planFetch(cmd)
 	if plan.sections > maxSections {
 		return errNo("LIMIT", fmt.Sprintf("A FETCH may name at most %d pieces of a message", maxSections))
+	}
+	for _, item := range plan.items {
+		if item.Kind == wire.FetchAnnotation {
+			if err := checkAnnotationItem(item); err != nil {
+				return err
+			}
+		}
 	}
 	if plan.has(wire.FetchModSeq) {
 		s.beginCondstore()
@@ -164,7 +178,8 @@ type fetcher struct {
 	plan    *fetchPlan
 	view    *index.Version
 	act     *act
-	trouble error // of single messages, said when the others have been answered
+	notes   map[mail.UID][]mail.Annotation // of the messages being said
+	trouble error                          // of single messages, said when the others have been answered
 }
 
 // fromIndex answers what needs no SQL.
@@ -329,6 +344,8 @@ func (w *rowWriter) sayWide(out *wire.Encoder, item *wire.FetchItem) error {
 		out.Atom("THREADID").Open().Atom(w.m.Thread.String()).Close()
 	case wire.FetchSaveDate:
 		out.Atom("SAVEDATE").DateTime(w.p.SaveDate)
+	case wire.FetchAnnotation:
+		sayAnnotation(out, item, w.f.notes[w.p.UID])
 	case wire.FetchPreview: // made at arrival: LAZY is never NIL
 		out.Atom("PREVIEW").String(w.m.Preview)
 	case wire.FetchEnvelope:

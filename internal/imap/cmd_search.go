@@ -168,6 +168,8 @@ func (t *traits) add(key wire.SearchKey) {
 		t.add(k.Key)
 	case wire.ModSeqKey:
 		t.hasModSeq, t.mutable = true, true
+	case wire.AnnotationKey:
+		t.mutable = true
 	case wire.EnvelopeKey:
 		t.hasText = true
 	case wire.TextKey, wire.HeaderKey:

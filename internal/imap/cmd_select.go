@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 
 	"lockstep/internal/imap/index"
 	"lockstep/internal/imap/wire"
@@ -16,6 +17,8 @@ type selection struct {
 	id       mail.MailboxID
 	at       reach
 	readOnly bool
+	annotate bool                  // annotations that others change are told (RFC 5257 §4.2)
+	noted    map[mail.UID][]string // entries that others changed, while they are told
 	box      *index.Box
 
 	// view is the mailbox as the client sees it: sequence numbers are its. It may
@@ -54,7 +57,7 @@ func (s *session) selectMailbox(ctx context.Context, cmd *wire.Select, r *reply)
 	if cmd.CondStore {
 		s.condstore = true
 	}
-	sel := &selection{id: mb.ID, at: at, readOnly: cmd.ReadOnly, box: s.srv.cache.OpenAs(at.account, mb.ID, at.as)}
+	sel := &selection{id: mb.ID, at: at, readOnly: cmd.ReadOnly, annotate: cmd.Annotate, box: s.srv.cache.OpenAs(at.account, mb.ID, at.as)}
 	if s.notify != nil && wantsMessages(s.notify.selected) {
 		sel.box.Wake(s) // before looking
 	}
@@ -164,9 +167,18 @@ func (s *session) describe(mb mail.Mailbox) {
 	e.Star().Atom("OK").OpenCode("UIDNEXT").Number(uint64(v.UIDNext)).CloseCode().Text("Predicted next UID").End()
 	e.Star().Atom("OK").OpenCode("HIGHESTMODSEQ").Number(uint64(v.HighestModSeq)).CloseCode().Text("Highest").End()
 	e.Star().Atom("OK").OpenCode("MAILBOXID").Open().Atom(mb.ID.String()).Close().CloseCode().Text("Mailbox").End()
+	e.Star().Atom("OK").OpenCode("ANNOTATIONS").Atom(s.annotationLevel()).CloseCode().Text("Notes on messages").End()
 	if s.rev2 {
 		e.Star().Atom("LIST").Open().Close().String(mail.Delimiter).Mailbox(s.sel.at.name(mb.Path)).End()
 	}
+}
+
+// annotationLevel is what the mailbox takes of annotations (RFC 5257 §4.1).
+func (s *session) annotationLevel() string {
+	if s.sel.readOnly {
+		return "READ-ONLY"
+	}
+	return strconv.Itoa(mail.MaxAnnotationBytes)
 }
 
 func firstUnseen(v *index.Version) uint32 {

@@ -26,7 +26,11 @@ func (s *session) sort(ctx context.Context, cmd *wire.Sort, r *reply) error {
 	}
 	m := s.srv.mayHold()
 	defer m.release()
-	return s.answer(ctx, "SORT", q, newSorter(s.sel, cmd.Criteria, s.collation(), m))
+	o, err := s.newSorter(s.sel, cmd.Criteria, s.collation(), m)
+	if err != nil {
+		return err
+	}
+	return s.answer(ctx, "SORT", q, o)
 }
 
 // threadAlgorithms are what package threads calls them.

@@ -105,7 +105,8 @@ func flagChange(cmd *wire.Store) (mail.FlagChange, error) {
 	return mail.FlagChange{Add: flags, Replace: true}, nil
 }
 
-// store serves STORE and UID STORE (RFC 9051 §6.4.6, RFC 7162 §3.1.3).
+// store serves STORE and UID STORE (RFC 9051 §6.4.6, RFC 7162 §3.1.3, RFC 5257
+// §4.5).
 func (s *session) store(ctx context.Context, cmd *wire.Store, r *reply) error {
 	if s.sel.readOnly {
 		return errReadOnly
@@ -122,11 +123,16 @@ func (s *session) store(ctx context.Context, cmd *wire.Store, r *reply) error {
 		return err
 	}
 	uids = s.upTo(uids, r)
-	done, err := s.storeFlags(ctx, uids, change, cmd, r)
+	var done store.StoreResult
+	if cmd.Annotation != nil {
+		done, err = s.storeAnnotation(ctx, uids, cmd, r)
+	} else {
+		done, err = s.storeFlags(ctx, uids, change, cmd, r)
+	}
 	if err != nil {
 		return err
 	}
-	if r.silent = cmd.Silent; !cmd.Silent {
+	if r.silent = cmd.Silent || cmd.Annotation != nil; !r.silent {
 		r.also = done.Same
 	}
 	r.stored = done.Changed

@@ -140,7 +140,12 @@ func (s *session) tellOne(l *liveSearch, among, added mail.UIDSet) {
 	if l.sorter != nil {
 		m := s.srv.mayHold()
 		defer m.release()
-		fresh = newSorter(s.sel, l.sorter.criteria, l.sorter.by, m)
+		var err error
+		if fresh, err = s.newSorter(s.sel, l.sorter.criteria, l.sorter.by, m); err != nil {
+			_, _, text := s.words(err)
+			s.stopUpdating(l, text)
+			return
+		}
 		x.sortInto(fresh)
 	}
 	if err := x.run(s.ctx, among); err != nil {

@@ -46,7 +46,14 @@ func (f *fetcher) bodies(ctx context.Context, uids mail.UIDSet) error {
 	if f.plan.whole {
 		return f.wholeBodies(ctx, uids)
 	}
-	for _, chunk := range chunks(uids, bodyChunk) {
+	size := bodyChunk
+	if f.plan.annotations {
+		size = annotateChunk
+	}
+	for _, chunk := range chunks(uids, size) {
+		if err := f.loadNotes(ctx, chunk); err != nil {
+			return err
+		}
 		for len(chunk) > 0 {
 			rows, rest, err := f.bodyRows(ctx, chunk)
 			if err == nil {

@@ -21,7 +21,7 @@ func isText(item wire.FetchItem) bool {
 	case wire.FetchSection:
 		s := item.Section
 		return item.Partial == nil && len(s.Part) == 0 && (s.Text == wire.SectionHeaderFields || s.Text == wire.SectionHeaderFieldsNot)
-	case wire.FetchBinary, wire.FetchBinarySize, wire.FetchRFC822, wire.FetchRFC822Header, wire.FetchRFC822Text:
+	case wire.FetchAnnotation, wire.FetchBinary, wire.FetchBinarySize, wire.FetchRFC822, wire.FetchRFC822Header, wire.FetchRFC822Text:
 		return false
 	}
 	return true

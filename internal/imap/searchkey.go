@@ -157,6 +157,8 @@ func (s *session) compile(sel *selection, key wire.SearchKey) test {
 		return compileHeader(k, s.collation())
 	case wire.TextKey:
 		return compileText(k, s.collation())
+	case wire.AnnotationKey:
+		return s.compileAnnotation(sel, k)
 	}
 	panic("imap: a search key without a test")
 }

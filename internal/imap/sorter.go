@@ -32,6 +32,7 @@ type sorter struct {
 	texts  []*index.Texts // by criterion
 	fresh  []freshKey     // read since flush
 	scores *scores
+	notes  []map[mail.UID]string // by criterion, where it is an annotation
 }
 
 type sortKey struct {
@@ -55,26 +56,34 @@ func (k sortKey) size() int64 { return keyBytes + int64(len(k.text)) }
 const slabBytes = 64 << 10
 
 // newSorter sorts messages of a mailbox as sel shows it now.
-func newSorter(sel *selection, criteria []wire.SortCriterion, by *collation, m *allowance) *sorter {
+func (s *session) newSorter(sel *selection, criteria []wire.SortCriterion, by *collation, m *allowance) (*sorter, error) {
 	o := &sorter{by: by, memory: m, view: sel.view}
 	for _, c := range criteria {
-		if slices.ContainsFunc(o.criteria, func(d wire.SortCriterion) bool { return d.Key == c.Key }) {
+		if slices.ContainsFunc(o.criteria, func(d wire.SortCriterion) bool { return d.IsSame(c) }) {
 			continue // where it is asked for, all are the same to it
 		}
 		kind := "SORT " + string(c.Key)
 		switch c.Key {
-		case wire.SortArrival, wire.SortDate, wire.SortSize, wire.SortRelevancy:
+		case wire.SortArrival, wire.SortDate, wire.SortSize, wire.SortRelevancy, wire.SortAnnotation:
 		default:
 			o.summary = true
 			kind += " " + by.name
 		}
-		var t *index.Texts // scores are of one search
-		if c.Key != wire.SortRelevancy {
+		var t *index.Texts // scores are of one search, and annotations change
+		var notes map[mail.UID]string
+		switch c.Key {
+		case wire.SortRelevancy:
+		case wire.SortAnnotation:
+			var err error
+			if notes, err = s.sortNotes(sel, c, m); err != nil {
+				return nil, err
+			}
+		default:
 			t = sel.box.Texts(sel.view, kind)
 		}
-		o.criteria, o.texts = append(o.criteria, c), append(o.texts, t)
+		o.criteria, o.texts, o.notes = append(o.criteria, c), append(o.texts, t), append(o.notes, notes)
 	}
-	return o
+	return o, nil
 }
 
 // known takes those messages in of which everything is remembered.
@@ -87,7 +96,7 @@ func (o *sorter) known(entries []index.Entry) (missing mail.UIDSet, err error) {
 			continue
 		}
 		for n, e := range entries {
-			all[i][n] = scorePart(o.scores.of(e.UID))
+			all[i][n] = o.part(i, e.UID)
 		}
 	}
 	parts := make([][]byte, len(o.texts))
@@ -120,7 +129,7 @@ func (o *sorter) add(p *mail.Placement, m *mail.Message) error {
 	parts := make([][]byte, len(o.criteria))
 	for i, c := range o.criteria {
 		if o.texts[i] == nil {
-			parts[i] = scorePart(o.scores.of(p.UID))
+			parts[i] = o.part(i, p.UID)
 		} else {
 			parts[i] = sortPart(c.Key, o.by, m, &s)
 		}
@@ -205,6 +214,14 @@ func sortPart(k wire.SortKey, by *collation, m *mail.Message, s *message.Summary
 		return bigendian.BigEndian.AppendUint64(nil, uint64(m.Size))
 	}
 	return append(by.fold(nil, []byte(sortText(k, s))), 0)
+}
+
+// part is what a message is to a criterion that is not remembered.
+func (o *sorter) part(i int, uid mail.UID) []byte {
+	if o.notes[i] != nil {
+		return append(o.by.fold(nil, []byte(o.notes[i][uid])), 0)
+	}
+	return scorePart(o.scores.of(uid))
 }
 
 // scorePart is the best first (RFC 6203 §5). Scores are never negative, so their bits

@@ -73,9 +73,13 @@ func (s *session) tellSome(n mail.ModSeq, expunges, flags bool) error {
 	if !flags {
 		d.Changed = nil
 	}
+	if sel.noted, err = s.changedNotes(d.Changed); err != nil {
+		return deleted(err)
+	}
 	for _, c := range d.Changed {
 		s.sayChanged(old, c)
 	}
+	sel.noted = nil
 	if len(sel.live) > 0 {
 		s.tellLive(d.Touched())
 	}
@@ -199,7 +203,7 @@ func (s *session) sayChanged(old *index.Version, c index.Change) {
 			known = true
 		}
 	}
-	if !known || s.condstore {
+	if !known || s.condstore || s.sel.noted[c.New.UID] != nil {
 		s.sayFetch(seq, c.New, !known)
 	}
 }
@@ -215,6 +219,13 @@ func (s *session) sayFetch(seq uint32, e index.Entry, flags bool) {
 	}
 	if s.condstore {
 		out.Atom("MODSEQ").Open().Number(uint64(e.ModSeq)).Close()
+	}
+	if names := s.sel.noted[e.UID]; names != nil {
+		out.Atom("ANNOTATION").Open()
+		for _, name := range names {
+			out.AString(name)
+		}
+		out.Close()
 	}
 	out.Close().End()
 }

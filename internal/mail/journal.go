@@ -37,6 +37,7 @@ const (
 	OpUnsubscribe   Op = "unsubscribe"    // Name
 	OpDevice        Op = "device"         // Name: what was done to which device
 	OpPreference    Op = "preference"     // Name, Old, New; nil is the default
+	OpAnnotate      Op = "annotate"       // Mailbox, UIDs, Who, Name as Annotation.Spelled, Old, New; nil is none
 	OpMetadata      Op = "metadata"       // Mailbox (0 is the account), Who, Name, Old, New; nil is none
 	OpRights        Op = "rights"         // Mailbox, Who, Had, Has
 )

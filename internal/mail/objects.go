@@ -140,14 +140,17 @@ type Arrival struct {
 	// As is the member whose \Seen is among Flags; 0 is the owner.
 	As PrincipalID
 	// Replaces is a placement that this one takes the place of: it is expunged in the
-	// same transaction and hands on its line. It is in ReplacesIn; 0 is the mailbox
-	// that the message arrives in.
+	// same transaction and hands on its line and annotations. It is in ReplacesIn; 0 is
+	// the mailbox that the message arrives in.
 	Replaces   UID
 	ReplacesIn MailboxID
 	// Continues is a placement of the same mailbox that hands on its line and stays,
 	// as an earlier version, until somebody expunges it. Without effect if Replaces
 	// is set.
 	Continues UID
+	// Annotations are what it comes with, UID and ModSeq aside; they win over those
+	// of what it replaces or continues.
+	Annotations []Annotation
 }
 
 // A DeviceKind is what a device is, as far as it told.

@@ -78,6 +78,10 @@ type Reader interface {
 	// Placements calls fn with each placement q asks for, by UID. The value is the
 	// callee's only during the call.
 	Placements(q PlacementQuery, fn func(*mail.Placement) error) error
+	// Annotations calls fn with the annotations of messages, by UID, of each first the
+	// private ones, then by name. A message that left inside the horizon, also with its
+	// mailbox, still has them.
+	Annotations(q AnnotationQuery, fn func(*mail.Annotation) error) error
 	// Messages calls fn with each message q's placements are of, and the placement,
 	// by UID. Who wants to open the blobs asks for them with q.Located.
 	Messages(q PlacementQuery, fn func(*mail.Placement, *mail.Message) error) error
@@ -107,6 +111,10 @@ type Reader interface {
 	// Journal returns records, newest first.
 	Journal(q JournalQuery) ([]mail.Record, error)
 
+	// Floods returns what devices deleted in a rush and nobody decided about, oldest
+	// first.
+	Floods() ([]mail.Flood, error)
+
 	Devices() ([]mail.Device, error)
 	Device(mail.DeviceID) (mail.Device, error)
 	// DeviceByKey finds the device known by that key.
@@ -134,6 +142,16 @@ type PlacementQuery struct {
 	// Messages fills in only what never changes and is shown: of the placement UID,
 	// Message, SaveDate and Size, of the message Key, Size, Blob and Parsed.
 	Shown bool
+}
+
+// AnnotationQuery selects annotations of messages of one mailbox.
+type AnnotationQuery struct {
+	Mailbox mail.MailboxID
+	UIDs    mail.UIDSet      // nil is all
+	Who     mail.PrincipalID // whose private ones; 0 is the owner's
+	// ChangedSince selects what changed after it, also what was removed; 0 is what
+	// there is.
+	ChangedSince mail.ModSeq
 }
 
 // ChangeQuery asks for one page of a delta.
@@ -205,11 +223,19 @@ type Tx interface {
 	// not nil it leaves those alone whose ModSeq is greater, and names them in
 	// Modified. A placement whose flags do not change keeps its ModSeq.
 	StoreFlags(mb mail.MailboxID, uids mail.UIDSet, change mail.FlagChange, unchangedSince *mail.ModSeq) (StoreResult, error)
+	// Annotate sets annotations of those of uids that are there, nil removing one; UID
+	// and ModSeq of changes are not looked at. A message raises its ModSeq when one of
+	// them really changes. unchangedSince is as for StoreFlags. A bound is Limit.
+	Annotate(mb mail.MailboxID, uids mail.UIDSet, changes []mail.Annotation, unchangedSince *mail.ModSeq) (StoreResult, error)
 	// Copy and Move put placements into another mailbox, in UID order, flags kept;
 	// the result names those of uids that were there. Copying into the same mailbox
-	// duplicates; moving gives new UIDs.
+	// duplicates; moving gives new UIDs. Annotations go along, with a copy only shared
+	// ones and the owner's.
 	Copy(from mail.MailboxID, uids mail.UIDSet, to mail.MailboxID) (Mapping, error)
 	Move(from mail.MailboxID, uids mail.UIDSet, to mail.MailboxID) (Mapping, error)
+	// Expunge, a Move to Trash or Junk and DeleteMailbox are Limit when they would make
+	// a flood and the account's guard holds floods back; see mail.GuardRule.
+
 	// Expunge removes those of uids that are there, only those with \Deleted if
 	// onlyDeleted, and returns them.
 	Expunge(mb mail.MailboxID, uids mail.UIDSet, onlyDeleted bool) (mail.UIDSet, error)
@@ -219,6 +245,14 @@ type Tx interface {
 	// horizon. What comes back holds the line it held when it left; if it had handed
 	// that on, only when this undo took the holder away, else it begins one of its own.
 	Undo(mail.ActID) (mail.UndoReport, error)
+
+	// UndoFlood takes back all that the device deleted in a flood, which settles it. What
+	// comes back is no longer \Deleted.
+	// NotFound if it is settled.
+	UndoFlood(id mail.ModSeq) (mail.UndoReport, error)
+	// AcceptFlood settles a flood by leaving what was deleted to the horizon. NotFound
+	// if it is settled.
+	AcceptFlood(id mail.ModSeq) error
 
 	// SetDevice renames, blocks or unblocks a device.
 	SetDevice(mail.Device) error
@@ -251,6 +285,8 @@ type Notes interface {
 	// ClaimRecent returns the first UID that no session has shown as \Recent yet,
 	// and marks all there are as shown.
 	ClaimRecent(mail.MailboxID) (mail.UID, error)
+	// ToldFlood notes that the account was told. NotFound if the flood is settled.
+	ToldFlood(id mail.ModSeq) error
 	// Remember makes the account remember, for a while, that the arrival known by
 	// key became the placement; Forget takes it back.
 	Remember(key string, p mail.PlacementID, until time.Time) error
@@ -260,8 +296,10 @@ type Notes interface {
 // Keeper is the upkeep of accounts' history.
 type Keeper interface {
 	// Prune forgets history older than the moment: records, what vanished, expired
-	// memories. It moves the horizon.
+	// memories. It moves the horizon, but not past a flood that nobody decided about.
 	Prune(ctx context.Context, id mail.AccountID, olderThan time.Time) error
+	// Untold returns the accounts that have a flood nobody was told of.
+	Untold(ctx context.Context) ([]mail.AccountID, error)
 	// Check recounts everything derived in an account and says what differs; with
 	// repair it is put right.
 	Check(ctx context.Context, id mail.AccountID, repair bool) ([]string, error)

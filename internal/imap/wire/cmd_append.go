@@ -29,12 +29,13 @@ type Replace struct {
 // An AppendMessage is what comes before the bytes of one message. With Catenate
 // there are no bytes of its own: NextPart gives what it is put together from.
 type AppendMessage struct {
-	Flags    []string  // as spelled
-	Date     time.Time // zero when not given
-	Size     int64     // of the message; 0 takes a MULTIAPPEND back (RFC 3502 §6.3.11)
-	Binary   bool      // literal8: may hold NUL (RFC 3516)
-	UTF8     bool      // UTF8 (~{…}): has UTF-8 headers (RFC 6855 §4)
-	Catenate bool      // Size, Binary and UTF8 belong to the parts (RFC 4469)
+	Flags      []string          // as spelled
+	Date       time.Time         // zero when not given
+	Size       int64             // of the message; 0 takes a MULTIAPPEND back (RFC 3502 §6.3.11)
+	Binary     bool              // literal8: may hold NUL (RFC 3516)
+	UTF8       bool              // UTF8 (~{…}): has UTF-8 headers (RFC 6855 §4)
+	Catenate   bool              // Size, Binary and UTF8 belong to the parts (RFC 4469)
+	Annotation []EntryAttributes // RFC 5257 §4.7; nil when not given
 
 	text
 	parts int      // of a CATENATE, begun
@@ -115,6 +116,14 @@ func (a *Append) head() *AppendMessage {
 	}
 	if p.peek() == '"' {
 		m.Date = p.dateTime()
+		p.sp()
+	}
+	if c := p.peek(); c == 'A' || c == 'a' {
+		if p.word() != "ANNOTATION" {
+			p.expected("a message")
+		}
+		p.sp()
+		m.Annotation = p.annotation()
 		p.sp()
 	}
 	if c := p.peek(); c == 'C' || c == 'c' {

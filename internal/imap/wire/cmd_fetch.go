@@ -41,12 +41,13 @@ const (
 	FetchModSeq     // RFC 7162
 	FetchEmailID    // RFC 8474
 	FetchThreadID
-	FetchSaveDate // RFC 8514
-	FetchPreview  // RFC 8970
+	FetchSaveDate   // RFC 8514
+	FetchPreview    // RFC 8970
+	FetchAnnotation // RFC 5257
 )
 
 var fetchNames = [...]string{"UID", "FLAGS", "INTERNALDATE", "ENVELOPE", "BODYSTRUCTURE", "BODY", "BODY", "RFC822", "RFC822.HEADER",
-	"RFC822.TEXT", "RFC822.SIZE", "BINARY", "BINARY.SIZE", "MODSEQ", "EMAILID", "THREADID", "SAVEDATE", "PREVIEW"}
+	"RFC822.TEXT", "RFC822.SIZE", "BINARY", "BINARY.SIZE", "MODSEQ", "EMAILID", "THREADID", "SAVEDATE", "PREVIEW", "ANNOTATION"}
 
 // simpleFetch has the items that are a name only.
 var simpleFetch = map[string]FetchKind{"UID": FetchUID, "FLAGS": FetchFlags, "INTERNALDATE": FetchInternalDate,
@@ -70,6 +71,8 @@ type FetchItem struct {
 	Peek    bool     // do not set \Seen
 	Partial *Partial // nil for all of it
 	Lazy    bool     // of FetchPreview: only if it costs no time (RFC 8970 §4.1)
+
+	Entries, Attributes []string // of FetchAnnotation
 }
 
 // A Section names a piece of a message (RFC 9051 §9 section-spec).
@@ -136,6 +139,9 @@ func (p *parser) fetchItems(f *Fetch) {
 func (p *parser) fetchItem(name string) FetchItem {
 	if p.peek() == '[' {
 		return p.sectionItem(name)
+	}
+	if name == "ANNOTATION" {
+		return p.fetchAnnotation()
 	}
 	kind, ok := simpleFetch[name]
 	if !ok {
@@ -314,6 +320,9 @@ func appendItems(b []byte, items []FetchItem) []byte {
 
 // appendTo is the item as the client asks for it.
 func (item FetchItem) appendTo(b []byte) []byte {
+	if item.Kind == FetchAnnotation {
+		return item.appendAnnotation(b)
+	}
 	b = item.appendSection(b, item.Peek)
 	if item.Lazy {
 		b = append(b, " (LAZY)"...)

@@ -11,6 +11,7 @@ type Select struct {
 	Mailbox   string
 	ReadOnly  bool // EXAMINE
 	CondStore bool
+	Annotate  bool     // tells of annotations that change (RFC 5257 §4.2)
 	QResync   *QResync // nil when not given
 }
 
@@ -89,11 +90,13 @@ func (p *parser) selectParam(s *Select) {
 	switch p.word() {
 	case "CONDSTORE":
 		s.CondStore = true
+	case "ANNOTATE":
+		s.Annotate = true
 	case "QRESYNC":
 		p.sp()
 		s.QResync = p.qresync()
 	default:
-		p.expected("CONDSTORE or QRESYNC")
+		p.expected("CONDSTORE, QRESYNC or ANNOTATE")
 	}
 }
 
@@ -189,6 +192,9 @@ func (c *Select) appendTo(b []byte) []byte {
 	var params []string
 	if c.CondStore {
 		params = append(params, "CONDSTORE")
+	}
+	if c.Annotate {
+		params = append(params, "ANNOTATE")
 	}
 	if c.QResync != nil {
 		params = append(params, string(c.QResync.appendTo(nil)))

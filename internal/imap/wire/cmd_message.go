@@ -26,14 +26,15 @@ type Move struct {
 	Mailbox string
 }
 
-// Store is STORE and UID STORE (RFC 9051 §6.4.6, RFC 7162 §3.1.3).
+// Store is STORE and UID STORE (RFC 9051 §6.4.6, RFC 7162 §3.1.3, RFC 5257 §4.5).
 type Store struct {
 	UID            bool
 	Set            SeqSet
 	UnchangedSince *mail.ModSeq // nil when not given
 	Mode           StoreMode
 	Silent         bool
-	Flags          []string // as spelled; mail.NewFlags judges
+	Flags          []string          // as spelled; mail.NewFlags judges
+	Annotation     []EntryAttributes // in place of flags (RFC 5257 §4.5); nil when not given
 }
 
 // A StoreMode says what STORE does with its flags.
@@ -77,9 +78,13 @@ func (p *parser) store(s *Store) Body {
 	case p.accept('-'):
 		s.Mode = StoreRemove
 	}
-	switch p.word() {
-	case "FLAGS":
-	case "FLAGS.SILENT":
+	switch word := p.word(); {
+	case word == "ANNOTATION" && s.Mode == StoreReplace:
+		p.sp()
+		s.Annotation = p.annotation()
+		return s
+	case word == "FLAGS":
+	case word == "FLAGS.SILENT":
 		s.Silent = true
 	default:
 		p.expected("FLAGS")
@@ -180,6 +185,9 @@ func (c *Store) appendTo(b []byte) []byte {
 	if c.UnchangedSince != nil {
 		b = append(b, " (UNCHANGEDSINCE "...)
 		b = append(strconv.AppendUint(b, uint64(*c.UnchangedSince), 10), ')')
+	}
+	if c.Annotation != nil {
+		return appendAnnotation(append(b, ' '), c.Annotation)
 	}
 	b = append(b, [...]string{" FLAGS", " +FLAGS", " -FLAGS"}[c.Mode]...)
 	if c.Silent {

@@ -138,7 +138,7 @@ func (c *GetMetadata) appendTo(b []byte) []byte {
 	}
 	b = append(appendSpMailbox(appendWords(append(b, ' '), options), c.Mailbox), " ("...)
 	for i, entry := range c.Entries {
-		b = appendAString(separate(b, i), entry)
+		b = appendString(separate(b, i), entry) // a word would be read as an option
 	}
 	return append(b, ')')
 }

@@ -22,16 +22,24 @@ const (
 	SortTo          SortKey = "TO"
 	SortDisplayFrom SortKey = "DISPLAYFROM" // RFC 5957
 	SortDisplayTo   SortKey = "DISPLAYTO"
-	SortRelevancy   SortKey = "RELEVANCY" // RFC 6203 §5; the best first
+	SortRelevancy   SortKey = "RELEVANCY"  // RFC 6203 §5; the best first
+	SortAnnotation  SortKey = "ANNOTATION" // RFC 5257 §4.9
 )
 
 var sortKeys = map[SortKey]bool{SortArrival: true, SortCc: true, SortDate: true, SortFrom: true, SortSize: true, SortSubject: true,
-	SortTo: true, SortDisplayFrom: true, SortDisplayTo: true, SortRelevancy: true}
+	SortTo: true, SortDisplayFrom: true, SortDisplayTo: true, SortRelevancy: true, SortAnnotation: true}
 
 // A SortCriterion is sort-criterion of RFC 5256 §5.
 type SortCriterion struct {
 	Key     SortKey
 	Reverse bool
+
+	Entry, Attribute string // of SortAnnotation: value.priv or value.shared
+}
+
+// IsSame says whether two criteria are one but for their direction.
+func (c SortCriterion) IsSame(d SortCriterion) bool {
+	return c.Key == d.Key && c.Entry == d.Entry && c.Attribute == d.Attribute
 }
 
 func parseSort(p *parser) Body    { return p.sort(&Sort{}) }
@@ -64,6 +72,14 @@ func (p *parser) sortCriterion() (c SortCriterion) {
 	if c.Key = SortKey(name); !sortKeys[c.Key] {
 		p.expected("a sort criterion")
 	}
+	if c.Key == SortAnnotation {
+		p.sp()
+		c.Entry = p.astring("an entry")
+		p.sp()
+		if c.Attribute = p.astring("an attribute"); c.Attribute != "value.priv" && c.Attribute != "value.shared" {
+			p.expected("value.priv or value.shared")
+		}
+	}
 	return c
 }
 
@@ -81,6 +97,9 @@ func (c *Sort) names() []string {
 			names = append(names, "REVERSE")
 		}
 		names = append(names, string(k.Key))
+		if k.Key == SortAnnotation {
+			names = append(names, string(appendAString(nil, k.Entry)), k.Attribute)
+		}
 	}
 	return names
 }

@@ -145,6 +145,7 @@ func init() { // NOT and OR refer to the map again
 		"UIDAFTER":          func(k *keyParser) SearchKey { return k.uidBound(true) },
 		"UIDBEFORE":         func(k *keyParser) SearchKey { return k.uidBound(false) },
 		"MODSEQ":            (*keyParser).modSeqKey,
+		"ANNOTATION":        (*keyParser).annotation,
 		"EMAILID":           func(k *keyParser) SearchKey { return IDKey{false, k.objectID()} },
 		"THREADID":          func(k *keyParser) SearchKey { return IDKey{true, k.objectID()} },
 	}

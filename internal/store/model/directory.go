@@ -70,7 +70,8 @@ func (st *Store) register(a store.NewAccount) (store.Principal, error) {
 		account: mail.Account{ID: p.Account, Name: login, Epoch: 1, Last: map[mail.Type]mail.ModSeq{}, Quota: a.Quota, Created: st.Now()},
 		boxes:   map[mail.MailboxID]*box{}, threadOf: map[string]mail.ThreadID{}, subjects: map[string]mail.ThreadID{},
 		grants: map[grantKey]mail.Grant{}, own: map[ownKey]own{}, ownLast: map[grantKey]mail.ModSeq{},
-		subs: map[string]bool{}, chosen: map[mail.Preference]string{}, metadata: map[annotation]mail.Metadata{}, left: map[mail.MailboxID][]departed{}, fallen: map[mail.MailboxID]fallen{},
+		subs: map[string]bool{}, chosen: map[mail.Preference]string{}, metadata: map[annotation]mail.Metadata{}, notes: map[noteKey]mail.Annotation{},
+		deleting: map[deleterKey]deleted{}, floods: map[mail.ModSeq]mail.Flood{}, left: map[mail.MailboxID][]departed{}, fallen: map[mail.MailboxID]fallen{},
 		devices: map[mail.DeviceID]mail.Device{}, cursors: map[cursorKey][]byte{}, recent: map[mail.MailboxID]mail.UID{}, once: map[string]memory{},
 	})
 	st.accounts[p.Account] = acct

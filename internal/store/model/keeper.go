@@ -20,7 +20,7 @@ func (st *Store) Prune(ctx context.Context, id mail.AccountID, olderThan time.Ti
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := a.current.Load().clone()
-	for len(s.journal) > 0 && s.journal[0].Time.Before(olderThan) {
+	for len(s.journal) > 0 && s.journal[0].Time.Before(olderThan) && !s.isPinned(s.journal[0].ModSeq) {
 		s.account.Horizon = s.journal[0].ModSeq
 		s.journal = s.journal[1:]
 	}
@@ -29,10 +29,25 @@ func (st *Store) Prune(ctx context.Context, id mail.AccountID, olderThan time.Ti
 	return nil
 }
 
+// isPinned says whether a flood that nobody decided about needs the record.
+func (s *state) isPinned(n mail.ModSeq) bool {
+	for _, f := range s.floods {
+		if n >= f.First {
+			return true
+		}
+	}
+	return false
+}
+
 // forget drops what nobody can ask for any more.
 func (s *state) forget(horizon mail.ModSeq, now time.Time) {
 	kept := map[mail.MessageKey]bool{}
 	s.forgetOwn(horizon)
+	s.notes = maps.Clone(s.notes)
+	maps.DeleteFunc(s.notes, func(k noteKey, a mail.Annotation) bool {
+		d, left := s.departed(k.mailbox, k.uid)
+		return left && d.at <= horizon || a.Value == nil && a.ModSeq <= horizon
+	})
 	for mb, ds := range s.left {
 		ds = slices.DeleteFunc(slices.Clone(ds), func(d departed) bool { return d.at <= horizon })
 		s.left[mb] = ds

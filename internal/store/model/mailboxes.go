@@ -155,6 +155,9 @@ func (t *tx) DeleteMailbox(id mail.MailboxID) error {
 		return mail.Errorf(mail.HasChildren, "there are mailboxes below it")
 	}
 	before := b.Image()
+	if err := t.deletes(id, len(b.list)); err != nil {
+		return err
+	}
 	for _, g := range t.s.given(id) {
 		t.grant(id, g.Principal, 0)
 	}

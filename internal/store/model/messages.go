@@ -44,6 +44,9 @@ func (t *tx) Append(mb mail.MailboxID, a mail.Arrival) (mail.Placement, error) {
 		a.Flags.System &^= mail.Seen
 	}
 	p := *t.put(mb, mail.Placement{Message: m.Key, Lineage: line, Flags: a.Flags, SaveDate: t.now, Size: m.Size})
+	if err := t.annotateArrival(&p, a, old); err != nil {
+		return mail.Placement{}, err
+	}
 	t.did(mail.Entry{Op: mail.OpAppend, Mailbox: mb, UIDs: mail.MakeUIDSet(p.UID)})
 	if own {
 		t.setOwn(mb, p.UID, a.As, true)
@@ -250,10 +253,16 @@ func (t *tx) transfer(op mail.Op, from mail.MailboxID, uids mail.UIDSet, to mail
 	if _, err := t.s.box(to); err != nil {
 		return m, err
 	}
+	if op == mail.OpMove && from != to && t.s.isBin(to) {
+		if err := t.deletes(from, len(b.selected(uids))); err != nil {
+			return m, err
+		}
+	}
 	for _, p := range b.selected(uids) {
 		m.From.Add(p.UID)
 		placed := t.put(to, mail.Placement{Message: p.Message, Flags: p.Flags, SaveDate: t.now, Size: p.Size})
 		t.copyOwn(from, p.UID, to, placed.UID)
+		t.carry(from, p.UID, placed, op == mail.OpMove)
 		m.To.Add(placed.UID)
 		if op == mail.OpMove {
 			t.drop(p)
@@ -271,12 +280,14 @@ func (t *tx) Expunge(mb mail.MailboxID, uids mail.UIDSet, onlyDeleted bool) (mai
 	if err != nil {
 		return nil, err
 	}
+	leaving := slices.DeleteFunc(b.selected(uids), func(p *mail.Placement) bool { return onlyDeleted && !p.Flags.Has(mail.Deleted) })
+	if err := t.deletes(mb, len(leaving)); err != nil {
+		return nil, err
+	}
 	var gone mail.UIDSet
-	for _, p := range b.selected(uids) {
-		if !onlyDeleted || p.Flags.Has(mail.Deleted) {
-			t.drop(p)
-			gone.Add(p.UID)
-		}
+	for _, p := range leaving {
+		t.drop(p)
+		gone.Add(p.UID)
 	}
 	if len(gone) > 0 {
 		t.did(mail.Entry{Op: mail.OpExpunge, Mailbox: mb, UIDs: gone})

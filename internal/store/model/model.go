@@ -25,6 +25,8 @@ type Store struct {
 	Twice bool
 	// Now is the clock; set it before use.
 	Now func() time.Time
+	// Guard is when what a device deletes is a flood; set it before use.
+	Guard mail.GuardRule
 	// Hub carries the News. Set it before use to share one.
 	Hub *notify.Hub
 
@@ -77,7 +79,7 @@ func (st *Store) View(ctx context.Context, id mail.AccountID, fn func(store.Read
 	}
 	current := a.current.Load()
 	now := func() *state { return current }
-	return fn(reader{state: now, raw: now, clock: st.Now})
+	return fn(reader{state: now, raw: now, clock: st.Now, guard: st.Guard.OrDefault()})
 }
 
 // Update runs fn in a transaction.

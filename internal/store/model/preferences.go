@@ -8,6 +8,9 @@ import (
 
 // Preference returns what the account chose, else the default.
 func (r reader) Preference(p mail.Preference) (string, error) {
+	if p == mail.Guard {
+		return cmp.Or(r.state().chosen[p], r.guard.Else), nil
+	}
 	return cmp.Or(r.state().chosen[p], p.Default()), p.Check("")
 }
 

@@ -16,6 +16,7 @@ import (
 type reader struct {
 	state, raw func() *state
 	clock      func() time.Time
+	guard      mail.GuardRule
 }
 
 func (r reader) Account() (mail.Account, error) {

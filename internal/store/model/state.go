@@ -24,6 +24,7 @@ type state struct {
 	subjects map[string]mail.ThreadID // the newest-begun thread of a base subject
 	subs     map[string]bool
 	chosen   map[mail.Preference]string
+	notes    map[noteKey]mail.Annotation  // of messages, also those that left
 	metadata map[annotation]mail.Metadata // also those that were removed, and of mailboxes that are gone
 
 	journal []mail.Record // oldest first
@@ -33,6 +34,9 @@ type state struct {
 	ownLast map[grantKey]mail.ModSeq // of the last change of a member's own \Seen
 	fallen  map[mail.MailboxID]fallen
 	lives   table[*life]
+
+	deleting map[deleterKey]deleted
+	floods   map[mail.ModSeq]mail.Flood
 
 	devices map[mail.DeviceID]mail.Device
 	cursors map[cursorKey][]byte
@@ -80,11 +84,13 @@ func (s *state) clone() *state {
 	c.left = maps.Clone(s.left)
 	c.fallen = maps.Clone(s.fallen)
 	c.devices = maps.Clone(s.devices)
+	c.deleting = maps.Clone(s.deleting)
+	c.floods = maps.Clone(s.floods)
 	c.cursors = maps.Clone(s.cursors)
 	c.recent = maps.Clone(s.recent)
 	c.grants = maps.Clone(s.grants)
 	c.ownLast = maps.Clone(s.ownLast)
-	return &c // own, threadOf, subjects and once are copied where they are written
+	return &c // own, threadOf, subjects, notes and once are copied where they are written
 }
 
 func (s *state) newID() int64 { s.nextID++; return s.nextID }

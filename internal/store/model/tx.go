@@ -28,12 +28,13 @@ type tx struct {
 	news    mail.News
 
 	annotates bool // a mailbox, or the account
+	noted     bool // notes already copied
 }
 
 func (st *Store) begin(a *account, by mail.Origin) *tx {
 	base := a.current.Load()
 	t := &tx{base: base, s: base.clone(), by: by, n: base.account.Head + 1, now: st.Now(), own: map[mail.MailboxID]bool{}, hailed: map[mail.MailboxID]bool{}, settles: map[mail.MessageKey]bool{}}
-	t.reader = reader{state: t.settled, raw: func() *state { return t.s }, clock: st.Now}
+	t.reader = reader{state: t.settled, raw: func() *state { return t.s }, clock: st.Now, guard: st.Guard.OrDefault()}
 	return t
 }
 

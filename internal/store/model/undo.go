@@ -26,14 +26,13 @@ type place struct {
 
 // Undo takes back what an act changed, newest first.
 func (t *tx) Undo(act mail.ActID) (mail.UndoReport, error) {
-	u := &undo{tx: t, acts: map[mail.ModSeq]bool{}, now: map[place]place{}, kept: map[mail.PlacementID]bool{}, ended: map[mail.Lineage]place{}}
 	var records []mail.Record
 	for _, rec := range slices.Backward(t.base.journal) {
 		if rec.Act == act {
 			records = append(records, rec)
-			u.acts[rec.ModSeq] = true
 		}
 	}
+	u := t.newUndo(records)
 	if act == 0 || len(records) == 0 || mail.ModSeq(act) <= t.base.account.Horizon {
 		return u.report, mail.Errorf(mail.NotFound, "there is no such act any more")
 	}
@@ -44,6 +43,15 @@ func (t *tx) Undo(act mail.ActID) (mail.UndoReport, error) {
 		}
 	}
 	return u.report, nil
+}
+
+// newUndo begins to undo records.
+func (t *tx) newUndo(records []mail.Record) *undo {
+	u := &undo{tx: t, acts: map[mail.ModSeq]bool{}, now: map[place]place{}, kept: map[mail.PlacementID]bool{}, ended: map[mail.Lineage]place{}}
+	for _, rec := range records {
+		u.acts[rec.ModSeq] = true
+	}
+	return u
 }
 
 func (u *undo) left(format string, args ...any) {
@@ -77,6 +85,8 @@ func (u *undo) entry(e mail.Entry) {
 		u.subscribe(e.Name)
 	case mail.OpPreference:
 		u.preference(e)
+	case mail.OpAnnotate:
+		u.annotations(e)
 	case mail.OpMetadata:
 		u.metadata(e)
 	case mail.OpRights:
@@ -157,6 +167,7 @@ func (u *undo) moveBack(e mail.Entry) {
 	for _, m := range backs {
 		is := u.put(e.Mailbox, mail.Placement{Message: m.p.Message, Flags: m.p.Flags, SaveDate: u.tx.now, Size: m.p.Size})
 		u.copyOwn(e.Dest, m.p.UID, e.Mailbox, is.UID)
+		u.carry(e.Dest, m.p.UID, is, true)
 		u.kept[is.ID] = u.untouched(m.p)
 		u.now[place{e.Mailbox, m.source}] = place{e.Mailbox, is.UID}
 		u.drop(m.p)
@@ -215,6 +226,7 @@ func (u *undo) restore(mb mail.MailboxID, uids mail.UIDSet) {
 		default:
 			p := u.put(mb, mail.Placement{Message: d.Message, Lineage: u.lineOf(place{mb, uid}, d.Lineage), Flags: d.Flags, SaveDate: d.SaveDate, Size: d.Size})
 			u.copyOwn(mb, uid, mb, p.UID)
+			u.carry(mb, uid, p, true)
 			u.kept[p.ID] = true
 			u.now[place{mb, uid}] = place{mb, p.UID}
 			was.Add(uid)

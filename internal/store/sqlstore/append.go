@@ -51,6 +51,9 @@ func (t *tx) Append(mb mail.MailboxID, a mail.Arrival) (mail.Placement, error) {
 	if err != nil {
 		return p, err
 	}
+	if err := t.annotateArrival(b, &p, a, from, old); err != nil {
+		return p, err
+	}
 	t.add(mail.Entry{Op: mail.OpAppend, Mailbox: mb, UIDs: mail.MakeUIDSet(p.UID)})
 	if own {
 		if err := t.storeOwn(b, a.As, ints{int64(p.UID)}, true); err != nil {

@@ -76,6 +76,13 @@ var flaws = []flaw{
 	}},
 	{"what a member has read counted wrongly", `SELECT 'mailbox ' || m.mailbox_id || ', member ' || m.principal_id FROM member m WHERE m.account_id = ?1 AND m.seen <> ` + memberSeen,
 		[]string{"UPDATE member AS m SET seen = " + memberSeen + " WHERE m.account_id = ?1"}},
+	{"an annotation of no message", `SELECT 'UID ' || n.uid || ', ' || n.name FROM annotation n WHERE n.account_id = ?1
+	AND NOT EXISTS (SELECT 1 FROM placement p WHERE p.account_id = ?1 AND p.mailbox_id = n.mailbox_id AND p.uid = n.uid)
+	AND NOT EXISTS (SELECT 1 FROM vanished_placement v WHERE v.account_id = ?1 AND v.mailbox_id = n.mailbox_id AND v.uid = n.uid)`, nil},
+	{"annotations counted wrongly", `SELECT b.path FROM mailbox b WHERE b.account_id = ?1 AND b.annotation_bytes <>
+	(SELECT coalesce(sum(length(n.name) + length(n.value) + 64), 0) FROM annotation n WHERE n.account_id = ?1 AND n.mailbox_id = b.mailbox_id)`, []string{
+		"UPDATE mailbox SET annotation_bytes = 1 WHERE account_id = ?1", recountAnnotations,
+	}},
 	{"the bytes used", `SELECT 'says ' || a.used FROM account a WHERE a.account_id = ?1
 	AND a.used <> coalesce((SELECT sum(size) FROM message m WHERE m.account_id = ?1 AND m.placements > 0), 0)`, []string{
 		"UPDATE account SET used = coalesce((SELECT sum(size) FROM message m WHERE m.account_id = ?1 AND m.placements > 0), 0) WHERE account_id = ?1",

@@ -13,8 +13,16 @@ import (
 // What each history leaves behind has to pass the engine's own check.
 func TestContract(t *testing.T) {
 	storetest.Run(t, func(t testing.TB) storetest.Engine {
-		db := sqlstore.OpenTemp(t)
-		t.Cleanup(func() { soundness(t, db) })
+		db, err := sqlstore.Open(t.Context(), filepath.Join(t.TempDir(), "lockstep.db"), sqlstore.Options{RunTwice: true, Guard: storetest.Rule})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			soundness(t, db)
+			if err := db.Close(); err != nil {
+				t.Error(err)
+			}
+		})
 		return db
 	})
 }
@@ -26,7 +34,7 @@ func TestHistoriesAsInProduction(t *testing.T) {
 		t.Skip("TestContract has lived through the same histories")
 	}
 	storetest.Histories(t, func(t testing.TB) storetest.Engine {
-		db, err := sqlstore.Open(t.Context(), filepath.Join(t.TempDir(), "lockstep.db"), sqlstore.Options{})
+		db, err := sqlstore.Open(t.Context(), filepath.Join(t.TempDir(), "lockstep.db"), sqlstore.Options{Guard: storetest.Rule})
 		if err != nil {
 			t.Fatal(err)
 		}

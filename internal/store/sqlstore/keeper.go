@@ -24,6 +24,9 @@ var forget = []string{
 	(SELECT v.mailbox_id, m.principal_id, v.uid FROM vanished_placement v JOIN member m ON m.account_id = v.account_id AND m.mailbox_id = v.mailbox_id
 	WHERE v.account_id = ?1 AND v.vanished <= ?2)`,
 	"DELETE FROM acl WHERE account_id = ?1 AND rights = 0 AND modseq <= ?2",
+	"DELETE FROM annotation WHERE account_id = ?1 AND modseq <= ?2 AND there = 0",
+	`DELETE FROM annotation WHERE account_id = ?1 AND EXISTS (SELECT 1 FROM vanished_placement v WHERE v.account_id = ?1
+	AND v.mailbox_id = annotation.mailbox_id AND v.uid = annotation.uid AND v.vanished <= ?2)`,
 	"DELETE FROM vanished_placement WHERE account_id = ?1 AND vanished <= ?2",
 	"DELETE FROM vanished WHERE account_id = ?1 AND modseq <= ?2",
 	"DELETE FROM metadata WHERE account_id = ?1 AND modseq <= ?2 AND there = 0",
@@ -63,10 +66,16 @@ func (db *DB) prune(c conn, id mail.AccountID, olderThan time.Time) (more bool, 
 	if _, err := c.exec(deleteMemories, id, db.now()); err != nil {
 		return false, err
 	}
-	var horizon mail.ModSeq
+	if _, err := c.exec(deleteDeleting, id, db.now().Add(-db.guard.OrDefault().Window)); err != nil {
+		return false, err
+	}
+	var horizon, pinned mail.ModSeq
+	if _, err := one(c, selectPinned, func(r row) { pinned = mail.ModSeq(r.num(0)) }, id); err != nil {
+		return false, err
+	}
 	n := 0
 	err = c.query(selectOldest, func(r row) error {
-		if !unstamp(r.num(1)).Before(olderThan) {
+		if !unstamp(r.num(1)).Before(olderThan) || pinned > 0 && mail.ModSeq(r.num(0)) >= pinned {
 			return enough{}
 		}
 		horizon = mail.ModSeq(r.num(0))
@@ -81,7 +90,8 @@ func (db *DB) prune(c conn, id mail.AccountID, olderThan time.Time) (more bool, 
 			return false, err
 		}
 	}
-	return n == pruneChunk, nil
+	_, err = c.exec(recountAnnotations, id)
+	return n == pruneChunk, err
 }
 
 const (

@@ -259,6 +259,9 @@ func (t *tx) DeleteMailbox(id mail.MailboxID) error {
 		return mail.Errorf(mail.HasChildren, "there are mailboxes below it")
 	}
 	before := b.Image()
+	if err := t.deletes(b, int(b.Counts.Placements)); err != nil {
+		return err
+	}
 	if err := t.unshare(b); err != nil {
 		return err
 	}
@@ -269,7 +272,7 @@ func (t *tx) DeleteMailbox(id mail.MailboxID) error {
 		return err
 	}
 	b.gone = true
-	image, err := json.Marshal(keptMailbox{before, b.UIDValidity, b.UIDNext, b.recent})
+	image, err := json.Marshal(keptMailbox{before, b.UIDValidity, b.UIDNext, b.recent, b.notes})
 	if err != nil {
 		return err
 	}
@@ -285,6 +288,7 @@ type keptMailbox struct {
 	UIDValidity mail.UIDValidity
 	UIDNext     mail.UID
 	Recent      mail.UID
+	Notes       int64
 }
 
 // empty takes everything out of a mailbox that is about to go.

@@ -28,8 +28,16 @@ func (t *tx) transfer(op mail.Op, from mail.MailboxID, uids mail.UIDSet, to mail
 	if err != nil || len(hs) == 0 {
 		return store.Mapping{}, err
 	}
+	if op == mail.OpMove && source != dest && t.isBin(to) {
+		if err := t.deletes(source, len(hs)); err != nil {
+			return store.Mapping{}, err
+		}
+	}
 	placed, err := t.duplicate(source, hs, dest)
 	if err != nil {
+		return store.Mapping{}, err
+	}
+	if err := t.carry(source, hs, dest, placed, op == mail.OpMove); err != nil {
 		return store.Mapping{}, err
 	}
 	if op == mail.OpMove {
@@ -140,6 +148,9 @@ func (t *tx) Expunge(mb mail.MailboxID, uids mail.UIDSet, onlyDeleted bool) (mai
 	}
 	hs, err := t.load(mb, uids, func(p *mail.Placement) bool { return !onlyDeleted || p.Flags.Has(mail.Deleted) })
 	if err != nil || len(hs) == 0 {
+		return nil, err
+	}
+	if err := t.deletes(b, len(hs)); err != nil {
 		return nil, err
 	}
 	if err := t.vanish(b, hs, expunged); err != nil {

@@ -20,6 +20,9 @@ func (r *reader) Preference(p mail.Preference) (string, error) {
 		return "", err
 	}
 	chosen, err := r.chosen(p)
+	if p == mail.Guard {
+		return cmp.Or(string(chosen), r.guard.OrDefault().Else), err
+	}
 	return cmp.Or(string(chosen), p.Default()), err
 }
 

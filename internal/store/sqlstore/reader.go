@@ -19,7 +19,8 @@ type reader struct {
 	state  func() mail.Account // so
 	row    mail.Account        // as the snapshot has it, outside a transaction
 	last   mailbox             // asked for, so
-	held   bool                // rows are collected before fn is called, as fn may change them
+	guard  mail.GuardRule
+	held   bool // rows are collected before fn is called, as fn may change them
 }
 
 func newReader(c conn, id mail.AccountID, now time.Time) (*reader, error) {
@@ -83,11 +84,12 @@ type mailbox struct {
 	mail.Mailbox
 	recent mail.UID
 	shared
+	notes int64 // bytes of annotations of its messages, with those that left
 }
 
 const mailboxColumns = `mailbox_id, parent_id, name, path, role, uidvalidity, uidnext, recent, sort_order, created,
 	highest_modseq, props_modseq, counts_modseq, placements, unseen, deleted, size, emails, unread_emails, threads, unread_threads,
-	common_seen, seen_switched, members`
+	common_seen, seen_switched, members, annotation_bytes`
 
 func scanMailbox(r row) mailbox {
 	return mailbox{mail.Mailbox{
@@ -99,7 +101,7 @@ func scanMailbox(r row) mailbox {
 			Placements: r.num(13), Unseen: r.num(14), Deleted: r.num(15), Size: r.num(16),
 			Emails: r.num(17), UnreadEmails: r.num(18), Threads: r.num(19), UnreadThreads: r.num(20),
 		},
-	}, mail.UID(r.num(7)), shared{mail.ModSeq(r.num(22)), r.num(23) != 0}}
+	}, mail.UID(r.num(7)), shared{mail.ModSeq(r.num(22)), r.num(23) != 0}, r.num(24)}
 }
 
 const (

@@ -33,6 +33,19 @@ CREATE TABLE address (
   PRIMARY KEY (domain, local)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE annotation (
+  account_id INTEGER NOT NULL,
+  mailbox_id INTEGER NOT NULL,
+  uid        INTEGER NOT NULL,
+  shared     INTEGER NOT NULL,
+  who        INTEGER NOT NULL, -- whose, if it is private; 0 is the owner's
+  name       TEXT NOT NULL,
+  modseq     INTEGER NOT NULL,
+  there      INTEGER NOT NULL, -- 0: removed
+  value      BLOB NOT NULL,
+  PRIMARY KEY (account_id, mailbox_id, uid, shared, who, name)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE blob (
   name      BLOB NOT NULL PRIMARY KEY,
   size      INTEGER NOT NULL,
@@ -85,6 +98,16 @@ CREATE TABLE cursor (
   PRIMARY KEY (account_id, device_id, name)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE deleting (
+  account_id INTEGER NOT NULL,
+  device_id  INTEGER NOT NULL,
+  mailbox_id INTEGER NOT NULL,
+  since      INTEGER NOT NULL,
+  first      INTEGER NOT NULL, -- modseq of the first deletion since then
+  messages   INTEGER NOT NULL,
+  PRIMARY KEY (account_id, device_id, mailbox_id)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE device (
   account_id INTEGER NOT NULL,
   device_id  INTEGER NOT NULL,
@@ -101,6 +124,19 @@ CREATE TABLE device (
 
 CREATE TABLE domain (
   name TEXT NOT NULL PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE flood (
+  account_id INTEGER NOT NULL,
+  flood_id   INTEGER NOT NULL,
+  device_id  INTEGER NOT NULL,
+  first      INTEGER NOT NULL,
+  last       INTEGER NOT NULL,
+  began      INTEGER NOT NULL,
+  ended      INTEGER NOT NULL,
+  removed    INTEGER NOT NULL,
+  told       INTEGER NOT NULL,
+  PRIMARY KEY (account_id, flood_id)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE intent (
@@ -154,7 +190,7 @@ CREATE TABLE mailbox (
   emails         INTEGER NOT NULL,
   unread_emails  INTEGER NOT NULL,
   threads        INTEGER NOT NULL,
-  unread_threads INTEGER NOT NULL, common_seen INTEGER NOT NULL DEFAULT 0, seen_switched INTEGER NOT NULL DEFAULT 0, members INTEGER NOT NULL DEFAULT 0,
+  unread_threads INTEGER NOT NULL, common_seen INTEGER NOT NULL DEFAULT 0, seen_switched INTEGER NOT NULL DEFAULT 0, members INTEGER NOT NULL DEFAULT 0, annotation_bytes INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (account_id, mailbox_id)
 ) STRICT, WITHOUT ROWID;
 
@@ -330,6 +366,8 @@ CREATE INDEX acl_principal ON acl (account_id, principal_id) WHERE rights <> 0;
 
 CREATE INDEX address_owner ON address (owner_id);
 
+CREATE INDEX annotation_modseq ON annotation (account_id, mailbox_id, modseq);
+
 CREATE INDEX blob_condemned ON blob (condemned) WHERE condemned > 0;
 
 CREATE INDEX blob_part_part ON blob_part (part);
@@ -341,6 +379,8 @@ CREATE INDEX content_blob ON content (blob);
 CREATE INDEX credential_principal ON credential (principal_id);
 
 CREATE UNIQUE INDEX device_key ON device (account_id, key);
+
+CREATE INDEX flood_untold ON flood (account_id) WHERE told = 0;
 
 CREATE INDEX journal_act ON journal (account_id, act, modseq) WHERE act <> modseq;
 

@@ -85,6 +85,7 @@ func TestEveryAccountTableBeginsWithItsAccount(t *testing.T) {
 var across = []string{
 	selectNamed,                      // a blob is named by whoever has it
 	selectLastContent, insertContent, // the order of arrival is that of all
+	selectUntold, // who is to be told of a flood, whoever it is
 }
 
 func TestStatementsPrepareAndKeepToOneSide(t *testing.T) {

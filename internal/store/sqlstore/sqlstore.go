@@ -33,6 +33,7 @@ type Options struct {
 	Hub     *notify.Hub      // who is told of commits; nil makes one
 	Log     *slog.Logger     // nil logs nothing
 	Now     func() time.Time // nil is time.Now
+	Guard   mail.GuardRule   // when what a device deletes is a flood
 	Readers int              // at most, at once; 0 is twice the processors
 	// RunTwice runs every closure twice, the first time in vain, to prove that
 	// closures bear repeating, and panics when one asks for a View or an Update. For
@@ -48,6 +49,7 @@ type DB struct {
 	hub     *notify.Hub
 	log     *slog.Logger
 	now     func() time.Time
+	guard   mail.GuardRule
 	writer  *writer
 	readers *pool
 	stats   counters
@@ -107,7 +109,7 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 		c.close()
 		return nil, err
 	}
-	db := &DB{path: path, hub: o.Hub, log: o.Log, now: o.Now, checkpts: make(chan struct{}, 1)}
+	db := &DB{path: path, hub: o.Hub, log: o.Log, now: o.Now, guard: o.Guard, checkpts: make(chan struct{}, 1)}
 	if db.hub == nil {
 		db.hub = &notify.Hub{}
 	}

@@ -14,6 +14,7 @@ func (db *DB) View(ctx context.Context, id mail.AccountID, fn func(store.Reader)
 		if err != nil {
 			return err
 		}
+		r.guard = db.guard
 		return fn(r)
 	})
 }
@@ -30,6 +31,7 @@ func (db *DB) Update(ctx context.Context, id mail.AccountID, by mail.Origin, fn 
 		if err != nil {
 			return err
 		}
+		t.guard = db.guard
 		if err := fn(t); err != nil {
 			return err
 		}
@@ -51,6 +53,7 @@ func (db *DB) Note(ctx context.Context, id mail.AccountID, fn func(store.Notes) 
 		if err != nil {
 			return err
 		}
+		t.guard = db.guard
 		if err := fn(t.notes); err != nil {
 			return err
 		}

@@ -292,6 +292,11 @@ func (t *tx) settleBox(b *box) error {
 			return err
 		}
 	}
+	if b.notes != b.stored.notes {
+		if _, err := t.c.exec(updateAnnotationBytes, t.id, b.ID, b.notes); err != nil {
+			return err
+		}
+	}
 	c := b.Counts
 	_, err := t.c.exec(updateMailbox, t.id, b.ID, b.UIDNext, b.recent, max(b.PropsModSeq, b.CountsModSeq), b.HighestModSeq, b.PropsModSeq,
 		b.CountsModSeq, c.Placements, c.Unseen, c.Deleted, c.Size, c.Emails, c.UnreadEmails, c.Threads, c.UnreadThreads)

@@ -37,10 +37,7 @@ func (t *tx) Undo(act mail.ActID) (mail.UndoReport, error) {
 	if act == 0 || len(records) == 0 || mail.ModSeq(act) <= t.account.Horizon {
 		return mail.UndoReport{}, mail.Errorf(mail.NotFound, "there is no such act any more")
 	}
-	u := &undo{tx: t, acts: map[mail.ModSeq]bool{}, now: map[spot]spot{}, intact: map[mail.PlacementID]bool{}, ended: map[mail.Lineage]spot{}}
-	for _, rec := range records {
-		u.acts[rec.ModSeq] = true
-	}
+	u := t.newUndo(records)
 	t.undoes = act
 	for _, rec := range records {
 		for _, e := range slices.Backward(rec.Entries) {
@@ -50,6 +47,15 @@ func (t *tx) Undo(act mail.ActID) (mail.UndoReport, error) {
 		}
 	}
 	return u.report, nil
+}
+
+// newUndo begins to undo records.
+func (t *tx) newUndo(records []mail.Record) *undo {
+	u := &undo{tx: t, acts: map[mail.ModSeq]bool{}, now: map[spot]spot{}, intact: map[mail.PlacementID]bool{}, ended: map[mail.Lineage]spot{}}
+	for _, rec := range records {
+		u.acts[rec.ModSeq] = true
+	}
+	return u
 }
 
 func (u *undo) left(format string, args ...any) {
@@ -85,6 +91,8 @@ func (u *undo) entry(e mail.Entry) error {
 		return u.subscribe(e.Name)
 	case mail.OpPreference:
 		return u.preference(e)
+	case mail.OpAnnotate:
+		return u.annotations(e)
 	case mail.OpMetadata:
 		return u.metadata(e)
 	case mail.OpRights:
@@ -228,6 +236,9 @@ func (u *undo) moveBack(e mail.Entry) error {
 	if err != nil {
 		return err
 	}
+	if err := u.carry(dest, hs, home, placed, true); err != nil {
+		return err
+	}
 	for i, p := range placed {
 		u.intact[p.ID] = u.untouched(&hs[i])
 		u.now[spot{e.Mailbox, backs[i].source}] = spot{home.ID, p.UID}
@@ -317,6 +328,9 @@ func (u *undo) bringBackMessages(mb mail.MailboxID, uids mail.UIDSet) error {
 	}
 	placed, err := u.restore(b, hs)
 	if err != nil {
+		return err
+	}
+	if err := u.carry(b, hs, b, placed, true); err != nil {
 		return err
 	}
 	if err := u.giveLinesBack(hs, placed); err != nil {
@@ -433,9 +447,11 @@ func (u *undo) bringBackMailbox(e mail.Entry) error {
 	}
 	mb := mailbox{Mailbox: mail.Mailbox{ID: e.Mailbox, UIDValidity: kept.UIDValidity, UIDNext: kept.UIDNext}, recent: kept.Recent}
 	mb.members = true // there may be some
-	if _, err := u.insertBox(mb, *e.Before, path); err != nil {
+	b, err := u.insertBox(mb, *e.Before, path)
+	if err != nil {
 		return err
 	}
+	b.notes = kept.Notes
 	u.report.Undone++
 	var uids mail.UIDSet
 	err = u.c.query(selectVanishedAt, func(r row) error { uids.Add(mail.UID(r.num(0))); return nil }, u.id, e.Mailbox, at)

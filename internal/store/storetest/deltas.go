@@ -59,7 +59,7 @@ func (sn *snapshot) objects(f feed) objects {
 			if f.as != 0 {
 				flags = sn.views[viewOf{f.mailbox, f.as}].rows[r.UID].Flags
 			}
-			o[int64(r.ID)] = fmt.Sprint(r.UID, r.Message, flags)
+			o[int64(r.ID)] = fmt.Sprint(r.UID, r.Message, flags, r.notes)
 		}
 	}
 	return o

@@ -7,7 +7,6 @@ import (
 
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
-	"lockstep/internal/store/model"
 )
 
 // keepsAfterError keeps what a closure did that failed.
@@ -235,6 +234,50 @@ var faults = []struct {
 			}
 		})
 	}})},
+	{"AGuardedAnnotationIsNot", writing(badTx{remark: func(tx store.Tx, mb mail.MailboxID, uids mail.UIDSet, changes []mail.Annotation, _ *mail.ModSeq) (store.StoreResult, error) {
+		return tx.Annotate(mb, uids, changes, nil)
+	}})},
+	{"OnlyTheFirstAnnotationIsMade", writing(badTx{remark: func(tx store.Tx, mb mail.MailboxID, uids mail.UIDSet, changes []mail.Annotation, since *mail.ModSeq) (store.StoreResult, error) {
+		return tx.Annotate(mb, uids, changes[:min(1, len(changes))], since)
+	}})},
+	{"AnArrivalLosesItsAnnotations", writing(badTx{append: func(tx store.Tx, mb mail.MailboxID, a mail.Arrival) (mail.Placement, error) {
+		a.Annotations = nil
+		return tx.Append(mb, a)
+	}})},
+	{"AMoveLosesPrivateAnnotations", writing(badTx{move: func(tx store.Tx, from mail.MailboxID, uids mail.UIDSet, to mail.MailboxID) (store.Mapping, error) {
+		if from != to {
+			if _, err := tx.Annotate(from, uids, []mail.Annotation{{Name: "/comment", Who: 7}}, nil); err != nil {
+				return store.Mapping{}, err
+			}
+		}
+		return tx.Move(from, uids, to)
+	}})},
+	{"PrivateAnnotationsOfMessagesAreTheOwners", reading(badReader{remarks: func(q *store.AnnotationQuery, _ *mail.Annotation) {
+		if q != nil {
+			q.Who = 0
+		}
+	}})},
+	{"WhatAnnotationsWereRemovedIsNotSaid", reading(badReader{remarks: func(q *store.AnnotationQuery, a *mail.Annotation) {
+		if a != nil && a.Value == nil {
+			a.Value = []byte("still there")
+		}
+	}})},
+	{"AnAnnotationIsMadeBehindTheModSeq", func(f *fault) {
+		f.read = func(r store.Reader) store.Reader {
+			return badReader{Reader: r, shown: func(p *mail.Placement) {
+				if p.ModSeq > p.Created && p.ModSeq%3 == 0 {
+					p.ModSeq = p.Created
+				}
+			}}
+		}
+	}},
+	{"RecordsForgetWhatWasRemarked", reading(badReader{records: func(rs []mail.Record) []mail.Record {
+		return editEntries(rs, func(e *mail.Entry) {
+			if e.Op == mail.OpAnnotate {
+				e.Old = nil
+			}
+		})
+	}})},
 	{"AnAnnotationForgetsItsModSeq", reading(badReader{metadata: func(all []mail.Metadata) []mail.Metadata {
 		for i := range all {
 			all[i].ModSeq = 1
@@ -345,6 +388,27 @@ var faults = []struct {
 			}
 		})
 	}})},
+	{"PruneForgetsFloods", func(f *fault) {
+		f.prune = func(f *fault, olderThan time.Time) error {
+			for _, p := range must(f.Accounts(ctx)) {
+				must(f.Store.Update(ctx, p.Account, setup, func(tx store.Tx) error {
+					all, err := tx.Floods()
+					for _, flood := range all {
+						if err == nil {
+							err = tx.AcceptFlood(flood.ID)
+						}
+					}
+					return err
+				}))
+			}
+			for _, p := range must(f.Accounts(ctx)) {
+				ok(f.Store.Prune(ctx, p.Account, olderThan))
+			}
+			return nil
+		}
+	}},
+	{"AFloodLosesItsBeginning", reading(badReader{floods: func(f *mail.Flood) { f.First = f.ID }})},
+	{"AFloodForgetsItWasTold", reading(badReader{floods: func(f *mail.Flood) { f.Told = false }})},
 	{"PruneDoesNothing", func(f *fault) { f.prune = func(*fault, time.Time) error { return nil } }},
 	{"ReparsedForgetsThePreview", func(f *fault) {
 		f.reparsed = func(_ *fault, all []store.Derived) {
@@ -383,7 +447,7 @@ func TestEachPlantedFaultIsFound(t *testing.T) {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			open := func(testing.TB) Engine {
-				e := &fault{Store: model.New()}
+				e := &fault{Store: newModel()}
 				f.plant(e)
 				return e
 			}

@@ -95,6 +95,30 @@ type badReader struct {
 	metadata func([]mail.Metadata) []mail.Metadata
 	member   func(mail.Mailbox) mail.Mailbox
 	asked    func(*store.ChangeQuery)
+	remarks  func(*store.AnnotationQuery, *mail.Annotation)
+	floods   func(*mail.Flood)
+}
+
+func (b badReader) Floods() ([]mail.Flood, error) {
+	all, err := b.Reader.Floods()
+	for i := range all {
+		if b.floods != nil {
+			b.floods(&all[i])
+		}
+	}
+	return all, err
+}
+
+func (b badReader) Annotations(q store.AnnotationQuery, fn func(*mail.Annotation) error) error {
+	if b.remarks != nil {
+		b.remarks(&q, nil)
+	}
+	return b.Reader.Annotations(q, func(a *mail.Annotation) error {
+		if b.remarks != nil {
+			b.remarks(nil, a)
+		}
+		return fn(a)
+	})
 }
 
 func (b badReader) Metadata(mb mail.MailboxID, who mail.PrincipalID) ([]mail.Metadata, error) {
@@ -193,7 +217,15 @@ type badTx struct {
 	expunge func(tx store.Tx, mb mail.MailboxID, uids mail.UIDSet, onlyDeleted bool) (mail.UIDSet, error)
 	set     func(tx store.Tx, mb mail.MailboxID, im mail.MailboxImage) error
 	undo    func(tx store.Tx, act mail.ActID) (mail.UndoReport, error)
+	remark  func(tx store.Tx, mb mail.MailboxID, uids mail.UIDSet, changes []mail.Annotation, since *mail.ModSeq) (store.StoreResult, error)
 	note    func(tx store.Tx, mb mail.MailboxID, who mail.PrincipalID, name string, value []byte) error
+}
+
+func (b badTx) Annotate(mb mail.MailboxID, uids mail.UIDSet, changes []mail.Annotation, since *mail.ModSeq) (store.StoreResult, error) {
+	if b.remark != nil {
+		return b.remark(b.Tx, mb, uids, changes, since)
+	}
+	return b.Tx.Annotate(mb, uids, changes, since)
 }
 
 func (b badTx) SetMetadata(mb mail.MailboxID, who mail.PrincipalID, name string, value []byte) error {

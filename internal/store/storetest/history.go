@@ -7,7 +7,6 @@ import (
 
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
-	"lockstep/internal/store/model"
 )
 
 // proof is what must hold of every random history.
@@ -87,7 +86,7 @@ const everyStep, everyFew = 200, 20
 
 // agrees does each operation to the engine and to the model.
 func (h *history) agrees() {
-	got, want := h.subject(), newSubject(model.New())
+	got, want := h.subject(), newSubject(newModel())
 	watch := newWatch(got)
 	grown := growth{}
 	for i, o := range h.ops {

@@ -151,6 +151,8 @@ func (st step) do(s *subject, tx store.Tx) (string, error) {
 			return "", err
 		}
 		return "", tx.SetMetadata(mb.ID, st.who, st.name, given(st.value))
+	case "flood":
+		return st.settle(tx)
 	case "prefer":
 		return "", tx.SetPreference(mail.Preference(st.name), st.value)
 	case "note":
@@ -215,6 +217,8 @@ func (st step) doMessages(s *subject, tx store.Tx) (string, error) {
 		return fmt.Sprintf("UID %d", p.UID), err
 	case "flags":
 		return st.storeFlags(s, tx, mb.ID, set)
+	case "remark":
+		return st.remark(tx, mb.ID, set)
 	case "expunge", "expunge-deleted":
 		gone, err := tx.Expunge(mb.ID, set, st.verb == "expunge-deleted")
 		return "gone " + gone.String(), err
@@ -239,6 +243,7 @@ func (st step) arrival(set mail.UIDSet) mail.Arrival {
 		Flags: flagWords(st.flags).Add, EmailID: emailID(st.arrives), InternalDate: day(st.arrives), MessageID: fmt.Sprintf("%d@example.test", st.arrives),
 		BaseSubject: st.subject, IsReply: st.answers > 0, Parsed: []byte("parsed"), Preview: "preview", Once: st.once, OnceFor: time.Hour,
 	}
+	a.Annotations = st.annotations()
 	if st.answers > 1 { // 1 replies by subject alone
 		a.References = []string{fmt.Sprintf("%d@example.test", st.answers/2), fmt.Sprintf("%d@example.test", st.answers)}
 	}
@@ -272,20 +277,60 @@ func flagWords(text string) mail.FlagChange {
 	return c
 }
 
+func (st step) unchangedSince(tx store.Tx) (*mail.ModSeq, error) {
+	if st.ago == 0 {
+		return nil, nil
+	}
+	a, err := tx.Account()
+	n := a.Head - min(a.Head, mail.ModSeq(st.ago))
+	return &n, err
+}
+
 func (st step) storeFlags(s *subject, tx store.Tx, mb mail.MailboxID, set mail.UIDSet) (string, error) {
-	var unchangedSince *mail.ModSeq
-	if st.ago > 0 {
-		a, err := tx.Account()
-		if err != nil {
-			return "", err
-		}
-		n := a.Head - min(a.Head, mail.ModSeq(st.ago))
-		unchangedSince = &n
+	unchangedSince, err := st.unchangedSince(tx)
+	if err != nil {
+		return "", err
 	}
 	change := flagWords(st.flags)
 	change.As = s.principal(st.member)
 	r, err := tx.StoreFlags(mb, set, change, unchangedSince)
 	return fmt.Sprintf("changed %s same %s modified %s", r.Changed, r.Same, r.Modified), err
+}
+
+// settle decides about the oldest flood.
+func (st step) settle(tx store.Tx) (string, error) {
+	all, err := tx.Floods()
+	if err != nil || len(all) == 0 {
+		return "no flood", err
+	}
+	if st.n == 1 {
+		return "accepted", tx.AcceptFlood(all[0].ID)
+	}
+	r, err := tx.UndoFlood(all[0].ID)
+	return fmt.Sprintf("undone %d, whole %v", r.Undone, len(r.Left) == 0), err
+}
+
+// remark annotates messages.
+func (st step) remark(tx store.Tx, mb mail.MailboxID, set mail.UIDSet) (string, error) {
+	unchangedSince, err := st.unchangedSince(tx)
+	if err != nil {
+		return "", err
+	}
+	r, err := tx.Annotate(mb, set, st.annotations(), unchangedSince)
+	return fmt.Sprintf("changed %s same %s modified %s", r.Changed, r.Same, r.Modified), err
+}
+
+// annotations is the step's, and with several words one more.
+func (st step) annotations() []mail.Annotation {
+	if st.name == "" {
+		return nil
+	}
+	name, shared := strings.CutSuffix(st.name, ".shared")
+	a := mail.Annotation{Name: name, Shared: shared, Who: st.who, Value: given(st.value)}
+	if st.value != "two" {
+		return []mail.Annotation{a}
+	}
+	return []mail.Annotation{a, {Name: "/altsubject", Value: given(st.value)}}
 }
 
 func (st step) doMailbox(tx store.Tx) (string, error) {
@@ -414,7 +459,13 @@ func (g *generator) step() step {
 	switch k := g.IntN(100); {
 	case k < 30:
 		return g.arrival(s)
-	case k < 50:
+	case k < 35:
+		s.verb = "remark"
+		if g.IntN(4) == 0 {
+			s.ago = 1 + g.IntN(20)
+		}
+		return g.remark(s)
+	case k < 52:
 		s.verb, s.flags = "flags", g.change()
 		if g.IntN(2) == 0 {
 			s.member, s.flags = 1+g.IntN(2), pick(g, []string{`+\Seen`, `+\Seen`, `-\Seen`, `=\Seen`, `+\Seen +\Flagged`, `=\Answered`})
@@ -423,11 +474,11 @@ func (g *generator) step() step {
 			s.ago = 1 + g.IntN(20)
 		}
 		return s
-	case k < 57:
+	case k < 59:
 		s.verb, s.to = "copy", pick(g, paths)
 		s.n = min(s.n, 6)
 		return s
-	case k < 65:
+	case k < 66:
 		s.verb, s.to = "move", pick(g, paths)
 		return s
 	case k < 69:
@@ -445,11 +496,13 @@ func (g *generator) step() step {
 	case k < 96:
 		return step{verb: "note", box: s.box}
 	}
-	switch g.IntN(4) {
+	switch g.IntN(5) {
 	case 0:
 		return step{verb: "block"}
 	case 1, 2:
 		return g.annotation(s)
+	case 3:
+		return step{verb: "flood", n: 1 + g.IntN(2)}
 	}
 	p := pick(g, mail.Preferences())
 	return step{verb: "prefer", name: string(p), value: pick(g, append(p.Choices(), "", "neither"))}
@@ -462,6 +515,13 @@ func (g *generator) annotation(s step) step {
 	}
 	a.value = pick(g, []string{"", "one", "two", "empty"})
 	return a
+}
+
+// remark adds an annotation of messages to a step.
+func (g *generator) remark(s step) step {
+	s.who, s.name = mail.PrincipalID(g.IntN(2)*7), pick(g, []string{"/comment", "/comment.shared", "/vendor/acme/x"})
+	s.value = pick(g, []string{"", "one", "two", "empty"})
+	return s
 }
 
 func (g *generator) arrival(s step) step {
@@ -484,6 +544,9 @@ func (g *generator) arrival(s step) step {
 		s.answers = 1
 	case 1:
 		s.answers = 2 + g.IntN(g.arrived+3) // also messages that never came, or come later
+	}
+	if g.IntN(8) == 0 {
+		s = g.remark(s)
 	}
 	if g.IntN(12) == 0 {
 		s.once = fmt.Sprintf("once %d", g.IntN(4))

@@ -44,6 +44,7 @@ func undoChoice(t *trial) {
 	s := t.subject()
 	s.choose(mail.Guard, mail.GuardOff)
 	act := mail.ActID(s.choose(mail.Guard, mail.GuardHold))
+	equal("what the record says was chosen before", string(s.records(store.JournalQuery{Limit: 1})[0].Entries[0].Old), mail.GuardOff)
 	undo := func() mail.UndoReport {
 		return must(update(s, func(tx store.Tx) (mail.UndoReport, error) { return tx.Undo(act) }))
 	}

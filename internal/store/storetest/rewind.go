@@ -38,6 +38,7 @@ type note struct {
 type content struct {
 	flags mail.Flags
 	key   mail.MessageKey
+	notes string
 }
 
 // world is the snapshot in the journal's words.
@@ -49,7 +50,7 @@ func (sn *snapshot) world(s *subject) *world {
 	for _, mb := range sn.mailboxes {
 		w.images[mb.ID], w.messages[mb.ID] = mb.Image(), map[mail.UID]content{}
 		for _, r := range sn.messages[mb.ID] {
-			w.messages[mb.ID][r.UID] = content{r.Flags, r.Message}
+			w.messages[mb.ID][r.UID] = content{r.Flags, r.Message, r.notes}
 		}
 	}
 	for _, path := range sn.subs {
@@ -186,6 +187,8 @@ func (w *world) takeBack(e mail.Entry, deleted map[mail.MailboxID][]mail.UID) er
 		return w.reflag(e)
 	case mail.OpRights:
 		return w.regrant(e)
+	case mail.OpAnnotate:
+		return w.unremark(e)
 	case mail.OpCreateMailbox:
 		if len(w.messages[e.Mailbox]) > 0 || len(w.grants[e.Mailbox]) > 0 || w.images[e.Mailbox] != *e.After {
 			return fmt.Errorf("made as %+v with %v", w.images[e.Mailbox], w.messages[e.Mailbox])
@@ -253,7 +256,11 @@ func (w *world) putBack(mb mail.MailboxID, uids []mail.UID) error {
 		if p.UID != uid || p.Mailbox != mb || w.messages[mb] == nil {
 			return fmt.Errorf("UID %d departed as %+v", uid, p)
 		}
-		w.messages[mb][uid] = content{p.Flags, p.Message}
+		notes, err := view(w.s, func(r store.Reader) (map[mail.UID]string, error) { return annotations(r, mb, mail.MakeUIDSet(uid)) })
+		if err != nil {
+			return err
+		}
+		w.messages[mb][uid] = content{p.Flags, p.Message, notes[uid]}
 		w.readAgain(mb, uid)
 	}
 	return nil
@@ -274,6 +281,31 @@ func (w *world) reflag(e mail.Entry) error {
 			return fmt.Errorf("UID %d, there %v, has (%s)", uid, there, c.flags)
 		}
 		c.flags = c.flags.Minus(added).Union(removed)
+		w.messages[e.Mailbox][uid] = c
+	}
+	return nil
+}
+
+// unremark gives messages an annotation back.
+func (w *world) unremark(e mail.Entry) error {
+	word := func(value []byte) string { return fmt.Sprintf("%s of %d = %q", e.Name, e.Who, value) }
+	for uid := range e.UIDs.All() {
+		c, there := w.messages[e.Mailbox][uid]
+		var notes []string
+		if c.notes != "" {
+			notes = strings.Split(c.notes, ";")
+		}
+		i := slices.Index(notes, word(e.New))
+		if !there || (e.New != nil) != (i >= 0) {
+			return fmt.Errorf("UID %d, there %v, has %s", uid, there, c.notes)
+		}
+		if i >= 0 {
+			notes = slices.Delete(notes, i, i+1)
+		}
+		if e.Old != nil {
+			notes = append(notes, word(e.Old))
+		}
+		c.notes = sortedNotes(notes)
 		w.messages[e.Mailbox][uid] = c
 	}
 	return nil

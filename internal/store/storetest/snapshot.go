@@ -24,6 +24,7 @@ type snapshot struct {
 	views     map[viewOf]*memberView
 	chosen    map[mail.Preference]string
 	metadata  []annotation
+	floods    []mail.Flood
 }
 
 // annotation is one of a mailbox, or of the account.
@@ -67,6 +68,32 @@ func (sn *snapshot) metadataLines() []string {
 type row struct {
 	mail.Placement
 	message mail.Message
+	notes   string // annotations in words
+}
+
+// annotations returns those of the messages of a mailbox, in words.
+func annotations(r store.Reader, mb mail.MailboxID, uids mail.UIDSet) (map[mail.UID]string, error) {
+	all := map[mail.UID]string{}
+	for _, who := range readers {
+		err := r.Annotations(store.AnnotationQuery{Mailbox: mb, UIDs: uids, Who: who}, func(a *mail.Annotation) error {
+			if who == 0 || !a.Shared {
+				all[a.UID] += fmt.Sprintf("%s of %d = %q;", a.Spelled(), a.Who, a.Value)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	for uid, text := range all {
+		all[uid] = sortedNotes(strings.Split(strings.TrimSuffix(text, ";"), ";"))
+	}
+	return all, nil
+}
+
+func sortedNotes(notes []string) string {
+	slices.Sort(notes)
+	return strings.Join(notes, ";")
 }
 
 // email is a message as JMAP shows it, put together from its rows.
@@ -104,12 +131,19 @@ func read(r store.Reader) (*snapshot, error) {
 			return nil, err
 		}
 	}
+	if sn.floods, err = r.Floods(); err != nil {
+		return nil, err
+	}
 	if err := sn.readMetadata(r); err != nil {
 		return nil, err
 	}
 	for _, mb := range sn.mailboxes {
-		err := r.Messages(store.PlacementQuery{Mailbox: mb.ID}, func(p *mail.Placement, m *mail.Message) error {
-			sn.messages[mb.ID] = append(sn.messages[mb.ID], row{*p, *m})
+		notes, err := annotations(r, mb.ID, nil)
+		if err != nil {
+			return nil, err
+		}
+		err = r.Messages(store.PlacementQuery{Mailbox: mb.ID}, func(p *mail.Placement, m *mail.Message) error {
+			sn.messages[mb.ID] = append(sn.messages[mb.ID], row{*p, *m, notes[p.UID]})
 			return nil
 		})
 		if err == nil {
@@ -226,11 +260,14 @@ func (sn *snapshot) text(s *subject) []string {
 		lines = append(lines, fmt.Sprintf("%s: role %q sort %d uidnext %d created %d highest %d props %d counts %d %+v", mb.Path, mb.Role, mb.SortOrder, mb.UIDNext,
 			since(mb.Created), since(mb.HighestModSeq), since(mb.PropsModSeq), since(mb.CountsModSeq), mb.Counts))
 		for _, r := range sn.messages[mb.ID] {
-			lines = append(lines, fmt.Sprintf("%s/%d: %s (%s) modseq %d created %d by %d line %d held %v", mb.Path, r.UID, r.message.EmailID, r.Flags, since(r.ModSeq), since(r.Created),
-				slices.Index(s.devices, r.ChangedBy), numbered(known, r.Lineage.Line()), r.Lineage.Held()))
+			lines = append(lines, fmt.Sprintf("%s/%d: %s (%s) modseq %d created %d by %d line %d held %v %s", mb.Path, r.UID, r.message.EmailID, r.Flags, since(r.ModSeq), since(r.Created),
+				slices.Index(s.devices, r.ChangedBy), numbered(known, r.Lineage.Line()), r.Lineage.Held(), r.notes))
 		}
 	}
 	lines = append(lines, sn.memberLines(s, since)...)
+	for _, f := range sn.floods {
+		lines = append(lines, fmt.Sprintf("flood %d by %d: %d to %d, %d messages, told %v", since(f.ID), slices.Index(s.devices, f.Device), since(f.First), since(f.Last), f.Removed, f.Told))
+	}
 	for i, line := range sn.metadataLines() {
 		lines = append(lines, fmt.Sprintf("%s, modseq %d", line, since(sn.metadata[i].ModSeq)))
 	}

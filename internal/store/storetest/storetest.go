@@ -83,7 +83,7 @@ type check struct {
 }
 
 // checks are all focused tests.
-var checks = concat(mailboxChecks, messageChecks, journalChecks, newsChecks, notesChecks, directoryChecks, queueChecks, concurrencyChecks, preferenceChecks, metadataChecks, sharingChecks)
+var checks = concat(mailboxChecks, messageChecks, journalChecks, newsChecks, notesChecks, directoryChecks, queueChecks, concurrencyChecks, preferenceChecks, metadataChecks, sharingChecks, annotationChecks, guardChecks)
 
 func concat(lists ...[]check) (all []check) {
 	for _, l := range lists {

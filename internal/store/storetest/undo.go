@@ -8,14 +8,13 @@ import (
 
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
-	"lockstep/internal/store/model"
 )
 
 // undoes proves that an act undone at once leaves nothing behind, that its redo
 // brings it back, and that an act undone later puts back what nobody touched and
 // nothing else.
 func (h *history) undoes() {
-	s, m := h.subject(), newSubject(model.New())
+	s, m := h.subject(), newSubject(newModel())
 	r := rand.New(rand.NewPCG(h.seed, 1))
 	for i, o := range h.ops {
 		before := s.snapshot()
@@ -32,7 +31,7 @@ func (h *history) undoes() {
 }
 
 func (o op) isUndo() bool {
-	return o.goesOn || slices.ContainsFunc(o.steps, func(s step) bool { return s.verb == "undo" || s.verb == "block" })
+	return o.goesOn || slices.ContainsFunc(o.steps, func(s step) bool { return s.verb == "undo" || s.verb == "block" || s.verb == "flood" })
 }
 
 // undo undoes an act in both engines, which must agree on what remains.
@@ -94,7 +93,7 @@ func (sn *snapshot) contents(o op) []string {
 		}
 		lines = append(lines, sn.readLines(mb)...)
 		for _, r := range sn.messages[mb.ID] {
-			lines = append(lines, fmt.Sprintf("%s: %s key %d thread %d date %v (%s)", mb.Path, r.message.EmailID, r.Message, r.message.Thread, r.message.InternalDate.Unix(), sortedFlags(r.Flags)))
+			lines = append(lines, fmt.Sprintf("%s: %s key %d thread %d date %v (%s) %s", mb.Path, r.message.EmailID, r.Message, r.message.Thread, r.message.InternalDate.Unix(), sortedFlags(r.Flags), r.notes))
 		}
 	}
 	slices.Sort(lines)
