@@ -251,7 +251,7 @@ func (t *tx) takeBack(p mail.PrincipalID) error {
 }
 
 const (
-	selectGrantees = "SELECT DISTINCT principal_id, rights <> 0 FROM acl WHERE account_id = ?1 ORDER BY principal_id, rights <> 0"
+	selectGrantees = "SELECT DISTINCT principal_id, 1 FROM acl WHERE account_id = ?1 AND rights <> 0"
 	selectReaders  = "SELECT DISTINCT principal_id, 0 FROM member WHERE account_id = ?1"
 	selectNoters   = "SELECT DISTINCT who, 0 FROM metadata WHERE account_id = ?1 AND who <> 0"
 	selectSharing  = "SELECT principal_id, live FROM share WHERE owner_id = ?1"
@@ -276,7 +276,7 @@ func checkShares(c conn, id mail.AccountID, repair bool) (wrong []string, err er
 	}
 	for _, p := range slices.Sorted(maps.Keys(want)) {
 		live, there := have[p]
-		if there && live == want[p] || !there && !want[p] && p == mail.Anyone {
+		if there && live == want[p] {
 			continue
 		}
 		wrong = append(wrong, fmt.Sprintf("whom it shares with: principal %d", p))

@@ -254,6 +254,7 @@ func removedMember(t *trial) {
 	}
 	_, err := s.PrincipalByID(ctx, mia.ID)
 	want(mail.NotFound, err)
+	s.checked()
 	s.grant(inbox, s.members[1], "l")
 	ok(s.RemoveAccount(ctx, s.account))
 	equal("what the owner shared", len(must(s.SharedWith(ctx, s.members[1]))), 0)
