@@ -15,10 +15,11 @@ type lot struct {
 	stop  [2]int // a pipe: closing its end for writing ends watch
 	done  chan struct{}
 
-	mu     sync.Mutex
-	closed bool
-	slots  []slot
-	free   []int32
+	mu      sync.Mutex
+	closed  bool
+	watched bool // somebody has been in it
+	slots   []slot
+	free    []int32
 }
 
 // slot is a session that waits. Its turn tells it from those that had the slot
@@ -54,7 +55,6 @@ func openLot(every time.Duration) *lot {
 		}
 		return nil
 	}
-	go l.watch()
 	return l
 }
 
@@ -64,7 +64,9 @@ func (l *lot) close() {
 		return
 	}
 	syscall.Close(l.stop[1])
-	<-l.done
+	if l.watched {
+		<-l.done
+	}
 	syscall.Close(l.stop[0])
 	syscall.Close(l.epoll)
 }
@@ -79,6 +81,10 @@ func (l *lot) add(s *session, until time.Time) bool {
 	defer l.mu.Unlock()
 	if l.closed {
 		return false
+	}
+	if !l.watched { // connections that are no descriptors need no such goroutine
+		l.watched = true
+		go l.watch()
 	}
 	i := l.take(s, until)
 	op := syscall.EPOLL_CTL_ADD
