@@ -222,6 +222,7 @@ func TestMbsyncKeepsTwoMaildirsInStep(t *testing.T) {
 	if n := s.metric("imap_commands_total", `cmd="APPEND"[^}]*result="OK"`); n != messages {
 		t.Errorf("%d APPENDs for %d messages", n, messages)
 	}
+	s.indexed()
 	opened := s.metric("blob_opens_total", "")
 	b.sync()
 	if n := s.metric("blob_opens_total", "") - opened; n != messages {
@@ -244,6 +245,7 @@ func TestMbsyncKeepsTwoMaildirsInStep(t *testing.T) {
 		agree(t, fmt.Sprintf("seed %d, round %d, after %v", seed, round, acts), a, b)
 	}
 
+	s.indexed()
 	appended, opened := s.metric("imap_commands_total", `cmd="APPEND"`), s.metric("blob_opens_total", "")
 	a.sync()
 	b.sync()

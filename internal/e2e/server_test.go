@@ -232,6 +232,14 @@ func (s *server) metric(name, labels string) int {
 	return int(sum)
 }
 
+// indexed waits until the search index, which reads messages too, has seen all.
+func (s *server) indexed() {
+	s.t.Helper()
+	if !eventually(func() bool { return s.metric("search_lag_changes", "") == 0 }) {
+		s.t.Fatal("the search index does not come into step")
+	}
+}
+
 // program runs a mail program to its end.
 func program(t *testing.T, dir string, env []string, name string, args ...string) string {
 	t.Helper()
