@@ -273,10 +273,16 @@ func asksFor(item *wire.FetchItem, a mail.Annotation) bool {
 	})
 }
 
-// changedNotes names the entries that others changed of messages that differ, for a
-// mailbox selected with ANNOTATE (RFC 5257 §4.4).
+// wantsNotes reports whether annotations that others change are told: the mailbox was
+// selected with ANNOTATE (RFC 5257 §4.4), or NOTIFY asks for it (RFC 5465 §5.4).
+func (s *session) wantsNotes() bool {
+	n := s.notify
+	return s.sel.annotate || n != nil && n.selected != nil && n.selected.Events&wire.AnnotationChange != 0
+}
+
+// changedNotes names the entries that others changed of messages that differ.
 func (s *session) changedNotes(changed []index.Change) (map[mail.UID][]string, error) {
-	if !s.sel.annotate || len(changed) == 0 {
+	if !s.wantsNotes() || len(changed) == 0 {
 		return nil, nil
 	}
 	var uids mail.UIDSet

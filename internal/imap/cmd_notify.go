@@ -11,7 +11,7 @@ import (
 )
 
 // supportedEvents are those that happen on this server.
-const supportedEvents = wire.MessageNew | wire.MessageExpunge | wire.FlagChange | wire.MailboxName | wire.SubscriptionChange |
+const supportedEvents = wire.MessageNew | wire.MessageExpunge | wire.FlagChange | wire.AnnotationChange | wire.MailboxName | wire.SubscriptionChange |
 	wire.MailboxMetadataChange | wire.ServerMetadataChange
 
 // notifyCommand serves NOTIFY (RFC 5465 §3.1). It replaces what was asked for

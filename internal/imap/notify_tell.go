@@ -16,7 +16,7 @@ func (s *session) tellNotified() error {
 	n := s.notify
 	if s.sel != nil && wantsMessages(n.selected) {
 		expunges := n.selected.Filter.Kind == wire.FilterSelected || s.idling.Load()
-		flags := n.selected.Events&wire.FlagChange != 0
+		flags := n.selected.Events&(wire.FlagChange|wire.AnnotationChange) != 0
 		if err := s.tellSome(0, expunges, flags); err != nil {
 			return err
 		}

@@ -227,20 +227,29 @@ func (d *imapDevice) vanished(r reply.Response) {
 	if earlier {
 		return
 	}
-	kept := d.view[:0:0]
-	hit := uint64(0)
-	for _, uid := range d.view {
-		if uid != 0 && gone.Contains(mail.UID(uid)) {
-			hit++
-			continue
+	for uid := range gone.All() {
+		d.leave(uint32(uid))
+	}
+}
+
+// leave takes a UID out of the view. One that was not told yet stands, as a zero,
+// somewhere before the next that is known.
+func (d *imapDevice) leave(uid uint32) {
+	at := len(d.view)
+	for i, known := range d.view {
+		if known >= uid {
+			at = i
+			break
 		}
-		kept = append(kept, uid)
 	}
-	// Those whose UIDs were not told yet are at the end, and the newest.
-	for unknown := gone.Count() - hit; unknown > 0 && len(kept) > 0 && kept[len(kept)-1] == 0; unknown-- {
-		kept = kept[:len(kept)-1]
+	switch {
+	case at < len(d.view) && d.view[at] == uid:
+	case at > 0 && d.view[at-1] == 0:
+		at--
+	default:
+		return // it was gone before it was counted
 	}
-	d.view = kept
+	d.view = append(d.view[:at:at], d.view[at+1:]...)
 }
 
 func (d *imapDevice) fetched(r reply.Response) {
