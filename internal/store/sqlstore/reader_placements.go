@@ -188,12 +188,25 @@ func (r *reader) scan(q store.PlacementQuery, sql string, each func(row, member)
 	return nil
 }
 
-// manyRanges is how many ranges of a UID set are asked for one by one; a set of
-// more is asked for as one span and picked from.
-const manyRanges = 32
+// So many ranges of a UID set are asked for one by one. Of more that is done only
+// where they are thin: where reading all that lies between them, to pick from it,
+// is more work than so many rows for each.
+const (
+	manyRanges = 32
+	thinRanges = 16
+)
+
+// isThick reports whether a set is to be asked for as one span.
+func isThick(uids mail.UIDSet) bool {
+	if len(uids) <= manyRanges {
+		return uids == nil
+	}
+	first, last := span(uids)
+	return uint64(last-first) < uint64(len(uids))*thinRanges
+}
 
 func (r *reader) ranges(q store.PlacementQuery, sql string, uids mail.UIDSet, visit func(row) error, more ...any) error {
-	if uids == nil || len(uids) > manyRanges {
+	if isThick(uids) {
 		first, last := span(uids)
 		return r.c.query(sql, visit, append([]any{r.id, q.Mailbox, first, last}, more...)...)
 	}
