@@ -115,9 +115,9 @@ func (t *tx) room(size int64, old []held) error {
 }
 
 const (
-	insertContent     = "INSERT INTO content (content_id, blob, sent_at, message_id, parsed, preview, names) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
-	selectLastContent = "SELECT coalesce(max(content_id), 0) FROM content"
-	insertMessage     = `INSERT INTO message (account_id, message_key, email_id, thread_id, size, internal_date, created, modseq, visible, placements, left_modseq, born, named, content_id)
+	// The engine numbers the rows, as they come.
+	insertContent = "INSERT INTO content (account_id, blob, sent_at, message_id, parsed, preview, names) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
+	insertMessage = `INSERT INTO message (account_id, message_key, email_id, thread_id, size, internal_date, created, modseq, visible, placements, left_modseq, born, named, content_id)
 	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)`
 	insertPlacement = `INSERT INTO placement (account_id, mailbox_id, uid, placement_id, message_key, lineage, system, keywords, save_date, created, modseq, changed_by, size)
 	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)`
@@ -160,8 +160,8 @@ func (t *tx) newMessage(a mail.Arrival) (*message, error) {
 		return nil, err
 	}
 	m.thread = thread
-	content := int64(0)
-	if _, err := one(t.c, selectLastContent, func(r row) { content = r.num(0) + 1 }); err != nil {
+	content, err := t.c.insert(insertContent, t.id, a.Blob.Name, a.SentAt, a.MessageID, a.Parsed, a.Preview, names)
+	if err != nil {
 		return nil, err
 	}
 	m.insert = func(rw messageRow) error {
@@ -171,8 +171,7 @@ func (t *tx) newMessage(a mail.Arrival) (*message, error) {
 	}
 	t.messages[m.key] = m
 	t.unborn++
-	_, err = t.c.exec(insertContent, content, a.Blob.Name, a.SentAt, a.MessageID, a.Parsed, a.Preview, names)
-	return m, err
+	return m, nil
 }
 
 // emailIDOf draws the email id of a message of ours: 80 random bits, then the key

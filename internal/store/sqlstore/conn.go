@@ -18,6 +18,8 @@ type conn interface {
 	query(sql string, each func(row) error, args ...any) error
 	// exec runs a statement and returns how many rows it changed.
 	exec(sql string, args ...any) (int64, error)
+	// insert adds a row whose number the engine gives, and returns that.
+	insert(sql string, args ...any) (int64, error)
 	// script runs several statements without arguments.
 	script(sql string) error
 	// inTransaction reports whether a transaction stands: an engine may have rolled

@@ -33,7 +33,7 @@ var forget = []string{
 	`DELETE FROM metadata WHERE account_id = ?1 AND modseq <= ?2 AND mailbox_id > 0
 	AND mailbox_id NOT IN (SELECT b.mailbox_id FROM mailbox b WHERE b.account_id = ?1)
 	AND NOT EXISTS (SELECT 1 FROM vanished v WHERE v.account_id = ?1 AND v.type = 1 AND v.id = metadata.mailbox_id)`,
-	`DELETE FROM content WHERE content_id IN
+	`DELETE FROM content WHERE account_id = ?1 AND content_id IN
 	(SELECT content_id FROM message WHERE account_id = ?1 AND placements = 0 AND left_modseq <= ?2)`,
 	"DELETE FROM message WHERE account_id = ?1 AND placements = 0 AND left_modseq <= ?2",
 }
@@ -95,7 +95,7 @@ func (db *DB) prune(c conn, id mail.AccountID, olderThan time.Time) (more bool, 
 }
 
 const (
-	updateContent = "UPDATE content SET sent_at = ?3, message_id = ?4, parsed = ?5, preview = ?6 WHERE content_id = (SELECT content_id FROM message WHERE account_id = ?1 AND message_key = ?2)"
+	updateContent = "UPDATE content SET sent_at = ?3, message_id = ?4, parsed = ?5, preview = ?6 WHERE account_id = ?1 AND content_id = (SELECT content_id FROM message WHERE account_id = ?1 AND message_key = ?2)"
 	countReparsed = "UPDATE account SET reparsed = reparsed + 1 WHERE account_id = ?1"
 )
 

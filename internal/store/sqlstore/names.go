@@ -24,7 +24,7 @@ const (
 	selectName  = "SELECT name, thread_id FROM thread_name WHERE account_id = ?1 AND name = ?2"
 	upsertName  = `INSERT INTO thread_name (account_id, name, thread_id) VALUES (?1, ?2, ?3)
 	ON CONFLICT (account_id, name) DO UPDATE SET thread_id = excluded.thread_id`
-	selectTail = `SELECT m.thread_id, c.names FROM message m JOIN content c ON c.content_id = m.content_id
+	selectTail = `SELECT m.thread_id, c.names FROM message m JOIN content c ON c.account_id = m.account_id AND c.content_id = m.content_id
 	WHERE m.account_id = ?1 AND m.message_key > ?2 ORDER BY m.message_key`
 	setNamedTo = "UPDATE account SET named_to = next_id - 1 WHERE account_id = ?1"
 )

@@ -44,11 +44,11 @@ func scanShown(r row, p *mail.Placement, m *mail.Message) {
 const (
 	placementsFrom = " FROM placement p WHERE p.account_id = ?1 AND p.mailbox_id = ?2 AND p.uid BETWEEN ?3 AND ?4"
 	messagesFrom   = ` FROM placement p JOIN message m ON m.account_id = p.account_id AND m.message_key = p.message_key
-	JOIN content c ON c.content_id = m.content_id
+	JOIN content c ON c.account_id = m.account_id AND c.content_id = m.content_id
 	WHERE p.account_id = ?1 AND p.mailbox_id = ?2 AND p.uid BETWEEN ?3 AND ?4`
 
 	shownFrom = ` FROM placement p JOIN message m ON m.account_id = p.account_id AND m.message_key = p.message_key
-	JOIN content c ON c.content_id = m.content_id
+	JOIN content c ON c.account_id = m.account_id AND c.content_id = m.content_id
 	WHERE p.account_id = ?1 AND p.mailbox_id = ?2 AND p.uid BETWEEN ?3 AND ?4`
 
 	selectPlacements     = "SELECT " + placementColumns + placementsFrom + " ORDER BY p.uid"
@@ -63,9 +63,9 @@ const (
 	(SELECT y.uid FROM placement y WHERE y.account_id = ?1 AND y.mailbox_id = ?2 AND y.created <= ?3 ORDER BY y.uid DESC LIMIT 1) y) AND p.modseq = p.created`
 	selectSomePlacements   = "SELECT " + placementColumns + " FROM placement p WHERE p.account_id = ?1 AND p.mailbox_id = ?2 AND p.uid IN list(?3) ORDER BY p.uid"
 	selectPlacementsOf     = "SELECT " + placementColumns + " FROM placement p WHERE p.account_id = ?1 AND p.message_key = ?2"
-	selectMessage          = "SELECT " + messageColumns + " FROM message m JOIN content c ON c.content_id = m.content_id WHERE m.account_id = ?1 AND m.message_key = ?2"
+	selectMessage          = "SELECT " + messageColumns + " FROM message m JOIN content c ON c.account_id = m.account_id AND c.content_id = m.content_id WHERE m.account_id = ?1 AND m.message_key = ?2"
 	selectMessageWithID    = selectMessage + " AND m.email_id = ?3 AND m.visible = 1"
-	selectMessageByEmailID = "SELECT " + messageColumns + " FROM message m JOIN content c ON c.content_id = m.content_id WHERE m.account_id = ?1 AND m.email_id = ?2 AND m.named = 1 AND m.visible = 1 ORDER BY m.message_key LIMIT 1"
+	selectMessageByEmailID = "SELECT " + messageColumns + " FROM message m JOIN content c ON c.account_id = m.account_id AND c.content_id = m.content_id WHERE m.account_id = ?1 AND m.email_id = ?2 AND m.named = 1 AND m.visible = 1 ORDER BY m.message_key LIMIT 1"
 	selectThread           = `SELECT message_key FROM (SELECT message_key, internal_date FROM message WHERE account_id = ?1 AND message_key = ?2 - 1 AND thread_id = ?2 AND visible = 1
 	UNION ALL SELECT message_key, internal_date FROM message WHERE account_id = ?1 AND thread_id = ?2 AND thread_id <> message_key + 1 AND visible = 1) m ORDER BY internal_date, message_key`
 	selectVanishedUIDs = "SELECT uid FROM vanished_placement WHERE account_id = ?1 AND mailbox_id = ?2 AND vanished > ?3 ORDER BY uid"

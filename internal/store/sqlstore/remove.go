@@ -10,7 +10,7 @@ import (
 // accountTables are an account's tables and what follows account_id in their
 // keys. The account's own row goes first, so that nobody sees half of it.
 var accountTables = []struct{ name, key string }{
-	{"mailbox", "mailbox_id"}, {"subscription", "path"}, {"message", "message_key"},
+	{"mailbox", "mailbox_id"}, {"subscription", "path"}, {"message", "message_key"}, {"content", "content_id"},
 	{"placement", "mailbox_id, uid"}, {"vanished_placement", "mailbox_id, uid"}, {"vanished", "type, modseq, id"},
 	{"thread", "thread_id"}, {"thread_name", "name"},
 	{"acl", "mailbox_id, principal_id"}, {"member", "mailbox_id, principal_id"}, {"seen", "mailbox_id, principal_id, uid"},
@@ -32,7 +32,7 @@ const (
 	deletePrincipal  = "DELETE FROM principal WHERE owner_id = ?1 AND removed = 1"
 	selectRemoved    = "SELECT owner_id FROM principal WHERE removed = 1"
 	deleteChunkOfOne = "DELETE FROM TABLE WHERE account_id = ?1 AND (KEY) IN (SELECT KEY FROM TABLE WHERE account_id = ?1 LIMIT ?2)"
-	deleteContents   = "DELETE FROM content WHERE content_id IN (SELECT content_id FROM message WHERE account_id = ?1 ORDER BY message_key LIMIT ?2)"
+	deleteContents   = "DELETE FROM content WHERE account_id = ?1 AND content_id IN (SELECT content_id FROM message WHERE account_id = ?1 ORDER BY message_key LIMIT ?2)"
 	deleteMessages   = "DELETE FROM message WHERE account_id = ?1 AND message_key IN (SELECT message_key FROM message WHERE account_id = ?1 ORDER BY message_key LIMIT ?2)"
 )
 
@@ -64,8 +64,11 @@ func (db *DB) RemoveAccount(ctx context.Context, id mail.AccountID) error {
 func (db *DB) clear(ctx context.Context, id mail.AccountID) error {
 	for _, table := range accountTables {
 		chunk := []string{strings.NewReplacer("TABLE", table.name, "KEY", table.key).Replace(deleteChunkOfOne)}
-		if table.name == "message" {
-			chunk = []string{deleteContents, deleteMessages} // what a message names goes with it
+		switch table.name {
+		case "content": // is gone: no row is found but by the message that names it
+			continue
+		case "message":
+			chunk = []string{deleteContents, deleteMessages}
 		}
 		for n := int64(removeChunk); n == removeChunk; {
 			err := db.write(ctx, func(c conn) (err error) {

@@ -63,6 +63,7 @@ CREATE TABLE blob_part (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE content (
+  account_id INTEGER NOT NULL,
   content_id INTEGER NOT NULL PRIMARY KEY,
   blob       BLOB NOT NULL,
   sent_at    INTEGER NOT NULL,

@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"flag"
 	"go/ast"
 	"go/parser"
@@ -48,11 +49,15 @@ func TestSchemaIsTheOneReviewed(t *testing.T) {
 	}
 }
 
-// ofMessages are tables in the order of arrival: a message's row names its row
-// there, which is reached in no other way and goes with it.
-var ofMessages = []string{"content"}
-
 var createTable = regexp.MustCompile(`(?s)CREATE TABLE (\w+) \((.*?)\) STRICT`)
+
+// accountKey is how an account's table begins its key. Where SQLite is to keep the
+// order in which rows came, it numbers them over all accounts; the key is the two
+// columns together, and so that it can be, statements always name both.
+var (
+	accountKey = regexp.MustCompile(`(?s)^\s*account_id\s.*PRIMARY KEY \(account_id, `)
+	numbered   = regexp.MustCompile(`^\s*account_id INTEGER NOT NULL,\s+(\w+) INTEGER NOT NULL PRIMARY KEY,`)
+)
 
 // tables returns the account's tables.
 func tables(t *testing.T) (accounts []string) {
@@ -62,10 +67,7 @@ func tables(t *testing.T) (accounts []string) {
 			continue
 		}
 		accounts = append(accounts, name)
-		if slices.Contains(ofMessages, name) {
-			continue
-		}
-		if !strings.HasPrefix(strings.TrimSpace(body), "account_id ") || !strings.Contains(body, "PRIMARY KEY (account_id, ") && name != "account" {
+		if name != "account" && !accountKey.MatchString(body) && !numbered.MatchString(body) {
 			t.Errorf("the key of %s does not begin with account_id", name)
 		}
 	}
@@ -75,7 +77,7 @@ func tables(t *testing.T) (accounts []string) {
 func TestEveryAccountTableBeginsWithItsAccount(t *testing.T) {
 	accounts := tables(t)
 	for _, table := range accounts {
-		if table != "account" && !slices.Contains(ofMessages, table) && !slices.ContainsFunc(accountTables, func(a struct{ name, key string }) bool { return a.name == table }) {
+		if table != "account" && !slices.ContainsFunc(accountTables, func(a struct{ name, key string }) bool { return a.name == table }) {
 			t.Errorf("RemoveAccount does not know table %s", table)
 		}
 	}
@@ -83,10 +85,44 @@ func TestEveryAccountTableBeginsWithItsAccount(t *testing.T) {
 
 // across are the statements that look at all accounts, and why they may.
 var across = []string{
-	selectNamed,                      // a blob is named by whoever has it
-	selectLastContent, insertContent, // the order of arrival is that of all
+	selectNamed,  // a blob is named by whoever has it
 	selectUntold, // who is to be told of a flood, whoever it is
 }
+
+var (
+	joins   = regexp.MustCompile(`(?s)JOIN (\w+)(?: (\w+))? ON (.*?)(?:JOIN|WHERE|ORDER|$)`)
+	changes = regexp.MustCompile(`(?s)^(?:DELETE FROM|UPDATE) (\w+).*\bWHERE\b`)
+)
+
+// Spread over machines, an account's rows are joined where they lie.
+func TestJoinsAndChangesNameTheAccount(t *testing.T) {
+	accounts := tables(t)
+	looked := 0
+	for _, sql := range statements(t) {
+		for _, m := range joins.FindAllStringSubmatch(sql, -1) {
+			alias := cmp.Or(m[2], m[1])
+			if !slices.Contains(accounts, m[1]) {
+				continue
+			}
+			looked++
+			if !regexp.MustCompile(`\b` + alias + `\.account_id = (\w+\.account_id|\?1)|= ` + alias + `\.account_id`).MatchString(m[3]) {
+				t.Errorf("joins %s by something else than its account: %s", m[1], sql)
+			}
+		}
+		if m := changes.FindStringSubmatch(sql); m != nil && slices.Contains(accounts, m[1]) {
+			looked++
+			outer := parenthesized.ReplaceAllString(parenthesized.ReplaceAllString(parenthesized.ReplaceAllString(sql, ""), ""), "")
+			if !strings.Contains(outer, "account_id = ") {
+				t.Errorf("changes %s of no account: %s", m[1], sql)
+			}
+		}
+	}
+	if looked < 40 {
+		t.Errorf("looked at %d joins and changes only", looked)
+	}
+}
+
+var parenthesized = regexp.MustCompile(`\([^()]*\)`)
 
 func TestStatementsPrepareAndKeepToOneSide(t *testing.T) {
 	accounts := tables(t)

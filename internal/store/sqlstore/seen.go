@@ -75,7 +75,7 @@ const (
 	memberPlacementsBack = memberPlacements + " DESC"
 	memberMessages       = "SELECT " + placementColumns + ", " + messageColumns + `, s.seen, s.modseq
 	FROM placement p JOIN message m ON m.account_id = p.account_id AND m.message_key = p.message_key
-	JOIN content c ON c.content_id = m.content_id` + seenJoin
+	JOIN content c ON c.account_id = m.account_id AND c.content_id = m.content_id` + seenJoin
 	memberMessagesBack = memberMessages + " DESC"
 
 	selectChangedOwn = "SELECT uid FROM seen WHERE account_id = ?1 AND mailbox_id = ?2 AND principal_id = ?3 AND modseq > ?4"

@@ -181,6 +181,11 @@ func (s *sqliteConn) exec(sql string, args ...any) (int64, error) {
 	return int64(s.c.Changes()), err
 }
 
+func (s *sqliteConn) insert(sql string, args ...any) (int64, error) {
+	err := s.query(sql, nil, args...)
+	return s.c.LastInsertRowID(), err
+}
+
 func (s *sqliteConn) script(sql string) error {
 	for sql = strings.TrimSpace(sql); sql != ""; sql = strings.TrimSpace(sql) {
 		st, trailing, err := s.c.PrepareTransient(sql)
