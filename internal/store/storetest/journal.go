@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"time"
 
 	"lockstep/internal/mail"
@@ -12,6 +13,8 @@ var journalChecks = []check{
 	{"AnActSpansTransactions", actSpans},
 	{"JournalIsFilteredAndNewestFirst", journalFilters},
 	{"RecordsNameOnlyWhatReallyChanged", recordsAreExact},
+	{"RecordsSayWhatWasBefore", recordsSayWhatWas},
+	{"PagesEndAnywhere", pagesEndAnywhere},
 	{"ChangesRefuseStrangePositions", strangePositions},
 	{"PositionsOfAnotherEpochAreTooOld", otherEpoch},
 	{"WhatLeftAndCameBackIsUpdated", leftAndCameBack},
@@ -114,6 +117,59 @@ func recordsAreExact(t *trial) {
 	equal("entries", len(said), 2)
 	equal("of UID 1", said["1"], "+ -blue")
 	equal("of the others", said["2:3"], `+\Seen -`)
+}
+
+// recordsSayWhatWas looks at all that a walk back through the journal needs.
+func recordsSayWhatWas(t *trial) {
+	s := t.subject()
+	inbox, work := s.fill("INBOX", 3).ID, s.create("Work")
+	member := s.members[0]
+	s.grant(inbox, member, "lrs")
+	must(s.annotate(inbox, 7, "/private/comment", "one"))
+	renamed := work.Image()
+	renamed.Name = "Play"
+	last := func(fn func(store.Tx) error) mail.Entry {
+		ok(s.do(fn))
+		return s.records(store.JournalQuery{Limit: 1})[0].Entries[0]
+	}
+	e := last(func(tx store.Tx) error { return tx.SetMetadata(inbox, 7, "/private/comment", []byte("two")) })
+	equal("the annotation", fmt.Sprintf("%s %s of %d: %s, %s", e.Op, e.Name, e.Who, e.Old, e.New), "metadata /private/comment of 7: one, two")
+	e = last(func(tx store.Tx) error { return tx.SetRights(inbox, member, mail.MayRead) })
+	equal("the rights", fmt.Sprintf("%v, %v", e.Had, e.Has), "lrs, r")
+	e = last(func(tx store.Tx) error {
+		_, err := tx.StoreFlags(inbox, uids("2"), mail.FlagChange{Add: flags(`\Seen`), As: member}, nil)
+		return err
+	})
+	equal("whose \\Seen it is", e.Who, member)
+	e = last(func(tx store.Tx) error { return tx.SetMailbox(work.ID, renamed) })
+	equal("the image before", *e.Before, work.Image())
+	equal("and after", *e.After, renamed)
+	e = last(func(tx store.Tx) error { return tx.Unsubscribe("INBOX") })
+	equal("the subscription", fmt.Sprint(e.Op, " ", e.Name), "unsubscribe INBOX")
+	e = last(func(tx store.Tx) error { _, err := tx.Expunge(inbox, uids("1,3"), false); return err })
+	equal("who left", e.UIDs.String(), "1,3")
+}
+
+// pagesEndAnywhere reads deltas in which each kind of change ends a page.
+func pagesEndAnywhere(t *trial) {
+	s := t.subject()
+	inbox := s.fill("INBOX", 8).ID
+	before := s.snapshot()
+	ok(s.do(func(tx store.Tx) error {
+		if _, err := tx.StoreFlags(inbox, uids("1:4"), add(`\Flagged`), nil); err != nil {
+			return err
+		}
+		_, err := tx.Expunge(inbox, uids("5:8"), false)
+		return err
+	}))
+	for n := range 4 {
+		s.append("INBOX", arrival(10+n))
+	}
+	now := s.snapshot()
+	f := feed{typ: mail.TypePlacement, mailbox: inbox}
+	for limit := range 13 {
+		s.exactDelta(f, before, before.objects(f), now.objects(f), 1+limit)
+	}
 }
 
 func strangePositions(t *trial) {
