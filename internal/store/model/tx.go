@@ -113,7 +113,7 @@ func (t *tx) drop(p *mail.Placement) {
 	i, _ := b.find(p.UID)
 	b.list = slices.Delete(b.list, i, i+1)
 	t.replaceWhere(p, nil)
-	t.s.left[p.Mailbox] = append(t.s.left[p.Mailbox], departed{*p, t.n})
+	t.s.left[p.Mailbox] = append(t.s.left[p.Mailbox], departed{Placement: *p, at: t.n})
 }
 
 // reflag gives a placement other flags.

@@ -21,6 +21,7 @@ var journalChecks = []check{
 	{"WhatChangesPastTheTargetWaits", pastTarget},
 	{"UndoOfADeleteBringsTheMailboxBack", undoDelete},
 	{"UndoLeavesWhatOthersTouched", undoLeaves},
+	{"UndoOfADeleteBringsBackWhatItDeleted", undoEmptied},
 	{"UndoOfAnUndoIsARedo", undoUndo},
 	{"UndoOfManyTransactionsTakesAllBack", undoMany},
 	{"UndoOfTwoMovesOfOneMessageTakesBothBack", undoTwoMoves},
@@ -281,6 +282,49 @@ func undoDelete(t *trial) {
 	m := must(view(s, func(r store.Reader) (mail.Message, error) { return r.Message(is.Message) }))
 	equal("EMAILID", m.EmailID, a.EmailID)
 	equal("internal date", m.InternalDate.Equal(a.InternalDate), true)
+}
+
+// undoEmptied takes a mailbox away in the transaction in which messages left it,
+// and brings it back: each message returns once, and by the entry it left by.
+func undoEmptied(t *trial) {
+	s := t.subject()
+	archive := s.box("Archive").ID
+	made := must(update(s, func(tx store.Tx) (mail.Mailbox, error) {
+		mb, err := tx.CreateMailbox(mail.MailboxImage{Name: "Made"})
+		if err != nil {
+			return mb, err
+		}
+		_, err = tx.Append(mb.ID, arrival(1))
+		return mb, err
+	})).ID
+	undone := func(what string, placements, archived int) {
+		r := must(update(s, func(tx store.Tx) (mail.UndoReport, error) { return tx.Undo(mail.ActID(s.headIn(tx))) }))
+		equal(what+": left", len(r.Left), 0)
+		_, err := view(s, func(r store.Reader) (mail.Mailbox, error) { return r.Mailbox(made) })
+		if placements < 0 {
+			want(mail.NotFound, err)
+		} else {
+			ok(err)
+			equal(what+": messages", len(s.placements(store.PlacementQuery{Mailbox: made})), placements)
+		}
+		equal(what+": archived", len(s.placements(store.PlacementQuery{Mailbox: archive})), archived)
+	}
+	undone("undo of making it", -1, 0)
+	undone("its redo", 1, 0)
+	s.append("Made", arrival(2))
+	uid := s.append("Made", arrival(3)).UID
+	ok(s.do(func(tx store.Tx) error {
+		if _, err := tx.Move(made, mail.MakeUIDSet(uid), archive); err != nil {
+			return err
+		}
+		if _, err := tx.Expunge(made, mail.MakeUIDSet(uid-1), false); err != nil {
+			return err
+		}
+		return tx.DeleteMailbox(made)
+	}))
+	undone("undo of deleting it", 3, 0)
+	undone("its redo", -1, 1)
+	undone("undo of the redo", 3, 0)
 }
 
 // headIn is the newest record a transaction sees.
