@@ -83,7 +83,7 @@ type ChangePage struct {
 type News struct {
 	ModSeq    ModSeq
 	Types     TypeSet
-	Mailboxes []MailboxID // whose placements changed; nil with many set means any
+	Mailboxes []MailboxID // where placements came, changed or left; nil with many set means any
 	Many      bool
 	Device    DeviceID  // who did it; 0 also when several
 	At        time.Time // of the commit

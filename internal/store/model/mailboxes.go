@@ -163,6 +163,8 @@ func (t *tx) DeleteMailbox(id mail.MailboxID) error {
 	}
 	for len(t.s.boxes[id].list) > 0 {
 		t.drop(t.s.boxes[id].list[0])
+		left := t.s.left[id]
+		left[len(left)-1].fell = true
 	}
 	t.s.fallen[id] = fallen{t.s.boxes[id].Mailbox, t.n}
 	delete(t.s.boxes, id)

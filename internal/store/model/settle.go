@@ -40,12 +40,19 @@ func (t *tx) settled() *state {
 // whose placements differ.
 func (t *tx) settlePlacements() map[mail.MessageKey]bool {
 	messages := map[mail.MessageKey]bool{}
-	for _, id := range t.mailboxes() {
+	all := t.mailboxes()
+	for id := range t.hailed {
+		if !slices.Contains(all, id) { // made and deleted
+			all = append(all, id)
+		}
+	}
+	slices.Sort(all)
+	for _, id := range all {
 		was, is := t.base.boxes[id], t.s.boxes[id]
 		if was == is && !t.hailed[id] {
 			continue
 		}
-		touched := t.hailed[id] || was != nil && is != nil && was.UIDNext != is.UIDNext
+		touched := t.hailed[id]
 		for uid, d := range differences(was, is) {
 			touched = true
 			messages[d.message] = true

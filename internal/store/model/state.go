@@ -54,7 +54,8 @@ type box struct {
 // departed is a placement that left.
 type departed struct {
 	mail.Placement
-	at mail.ModSeq
+	at   mail.ModSeq
+	fell bool // with its mailbox
 }
 
 // fallen is a mailbox that was deleted.

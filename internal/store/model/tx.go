@@ -22,7 +22,7 @@ type tx struct {
 	own     map[mail.MailboxID]bool  // boxes already copied
 	names   bool                     // threadOf and subjects already copied
 	ownOwn  bool                     // own already copied
-	hailed  map[mail.MailboxID]bool  // with changes that only members see
+	hailed  map[mail.MailboxID]bool  // where placements came or left, or members see a change
 	dirty   bool                     // what is derived is not settled
 	settles map[mail.MessageKey]bool // messages settled before, to be settled again
 	news    mail.News
@@ -95,6 +95,7 @@ func (t *tx) touch(id mail.MailboxID) *box {
 // put places a message into a mailbox under its next UID.
 func (t *tx) put(mb mail.MailboxID, p mail.Placement) *mail.Placement {
 	b := t.touch(mb)
+	t.hailed[mb] = true
 	p.ID, p.Mailbox, p.UID = mail.PlacementID(t.s.newID()), mb, b.UIDNext
 	p.Created, p.ModSeq, p.ChangedBy = t.n, t.n, t.by.Device()
 	if p.Lineage == 0 {
@@ -110,10 +111,11 @@ func (t *tx) put(mb mail.MailboxID, p mail.Placement) *mail.Placement {
 // drop takes a placement out of its mailbox.
 func (t *tx) drop(p *mail.Placement) {
 	b := t.touch(p.Mailbox)
+	t.hailed[p.Mailbox] = true
 	i, _ := b.find(p.UID)
 	b.list = slices.Delete(b.list, i, i+1)
 	t.replaceWhere(p, nil)
-	t.s.left[p.Mailbox] = append(t.s.left[p.Mailbox], departed{*p, t.n})
+	t.s.left[p.Mailbox] = append(t.s.left[p.Mailbox], departed{Placement: *p, at: t.n})
 }
 
 // reflag gives a placement other flags.

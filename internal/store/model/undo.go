@@ -313,7 +313,7 @@ func (u *undo) bringBack(e mail.Entry) {
 	u.report.Undone++
 	var uids mail.UIDSet
 	for _, d := range u.s.left[e.Mailbox] {
-		if d.at == f.at {
+		if d.at == f.at && d.fell {
 			uids.Add(d.UID)
 		}
 	}

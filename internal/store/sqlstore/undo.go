@@ -417,7 +417,7 @@ func (u *undo) previousImage(e mail.Entry) error {
 
 const (
 	selectVanishedMailbox = "SELECT modseq, image FROM vanished WHERE account_id = ?1 AND type = ?2 AND id = ?3 ORDER BY modseq DESC LIMIT 1"
-	selectVanishedAt      = "SELECT uid FROM vanished_placement WHERE account_id = ?1 AND mailbox_id = ?2 AND vanished = ?3 ORDER BY uid"
+	selectFallen          = "SELECT uid FROM vanished_placement WHERE account_id = ?1 AND mailbox_id = ?2 AND vanished = ?3 AND why = ?4 ORDER BY uid"
 )
 
 // bringBackMailbox makes a deleted mailbox again, with its id, its UIDVALIDITY
@@ -454,7 +454,7 @@ func (u *undo) bringBackMailbox(e mail.Entry) error {
 	b.notes = kept.Notes
 	u.report.Undone++
 	var uids mail.UIDSet
-	err = u.c.query(selectVanishedAt, func(r row) error { uids.Add(mail.UID(r.num(0))); return nil }, u.id, e.Mailbox, at)
+	err = u.c.query(selectFallen, func(r row) error { uids.Add(mail.UID(r.num(0))); return nil }, u.id, e.Mailbox, at, deletedWithMailbox)
 	if err != nil || uids == nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"time"
 
 	"lockstep/internal/mail"
@@ -12,12 +13,15 @@ var journalChecks = []check{
 	{"AnActSpansTransactions", actSpans},
 	{"JournalIsFilteredAndNewestFirst", journalFilters},
 	{"RecordsNameOnlyWhatReallyChanged", recordsAreExact},
+	{"RecordsSayWhatWasBefore", recordsSayWhatWas},
+	{"PagesEndAnywhere", pagesEndAnywhere},
 	{"ChangesRefuseStrangePositions", strangePositions},
 	{"PositionsOfAnotherEpochAreTooOld", otherEpoch},
 	{"WhatLeftAndCameBackIsUpdated", leftAndCameBack},
 	{"WhatChangesPastTheTargetWaits", pastTarget},
 	{"UndoOfADeleteBringsTheMailboxBack", undoDelete},
 	{"UndoLeavesWhatOthersTouched", undoLeaves},
+	{"UndoOfADeleteBringsBackWhatItDeleted", undoEmptied},
 	{"UndoOfAnUndoIsARedo", undoUndo},
 	{"UndoOfManyTransactionsTakesAllBack", undoMany},
 	{"UndoOfTwoMovesOfOneMessageTakesBothBack", undoTwoMoves},
@@ -114,6 +118,59 @@ func recordsAreExact(t *trial) {
 	equal("entries", len(said), 2)
 	equal("of UID 1", said["1"], "+ -blue")
 	equal("of the others", said["2:3"], `+\Seen -`)
+}
+
+// recordsSayWhatWas looks at all that a walk back through the journal needs.
+func recordsSayWhatWas(t *trial) {
+	s := t.subject()
+	inbox, work := s.fill("INBOX", 3).ID, s.create("Work")
+	member := s.members[0]
+	s.grant(inbox, member, "lrs")
+	must(s.annotate(inbox, 7, "/private/comment", "one"))
+	renamed := work.Image()
+	renamed.Name = "Play"
+	last := func(fn func(store.Tx) error) mail.Entry {
+		ok(s.do(fn))
+		return s.records(store.JournalQuery{Limit: 1})[0].Entries[0]
+	}
+	e := last(func(tx store.Tx) error { return tx.SetMetadata(inbox, 7, "/private/comment", []byte("two")) })
+	equal("the annotation", fmt.Sprintf("%s %s of %d: %s, %s", e.Op, e.Name, e.Who, e.Old, e.New), "metadata /private/comment of 7: one, two")
+	e = last(func(tx store.Tx) error { return tx.SetRights(inbox, member, mail.MayRead) })
+	equal("the rights", fmt.Sprintf("%v, %v", e.Had, e.Has), "lrs, r")
+	e = last(func(tx store.Tx) error {
+		_, err := tx.StoreFlags(inbox, uids("2"), mail.FlagChange{Add: flags(`\Seen`), As: member}, nil)
+		return err
+	})
+	equal("whose \\Seen it is", e.Who, member)
+	e = last(func(tx store.Tx) error { return tx.SetMailbox(work.ID, renamed) })
+	equal("the image before", *e.Before, work.Image())
+	equal("and after", *e.After, renamed)
+	e = last(func(tx store.Tx) error { return tx.Unsubscribe("INBOX") })
+	equal("the subscription", fmt.Sprint(e.Op, " ", e.Name), "unsubscribe INBOX")
+	e = last(func(tx store.Tx) error { _, err := tx.Expunge(inbox, uids("1,3"), false); return err })
+	equal("who left", e.UIDs.String(), "1,3")
+}
+
+// pagesEndAnywhere reads deltas in which each kind of change ends a page.
+func pagesEndAnywhere(t *trial) {
+	s := t.subject()
+	inbox := s.fill("INBOX", 8).ID
+	before := s.snapshot()
+	ok(s.do(func(tx store.Tx) error {
+		if _, err := tx.StoreFlags(inbox, uids("1:4"), add(`\Flagged`), nil); err != nil {
+			return err
+		}
+		_, err := tx.Expunge(inbox, uids("5:8"), false)
+		return err
+	}))
+	for n := range 4 {
+		s.append("INBOX", arrival(10+n))
+	}
+	now := s.snapshot()
+	f := feed{typ: mail.TypePlacement, mailbox: inbox}
+	for limit := range 13 {
+		s.exactDelta(f, before, before.objects(f), now.objects(f), 1+limit)
+	}
 }
 
 func strangePositions(t *trial) {
@@ -225,6 +282,49 @@ func undoDelete(t *trial) {
 	m := must(view(s, func(r store.Reader) (mail.Message, error) { return r.Message(is.Message) }))
 	equal("EMAILID", m.EmailID, a.EmailID)
 	equal("internal date", m.InternalDate.Equal(a.InternalDate), true)
+}
+
+// undoEmptied takes a mailbox away in the transaction in which messages left it,
+// and brings it back: each message returns once, and by the entry it left by.
+func undoEmptied(t *trial) {
+	s := t.subject()
+	archive := s.box("Archive").ID
+	made := must(update(s, func(tx store.Tx) (mail.Mailbox, error) {
+		mb, err := tx.CreateMailbox(mail.MailboxImage{Name: "Made"})
+		if err != nil {
+			return mb, err
+		}
+		_, err = tx.Append(mb.ID, arrival(1))
+		return mb, err
+	})).ID
+	undone := func(what string, placements, archived int) {
+		r := must(update(s, func(tx store.Tx) (mail.UndoReport, error) { return tx.Undo(mail.ActID(s.headIn(tx))) }))
+		equal(what+": left", len(r.Left), 0)
+		_, err := view(s, func(r store.Reader) (mail.Mailbox, error) { return r.Mailbox(made) })
+		if placements < 0 {
+			want(mail.NotFound, err)
+		} else {
+			ok(err)
+			equal(what+": messages", len(s.placements(store.PlacementQuery{Mailbox: made})), placements)
+		}
+		equal(what+": archived", len(s.placements(store.PlacementQuery{Mailbox: archive})), archived)
+	}
+	undone("undo of making it", -1, 0)
+	undone("its redo", 1, 0)
+	s.append("Made", arrival(2))
+	uid := s.append("Made", arrival(3)).UID
+	ok(s.do(func(tx store.Tx) error {
+		if _, err := tx.Move(made, mail.MakeUIDSet(uid), archive); err != nil {
+			return err
+		}
+		if _, err := tx.Expunge(made, mail.MakeUIDSet(uid-1), false); err != nil {
+			return err
+		}
+		return tx.DeleteMailbox(made)
+	}))
+	undone("undo of deleting it", 3, 0)
+	undone("its redo", -1, 1)
+	undone("undo of the redo", 3, 0)
 }
 
 // headIn is the newest record a transaction sees.

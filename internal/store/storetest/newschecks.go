@@ -9,6 +9,7 @@ import (
 
 var newsChecks = []check{
 	{"NewsNamesTypesAndMailboxes", newsNames},
+	{"NewsNamesMailboxesThatPlacementsOnlyPassed", newsPassed},
 	{"NewsComesOnceAfterEachCommitInOrder", newsInOrder},
 	{"NewsOfVeryManyMailboxesSaysSo", newsOfMany},
 	{"NewsEndsWithStop", newsStops},
@@ -71,6 +72,58 @@ func newsNames(t *trial) {
 				equal(c.what+": last change of the type", last[typ], n)
 			}
 		}
+	}
+}
+
+// newsPassed looks at transactions after which nothing is left where messages
+// came: the mailbox is named all the same, and also if it is gone.
+func newsPassed(t *trial) {
+	s := t.subject()
+	archive, work := s.box("Archive").ID, s.create("Work").ID
+	var made mail.MailboxID
+	for _, c := range []struct {
+		what string
+		fn   func(tx store.Tx) error
+	}{
+		{"into a new mailbox and on", func(tx store.Tx) error {
+			mb, err := tx.CreateMailbox(mail.MailboxImage{Name: "New"})
+			if err != nil {
+				return err
+			}
+			made = mb.ID
+			if _, err := tx.Append(made, arrival(1)); err != nil {
+				return err
+			}
+			_, err = tx.Move(made, mail.AllUIDs, archive)
+			return err
+		}},
+		{"into a mailbox that is deleted", func(tx store.Tx) error {
+			made = work
+			if _, err := tx.Append(work, arrival(2)); err != nil {
+				return err
+			}
+			return tx.DeleteMailbox(work)
+		}},
+		{"into a new mailbox that is deleted", func(tx store.Tx) error {
+			mb, err := tx.CreateMailbox(mail.MailboxImage{Name: "Newer"})
+			if err != nil {
+				return err
+			}
+			made = mb.ID
+			if _, err := tx.Append(made, arrival(3)); err != nil {
+				return err
+			}
+			return tx.DeleteMailbox(made)
+		}},
+	} {
+		w := newWatch(s)
+		n := must(s.Update(ctx, s.account, s.origin(0), c.fn))
+		w.stop()
+		heard := w.news()
+		if len(heard) != 1 || !heard[0].Touches(made) || !heard[0].Types.Has(mail.TypePlacement) {
+			fail("%s, which is %d: news %+v", c.what, made, heard)
+		}
+		equal(c.what+": last change of a placement", must(view(s, store.Reader.Account)).Last[mail.TypePlacement], n)
 	}
 }
 
