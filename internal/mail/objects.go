@@ -94,7 +94,7 @@ type Message struct {
 	Thread       ThreadID
 	Blob         Blob
 	Size         int64
-	InternalDate time.Time
+	InternalDate time.Time // in the zone it was given in, to the minute
 	SentAt       time.Time // what the sender's header claims; zero when it says nothing readable
 	MessageID    string    // header, without angle brackets
 	Parsed       []byte    // envelope and structure as package message encodes them
@@ -123,7 +123,7 @@ type Arrival struct {
 	Blob         Blob   // as put; its handle must not have expired
 	Parts        []Blob // the blobs it is put together from, as put
 	Flags        Flags
-	InternalDate time.Time // zero is now
+	InternalDate time.Time // zero is now, in UTC
 	SentAt       time.Time
 	MessageID    string
 	References   []string // message ids out of References and In-Reply-To, oldest first

@@ -180,7 +180,7 @@ func (b maildirBox) readFile(f maildirFile, letters []string, fn func(io.Reader,
 		return nil
 	}
 	name, info, _ := cutInfo(f.name)
-	return fn(newCRLFReader(r), Meta{Mailbox: b.path, Flags: readInfo(info, letters), Received: st.ModTime(), Name: name})
+	return fn(newCRLFReader(r), Meta{Mailbox: b.path, Flags: readInfo(info, letters), Received: st.ModTime().UTC(), Name: name})
 }
 
 // cutInfo divides a file name at its info; some file systems have ; or ! for the

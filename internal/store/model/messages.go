@@ -128,7 +128,7 @@ func (t *tx) message(a mail.Arrival) *mail.Message {
 		m.EmailID = mail.NewEmailID()
 	}
 	if m.InternalDate.IsZero() {
-		m.InternalDate = t.now
+		m.InternalDate = t.now.UTC()
 	}
 	m.Thread = t.thread(a)
 	members := t.s.members.get(int64(m.Thread))

@@ -117,8 +117,8 @@ func (t *tx) room(size int64, old []held) error {
 const (
 	// The engine numbers the rows, as they come.
 	insertContent = "INSERT INTO content (account_id, blob, sent_at, message_id, parsed, preview, names) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
-	insertMessage = `INSERT INTO message (account_id, message_key, email_id, thread_id, size, internal_date, created, modseq, visible, placements, left_modseq, born, named, content_id)
-	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)`
+	insertMessage = `INSERT INTO message (account_id, message_key, email_id, thread_id, size, internal_date, created, modseq, visible, placements, left_modseq, born, named, content_id, internal_zone)
+	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)`
 	insertPlacement = `INSERT INTO placement (account_id, mailbox_id, uid, placement_id, message_key, lineage, system, keywords, save_date, created, modseq, changed_by, size)
 	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)`
 )
@@ -149,7 +149,7 @@ func (t *tx) arrive(b *box, a mail.Arrival, line mail.Lineage) (mail.Placement, 
 // newMessage writes what never changes and leaves the rest to settle.
 func (t *tx) newMessage(a mail.Arrival) (*message, error) {
 	if a.InternalDate.IsZero() {
-		a.InternalDate = t.now
+		a.InternalDate = t.now.UTC()
 	}
 	m := &message{key: mail.MessageKey(t.newID()), size: a.Blob.Size}
 	if a.EmailID == (mail.EmailID{}) {
@@ -166,7 +166,7 @@ func (t *tx) newMessage(a mail.Arrival) (*message, error) {
 	}
 	m.insert = func(rw messageRow) error {
 		_, err := t.c.exec(insertMessage, t.id, m.key, a.EmailID, m.thread, m.size, a.InternalDate, rw.created, rw.modseq, rw.visible, rw.placements, rw.left,
-			t.n, keyOf(a.EmailID) != m.key, content)
+			t.n, keyOf(a.EmailID) != m.key, content, minutesEast(a.InternalDate))
 		return err
 	}
 	t.messages[m.key] = m

@@ -62,6 +62,21 @@ func unstamp(n int64) time.Time {
 	return time.UnixMicro(n).UTC()
 }
 
+// minutesEast and unstampIn store the zone that a time was given in, to the minute,
+// as IMAP says it.
+func minutesEast(t time.Time) int64 {
+	_, seconds := t.Zone()
+	return int64(seconds / 60)
+}
+
+func unstampIn(n, minutes int64) time.Time {
+	t := unstamp(n)
+	if minutes == 0 {
+		return t
+	}
+	return t.In(time.FixedZone("", int(minutes)*60))
+}
+
 // plain turns an argument into what engines know: int64, string or []byte.
 func plain(arg any) any {
 	switch v := arg.(type) {

@@ -20,15 +20,15 @@ func scanPlacement(r row, p *mail.Placement) {
 	}
 }
 
-const messageColumns = `m.message_key, m.email_id, m.thread_id, m.size, m.internal_date, m.created, m.modseq,
+const messageColumns = `m.message_key, m.email_id, m.thread_id, m.size, m.internal_date, m.internal_zone, m.created, m.modseq,
 	c.blob, c.sent_at, c.message_id, c.parsed, c.preview`
 
 func scanMessage(r row, from int, m *mail.Message) {
 	*m = mail.Message{
 		Key: mail.MessageKey(r.num(from)), EmailID: mail.EmailID(r.bytes(from + 1)), Thread: mail.ThreadID(r.num(from + 2)),
-		Size: r.num(from + 3), InternalDate: unstamp(r.num(from + 4)), Created: mail.ModSeq(r.num(from + 5)), ModSeq: mail.ModSeq(r.num(from + 6)),
-		Blob:   mail.Blob{Name: mail.BlobName(r.bytes(from + 7))},
-		SentAt: unstamp(r.num(from + 8)), MessageID: r.text(from + 9), Parsed: r.bytes(from + 10), Preview: r.text(from + 11),
+		Size: r.num(from + 3), InternalDate: unstampIn(r.num(from+4), r.num(from+5)), Created: mail.ModSeq(r.num(from + 6)), ModSeq: mail.ModSeq(r.num(from + 7)),
+		Blob:   mail.Blob{Name: mail.BlobName(r.bytes(from + 8))},
+		SentAt: unstamp(r.num(from + 9)), MessageID: r.text(from + 10), Parsed: r.bytes(from + 11), Preview: r.text(from + 12),
 	}
 	m.Blob.Size = m.Size
 }
@@ -128,7 +128,7 @@ func (r *reader) Messages(q store.PlacementQuery, fn func(*mail.Placement, *mail
 			scanShown(row, &p, &m)
 		} else {
 			scanPlacement(row, &p)
-			as.show(&p, row, 24)
+			as.show(&p, row, 25)
 			scanMessage(row, 12, &m)
 		}
 		if q.Located {

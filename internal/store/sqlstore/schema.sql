@@ -225,7 +225,7 @@ CREATE TABLE message (
   modseq        INTEGER NOT NULL,
   visible       INTEGER NOT NULL, -- some placement is not \Deleted
   placements    INTEGER NOT NULL,
-  left_modseq   INTEGER NOT NULL, born INTEGER NOT NULL DEFAULT 0, named INTEGER NOT NULL DEFAULT 1, content_id INTEGER NOT NULL DEFAULT 0, -- when the last placement left; 0 while there is one
+  left_modseq   INTEGER NOT NULL, born INTEGER NOT NULL DEFAULT 0, named INTEGER NOT NULL DEFAULT 1, content_id INTEGER NOT NULL DEFAULT 0, internal_zone INTEGER NOT NULL DEFAULT 0, -- when the last placement left; 0 while there is one
   PRIMARY KEY (account_id, message_key)
 ) STRICT, WITHOUT ROWID;
 

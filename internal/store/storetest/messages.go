@@ -53,7 +53,7 @@ func appendKeeps(t *trial) {
 	m := must(view(s, func(r store.Reader) (mail.Message, error) { return r.Message(p.Message) }))
 	equal("EMAILID", m.EmailID, a.EmailID)
 	equal("size", m.Size, a.Blob.Size)
-	equal("internal date", m.InternalDate.Equal(a.InternalDate), true)
+	equal("internal date", dateAndZone(m.InternalDate), dateAndZone(a.InternalDate))
 	equal("sent at", m.SentAt.Equal(a.SentAt), true)
 	equal("Message-ID", m.MessageID, a.MessageID)
 	equal("preview", m.Preview, a.Preview)
@@ -92,6 +92,7 @@ func appendDraws(t *trial) {
 		fail("two arrivals became %+v and %+v", m, o)
 	}
 	equal("internal date is now", time.Since(m.InternalDate) < time.Minute, true)
+	equal("zone of now", dateAndZone(m.InternalDate), dateAndZone(m.InternalDate.UTC()))
 	equal("sent at", m.SentAt.IsZero(), true)
 }
 

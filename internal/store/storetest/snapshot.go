@@ -287,7 +287,7 @@ func (sn *snapshot) emailLines(since func(mail.ModSeq) int64) []string {
 	for _, e := range sn.emails {
 		first := sn.emails[sn.threads[e.Thread][0]]
 		lines = append(lines, fmt.Sprintf("%s: thread of %s, %d bytes, came %s, created %d modseq %d", e.EmailID, first.EmailID, e.Size,
-			e.InternalDate.UTC().Format("2006-01-02T15:04:05"), since(e.Created), since(e.ModSeq)))
+			dateAndZone(e.InternalDate), since(e.Created), since(e.ModSeq)))
 	}
 	slices.Sort(lines)
 	return lines

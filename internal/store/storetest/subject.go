@@ -108,8 +108,15 @@ func emailID(n int) mail.EmailID { return mail.EmailID{0xe, byte(n >> 16), byte(
 
 // day spreads internal dates over a year, not in the order of arrival.
 func day(n int) time.Time {
-	return time.Date(2025, 1, 1+(n*37)%365, 12, 0, n%60, 0, time.UTC)
+	zone := time.FixedZone("", zones[n%len(zones)]*60)
+	return time.Date(2025, 1, 1+(n*37)%365, 12, 0, n%60, 0, time.UTC).In(zone)
 }
+
+// zones are minutes east of UTC: none, and the widest that IMAP can say.
+var zones = [...]int{0, 60, -210, 23*60 + 59, -23*60 - 59}
+
+// dateAndZone is all that is kept of an internal date.
+func dateAndZone(t time.Time) string { return t.Format("2006-01-02T15:04:05.000000-07:00") }
 
 func (s *subject) append(path string, a mail.Arrival) mail.Placement {
 	mb := s.box(path)

@@ -93,7 +93,7 @@ func (sn *snapshot) contents(o op) []string {
 		}
 		lines = append(lines, sn.readLines(mb)...)
 		for _, r := range sn.messages[mb.ID] {
-			lines = append(lines, fmt.Sprintf("%s: %s key %d thread %d date %v (%s) %s", mb.Path, r.message.EmailID, r.Message, r.message.Thread, r.message.InternalDate.Unix(), sortedFlags(r.Flags), r.notes))
+			lines = append(lines, fmt.Sprintf("%s: %s key %d thread %d date %s (%s) %s", mb.Path, r.message.EmailID, r.Message, r.message.Thread, dateAndZone(r.message.InternalDate), sortedFlags(r.Flags), r.notes))
 		}
 	}
 	slices.Sort(lines)
