@@ -3,7 +3,7 @@ package imap
 import (
 	"bufio"
 
-	"lockstep/internal/imap/reply"
+	said "lockstep/internal/imap/reply"
 )
 
 // response is a reply.Response in the words of these tests.
@@ -18,9 +18,9 @@ type response struct {
 
 // readResponse reads one response.
 func readResponse(in *bufio.Reader) (response, error) {
-	r, err := reply.Read(in)
+	r, err := said.Read(in)
 	return response{r.Tag, r.Num, r.Word, r.Code, r.Args, r.Raw}, err
 }
 
 // pairs are the items of a FETCH or STATUS response.
-func pairs(v any) map[string]any { return reply.Pairs(v) }
+func pairs(v any) map[string]any { return said.Pairs(v) }
