@@ -119,8 +119,8 @@ const (
 	insertContent = "INSERT INTO content (account_id, blob, sent_at, message_id, parsed, preview, names) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
 	insertMessage = `INSERT INTO message (account_id, message_key, email_id, thread_id, size, internal_date, created, modseq, visible, placements, left_modseq, born, named, content_id, internal_zone)
 	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)`
-	insertPlacement = `INSERT INTO placement (account_id, mailbox_id, uid, placement_id, message_key, lineage, system, keywords, save_date, created, modseq, changed_by, size)
-	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)`
+	insertPlacement = `INSERT INTO placement (account_id, mailbox_id, uid, placement_id, message_key, lineage, system, keywords, save_date, created, modseq, changed_by, size, content_id)
+	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)`
 )
 
 // arrive makes the message and its placement, which holds the line; 0 begins one.
@@ -129,7 +129,7 @@ func (t *tx) arrive(b *box, a mail.Arrival, line mail.Lineage) (mail.Placement, 
 	if err != nil {
 		return mail.Placement{}, err
 	}
-	m, err := t.newMessage(a)
+	m, content, err := t.newMessage(a)
 	if err != nil {
 		return mail.Placement{}, err
 	}
@@ -142,27 +142,28 @@ func (t *tx) arrive(b *box, a mail.Arrival, line mail.Lineage) (mail.Placement, 
 	b.count(p.Flags, p.Size, 1)
 	t.place(m, place{id: p.ID, mailbox: b.ID, flags: p.Flags})
 	_, err = t.c.exec(insertPlacement, t.id, b.ID, uid, p.ID, p.Message, p.Lineage, p.Flags.System, p.Flags.KeywordText(), p.SaveDate,
-		p.Created, p.ModSeq, p.ChangedBy, p.Size)
+		p.Created, p.ModSeq, p.ChangedBy, p.Size, content)
 	return p, err
 }
 
-// newMessage writes what never changes and leaves the rest to settle.
-func (t *tx) newMessage(a mail.Arrival) (*message, error) {
+// newMessage writes what never changes, and returns its number too, and leaves the
+// rest to settle.
+func (t *tx) newMessage(a mail.Arrival) (m *message, content int64, err error) {
 	if a.InternalDate.IsZero() {
 		a.InternalDate = t.now.UTC()
 	}
-	m := &message{key: mail.MessageKey(t.newID()), size: a.Blob.Size}
+	m = &message{key: mail.MessageKey(t.newID()), size: a.Blob.Size}
 	if a.EmailID == (mail.EmailID{}) {
 		a.EmailID = emailIDOf(m.key)
 	}
 	thread, names, err := t.findThread(a)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	m.thread = thread
-	content, err := t.c.insert(insertContent, t.id, a.Blob.Name, a.SentAt, a.MessageID, a.Parsed, a.Preview, names)
+	content, err = t.c.insert(insertContent, t.id, a.Blob.Name, a.SentAt, a.MessageID, a.Parsed, a.Preview, names)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	m.insert = func(rw messageRow) error {
 		_, err := t.c.exec(insertMessage, t.id, m.key, a.EmailID, m.thread, m.size, a.InternalDate, rw.created, rw.modseq, rw.visible, rw.placements, rw.left,
@@ -171,7 +172,7 @@ func (t *tx) newMessage(a mail.Arrival) (*message, error) {
 	}
 	t.messages[m.key] = m
 	t.unborn++
-	return m, nil
+	return m, content, nil
 }
 
 // emailIDOf draws the email id of a message of ours: 80 random bits, then the key

@@ -45,6 +45,10 @@ var flaws = []flaw{
 	{"a placement without its message", `SELECT b.path || ', UID ' || p.uid FROM placement p JOIN mailbox b ON b.account_id = p.account_id AND b.mailbox_id = p.mailbox_id
 	WHERE p.account_id = ?1 AND NOT EXISTS (SELECT 1 FROM message m JOIN content c ON c.account_id = m.account_id AND c.content_id = m.content_id
 	WHERE m.account_id = ?1 AND m.message_key = p.message_key)`, nil},
+	{"a placement that shows another message", `SELECT 'UID ' || p.uid FROM placement p JOIN message m ON m.account_id = p.account_id AND m.message_key = p.message_key
+	WHERE p.account_id = ?1 AND p.content_id <> m.content_id`, []string{`UPDATE placement SET content_id = (SELECT m.content_id FROM message m
+	WHERE m.account_id = ?1 AND m.message_key = placement.message_key) WHERE account_id = ?1 AND content_id <>
+	(SELECT m.content_id FROM message m WHERE m.account_id = ?1 AND m.message_key = placement.message_key)`}},
 	{"a placement in no mailbox", `SELECT 'UID ' || p.uid FROM placement p
 	WHERE p.account_id = ?1 AND NOT EXISTS (SELECT 1 FROM mailbox b WHERE b.account_id = ?1 AND b.mailbox_id = p.mailbox_id)`, nil},
 	{"numbers out of order", `SELECT b.path || ', UID ' || p.uid FROM placement p JOIN mailbox b ON b.account_id = p.account_id AND b.mailbox_id = p.mailbox_id

@@ -36,6 +36,7 @@ func TestCheckFindsAndRepairs(t *testing.T) {
 		"UPDATE mailbox SET unseen = 77, threads = 5 WHERE account_id = ?1",
 		"UPDATE message SET visible = 0 WHERE account_id = ?1",
 		"UPDATE message SET placements = 4 WHERE account_id = ?1",
+		"UPDATE placement SET content_id = content_id + 1 WHERE account_id = ?1",
 		"UPDATE thread SET unread = 9 WHERE account_id = ?1",
 		"UPDATE thread SET places = '{}' WHERE account_id = ?1",
 		"UPDATE account SET used = 1 WHERE account_id = ?1",

@@ -54,13 +54,14 @@ func (t *tx) transfer(op mail.Op, from mail.MailboxID, uids mail.UIDSet, to mail
 
 // Numbers are given in the order of the source's UIDs.
 const (
-	copyPlacements = `INSERT INTO placement (account_id, mailbox_id, uid, placement_id, message_key, lineage, system, keywords, save_date, created, modseq, changed_by, size)
+	copyPlacements = `INSERT INTO placement (account_id, mailbox_id, uid, placement_id, message_key, lineage, system, keywords, save_date, created, modseq, changed_by, size, content_id)
 	SELECT account_id, ?3, ?4 - 1 + row_number() OVER (ORDER BY uid), ?5 - 1 + row_number() OVER (ORDER BY uid), message_key,
-	?5 - 1 + row_number() OVER (ORDER BY uid), system, keywords, ?6, ?7, ?7, ?8, size
+	?5 - 1 + row_number() OVER (ORDER BY uid), system, keywords, ?6, ?7, ?7, ?8, size, content_id
 	FROM placement WHERE account_id = ?1 AND mailbox_id = ?2 AND uid IN list(?9)`
-	restorePlacements = `INSERT INTO placement (account_id, mailbox_id, uid, placement_id, message_key, lineage, system, keywords, save_date, created, modseq, changed_by, size)
+	restorePlacements = `INSERT INTO placement (account_id, mailbox_id, uid, placement_id, message_key, lineage, system, keywords, save_date, created, modseq, changed_by, size, content_id)
 	SELECT account_id, mailbox_id, ?3 - 1 + row_number() OVER (ORDER BY uid), ?4 - 1 + row_number() OVER (ORDER BY uid), message_key,
-	CASE WHEN lineage > 0 THEN lineage ELSE ?4 - 1 + row_number() OVER (ORDER BY uid) END, system, keywords, save_date, ?5, ?5, ?6, size
+	CASE WHEN lineage > 0 THEN lineage ELSE ?4 - 1 + row_number() OVER (ORDER BY uid) END, system, keywords, save_date, ?5, ?5, ?6, size,
+	(SELECT m.content_id FROM message m WHERE m.account_id = ?1 AND m.message_key = vanished_placement.message_key)
 	FROM vanished_placement WHERE account_id = ?1 AND mailbox_id = ?2 AND uid IN list(?7)`
 	keepPlacements = `INSERT INTO vanished_placement (account_id, mailbox_id, uid, placement_id, message_key, lineage, system, keywords, save_date, created, modseq, changed_by, size, vanished, why)
 	SELECT account_id, mailbox_id, uid, placement_id, message_key, lineage, system, keywords, save_date, created, modseq, changed_by, size, ?3, ?4

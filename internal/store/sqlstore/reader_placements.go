@@ -47,8 +47,7 @@ const (
 	JOIN content c ON c.account_id = m.account_id AND c.content_id = m.content_id
 	WHERE p.account_id = ?1 AND p.mailbox_id = ?2 AND p.uid BETWEEN ?3 AND ?4`
 
-	shownFrom = ` FROM placement p JOIN message m ON m.account_id = p.account_id AND m.message_key = p.message_key
-	JOIN content c ON c.account_id = m.account_id AND c.content_id = m.content_id
+	shownFrom = ` FROM placement p JOIN content c ON c.account_id = p.account_id AND c.content_id = p.content_id
 	WHERE p.account_id = ?1 AND p.mailbox_id = ?2 AND p.uid BETWEEN ?3 AND ?4`
 
 	selectPlacements     = "SELECT " + placementColumns + placementsFrom + " ORDER BY p.uid"

@@ -253,7 +253,7 @@ CREATE TABLE placement (
   created      INTEGER NOT NULL,
   modseq       INTEGER NOT NULL,
   changed_by   INTEGER NOT NULL,
-  size         INTEGER NOT NULL,
+  size         INTEGER NOT NULL, content_id INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (account_id, mailbox_id, uid)
 ) STRICT, WITHOUT ROWID;
 

@@ -18,10 +18,15 @@ ALTER TABLE account ADD COLUMN named_to INTEGER NOT NULL DEFAULT 0;
 UPDATE account SET named_to = next_id - 1;
 
 ALTER TABLE message ADD COLUMN content_id INTEGER NOT NULL DEFAULT 0;
+-- The same, so that what is shown of many messages is found without theirs.
+ALTER TABLE placement ADD COLUMN content_id INTEGER NOT NULL DEFAULT 0;
 
 UPDATE message SET content_id = n.n FROM
   (SELECT account_id, message_key, row_number() OVER (ORDER BY account_id, message_key) AS n FROM message_content) n
 WHERE n.account_id = message.account_id AND n.message_key = message.message_key;
+
+UPDATE placement SET content_id = m.content_id FROM message m
+WHERE m.account_id = placement.account_id AND m.message_key = placement.message_key;
 
 INSERT INTO content (account_id, content_id, blob, sent_at, message_id, parsed, preview)
   SELECT m.account_id, m.content_id, c.blob, c.sent_at, c.message_id, c.parsed, c.preview FROM message_content c
