@@ -218,7 +218,7 @@ func (s *session) appendFlagsTo(out *wire.Encoder, e index.Entry) {
 	if text := s.sel.view.FlagText(e); text != "" {
 		out.Atom(text)
 	}
-	if !s.rev2 && s.sel.recent != 0 && e.UID >= s.sel.recent {
+	if !s.rev2 && s.sel.recent.Contains(e.UID) {
 		out.Atom(`\Recent`)
 	}
 	out.Close()

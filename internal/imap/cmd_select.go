@@ -27,7 +27,7 @@ type selection struct {
 	// told is the HighestModSeq up to which nothing was held back (RFC 7162 §3.2).
 	told     mail.ModSeq
 	keywords []string    // those FLAGS has named
-	recent   mail.UID    // from here on messages are \Recent (RFC 3501); 0 is none
+	recent   mail.UIDSet // what is \Recent in this session and no other (RFC 3501 §2.3.2)
 	own      []ownChange // silent STOREs not told of yet
 	next     next        // messages read ahead
 	live     []*liveSearch
@@ -123,35 +123,49 @@ func (s *session) origin() mail.Origin {
 	return s.user.Origin().WithSession(s.sock.RemoteAddr().String())
 }
 
-// claimRecent finds out from which UID on messages are \Recent in this session,
-// which is asked only if something arrived since it last was.
+// claimRecent finds out which messages are \Recent in this session, which is asked
+// only if something arrived since it last was.
 func (s *session) claimRecent(ctx context.Context, sel *selection) error {
 	if s.rev2 || sel.readOnly || sel.at.as != 0 || sel.view.UIDNext <= sel.box.Claimed() {
 		return nil
 	}
+	var first mail.UID
 	err := s.srv.Store.Note(ctx, s.user.Account(), func(n store.Notes) (err error) {
-		sel.recent, err = n.ClaimRecent(sel.id)
+		first, err = n.ClaimRecent(sel.id)
 		return err
 	})
 	if err == nil {
 		sel.box.SetClaimed(sel.view.UIDNext)
+		sel.show(first)
 	}
 	return err
 }
 
-// recentFrom is the sequence number from which on messages are \Recent.
-func (sel *selection) recentFrom() uint32 {
-	if sel.recent == 0 {
-		return sel.view.Len() + 1
+// show makes messages from first on \Recent that no other session was told of.
+func (sel *selection) show(first mail.UID) {
+	next := sel.view.UIDNext
+	if first = sel.box.Show(first, next); first < next {
+		sel.recent.AddRange(first, next-1)
 	}
-	n, _ := sel.view.Seq(sel.recent)
+	if len(sel.recent) > maxRecentRanges {
+		sel.recent = slices.Delete(sel.recent, 0, 1)
+	}
+}
+
+// countRecent counts what is \Recent and still there.
+func (sel *selection) countRecent() (n uint64) {
+	for _, r := range sel.recent {
+		if lo, hi := sel.view.Seqs(r.First, r.Last); lo <= hi {
+			n += uint64(hi - lo + 1)
+		}
+	}
 	return n
 }
 
 func (s *session) sayExists() {
 	s.enc.Star().Number(uint64(s.sel.view.Len())).Atom("EXISTS").End()
 	if !s.rev2 {
-		s.enc.Star().Number(uint64(s.sel.view.Len() + 1 - s.sel.recentFrom())).Atom("RECENT").End()
+		s.enc.Star().Number(s.sel.countRecent()).Atom("RECENT").End()
 	}
 }
 

@@ -95,7 +95,7 @@ func (s *session) countRecent(ctx context.Context, mb mail.Mailbox) (n int64, er
 		return 0, err
 	}
 	err = s.view(ctx, func(r store.Reader) error {
-		q := store.PlacementQuery{Mailbox: mb.ID, UIDs: mail.UIDSet{{First: max(first, 1), Last: 1<<32 - 1}}}
+		q := store.PlacementQuery{Mailbox: mb.ID, UIDs: mail.UIDSet{{First: max(first, s.srv.cache.Shown(s.user.Account(), mb.ID), 1), Last: 1<<32 - 1}}}
 		return r.Placements(q, func(*mail.Placement) error {
 			n++
 			return nil

@@ -93,4 +93,5 @@ const (
 	maxNotifyRounds = 5       // times that one telling looks whether more has happened meanwhile
 	maxNotifyOwn    = 100     // changes of a mailbox among which a session looks for others' than its own
 	maxSaidURL      = 300     // bytes of a URL that BADURL repeats
+	maxRecentRanges = 1000    // of what is \Recent in a session; of more the oldest is so no longer
 )

@@ -129,7 +129,7 @@ func (s *session) compile(sel *selection, key wire.SearchKey) test {
 	case wire.FlagKey:
 		return compileFlag(k)
 	case wire.RecentKey:
-		return onIndex(func(c *candidate) bool { return sel.recent != 0 && c.entry.UID >= sel.recent })
+		return onIndex(func(c *candidate) bool { return sel.recent.Contains(c.entry.UID) })
 	case wire.SeqKey:
 		return s.compileSet(sel, k)
 	case wire.UIDBoundKey:

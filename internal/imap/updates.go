@@ -62,8 +62,8 @@ func (s *session) tellSome(n mail.ModSeq, expunges, flags bool) error {
 		sel.told = now.HighestModSeq
 	}
 	if len(d.Added) > 0 {
-		if sel.recent == 0 && !s.rev2 && !sel.readOnly && sel.at.as == 0 {
-			sel.recent = d.Added[0].UID
+		if !s.rev2 && !sel.readOnly && sel.at.as == 0 {
+			sel.show(d.Added[0].UID)
 		}
 		s.sayExists()
 	}

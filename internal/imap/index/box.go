@@ -32,6 +32,7 @@ type Box struct {
 	users   int // guarded by the cache's mu, as is stop
 	stop    func()
 	lastUse uint64
+	shown   mail.UID // see Show
 }
 
 type boxKey struct {
@@ -151,6 +152,30 @@ func (b *Box) Claimed() mail.UID { return mail.UID(b.claimed.Load()) }
 
 // SetClaimed notes that \Recent was claimed below next.
 func (b *Box) SetClaimed(next mail.UID) { b.claimed.Store(uint32(next)) }
+
+// Show returns from which UID on the messages from first to below next are \Recent
+// to the session that asks, as no other was told of them. It is next if none are.
+func (b *Box) Show(first, next mail.UID) mail.UID {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	first = min(max(first, b.shown), next)
+	b.shown = max(b.shown, next)
+	return first
+}
+
+// Shown returns the UID below which sessions that are open were told of every
+// message.
+func (c *Cache) Shown(a mail.AccountID, mb mail.MailboxID) mail.UID {
+	c.mu.Lock()
+	b := c.boxes[boxKey{a, mb, 0}]
+	c.mu.Unlock()
+	if b == nil {
+		return 0
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.shown
+}
 
 // load makes the Version r shows, out of old if history reaches back that far.
 func load(r store.Reader, key boxKey, old *Version) (*Version, error) {
