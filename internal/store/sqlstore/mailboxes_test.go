@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"lockstep/internal/mail"
@@ -10,14 +11,20 @@ import (
 
 func TestMailboxesOnePast(t *testing.T) {
 	h := newHome(t, Options{})
-	h.update(func(tx store.Tx) error {
-		for i := range mail.MaxMailboxes - len(mail.Standard) {
-			if _, err := tx.CreateMailbox(mail.MailboxImage{Name: fmt.Sprint("box ", i)}); err != nil {
-				return err
+	free := make([]int, mail.MaxMailboxes-len(mail.Standard))
+	for i := range free {
+		free[i] = i
+	}
+	for some := range slices.Chunk(free, 100) { // a transaction looks at each it made again and again
+		h.update(func(tx store.Tx) error {
+			for _, i := range some {
+				if _, err := tx.CreateMailbox(mail.MailboxImage{Name: fmt.Sprint("box ", i)}); err != nil {
+					return err
+				}
 			}
-		}
-		return nil
-	})
+			return nil
+		})
+	}
 	_, err := h.Update(t.Context(), h.id, by, func(tx store.Tx) error {
 		_, err := tx.CreateMailbox(mail.MailboxImage{Name: "one past"})
 		return err
