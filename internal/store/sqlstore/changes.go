@@ -49,6 +49,7 @@ SELECT v.id, v.modseq, 0, GONEEMAIL, v.modseq FROM vanished v
 WHERE v.account_id = ?1 AND v.type = ?7 AND v.modseq > ?2 AND v.modseq <= ?3 AND v.modseq >= ?4 AND (v.modseq > ?4 OR v.id > ?5)
 AND (v.created <= ?2 OR EXISTS (SELECT 1 FROM vanished w WHERE w.account_id = ?1 AND w.type = ?7 AND w.id = v.id AND w.modseq > ?2 AND w.created <= ?2))
 AND NOT EXISTS (SELECT 1 FROM vanished w WHERE w.account_id = ?1 AND w.type = ?7 AND w.id = v.id AND w.modseq > v.modseq AND w.modseq <= ?3)
+AND NOT EXISTS (SELECT 1 FROM vanished w WHERE w.account_id = ?1 AND w.type = ?7 AND w.id = v.id AND w.modseq > ?3 AND w.created <= ?3)
 AND NOT EXISTS (SELECT 1 FROM TABLE x WHERE x.account_id = ?1 AND x.ID = v.id AND x.created <= ?3 AND LIVE)
 ORDER BY v.modseq, v.id LIMIT ?6`
 

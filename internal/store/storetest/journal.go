@@ -19,6 +19,7 @@ var journalChecks = []check{
 	{"PositionsOfAnotherEpochAreTooOld", otherEpoch},
 	{"WhatLeftAndCameBackIsUpdated", leftAndCameBack},
 	{"WhatChangesPastTheTargetWaits", pastTarget},
+	{"WhatLeavesPastTheTargetIsNotDestroyedBeforeIt", leavesPastTarget},
 	{"UndoOfADeleteBringsTheMailboxBack", undoDelete},
 	{"UndoLeavesWhatOthersTouched", undoLeaves},
 	{"UndoOfADeleteBringsBackWhatItDeleted", undoEmptied},
@@ -260,6 +261,37 @@ func pastTarget(t *trial) {
 	page = s.page(q)
 	equal("what came later", len(page.Changes), 1)
 	equal("its UID", page.Changes[0].UID, 4)
+}
+
+// leavesPastTarget reads a delta in which messages left and came back, and which
+// they leave once more while it is read: that is the next delta's to tell.
+func leavesPastTarget(t *trial) {
+	s := t.subject()
+	inbox := s.fill("INBOX", 2).ID
+	start := must(view(s, store.Reader.Account))
+	mark := func(c mail.FlagChange) {
+		must(update(s, func(tx store.Tx) (store.StoreResult, error) { return tx.StoreFlags(inbox, mail.AllUIDs, c, nil) }))
+	}
+	mark(add(`\Deleted`))
+	mark(mail.FlagChange{Remove: flags(`\Deleted`)})
+	for _, typ := range []mail.Type{mail.TypeEmail, mail.TypeThread} {
+		q := store.ChangeQuery{Type: typ, From: start.Epoch.At(start.Head), Limit: 1}
+		page := s.page(q)
+		equal("the first is updated", page.Changes[0].Op, mail.Updated)
+		mark(add(`\Deleted`))
+		for page.More {
+			q.From = page.Next
+			page = s.page(q)
+			for _, c := range page.Changes {
+				equal("destroyed at the target", c.Op == mail.Destroyed, false)
+			}
+		}
+		q.From, q.Limit = page.Next, 9
+		page = s.page(q)
+		equal("left since", len(page.Changes), 2)
+		equal("as destroyed", page.Changes[0].Op, mail.Destroyed)
+		mark(mail.FlagChange{Remove: flags(`\Deleted`)})
+	}
 }
 
 func undoDelete(t *trial) {
