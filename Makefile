@@ -12,7 +12,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unk
 
 # Packages whose tests are about goroutines, run with the race detector.
 RACE ?= ./internal/auth/... ./internal/blob/... ./internal/delivery/... ./internal/imap/... ./internal/notify/... \
-	./internal/smtp/... ./internal/store/... ./internal/admin/... ./internal/httpd/... ./cmd/...
+	./internal/pop3/... ./internal/smtp/... ./internal/store/... ./internal/transfer/... ./internal/admin/... ./internal/httpd/... ./cmd/...
 
 .PHONY: build test format vet race cross bench fuzz soak clean
 
