@@ -31,7 +31,7 @@ func TestContract(t *testing.T) {
 // savepoints.
 func TestHistoriesAsInProduction(t *testing.T) {
 	if testing.Short() {
-		t.Skip("TestContract has lived through the same histories")
+		t.Skip("histories are for whole runs; one of TestContract's is enough for the race detector")
 	}
 	storetest.Histories(t, func(t testing.TB) storetest.Engine {
 		db, err := sqlstore.Open(t.Context(), filepath.Join(t.TempDir(), "lockstep.db"), sqlstore.Options{Guard: storetest.Rule})

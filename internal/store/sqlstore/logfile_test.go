@@ -12,8 +12,10 @@ import (
 // writeCalls is how many writes this process has made.
 func writeCalls(t *testing.T) (n int) {
 	text, err := os.ReadFile("/proc/self/io")
-	if err != nil {
-		t.Skip("nobody counts system calls here: ", err)
+	if err != nil && os.Getenv("CI") == "true" {
+		t.Fatal(err)
+	} else if err != nil {
+		t.Skip("nobody but Linux counts a process's system calls: ", err)
 	}
 	_, rest, _ := strings.Cut(string(text), "syscw: ")
 	if _, err := fmt.Sscan(rest, &n); err != nil {
