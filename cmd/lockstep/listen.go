@@ -16,6 +16,7 @@ import (
 
 	"lockstep/internal/admin"
 	"lockstep/internal/config"
+	"lockstep/internal/eas"
 	"lockstep/internal/httpd"
 	"lockstep/internal/imap"
 	"lockstep/internal/mail"
@@ -95,6 +96,9 @@ func (h *house) protocols(t *tls.Config, m *metrics) []protocol {
 	in := h.cfg.Listen
 	im, pop := h.imapServer(t, m), h.pop3Server(t, m)
 	web := &httpd.Server{Healthy: h.healthy, Metrics: m.registry}
+	if h.cfg.ActiveSync.Enabled {
+		web.Mounts = append(web.Mounts, httpd.Mount{Serves: eas.Serves, Handler: h.easServer(m)})
+	}
 	return []protocol{
 		{"imap", in.IMAP, im.Serve},
 		{"imaps", in.IMAPS, im.ServeTLS},
@@ -142,6 +146,21 @@ func (h *house) pop3Server(t *tls.Config, m *metrics) *pop3.Server {
 		Store: h.db, Auth: h.auth, Blobs: popBodies{h}, TLS: t, AllowPlainAuth: h.allowPlain, Log: h.log,
 		Limits: pop3.Limits{Connections: l.Connections, PerAddress: l.ConnectionsPerAddress, LoginTime: time.Duration(l.LoginTime), Idle: time.Duration(l.IdleTime)},
 	})
+}
+
+func (h *house) easServer(m *metrics) *eas.Server {
+	return &eas.Server{
+		Store: h.db, Directory: h.db, Auth: h.auth, Delivery: h.delivery, Search: h.search, Hub: h.hub, Log: h.log, Metrics: m.eas,
+		Hostname: hostname(h.cfg), SpoolDir: h.path(spoolDir), AllowPlainAuth: h.allowPlain,
+		Blobs: func(ctx context.Context, b mail.Blob) (eas.Body, error) {
+			r, err := h.blobs.Open(ctx, b)
+			if err != nil {
+				return nil, err // and not a nil *blob.Reader, which is a Body
+			}
+			return r, nil
+		},
+		Limits: eas.Limits{Message: int64(h.cfg.Limits.Message)},
+	}
 }
 
 func (h *house) smtpServer(role smtp.Role, t *tls.Config, implicit bool) *smtp.Server {

@@ -23,6 +23,7 @@ type metrics struct {
 	sessions       prometheus.Gauge
 	bytes          *prometheus.CounterVec
 	connections    *prometheus.CounterVec
+	eas            *easMetrics
 }
 
 func newMetrics(h *house) *metrics {
@@ -37,6 +38,7 @@ func newMetrics(h *house) *metrics {
 	}
 	m.registry.MustRegister(m.commands, m.commandSeconds, m.sessions, m.bytes, m.connections, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.eas = newEASMetrics(m.registry)
 	m.storeMetrics(h)
 	m.blobMetrics(h)
 	m.queueMetrics(h)

@@ -103,22 +103,51 @@ func (s *Service) Login(ctx context.Context, a Attempt) (*Session, error) {
 }
 
 func (s *Service) login(ctx context.Context, a Attempt) (*Session, error) {
-	login := strings.ToLower(strings.TrimSpace(a.Login))
-	if err := s.mayTry(login, a.Addr); err != nil {
+	p, c, ends, err := s.prove(ctx, a)
+	if err != nil {
 		return nil, err
 	}
-	p, c, ends, err := s.verify(ctx, login, a.Secret)
+	return s.admit(ctx, p, c, a, ends)
+}
+
+// Check is Login for who asks what there is before it comes as a device: nobody is
+// signed in, and no device is made or seen.
+func (s *Service) Check(ctx context.Context, a Attempt) (store.Principal, error) {
+	p, c, _, err := s.prove(ctx, a)
+	if err == nil {
+		s.limits.succeeded(p.Login, a.Addr, s.now())
+		err = mayUse(p, c, a)
+	}
+	s.count(err)
+	return p, err
+}
+
+// prove finds the credential that an attempt proves, and counts the failures.
+func (s *Service) prove(ctx context.Context, a Attempt) (p store.Principal, c store.Credential, ends uint64, err error) {
+	login := strings.ToLower(strings.TrimSpace(a.Login))
+	if err := s.mayTry(login, a.Addr); err != nil {
+		return p, c, 0, err
+	}
+	p, c, ends, err = s.verify(ctx, login, a.Secret)
 	if late := s.mayTry(login, a.Addr); late != nil { // others failed meanwhile: guessing at once tells no more than in turn
-		return nil, late
+		return p, c, 0, late
 	}
 	if mail.KindOf(err) == mail.BadCredentials {
 		s.limits.failed(login, a.Addr, s.now())
 		s.log.InfoContext(ctx, "sign-in failed", "proto", a.Protocol, "addr", a.Addr)
 	}
-	if err != nil {
-		return nil, err
+	return p, c, ends, err
+}
+
+// mayUse is Denied if somebody who proved the credential may not come in with it.
+func mayUse(p store.Principal, c store.Credential, a Attempt) error {
+	if p.Disabled {
+		return mail.Errorf(mail.Denied, "this account is disabled")
 	}
-	return s.admit(ctx, p, c, a, ends)
+	if len(c.Protocols) > 0 && !slices.Contains(c.Protocols, a.Protocol) {
+		return mail.Errorf(mail.Denied, "this app password is not for %s", a.Protocol)
+	}
+	return nil
 }
 
 func (s *Service) mayTry(login string, addr netip.Addr) error {
@@ -217,11 +246,8 @@ func (s *Service) checkSlow(ctx context.Context, c store.Credential, secret stri
 // admit lets somebody who proved the credential in, as a device.
 func (s *Service) admit(ctx context.Context, p store.Principal, c store.Credential, a Attempt, ends uint64) (*Session, error) {
 	s.limits.succeeded(p.Login, a.Addr, s.now())
-	if p.Disabled {
-		return nil, mail.Errorf(mail.Denied, "this account is disabled")
-	}
-	if len(c.Protocols) > 0 && !slices.Contains(c.Protocols, a.Protocol) {
-		return nil, mail.Errorf(mail.Denied, "this app password is not for %s", a.Protocol)
+	if err := mayUse(p, c, a); err != nil {
+		return nil, err
 	}
 	d, err := s.deviceFor(ctx, p, c, a)
 	if err != nil {

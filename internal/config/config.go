@@ -14,9 +14,12 @@ type Config struct {
 
 	Postmaster string `toml:"postmaster" comment:"Who gets mail for postmaster where nobody has that address: an address of this server. Empty is the oldest account in force."`
 
-	Listen   Listen   `toml:"listen" comment:"Where each protocol listens: an address, a list of addresses, or [] for nowhere."`
-	TLS      TLS      `toml:"tls" comment:"The certificate. Without one, a self-signed certificate is made in the data directory at the first start."`
-	Auth     Auth     `toml:"auth"`
+	Listen Listen `toml:"listen" comment:"Where each protocol listens: an address, a list of addresses, or [] for nowhere."`
+	TLS    TLS    `toml:"tls" comment:"The certificate. Without one, a self-signed certificate is made in the data directory at the first start."`
+	Auth   Auth   `toml:"auth"`
+
+	ActiveSync ActiveSync `toml:"activesync" comment:"Exchange ActiveSync, which phones speak. Microsoft publishes how it works and grants no licence for patents it may hold: operators decide for themselves."`
+
 	Outgoing Outgoing `toml:"outgoing" comment:"Mail to other servers."`
 	Accounts Accounts `toml:"accounts"`
 	History  History  `toml:"history"`
@@ -60,6 +63,11 @@ type Auth struct {
 	Plaintext Plaintext `toml:"plaintext" comment:"From where passwords are taken without TLS, for reading and for sending: \"loopback\" is this machine, \"never\" nowhere, \"always\" everywhere."`
 
 	Unauthenticate bool `toml:"unauthenticate" comment:"Whether an IMAP client may sign out and another in on the same connection (RFC 8437). false where a proxy judges who signs in and sees only the first time."`
+}
+
+// ActiveSync is about what phones speak.
+type ActiveSync struct {
+	Enabled bool `toml:"enabled" comment:"Whether it is served, at /Microsoft-Server-ActiveSync on the addresses of https, and of http where auth.plaintext lets passwords come without TLS."`
 }
 
 // Via says how mail leaves.
@@ -156,10 +164,11 @@ func Default() Config {
 			HTTP:        Addresses{"127.0.0.1:8080"},
 			HTTPS:       Addresses{"127.0.0.1:8443"},
 		},
-		Auth:     Auth{Plaintext: PlaintextLoopback, Unauthenticate: true},
-		Outgoing: Outgoing{Via: ViaNone, RelayTLS: RelayStartTLS, GiveUpAfter: Duration(5 * 24 * time.Hour)},
-		History:  History{Horizon: Duration(30 * 24 * time.Hour)},
-		Guard:    Guard{Share: 50, Minimum: 100, Window: Duration(time.Hour), Mode: GuardKeep},
+		Auth:       Auth{Plaintext: PlaintextLoopback, Unauthenticate: true},
+		ActiveSync: ActiveSync{Enabled: true},
+		Outgoing:   Outgoing{Via: ViaNone, RelayTLS: RelayStartTLS, GiveUpAfter: Duration(5 * 24 * time.Hour)},
+		History:    History{Horizon: Duration(30 * 24 * time.Hour)},
+		Guard:      Guard{Share: 50, Minimum: 100, Window: Duration(time.Hour), Mode: GuardKeep},
 		Limits: Limits{
 			Message:               50 << 20,
 			Connections:           20_000,

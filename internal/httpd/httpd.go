@@ -18,6 +18,13 @@ import (
 type Server struct {
 	Healthy func(context.Context) error // nil when mail can be read and written
 	Metrics prometheus.Gatherer
+	Mounts  []Mount // protocols that are spoken over HTTP
+}
+
+// Mount is a protocol at the paths that it says are its own.
+type Mount struct {
+	Serves  func(path string) bool
+	Handler http.Handler // bounds what it reads
 }
 
 // Bounds on clients.
@@ -28,7 +35,7 @@ const (
 	stopTime     = 2 * time.Second
 	maxHeader    = 16 << 10
 	maxScrapes   = 4 // at once
-	maxBodyBytes = 0 // nothing here takes a body
+	maxBodyBytes = 0 // nothing but a mount takes a body
 )
 
 // Handler serves what is mounted.
@@ -36,7 +43,16 @@ func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.health)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.Metrics, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes, Timeout: requestTime}))
-	return http.MaxBytesHandler(mux, maxBodyBytes)
+	own := http.MaxBytesHandler(mux, maxBodyBytes)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, m := range s.Mounts {
+			if m.Serves(r.URL.Path) {
+				m.Handler.ServeHTTP(w, r)
+				return
+			}
+		}
+		own.ServeHTTP(w, r)
+	})
 }
 
 // health is 200 when the store answers, else 503.

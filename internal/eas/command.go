@@ -1,0 +1,59 @@
+package eas
+
+import (
+	"strings"
+
+	"lockstep/internal/eas/wbxml"
+)
+
+// A command is what a device asks for by name or by code (MS-ASHTTP §2.2.1.1.1.1.1).
+type command struct {
+	name  string
+	code  byte
+	root  wbxml.Tag
+	serve func(*request) (*answer, error)
+
+	since version // 0 is all
+	until version // 0 is all
+	empty bool    // may come without a body
+	mime  bool    // to 12.1, the body is a message and not WBXML
+}
+
+// commands are those that are served, in the order in which they are announced.
+// It is a function, not a variable: what it lists looks commands up itself.
+func commands() []command {
+	return []command{
+		{name: "FolderSync", code: 9, root: wbxml.FolderFolderSync, serve: (*request).folderSync},
+		{name: "FolderCreate", code: 10, root: wbxml.FolderFolderCreate, serve: (*request).folderCreate},
+		{name: "FolderDelete", code: 11, root: wbxml.FolderFolderDelete, serve: (*request).folderDelete},
+		{name: "FolderUpdate", code: 12, root: wbxml.FolderFolderUpdate, serve: (*request).folderUpdate},
+	}
+}
+
+func commandNames() []string {
+	var names []string
+	for _, c := range commands() {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+// commandByCode is the name of a command that is served; "" if none has the code.
+func commandByCode(code byte) string {
+	for _, c := range commands() {
+		if c.code == code {
+			return c.name
+		}
+	}
+	return ""
+}
+
+// commandByName finds a command of a version; names ignore case.
+func commandByName(name string, v version) (command, bool) {
+	for _, c := range commands() {
+		if strings.EqualFold(c.name, name) {
+			return c, v >= c.since && (c.until == 0 || v <= c.until)
+		}
+	}
+	return command{}, false
+}

@@ -1,0 +1,28 @@
+package eas
+
+import "time"
+
+// Limits bound what devices can cost. A zero field means its default.
+type Limits struct {
+	Message int64 // bytes of one message that a device sends; 50 MiB
+	Answer  int64 // bytes of one answer in memory, a larger one goes to a file; 1 MiB
+	AtOnce  int   // commands of one device under way, those that wait included; 16
+}
+
+func (l Limits) orDefault() Limits {
+	orDefault(&l.Message, 50<<20)
+	orDefault(&l.Answer, 1<<20)
+	orDefault(&l.AtOnce, 16)
+	return l
+}
+
+func orDefault[T int | int64 | time.Duration](v *T, d T) {
+	if *v == 0 {
+		*v = d
+	}
+}
+
+const (
+	maxCommandBytes = 4 << 20 // of a command without the message it sends
+	maxTracked      = 100_000 // devices in memory, of all accounts
+)

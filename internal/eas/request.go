@@ -1,0 +1,238 @@
+package eas
+
+import (
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"hash"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"lockstep/internal/auth"
+	"lockstep/internal/eas/wbxml"
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+)
+
+// A request is one command of one device.
+type request struct {
+	*query
+	srv  *Server
+	ctx  context.Context
+	http *http.Request
+	sess *auth.Session
+	cmd  command
+
+	in   *wbxml.Element // what the device says; nil if it said nothing
+	mime *spool         // the message it sends, if it sends one
+	hash [sha256.Size]byte
+}
+
+// An answer is what a device is told. The zero answer is "200, and nothing to say".
+type answer struct {
+	root   *wbxml.Element
+	header http.Header
+}
+
+// post serves one command.
+func (s *Server) post(w http.ResponseWriter, r *http.Request) {
+	began := time.Now()
+	name := "none"
+	a, q, err := s.command(w, r, &name)
+	if q != nil {
+		defer q.close()
+	}
+	if err == nil {
+		err = s.write(w, r, a)
+	}
+	result := "ok"
+	if err != nil {
+		f := faultOf(err)
+		result = "failed"
+		s.log(r, q, f)
+		s.fail(w, r, q, f)
+	}
+	s.Metrics.Command(name, result, time.Since(began))
+}
+
+// command reads, checks and serves a command. The request it returns is closed by
+// the caller; it may be there beside an error.
+func (s *Server) command(w http.ResponseWriter, r *http.Request, name *string) (*answer, *request, error) {
+	q, err := parseQuery(r)
+	if err != nil {
+		_, signedOut := s.check(r) // who may not sign in learns nothing else
+		return nil, nil, firstOf(signedOut, err)
+	}
+	sess, err := s.signIn(r, q)
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, stop := context.WithCancelCause(r.Context())
+	defer stop(nil)
+	defer s.Auth.Track(sess, func(reason string) { stop(errors.New(reason)) })()
+	req := &request{query: q, srv: s, ctx: ctx, http: r, sess: sess}
+	cmd, ok := commandByName(q.command, q.version)
+	if !ok {
+		return nil, req, fail(statusCommand, "no command of this name in version %v", q.version)
+	}
+	req.cmd, *name = cmd, cmd.name
+	leave, err := s.devices.enter(req.deviceKey())
+	if err != nil {
+		return nil, req, err
+	}
+	defer leave()
+	if err := req.read(w); err != nil {
+		return nil, req, err
+	}
+	a, err := cmd.serve(req)
+	return a, req, err
+}
+
+func firstOf(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// close gives back what the request holds.
+func (q *request) close() {
+	if q.mime != nil {
+		q.mime.Close()
+	}
+}
+
+// account is whose mail the request is about.
+func (q *request) account() mail.AccountID { return q.sess.Account() }
+
+// deviceKey names the device among those of all accounts.
+func (q *request) deviceKey() deviceKey {
+	return deviceKey{q.account(), q.sess.Device().ID, q.deviceID}
+}
+
+// cursor is the full name of what is remembered for the device under a name. One
+// device of the account may be several to the protocol: an app password can be typed
+// into two phones.
+func (q *request) cursor(name string) string { return "eas/" + q.deviceID + "/" + name }
+
+// view runs fn on a snapshot of the account.
+func (q *request) view(fn func(store.Reader) error) error {
+	return q.srv.Store.View(q.ctx, q.account(), fn)
+}
+
+// update runs fn in a transaction of the device.
+func (q *request) update(fn func(store.Tx) error) (mail.ModSeq, error) {
+	return q.srv.Store.Update(q.ctx, q.account(), q.sess.Origin(), fn)
+}
+
+// note runs fn as bookkeeping.
+func (q *request) note(fn func(store.Notes) error) error {
+	return q.srv.Store.Note(q.ctx, q.account(), fn)
+}
+
+// How bodies are called (MS-ASHTTP §2.2.1.1.2.2).
+const (
+	typeWBXML      = "application/vnd.ms-sync.wbxml"
+	typeShortWBXML = "application/vnd.ms-sync"
+	typeMessage    = "message/rfc822"
+)
+
+// read takes in what the device says.
+func (q *request) read(w http.ResponseWriter) error {
+	most := int64(maxCommandBytes)
+	if q.cmd.mime || q.cmd.name == "Sync" { // drafts come by Sync
+		most += q.srv.limits.Message
+	}
+	body, err := plain(q.http, http.MaxBytesReader(w, q.http.Body, most))
+	if err != nil {
+		return err
+	}
+	kind, _, _ := mime.ParseMediaType(q.http.Header.Get("Content-Type"))
+	if q.cmd.mime && q.version <= v121 && kind == typeMessage {
+		q.mime = newSpool(q.srv.SpoolDir, q.srv.limits.Answer)
+		return q.readErr(q.copyMessage(body))
+	}
+	sum := sha256.New()
+	err = q.decode(io.TeeReader(body, sum), most, sum)
+	return q.readErr(err)
+}
+
+// plain undoes what the body was packed in.
+func plain(r *http.Request, body io.Reader) (io.Reader, error) {
+	switch strings.ToLower(r.Header.Get("Content-Encoding")) {
+	case "", "identity":
+		return body, nil
+	case "gzip", "x-gzip":
+		unpacked, err := gzip.NewReader(body)
+		if err != nil {
+			return nil, &fault{status: statusContent, http: http.StatusBadRequest, detail: "the body is not gzip", err: err}
+		}
+		return unpacked, nil
+	}
+	return nil, &fault{http: http.StatusUnsupportedMediaType, detail: "this content encoding is not known here"}
+}
+
+func (q *request) copyMessage(body io.Reader) error {
+	sum := sha256.New()
+	_, err := io.Copy(io.MultiWriter(q.mime, sum), io.LimitReader(body, q.srv.limits.Message+1))
+	if err == nil && q.mime.size > q.srv.limits.Message {
+		err = wbxml.ErrLimit
+	}
+	sum.Sum(q.hash[:0])
+	return err
+}
+
+func (q *request) decode(body io.Reader, most int64, sum hash.Hash) error {
+	l := wbxml.Limits{Bytes: most, Spill: func(t wbxml.Tag) io.Writer {
+		if t != wbxml.ComposeMime || q.mime != nil {
+			return nil
+		}
+		q.mime = newSpool(q.srv.SpoolDir, q.srv.limits.Answer)
+		return q.mime
+	}}
+	probe := make([]byte, 1)
+	if _, err := io.ReadFull(body, probe); err == io.EOF {
+		if !q.cmd.empty {
+			return fail(statusContent, "the command says nothing")
+		}
+		sum.Sum(q.hash[:0])
+		return nil
+	} else if err != nil {
+		return err
+	}
+	in, err := wbxml.Decode(io.MultiReader(strings.NewReader(string(probe)), body), l)
+	if err != nil {
+		return err
+	}
+	if in.Tag != q.cmd.root {
+		return fail(statusContent, "the root element is %v", in.Tag)
+	}
+	q.in = in
+	_, err = io.Copy(io.Discard, body) // also what follows the document is part of what was said
+	sum.Sum(q.hash[:0])
+	return err
+}
+
+// readErr says what a body that can't be read means.
+func (q *request) readErr(err error) error {
+	var tooLarge *http.MaxBytesError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &tooLarge), errors.Is(err, wbxml.ErrLimit):
+		return &fault{status: statusContent, http: http.StatusRequestEntityTooLarge, detail: "larger than this server takes", err: err}
+	case errors.Is(err, wbxml.ErrSyntax):
+		return &fault{status: statusWBXML, detail: "the body is not WBXML", err: err}
+	}
+	var f *fault
+	if errors.As(err, &f) {
+		return err
+	}
+	return &fault{http: http.StatusBadRequest, detail: "the body can't be read", err: err}
+}

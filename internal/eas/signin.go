@@ -1,0 +1,112 @@
+package eas
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding/charmap"
+
+	"lockstep/internal/auth"
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+)
+
+// maxClientBytes bounds what is kept of a User-Agent.
+const maxClientBytes = 200
+
+var errUnauthorized = &fault{http: http.StatusUnauthorized, detail: "sign in with login and password, best an app password"}
+
+// signIn signs in who asks, as the device that the query names (MS-ASHTTP §2.2.1.1.2.1).
+func (s *Server) signIn(r *http.Request, q *query) (*auth.Session, error) {
+	a, err := s.attempt(r)
+	if err != nil {
+		return nil, err
+	}
+	a.Client, a.DeviceKey = clientName(r.UserAgent(), q.deviceType), q.deviceID
+	sess, err := s.Auth.Login(r.Context(), a)
+	return sess, refusal(err)
+}
+
+// check is signIn for who does not come as a device.
+func (s *Server) check(r *http.Request) (store.Principal, error) {
+	a, err := s.attempt(r)
+	if err != nil {
+		return store.Principal{}, err
+	}
+	p, err := s.Auth.Check(r.Context(), a)
+	return p, refusal(err)
+}
+
+// attempt is what somebody who signs in says.
+func (s *Server) attempt(r *http.Request) (a auth.Attempt, err error) {
+	addr := addrOf(r)
+	login, secret, ok := r.BasicAuth()
+	if !ok {
+		return a, errUnauthorized
+	}
+	if r.TLS == nil && (s.AllowPlainAuth == nil || !s.AllowPlainAuth(addr)) {
+		return a, &fault{http: http.StatusForbidden, detail: "passwords are taken under TLS only: use https"}
+	}
+	return auth.Attempt{Login: s.login(r.Context(), text(login)), Secret: text(secret), Protocol: mail.EAS, Addr: addr}, nil
+}
+
+// refusal is how a sign-in that failed is told by HTTP.
+func refusal(err error) error {
+	if err == nil {
+		return nil
+	}
+	switch mail.KindOf(err) {
+	case mail.BadCredentials:
+		return errUnauthorized
+	case mail.Limit:
+		return &fault{http: http.StatusServiceUnavailable, retry: 60, detail: mail.DetailOf(err), err: err}
+	case mail.Denied:
+		return &fault{http: http.StatusForbidden, detail: mail.DetailOf(err), err: err}
+	}
+	return err
+}
+
+// text is what a client means by the bytes of its login: UTF-8, else, from Outlook
+// on Windows, Latin-1.
+func text(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	t, _ := charmap.ISO8859_1.NewDecoder().String(s) // it has a character for each byte
+	return t
+}
+
+// login is whose login is meant: devices ask for a domain and say domain\user.
+func (s *Server) login(ctx context.Context, said string) string {
+	domain, user, ok := strings.Cut(said, `\`)
+	if !ok {
+		return said
+	}
+	for _, login := range []string{user + "@" + domain, user} {
+		if _, err := s.Auth.Principal(ctx, strings.ToLower(login)); err == nil && !strings.HasPrefix(login, "@") {
+			return login
+		}
+	}
+	return user
+}
+
+// clientName is what the client says of itself, without versions that change with
+// each update: a device is known by its id, this is for people.
+func clientName(agent, deviceType string) string {
+	name, _, _ := strings.Cut(agent, "/")
+	if name == "" {
+		name = deviceType
+	}
+	return strings.ToValidUTF8(name[:min(len(name), maxClientBytes)], "")
+}
+
+func addrOf(r *http.Request) netip.Addr {
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.IPv6Loopback() // not by TCP: from this machine
+	}
+	return at.Addr().Unmap()
+}
