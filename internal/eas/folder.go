@@ -271,7 +271,7 @@ func (d *folderDiff) take(r store.Reader, from folderGeneration, c mail.Change) 
 	return nil
 }
 
-// changed reports whether a FolderSync would have something to say of the
+// foldersChanged reports whether a FolderSync would have something to say of the
 // relationship used last; false if there is none.
 func (q *request) foldersChanged(r store.Reader) (bool, error) {
 	state, err := q.loadFolders(r)

@@ -205,6 +205,39 @@ func TestFolderSyncStormIsBounded(t *testing.T) {
 	}
 }
 
+// What wakes a Ping is what a FolderSync would tell.
+func TestFoldersChangedAgreesWithFolderSync(t *testing.T) {
+	w := newTown(t)
+	f := w.folders(v161)
+	changed := func() (yes bool) {
+		t.Helper()
+		err := w.Store.View(t.Context(), w.alice.Account, func(r store.Reader) (err error) {
+			r2 := f.p.request()
+			yes, err = r2.foldersChanged(r)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return yes
+	}
+	w.put("INBOX", "Subject: x\r\n\r\n")
+	if changed() {
+		t.Error("mail is no change of folders")
+	}
+	w.change(func(tx store.Tx) error {
+		_, err := tx.CreateMailbox(mail.MailboxImage{Name: "New"})
+		return err
+	})
+	if !changed() {
+		t.Error("a new folder is a change")
+	}
+	f.sync()
+	if changed() {
+		t.Error("what was told is no change")
+	}
+}
+
 func TestBadFolderKeys(t *testing.T) {
 	w := newTown(t)
 	f := w.folders(v141)

@@ -146,6 +146,21 @@ func (p *phone) post(query string, body []byte) *httptest.ResponseRecorder {
 	return rec
 }
 
+// request is a request of the phone as a command has it, signed in.
+func (p *phone) request() *request {
+	p.w.T.Helper()
+	p.w.server.init()
+	r := httptest.NewRequestWithContext(p.w.T.Context(), "POST", Path, nil)
+	r.RemoteAddr = "127.0.0.1:1234"
+	r.SetBasicAuth(p.login, p.secret)
+	q := &query{version: p.version, deviceID: p.id, deviceType: "SmartPhone"}
+	sess, err := p.w.server.signIn(r, q)
+	if err != nil {
+		p.w.T.Fatal(err)
+	}
+	return &request{query: q, srv: p.w.server, ctx: r.Context(), http: r, sess: sess}
+}
+
 func (p *phone) query(command string) string {
 	return fmt.Sprintf("Cmd=%s&User=%s&DeviceId=%s&DeviceType=SmartPhone", command, "alice%40example.test", p.id)
 }
