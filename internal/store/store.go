@@ -91,6 +91,13 @@ type Reader interface {
 	MessageByEmailID(mail.EmailID) (mail.Message, error)
 	// PlacementsOf returns the placements of one message, by mailbox and UID.
 	PlacementsOf(mail.MessageKey) ([]mail.Placement, error)
+	// ByDate returns the placements of a mailbox in the order of their internal dates,
+	// newest first. It costs what it returns, however large the mailbox is.
+	ByDate(DateQuery) ([]mail.Dated, error)
+	// Versions returns the versions of lines in a mailbox, by line, then the newest
+	// message last. mail.Shown says which of a line is its item. Below the horizon
+	// LeftAfter is TooOld.
+	Versions(VersionQuery) ([]mail.Version, error)
 	// Thread returns the visible messages of a thread, oldest first.
 	Thread(mail.ThreadID) ([]mail.MessageKey, error)
 
@@ -142,6 +149,26 @@ type PlacementQuery struct {
 	// Messages fills in only what never changes and is shown: of the placement UID,
 	// Message, SaveDate and Size, of the message Key, Size, Blob and Parsed.
 	Shown bool
+}
+
+// DateQuery asks for a page of a mailbox in the order of internal dates, newest first.
+type DateQuery struct {
+	Mailbox mail.MailboxID
+	Before  mail.Dated // that come before; zero is from the newest
+	Since   time.Time  // not older than
+	Limit   int        // at least 1
+}
+
+// VersionQuery selects versions of lines in a mailbox.
+type VersionQuery struct {
+	Mailbox mail.MailboxID
+	Lines   []mail.Lineage
+	// LeftAfter asks also for those that left after it; 0 is for none of them.
+	LeftAfter mail.ModSeq
+	// Later asks only for those that do not hold the line they began: successors and
+	// earlier versions. Who holds a placement that began its line asks so, for next to
+	// nothing, whether it is alone.
+	Later bool
 }
 
 // AnnotationQuery selects annotations of messages of one mailbox.

@@ -119,8 +119,8 @@ const (
 	insertContent = "INSERT INTO content (account_id, blob, sent_at, message_id, parsed, preview, names) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
 	insertMessage = `INSERT INTO message (account_id, message_key, email_id, thread_id, size, internal_date, created, modseq, visible, placements, left_modseq, born, named, content_id, internal_zone)
 	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)`
-	insertPlacement = `INSERT INTO placement (account_id, mailbox_id, uid, placement_id, message_key, lineage, system, keywords, save_date, created, modseq, changed_by, size, content_id)
-	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)`
+	insertPlacement = `INSERT INTO placement (account_id, mailbox_id, uid, placement_id, message_key, lineage, system, keywords, save_date, created, modseq, changed_by, size, content_id, received, behind)
+	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)`
 )
 
 // arrive makes the message and its placement, which holds the line; 0 begins one.
@@ -142,7 +142,7 @@ func (t *tx) arrive(b *box, a mail.Arrival, line mail.Lineage) (mail.Placement, 
 	b.count(p.Flags, p.Size, 1)
 	t.place(m, place{id: p.ID, mailbox: b.ID, flags: p.Flags})
 	_, err = t.c.exec(insertPlacement, t.id, b.ID, uid, p.ID, p.Message, p.Lineage, p.Flags.System, p.Flags.KeywordText(), p.SaveDate,
-		p.Created, p.ModSeq, p.ChangedBy, p.Size, content)
+		p.Created, p.ModSeq, p.ChangedBy, p.Size, content, m.received, b.follow(uid, m.received))
 	return p, err
 }
 
@@ -152,7 +152,7 @@ func (t *tx) newMessage(a mail.Arrival) (m *message, content int64, err error) {
 	if a.InternalDate.IsZero() {
 		a.InternalDate = t.now.UTC()
 	}
-	m = &message{key: mail.MessageKey(t.newID()), size: a.Blob.Size}
+	m = &message{key: mail.MessageKey(t.newID()), size: a.Blob.Size, received: stamp(a.InternalDate)}
 	if a.EmailID == (mail.EmailID{}) {
 		a.EmailID = emailIDOf(m.key)
 	}

@@ -51,6 +51,15 @@ var flaws = []flaw{
 	(SELECT m.content_id FROM message m WHERE m.account_id = ?1 AND m.message_key = placement.message_key)`}},
 	{"a placement in no mailbox", `SELECT 'UID ' || p.uid FROM placement p
 	WHERE p.account_id = ?1 AND NOT EXISTS (SELECT 1 FROM mailbox b WHERE b.account_id = ?1 AND b.mailbox_id = p.mailbox_id)`, nil},
+	{"a mailbox out of the order of dates", order + "SELECT 'mailbox ' || mailbox_id || ', UID ' || uid FROM ordered WHERE wrong", []string{
+		"UPDATE placement SET received = " + internalDate + " WHERE account_id = ?1 AND received <> " + internalDate,
+		order + `UPDATE placement SET behind = o.should FROM ordered o WHERE placement.account_id = ?1 AND placement.mailbox_id = o.mailbox_id
+	AND placement.uid = o.uid AND placement.behind <> o.should`,
+		`UPDATE mailbox SET (peak, peak_uid) = (SELECT p.received, p.uid FROM placement p WHERE p.account_id = ?1 AND p.mailbox_id = mailbox.mailbox_id
+	AND p.behind = 0 ORDER BY p.uid DESC LIMIT 1) WHERE account_id = ?1 AND placements > 0`,
+	}},
+	{"ids that don't grow with UIDs", `SELECT 'mailbox ' || mailbox_id || ', UID ' || uid FROM (SELECT mailbox_id, uid, placement_id,
+	max(placement_id) OVER (PARTITION BY mailbox_id ORDER BY uid) AS most FROM placement WHERE account_id = ?1) p WHERE placement_id < most`, nil},
 	{"numbers out of order", `SELECT b.path || ', UID ' || p.uid FROM placement p JOIN mailbox b ON b.account_id = p.account_id AND b.mailbox_id = p.mailbox_id
 	JOIN account a ON a.account_id = p.account_id
 	WHERE p.account_id = ?1 AND (p.uid >= b.uidnext OR p.modseq > b.highest_modseq OR p.created > p.modseq OR b.highest_modseq > a.head)`, nil},
@@ -92,6 +101,22 @@ var flaws = []flaw{
 		"UPDATE account SET used = coalesce((SELECT sum(size) FROM message m WHERE m.account_id = ?1 AND m.placements > 0), 0) WHERE account_id = ?1",
 	}},
 }
+
+const internalDate = "(SELECT m.internal_date FROM message m WHERE m.account_id = ?1 AND m.message_key = placement.message_key)"
+
+// order is what the order of dates says of each placement, and what it would say if
+// what has left had never been: both are right if none in order is older than one
+// before it, none is passed over that is in order, and the next can tell what it is.
+const order = `WITH dates AS (SELECT p.mailbox_id, p.uid, p.received, p.behind, m.internal_date, b.peak, b.peak_uid,
+	p.received < max(p.received) OVER w AS astray,
+	max(CASE WHEN p.behind = 0 THEN p.received END) OVER w AS high, max(CASE WHEN p.behind = 0 THEN p.uid END) OVER w AS last
+	FROM placement p JOIN message m ON m.account_id = p.account_id AND m.message_key = p.message_key
+	JOIN mailbox b ON b.account_id = p.account_id AND b.mailbox_id = p.mailbox_id
+	WHERE p.account_id = ?1 WINDOW w AS (PARTITION BY p.mailbox_id ORDER BY p.uid)),
+ordered AS (SELECT *, CASE WHEN astray THEN max(CASE WHEN astray THEN 0 ELSE uid END) OVER (PARTITION BY mailbox_id ORDER BY uid) ELSE 0 END AS should,
+	received <> internal_date OR behind = 0 AND (received < high OR received > peak OR uid > peak_uid)
+	OR behind > 0 AND (behind < coalesce(last, 0) OR behind >= uid) AS wrong FROM dates)
+`
 
 const memberSeen = `(SELECT count(*) FROM seen s JOIN placement p ON p.account_id = s.account_id AND p.mailbox_id = s.mailbox_id AND p.uid = s.uid
 	WHERE s.account_id = ?1 AND s.mailbox_id = m.mailbox_id AND s.principal_id = m.principal_id AND s.seen = 1)`

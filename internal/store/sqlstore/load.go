@@ -29,7 +29,7 @@ func uidsOf(hs []held) (set mail.UIDSet, list ints) {
 	return set, list
 }
 
-const heldColumns = placementColumns + ", m.thread_id, m.created, m.modseq, m.visible, m.placements, m.left_modseq"
+const heldColumns = placementColumns + ", m.thread_id, m.created, m.modseq, m.visible, m.placements, m.left_modseq, m.internal_date"
 
 const (
 	selectHeld = "SELECT " + heldColumns + ` FROM placement p CROSS JOIN message m
@@ -95,7 +95,7 @@ func (t *tx) loadFrom(sql string, mb mail.MailboxID, uids mail.UIDSet, want func
 
 func scanHeld(r row, p *mail.Placement) *message {
 	rw := messageRow{mail.ModSeq(r.num(13)), mail.ModSeq(r.num(14)), r.num(15) != 0, int(r.num(16)), mail.ModSeq(r.num(17))}
-	return &message{key: p.Message, thread: mail.ThreadID(r.num(12)), size: p.Size, begin: rw, stored: rw}
+	return &message{key: p.Message, thread: mail.ThreadID(r.num(12)), size: p.Size, received: r.num(18), begin: rw, stored: rw}
 }
 
 // loadPlaces fills in where messages are that lie in several places.

@@ -54,15 +54,19 @@ func (t *tx) transfer(op mail.Op, from mail.MailboxID, uids mail.UIDSet, to mail
 
 // Numbers are given in the order of the source's UIDs.
 const (
-	copyPlacements = `INSERT INTO placement (account_id, mailbox_id, uid, placement_id, message_key, lineage, system, keywords, save_date, created, modseq, changed_by, size, content_id)
-	SELECT account_id, ?3, ?4 - 1 + row_number() OVER (ORDER BY uid), ?5 - 1 + row_number() OVER (ORDER BY uid), message_key,
-	?5 - 1 + row_number() OVER (ORDER BY uid), system, keywords, ?6, ?7, ?7, ?8, size, content_id
-	FROM placement WHERE account_id = ?1 AND mailbox_id = ?2 AND uid IN list(?9)`
-	restorePlacements = `INSERT INTO placement (account_id, mailbox_id, uid, placement_id, message_key, lineage, system, keywords, save_date, created, modseq, changed_by, size, content_id)
-	SELECT account_id, mailbox_id, ?3 - 1 + row_number() OVER (ORDER BY uid), ?4 - 1 + row_number() OVER (ORDER BY uid), message_key,
-	CASE WHEN lineage > 0 THEN lineage ELSE ?4 - 1 + row_number() OVER (ORDER BY uid) END, system, keywords, save_date, ?5, ?5, ?6, size,
-	(SELECT m.content_id FROM message m WHERE m.account_id = ?1 AND m.message_key = vanished_placement.message_key)
-	FROM vanished_placement WHERE account_id = ?1 AND mailbox_id = ?2 AND uid IN list(?7)`
+	copyPlacements = `INSERT INTO placement (account_id, mailbox_id, uid, placement_id, message_key, lineage, system, keywords, save_date, created, modseq, changed_by, size, content_id, received, behind)
+	SELECT account_id, ?3, ?4 - 1 + n, ?5 - 1 + n, message_key, ?5 - 1 + n, system, keywords, ?6, ?7, ?7, ?8, size, content_id,
+	received, CASE WHEN astray THEN coalesce(max(CASE WHEN astray THEN NULL ELSE ?4 - 1 + n END) OVER (ORDER BY uid), ?10) ELSE 0 END
+	FROM (SELECT p.*, row_number() OVER (ORDER BY uid) AS n, received < max(?11, max(received) OVER (ORDER BY uid)) AS astray
+	FROM placement p WHERE account_id = ?1 AND mailbox_id = ?2 AND uid IN list(?9)) x`
+	restorePlacements = `INSERT INTO placement (account_id, mailbox_id, uid, placement_id, message_key, lineage, system, keywords, save_date, created, modseq, changed_by, size, content_id, received, behind)
+	SELECT account_id, mailbox_id, ?3 - 1 + n, ?4 - 1 + n, message_key,
+	CASE WHEN lineage > 0 THEN lineage ELSE ?4 - 1 + n END, system, keywords, save_date, ?5, ?5, ?6, size, content_id,
+	received, CASE WHEN astray THEN coalesce(max(CASE WHEN astray THEN NULL ELSE ?3 - 1 + n END) OVER (ORDER BY uid), ?8) ELSE 0 END
+	FROM (SELECT v.*, m.content_id, m.internal_date AS received, row_number() OVER (ORDER BY v.uid) AS n,
+	m.internal_date < max(?9, max(m.internal_date) OVER (ORDER BY v.uid)) AS astray
+	FROM vanished_placement v JOIN message m ON m.account_id = v.account_id AND m.message_key = v.message_key
+	WHERE v.account_id = ?1 AND v.mailbox_id = ?2 AND v.uid IN list(?7)) x`
 	keepPlacements = `INSERT INTO vanished_placement (account_id, mailbox_id, uid, placement_id, message_key, lineage, system, keywords, save_date, created, modseq, changed_by, size, vanished, why)
 	SELECT account_id, mailbox_id, uid, placement_id, message_key, lineage, system, keywords, save_date, created, modseq, changed_by, size, ?3, ?4
 	FROM placement WHERE account_id = ?1 AND mailbox_id = ?2 AND uid IN list(?5)`
@@ -78,7 +82,7 @@ func (t *tx) duplicate(source *box, hs []held, dest *box) ([]held, error) {
 	}
 	id := t.newIDs(len(hs))
 	_, uids := uidsOf(hs)
-	if _, err := t.c.exec(copyPlacements, t.id, source.ID, dest.ID, uid, id, t.now, t.n, t.by.Device(), uids); err != nil {
+	if _, err := t.c.exec(copyPlacements, t.id, source.ID, dest.ID, uid, id, t.now, t.n, t.by.Device(), uids, dest.peak.uid, dest.peak.bound()); err != nil {
 		return nil, err
 	}
 	placed := t.placed(dest, hs, uid, id)
@@ -94,7 +98,7 @@ func (t *tx) restore(b *box, hs []held) ([]held, error) {
 	}
 	id := t.newIDs(len(hs))
 	_, uids := uidsOf(hs)
-	if _, err := t.c.exec(restorePlacements, t.id, b.ID, uid, id, t.n, t.by.Device(), uids); err != nil {
+	if _, err := t.c.exec(restorePlacements, t.id, b.ID, uid, id, t.n, t.by.Device(), uids, b.peak.uid, b.peak.bound()); err != nil {
 		return nil, err
 	}
 	if _, err := t.c.exec(markDeparted, t.id, b.ID, uids); err != nil {
@@ -112,6 +116,7 @@ func (t *tx) placed(dest *box, hs []held, uid mail.UID, id int64) []held {
 		p := h.Placement
 		p.ID, p.Mailbox, p.UID, p.Created, p.ModSeq = mail.PlacementID(id)+mail.PlacementID(i), dest.ID, uid+mail.UID(i), t.n, t.n
 		dest.count(p.Flags, p.Size, 1)
+		dest.follow(p.UID, h.m.received)
 		t.place(h.m, place{id: p.ID, mailbox: dest.ID, flags: p.Flags})
 		placed[i] = held{p, h.m}
 	}

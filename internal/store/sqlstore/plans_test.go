@@ -15,7 +15,7 @@ var walksAccount = regexp.MustCompile(`(message|placement|thread|vanished|vanish
 func mayWalk(sql string) bool {
 	return strings.HasPrefix(sql, "WITH ") || strings.Contains(sql, "WITH view AS") || strings.Contains(sql, "sum(size)") || strings.Contains(sql, "SET places = '{}'") || strings.HasPrefix(sql, "DELETE FROM ") ||
 		strings.Contains(sql, "member m") || strings.HasPrefix(sql, "UPDATE member AS m") ||
-		strings.Contains(sql, "p.uid >= b.uidnext") || strings.Contains(sql, "content_id <>") || strings.Contains(sql, "NOT EXISTS (SELECT 1 FROM mailbox b") || strings.Contains(sql, "p.placement_id = ?2") || strings.HasPrefix(sql, "SELECT modseq, at FROM journal")
+		strings.Contains(sql, "p.uid >= b.uidnext") || strings.Contains(sql, "content_id <>") || strings.Contains(sql, "SET received = ") || strings.Contains(sql, "AS most FROM placement") || strings.Contains(sql, "NOT EXISTS (SELECT 1 FROM mailbox b") || strings.Contains(sql, "p.placement_id = ?2") || strings.HasPrefix(sql, "SELECT modseq, at FROM journal")
 }
 
 // Nothing but the care of whole accounts costs more as an account grows.

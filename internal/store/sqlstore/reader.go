@@ -85,11 +85,12 @@ type mailbox struct {
 	recent mail.UID
 	shared
 	notes int64 // bytes of annotations of its messages, with those that left
+	peak
 }
 
 const mailboxColumns = `mailbox_id, parent_id, name, path, role, uidvalidity, uidnext, recent, sort_order, created,
 	highest_modseq, props_modseq, counts_modseq, placements, unseen, deleted, size, emails, unread_emails, threads, unread_threads,
-	common_seen, seen_switched, members, annotation_bytes`
+	common_seen, seen_switched, members, annotation_bytes, peak, peak_uid`
 
 func scanMailbox(r row) mailbox {
 	return mailbox{mail.Mailbox{
@@ -101,7 +102,7 @@ func scanMailbox(r row) mailbox {
 			Placements: r.num(13), Unseen: r.num(14), Deleted: r.num(15), Size: r.num(16),
 			Emails: r.num(17), UnreadEmails: r.num(18), Threads: r.num(19), UnreadThreads: r.num(20),
 		},
-	}, mail.UID(r.num(7)), shared{mail.ModSeq(r.num(22)), r.num(23) != 0}, r.num(24)}
+	}, mail.UID(r.num(7)), shared{mail.ModSeq(r.num(22)), r.num(23) != 0}, r.num(24), peak{r.num(25), mail.UID(r.num(26))}}
 }
 
 const (

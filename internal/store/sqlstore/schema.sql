@@ -191,7 +191,7 @@ CREATE TABLE mailbox (
   emails         INTEGER NOT NULL,
   unread_emails  INTEGER NOT NULL,
   threads        INTEGER NOT NULL,
-  unread_threads INTEGER NOT NULL, common_seen INTEGER NOT NULL DEFAULT 0, seen_switched INTEGER NOT NULL DEFAULT 0, members INTEGER NOT NULL DEFAULT 0, annotation_bytes INTEGER NOT NULL DEFAULT 0,
+  unread_threads INTEGER NOT NULL, common_seen INTEGER NOT NULL DEFAULT 0, seen_switched INTEGER NOT NULL DEFAULT 0, members INTEGER NOT NULL DEFAULT 0, annotation_bytes INTEGER NOT NULL DEFAULT 0, peak INTEGER NOT NULL DEFAULT 0, peak_uid INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (account_id, mailbox_id)
 ) STRICT, WITHOUT ROWID;
 
@@ -253,7 +253,7 @@ CREATE TABLE placement (
   created      INTEGER NOT NULL,
   modseq       INTEGER NOT NULL,
   changed_by   INTEGER NOT NULL,
-  size         INTEGER NOT NULL, content_id INTEGER NOT NULL DEFAULT 0,
+  size         INTEGER NOT NULL, content_id INTEGER NOT NULL DEFAULT 0, received INTEGER NOT NULL DEFAULT 0, behind INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (account_id, mailbox_id, uid)
 ) STRICT, WITHOUT ROWID;
 
@@ -399,7 +399,11 @@ CREATE INDEX message_thread ON message (account_id, thread_id) WHERE thread_id <
 
 CREATE INDEX metadata_modseq ON metadata (account_id, modseq);
 
+CREATE INDEX placement_astray ON placement (account_id, mailbox_id, received, uid) WHERE behind > 0;
+
 CREATE INDEX placement_changed ON placement (account_id, mailbox_id, modseq, uid) WHERE modseq > created;
+
+CREATE INDEX placement_line ON placement (account_id, mailbox_id, abs(lineage)) WHERE lineage <> placement_id;
 
 CREATE INDEX placement_message ON placement (account_id, message_key);
 
@@ -416,6 +420,8 @@ CREATE INDEX thread_changed ON thread (account_id, modseq, thread_id) WHERE emai
 CREATE INDEX thread_late ON thread (account_id, created, thread_id) WHERE emails > 0 AND created > born;
 
 CREATE INDEX vanished_id ON vanished (account_id, type, id, modseq);
+
+CREATE INDEX vanished_placement_line ON vanished_placement (account_id, mailbox_id, abs(lineage)) WHERE lineage <> placement_id;
 
 CREATE INDEX vanished_placement_message ON vanished_placement (account_id, message_key);
 

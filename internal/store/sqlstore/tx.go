@@ -263,7 +263,7 @@ func (t *tx) settleAll() error {
 }
 
 const updateMailbox = `UPDATE mailbox SET uidnext = ?3, recent = ?4, modseq = ?5, highest_modseq = ?6, props_modseq = ?7, counts_modseq = ?8,
-	placements = ?9, unseen = ?10, deleted = ?11, size = ?12, emails = ?13, unread_emails = ?14, threads = ?15, unread_threads = ?16
+	placements = ?9, unseen = ?10, deleted = ?11, size = ?12, emails = ?13, unread_emails = ?14, threads = ?15, unread_threads = ?16, peak = ?17, peak_uid = ?18
 	WHERE account_id = ?1 AND mailbox_id = ?2`
 
 const updateMailboxProps = `UPDATE mailbox SET parent_id = ?3, name = ?4, path = ?5, role = ?6, sort_order = ?7
@@ -299,7 +299,7 @@ func (t *tx) settleBox(b *box) error {
 	}
 	c := b.Counts
 	_, err := t.c.exec(updateMailbox, t.id, b.ID, b.UIDNext, b.recent, max(b.PropsModSeq, b.CountsModSeq), b.HighestModSeq, b.PropsModSeq,
-		b.CountsModSeq, c.Placements, c.Unseen, c.Deleted, c.Size, c.Emails, c.UnreadEmails, c.Threads, c.UnreadThreads)
+		b.CountsModSeq, c.Placements, c.Unseen, c.Deleted, c.Size, c.Emails, c.UnreadEmails, c.Threads, c.UnreadThreads, b.peak.date, b.peak.uid)
 	b.stored = b.mailbox
 	return err
 }

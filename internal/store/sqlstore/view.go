@@ -58,14 +58,15 @@ func (v view) unread() bool {
 
 // message is a message some placement of which changes in this transaction.
 type message struct {
-	key    mail.MessageKey
-	thread mail.ThreadID
-	size   int64
-	begin  messageRow // as this transaction found it
-	stored messageRow // as its row is
-	places []place    // as they are now
-	was    view       // at the beginning
-	counts view       // as mailboxes and threads count it
+	key      mail.MessageKey
+	thread   mail.ThreadID
+	size     int64
+	received int64      // its internal date, as it is stored
+	begin    messageRow // as this transaction found it
+	stored   messageRow // as its row is
+	places   []place    // as they are now
+	was      view       // at the beginning
+	counts   view       // as mailboxes and threads count it
 
 	insert   func(messageRow) error // its row; nil when it is there
 	changed  bool                   // its view differs from the beginning

@@ -104,6 +104,7 @@ func (s *subject) exactDeltas(old, now *snapshot) {
 		s.imapDelta(mb, old, now)
 		s.memberDeltas(mb, old, now)
 		s.windowedDelta(mb.ID, old, now)
+		s.linesKnown(mb.ID, old, now)
 	}
 	s.changedCounts(old, now)
 }

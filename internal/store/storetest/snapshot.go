@@ -149,6 +149,9 @@ func read(r store.Reader) (*snapshot, error) {
 		if err == nil {
 			err = shown(r, mb.ID, sn.messages[mb.ID])
 		}
+		if err == nil {
+			err = sn.inOrder(r, mb.ID)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -317,7 +320,7 @@ func (sn *snapshot) sound() {
 		if c := sn.counts(mb.ID); c != mb.Counts {
 			fail("%s counts %+v, holds %+v", mb.Path, mb.Counts, c)
 		}
-		last := mail.UID(0)
+		last, lastID := mail.UID(0), mail.PlacementID(0)
 		for _, r := range sn.messages[mb.ID] {
 			switch {
 			case r.UID <= last || r.UID >= mb.UIDNext:
@@ -325,7 +328,10 @@ func (sn *snapshot) sound() {
 			case r.ModSeq > mb.HighestModSeq || r.Created > r.ModSeq || r.Mailbox != mb.ID || r.Message != r.message.Key || r.Size != r.message.Size:
 				fail("%s/%d: numbers that can't be: %+v in %+v", mb.Path, r.UID, r.Placement, mb)
 			}
-			last = r.UID
+			if r.ID <= lastID {
+				fail("%s/%d: placement %d after %d", mb.Path, r.UID, r.ID, lastID)
+			}
+			last, lastID = r.UID, r.ID
 			if other, held := holders[r.Lineage]; held && r.Lineage.Held() {
 				fail("%s/%d and %s hold line %d", mb.Path, r.UID, other, r.Lineage)
 			}
