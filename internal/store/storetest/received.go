@@ -124,7 +124,9 @@ func byDateRefuses(t *trial) {
 	mb := s.box("INBOX")
 	_, err := view(s, func(r store.Reader) ([]mail.Dated, error) { return r.ByDate(store.DateQuery{Mailbox: mb.ID}) })
 	want(mail.Invalid, err)
-	_, err = view(s, func(r store.Reader) ([]mail.Dated, error) { return r.ByDate(store.DateQuery{Mailbox: 1 << 40, Limit: 1}) })
+	_, err = view(s, func(r store.Reader) ([]mail.Dated, error) {
+		return r.ByDate(store.DateQuery{Mailbox: 1 << 40, Limit: 1})
+	})
 	want(mail.NotFound, err)
 	_, err = view(s, func(r store.Reader) ([]mail.Version, error) { return r.Versions(store.VersionQuery{Mailbox: 1 << 40}) })
 	want(mail.NotFound, err)
