@@ -14,6 +14,7 @@ type PrincipalID = mail.PrincipalID
 type Principal struct {
 	ID       PrincipalID
 	Login    string // a full address, lower case
+	Name     string // what others see beside the address; "" if nobody gave one
 	Account  mail.AccountID
 	Disabled bool
 }
@@ -53,6 +54,7 @@ type Address struct {
 // NewAccount says what an account begins with.
 type NewAccount struct {
 	Login    string // a full address: the principal's login and the account's own address
+	Name     string // as SetName takes it
 	Quota    int64
 	Verifier []byte // of the password; nil makes an account nobody can sign in to yet
 }
@@ -69,6 +71,15 @@ type Directory interface {
 	RemoveAccount(ctx context.Context, id mail.AccountID) error
 	// SetDisabled locks an account out, or in again; its mail still arrives.
 	SetDisabled(ctx context.Context, id mail.AccountID, disabled bool) error
+	// SetName sets the display name of who owns an account; see CheckName.
+	SetName(ctx context.Context, id mail.AccountID, name string) error
+	// People returns those, the asker and nobody disabled among them, who have an
+	// address in a domain of the asker's and fit the question with their name and
+	// their addresses in that domain; each once, by name. The address shown is the
+	// login if the asker shares its domain, else the first they share. What is in a
+	// domain the asker has no address in does not exist. It costs what the words of
+	// the question find, whatever the number of people.
+	People(ctx context.Context, q PeopleQuery) ([]Person, error)
 	Accounts(ctx context.Context) ([]Principal, error)
 	PrincipalByLogin(ctx context.Context, login string) (Principal, error)
 	PrincipalByID(ctx context.Context, id PrincipalID) (Principal, error)

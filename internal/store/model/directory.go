@@ -54,11 +54,14 @@ func (st *Store) register(a store.NewAccount) (store.Principal, error) {
 	if at <= 0 || at == len(login)-1 || a.Quota < 0 {
 		return store.Principal{}, mail.Errorf(mail.Invalid, "a login is a full address")
 	}
+	if err := store.CheckName(a.Name); err != nil {
+		return store.Principal{}, err
+	}
 	if _, taken := d.addresses[login]; taken || d.byLogin(login) != nil {
 		return store.Principal{}, mail.Errorf(mail.Exists, "there is such an account")
 	}
 	d.lastAccount++
-	p := store.Principal{ID: store.PrincipalID(d.lastAccount), Login: login, Account: d.lastAccount}
+	p := store.Principal{ID: store.PrincipalID(d.lastAccount), Login: login, Name: a.Name, Account: d.lastAccount}
 	d.principals[p.Account] = p
 	d.addresses[login] = store.Address{Local: login[:at], Domain: login[at+1:], Account: p.Account}
 	d.domains[login[at+1:]] = true
@@ -153,6 +156,70 @@ func (st *Store) SetDisabled(_ context.Context, id mail.AccountID, disabled bool
 		st.directory.principals[id] = p
 	}
 	return nil
+}
+
+// SetName sets a display name.
+func (st *Store) SetName(_ context.Context, id mail.AccountID, name string) error {
+	if err := store.CheckName(name); err != nil {
+		return err
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	p, ok := st.directory.principals[id]
+	if !ok {
+		return noAccount()
+	}
+	p.Name = name
+	st.directory.principals[id] = p
+	return nil
+}
+
+// People asks the directory.
+func (st *Store) People(_ context.Context, q store.PeopleQuery) ([]store.Person, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	d := &st.directory
+	if _, ok := d.principals[q.Asker]; !ok {
+		return nil, noAccount()
+	}
+	shared := map[string]bool{}
+	for _, a := range d.addresses {
+		if a.Account == q.Asker {
+			shared[a.Domain] = true
+		}
+	}
+	var people []store.Person
+	for _, p := range d.principals {
+		found, first, own := false, "", ""
+		for domain := range shared {
+			var words []string
+			for _, a := range d.addresses {
+				if a.Account != p.Account || a.Domain != domain || a.Local == "" {
+					continue
+				}
+				whole := a.Local + "@" + domain
+				words = append(words, store.PersonWords(p.Name, a.Local, domain)...)
+				if whole == p.Login {
+					own = whole
+				}
+				if first == "" || domain+"@"+a.Local < addressOrder(first) {
+					first = whole
+				}
+			}
+			found = found || store.Fits(words, q.Words())
+		}
+		if found && !p.Disabled {
+			people = append(people, store.Person{Principal: p.ID, Name: p.Name, Address: cmp.Or(own, first)})
+		}
+	}
+	store.SortPeople(people)
+	return people[:min(len(people), q.Limit)], nil
+}
+
+// addressOrder is by what addresses are sorted.
+func addressOrder(address string) string {
+	local, domain, _ := strings.Cut(address, "@")
+	return domain + "@" + local
 }
 
 // Accounts returns all principals.

@@ -11,13 +11,13 @@ import (
 
 const (
 	drawNumber      = "UPDATE counter SET next = next + 1 WHERE name = ?1 RETURNING next - 1"
-	insertPrincipal = "INSERT INTO principal (principal_id, login, owner_id, disabled) VALUES (?1, ?2, ?3, 0)"
+	insertPrincipal = "INSERT INTO principal (principal_id, login, owner_id, disabled, name) VALUES (?1, ?2, ?3, 0, ?4)"
 	insertAddress   = "INSERT INTO address (domain, local, owner_id, alias) VALUES (?1, ?2, ?3, ?4)"
 	insertDomain    = "INSERT INTO domain (name) VALUES (?1) ON CONFLICT DO NOTHING"
 	insertAccount   = `INSERT INTO account (account_id, name, head, epoch, horizon, last_mailbox, last_email, last_thread, last_placement,
 	next_id, next_uidvalidity, quota, used, disabled, created) VALUES (?1, ?2, 0, 1, 0, 0, 0, 0, 0, 1, 1, ?3, 0, 0, ?4)`
 
-	principalColumns  = "principal_id, login, owner_id, disabled"
+	principalColumns  = "principal_id, login, owner_id, disabled, name"
 	selectPrincipals  = "SELECT " + principalColumns + " FROM principal WHERE removed = 0 ORDER BY principal_id"
 	selectByLogin     = "SELECT " + principalColumns + " FROM principal WHERE login = ?1"
 	selectPrincipal   = "SELECT " + principalColumns + " FROM principal WHERE principal_id = ?1 AND removed = 0"
@@ -55,6 +55,9 @@ func (db *DB) CreateAccount(ctx context.Context, by mail.Origin, a store.NewAcco
 		return store.Principal{}, mail.Errorf(mail.Invalid, "a login is a full address, such as name@example.org")
 	case a.Quota < 0:
 		return store.Principal{}, mail.Errorf(mail.Invalid, "a quota is not negative")
+	}
+	if err := store.CheckName(a.Name); err != nil {
+		return store.Principal{}, err
 	}
 	var p store.Principal
 	var news mail.News
@@ -94,11 +97,11 @@ func (db *DB) register(c conn, login string, own store.Address, a store.NewAccou
 		return store.Principal{}, err
 	}
 	own.Account = mail.AccountID(id)
-	p := store.Principal{ID: store.PrincipalID(pid), Login: login, Account: own.Account}
-	if _, err := c.exec(insertPrincipal, pid, login, id); err != nil {
+	p := store.Principal{ID: store.PrincipalID(pid), Login: login, Name: a.Name, Account: own.Account}
+	if _, err := c.exec(insertPrincipal, pid, login, id, a.Name); err != nil {
 		return p, err
 	}
-	if err := addAddress(c, own); err != nil {
+	if err := addAddress(c, p, own); err != nil {
 		return p, err
 	}
 	if a.Verifier != nil {
@@ -110,8 +113,11 @@ func (db *DB) register(c conn, login string, own store.Address, a store.NewAccou
 	return p, err
 }
 
-func addAddress(c conn, a store.Address) error {
+func addAddress(c conn, p store.Principal, a store.Address) error {
 	if _, err := c.exec(insertAddress, a.Domain, a.Local, a.Account, a.Alias); err != nil {
+		return err
+	}
+	if err := listPerson(c, p, a); err != nil {
 		return err
 	}
 	_, err := c.exec(insertDomain, a.Domain)
@@ -153,7 +159,7 @@ func (db *DB) SetDisabled(ctx context.Context, id mail.AccountID, disabled bool)
 func noAccount() error { return mail.Errorf(mail.NotFound, "no such account") }
 
 func scanPrincipal(r row) store.Principal {
-	return store.Principal{ID: store.PrincipalID(r.num(0)), Login: r.text(1), Account: mail.AccountID(r.num(2)), Disabled: r.num(3) != 0}
+	return store.Principal{ID: store.PrincipalID(r.num(0)), Login: r.text(1), Account: mail.AccountID(r.num(2)), Disabled: r.num(3) != 0, Name: r.text(4)}
 }
 
 // Accounts implements store.Directory.
@@ -191,7 +197,7 @@ func (db *DB) PrincipalByID(ctx context.Context, id store.PrincipalID) (store.Pr
 	return p, err
 }
 
-const selectSharedWith = "SELECT p.principal_id, p.login, p.owner_id, p.disabled FROM principal p WHERE p.removed = 0 AND p.principal_id <> ?1\n" +
+const selectSharedWith = "SELECT p.principal_id, p.login, p.owner_id, p.disabled, p.name FROM principal p WHERE p.removed = 0 AND p.principal_id <> ?1\n" +
 	"	AND p.owner_id IN (SELECT s.owner_id FROM share s WHERE s.live = 1 AND s.principal_id IN (?1, -1)) ORDER BY p.login"
 
 // SharedWith implements store.Directory.
@@ -344,12 +350,9 @@ func (db *DB) Addresses(ctx context.Context, id mail.AccountID) ([]store.Address
 func (db *DB) AddAddress(ctx context.Context, a store.Address) error {
 	a.Local, a.Domain = strings.ToLower(a.Local), strings.ToLower(a.Domain)
 	return db.write(ctx, func(c conn) error {
-		owner, err := one(c, selectOwner, func(row) {}, a.Account)
+		owner, err := ownerOf(c, a.Account)
 		if err != nil {
 			return err
-		}
-		if !owner {
-			return noAccount()
 		}
 		taken, err := one(c, selectAddress, func(row) {}, a.Domain, a.Local)
 		if err != nil {
@@ -358,16 +361,24 @@ func (db *DB) AddAddress(ctx context.Context, a store.Address) error {
 		if taken {
 			return mail.Errorf(mail.Exists, "that address is taken")
 		}
-		return addAddress(c, a)
+		return addAddress(c, owner, a)
 	}, db.whose.forget)
 }
 
 // RemoveAddress implements store.Directory.
 func (db *DB) RemoveAddress(ctx context.Context, local, domain string) error {
+	local, domain = strings.ToLower(local), strings.ToLower(domain)
 	return db.write(ctx, func(c conn) error {
-		n, err := c.exec(deleteAddress, strings.ToLower(domain), strings.ToLower(local))
-		if err == nil && n == 0 {
+		var was store.Address
+		found, err := one(c, selectAddress, func(r row) { was = scanAddress(r) }, domain, local)
+		if err == nil && !found {
 			err = mail.Errorf(mail.NotFound, "no such address")
+		}
+		if err == nil {
+			_, err = c.exec(deleteAddress, domain, local)
+		}
+		if err == nil {
+			err = relistPerson(c, was.Account)
 		}
 		if err == nil {
 			_, err = c.exec(deleteDomains)

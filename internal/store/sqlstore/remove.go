@@ -44,7 +44,7 @@ func (db *DB) RemoveAccount(ctx context.Context, id mail.AccountID) error {
 		if err == nil && n == 0 {
 			err = noAccount()
 		}
-		for _, sql := range []string{deleteAccount, deleteOwned, deleteQueued, deleteSecrets, deleteShares, deleteIntents} {
+		for _, sql := range []string{deleteAccount, unlistPerson, deleteOwned, deleteQueued, deleteSecrets, deleteShares, deleteIntents} {
 			if err == nil {
 				_, err = c.exec(sql, id)
 			}

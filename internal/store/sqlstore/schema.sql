@@ -240,6 +240,13 @@ CREATE TABLE metadata (
   PRIMARY KEY (account_id, mailbox_id, who, name)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE person (
+  domain       TEXT NOT NULL,
+  word         TEXT NOT NULL,
+  principal_id INTEGER NOT NULL,
+  PRIMARY KEY (domain, word, principal_id)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE placement (
   account_id   INTEGER NOT NULL,
   mailbox_id   INTEGER NOT NULL,
@@ -270,7 +277,7 @@ CREATE TABLE principal (
   owner_id     INTEGER NOT NULL UNIQUE,
   disabled     INTEGER NOT NULL,
   removed      INTEGER NOT NULL DEFAULT 0 -- its rows are being deleted
-) STRICT;
+, name TEXT NOT NULL DEFAULT '') STRICT;
 
 CREATE TABLE queue (
   outgoing_id  INTEGER NOT NULL PRIMARY KEY,
@@ -398,6 +405,8 @@ CREATE INDEX message_named ON message (account_id, email_id) WHERE named = 1;
 CREATE INDEX message_thread ON message (account_id, thread_id) WHERE thread_id <> message_key + 1;
 
 CREATE INDEX metadata_modseq ON metadata (account_id, modseq);
+
+CREATE INDEX person_principal ON person (principal_id);
 
 CREATE INDEX placement_astray ON placement (account_id, mailbox_id, received, uid) WHERE behind > 0;
 

@@ -6,6 +6,7 @@ package sqlstore
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -139,7 +140,7 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	filling, stop := context.WithCancel(context.Background())
 	db.stopFilling = stop
 	db.done.Go(func() { db.keepFilter(filling) })
-	if err := db.resume(ctx); err != nil {
+	if err := errors.Join(db.resume(ctx), db.listPeople(ctx)); err != nil {
 		db.Close()
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"strings"
 	"time"
 
 	"lockstep/internal/mail"
@@ -15,6 +16,8 @@ var directoryChecks = []check{
 	{"ARemovedAccountIsGone", removed},
 	{"ADisabledAccountStillGetsMail", disabled},
 	{"AccountsAreApart", apart},
+	{"PeopleAreFoundByThoseOfTheirDomains", people},
+	{"WhoIsGoneOrDisabledIsNotInTheDirectory", peopleGone},
 }
 
 func logins(t *trial) {
@@ -153,4 +156,67 @@ func apart(t *trial) {
 	want(mail.NotFound, err)
 	b.append("INBOX", arrival(0)) // the same EMAILID in another account is allowed
 	want(mail.NotFound, s.View(ctx, 1<<40, func(store.Reader) error { return nil }))
+}
+
+// found is what the directory answers somebody.
+func found(s *subject, asker mail.AccountID, text string) string {
+	var all []string
+	for _, p := range must(s.People(ctx, store.PeopleQuery{Asker: asker, Text: text, Limit: store.MaxPeople})) {
+		all = append(all, p.Name+"<"+p.Address+">")
+	}
+	return strings.Join(all, " ")
+}
+
+func people(t *trial) {
+	s := t.subject()
+	zoe := must(s.CreateAccount(ctx, setup, store.NewAccount{Login: "zoe.o-hara@people.example", Name: "Zoë O'Hara"}))
+	bob := must(s.CreateAccount(ctx, setup, store.NewAccount{Login: "bob@people.example"}))
+	must(s.CreateAccount(ctx, setup, store.NewAccount{Login: "zoe@stranger.example", Name: "Zoe Stranger"}))
+	ok(s.AddAddress(ctx, store.Address{Local: "sales", Domain: "people.example", Account: s.account, Alias: true}))
+	ok(s.AddAddress(ctx, store.Address{Local: "zz", Domain: "stranger.example", Account: zoe.Account, Alias: true}))
+	for text, want := range map[string]string{
+		"zoe":                "Zoë O'Hara<zoe.o-hara@people.example>",
+		"Ohara":              "",
+		"HARA zo":            "Zoë O'Hara<zoe.o-hara@people.example>",
+		"hara bob":           "",
+		"b":                  "<bob@people.example>",
+		"zoe.o-hara@people":  "Zoë O'Hara<zoe.o-hara@people.example>",
+		"sales@people.examp": "<sales@people.example>",
+		"ann":                "", // has that name in another domain
+		"zz":                 "", // an address in a domain that is not bob's
+		"":                   "",
+		" - ":                "",
+	} {
+		equal("people of "+text, found(s, bob.Account, text), want)
+	}
+	ok(s.SetName(ctx, bob.Account, "Robert Tables"))
+	equal("by the new name", found(s, zoe.Account, "rob"), "Robert Tables<bob@people.example>")
+	equal("still by address", found(s, zoe.Account, "bob"), "Robert Tables<bob@people.example>")
+	ok(s.SetName(ctx, bob.Account, "Bobby"))
+	equal("not by the old name", found(s, zoe.Account, "tables"), "")
+	equal("principal", must(s.PrincipalByLogin(ctx, "bob@people.example")).Name, "Bobby")
+	ok(s.RemoveAddress(ctx, "sales", "people.example"))
+	equal("without the address", found(s, bob.Account, "sales"), "")
+	ok(s.AddAddress(ctx, store.Address{Domain: "people.example", Account: s.account, Alias: true}))
+	equal("who catches all asks too", found(s, s.account, "bobb"), "Bobby<bob@people.example>")
+	equal("but is not found", found(s, bob.Account, "ann"), "")
+	want(mail.NotFound, s.SetName(ctx, 1<<40, "x"))
+	want(mail.Limit, s.SetName(ctx, bob.Account, strings.Repeat("x", store.MaxNameBytes+1)))
+	want(mail.Invalid, s.SetName(ctx, bob.Account, "a\nb"))
+	_, err := s.People(ctx, store.PeopleQuery{Asker: 1 << 40, Text: "bob", Limit: 1})
+	want(mail.NotFound, err)
+	equal("bounded", len(must(s.People(ctx, store.PeopleQuery{Asker: zoe.Account, Text: "people bob", Limit: 1}))), 0)
+	equal("bounded", len(must(s.People(ctx, store.PeopleQuery{Asker: zoe.Account, Text: "z", Limit: 1}))), 1)
+}
+
+func peopleGone(t *trial) {
+	s := t.subject()
+	bob := must(s.CreateAccount(ctx, setup, store.NewAccount{Login: "bob@example.test", Name: "Bob"}))
+	equal("there", found(s, s.account, "bob"), "Bob<bob@example.test>")
+	ok(s.SetDisabled(ctx, bob.Account, true))
+	equal("disabled", found(s, s.account, "bob"), "")
+	ok(s.SetDisabled(ctx, bob.Account, false))
+	equal("enabled", found(s, s.account, "bob"), "Bob<bob@example.test>")
+	ok(s.RemoveAccount(ctx, bob.Account))
+	equal("removed", found(s, s.account, "bob"), "")
 }
