@@ -36,6 +36,7 @@ var layers = map[string]int{
 	"internal/store":     engines,
 	"internal/notify":    engines,
 	"internal/lot":       engines,
+	"internal/longpoll":  engines,
 	"internal/auth":      services,
 	"internal/delivery":  services,
 	"internal/search":    services,
