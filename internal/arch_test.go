@@ -35,6 +35,8 @@ var layers = map[string]int{
 	"internal/blob":      engines,
 	"internal/store":     engines,
 	"internal/notify":    engines,
+	"internal/lot":       engines,
+	"internal/longpoll":  engines,
 	"internal/auth":      services,
 	"internal/delivery":  services,
 	"internal/search":    services,

@@ -14,6 +14,7 @@ import (
 
 	"lockstep/internal/auth"
 	"lockstep/internal/imap/index"
+	"lockstep/internal/lot"
 	"lockstep/internal/mail"
 	"lockstep/internal/notify"
 	"lockstep/internal/store"
@@ -125,8 +126,8 @@ func (s *Server) serve(ctx context.Context, l net.Listener, withTLS bool) error 
 	var sessions sessionSet
 	ctx, cancel := context.WithCancel(ctx)
 	defer s.cache.Wait()
-	sessions.lot = openLot(s.limits.lateness())
-	defer sessions.lot.close()
+	sessions.lot = lot.Open(s.limits.lateness(), &s.napping)
+	defer sessions.lot.Close()
 	defer sessions.wait() // no goroutine outlives Serve
 	defer sessions.endAll("server is shutting down")
 	defer cancel()
@@ -190,7 +191,7 @@ func (s *Server) begin(ctx context.Context, set *sessionSet, c net.Conn, withTLS
 // sessionSet is the sessions of one Serve.
 type sessionSet struct {
 	running sync.WaitGroup
-	lot     *lot
+	lot     *lot.Lot
 	mu      sync.Mutex
 	all     map[*session]struct{}
 }

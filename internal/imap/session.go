@@ -12,10 +12,12 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"lockstep/internal/auth"
 	"lockstep/internal/imap/wire"
+	"lockstep/internal/lot"
 	"lockstep/internal/mail"
 	"lockstep/internal/notify"
 )
@@ -34,9 +36,9 @@ type session struct {
 	addr netip.Addr
 	born time.Time
 
-	lot    *lot
-	lotted inLot     // guarded by the lot
-	until  time.Time // it may be silent: set before it waits
+	lot   *lot.Lot
+	seat  lot.Seat
+	until time.Time // it may be silent: set before it waits
 
 	idling  atomic.Bool            // in IDLE: changes are to be pushed
 	alert   atomic.Int32           // when a change wakes the session; alertIdle and kin
@@ -126,7 +128,7 @@ func (s *session) greet() {
 
 // startTLS makes the connection one of TLS.
 func (s *session) startTLS() error {
-	s.sock.records = true
+	s.sock.records = &lot.Records{}
 	ctx, cancel := context.WithDeadline(s.ctx, s.born.Add(s.srv.limits.LoginTime))
 	defer cancel()
 	c := tls.Server(s.sock, s.srv.TLS)
@@ -144,8 +146,8 @@ func (s *session) startTLS() error {
 func (s *session) park() {
 	err := s.sock.wait()
 	if errors.Is(err, os.ErrDeadlineExceeded) && s.ending.Load() == nil && time.Now().Before(s.until) {
-		if s.lot.add(s, s.until) {
-			if s.ending.Load() != nil && s.lot.remove(s) { // see end
+		if s.lot.Add(s, lot.Input, s.until) {
+			if s.ending.Load() != nil && s.lot.Remove(s) { // see end
 				s.finish(err)
 			}
 			return
@@ -163,8 +165,15 @@ func (s *session) park() {
 	s.run()
 }
 
-// stir goes on with a session that was in the lot.
-func (s *session) stir() {
+// Descriptor implements lot.Guest.
+func (s *session) Descriptor() syscall.RawConn { return s.sock.raw }
+
+// Seat implements lot.Guest.
+func (s *session) Seat() *lot.Seat { return &s.seat }
+
+// Stir goes on with a session that was in the lot, whatever for: it reads, and finds
+// out.
+func (s *session) Stir(lot.Why) {
 	if err := s.awaitWord(s.until); err != nil {
 		s.finish(err)
 		return
@@ -256,8 +265,8 @@ func (s *session) deadline() time.Time {
 func (s *session) end(reason string) {
 	if s.ending.CompareAndSwap(nil, &reason) {
 		s.sock.end()
-		if s.lot.remove(s) {
-			go s.stir()
+		if s.lot.Remove(s) {
+			go s.Stir(lot.Late)
 		}
 	}
 }

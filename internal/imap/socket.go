@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"lockstep/internal/lot"
 )
 
 // socket is the connection below TLS. It can wait until there is something to
@@ -19,12 +21,8 @@ type socket struct {
 	received, sent atomic.Int64
 	hurry          atomic.Bool // the session is to end: a write has lastWords only
 
-	// Below TLS no Read goes past the end of a record. Else the TLS layer would
-	// hold the next record while we wait for the socket in vain.
-	records bool
-	header  [5]byte // of a record (RFC 8446 §5.1)
-	headed  int     // bytes of it read
-	left    int     // bytes of the record to be read yet
+	// Below TLS no Read goes past the end of a record. Nil without TLS.
+	records *lot.Records
 }
 
 func newSocket(c net.Conn, stall time.Duration) *socket {
@@ -55,12 +53,12 @@ func (s *socket) Read(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
-	if s.records {
-		b = b[:min(len(b), s.inRecord())]
+	if s.records != nil {
+		b = b[:min(len(b), s.records.Most())]
 	}
 	n, err := s.read(b)
-	if s.records {
-		s.passed(b[:n])
+	if s.records != nil {
+		s.records.Passed(b[:n])
 	}
 	s.received.Add(int64(n))
 	return n, err
@@ -73,27 +71,6 @@ func (s *socket) read(b []byte) (int, error) {
 	s.have = false
 	b[0] = s.first[0]
 	return 1 + s.readNow(b[1:]), nil
-}
-
-// inRecord is how many bytes can be read without going past a record's header or
-// its end.
-func (s *socket) inRecord() int {
-	if s.headed < len(s.header) {
-		return len(s.header) - s.headed
-	}
-	return s.left
-}
-
-func (s *socket) passed(b []byte) {
-	if s.headed == len(s.header) {
-		s.left -= len(b)
-	} else {
-		s.headed += copy(s.header[s.headed:], b)
-		s.left = int(s.header[3])<<8 | int(s.header[4])
-	}
-	if s.headed == len(s.header) && s.left == 0 {
-		s.headed = 0
-	}
 }
 
 // lastWords is how long a client that is to go may take to hear it.

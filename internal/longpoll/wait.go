@@ -1,0 +1,188 @@
+package longpoll
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"lockstep/internal/lot"
+)
+
+// Why a wait is over.
+type Why uint8
+
+// Why a wait is over.
+const (
+	Ended    Why = iota // End was called
+	Late                // it was to last until then
+	Gone                // the client hung up: nobody hears the answer
+	Stopping            // the server stops
+)
+
+// A Wait is a request that waits for its answer. Its fields are set before anything
+// else is done with it. It must be held, also when it was ended before.
+type Wait struct {
+	Until time.Time
+	// Over is called once, when the wait is over, and gives the answer. What the
+	// request held has to be given back there.
+	Over func(Why) Answer
+
+	sock    *socket
+	conn    net.Conn
+	pending []byte // was read of what comes after the request
+	last    bool   // the connection ends with the answer
+
+	mu   sync.Mutex
+	over bool
+	why  Why
+	held bool          // whoever ends it finishes it
+	done chan struct{} // closed when it is over; nil unless a goroutine waits for that
+}
+
+// End ends the wait, from any goroutine and at any time. It does not block.
+func (w *Wait) End() { w.end(Ended) }
+
+func (w *Wait) end(why Why) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.over {
+		return
+	}
+	w.over, w.why = true, why
+	if w.done != nil {
+		close(w.done)
+	}
+	if w.held {
+		go w.finish()
+	}
+}
+
+// Hold answers the request when the wait is over. The handler returns right after
+// it, and touches neither of the two any more.
+func (w *Wait) Hold(rw http.ResponseWriter, r *http.Request) {
+	s, _ := r.Context().Value(socketKey{}).(*socket)
+	w.last = r.Close || !r.ProtoAtLeast(1, 1) || !drained(r.Body)
+	if s == nil || !s.home.begin() {
+		w.stay(rw, r, s)
+		return
+	}
+	if !w.park(rw, s) {
+		defer s.home.running.Done()
+		w.stay(rw, r, s)
+	}
+}
+
+// maxRest is how much of a body that the handler did not want is read, so that the
+// connection can be kept.
+const maxRest = 256 << 10
+
+// drained reads what is left of a body, if it is not much.
+func drained(body io.Reader) bool {
+	_, err := io.CopyN(io.Discard, body, maxRest+1)
+	return err == io.EOF
+}
+
+// park gives the wait a place in the lot, and reports whether that could be done.
+func (w *Wait) park(rw http.ResponseWriter, s *socket) bool {
+	w.sock = s
+	if !s.home.lot.Add(w, lot.End, w.Until) {
+		return false
+	}
+	conn, buf, err := http.NewResponseController(rw).Hijack()
+	if err != nil {
+		s.home.lot.Remove(w) // or it was stirred, and is over
+		return false
+	}
+	w.conn, w.pending = split(conn)
+	w.pending = slices.Concat(unread(buf.Reader), w.pending)
+	w.mu.Lock()
+	w.held = true
+	over := w.over
+	w.mu.Unlock()
+	switch {
+	case over:
+		w.finish()
+	case s.home.stopping(): // it may have come into the lot after all were told
+		w.end(Stopping)
+	}
+	return true
+}
+
+// unread is what a reader holds.
+func unread(r *bufio.Reader) []byte {
+	b, _ := r.Peek(r.Buffered())
+	return slices.Clone(b)
+}
+
+// Descriptor implements lot.Guest.
+func (w *Wait) Descriptor() syscall.RawConn { return w.sock.raw }
+
+// Seat implements lot.Guest.
+func (w *Wait) Seat() *lot.Seat { return &w.sock.seat }
+
+// Stir implements lot.Guest.
+func (w *Wait) Stir(why lot.Why) {
+	w.end(map[lot.Why]Why{lot.Came: Gone, lot.Late: Late, lot.Closed: Stopping}[why])
+}
+
+// finish answers and lets the connection go on.
+func (w *Wait) finish() {
+	l := w.sock.home
+	defer l.running.Done()
+	l.lot.Remove(w)
+	answer, ok := w.answer()
+	last := w.last || l.stopping()
+	if w.why == Gone || !ok || answer.write(w.conn, last) != nil || last {
+		w.conn.Close()
+		return
+	}
+	l.keep(w.conn, w.sock, w.pending)
+}
+
+// answer asks for the answer. A panic, which is our bug, ends this connection and
+// no other.
+func (w *Wait) answer() (a Answer, ok bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			w.sock.home.opt.Log.Error("answer panicked", "proto", "http", "panic", p, "stack", string(debug.Stack()))
+			ok = false
+		}
+	}()
+	return w.Over(w.why), true
+}
+
+// stay waits in the handler's goroutine: where there is no lot, or the connection
+// can't be had.
+func (w *Wait) stay(rw http.ResponseWriter, r *http.Request, s *socket) {
+	var stop chan struct{}
+	if s != nil {
+		stop = s.home.stop
+	}
+	w.mu.Lock()
+	w.done = make(chan struct{})
+	if w.over {
+		close(w.done)
+	}
+	w.mu.Unlock()
+	late := time.NewTimer(time.Until(w.Until))
+	defer late.Stop()
+	select {
+	case <-w.done:
+	case <-late.C:
+		w.end(Late)
+	case <-r.Context().Done():
+		w.end(Gone)
+	case <-stop:
+		w.end(Stopping)
+	}
+	answer := w.Over(w.why)
+	if w.why != Gone {
+		answer.send(rw, w.why == Stopping)
+	}
+}
