@@ -341,7 +341,7 @@ func (w *rowWriter) sayWide(out *wire.Encoder, item *wire.FetchItem) error {
 	case wire.FetchEmailID:
 		out.Atom("EMAILID").Open().Atom(w.m.EmailID.String()).Close()
 	case wire.FetchThreadID:
-		out.Atom("THREADID").Open().Atom(w.m.Thread.String()).Close()
+		out.Atom("THREADID").Open().Atom(w.f.sel.at.objectID(w.m.Thread)).Close()
 	case wire.FetchSaveDate:
 		out.Atom("SAVEDATE").DateTime(w.p.SaveDate)
 	case wire.FetchAnnotation:

@@ -42,7 +42,7 @@ func (s *session) create(ctx context.Context, cmd *wire.Create, r *reply) error 
 	if err != nil {
 		return err
 	}
-	r.code = "MAILBOXID (" + made.ID.String() + ")"
+	r.code = "MAILBOXID (" + at.objectID(made.ID) + ")"
 	return nil
 }
 

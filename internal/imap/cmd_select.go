@@ -180,7 +180,7 @@ func (s *session) describe(mb mail.Mailbox) {
 	e.Star().Atom("OK").OpenCode("UIDVALIDITY").Number(uint64(v.UIDValidity)).CloseCode().Text("UIDs valid").End()
 	e.Star().Atom("OK").OpenCode("UIDNEXT").Number(uint64(v.UIDNext)).CloseCode().Text("Predicted next UID").End()
 	e.Star().Atom("OK").OpenCode("HIGHESTMODSEQ").Number(uint64(v.HighestModSeq)).CloseCode().Text("Highest").End()
-	e.Star().Atom("OK").OpenCode("MAILBOXID").Open().Atom(mb.ID.String()).Close().CloseCode().Text("Mailbox").End()
+	e.Star().Atom("OK").OpenCode("MAILBOXID").Open().Atom(s.sel.at.objectID(mb.ID)).Close().CloseCode().Text("Mailbox").End()
 	e.Star().Atom("OK").OpenCode("ANNOTATIONS").Atom(s.annotationLevel()).CloseCode().Text("Notes on messages").End()
 	if s.rev2 {
 		e.Star().Atom("LIST").Open().Close().String(mail.Delimiter).Mailbox(s.sel.at.name(mb.Path)).End()

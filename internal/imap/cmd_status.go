@@ -42,7 +42,7 @@ func (s *session) sayStatus(ctx context.Context, at reach, mb mail.Mailbox, item
 		e.Atom(string(item))
 		switch item {
 		case wire.StatusMailboxID:
-			e.Open().Atom(mb.ID.String()).Close()
+			e.Open().Atom(at.objectID(mb.ID)).Close()
 		case wire.StatusRecent:
 			e.Number(uint64(recent))
 		case wire.StatusDeletedSize:

@@ -2,6 +2,8 @@ package imap
 
 import (
 	"context"
+	"fmt"
+	"strconv"
 	"strings"
 
 	"lockstep/internal/auth"
@@ -53,6 +55,16 @@ func (at reach) name(path string) string {
 		return path
 	}
 	return othersPrefix + at.owner + mail.Delimiter + path
+}
+
+// objectID spells the id of a mailbox or thread. Ids are an account's own, so one of
+// somebody else's says whose: no two mailboxes that a session sees have the same
+// (RFC 8474 §4).
+func (at reach) objectID(id fmt.Stringer) string {
+	if at.as == 0 {
+		return id.String()
+	}
+	return id.String() + "-" + strconv.FormatInt(int64(at.account), 36)
 }
 
 // find returns the mailbox that a name led to, if all of need may be done there.

@@ -149,7 +149,7 @@ func (s *session) compile(sel *selection, key wire.SearchKey) test {
 		return compileAge(k)
 	case wire.IDKey:
 		return onRow(func(c *candidate) bool {
-			return k.Thread && c.m.Thread.String() == k.ID || !k.Thread && c.m.EmailID.String() == k.ID
+			return k.Thread && sel.at.objectID(c.m.Thread) == k.ID || !k.Thread && c.m.EmailID.String() == k.ID
 		})
 	case wire.EnvelopeKey:
 		return compileEnvelope(k, s.collation())

@@ -443,6 +443,8 @@ func (c *tracker) learn(m *seen, items map[string]any) {
 		case "UID", "FLAGS", "MODSEQ":
 		case "BODY[]":
 			c.w.checkText(c, m.uid, v.(string))
+		case "THREADID": // a member's names the account
+			c.w.fact(c, fmt.Sprintf("%s%s %d %s", c.above, c.box, m.uid, name), fmt.Sprint(v))
 		default:
 			c.w.fact(c, fmt.Sprintf("%s %d %s", c.box, m.uid, name), fmt.Sprint(v))
 		}
