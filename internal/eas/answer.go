@@ -107,7 +107,10 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, f *fault) {
 func (s *Server) log(r *http.Request, q *request, f *fault) {
 	args := []any{"err", f.Error(), "addr", addrOf(r)}
 	if q != nil {
-		args = append(args, "cmd", q.query.command, "account", q.sess.Principal.Login, "device", q.deviceID, "version", q.version)
+		args = append(args, "cmd", q.query.command, "device", q.deviceID, "version", q.version)
+	}
+	if q != nil && q.sess != nil {
+		args = append(args, "account", q.sess.Principal.Login)
 	}
 	if f.code() >= 500 && f.err != nil && r.Context().Err() == nil {
 		s.Log.ErrorContext(r.Context(), "command failed", append([]any{"proto", "activesync"}, args...)...)

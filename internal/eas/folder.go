@@ -108,6 +108,11 @@ func (q *request) folderAnswer(status int, rest ...*wbxml.Element) *answer {
 // relationship, and leaves what the device knows of its folders' contents alone.
 // It costs what changed since the key, and with key 0 the folders there are.
 func (q *request) folderSync() (*answer, error) {
+	for _, c := range q.in.Children {
+		if c.Tag != wbxml.FolderSyncKey && c.Tag.Known() {
+			return nil, fail(statusWBXML, "%v is no element of FolderSync", c.Tag)
+		}
+	}
 	key := q.in.Child(wbxml.FolderSyncKey)
 	if key == nil || key.Text == "" {
 		return q.folderAnswer(folderMalformed), nil

@@ -252,6 +252,17 @@ func TestBadFolderKeys(t *testing.T) {
 	}
 }
 
+func TestFolderSyncWithElementsOfOthers(t *testing.T) {
+	w := newTown(t)
+	p := w.phone(v140)
+	if a := p.call("FolderSync", folderSync("0").Add(wbxml.Text(wbxml.BaseFileReference, "0"))); a.Get(wbxml.FolderStatus) != "102" {
+		t.Error(short(a))
+	}
+	if a := p.call("FolderSync", folderSync("0").Add(wbxml.Text(wbxml.Tag(99<<8|7), "new"))); a.Get(wbxml.FolderStatus) != "1" {
+		t.Error("an element of a later version is refused: " + short(a))
+	}
+}
+
 func folderCreate(key, parent, name, kind string) *wbxml.Element {
 	return wbxml.New(wbxml.FolderFolderCreate, wbxml.Text(wbxml.FolderSyncKey, key), wbxml.Text(wbxml.FolderParentId, parent),
 		wbxml.Text(wbxml.FolderDisplayName, name), wbxml.Text(wbxml.FolderType, kind))

@@ -16,7 +16,7 @@ import (
 const (
 	maxQueryBytes      = 8 << 10
 	maxDeviceIDBytes   = 32 // MS-ASHTTP §2.2.1.1.1.2.3
-	maxDeviceTypeBytes = 64
+	maxDeviceTypeBytes = 32
 )
 
 // A query is what the request line and the headers of a command say, in either of
@@ -57,7 +57,7 @@ func parseQuery(r *http.Request) (*query, error) {
 		return nil, err
 	}
 	q.multipart = q.multipart || strings.EqualFold(r.Header.Get("MS-ASAcceptMultiPart"), "T")
-	return q, q.check()
+	return q, nil
 }
 
 // isBase64Query tells padding from parameters: a base64 query has = at its end only.
@@ -66,6 +66,7 @@ func isBase64Query(raw string) bool {
 	return len(raw)-len(trimmed) <= 2 && !strings.ContainsAny(trimmed, "=&")
 }
 
+// check says what a query that can be read lacks.
 func (q *query) check() error {
 	switch {
 	case q.command == "":
@@ -73,13 +74,13 @@ func (q *query) check() error {
 	case !q.version.spoken():
 		return &fault{status: statusVersion, http: http.StatusBadRequest, detail: "this version of the protocol is not spoken here: 12.1 to 16.1 are"}
 	case q.deviceID == "":
-		return &fault{status: statusDeviceID, http: http.StatusBadRequest, detail: "no DeviceId"}
+		return fail(statusDeviceID, "no DeviceId")
 	case len(q.deviceID) > maxDeviceIDBytes || strings.ContainsAny(q.deviceID, "/\x00"):
-		return &fault{status: statusDeviceID, http: http.StatusBadRequest, detail: "a DeviceId has 32 characters at most, and no slash"}
+		return fail(statusDeviceID, "a DeviceId has %d characters at most, and no slash", maxDeviceIDBytes)
 	case q.deviceType == "":
-		return &fault{status: statusDeviceType, http: http.StatusBadRequest, detail: "no DeviceType"}
+		return fail(statusDeviceType, "no DeviceType")
 	case len(q.deviceType) > maxDeviceTypeBytes:
-		return &fault{status: statusDeviceType, http: http.StatusBadRequest, detail: "a DeviceType has 64 characters at most"}
+		return fail(statusDeviceType, "a DeviceType has %d characters at most", maxDeviceTypeBytes)
 	}
 	return nil
 }

@@ -63,13 +63,16 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request) {
 // the caller; it may be there beside an error.
 func (s *Server) command(w http.ResponseWriter, r *http.Request, name *string) (*answer, *request, error) {
 	q, err := parseQuery(r)
+	if err == nil {
+		err = q.check()
+	}
 	if err != nil {
 		_, signedOut := s.check(r) // who may not sign in learns nothing else
-		return nil, nil, firstOf(signedOut, err)
+		return nil, s.unheard(q), firstOf(signedOut, err)
 	}
 	sess, err := s.signIn(r, q)
 	if err != nil {
-		return nil, nil, err
+		return nil, s.unheard(q), err
 	}
 	ctx, stop := context.WithCancelCause(r.Context())
 	defer stop(nil)
@@ -90,6 +93,16 @@ func (s *Server) command(w http.ResponseWriter, r *http.Request, name *string) (
 	}
 	a, err := cmd.serve(req)
 	return a, req, err
+}
+
+// unheard is a request that is not served: as much of it as its answer needs. It is
+// nil for a query that could not be read.
+func (s *Server) unheard(q *query) *request {
+	if q == nil {
+		return nil
+	}
+	cmd, _ := commandByName(q.command, q.version)
+	return &request{query: q, srv: s, cmd: cmd}
 }
 
 func firstOf(errs ...error) error {

@@ -145,7 +145,11 @@ func queryOf(t *testing.T, raw string, header ...string) (*query, error) {
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
-	return parseQuery(r)
+	q, err := parseQuery(r)
+	if err == nil {
+		err = q.check()
+	}
+	return q, err
 }
 
 func TestBase64Query(t *testing.T) {
@@ -205,7 +209,7 @@ func TestBadQueries(t *testing.T) {
 		"no device":            {"Cmd=FolderSync&User=u&DeviceType=T", v, 400},
 		"no type":              {"Cmd=FolderSync&User=u&DeviceId=D1", v, 400},
 		"a long device id":     {strings.Replace(good, "D1", strings.Repeat("D", 33), 1), v, 400},
-		"a long device type":   {good + strings.Repeat("T", 64), v, 400},
+		"a long device type":   {good + strings.Repeat("T", maxDeviceTypeBytes), v, 400},
 		"no version":           {good, nil, 400},
 		"version 2.5":          {good, []string{"MS-ASProtocolVersion", "2.5"}, 400},
 		"a bad escape":         {good + "&x=%zz", v, 400},
@@ -266,6 +270,34 @@ func TestCommandsThatFailAsAWhole(t *testing.T) {
 		}
 		if rec.Code != c.http || status != c.status {
 			t.Errorf("%s at %v: HTTP %d, status %q", c.what, c.v, rec.Code, status)
+		}
+	}
+}
+
+// What is wrong with the device's own name is told like what is wrong with a command.
+func TestBadDevicesAreToldByStatus(t *testing.T) {
+	w := newTown(t)
+	for query, want := range map[string]string{
+		"Cmd=FolderSync&User=u&DeviceType=T":                                              "108",
+		"Cmd=FolderSync&User=u&DeviceType=T&DeviceId=" + strings.Repeat("D", 33):          "108",
+		"Cmd=FolderSync&User=u&DeviceId=D1":                                               "109",
+		"Cmd=FolderSync&User=u&DeviceId=D1&DeviceType=" + strings.Repeat("T", 33):         "109",
+		"Cmd=FolderSync&User=u&DeviceId=D1&DeviceType=" + strings.Repeat("T", 32) + "&x=": "1",
+	} {
+		for _, v := range versions {
+			rec := w.phone(v).post(query, encoded(t, folderSync("0")))
+			switch {
+			case v == v121 && want != "1":
+				if rec.Code != http.StatusBadRequest {
+					t.Errorf("%s at %v: HTTP %d", query, v, rec.Code)
+				}
+			case rec.Code != 200:
+				t.Errorf("%s at %v: HTTP %d", query, v, rec.Code)
+			default:
+				if a := w.decode("FolderSync", rec.Body); a.Get(wbxml.FolderStatus) != want {
+					t.Errorf("%s at %v: %s", query, v, short(a))
+				}
+			}
 		}
 	}
 }
