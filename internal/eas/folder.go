@@ -114,7 +114,7 @@ func (q *request) folderSync() (*answer, error) {
 		}
 	}
 	key := q.in.Child(wbxml.FolderSyncKey)
-	if key == nil || key.Text == "" {
+	if key == nil {
 		return q.folderAnswer(folderMalformed), nil
 	}
 	if key.Text == "0" {
@@ -133,7 +133,7 @@ func (q *request) folderSync() (*answer, error) {
 			return nil
 		}
 		a, gone, err = q.folderDelta(r, rel, before)
-		if mail.KindOf(err) == mail.TooOld && err != nil {
+		if neverGiven(err) {
 			a, state = q.folderAnswer(folderBadKey), nil
 			return nil
 		}
@@ -153,6 +153,12 @@ func (q *request) folderSync() (*answer, error) {
 		}
 		return q.saveFolders(n, state)
 	})
+}
+
+// neverGiven says whether an error is that of a position that history no longer
+// reaches back to, or that nobody was given.
+func neverGiven(err error) bool {
+	return err != nil && (mail.KindOf(err) == mail.TooOld || mail.KindOf(err) == mail.Invalid)
 }
 
 // collectionCursor is under what the state of one collection is remembered.
@@ -284,7 +290,7 @@ func (q *request) foldersChanged(r store.Reader) (bool, error) {
 		return false, err
 	}
 	d, err := folderChanges(r, state.All[len(state.All)-1].Current)
-	if mail.KindOf(err) == mail.TooOld && err != nil {
+	if neverGiven(err) {
 		return true, nil
 	}
 	return len(d.added)+len(d.updated)+len(d.gone) > 0, err
@@ -316,6 +322,12 @@ func (q *request) folderAct(act func(store.Tx, *folderGeneration) (status int, m
 		from := rel.Current
 		if before {
 			from = rel.Before
+		}
+		if _, err := tx.Changes(store.ChangeQuery{Type: mail.TypeMailbox, From: from.Mark, Limit: 1}); neverGiven(err) {
+			a = q.folderAnswer(folderBadKey)
+			return nil
+		} else if err != nil {
+			return err
 		}
 		next := folderGeneration{Mark: from.Mark, Own: maps.Clone(from.Own), Asked: q.hash[:]}
 		if next.Own == nil {

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"lockstep/internal/eas/wbxml"
 	"lockstep/internal/mail"
@@ -200,8 +201,46 @@ func TestFolderSyncStormIsBounded(t *testing.T) {
 	if err != nil || size > 2000 {
 		t.Error(err, size)
 	}
-	if a := first.p.call("FolderSync", folderSync(first.key)); a.Get(wbxml.FolderStatus) != "9" {
+	if a := first.sync(); count(a) != "0" {
+		t.Error("a key that is no longer remembered does not say where it stands: " + short(a))
+	}
+}
+
+// A phone made from the backup of another comes with its keys and an id of its own.
+func TestAKeyOfAnotherDeviceStandsWhereItStands(t *testing.T) {
+	w := newTown(t)
+	f := w.folders(v141)
+	a := f.p.call("FolderCreate", folderCreate(f.key, "0", "Mine", "12"))
+	f.p.id = "PHONE2"
+	if a := f.sync(); count(a) != "1" {
 		t.Error(short(a))
+	}
+	if a := f.sync(); count(a) != "0" {
+		t.Error(short(a))
+	}
+	if a.Get(wbxml.FolderStatus) != "1" {
+		t.Error(short(a))
+	}
+}
+
+func TestAKeyFromBeforeTheHorizonStartsOver(t *testing.T) {
+	w := newTown(t)
+	f := w.folders(v141)
+	made := image(1)
+	w.change(func(tx store.Tx) error {
+		mb, err := tx.CreateMailbox(made)
+		if err != nil {
+			return err
+		}
+		return tx.DeleteMailbox(mb.ID)
+	})
+	if err := w.Store.Prune(t.Context(), w.alice.Account, time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	for command, in := range map[string]*wbxml.Element{"FolderSync": folderSync(f.key), "FolderCreate": folderCreate(f.key, "0", "New", "12")} {
+		if a := f.p.call(command, in); a.Get(wbxml.FolderStatus) != "9" {
+			t.Error(short(a))
+		}
 	}
 }
 
@@ -242,7 +281,7 @@ func TestBadFolderKeys(t *testing.T) {
 	w := newTown(t)
 	f := w.folders(v141)
 	id, _, _ := strings.Cut(f.key, "-")
-	for key, want := range map[string]string{"": "10", "1": "9", "x": "9", "1-1": "9", id + "-7": "9", id + "-": "9", strings.Repeat("9", 300): "9"} {
+	for key, want := range map[string]string{"": "9", "1": "9", "x": "9", "1-1": "9", id + "-7": "9", id + "-": "9", id + "-1-": "9", id + "-1-1.999999": "9", id + "-1-9.1": "9", strings.Repeat("9", 300): "9"} {
 		if a := f.p.call("FolderSync", folderSync(key)); a.Get(wbxml.FolderStatus) != want {
 			t.Errorf("%q: %s", key, short(a))
 		}

@@ -69,28 +69,26 @@ func (q *request) saveFolders(n store.Notes, s *folderState) error {
 }
 
 // find returns the relationship that a key is of and whether the key is the one
-// before the current; nil if the key is none that could come. It becomes the one
-// used last.
+// before the current; nil if the key is none. It becomes the one used last. A key says
+// by itself where it stands, so one that is no longer remembered, or that another
+// device was given, is as good: a phone may have been made from a backup of another.
 func (s *folderState) find(key string) (rel *folderRelation, before bool) {
-	id, n, ok := parseKey(key)
+	id, n, mark, ok := parseFolderKey(key)
 	if !ok {
 		return nil, false
 	}
 	for i, r := range s.All {
-		if r.ID != id {
+		current := n == r.Current.N && mark == r.Current.Mark
+		before = r.HasPrev && n == r.Before.N && mark == r.Before.Mark
+		if r.ID != id || !current && !before {
 			continue
-		}
-		switch {
-		case n == r.Current.N:
-		case r.HasPrev && n == r.Before.N:
-			before = true
-		default:
-			return nil, false
 		}
 		s.All = append(append(s.All[:i:i], s.All[i+1:]...), r)
 		return r, before
 	}
-	return nil, false
+	r := s.begin(mark)
+	r.Current.N = n
+	return r, false
 }
 
 // begin makes a relationship, in place of the one not used for longest if there are
@@ -111,7 +109,23 @@ func (r *folderRelation) advance(from folderGeneration, g folderGeneration) {
 	r.Before, r.HasPrev, r.Current = from, true, g
 }
 
-func (r *folderRelation) key() string { return syncKey(r.ID, r.Current.N) }
+// key names the current generation: relationship, number and position.
+func (r *folderRelation) key() string {
+	return syncKey(r.ID, r.Current.N) + "-" + r.Current.Mark.String()
+}
+
+// parseFolderKey reads what key wrote.
+func parseFolderKey(key string) (id uint32, n uint64, mark mail.Position, ok bool) {
+	at := strings.LastIndexByte(key, '-')
+	if at < 0 {
+		return 0, 0, mark, false
+	}
+	if id, n, ok = parseKey(key[:at]); !ok {
+		return 0, 0, mark, false
+	}
+	mark, ok = mail.ParsePosition(key[at+1:])
+	return id, n, mark, ok && mark.Target == 0
+}
 
 // syncKey is how a generation of a relationship is named to a device.
 func syncKey(id uint32, n uint64) string {
