@@ -36,6 +36,7 @@ var layers = map[string]int{
 	"internal/store":     engines,
 	"internal/notify":    engines,
 	"internal/auth":      services,
+	"internal/device":    services,
 	"internal/delivery":  services,
 	"internal/search":    services,
 	"internal/transfer":  services,
