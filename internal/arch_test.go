@@ -38,6 +38,7 @@ var layers = map[string]int{
 	"internal/lot":       engines,
 	"internal/longpoll":  engines,
 	"internal/auth":      services,
+	"internal/device":    services,
 	"internal/delivery":  services,
 	"internal/search":    services,
 	"internal/transfer":  services,

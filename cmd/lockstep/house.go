@@ -19,6 +19,7 @@ import (
 	"lockstep/internal/blob"
 	"lockstep/internal/config"
 	"lockstep/internal/delivery"
+	"lockstep/internal/device"
 	"lockstep/internal/mail"
 	"lockstep/internal/notify"
 	"lockstep/internal/search"
@@ -47,6 +48,7 @@ type house struct {
 	searchKey []byte
 	hub       *notify.Hub
 	auth      *auth.Service
+	trails    *device.Trails
 	delivery  *delivery.Service
 	transfer  *transfer.Service
 	search    *search.Index
@@ -55,6 +57,9 @@ type house struct {
 
 	closers []func() error // what to close, the last first
 }
+
+// flushTime bounds what is written down at the end that nobody needs.
+const flushTime = 5 * time.Second
 
 var errInUse = errors.New("is in use")
 
@@ -79,6 +84,9 @@ func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *hou
 		return nil, err
 	}
 	h.auth = auth.New(h.db, h.db, h.salts, log)
+	h.auth.UsePolicies(cfg.Policies())
+	h.trails = device.NewTrails(h.db, log)
+	h.closers = append(h.closers, h.flushTrails)
 	h.delivery = &delivery.Service{
 		Store: h.db, Directory: h.db, Queue: h.db, Blobs: h.blobs, Log: log,
 		Hostname: hostname(cfg), SpoolDir: h.path(spoolDir), Postmaster: cfg.Postmaster,
@@ -92,7 +100,7 @@ func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *hou
 		return nil, err
 	}
 	h.ops = &admin.Ops{
-		Store: h.db, Directory: h.db, Keeper: h.db, Queue: h.db, Auth: h.auth, Blobs: h.blobs, Search: h.search, Ingest: h.delivery.Ingest, Log: log,
+		Store: h.db, Directory: h.db, Keeper: h.db, Queue: h.db, Auth: h.auth, Policies: cfg.Policies(), Trails: h.trails, Blobs: h.blobs, Search: h.search, Ingest: h.delivery.Ingest, Log: log,
 		Quota: int64(cfg.Accounts.Quota), Message: int64(cfg.Limits.Message), Version: version,
 	}
 	return h, nil
@@ -137,6 +145,14 @@ func (h *house) openDir() error {
 	}
 	// The directory's own name has to last too, or everything in it may go with it.
 	return vfs.OS{}.SyncDir(filepath.Dir(filepath.Clean(h.cfg.Data)))
+}
+
+// flushTrails writes down what became of devices lately.
+func (h *house) flushTrails() error {
+	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
+	defer cancel()
+	h.trails.Flush(ctx)
+	return nil
 }
 
 // sweepSpool removes what a process that was killed had not unlinked yet: mail on

@@ -16,6 +16,7 @@ import (
 
 	"lockstep/internal/auth"
 	"lockstep/internal/delivery/deliverytest"
+	"lockstep/internal/device"
 	"lockstep/internal/mail"
 	"lockstep/internal/notify"
 	"lockstep/internal/store"
@@ -26,6 +27,7 @@ func newOps(t *testing.T) *Ops {
 	h := deliverytest.New(t)
 	log := slog.New(slog.DiscardHandler)
 	return &Ops{
+		Trails: device.NewTrails(h.Store, log), Policies: device.Policies{"strict": {NewDevices: mail.Quarantined}},
 		Store: h.Store, Directory: h.Store, Keeper: h.Store, Queue: h.Store, Auth: auth.New(h.Store, h.Store, []byte("salts"), log),
 		Blobs: h.Blobs, Ingest: h.Delivery.Ingest, Log: log, Message: 1 << 20, Version: "test",
 	}
@@ -129,10 +131,10 @@ func TestPreferences(t *testing.T) {
 		if err := AccountSet.Do(ctx, c, Choice{alice, mail.POP3Delete, mail.ForGood}); err != nil {
 			t.Fatal(err)
 		}
-		wantKind(t, AccountSet.Do(ctx, c, Choice{alice, "pop3", mail.ForGood}), mail.Invalid, "there are guard, pop3.delete")
+		wantKind(t, AccountSet.Do(ctx, c, Choice{alice, "pop3", mail.ForGood}), mail.Invalid, "there are device.policy, guard, pop3.delete")
 		wantKind(t, AccountSet.Do(ctx, c, Choice{alice, mail.POP3Delete, "maybe"}), mail.Invalid, "one of trash, delete")
 		rows, err := AccountShow.All(ctx, c, OfAccount{alice})
-		if err != nil || len(rows) != 2 || rows[0].Name != mail.Guard || rows[0].Value != mail.GuardKeep || rows[1].Value != mail.ForGood {
+		if err != nil || len(rows) != 3 || rows[0].Name != mail.DevicePolicy || rows[1].Name != mail.Guard || rows[1].Value != mail.GuardKeep || rows[2].Value != mail.ForGood {
 			t.Errorf("%+v, %v", rows, err)
 		}
 		if err := AccountSet.Do(ctx, c, Choice{alice, mail.POP3Delete, ""}); err != nil {
@@ -217,7 +219,7 @@ func TestDevices(t *testing.T) {
 		if err != nil || len(rows) != 1 || rows[0].Name != "phone" || !rows[0].AppPassword || rows[0].Connected != 1 {
 			t.Fatalf("%+v, %v", rows, err)
 		}
-		if _, err := DeviceBlock.One(ctx, c, OfDevice{Login: alice, Device: "Phone", Blocked: true}); err != nil {
+		if _, err := DeviceAccess.One(ctx, c, NewAccess{OfDevice{Login: alice, Device: "Phone"}, mail.Blocked}); err != nil {
 			t.Fatal(err)
 		}
 		if reason := <-ended; reason != "device blocked" {
@@ -225,7 +227,7 @@ func TestDevices(t *testing.T) {
 		}
 		_, err = o.Auth.Login(ctx, attempt)
 		wantKind(t, err, mail.Denied, "blocked")
-		if _, err := DeviceBlock.One(ctx, c, OfDevice{Login: alice, Device: fmt.Sprint(rows[0].ID)}); err != nil {
+		if _, err := DeviceAccess.One(ctx, c, NewAccess{OfDevice{Login: alice, Device: fmt.Sprint(rows[0].ID)}, mail.Allowed}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := o.Auth.Login(ctx, attempt); err != nil {

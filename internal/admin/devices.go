@@ -21,7 +21,8 @@ type Device struct {
 	// DownloadOnly: it takes mail and tells nothing back, so what is read or moved on
 	// it stays there.
 	DownloadOnly bool
-	Blocked      bool
+	Access       mail.Access
+	Wipe         mail.Wipe
 	Connected    int // sessions now
 	LastSeen     time.Time
 	LastAddr     string
@@ -43,9 +44,20 @@ type AddedDevice struct {
 
 // OfDevice names a device of an account by its name or number.
 type OfDevice struct {
-	Login   string
-	Device  string
-	Blocked bool // for DeviceBlock: block or let in again
+	Login  string
+	Device string
+}
+
+// NewAccess decides whether a device may come in.
+type NewAccess struct {
+	OfDevice
+	Access mail.Access
+}
+
+// NewWipe asks a device to remove the account, or all it holds.
+type NewWipe struct {
+	OfDevice
+	Scope mail.WipeScope
 }
 
 // The verbs of devices.
@@ -53,7 +65,9 @@ var (
 	DeviceList    = Verb[OfAccount, Device]{"device/list", (*Ops).deviceList}
 	DeviceAdd     = Verb[NewDevice, AddedDevice]{"device/add", (*Ops).deviceAdd}
 	DeviceSignOut = Verb[OfDevice, Device]{"device/sign-out", (*Ops).deviceSignOut}
-	DeviceBlock   = Verb[OfDevice, Device]{"device/block", (*Ops).deviceBlock}
+	DeviceAccess  = Verb[NewAccess, Device]{"device/access", (*Ops).deviceAccess}
+	DeviceWipe    = Verb[NewWipe, Device]{"device/wipe", (*Ops).deviceWipe}
+	DeviceShow    = Verb[OfDevice, DeviceDetail]{"device/show", (*Ops).deviceShow}
 )
 
 func (o *Ops) deviceList(ctx context.Context, q OfAccount, emit func(Device) error) error {
@@ -89,7 +103,7 @@ func (o *Ops) devices(ctx context.Context, p store.Principal) ([]Device, error) 
 		all, err := r.Devices()
 		rows = nil
 		for _, d := range all {
-			rows = append(rows, Device{d.ID, d.Name, d.Protocol, d.Client, own[d.ID], downloads[d.ID] || d.Protocol.DownloadOnly(), d.Blocked, connected[d.ID], d.LastSeen, d.LastAddr})
+			rows = append(rows, Device{d.ID, d.Name, d.Protocol, d.Client, own[d.ID], downloads[d.ID] || d.Protocol.DownloadOnly(), d.Access, d.Wipe, connected[d.ID], d.LastSeen, d.LastAddr})
 		}
 		return err
 	})
@@ -101,7 +115,7 @@ func (o *Ops) deviceAdd(ctx context.Context, q NewDevice, emit func(AddedDevice)
 	if err != nil {
 		return err
 	}
-	known := []mail.Protocol{mail.IMAP, mail.POP3, mail.Submission}
+	known := []mail.Protocol{mail.IMAP, mail.POP3, mail.Submission, mail.EAS}
 	for _, proto := range q.Protocols {
 		if !slices.Contains(known, proto) {
 			return mail.Errorf(mail.Invalid, "%q is no protocol that devices sign in by: choose of %v", proto, known)
@@ -153,14 +167,30 @@ func (o *Ops) deviceSignOut(ctx context.Context, q OfDevice, emit func(Device) e
 	return emit(d)
 }
 
-func (o *Ops) deviceBlock(ctx context.Context, q OfDevice, emit func(Device) error) error {
-	p, d, err := o.device(ctx, q)
+func (o *Ops) deviceAccess(ctx context.Context, q NewAccess, emit func(Device) error) error {
+	p, d, err := o.device(ctx, q.OfDevice)
 	if err != nil {
 		return err
 	}
-	if err := o.Auth.SetBlocked(ctx, operator(), p.Account, d.ID, q.Blocked); err != nil {
+	if err := o.Auth.SetAccess(ctx, operator(), p.Account, d.ID, q.Access); err != nil {
 		return err
 	}
-	d.Blocked = q.Blocked
+	d.Access = q.Access
+	return emit(d)
+}
+
+func (o *Ops) deviceWipe(ctx context.Context, q NewWipe, emit func(Device) error) error {
+	if q.Scope != mail.WipeAccount && q.Scope != mail.WipeDevice {
+		return mail.Errorf(mail.Invalid, "%q is nothing that can be wiped", q.Scope)
+	}
+	p, d, err := o.device(ctx, q.OfDevice)
+	if err != nil {
+		return err
+	}
+	now, err := o.Auth.RequestWipe(ctx, operator(), p.Account, d.ID, q.Scope)
+	if err != nil {
+		return err
+	}
+	d.Wipe = now.Wipe
 	return emit(d)
 }

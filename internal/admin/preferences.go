@@ -32,6 +32,9 @@ func (o *Ops) accountSet(ctx context.Context, q Choice, _ func(Nothing) error) e
 	if err != nil {
 		return err
 	}
+	if q.Name == mail.DevicePolicy && q.Value != "" && !o.Policies.Has(q.Value) {
+		return o.noPolicy(q.Value)
+	}
 	_, err = o.Store.Update(ctx, p.Account, operator(), func(tx store.Tx) error { return tx.SetPreference(q.Name, q.Value) })
 	return err
 }
@@ -49,7 +52,11 @@ func (o *Ops) accountShow(ctx context.Context, q OfAccount, emit func(Preference
 			if err != nil {
 				return err
 			}
-			all = append(all, Preference{name, value, name.Choices()})
+			choices := name.Choices()
+			if name == mail.DevicePolicy {
+				choices = o.Policies.Names()
+			}
+			all = append(all, Preference{name, value, choices})
 		}
 		return nil
 	})

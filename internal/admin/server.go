@@ -12,6 +12,7 @@ import (
 
 	"lockstep/internal/auth"
 	"lockstep/internal/blob"
+	"lockstep/internal/device"
 	"lockstep/internal/mail"
 	"lockstep/internal/search"
 	"lockstep/internal/store"
@@ -25,6 +26,8 @@ type Ops struct {
 	Queue     store.Queue
 	Auth      *auth.Service
 	Blobs     *blob.Store
+	Policies  device.Policies
+	Trails    *device.Trails
 	Search    *search.Index                                          // nil: there is none
 	Ingest    func(context.Context, io.Reader) (mail.Arrival, error) // makes a message durable, ready to be appended
 	Log       *slog.Logger
@@ -95,7 +98,11 @@ func (o *Ops) Handler() http.Handler {
 	mux.HandleFunc(DeviceList.handler(o))
 	mux.HandleFunc(DeviceAdd.handler(o))
 	mux.HandleFunc(DeviceSignOut.handler(o))
-	mux.HandleFunc(DeviceBlock.handler(o))
+	mux.HandleFunc(DeviceAccess.handler(o))
+	mux.HandleFunc(DeviceWipe.handler(o))
+	mux.HandleFunc(DeviceShow.handler(o))
+	mux.HandleFunc(PolicyList.handler(o))
+	mux.HandleFunc(PolicySet.handler(o))
 	mux.HandleFunc(MailboxList.handler(o))
 	mux.HandleFunc(MailboxShare.handler(o))
 	mux.HandleFunc(MailboxShares.handler(o))

@@ -246,7 +246,7 @@ func TestBlockedDevice(t *testing.T) {
 	if n := b.Connected(b.alice.Account); n[d.ID] != 1 || len(n) != 2 {
 		t.Errorf("connected: %v", n)
 	}
-	if err := b.SetBlocked(t.Context(), by, b.alice.Account, d.ID, true); err != nil {
+	if err := b.SetAccess(t.Context(), by, b.alice.Account, d.ID, mail.Blocked); err != nil {
 		t.Fatal(err)
 	}
 	if got := <-phone; got != "device blocked" {
@@ -255,7 +255,7 @@ func TestBlockedDevice(t *testing.T) {
 	stays(t, laptop, "the other device")
 	b.refused(attempt(secret), mail.Denied)
 	b.in(attempt(password))
-	if err := b.SetBlocked(t.Context(), by, b.alice.Account, d.ID, false); err != nil {
+	if err := b.SetAccess(t.Context(), by, b.alice.Account, d.ID, mail.Allowed); err != nil {
 		t.Fatal(err)
 	}
 	b.in(attempt(secret))
@@ -266,7 +266,7 @@ func TestBlockedImplicitDevice(t *testing.T) {
 	mutt := attempt(password)
 	mutt.Client = "Mutt"
 	d := b.in(mutt).Device()
-	if err := b.SetBlocked(t.Context(), by, b.alice.Account, d.ID, true); err != nil {
+	if err := b.SetAccess(t.Context(), by, b.alice.Account, d.ID, mail.Blocked); err != nil {
 		t.Fatal(err)
 	}
 	b.refused(mutt, mail.Denied)

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"strings"
+	"time"
 	"unicode/utf8"
 
+	"lockstep/internal/device"
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
 )
@@ -14,7 +16,10 @@ import (
 // password; else by the key its protocol carries; else by what the client says of
 // itself; else "unnamed IMAP client".
 func (s *Service) deviceFor(ctx context.Context, p store.Principal, c store.Credential, a Attempt) (mail.Device, error) {
-	if c.Device == 0 {
+	switch {
+	case c.Device == 0 && a.Protocol == mail.EAS && a.DeviceKey == "":
+		return mail.Device{Protocol: mail.EAS}, nil // who only asks what there is
+	case c.Device == 0:
 		return s.implicitDevice(ctx, p.Account, a)
 	}
 	var d mail.Device
@@ -70,22 +75,59 @@ func (s *Service) implicitDevice(ctx context.Context, account mail.AccountID, a 
 	return d, err
 }
 
-// findOrAdd returns the device known by key, and makes it if it is not there. Of
-// two first contacts at once the store lets one make it.
+// findOrAdd returns the device known by key, and makes it if it is not there, as the
+// account's policy has it. Of two first contacts at once the store lets one make it.
 func (s *Service) findOrAdd(ctx context.Context, account mail.AccountID, key, name string, a Attempt) (mail.Device, error) {
 	d, err := s.find(ctx, account, key, a)
 	if err == nil || mail.KindOf(err) != mail.NotFound {
 		return d, err
 	}
+	access, err := s.firstAccess(ctx, account, a)
+	if err != nil {
+		return d, err
+	}
 	now := s.now()
 	err = s.store.Note(ctx, account, func(n store.Notes) (err error) {
-		d, err = n.AddDevice(mail.Device{Name: name, Key: key, Protocol: a.Protocol, Client: clientName(a.Client), Created: now, LastSeen: now, LastAddr: a.Addr.String()})
+		d, err = n.AddDevice(mail.Device{Name: name, Key: key, Protocol: a.Protocol, Client: clientName(a.Client), Access: access, Created: now, LastSeen: now, LastAddr: a.Addr.String()})
 		return err
 	})
 	if err != nil && mail.KindOf(err) == mail.Exists {
 		return s.find(ctx, account, key, a)
 	}
 	return d, err
+}
+
+// firstAccess is what a new device may do. A policy is asked only about devices that
+// have an id of their own: what an IMAP client calls itself anybody can say.
+func (s *Service) firstAccess(ctx context.Context, account mail.AccountID, a Attempt) (mail.Access, error) {
+	if a.DeviceKey == "" {
+		return mail.Allowed, nil
+	}
+	access := mail.Allowed
+	err := s.store.View(ctx, account, func(r store.Reader) error {
+		_, policy, _, err := s.policies.Of(r)
+		if err != nil {
+			return err
+		}
+		access = policy.NewDevices
+		all, err := r.Devices()
+		if counted(all, s.now()) >= policy.DeviceBound() {
+			return refuse(TooManyDevices, mail.Limit, "this account has %d devices already, which is all it may have", policy.DeviceBound())
+		}
+		return err
+	})
+	return access, err
+}
+
+// counted is how many of the devices name themselves, and are still about.
+func counted(all []mail.Device, now time.Time) int {
+	n := 0
+	for _, d := range all {
+		if d.Protocol == mail.EAS && now.Sub(d.LastSeen) < device.CountedFor {
+			n++
+		}
+	}
+	return n
 }
 
 // find returns the device known by key, and notes the contact.
@@ -124,8 +166,8 @@ func (s *Service) Named(ctx context.Context, sess *Session, client string) error
 	if err != nil {
 		return err
 	}
-	if d.Blocked {
-		return mail.Errorf(mail.Denied, "the device %q is blocked", d.Name)
+	if err := standing(d); err != nil {
+		return err
 	}
 	sess.become(d)
 	if s.sessions.endedSince(sess.Account(), before) {
@@ -183,23 +225,6 @@ func (s *Service) SignOut(ctx context.Context, p store.Principal, device mail.De
 	}
 	s.sessions.end(p.Account, func(sess *Session) bool { return sess.Device().ID == device }, "signed out")
 	return nil
-}
-
-// SetBlocked blocks a device everywhere, or lets it in again.
-func (s *Service) SetBlocked(ctx context.Context, by mail.Origin, account mail.AccountID, device mail.DeviceID, blocked bool) error {
-	var d mail.Device
-	_, err := s.store.Update(ctx, account, by, func(tx store.Tx) (err error) {
-		if d, err = tx.Device(device); err != nil {
-			return err
-		}
-		d.Blocked = blocked
-		return tx.SetDevice(d)
-	})
-	if err == nil && blocked {
-		s.sessions.end(account, func(sess *Session) bool { return sess.Device().ID == device }, "device blocked")
-		s.endElsewhere(ctx, d)
-	}
-	return err
 }
 
 // SetPassword changes the person's password and ends the sessions that were

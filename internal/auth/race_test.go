@@ -159,7 +159,9 @@ func (s *viewHook) View(ctx context.Context, id mail.AccountID, fn func(store.Re
 // and switch does not go on as it.
 func TestEndingReachesWhoIsJustNamed(t *testing.T) {
 	for name, end := range map[string]func(*bench, mail.DeviceID) error{
-		"blocked":    func(b *bench, d mail.DeviceID) error { return b.SetBlocked(t.Context(), by, b.alice.Account, d, true) },
+		"blocked": func(b *bench, d mail.DeviceID) error {
+			return b.SetAccess(t.Context(), by, b.alice.Account, d, mail.Blocked)
+		},
 		"signed out": func(b *bench, d mail.DeviceID) error { return b.SignOut(t.Context(), b.alice, d) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"lockstep/internal/device"
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
 )
@@ -26,7 +27,9 @@ type Service struct {
 	log    *slog.Logger
 	now    func() time.Time
 	secret [32]byte // of this process: cache keys
-	salts  []byte   // of this installation: what SCRAM salts are made from
+
+	policies device.Policies
+	salts    []byte // of this installation: what SCRAM salts are made from
 
 	limits   limiter
 	recent   recentPasswords
@@ -46,6 +49,9 @@ func New(dir store.Directory, st store.Store, secret []byte, log *slog.Logger) *
 	return s
 }
 
+// UsePolicies says what new devices may do. It is called before anybody signs in.
+func (s *Service) UsePolicies(p device.Policies) { s.policies = p }
+
 // Attempt is what somebody who signs in says.
 type Attempt struct {
 	Login    string
@@ -55,6 +61,10 @@ type Attempt struct {
 	Client   string // what the client says of itself, without version; "" when it said nothing
 	// DeviceKey names the device where the protocol does (EAS DeviceId); else "".
 	DeviceKey string
+	// CanWipe says that the protocol can tell a device to remove what it holds. A
+	// device that is to be told so gets a session, whatever else keeps it out, and
+	// Session.WipeOnly is true. Without CanWipe it is Denied.
+	CanWipe bool
 }
 
 // Session is somebody signed in with a device. Its Device changes when the client
@@ -70,6 +80,10 @@ type Session struct {
 	implicit bool   // the device was made from what the client says of itself
 	ends     uint64 // that had been when it began to sign in
 }
+
+// WipeOnly reports whether the session is for nothing but to tell the device to
+// remove what it holds, and to hear what it says of that.
+func (s *Session) WipeOnly() bool { return s.Device().Wipe.Open() }
 
 // Account is whose mail the session is about.
 func (s *Session) Account() mail.AccountID { return s.Principal.Account }
@@ -94,8 +108,9 @@ var errBadProof = mail.Errorf(mail.BadCredentials, "wrong login or app password:
 
 // Login checks a password or app password. BadCredentials when wrong, whatever
 // the reason; Limit when there were too many failures; Denied for a disabled
-// account, a blocked device or a protocol the app password is not for: only
-// somebody with the right secret is told these.
+// account, a device that is kept out or a protocol the app password is not for, and
+// Limit for one device too many: only somebody with the right secret is told these,
+// and RefusalOf says which it is.
 func (s *Service) Login(ctx context.Context, a Attempt) (*Session, error) {
 	sess, err := s.login(ctx, a)
 	s.count(err)
@@ -142,10 +157,10 @@ func (s *Service) prove(ctx context.Context, a Attempt) (p store.Principal, c st
 // mayUse is Denied if somebody who proved the credential may not come in with it.
 func mayUse(p store.Principal, c store.Credential, a Attempt) error {
 	if p.Disabled {
-		return mail.Errorf(mail.Denied, "this account is disabled")
+		return refuse(AccountDisabled, mail.Denied, "this account is disabled")
 	}
 	if len(c.Protocols) > 0 && !slices.Contains(c.Protocols, a.Protocol) {
-		return mail.Errorf(mail.Denied, "this app password is not for %s", a.Protocol)
+		return refuse(NotForProtocol, mail.Denied, "this app password is not for %s", a.Protocol)
 	}
 	return nil
 }
@@ -246,22 +261,52 @@ func (s *Service) checkSlow(ctx context.Context, c store.Credential, secret stri
 // admit lets somebody who proved the credential in, as a device.
 func (s *Service) admit(ctx context.Context, p store.Principal, c store.Credential, a Attempt, ends uint64) (*Session, error) {
 	s.limits.succeeded(p.Login, a.Addr, s.now())
+	sess := &Session{Principal: p, Credential: c.ID, Protocol: a.Protocol, Addr: a.Addr, implicit: c.Device == 0, ends: ends}
+	if a.CanWipe {
+		d, err := s.toWipe(ctx, p, c, a)
+		if err != nil {
+			return nil, err
+		}
+		if d.Wipe.Open() {
+			sess.device = d
+			return sess, nil
+		}
+	}
 	if err := mayUse(p, c, a); err != nil {
 		return nil, err
 	}
 	d, err := s.deviceFor(ctx, p, c, a)
+	if err == nil {
+		err = standing(d)
+	}
 	if err != nil {
 		return nil, err
-	}
-	if d.Blocked {
-		return nil, mail.Errorf(mail.Denied, "the device %q is blocked", d.Name)
 	}
 	if now := s.now(); now.Sub(c.LastUsed) >= writeContactAtMostEach {
 		if err := s.dir.UsedCredential(ctx, c.ID, now); err != nil {
 			return nil, err
 		}
 	}
-	return &Session{Principal: p, Credential: c.ID, Protocol: a.Protocol, Addr: a.Addr, device: d, implicit: c.Device == 0, ends: ends}, nil
+	sess.device = d
+	return sess, nil
+}
+
+// toWipe returns the device that the attempt comes from if it is known and waits for
+// its wipe.
+func (s *Service) toWipe(ctx context.Context, p store.Principal, c store.Credential, a Attempt) (d mail.Device, err error) {
+	err = s.store.View(ctx, p.Account, func(r store.Reader) (err error) {
+		if c.Device != 0 {
+			d, err = r.Device(c.Device)
+			return err
+		}
+		key, _ := implicitKey(a)
+		d, err = r.DeviceByKey(key)
+		return err
+	})
+	if err != nil && mail.KindOf(err) == mail.NotFound {
+		return mail.Device{}, nil
+	}
+	return d, err
 }
 
 // recentPasswords remembers for rememberFor what was proved.

@@ -63,14 +63,14 @@ func (s *Service) endElsewhere(ctx context.Context, d mail.Device) {
 	s.sessions.end(member.Account, func(sess *Session) bool { return sess.Device().ID == device }, "what was shared with this device no longer is")
 }
 
-// Blocked reports whether the owner of the account has blocked the session's
-// device there.
+// Blocked reports whether the owner of the account keeps the session's device out
+// there.
 func (s *Session) Blocked(r store.Reader) (bool, error) {
 	d, err := r.DeviceByKey(s.KeyElsewhere())
 	if err != nil && mail.KindOf(err) == mail.NotFound {
 		return false, nil
 	}
-	return d.Blocked, err
+	return d.KeptOut(), err
 }
 
 // OwnerOf finds among owners the one whose login begins the name, and what follows

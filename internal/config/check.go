@@ -17,7 +17,7 @@ func (c *Config) check() error {
 		oneOf("guard.mode", c.Guard.Mode, GuardKeep, GuardHold, GuardOff),
 		oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error"),
 		oneOf("log.format", c.Log.Format, "text", "json"),
-		c.checkPostmaster(), c.checkTLS(), c.checkRelay(), c.checkLimits(),
+		c.checkPostmaster(), c.checkTLS(), c.checkRelay(), c.checkLimits(), c.checkPolicies(),
 	)
 }
 

@@ -5,6 +5,8 @@ package config
 import (
 	"path/filepath"
 	"time"
+
+	"lockstep/internal/device"
 )
 
 // Config is everything that can be set, and the shape of the file.
@@ -24,8 +26,11 @@ type Config struct {
 	Accounts Accounts `toml:"accounts"`
 	History  History  `toml:"history"`
 	Guard    Guard    `toml:"guard" comment:"What happens when a device deletes a large part of a mailbox at once."`
-	Limits   Limits   `toml:"limits" comment:"Bounds on what clients can make the server do."`
-	Log      Log      `toml:"log"`
+
+	Policy map[string]Policy `toml:"policy" comment:"What devices have to do and may do: one table for each policy. Accounts choose one (lockstep device policy); those that chose none are under policy.default."`
+
+	Limits Limits `toml:"limits" comment:"Bounds on what clients can make the server do."`
+	Log    Log    `toml:"log"`
 }
 
 // Listen says where each protocol listens.
@@ -169,6 +174,7 @@ func Default() Config {
 		Outgoing:   Outgoing{Via: ViaNone, RelayTLS: RelayStartTLS, GiveUpAfter: Duration(5 * 24 * time.Hour)},
 		History:    History{Horizon: Duration(30 * 24 * time.Hour)},
 		Guard:      Guard{Share: 50, Minimum: 100, Window: Duration(time.Hour), Mode: GuardKeep},
+		Policy:     map[string]Policy{device.Default: defaultPolicy()},
 		Limits: Limits{
 			Message:               50 << 20,
 			Connections:           20_000,

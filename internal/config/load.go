@@ -60,9 +60,12 @@ func (c *Config) parse(text string) error {
 	if err != nil {
 		return fmt.Errorf(": %w", err)
 	}
+	for name, p := range c.Policy {
+		c.Policy[name] = p.orDefault()
+	}
 	var bad []error
 	for _, k := range unknown(md) {
-		bad = append(bad, unknownKey(text, k))
+		bad = append(bad, unknownKey(text, k, c.keys()))
 	}
 	if err := c.check(); err != nil && len(bad) == 0 {
 		return fmt.Errorf(": %w", err)
@@ -94,9 +97,9 @@ func unknown(md toml.MetaData) []toml.Key {
 	return keys
 }
 
-func unknownKey(text string, k toml.Key) error {
+func unknownKey(text string, k toml.Key, known []string) error {
 	hint := ""
-	if near := nearest(k.String(), Keys()); near != "" {
+	if near := nearest(k.String(), known); near != "" {
 		hint = fmt.Sprintf("; did you mean %q?", near)
 	}
 	return fmt.Errorf(":%d: unknown key %q%s", lineOf(text, k), k.String(), hint)

@@ -4,14 +4,15 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// Keys returns every key of the file, tables included.
-func Keys() []string {
+// keys returns every key of the file, tables included.
+func (c *Config) keys() []string {
 	var keys []string
-	walk(reflect.ValueOf(Default()), "", func(key, _ string, _ reflect.Value, _ bool) { keys = append(keys, key) })
+	walk(reflect.ValueOf(*c), "", func(key, _ string, _ reflect.Value, _ bool) { keys = append(keys, key) })
 	return keys
 }
 
@@ -41,10 +42,29 @@ func walk(v reflect.Value, prefix string, visit func(key, comment string, v refl
 		f := v.Type().Field(i)
 		key := prefix + f.Tag.Get("toml")
 		table := f.Type.Kind() == reflect.Struct
+		if f.Type.Kind() == reflect.Map {
+			walkMap(v.Field(i), key, f.Tag.Get("comment"), visit)
+			continue
+		}
 		visit(key, f.Tag.Get("comment"), v.Field(i), table)
 		if table {
 			walk(v.Field(i), key+".", visit)
 		}
+	}
+}
+
+// walkMap visits tables that have names of their own, sorted. The comment is said
+// once.
+func walkMap(v reflect.Value, prefix, comment string, visit func(key, comment string, v reflect.Value, table bool)) {
+	names := v.MapKeys()
+	slices.SortFunc(names, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+	for i, name := range names {
+		if i > 0 {
+			comment = ""
+		}
+		key := prefix + "." + name.String()
+		visit(key, comment, v.MapIndex(name), true)
+		walk(v.MapIndex(name), key+".", visit)
 	}
 }
 
@@ -55,13 +75,19 @@ func spell(v reflect.Value) string {
 	case bool:
 		return strconv.FormatBool(x)
 	case Addresses:
-		words := make([]string, len(x))
-		for i, a := range x {
-			words[i] = strconv.Quote(a)
-		}
-		return "[" + strings.Join(words, ", ") + "]"
+		return spellList(x)
+	case Words:
+		return spellList(x)
 	case fmt.Stringer:
 		return strconv.Quote(x.String())
 	}
 	return strconv.Quote(v.String())
+}
+
+func spellList(list []string) string {
+	words := make([]string, len(list))
+	for i, a := range list {
+		words[i] = strconv.Quote(a)
+	}
+	return "[" + strings.Join(words, ", ") + "]"
 }

@@ -87,7 +87,7 @@ func TestABlockedDeviceFindsNothingShared(t *testing.T) {
 	h, alice, bob := newTeam(t)
 	bob.must("SELECT " + team)
 	bob.must(`STORE 1 +FLAGS (\Flagged)`)
-	if err := h.auth.SetBlocked(context.Background(), testOrigin, h.account, h.membersDevice().ID, true); err != nil {
+	if err := h.auth.SetAccess(context.Background(), testOrigin, h.account, h.membersDevice().ID, mail.Blocked); err != nil {
 		t.Fatal(err)
 	}
 	if l := bob.line(); !strings.HasPrefix(l, "* BYE") {
@@ -104,7 +104,7 @@ func TestABlockedDeviceFindsNothingShared(t *testing.T) {
 	}
 	bob.must("SELECT INBOX") // what is his own is his
 	alice.must("SELECT Team")
-	if err := h.auth.SetBlocked(context.Background(), testOrigin, h.account, h.membersDevice().ID, false); err != nil {
+	if err := h.auth.SetAccess(context.Background(), testOrigin, h.account, h.membersDevice().ID, mail.Allowed); err != nil {
 		t.Fatal(err)
 	}
 	bob.must("SELECT " + team)

@@ -42,6 +42,8 @@ var french = map[string]string{
 	"The server is stopping, try again soon":         "Le serveur s'arrête, réessayez bientôt",
 	"Goodbye: signed out":                            "Au revoir : l'appareil a été déconnecté",
 	"Goodbye: device blocked":                        "Au revoir : l'appareil a été bloqué",
+	"Goodbye: device quarantined":                    "Au revoir : l'appareil attend une autorisation",
+	"Goodbye: device is to be wiped":                 "Au revoir : l'appareil va être effacé",
 	"Goodbye: password changed":                      "Au revoir : le mot de passe a changé",
 	"Goodbye: account disabled":                      "Au revoir : le compte a été désactivé",
 	"Too many messages are being fetched, try later": "Trop de messages sont en cours de retrait, réessayez plus tard",

@@ -43,6 +43,8 @@ var german = map[string]string{
 	"The server is stopping, try again soon":         "Der Server hält an, bitte bald wieder versuchen",
 	"Goodbye: signed out":                            "Auf Wiedersehen: das Gerät wurde abgemeldet",
 	"Goodbye: device blocked":                        "Auf Wiedersehen: das Gerät wurde gesperrt",
+	"Goodbye: device quarantined":                    "Auf Wiedersehen: das Gerät wartet auf eine Freigabe",
+	"Goodbye: device is to be wiped":                 "Auf Wiedersehen: das Gerät wird gelöscht",
 	"Goodbye: password changed":                      "Auf Wiedersehen: das Kennwort wurde geändert",
 	"Goodbye: account disabled":                      "Auf Wiedersehen: das Konto wurde gesperrt",
 	"Too many messages are being fetched, try later": "Es werden zu viele Nachrichten abgeholt, bitte später versuchen",

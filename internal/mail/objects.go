@@ -152,25 +152,3 @@ type Arrival struct {
 	// of what it replaces or continues.
 	Annotations []Annotation
 }
-
-// A DeviceKind is what a device is, as far as it told.
-type DeviceKind string
-
-// Device is one thing that syncs, across all protocols.
-type Device struct {
-	ID       DeviceID
-	Name     string   // what people see
-	Key      string   // how it is known again: see architecture, "State"
-	Protocol Protocol // of first contact
-	Client   string   // what the client says of itself
-	Created  time.Time
-	LastSeen time.Time
-	LastAddr string
-	Blocked  bool
-}
-
-// Bounds on devices.
-const (
-	MaxDevices         = 500 // in one account
-	MaxDeviceNameBytes = 200
-)

@@ -2,6 +2,7 @@ package mail
 
 import (
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -18,7 +19,13 @@ const (
 	// mailbox in a short time: GuardKeep lets it and keeps what left until somebody
 	// decides, GuardHold refuses, GuardOff does nothing.
 	Guard Preference = "guard"
+	// DevicePolicy names the policy that holds for the account's devices. Which there
+	// are, the operator configures; the store takes any name.
+	DevicePolicy Preference = "device.policy"
 )
+
+// StandardPolicy is the policy of those who chose none.
+const StandardPolicy = "default"
 
 // The values of POP3Delete.
 const (
@@ -37,7 +44,15 @@ const (
 var choices = map[Preference][]string{
 	POP3Delete: {ToTrash, ForGood},
 	Guard:      {GuardKeep, GuardHold, GuardOff},
+
+	DevicePolicy: {StandardPolicy},
 }
+
+// policyName is what a policy can be called.
+var policyName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
+
+// ValidPolicyName reports whether a policy can be called so.
+func ValidPolicyName(name string) bool { return policyName.MatchString(name) }
 
 // Preferences returns all names, sorted.
 func Preferences() []Preference { return slices.Sorted(maps.Keys(choices)) }
@@ -62,7 +77,9 @@ func (p Preference) Check(value string) error {
 	switch {
 	case !known:
 		return Errorf(Invalid, "there is no preference %q; there are %s", string(p), strings.Join(names(Preferences()), ", "))
-	case value != "" && !slices.Contains(all, value):
+	case p == DevicePolicy && value != "" && !ValidPolicyName(value):
+		return Errorf(Invalid, "a policy's name is at most 40 lower case letters, digits and hyphens, not %q", value)
+	case value != "" && p != DevicePolicy && !slices.Contains(all, value):
 		return Errorf(Invalid, "%s is one of %s, not %q", p, strings.Join(all, ", "), value)
 	}
 	return nil

@@ -59,6 +59,13 @@ type NewAccount struct {
 	Verifier []byte // of the password; nil makes an account nobody can sign in to yet
 }
 
+// DeviceCount is how many devices are let in so far.
+type DeviceCount struct {
+	Access  mail.Access
+	Wipe    mail.WipeState
+	Devices int64
+}
+
 // Directory keeps what is global: accounts, principals, credentials, addresses,
 // domains. Logins and domains are compared folded. Each method is one durable
 // transaction.
@@ -86,6 +93,9 @@ type Directory interface {
 	// SharedWith returns the owners of accounts in which the principal, or anyone,
 	// has been given rights, by login. It is not among them itself.
 	SharedWith(ctx context.Context, id PrincipalID) ([]Principal, error)
+
+	// CountDevices counts the devices of all accounts, by what came of them.
+	CountDevices(ctx context.Context) ([]DeviceCount, error)
 
 	Credentials(ctx context.Context, id PrincipalID) ([]Credential, error)
 	// SetPassword replaces the principal's one password.

@@ -129,6 +129,9 @@ type Reader interface {
 
 	// Cursor returns a consumer's remembered state; NotFound if there is none.
 	Cursor(mail.DeviceID, string) ([]byte, error)
+	// Cursors returns the names that begin with prefix, of what a device's consumers
+	// remember, sorted.
+	Cursors(device mail.DeviceID, prefix string) ([]string, error)
 	// Remembered returns what came of an idempotent arrival; NotFound if the key is
 	// not, or no longer, remembered.
 	Remembered(key string) (mail.Placement, error)
@@ -281,7 +284,8 @@ type Tx interface {
 	// if it is settled.
 	AcceptFlood(id mail.ModSeq) error
 
-	// SetDevice renames, blocks or unblocks a device.
+	// SetDevice changes what people decide about a device: its name, whether it may
+	// come in, what is to be wiped and what came of that. The rest is as it was.
 	SetDevice(mail.Device) error
 	// SetQuota sets the bytes the account may use; 0 is without bound.
 	SetQuota(bytes int64) error
@@ -307,6 +311,8 @@ type Notes interface {
 	AddDevice(mail.Device) (mail.Device, error)
 	// SawDevice notes the last contact.
 	SawDevice(id mail.DeviceID, at time.Time, addr string) error
+	// DeviceTold notes what a device told of itself, clipped.
+	DeviceTold(mail.DeviceID, mail.Told) error
 	// SetCursor remembers a consumer's state; nil forgets it.
 	SetCursor(device mail.DeviceID, name string, state []byte) error
 	// ClaimRecent returns the first UID that no session has shown as \Recent yet,

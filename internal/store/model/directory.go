@@ -229,6 +229,24 @@ func (st *Store) Accounts(context.Context) ([]store.Principal, error) {
 	return slices.SortedFunc(maps.Values(st.directory.principals), func(a, b store.Principal) int { return cmp.Compare(a.ID, b.ID) }), nil
 }
 
+// CountDevices counts the devices of all accounts.
+func (st *Store) CountDevices(context.Context) ([]store.DeviceCount, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	found := map[store.DeviceCount]int64{}
+	for _, a := range st.accounts {
+		for _, d := range a.current.Load().devices {
+			found[store.DeviceCount{Access: d.Access, Wipe: d.Wipe.State}]++
+		}
+	}
+	var counts []store.DeviceCount
+	for c, n := range found {
+		c.Devices = n
+		counts = append(counts, c)
+	}
+	return counts, nil
+}
+
 // PrincipalByLogin finds who signs in.
 func (st *Store) PrincipalByLogin(_ context.Context, login string) (store.Principal, error) {
 	st.mu.Lock()

@@ -15,19 +15,17 @@ func (t *tx) AddDevice(d mail.Device) (mail.Device, error) {
 		return d, mail.Errorf(mail.Exists, "there is such a device")
 	case len(t.s.devices) >= mail.MaxDevices:
 		return d, mail.Errorf(mail.Limit, "an account has at most %d devices", mail.MaxDevices)
-	case len(d.Name) > mail.MaxDeviceNameBytes:
-		return d, longName()
 	}
+	if err := d.Check(); err != nil {
+		return d, err
+	}
+	d.Told = d.Told.Clipped()
 	d.ID = mail.DeviceID(t.s.newID())
 	if d.Created.IsZero() {
 		d.Created = t.now
 	}
 	t.s.devices[d.ID] = d
 	return d, nil
-}
-
-func longName() error {
-	return mail.Errorf(mail.Limit, "a device's name has at most %d bytes", mail.MaxDeviceNameBytes)
 }
 
 // SawDevice notes the last contact.
@@ -41,29 +39,34 @@ func (t *tx) SawDevice(id mail.DeviceID, at time.Time, addr string) error {
 	return nil
 }
 
-// SetDevice renames, blocks or unblocks a device.
+// DeviceTold notes what a device told of itself.
+func (t *tx) DeviceTold(id mail.DeviceID, told mail.Told) error {
+	d, err := t.Device(id)
+	if err != nil {
+		return err
+	}
+	d.Told = told.Clipped()
+	t.s.devices[id] = d
+	return nil
+}
+
+// SetDevice changes what people decide about a device.
 func (t *tx) SetDevice(d mail.Device) error {
 	old, err := t.Device(d.ID)
 	if err != nil {
 		return err
 	}
-	if len(d.Name) > mail.MaxDeviceNameBytes {
-		return longName()
+	if err := d.Check(); err != nil {
+		return err
 	}
-	was := old
-	if old.Name != d.Name {
-		old.Name = d.Name
-		t.did(mail.Entry{Op: mail.OpDevice, Name: "rename " + was.Name + " to " + d.Name})
+	changes := old.ChangesTo(d)
+	for _, words := range changes {
+		t.did(mail.Entry{Op: mail.OpDevice, Name: words})
 	}
-	if old.Blocked != d.Blocked {
-		old.Blocked = d.Blocked
-		what := "unblock "
-		if d.Blocked {
-			what = "block "
-		}
-		t.did(mail.Entry{Op: mail.OpDevice, Name: what + d.Name})
+	if len(changes) > 0 {
+		old.Name, old.Access, old.Wipe = d.Name, d.Access, d.Wipe
+		t.s.devices[d.ID] = old
 	}
-	t.s.devices[d.ID] = old
 	return nil
 }
 

@@ -288,6 +288,17 @@ func (r reader) DeviceByKey(key string) (mail.Device, error) {
 	return mail.Device{}, mail.Errorf(mail.NotFound, "no such device")
 }
 
+func (r reader) Cursors(d mail.DeviceID, prefix string) ([]string, error) {
+	var names []string
+	for k := range r.state().cursors {
+		if k.device == d && strings.HasPrefix(k.name, prefix) {
+			names = append(names, k.name)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
 func (r reader) Cursor(d mail.DeviceID, name string) ([]byte, error) {
 	if state, ok := r.state().cursors[cursorKey{d, name}]; ok {
 		return slices.Clone(state), nil

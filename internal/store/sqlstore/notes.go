@@ -1,48 +1,61 @@
 package sqlstore
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
 	"lockstep/internal/mail"
+	"lockstep/internal/store"
 )
 
 // notes is the bookkeeping part of a transaction.
 type notes struct{ t *tx }
 
 const (
-	deviceColumns     = "device_id, name, key, protocol, client, created, last_seen, last_addr, blocked"
+	deviceColumns     = "device_id, name, key, protocol, client, created, last_seen, last_addr, access, wipe_scope, wipe_state, wipe_at, wipe_status, told"
 	selectDevices     = "SELECT " + deviceColumns + " FROM device WHERE account_id = ?1 ORDER BY device_id"
 	selectDevice      = "SELECT " + deviceColumns + " FROM device WHERE account_id = ?1 AND device_id = ?2"
 	selectDeviceByKey = "SELECT " + deviceColumns + " FROM device WHERE account_id = ?1 AND key = ?2"
 	countDevices      = "SELECT count(*) FROM device WHERE account_id = ?1"
-	insertDevice      = `INSERT INTO device (account_id, device_id, name, key, protocol, client, created, last_seen, last_addr, blocked)
-	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)`
+	insertDevice      = `INSERT INTO device (account_id, device_id, name, key, protocol, client, created, last_seen, last_addr, access, wipe_scope, wipe_state, wipe_at, wipe_status, told)
+	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)`
 	updateSeen   = "UPDATE device SET last_seen = ?3, last_addr = ?4 WHERE account_id = ?1 AND device_id = ?2"
-	updateDevice = "UPDATE device SET name = ?3, blocked = ?4 WHERE account_id = ?1 AND device_id = ?2"
+	updateTold   = "UPDATE device SET told = ?3 WHERE account_id = ?1 AND device_id = ?2"
+	updateDevice = "UPDATE device SET name = ?3, access = ?4, wipe_scope = ?5, wipe_state = ?6, wipe_at = ?7, wipe_status = ?8 WHERE account_id = ?1 AND device_id = ?2"
+	countAccess  = "SELECT access, wipe_state, count(*) FROM device GROUP BY access, wipe_state"
 	selectCursor = "SELECT state FROM cursor WHERE account_id = ?1 AND device_id = ?2 AND name = ?3"
 	upsertCursor = `INSERT INTO cursor (account_id, device_id, name, state) VALUES (?1, ?2, ?3, ?4)
 	ON CONFLICT (account_id, device_id, name) DO UPDATE SET state = excluded.state`
-	deleteCursor = "DELETE FROM cursor WHERE account_id = ?1 AND device_id = ?2 AND name = ?3"
-	selectMemory = "SELECT mailbox_id, uid, until, image FROM memory WHERE account_id = ?1 AND key = ?2"
-	upsertMemory = `INSERT INTO memory (account_id, key, mailbox_id, uid, until, image) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+	selectCursors = "SELECT name FROM cursor WHERE account_id = ?1 AND device_id = ?2 AND name >= ?3 AND name < ?3 || char(1114111) ORDER BY name"
+	deleteCursor  = "DELETE FROM cursor WHERE account_id = ?1 AND device_id = ?2 AND name = ?3"
+	selectMemory  = "SELECT mailbox_id, uid, until, image FROM memory WHERE account_id = ?1 AND key = ?2"
+	upsertMemory  = `INSERT INTO memory (account_id, key, mailbox_id, uid, until, image) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
 	ON CONFLICT (account_id, key) DO UPDATE SET mailbox_id = excluded.mailbox_id, uid = excluded.uid, until = excluded.until, image = excluded.image`
 	deleteMemory      = "DELETE FROM memory WHERE account_id = ?1 AND key = ?2"
 	selectPlacementID = "SELECT " + placementColumns + " FROM placement p WHERE p.account_id = ?1 AND p.placement_id = ?2"
 )
 
-func scanDevice(r row) mail.Device {
-	return mail.Device{
+func scanDevice(r row) (mail.Device, error) {
+	d := mail.Device{
 		ID: mail.DeviceID(r.num(0)), Name: r.text(1), Key: r.text(2), Protocol: mail.Protocol(r.text(3)), Client: r.text(4),
-		Created: unstamp(r.num(5)), LastSeen: unstamp(r.num(6)), LastAddr: r.text(7), Blocked: r.num(8) != 0,
+		Created: unstamp(r.num(5)), LastSeen: unstamp(r.num(6)), LastAddr: r.text(7), Access: mail.Access(r.num(8)),
+		Wipe: mail.Wipe{Scope: mail.WipeScope(r.text(9)), State: mail.WipeState(r.text(10)), At: unstamp(r.num(11)), Status: r.text(12)},
 	}
+	err := json.Unmarshal([]byte(r.text(13)), &d.Told)
+	return d, err
 }
 
 func (r *reader) Devices() ([]mail.Device, error) {
 	var all []mail.Device
-	err := r.c.query(selectDevices, func(row row) error { all = append(all, scanDevice(row)); return nil }, r.id)
+	err := r.c.query(selectDevices, func(row row) error {
+		d, err := scanDevice(row)
+		all = append(all, d)
+		return err
+	}, r.id)
 	return all, err
 }
 
@@ -55,11 +68,22 @@ func (r *reader) DeviceByKey(key string) (mail.Device, error) {
 }
 
 func (r *reader) deviceWhere(sql string, arg any) (d mail.Device, err error) {
-	found, err := one(r.c, sql, func(row row) { d = scanDevice(row) }, r.id, arg)
+	var bad error
+	found, err := one(r.c, sql, func(row row) { d, bad = scanDevice(row) }, r.id, arg)
+	if err == nil {
+		err = bad
+	}
 	if err == nil && !found {
 		err = mail.Errorf(mail.NotFound, "no such device")
 	}
 	return d, err
+}
+
+// Cursors implements store.Reader.
+func (r *reader) Cursors(device mail.DeviceID, prefix string) ([]string, error) {
+	var names []string
+	err := r.c.query(selectCursors, func(row row) error { names = append(names, row.text(0)); return nil }, r.id, device, prefix)
+	return names, err
 }
 
 func (r *reader) Cursor(device mail.DeviceID, name string) (state []byte, err error) {
@@ -139,27 +163,39 @@ func (n *notes) AddDevice(d mail.Device) (mail.Device, error) {
 	if count >= mail.MaxDevices {
 		return d, mail.Errorf(mail.Limit, "an account has at most %d devices", mail.MaxDevices)
 	}
-	if err := validDeviceName(d.Name); err != nil {
+	if err := d.Check(); err != nil {
+		return d, err
+	}
+	d.Told = d.Told.Clipped()
+	told, err := json.Marshal(d.Told)
+	if err != nil {
 		return d, err
 	}
 	d.ID = mail.DeviceID(t.newID())
 	if d.Created.IsZero() {
 		d.Created = unstamp(stamp(t.now))
 	}
-	_, err := t.c.exec(insertDevice, t.id, d.ID, d.Name, d.Key, d.Protocol, d.Client, d.Created, d.LastSeen, d.LastAddr, d.Blocked)
+	_, err = t.c.exec(insertDevice, t.id, d.ID, d.Name, d.Key, d.Protocol, d.Client, d.Created, d.LastSeen, d.LastAddr, int64(d.Access),
+		string(d.Wipe.Scope), string(d.Wipe.State), d.Wipe.At, d.Wipe.Status, string(told))
 	return d, err
-}
-
-func validDeviceName(name string) error {
-	if len(name) > mail.MaxDeviceNameBytes {
-		return mail.Errorf(mail.Limit, "a device's name has at most %d bytes", mail.MaxDeviceNameBytes)
-	}
-	return nil
 }
 
 // SawDevice implements store.Notes.
 func (n *notes) SawDevice(id mail.DeviceID, at time.Time, addr string) error {
-	changed, err := n.t.c.exec(updateSeen, n.t.id, id, at, addr)
+	return n.device(updateSeen, id, at, addr)
+}
+
+// DeviceTold implements store.Notes.
+func (n *notes) DeviceTold(id mail.DeviceID, told mail.Told) error {
+	text, err := json.Marshal(told.Clipped())
+	if err != nil {
+		return err
+	}
+	return n.device(updateTold, id, string(text))
+}
+
+func (n *notes) device(sql string, id mail.DeviceID, args ...any) error {
+	changed, err := n.t.c.exec(sql, append([]any{n.t.id, id}, args...)...)
 	if err == nil && changed == 0 {
 		err = mail.Errorf(mail.NotFound, "no such device")
 	}
@@ -172,21 +208,31 @@ func (t *tx) SetDevice(d mail.Device) error {
 	if err != nil {
 		return err
 	}
-	if err := validDeviceName(d.Name); err != nil {
+	if err := d.Check(); err != nil {
 		return err
 	}
-	if old.Name != d.Name {
-		t.add(mail.Entry{Op: mail.OpDevice, Name: "rename " + old.Name + " to " + d.Name})
+	changes := old.ChangesTo(d)
+	for _, words := range changes {
+		t.add(mail.Entry{Op: mail.OpDevice, Name: words})
 	}
-	if old.Blocked != d.Blocked {
-		what := "unblock "
-		if d.Blocked {
-			what = "block "
-		}
-		t.add(mail.Entry{Op: mail.OpDevice, Name: what + d.Name})
+	if len(changes) == 0 {
+		return nil
 	}
-	_, err = t.c.exec(updateDevice, t.id, d.ID, d.Name, d.Blocked)
+	_, err = t.c.exec(updateDevice, t.id, d.ID, d.Name, int64(d.Access), string(d.Wipe.Scope), string(d.Wipe.State), d.Wipe.At, d.Wipe.Status)
 	return err
+}
+
+// CountDevices implements store.Directory.
+func (db *DB) CountDevices(ctx context.Context) ([]store.DeviceCount, error) {
+	var counts []store.DeviceCount
+	err := db.read(ctx, func(c conn) error {
+		counts = nil
+		return c.query(countAccess, func(r row) error {
+			counts = append(counts, store.DeviceCount{Access: mail.Access(r.num(0)), Wipe: mail.WipeState(r.text(1)), Devices: r.num(2)})
+			return nil
+		})
+	})
+	return counts, err
 }
 
 // SetQuota implements store.Tx.

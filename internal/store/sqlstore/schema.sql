@@ -119,7 +119,7 @@ CREATE TABLE device (
   created    INTEGER NOT NULL,
   last_seen  INTEGER NOT NULL,
   last_addr  TEXT NOT NULL,
-  blocked    INTEGER NOT NULL,
+  access    INTEGER NOT NULL, wipe_scope TEXT NOT NULL DEFAULT '', wipe_state TEXT NOT NULL DEFAULT '', wipe_at INTEGER NOT NULL DEFAULT -9223372036854775808, wipe_status TEXT NOT NULL DEFAULT '', told TEXT NOT NULL DEFAULT '{}',
   PRIMARY KEY (account_id, device_id)
 ) STRICT, WITHOUT ROWID;
 

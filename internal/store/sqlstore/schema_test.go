@@ -87,6 +87,7 @@ func TestEveryAccountTableBeginsWithItsAccount(t *testing.T) {
 var across = []string{
 	selectNamed,  // a blob is named by whoever has it
 	selectUntold, // who is to be told of a flood, whoever it is
+	countAccess,  // how many devices there are of each kind, whoever has them
 }
 
 var (

@@ -13,6 +13,8 @@ var notesChecks = []check{
 	{"DevicesAreKnownByTheirKey", devices},
 	{"DevicesAreBounded", deviceBounds},
 	{"SetDeviceIsAChange", setDevice},
+	{"WhatADeviceTellsIsBookkeeping", deviceTold},
+	{"CursorsAreFoundByTheirNames", cursorNames},
 	{"CursorsAreKeptPerDeviceAndForgotten", cursors},
 	{"ClaimRecentGivesEachUIDOnce", claimRecent},
 	{"RememberLastsUntilItsTime", remember},
@@ -66,15 +68,65 @@ func deviceBounds(t *trial) {
 func setDevice(t *trial) {
 	s := t.subject()
 	d := must(view(s, func(r store.Reader) (mail.Device, error) { return r.Device(s.devices[1]) }))
-	d.Name, d.Blocked = "Ann's phone", true
+	d.Name, d.Access = "Ann's phone", mail.Blocked
 	n := must(s.Update(ctx, s.account, s.origin(0), func(tx store.Tx) error { return tx.SetDevice(d) }))
 	equal("a record", s.records(store.JournalQuery{Limit: 1})[0].ModSeq, n)
 	equal("its op", s.records(store.JournalQuery{Limit: 1})[0].Entries[0].Op, mail.OpDevice)
 	got := must(view(s, func(r store.Reader) (mail.Device, error) { return r.Device(s.devices[1]) }))
 	equal("name", got.Name, "Ann's phone")
-	equal("blocked", got.Blocked, true)
+	equal("access", got.Access, mail.Blocked)
 	n = must(s.Update(ctx, s.account, s.origin(0), func(tx store.Tx) error { return tx.SetDevice(got) }))
 	equal("setting the same", n, 0)
+	got.Wipe.Scope = mail.WipeDevice
+	_, err := s.Update(ctx, s.account, s.origin(0), func(tx store.Tx) error { return tx.SetDevice(got) })
+	want(mail.Invalid, err)
+	got.Wipe.State, got.Wipe.At = mail.WipeRequested, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	got.LastAddr, got.Told.Model = "nowhere", "none" // not decided by people
+	ok(second(s.Update(ctx, s.account, s.origin(0), func(tx store.Tx) error { return tx.SetDevice(got) })))
+	equal("in words", s.records(store.JournalQuery{Limit: 1})[0].Entries[0].Name, "ask Ann's phone to erase all it holds")
+	d = must(view(s, func(r store.Reader) (mail.Device, error) { return r.DeviceByKey(got.Key) }))
+	equal("the rest", d.LastAddr+d.Told.Model, "")
+	equal("wipe", d.Wipe, got.Wipe)
+	count := int64(0)
+	for _, c := range must(s.CountDevices(ctx)) {
+		if c.Access == mail.Blocked && c.Wipe == mail.WipeRequested {
+			count += c.Devices
+		}
+	}
+	equal("counted", count, 1)
+}
+
+func second[T any](_ T, err error) error { return err }
+
+func deviceTold(t *trial) {
+	s := t.subject()
+	head := must(view(s, store.Reader.Account)).Head
+	at := time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
+	told := mail.Told{Kind: "iPhone", Model: strings.Repeat("é", mail.MaxToldBytes), Version: "16.1", Policy: mail.Acknowledged{Name: "default", Hash: "abc", Status: "1", At: at}}
+	ok(s.note(func(n store.Notes) error { return n.DeviceTold(s.devices[1], told) }))
+	got := must(view(s, func(r store.Reader) (mail.Device, error) { return r.Device(s.devices[1]) })).Told
+	equal("at", got.Policy.At.Equal(at), true)
+	got.Policy.At = at
+	equal("as told, clipped", got, told.Clipped())
+	equal("in whole characters", got.Model, strings.Repeat("é", mail.MaxToldBytes/2))
+	equal("no change", must(view(s, store.Reader.Account)).Head, head)
+	want(mail.NotFound, s.note(func(n store.Notes) error { return n.DeviceTold(1<<40, told) }))
+}
+
+func cursorNames(t *trial) {
+	s := t.subject()
+	ok(s.note(func(n store.Notes) error {
+		for _, name := range []string{"eas/b/c/1", "eas/b", "eas/a/trail", "eas/b/c/ü", "ear", "eat"} {
+			if err := n.SetCursor(s.devices[0], name, []byte("x")); err != nil {
+				return err
+			}
+		}
+		return n.SetCursor(s.devices[1], "eas/z", []byte("x"))
+	}))
+	for prefix, names := range map[string]string{"eas/": "eas/a/trail eas/b eas/b/c/1 eas/b/c/ü", "eas/b/c/": "eas/b/c/1 eas/b/c/ü", "none": ""} {
+		got := must(view(s, func(r store.Reader) ([]string, error) { return r.Cursors(s.devices[0], prefix) }))
+		equal("names at "+prefix, strings.Join(got, " "), names)
+	}
 }
 
 func cursors(t *trial) {

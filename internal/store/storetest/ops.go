@@ -167,8 +167,23 @@ func (st step) do(s *subject, tx store.Tx) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		d.Blocked = !d.Blocked
-		return fmt.Sprintf("blocked %v", d.Blocked), tx.SetDevice(d)
+		d.Access = (d.Access + 1) % mail.Access(len(mail.Accesses()))
+		return fmt.Sprint("device ", d.Access), tx.SetDevice(d)
+	case "wipe":
+		d, err := tx.Device(s.devices[1])
+		if err != nil {
+			return "", err
+		}
+		d.Wipe = mail.Wipe{Scope: mail.WipeAccount, State: mail.WipeState(st.value), Status: st.name}
+		if d.Wipe.State == mail.WipeNone {
+			d.Wipe = mail.Wipe{}
+		}
+		return fmt.Sprintf("wipe %q", d.Wipe.State), tx.SetDevice(d)
+	case "told":
+		if err := tx.SetCursor(s.devices[st.n%2], "eas/"+st.value, []byte(st.value)); err != nil {
+			return "", err
+		}
+		return "", tx.DeviceTold(s.devices[st.n%2], mail.Told{Model: st.value, Policy: mail.Acknowledged{Name: st.name}})
 	}
 	if st.verb == "grant" {
 		return st.grant(s, tx)
@@ -496,9 +511,13 @@ func (g *generator) step() step {
 	case k < 96:
 		return step{verb: "note", box: s.box}
 	}
-	switch g.IntN(5) {
+	switch g.IntN(7) {
 	case 0:
 		return step{verb: "block"}
+	case 5:
+		return step{verb: "wipe", value: pick(g, []string{"", "requested", "sent", "confirmed", "refused"}), name: pick(g, []string{"", "1", "2"})}
+	case 6:
+		return step{verb: "told", n: 1 + g.IntN(2), value: pick(g, []string{"one", "two", "onetwo"}), name: pick(g, []string{"", "default"})}
 	case 1, 2:
 		return g.annotation(s)
 	case 3:

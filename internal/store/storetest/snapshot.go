@@ -25,6 +25,21 @@ type snapshot struct {
 	chosen    map[mail.Preference]string
 	metadata  []annotation
 	floods    []mail.Flood
+	devices   []string // in words
+}
+
+// deviceLines are the devices, and what their consumers remember by name.
+func deviceLines(r store.Reader) ([]string, error) {
+	all, err := r.Devices()
+	var lines []string
+	for i, d := range all {
+		names, err := r.Cursors(d.ID, "eas/one")
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, fmt.Sprintf("device %d: %s, %s, wipe %v, told %v, remembers %v", i, d.Name, d.Access, d.Wipe, d.Told, names))
+	}
+	return lines, err
 }
 
 // annotation is one of a mailbox, or of the account.
@@ -132,6 +147,9 @@ func read(r store.Reader) (*snapshot, error) {
 		}
 	}
 	if sn.floods, err = r.Floods(); err != nil {
+		return nil, err
+	}
+	if sn.devices, err = deviceLines(r); err != nil {
 		return nil, err
 	}
 	if err := sn.readMetadata(r); err != nil {
@@ -267,7 +285,7 @@ func (sn *snapshot) text(s *subject) []string {
 				slices.Index(s.devices, r.ChangedBy), numbered(known, r.Lineage.Line()), r.Lineage.Held(), r.notes))
 		}
 	}
-	lines = append(lines, sn.memberLines(s, since)...)
+	lines = append(append(lines, sn.memberLines(s, since)...), sn.devices...)
 	for _, f := range sn.floods {
 		lines = append(lines, fmt.Sprintf("flood %d by %d: %d to %d, %d messages, told %v", since(f.ID), slices.Index(s.devices, f.Device), since(f.First), since(f.Last), f.Removed, f.Told))
 	}
