@@ -80,6 +80,8 @@ func (o *Ops) Handler() http.Handler {
 	mux.HandleFunc(Ping.handler(o))
 	mux.HandleFunc(AccountAdd.handler(o))
 	mux.HandleFunc(AccountList.handler(o))
+	mux.HandleFunc(AccountGet.handler(o))
+	mux.HandleFunc(AccountName.handler(o))
 	mux.HandleFunc(AccountPassword.handler(o))
 	mux.HandleFunc(AccountDisable.handler(o))
 	mux.HandleFunc(AccountRemove.handler(o))
