@@ -82,6 +82,8 @@ func (o *Ops) Handler() http.Handler {
 	mux.HandleFunc(AccountList.handler(o))
 	mux.HandleFunc(AccountGet.handler(o))
 	mux.HandleFunc(AccountName.handler(o))
+	mux.HandleFunc(VacationShow.handler(o))
+	mux.HandleFunc(VacationSet.handler(o))
 	mux.HandleFunc(AccountPassword.handler(o))
 	mux.HandleFunc(AccountDisable.handler(o))
 	mux.HandleFunc(AccountRemove.handler(o))
