@@ -18,8 +18,8 @@ type accountCommand struct {
 	List    accountList    `cmd:"" help:"List the accounts."`
 	Passwd  accountPasswd  `cmd:"" help:"Change an account's password. It is asked for, or read from standard input."`
 	Quota   accountQuota   `cmd:"" help:"Set how much an account may keep."`
-	Set     accountSet     `cmd:"" help:"Choose for an account, such as pop3.delete=trash. NAME= chooses the default."`
-	Show    accountShow    `cmd:"" help:"Show what is chosen for an account, and what can be."`
+	Set     accountSet     `cmd:"" help:"Name an account's owner, or choose for it, such as pop3.delete=trash. NAME= chooses the default."`
+	Show    accountShow    `cmd:"" help:"Show whose an account is, what is chosen for it, and what can be."`
 	Disable accountDisable `cmd:"" help:"Lock an account out and end its sessions. Its mail still arrives."`
 	Enable  accountEnable  `cmd:"" help:"Let a disabled account in again."`
 	Remove  accountRemove  `cmd:"" help:"Remove an account and all its mail."`
@@ -27,6 +27,7 @@ type accountCommand struct {
 
 type accountAdd struct {
 	Login string       `arg:"" help:"The account's address, which is also its login."`
+	Name  string       `help:"Whose it is, as others see it beside the address." placeholder:"NAME"`
 	Quota *config.Size `help:"How much it may keep, such as 5GiB; 0B is without bound." placeholder:"SIZE"`
 }
 
@@ -39,7 +40,7 @@ func (a *accountAdd) Run(ctx context.Context, g *globals) error {
 	if err != nil {
 		return err
 	}
-	q := admin.NewAccount{Login: a.Login, Password: password}
+	q := admin.NewAccount{Login: a.Login, Name: a.Name, Password: password}
 	if a.Quota != nil {
 		n := int64(*a.Quota)
 		q.Quota = &n
@@ -63,7 +64,7 @@ func (accountList) Run(ctx context.Context, g *globals) error {
 			fmt.Println("No accounts yet. Add one: lockstep account add alice@example.test")
 			return nil
 		}
-		t := newTable("ACCOUNT", "MESSAGES", "USED", "QUOTA", "DEVICES", "MADE", "")
+		t := newTable("ACCOUNT", "NAME", "MESSAGES", "USED", "QUOTA", "DEVICES", "MADE", "")
 		for _, a := range rows {
 			quota, note := "none", ""
 			if a.Quota > 0 {
@@ -72,7 +73,7 @@ func (accountList) Run(ctx context.Context, g *globals) error {
 			if a.Disabled {
 				note = "disabled"
 			}
-			t.row(a.Login, a.Messages, bytesText(a.Used), quota, a.Devices, a.Created.Local().Format("2006-01-02"), note)
+			t.row(a.Login, a.Name, a.Messages, bytesText(a.Used), quota, a.Devices, a.Created.Local().Format("2006-01-02"), note)
 		}
 		return t.print(os.Stdout)
 	})
@@ -106,11 +107,20 @@ func (a *accountQuota) Run(ctx context.Context, g *globals) error {
 }
 
 type accountSet struct {
-	Login  string `arg:"" help:"The account."`
-	Choice string `arg:"" help:"What to choose." placeholder:"NAME=VALUE"`
+	Login  string  `arg:"" help:"The account."`
+	Choice string  `arg:"" optional:"" help:"What to choose." placeholder:"NAME=VALUE"`
+	Name   *string `help:"Whose it is, as others see it beside the address; \"\" takes the name away." placeholder:"NAME"`
 }
 
 func (a *accountSet) Run(ctx context.Context, g *globals) error {
+	if a.Name == nil && a.Choice == "" {
+		return fmt.Errorf("say what to set: --name, or NAME=VALUE; to see what can be chosen: lockstep account show %s", a.Login)
+	}
+	if a.Name != nil {
+		if err := a.setName(ctx, g); err != nil || a.Choice == "" {
+			return err
+		}
+	}
 	name, value, found := strings.Cut(a.Choice, "=")
 	if !found {
 		return fmt.Errorf("write %s=VALUE; to see what can be chosen: lockstep account show %s", a.Choice, a.Login)
@@ -122,16 +132,28 @@ func (a *accountSet) Run(ctx context.Context, g *globals) error {
 	})
 }
 
+func (a *accountSet) setName(ctx context.Context, g *globals) error {
+	return g.with(ctx, func(c *admin.Client) error {
+		err := admin.AccountName.Do(ctx, c, admin.SetName{Login: a.Login, Name: *a.Name})
+		return said(err, "%s is %s now.", a.Login, cmp.Or(*a.Name, "nobody by name"))
+	})
+}
+
 type accountShow struct {
 	Login string `arg:"" help:"The account."`
 }
 
 func (a *accountShow) Run(ctx context.Context, g *globals) error {
 	return g.with(ctx, func(c *admin.Client) error {
+		who, err := admin.AccountGet.One(ctx, c, admin.OfAccount{Login: a.Login})
+		if err != nil {
+			return err
+		}
 		rows, err := admin.AccountShow.All(ctx, c, admin.OfAccount{Login: a.Login})
 		if err != nil {
 			return err
 		}
+		fmt.Printf("%s, %s\n\n", who.Login, cmp.Or(who.Name, "without a name: lockstep account set "+who.Login+" --name NAME"))
 		t := newTable("PREFERENCE", "IS", "CAN BE")
 		for _, p := range rows {
 			t.row(string(p.Name), p.Value, strings.Join(p.Choices, ", "))

@@ -38,6 +38,7 @@ type commands struct {
 	Serve    serveCommand    `cmd:"" help:"Run the server."`
 	Demo     demoCommand     `cmd:"" help:"Run a server with two accounts full of sample mail, and show each change as it goes round."`
 	Account  accountCommand  `cmd:"" help:"Add, list and change accounts."`
+	Vacation vacationCommand `cmd:"" help:"Answer mail for who is away."`
 	Address  addressCommand  `cmd:"" help:"Give accounts further addresses, and whole domains."`
 	Device   deviceCommand   `cmd:"" help:"See, add, sign out and block the devices of an account."`
 	Mailbox  mailboxCommand  `cmd:"" help:"See the mailboxes of an account, and share them."`

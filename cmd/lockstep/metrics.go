@@ -62,6 +62,7 @@ func (m *metrics) deliveryMetrics(h *house) {
 	} {
 		m.labelled("delivery_recipients_total", "What became of messages, for each recipient.", "result", result, func() int64 { return value(h.delivery.Stats()) })
 	}
+	m.counted("delivery_answers_total", "Automatic answers given for who is away.", func() float64 { return float64(h.delivery.Stats().Answers) })
 	m.counted("delivery_reports_total", "Delivery status notifications made.", func() float64 { return float64(h.delivery.Stats().Reports) })
 }
 

@@ -16,6 +16,7 @@ import (
 // NewAccount asks for an account.
 type NewAccount struct {
 	Login    string
+	Name     string // what others see beside the address
 	Password string
 	Quota    *int64 // nil is the configured one
 }
@@ -23,6 +24,7 @@ type NewAccount struct {
 // Account is one line of the accounts.
 type Account struct {
 	Login    string
+	Name     string
 	Disabled bool
 	Messages int64
 	Used     int64
@@ -35,6 +37,8 @@ type Account struct {
 var (
 	AccountAdd      = Verb[NewAccount, Account]{"account/add", (*Ops).accountAdd}
 	AccountList     = Verb[Nothing, Account]{"account/list", (*Ops).accountList}
+	AccountGet      = Verb[OfAccount, Account]{"account/get", (*Ops).accountGet}
+	AccountName     = Verb[SetName, Nothing]{"account/name", (*Ops).accountName}
 	AccountPassword = Verb[NewPassword, Nothing]{"account/password", (*Ops).accountPassword}
 	AccountDisable  = Verb[SetDisabled, Nothing]{"account/disable", (*Ops).accountDisable}
 	AccountRemove   = Verb[OfAccount, Nothing]{"account/remove", (*Ops).accountRemove}
@@ -46,6 +50,9 @@ type OfAccount struct{ Login string }
 
 // NewPassword sets a password.
 type NewPassword struct{ Login, Password string }
+
+// SetName sets what others see beside an address; "" is nothing.
+type SetName struct{ Login, Name string }
 
 // SetDisabled locks an account out or in.
 type SetDisabled struct {
@@ -72,7 +79,7 @@ func (o *Ops) accountAdd(ctx context.Context, q NewAccount, emit func(Account) e
 	if q.Quota != nil {
 		quota = *q.Quota
 	}
-	p, err := o.Directory.CreateAccount(ctx, operator().WithCause(mail.BySetup), store.NewAccount{Login: login, Quota: quota, Verifier: verifier})
+	p, err := o.Directory.CreateAccount(ctx, operator().WithCause(mail.BySetup), store.NewAccount{Login: login, Name: q.Name, Quota: quota, Verifier: verifier})
 	if mail.KindOf(err) == mail.Exists && err != nil {
 		return mail.Errorf(mail.Exists, "%s is there already; change its password with: lockstep account passwd %s", login, login)
 	}
@@ -121,7 +128,7 @@ func (o *Ops) accountList(ctx context.Context, _ Nothing, emit func(Account) err
 }
 
 func (o *Ops) account(ctx context.Context, p store.Principal) (Account, error) {
-	a := Account{Login: p.Login, Disabled: p.Disabled}
+	a := Account{Login: p.Login, Name: p.Name, Disabled: p.Disabled}
 	err := o.Store.View(ctx, p.Account, func(r store.Reader) error {
 		acc, err := r.Account()
 		if err != nil {
@@ -146,6 +153,26 @@ func (o *Ops) principal(ctx context.Context, login string) (store.Principal, err
 		return p, mail.Errorf(mail.NotFound, "there is no account %s; see: lockstep account list", login)
 	}
 	return p, err
+}
+
+func (o *Ops) accountGet(ctx context.Context, q OfAccount, emit func(Account) error) error {
+	p, err := o.principal(ctx, q.Login)
+	if err != nil {
+		return err
+	}
+	a, err := o.account(ctx, p)
+	if err != nil {
+		return err
+	}
+	return emit(a)
+}
+
+func (o *Ops) accountName(ctx context.Context, q SetName, _ func(Nothing) error) error {
+	p, err := o.principal(ctx, q.Login)
+	if err != nil {
+		return err
+	}
+	return o.Directory.SetName(ctx, p.Account, q.Name)
 }
 
 func (o *Ops) accountPassword(ctx context.Context, q NewPassword, _ func(Nothing) error) error {

@@ -107,8 +107,10 @@ const (
 	RelayPlain    RelayTLS = "none"
 )
 
-// Accounts is about new accounts.
+// Accounts is about people and their accounts.
 type Accounts struct {
+	Directory bool `toml:"directory" comment:"Whether people who share a domain find each other's names and addresses, in programs that have a directory."`
+
 	Quota Size `toml:"quota" comment:"How much a new account may keep; \"0B\" is without bound."`
 }
 

@@ -73,8 +73,9 @@ type options struct {
 	EnvID    string `json:"envid,omitempty"`
 	UTF8     bool   `json:"utf8,omitempty"`
 	EightBit bool   `json:"8bit,omitempty"`
-	Once     string `json:"once"`         // key of the arrival, for a recipient of ours
-	ID       string `json:"id,omitempty"` // of the session it came in
+	Once     string `json:"once"`             // key of the arrival, for a recipient of ours
+	ID       string `json:"id,omitempty"`     // of the session it came in
+	Answer   string `json:"answer,omitempty"` // of an automatic answer: its key
 }
 
 // deliveryID names what was handed in, so that handing it in again while it is
@@ -116,6 +117,10 @@ func (s *Service) enqueueOnce(ctx context.Context, env *Envelope, in *spool, fro
 	}
 	sum := in.sum.Sum(nil)
 	now := env.Hop.Arrived
+	answer := ""
+	if env.answer != nil {
+		answer = env.answer.key()
+	}
 	out := make([]store.Outgoing, len(recipients))
 	first := map[mail.AccountID]string{} // key of each account's first address: it gets one copy
 	for i, r := range recipients {
@@ -126,7 +131,7 @@ func (s *Service) enqueueOnce(ctx context.Context, env *Envelope, in *spool, fro
 		}
 		o, err := json.Marshal(options{
 			Notify: r.Notify, Original: r.Original, Return: env.Return, EnvID: env.ID, UTF8: env.UTF8, EightBit: env.EightBit,
-			Once: once, ID: env.Hop.ID,
+			Once: once, ID: env.Hop.ID, Answer: answer,
 		})
 		if err != nil {
 			return err

@@ -86,21 +86,29 @@ func (s *Service) commitAll(ctx context.Context, env *Envelope, in *spool, a mai
 // were slow is put again.
 func (s *Service) commit(ctx context.Context, env *Envelope, in *spool, a mail.Arrival, r *Recipient) error {
 	a.Once, a.OnceFor = env.onceKey(in.sum.Sum(nil), r), onceFor
-	err := s.append(ctx, env.origin(), r, a)
-	if mail.KindOf(err) != mail.Expired {
-		return err
+	reply := s.answerTo(ctx, env, in, r, a.Once)
+	err := s.append(ctx, env.origin(), r, a, reply)
+	if mail.KindOf(err) == mail.Expired {
+		var again mail.Arrival
+		if again, err = s.put(ctx, in); err != nil {
+			return err
+		}
+		a.Blob, a.Parts = again.Blob, again.Parts
+		err = s.append(ctx, env.origin(), r, a, reply)
 	}
-	again, err := s.put(ctx, in)
-	if err != nil {
-		return err
+	if err == nil {
+		s.give(ctx, reply)
 	}
-	a.Blob, a.Parts = again.Blob, again.Parts
-	return s.append(ctx, env.origin(), r, a)
+	return err
 }
 
-func (s *Service) append(ctx context.Context, by mail.Origin, r *Recipient, a mail.Arrival) error {
+// append commits the message, and with it that an answer is owed.
+func (s *Service) append(ctx context.Context, by mail.Origin, r *Recipient, a mail.Arrival, reply *answer) error {
 	_, err := s.Store.Update(ctx, r.Account, by, func(tx store.Tx) error {
 		_, err := tx.Append(r.Inbox, a)
+		if err == nil && reply != nil {
+			reply.owed, err = reply.memory.owe(tx)
+		}
 		return err
 	})
 	return err

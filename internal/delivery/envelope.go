@@ -19,6 +19,8 @@ type Envelope struct {
 	EightBit    bool   // BODY=8BITMIME was said (RFC 6152)
 	Return      Return // how much a report returns
 	ID          string // ENVID, as given
+
+	answer *answered // it is an automatic answer
 }
 
 // Recipient is an accepted recipient. Make it with LocalRecipient or

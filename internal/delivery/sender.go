@@ -228,8 +228,14 @@ func (q *Sender) attempt(ctx context.Context, group []*parcel) {
 	defer cancel()
 	var elsewhere []*parcel
 	for _, p := range group {
-		r, err := q.Service.recipient(attemptCtx, p.Recipient, p.Blob.Size)
+		may, err := q.Service.takeAnswer(attemptCtx, p)
+		var r Recipient
+		if err == nil && may {
+			r, err = q.Service.recipient(attemptCtx, p.Recipient, p.Blob.Size)
+		}
 		switch {
+		case err == nil && !may:
+			p.result = result{status: "2.0.0", local: true} // it has gone out as another row
 		case errors.Is(err, errElsewhere) && !q.Service.CanSend:
 			p.result = result{err: err, status: "4.4.4", diagnostic: "this server has no way to send mail to other domains now"}
 		case errors.Is(err, errElsewhere):

@@ -35,10 +35,14 @@ type Service struct {
 	// Wake is called when something was queued: Sender.Wake. With nil, nobody empties
 	// the queue, and nothing is put into it.
 	Wake func()
+	// WroteTo says whether the account has written to an address: such people are
+	// known, when it comes to automatic answers. With nil nobody is.
+	WroteTo func(ctx context.Context, account mail.AccountID, address string) (bool, error)
 
-	counts counters
-	deputy deputy
-	rooms  rooms
+	counts    counters
+	deputy    deputy
+	rooms     rooms
+	vacations vacations
 }
 
 // onceFor is how long a delivery is remembered by what it was (promise 7).

@@ -12,14 +12,15 @@ type Stats struct {
 	PutOff    int64 // attempts of the queue that will be repeated
 	GivenUp   int64 // out of the queue without success
 	Reports   int64 // delivery status notifications, each one message
+	Answers   int64 // of who is away, each one message
 }
 
 type counters struct {
-	delivered, failed, queued, sent, putOff, givenUp, reports atomic.Int64
+	delivered, failed, queued, sent, putOff, givenUp, reports, answers atomic.Int64
 }
 
 // Stats returns the counts.
 func (s *Service) Stats() Stats {
 	c := &s.counts
-	return Stats{c.delivered.Load(), c.failed.Load(), c.queued.Load(), c.sent.Load(), c.putOff.Load(), c.givenUp.Load(), c.reports.Load()}
+	return Stats{c.delivered.Load(), c.failed.Load(), c.queued.Load(), c.sent.Load(), c.putOff.Load(), c.givenUp.Load(), c.reports.Load(), c.answers.Load()}
 }

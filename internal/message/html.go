@@ -3,6 +3,7 @@ package message
 import (
 	"errors"
 	"io"
+	"strings"
 
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
@@ -154,4 +155,18 @@ func (c *tagCutter) cut(b []byte) int {
 // beginsTag reports whether ch behind a "<" makes it markup (HTML §13.2.5.6).
 func beginsTag(ch byte) bool {
 	return ch|0x20 >= 'a' && ch|0x20 <= 'z' || ch == '/' || ch == '!' || ch == '?'
+}
+
+// PlainText is the text of an HTML document, for who reads no HTML: without white
+// space that shows nothing, and with one empty line at most between lines.
+func PlainText(document string) string {
+	text, _ := io.ReadAll(htmlText(strings.NewReader(document))) // a string gives no error
+	var lines []string
+	for line := range strings.Lines(string(text)) {
+		line = strings.Join(strings.Fields(line), " ")
+		if line != "" || len(lines) > 0 && lines[len(lines)-1] != "" {
+			lines = append(lines, line)
+		}
+	}
+	return strings.TrimSpace(strings.Join(lines, "\n"))
 }

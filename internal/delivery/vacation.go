@@ -1,0 +1,104 @@
+package delivery
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+)
+
+// Vacation reads what an account answers while its owner is away. What the
+// annotation holds that is none is no vacation.
+func Vacation(r store.Reader) (mail.Vacation, error) {
+	all, err := r.Metadata(0, 0)
+	for _, m := range all {
+		if m.Name == mail.VacationEntry {
+			v, bad := mail.DecodeVacation(m.Value)
+			if bad != nil {
+				v = mail.Vacation{}
+			}
+			return v, err
+		}
+	}
+	return mail.Vacation{}, err
+}
+
+// SetVacation changes it, in the journal; Invalid or Limit if it can't be kept.
+func SetVacation(tx store.Tx, v mail.Vacation) error {
+	value, err := mail.EncodeVacation(v)
+	if err != nil {
+		return err
+	}
+	return tx.SetMetadata(0, 0, mail.VacationEntry, value)
+}
+
+// maxVacations is how many accounts are remembered; with more, all are forgotten.
+const maxVacations = 10_000
+
+// vacations remembers who is away: every delivery asks, and hardly anybody is.
+type vacations struct {
+	mu    sync.Mutex
+	known map[mail.AccountID]*vacation
+}
+
+// vacation is what is remembered of one account, until its annotations change.
+type vacation struct {
+	is   atomic.Pointer[remembered]
+	stop func()
+}
+
+// remembered is a vacation, or, while it is not read, that somebody is reading it.
+type remembered struct {
+	mail.Vacation
+	read bool
+}
+
+// of returns the account's vacation. What changes while it is read is not
+// remembered as it was.
+func (vs *vacations) of(ctx context.Context, st store.Store, id mail.AccountID) (mail.Vacation, error) {
+	v := vs.watch(st, id)
+	if is := v.is.Load(); is != nil && is.read {
+		return is.Vacation, nil
+	}
+	begun, is := &remembered{}, &remembered{read: true}
+	first := v.is.CompareAndSwap(nil, begun)
+	err := st.View(ctx, id, func(r store.Reader) (err error) {
+		is.Vacation, err = Vacation(r)
+		return err
+	})
+	if err != nil {
+		v.is.CompareAndSwap(begun, nil)
+		return mail.Vacation{}, err
+	}
+	if first {
+		v.is.CompareAndSwap(begun, is)
+	}
+	return is.Vacation, nil
+}
+
+func (vs *vacations) watch(st store.Store, id mail.AccountID) *vacation {
+	vs.mu.Lock()
+	defer vs.mu.Unlock()
+	if v := vs.known[id]; v != nil {
+		return v
+	}
+	if len(vs.known) >= maxVacations {
+		for _, v := range vs.known {
+			v.stop()
+		}
+		vs.known = nil
+	}
+	if vs.known == nil {
+		vs.known = map[mail.AccountID]*vacation{}
+	}
+	v := &vacation{}
+	v.stop = st.Watch(id, func(n mail.News) {
+		if n.Types.Has(mail.TypeMetadata) {
+			v.is.Store(nil)
+		}
+	})
+	vs.known[id] = v
+	return v
+}
