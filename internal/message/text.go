@@ -28,6 +28,10 @@ func partText(body io.Reader, p *Part) io.Reader {
 // metaBytes is how far into a document its charset may stand (HTML §4.2.5.4).
 const metaBytes = 1024
 
+// PartUTF8 reads a text part's body decoded and in UTF-8, with its tags if it is
+// HTML.
+func PartUTF8(ra io.ReaderAt, p *Part) io.Reader { return partText(p.Body(ra), p) }
+
 // PartText reads a text part's body as plain UTF-8 text: decoded, and without
 // tags if it is HTML.
 func PartText(ra io.ReaderAt, p *Part) io.Reader {
