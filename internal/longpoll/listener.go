@@ -186,7 +186,7 @@ func (l *Listener) drain() {
 		if !l.lot.Remove(g) {
 			continue
 		}
-		go g.Stir(lot.Closed)
+		l.running.Go(func() { g.Stir(lot.Closed) })
 		if _, waits := g.(*Wait); waits {
 			time.Sleep(pause)
 		}

@@ -14,6 +14,7 @@ type Lot struct {
 	epoll int
 	stop  [2]int // a pipe: closing its end for writing ends watch
 	done  chan struct{}
+	stirs sync.WaitGroup
 
 	mu      sync.Mutex
 	closed  bool
@@ -51,7 +52,8 @@ func Open(every time.Duration, in *atomic.Int64) *Lot {
 	return l
 }
 
-// Close ends the lot, in which nobody is any more.
+// Close ends the lot, in which nobody is any more, and returns when all who were
+// stirred have gone on.
 func (l *Lot) Close() {
 	if l == nil {
 		return
@@ -63,6 +65,7 @@ func (l *Lot) Close() {
 	if l.watched {
 		<-l.done
 	}
+	l.stirs.Wait()
 	syscall.Close(l.stop[0])
 	syscall.Close(l.epoll)
 }
@@ -130,6 +133,12 @@ func (l *Lot) leave(i int32) Guest {
 	return g
 }
 
+// send has a guest leave and go on; mu is held.
+func (l *Lot) send(i int32, why Why) {
+	g := l.leave(i)
+	l.stirs.Go(func() { g.Stir(why) })
+}
+
 // Remove takes a guest out, and reports whether it was in.
 func (l *Lot) Remove(g Guest) bool {
 	if l == nil {
@@ -189,7 +198,7 @@ func (l *Lot) stir(i, turn int32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.slots[i].g != nil && l.slots[i].turn == turn {
-		go l.leave(i).Stir(Came)
+		l.send(i, Came)
 	}
 }
 
@@ -199,7 +208,7 @@ func (l *Lot) sweep(now time.Time) {
 	defer l.mu.Unlock()
 	for i := range l.slots {
 		if l.slots[i].g != nil && !now.Before(l.slots[i].until) {
-			go l.leave(int32(i)).Stir(Late)
+			l.send(int32(i), Late)
 		}
 	}
 }
@@ -211,7 +220,7 @@ func (l *Lot) giveUp() {
 	l.closed = true
 	for i := range l.slots {
 		if l.slots[i].g != nil {
-			go l.leave(int32(i)).Stir(Closed)
+			l.send(int32(i), Closed)
 		}
 	}
 }
