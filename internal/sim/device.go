@@ -64,6 +64,17 @@ type TruthBox struct {
 	Letters  map[uint32]Letter // by UID
 }
 
+// unread counts what is not \Seen.
+func (b *TruthBox) unread() int {
+	n := 0
+	for _, l := range b.Letters {
+		if withFlag(l.Flags, `\Seen`) != l.Flags {
+			n++
+		}
+	}
+	return n
+}
+
 // Letter is a message in a mailbox as devices compare it.
 type Letter struct {
 	Token string // of its Message-ID

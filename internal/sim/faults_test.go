@@ -53,6 +53,32 @@ type badReader struct {
 	mailboxes  func([]mail.Mailbox) []mail.Mailbox
 	placements func(*store.PlacementQuery)
 	message    func(*mail.Message)
+	as         func(mail.PrincipalID) mail.PrincipalID
+	rights     func(mail.MailboxID, []mail.Grant) []mail.Grant
+	shared     func(map[mail.MailboxID]mail.Rights)
+}
+
+func (r badReader) MailboxAs(id mail.MailboxID, as mail.PrincipalID) (mail.Mailbox, error) {
+	if r.as != nil {
+		as = r.as(as)
+	}
+	return r.Reader.MailboxAs(id, as)
+}
+
+func (r badReader) Rights(mb mail.MailboxID) ([]mail.Grant, error) {
+	grants, err := r.Reader.Rights(mb)
+	if r.rights != nil {
+		grants = r.rights(mb, grants)
+	}
+	return grants, err
+}
+
+func (r badReader) Shared(p mail.PrincipalID) (map[mail.MailboxID]mail.Rights, error) {
+	all, err := r.Reader.Shared(p)
+	if r.shared != nil {
+		r.shared(all)
+	}
+	return all, err
 }
 
 func (r badReader) Vanished(mb mail.MailboxID, since mail.ModSeq) (mail.UIDSet, error) {
@@ -193,20 +219,48 @@ func planted() map[string]Fault {
 		return out
 	}
 	return map[string]Fault{
-		"a VANISHED is not said":              dropped(`^\* VANISHED \d`),
-		"a VANISHED (EARLIER) is not said":    dropped(`^\* VANISHED \(EARLIER\)`),
-		"an EXPUNGE is not said":              dropped(`^\* \d+ EXPUNGE`),
-		"an EXISTS is not said":               dropped(`^\* [3-9] EXISTS`),
-		"a mailbox is not listed":             dropped(`(LIST|STATUS) .*Box`),
-		"a flag that changed is not said":     dropped(`FETCH \(UID \d+ FLAGS .*Flagged`),
-		"a flag is left out":                  replaced(` ?\\Answered`, func(string) string { return "" }),
-		"an EXPUNGE is said twice":            said(twice(`EXPUNGE$`)),
-		"an EXISTS is one too many":           replaced(`^\* 4 EXISTS`, func(string) string { return "* 5 EXISTS" }),
-		"a HIGHESTMODSEQ is ahead":            replaced(`HIGHESTMODSEQ \d+`, func(s string) string { return s + "0" }),
-		"a UIDVALIDITY changes":               said(later(`UIDVALIDITY 1\b`, "UIDVALIDITY 11", 40)),
-		"a message has another's UID":         replaced(`UID 3 `, func(string) string { return "UID 2 " }),
-		"a letter arrives changed":            replaced(`harbour`, func(string) string { return "harbor" }),
-		"a mailbox counts one too many":       reading(badReader{mailboxes: oneTooMany}),
+		"a VANISHED is not said":                      dropped(`^\* VANISHED \d`),
+		"a VANISHED (EARLIER) is not said":            dropped(`^\* VANISHED \(EARLIER\)`),
+		"an EXPUNGE is not said":                      dropped(`^\* \d+ EXPUNGE`),
+		"an EXISTS is not said":                       dropped(`^\* [3-9] EXISTS`),
+		"a mailbox is not listed":                     dropped(`(LIST|STATUS) .*Box`),
+		"a flag that changed is not said":             dropped(`FETCH \(UID \d+ FLAGS .*Flagged`),
+		"a flag is left out":                          replaced(` ?\\Answered`, func(string) string { return "" }),
+		"an EXPUNGE is said twice":                    said(twice(`EXPUNGE$`)),
+		"an EXISTS is one too many":                   replaced(`^\* 4 EXISTS`, func(string) string { return "* 5 EXISTS" }),
+		"a HIGHESTMODSEQ is ahead":                    replaced(`HIGHESTMODSEQ \d+`, func(s string) string { return s + "0" }),
+		"a UIDVALIDITY changes":                       said(later(`UIDVALIDITY 1\b`, "UIDVALIDITY 11", 40)),
+		"a message has another's UID":                 replaced(`UID 3 `, func(string) string { return "UID 2 " }),
+		"a letter arrives changed":                    replaced(`harbour`, func(string) string { return "harbor" }),
+		"a mailbox counts one too many":               reading(badReader{mailboxes: oneTooMany}),
+		"NOTIFY does not tell of another mailbox":     dropped(`^\* STATUS \S+ \((MESSAGES|HIGHESTMODSEQ)`),
+		"NOTIFY does not tell that mail was read":     replaced(`(\* STATUS \S+ \(HIGHESTMODSEQ \d+) UNSEEN \d+`, func(s string) string { return s[:strings.LastIndex(s, " UNSEEN")] }),
+		"NOTIFY does not tell of a new mailbox":       dropped(`^\* LIST \([^)]*\) "/" Box\d+$`),
+		"NOTIFY does not tell that a mailbox is gone": dropped(`^\* LIST \(.*\\NonExistent`),
+		"NOTIFY does not tell the new name":           replaced(` \("OLDNAME".*`, func(string) string { return "" }),
+		"NOTIFY counts and does not tell the message": dropped(`^\* \d+ FETCH \(UID \d+ FLAGS \(\\Recent`),
+		"a shared mailbox is not listed":              reading(badReader{shared: func(all map[mail.MailboxID]mail.Rights) { clear(all) }}),
+		"a member counts as the owner does":           reading(badReader{as: func(mail.PrincipalID) mail.PrincipalID { return 0 }}),
+		"a member sees what the owner has read":       reading(badReader{placements: func(q *store.PlacementQuery) { q.As = 0 }}),
+		"a member reads for everybody": writing(badTx{flags: func(tx store.Tx, mb mail.MailboxID, uids mail.UIDSet, c mail.FlagChange) (store.StoreResult, error) {
+			c.As = 0
+			return tx.StoreFlags(mb, uids, c, nil)
+		}}),
+		"rights that were taken are not": reading(badReader{shared: everGiven()}),
+		"a member's delta is the owner's": reading(badReader{placements: func(q *store.PlacementQuery) {
+			if q.ChangedSince > 0 {
+				q.As = 0
+			}
+		}}),
+		"a message copied between accounts stays once and is told twice": writing(badTx{append: func(tx store.Tx, mb mail.MailboxID, a mail.Arrival) (mail.Placement, error) {
+			if strings.HasPrefix(a.Once, "move") {
+				a.Once = ""
+				if _, err := tx.Append(mb, a); err != nil {
+					return mail.Placement{}, err
+				}
+			}
+			return tx.Append(mb, a)
+		}}),
 		"a notification is lost":              wrapped(faultyStore{news: func(n mail.News, pass func(mail.News)) { unless(seldom, func() { pass(n) }) }}),
 		"the delta of what left is short":     reading(badReader{vanished: withoutFirst}),
 		"the delta of flags skips one ModSeq": reading(badReader{placements: func(q *store.PlacementQuery) { q.ChangedSince += min(q.ChangedSince, 1) }}),
@@ -248,6 +302,19 @@ func planted() map[string]Fault {
 			}
 			return tx.Expunge(mb, uids, onlyDeleted)
 		}}),
+	}
+}
+
+// everGiven forgets nobody who was let in.
+func everGiven() func(map[mail.MailboxID]mail.Rights) {
+	ever := map[mail.MailboxID]mail.Rights{}
+	return func(all map[mail.MailboxID]mail.Rights) {
+		for mb, r := range all {
+			ever[mb] |= r
+		}
+		for mb, r := range ever {
+			all[mb] = r
+		}
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 	"lockstep/internal/store"
 	"lockstep/internal/store/model"
 	"lockstep/internal/store/sqlstore"
+	"lockstep/internal/transfer"
 	"lockstep/internal/vfs/faulty"
 )
 
@@ -49,12 +50,13 @@ type house struct {
 	shift time.Duration // of the store's clock
 	life  int
 
-	db     *sqlstore.DB
-	blobs  *blob.Store
-	mirror *mirror
-	auth   *auth.Service
-	stop   context.CancelFunc
-	over   sync.WaitGroup
+	db       *sqlstore.DB
+	blobs    *blob.Store
+	mirror   *mirror
+	auth     *auth.Service
+	transfer *transfer.Service
+	stop     context.CancelFunc
+	over     sync.WaitGroup
 }
 
 // newHouse makes a house that keeps its files in dir.
@@ -90,6 +92,10 @@ func (h *house) open(ctx context.Context) (err error) {
 	}
 	h.mirror = &mirror{Store: engine, model: h.model, blame: h.blame, die: h.kept}
 	h.auth = auth.New(h.db, h.mirror, []byte("the salts of a simulated server"), log)
+	h.transfer = &transfer.Service{Store: h.mirror, Intents: h.db, Log: log}
+	if err := h.transfer.Resume(ctx); err != nil {
+		return err
+	}
 	h.serve(ctx, hub, log)
 	return nil
 }
@@ -114,7 +120,7 @@ func (h *house) serve(ctx context.Context, hub *notify.Hub, log *slog.Logger) {
 	d := &delivery.Service{Store: h.mirror, Directory: h.db, Queue: h.db, Blobs: h.blobs, Log: log, Hostname: "mx.example.test", SpoolDir: h.dir}
 	ingest := func(ctx context.Context, r io.Reader, _ int64) (mail.Arrival, error) { return d.Ingest(ctx, r) }
 	anywhere := func(netip.Addr) bool { return true }
-	im := &imap.Server{Store: h.mirror, Auth: h.auth, Blobs: bodies{h.blobs}, Ingest: ingest, Hub: hub, Log: log, AllowPlainAuth: anywhere,
+	im := &imap.Server{Store: h.mirror, Auth: h.auth, Transfer: h.transfer, Blobs: bodies{h.blobs}, Ingest: ingest, Hub: hub, Log: log, AllowPlainAuth: anywhere,
 		Limits: imap.Limits{Connections: maxConnections, PerAddress: maxConnections}}
 	pop := &pop3.Server{Store: h.mirror, Auth: h.auth, Blobs: maildrops{h.blobs}, Hostname: "mx.example.test", Log: log, AllowPlainAuth: anywhere}
 	in := smtp.Limits{Connections: maxConnections, ConnectionsPerAddress: maxConnections}
@@ -219,8 +225,8 @@ func (h *house) newAccount(ctx context.Context, login string) (store.Principal, 
 		return want, err
 	}
 	p, err := h.db.CreateAccount(ctx, by, a)
-	if err == nil && p.Account != want.Account {
-		h.blame("account %d is %d in the model", p.Account, want.Account)
+	if err == nil && p != want {
+		h.blame("account %v is %v in the model", p, want)
 	}
 	return p, err
 }

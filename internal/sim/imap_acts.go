@@ -26,6 +26,9 @@ var someFlags = []string{`\Seen`, `\Flagged`, `\Answered`, "$Forwarded", "work",
 
 // Act implements device.
 func (d *imapDevice) Act(r *rand.Rand) error {
+	if d.kind.notify && r.IntN(2) == 0 {
+		return d.attend()
+	}
 	if d.link == nil && r.IntN(3) > 0 {
 		d.actOffline(r)
 		return nil
@@ -34,6 +37,17 @@ func (d *imapDevice) Act(r *rand.Rand) error {
 		return d.Sync()
 	}
 	return d.lost(d.actOnline(r))
+}
+
+// attend lets it wait and hear, which is most of what such a device does.
+func (d *imapDevice) attend() error {
+	if d.waits || d.idles {
+		return d.Hear()
+	}
+	if err := d.sync(); err != nil {
+		return d.lost(err)
+	}
+	return d.lost(d.await())
 }
 
 // actOffline does something to what is held, and remembers to do it.
@@ -130,31 +144,37 @@ func (d *imapDevice) actOnline(r *rand.Rand) error {
 	case n < 11:
 		c, ok := d.choose(r)
 		if !ok {
-			return d.idleIfKind()
+			return d.awaitIfKind()
 		}
+		d.stale = true
 		if err := d.perform(c); err != nil && !errors.Is(err, errRefusedByServer) {
 			return err
 		}
 	case n < 14:
+		d.stale = true
 		if err := d.writeDraft(r); err != nil {
 			return err
 		}
-	case n < 16:
+	case n < 18 && len(d.friends) > 0 && r.IntN(4) == 0:
+		if err := d.share(r); err != nil && !errors.Is(err, errRefusedByServer) {
+			return err
+		}
+	case n < 18:
 		if err := d.arrange(r); err != nil && !errors.Is(err, errRefusedByServer) {
 			return err
 		}
-	case n < 17:
+	case n < 19:
 		d.Leave()
 		return nil
 	}
-	return d.idleIfKind()
+	return d.awaitIfKind()
 }
 
-func (d *imapDevice) idleIfKind() error {
-	if !d.kind.idle {
+func (d *imapDevice) awaitIfKind() error {
+	if !d.kind.idle && !d.kind.notify {
 		return nil
 	}
-	return d.idle()
+	return d.await()
 }
 
 // perform does a chore and sees to it that it was done.
@@ -290,4 +310,22 @@ func (d *imapDevice) arrange(r *rand.Rand) error {
 		return err
 	}
 	return d.syncMailboxes()
+}
+
+// someRights are what people let others do.
+var someRights = []string{"lrswite", "lrswite", "lrswitekx", "lrs", "lr", "lrite", "l"}
+
+// share lets somebody else into a mailbox, or out of it.
+func (d *imapDevice) share(r *rand.Rand) error {
+	b := d.someBox(r)
+	if b == nil || isOthers(b.name) {
+		return nil
+	}
+	who := quote(d.friends[r.IntN(len(d.friends))])
+	command := "SETACL " + quote(b.name) + " " + who + " " + someRights[r.IntN(len(someRights))]
+	if r.IntN(3) == 0 {
+		command = "DELETEACL " + quote(b.name) + " " + who
+	}
+	_, err := d.link.run(command)
+	return err
 }

@@ -18,6 +18,9 @@ type imapKind struct {
 	condstore, qresync bool
 	known              bool // says which UIDs it knows when it resynchronises
 	rev2, idle         bool
+	notify             bool // hears of all its mailboxes by NOTIFY, in IDLE or not
+	visits             bool // waits where somebody shares a mailbox
+	aside              bool // waits where little happens
 }
 
 // imapDevice is a mail program that works offline and online.
@@ -27,8 +30,9 @@ type imapDevice struct {
 	login, secret string
 	dial          func() (wire, error)
 	blame         func(format string, args ...any)
-	others        bool    // act at the same time: what was done may be undone at once
-	ledger        *ledger // may be nil
+	others        bool     // act at the same time: what was done may be undone at once
+	friends       []string // with whom it shares mailboxes
+	ledger        *ledger  // may be nil
 
 	boxes map[string]*box // by MAILBOXID
 	queue []chore         // done offline
@@ -38,6 +42,9 @@ type imapDevice struct {
 	open  *box     // the selected one
 	view  []uint32 // UIDs by sequence number; 0 is not known yet
 	idles bool
+	waits bool             // between commands, for what NOTIFY says
+	noted map[string]noted // by name: what NOTIFY has to keep up to date
+	stale bool             // its own changes, of which NOTIFY says nothing, are not noted yet
 
 	listed  map[string]listing // while LIST runs
 	found   mail.UIDSet        // by the last SEARCH
@@ -61,7 +68,7 @@ func (d *imapDevice) Name() string { return d.name }
 func (d *imapDevice) Heard() []string { return d.said.lines }
 
 // Pushed implements device.
-func (d *imapDevice) Pushed() bool { return d.idles }
+func (d *imapDevice) Pushed() bool { return d.idles || d.waits }
 
 // Cut implements device.
 func (d *imapDevice) Cut(up, down int) {
@@ -76,7 +83,7 @@ func (d *imapDevice) Leave() {
 		d.link.conn.Close()
 		d.said.add("-- offline --")
 	}
-	d.link, d.open, d.view, d.idles = nil, nil, nil, false
+	d.link, d.open, d.view, d.idles, d.waits, d.noted = nil, nil, nil, false, false, nil
 }
 
 // Lose implements device.
@@ -121,6 +128,10 @@ func (d *imapDevice) connect() error {
 	}
 	if d.kind.rev2 {
 		commands = append(commands, "ENABLE IMAP4rev2")
+	}
+	if d.kind.notify {
+		d.noted = map[string]noted{}
+		commands = append(commands, notifyCommand)
 	}
 	for _, command := range commands {
 		if _, err := d.link.run(command); err != nil {
@@ -300,7 +311,11 @@ func tokenOf(header string) string {
 }
 
 func (d *imapDevice) list(r reply.Response) {
-	if d.listed == nil || len(r.Args) < 3 {
+	if len(r.Args) < 3 {
+		return
+	}
+	if d.listed == nil {
+		d.notedName(r)
 		return
 	}
 	name, _ := r.Args[2].(string)
@@ -315,11 +330,15 @@ func (d *imapDevice) list(r reply.Response) {
 }
 
 func (d *imapDevice) status(r reply.Response) {
-	if d.listed == nil || len(r.Args) < 2 {
+	if len(r.Args) < 2 {
 		return
 	}
 	name, _ := r.Args[0].(string)
 	items := reply.Pairs(r.Args[1])
+	if d.listed == nil || items["MAILBOXID"] == nil {
+		d.notedStatus(name, items)
+		return
+	}
 	id := strings.Join(reply.Strings(items["MAILBOXID"]), "")
 	n := func(item string) int {
 		s, _ := items[item].(string)
@@ -361,6 +380,9 @@ func (d *imapDevice) Differs(t Truth, live bool) (out []string) {
 // differsNow compares what is shown while the device waits: what came is counted,
 // and of what it knows everything is right.
 func (d *imapDevice) differsNow(t Truth) (out []string) {
+	if d.kind.notify {
+		out = d.unnoticed(t)
+	}
 	is := t[d.open.id]
 	if is == nil {
 		return []string{d.open.name + ": is not there"}
@@ -377,5 +399,5 @@ func (d *imapDevice) differsNow(t Truth) (out []string) {
 			shown.Letters[uid] = Letter{Flags: l.Flags}
 		}
 	}
-	return d.open.differs(shown)
+	return append(out, d.open.differs(shown)...)
 }

@@ -60,9 +60,10 @@ func (b *box) differs(t *TruthBox) (out []string) {
 		say("UIDVALIDITY %d, it is %d", b.validity, t.Validity)
 	}
 	for _, uid := range b.uids() {
-		have, is := b.letters[uid], t.Letters[uid]
+		have := b.letters[uid]
+		is, there := t.Letters[uid]
 		switch {
-		case is == Letter{}:
+		case !there:
 			say("still has %d (%s)", uid, have.token)
 		case have.token != is.Token:
 			say("%d is %s, it should be %s", uid, have.token, is.Token)
@@ -78,14 +79,20 @@ func (b *box) differs(t *TruthBox) (out []string) {
 	return out
 }
 
-// miscounts says where STATUS disagrees with what is here.
-func (b *box) miscounts() (out []string) {
-	unseen := 0
+// unread counts what is not \Seen.
+func (b *box) unread() int {
+	n := 0
 	for _, l := range b.letters {
 		if withFlag(l.flags, `\Seen`) != l.flags {
-			unseen++
+			n++
 		}
 	}
+	return n
+}
+
+// miscounts says where STATUS disagrees with what is here.
+func (b *box) miscounts() (out []string) {
+	unseen := b.unread()
 	if b.messages != len(b.letters) || b.unseen != unseen {
 		out = append(out, fmt.Sprintf("%s: STATUS says %d messages and %d unseen, here are %d and %d", b.name, b.messages, b.unseen, len(b.letters), unseen))
 	}

@@ -61,6 +61,7 @@ func (d *imapDevice) sync() error {
 
 // wake ends IDLE.
 func (d *imapDevice) wake() error {
+	d.waits = false
 	if !d.idles {
 		return nil
 	}
@@ -80,17 +81,49 @@ func (d *imapDevice) wake() error {
 	}
 }
 
-// idle waits for changes to INBOX.
-func (d *imapDevice) idle() error {
-	inbox := d.boxNamed("INBOX")
-	if d.idles || inbox == nil {
+// await waits for changes to INBOX, or to what somebody shares.
+func (d *imapDevice) await() error {
+	at := d.boxNamed("INBOX")
+	if d.kind.aside {
+		at = d.boxNamed("Trash")
+	}
+	if visited := d.visited(); visited != nil {
+		at = visited
+	}
+	if d.idles || d.waits || at == nil {
 		return nil
 	}
-	if d.open != inbox {
-		if err := d.selectBox(inbox); err != nil {
+	if d.open != at {
+		if err := d.selectBox(at); err != nil {
 			return err
 		}
 	}
+	if d.kind.notify && d.stale {
+		if err := d.syncMailboxes(); err != nil {
+			return err
+		}
+	}
+	if d.kind.idle {
+		return d.idle()
+	}
+	d.waits = true
+	return nil
+}
+
+// visited is a mailbox of somebody else that it likes to wait in.
+func (d *imapDevice) visited() *box {
+	if d.kind.visits {
+		for _, id := range slices.Sorted(maps.Keys(d.boxes)) {
+			if isOthers(d.boxes[id].name) {
+				return d.boxes[id]
+			}
+		}
+	}
+	return nil
+}
+
+// idle begins IDLE.
+func (d *imapDevice) idle() error {
 	d.link.tags++
 	if err := d.link.write(fmt.Sprintf("a%d IDLE\r\n", d.link.tags)); err != nil {
 		return err
@@ -127,6 +160,9 @@ func (d *imapDevice) syncMailboxes() error {
 	}
 	there := map[string]bool{}
 	for name, l := range d.listed {
+		if l.id == "" && (isOthers(name) || d.kind.notify) {
+			continue // it may be looked up and not read; or came meanwhile, and the next LIST has it
+		}
 		if l.id == "" {
 			d.blame("%s: no STATUS of %s", d.name, name)
 			continue
@@ -147,11 +183,18 @@ func (d *imapDevice) syncMailboxes() error {
 			delete(d.boxes, id)
 		}
 	}
+	d.notedListed()
 	return nil
 }
 
 // selectBox opens a mailbox and learns what changed in it.
 func (d *imapDevice) selectBox(b *box) error {
+	if d.kind.notify && d.open != nil { // which is told of until it is left
+		if _, err := d.link.run("UNSELECT"); err != nil {
+			return err
+		}
+		d.notedOpen()
+	}
 	d.open, d.view = nil, nil
 	d.offered = 0
 	command := "SELECT " + quote(b.name)
@@ -316,7 +359,11 @@ func (d *imapDevice) learn() error {
 			d.blame("%s: message %d of %d in %s can't be fetched", d.name, at+1, len(d.view), d.open.name)
 			return nil
 		}
-		if _, err := d.link.run(fmt.Sprintf("FETCH %d:* (UID FLAGS)", at+1)); err != nil {
+		command := fmt.Sprintf("FETCH %d:* (UID FLAGS)", at+1)
+		if d.kind.notify { // numbers may have changed before the server reads it
+			command = fmt.Sprintf("UID FETCH %d:* (FLAGS)", d.uidBefore(at)+1)
+		}
+		if _, err := d.link.run(command); err != nil {
 			return err
 		}
 	}
@@ -335,6 +382,14 @@ func (d *imapDevice) learn() error {
 		return nil
 	}
 	return d.readHeaders(d.open, unread)
+}
+
+// uidBefore is the UID of the message before the one at a place of the view.
+func (d *imapDevice) uidBefore(at int) uint32 {
+	if at == 0 {
+		return 0
+	}
+	return d.view[at-1]
 }
 
 // readHeaders fetches what says which message it is, and reads one whole.

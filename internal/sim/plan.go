@@ -13,6 +13,7 @@ type Plan struct {
 	Seed     uint64
 	Accounts int
 	Devices  int
+	First    int // of the kinds that devices are of, in order
 	Steps    []Step
 }
 
@@ -49,8 +50,8 @@ var deedNames = [deeds]string{"act", "sync", "leave", "send", "cut", "kill", "po
 func (d Deed) String() string { return deedNames[d] }
 
 // odds are how often deeds happen, of a hundred.
-var odds = [deeds]int{DeedAct: 50, DeedSync: 8, DeedLeave: 3, DeedSend: 12, DeedCut: 5, DeedKill: 2, DeedPower: 1, DeedDisk: 2,
-	DeedSleep: 5, DeedShift: 1, DeedPrune: 1, DeedLose: 1, DeedPulse: 9}
+var odds = [deeds]int{DeedAct: 45, DeedSync: 8, DeedLeave: 3, DeedSend: 12, DeedCut: 5, DeedKill: 2, DeedPower: 1, DeedDisk: 2,
+	DeedSleep: 5, DeedShift: 1, DeedPrune: 1, DeedLose: 1, DeedPulse: 14}
 
 // NewPlan thinks of a run.
 func NewPlan(seed uint64, accounts, devices, steps int) Plan {
@@ -98,7 +99,7 @@ func (p Plan) Shorter(tries int, fails func(Plan) bool) Plan {
 
 func (p Plan) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d, %d accounts, %d devices, %d steps:", p.Seed, p.Accounts, p.Devices, len(p.Steps))
+	fmt.Fprintf(&b, "seed %d, %d accounts, %d devices from kind %d, %d steps:", p.Seed, p.Accounts, p.Devices, p.First, len(p.Steps))
 	for _, s := range p.Steps {
 		fmt.Fprintf(&b, "\n  %s by %d (%x)", s.Do, s.Device, s.R)
 	}

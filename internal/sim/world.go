@@ -7,6 +7,7 @@ import (
 	"hash"
 	"hash/fnv"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"time"
 
@@ -107,6 +108,11 @@ func (w *world) begin(ctx context.Context) error {
 		}
 		w.people = append(w.people, p)
 	}
+	for i := range w.people {
+		if err := w.share(ctx, i); err != nil {
+			return err
+		}
+	}
 	for i := range w.plan.Devices {
 		if err := w.addDevice(ctx, i); err != nil {
 			return err
@@ -121,8 +127,11 @@ var kinds = []imapKind{
 	{name: "condstore", condstore: true},
 	{name: "plain-idle", idle: true},
 	{name: "qresync", qresync: true},
-	{name: "condstore-idle", condstore: true, idle: true},
-	{name: "rev2-qresync-idle", rev2: true, qresync: true, idle: true},
+	{name: "condstore-idle", condstore: true, idle: true, visits: true},
+	{name: "rev2-qresync-idle", rev2: true, qresync: true, idle: true, visits: true},
+	{name: "notify-condstore", condstore: true, notify: true},
+	{name: "notify-qresync", qresync: true, notify: true, aside: true},
+	{name: "notify-idle", qresync: true, known: true, notify: true, idle: true},
 }
 
 // popEvery says that every so many-th device downloads by POP3.
@@ -130,9 +139,10 @@ const popEvery = 8
 
 func (w *world) addDevice(ctx context.Context, i int) error {
 	owner := i % w.plan.Accounts
-	kind := kinds[i%len(kinds)]
+	n := w.plan.First + i
+	kind := kinds[n%len(kinds)]
 	name := fmt.Sprintf("%s.%d", kind.name, i)
-	pop := i%popEvery == popEvery-1
+	pop := n%popEvery == popEvery-1
 	if pop {
 		name = fmt.Sprintf("pop3.%d", i)
 	}
@@ -145,7 +155,7 @@ func (w *world) addDevice(ctx context.Context, i int) error {
 		w.blame(format, args...)
 		w.tell(i)
 	}
-	var d device = &imapDevice{kind: kind, name: name, login: login, secret: secret, blame: blame, boxes: map[string]*box{},
+	var d device = &imapDevice{kind: kind, name: name, login: login, secret: secret, blame: blame, boxes: map[string]*box{}, friends: w.friends(owner),
 		dial: func() (wire, error) { return w.dial(imapService) }}
 	if pop {
 		d = &popDevice{name: name, login: login, secret: secret, blame: blame, held: map[string]string{},
@@ -333,29 +343,75 @@ func (w *world) end() {
 	}
 }
 
-// truth is what the model says of an account.
-func (w *world) truth(owner int) Truth {
-	t := Truth{}
-	err := w.house.model.View(context.Background(), w.people[owner].Account, func(r store.Reader) error {
-		all, err := r.Mailboxes()
-		if err != nil {
-			return err
+// friends are the logins of the others.
+func (w *world) friends(owner int) (logins []string) {
+	for i, p := range w.people {
+		if i != owner {
+			logins = append(logins, p.Login)
 		}
-		for _, mb := range all {
-			b := &TruthBox{Name: mb.Path, Validity: uint32(mb.UIDValidity), Letters: map[uint32]Letter{}}
-			t[mb.ID.String()] = b
-			err = errors.Join(err, r.Messages(store.PlacementQuery{Mailbox: mb.ID}, func(p *mail.Placement, m *mail.Message) error {
-				token, _, _ := strings.Cut(m.MessageID, "@")
-				b.Letters[uint32(p.UID)] = Letter{token, flagWords(p.Flags.Names())}
-				return nil
-			}))
+	}
+	return logins
+}
+
+// share lets everybody into somebody's inbox and archive.
+func (w *world) share(ctx context.Context, owner int) error {
+	_, err := w.house.mirror.Update(ctx, w.people[owner].Account, mail.NewOrigin("simulation", 0, mail.Local, mail.BySetup), func(tx store.Tx) error {
+		var errs []error
+		for _, path := range []string{"INBOX", "Archive"} {
+			mb, err := tx.MailboxByPath(path)
+			errs = append(errs, err)
+			for i, p := range w.people {
+				if i != owner {
+					errs = append(errs, tx.SetRights(mb.ID, p.ID, mail.AllRights&^mail.MayAdminister))
+				}
+			}
 		}
-		return err
+		return errors.Join(errs...)
 	})
-	if err != nil {
-		w.blame("model: %v", err)
+	return err
+}
+
+// truth is what the model says of an account, and of what others share with it.
+func (w *world) truth(who int) Truth {
+	t := Truth{}
+	for owner := range w.people {
+		err := w.house.model.View(context.Background(), w.people[owner].Account, func(r store.Reader) error {
+			return w.addTruth(t, r, owner, who)
+		})
+		if err != nil {
+			w.blame("model: %v", err)
+		}
 	}
 	return t
+}
+
+// addTruth adds what somebody sees in an account.
+func (w *world) addTruth(t Truth, r store.Reader, owner, who int) error {
+	all, err := r.Mailboxes()
+	if err != nil {
+		return err
+	}
+	var as mail.PrincipalID
+	above, suffix := "", ""
+	if owner != who {
+		as = w.people[who].ID
+		above = mail.OtherUsers + mail.Delimiter + w.people[owner].Login + mail.Delimiter
+		suffix = "-" + strconv.FormatInt(int64(w.people[owner].Account), 36)
+	}
+	shared, err := r.Shared(as)
+	for _, mb := range all {
+		if as != 0 && !shared[mb.ID].Has(mail.MayLookup|mail.MayRead) {
+			continue
+		}
+		b := &TruthBox{Name: above + mb.Path, Validity: uint32(mb.UIDValidity), Letters: map[uint32]Letter{}}
+		t[mb.ID.String()+suffix] = b
+		err = errors.Join(err, r.Messages(store.PlacementQuery{Mailbox: mb.ID, As: as}, func(p *mail.Placement, m *mail.Message) error {
+			token, _, _ := strings.Cut(m.MessageID, "@")
+			b.Letters[uint32(p.UID)] = Letter{token, flagWords(p.Flags.Names())}
+			return nil
+		}))
+	}
+	return err
 }
 
 // tell adds what a device heard last, once.
