@@ -34,7 +34,9 @@ func (d *imapDevice) notedName(r reply.Response) {
 		d.noted[name] = d.noted[old]
 		delete(d.noted, old)
 	}
-	d.noted[name] = d.noted[name]
+	if _, known := d.noted[name]; !known {
+		d.noted[name] = noted{}
+	}
 }
 
 // oldName is what LIST says a mailbox was called (RFC 5465 §5.4).
