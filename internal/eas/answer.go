@@ -12,7 +12,7 @@ import (
 )
 
 // worthPacking is the least answer that gzip is worth the time for.
-const worthPacking = 1 << 10
+const worthPacking = 200
 
 // write sends an answer. Its length is always said: some clients wait for it.
 func (s *Server) write(w http.ResponseWriter, r *http.Request, a *answer) error {
@@ -66,7 +66,7 @@ func takesGzip(r *http.Request) bool {
 // fail answers a command that failed as a whole: in its own words from 14.0 on,
 // else by HTTP.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, q *request, f *fault) {
-	if q == nil || q.version < v140 || f.status == 0 || q.cmd.root == 0 {
+	if q == nil || !q.version.spoken() || q.version < v140 || f.status == 0 || q.cmd.root == 0 {
 		s.refuse(w, r, f)
 		return
 	}

@@ -349,6 +349,9 @@ func TestLargeAnswersArePackedForWhoTakesThat(t *testing.T) {
 		t.Error(short(a))
 	}
 	p.header.Set("Accept-Encoding", "gzip;q=0")
+	if rec := p.post(base64.StdEncoding.EncodeToString([]byte("\xbf\x09\x09\x04\x02D1\x00\x01T")), in); rec.Code != http.StatusBadRequest {
+		t.Errorf("version 19.1: HTTP %d", rec.Code)
+	}
 	if rec := p.post(p.query("FolderSync"), in); rec.Header().Get("Content-Encoding") != "" {
 		t.Error(rec.Header())
 	}
