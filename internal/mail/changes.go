@@ -77,6 +77,9 @@ type ChangePage struct {
 	Changes []Change
 	Next    Position
 	More    bool // Next is inside the delta
+	// Stops are where a reader stands after each of the changes, if asked for: who
+	// takes only some of a page goes on from there.
+	Stops []Position
 }
 
 // News is what watchers of an account hear after a commit.

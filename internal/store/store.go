@@ -189,7 +189,8 @@ type ChangeQuery struct {
 	Type    mail.Type
 	Mailbox mail.MailboxID // of TypePlacement
 	From    mail.Position
-	Limit   int // at least 1
+	Limit   int  // at least 1
+	Stops   bool // fill in the page's Stops
 	// As is the member whose view of TypePlacement it is; 0 is the owner's. To who
 	// may not read the mailbox it is NotFound; a position from before the member's
 	// rights changed is TooOld.

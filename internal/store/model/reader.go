@@ -226,6 +226,9 @@ func (r reader) Changes(q store.ChangeQuery) (mail.ChangePage, error) {
 			break
 		}
 		page.Changes = append(page.Changes, c)
+		if q.Stops {
+			page.Stops = append(page.Stops, stoppedAt(from, c))
+		}
 	}
 	return page, nil
 }

@@ -188,6 +188,9 @@ func (r *reader) page(q store.ChangeQuery, m member, pos mail.Position, key int6
 			if q.Type == mail.TypePlacement {
 				last.ID = int64(s.UID)
 			}
+			if q.Stops {
+				page.Stops = append(page.Stops, last)
+			}
 		}
 	}
 	return page, nil

@@ -119,6 +119,9 @@ func (s *subject) exactDelta(f feed, old *snapshot, was, is objects, limit int) 
 		if again := s.page(q); limit == 7 && !slices.Equal(again.Changes, page.Changes) {
 			fail("%v from %v: asked twice, answered %v and %v", f, at, page.Changes, again.Changes)
 		}
+		if limit == 7 {
+			s.stops(q, page)
+		}
 		for _, c := range page.Changes {
 			if touched[c.ID] {
 				fail("%v from %d in pages of %d: %+v comes twice", f, old.account.Head, limit, c)
@@ -133,6 +136,22 @@ func (s *subject) exactDelta(f feed, old *snapshot, was, is objects, limit int) 
 	}
 	if !maps.Equal(got, is) {
 		fail("%v from %d in pages of %d: got %v, want %v", f, old.account.Head, limit, got, is)
+	}
+}
+
+// stops gives up unless who goes on from a stop inside a page hears the rest of it.
+func (s *subject) stops(q store.ChangeQuery, page mail.ChangePage) {
+	q.Stops = true
+	whole := s.page(q)
+	if len(whole.Stops) != len(page.Changes) {
+		fail("%d stops for %d changes", len(whole.Stops), len(page.Changes))
+	}
+	for i, at := range whole.Stops {
+		q.From, q.Limit = at, len(page.Changes)
+		rest := s.page(q).Changes
+		if want := page.Changes[i+1:]; len(rest) < len(want) || !slices.Equal(rest[:len(want)], want) {
+			fail("from stop %d, %v: got %v, want %v", i, at, rest, want)
+		}
 	}
 }
 
