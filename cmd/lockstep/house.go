@@ -92,6 +92,7 @@ func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *hou
 		Hostname: hostname(cfg), SpoolDir: h.path(spoolDir), Postmaster: cfg.Postmaster,
 		CanSend: cfg.Outgoing.Via != config.ViaNone,
 	}
+	h.auth.OnQuarantine(h.tellQuarantined)
 	h.transfer = &transfer.Service{Store: h.db, Intents: h.db, Log: log}
 	if err := h.transfer.Resume(ctx); err != nil {
 		return nil, err
@@ -146,6 +147,13 @@ func (h *house) openDir() error {
 	}
 	// The directory's own name has to last too, or everything in it may go with it.
 	return vfs.OS{}.SyncDir(filepath.Dir(filepath.Clean(h.cfg.Data)))
+}
+
+// tellQuarantined tells an account that a device waits to be let in.
+func (h *house) tellQuarantined(ctx context.Context, account mail.AccountID, d mail.Device) {
+	if err := h.delivery.TellQuarantined(ctx, account, d, time.Now()); err != nil {
+		h.log.WarnContext(ctx, "account not told of a device in quarantine", "account", int64(account), "err", err)
+	}
 }
 
 // flushTrails writes down what became of devices lately.

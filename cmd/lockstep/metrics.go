@@ -45,6 +45,7 @@ func newMetrics(h *house) *metrics {
 	m.deliveryMetrics(h)
 	m.authMetrics(h)
 	m.searchMetrics(h)
+	m.deviceMetrics(h)
 	return m
 }
 

@@ -94,6 +94,9 @@ func (s *Service) findOrAdd(ctx context.Context, account mail.AccountID, key, na
 	if err != nil && mail.KindOf(err) == mail.Exists {
 		return s.find(ctx, account, key, a)
 	}
+	if err == nil && access == mail.Quarantined && s.quarantined != nil {
+		s.quarantined(context.WithoutCancel(ctx), account, d)
+	}
 	return d, err
 }
 

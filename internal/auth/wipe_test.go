@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -103,6 +104,8 @@ func TestANewPhoneIsWhatThePolicySays(t *testing.T) {
 	for access, want := range map[mail.Access]Refusal{mail.Allowed: NoRefusal, mail.Quarantined: DeviceQuarantined, mail.Blocked: DeviceBlocked} {
 		b := newBench(t)
 		b.UsePolicies(device.Policies{"strict": {NewDevices: access}})
+		told := 0
+		b.OnQuarantine(func(context.Context, mail.AccountID, mail.Device) { told++ })
 		b.in(phone(password, "before")) // the default policy lets it in
 		_, err := b.store.Update(t.Context(), b.alice.Account, by, func(tx store.Tx) error { return tx.SetPreference(mail.DevicePolicy, "strict") })
 		if err != nil {
@@ -112,6 +115,9 @@ func TestANewPhoneIsWhatThePolicySays(t *testing.T) {
 			if _, err := b.Login(t.Context(), phone(password, "after")); RefusalOf(err) != want {
 				t.Errorf("%s: %v, want refusal %d", access, err, want)
 			}
+		}
+		if (told == 1) != (access == mail.Quarantined) {
+			t.Errorf("%s: told %d times", access, told)
 		}
 		b.in(phone(password, "before")) // who was in stays in
 		b.in(attempt(password))         // a policy is about devices with an id of their own

@@ -104,19 +104,8 @@ func (s *Service) floodLetter(r store.Reader, f mail.Flood, now time.Time) ([]by
 	if err != nil {
 		return nil, err
 	}
-	_, domain, _ := strings.Cut(a.Name, "@")
 	b := new(bytes.Buffer)
-	line := func(format string, args ...any) { fmt.Fprintf(b, format+"\r\n", args...) }
-	line("From: Lockstep <postmaster@%s>", domain)
-	line("To: <%s>", a.Name)
-	line("Subject: %s", mime.QEncoding.Encode("utf-8", name+" deleted many messages"))
-	line("Date: %s", now.Format(time.RFC1123Z))
-	line("Message-ID: %s", s.newMessageID())
-	line("Auto-Submitted: auto-generated")
-	line("MIME-Version: 1.0")
-	line("Content-Type: text/plain; charset=utf-8")
-	line("Content-Transfer-Encoding: 8bit")
-	line("")
+	line := s.letter(b, a, name+" deleted many messages", now)
 	line("%s deleted more of your mail than usual, between %s and %s:", name, f.Began.UTC().Format("Monday, 2 January 2006, 15:04"), f.Ended.UTC().Format("15:04 MST"))
 	line("")
 	for _, l := range what {
@@ -135,6 +124,24 @@ func (s *Service) floodLetter(r store.Reader, f mail.Flood, now time.Time) ([]by
 	line("")
 	line("  lockstep guard accept %s %d", a.Name, f.ID)
 	return b.Bytes(), nil
+}
+
+// letter begins a letter of the server's to an account, and returns what writes its
+// lines.
+func (s *Service) letter(b *bytes.Buffer, to mail.Account, subject string, now time.Time) (line func(format string, args ...any)) {
+	_, domain, _ := strings.Cut(to.Name, "@")
+	line = func(format string, args ...any) { fmt.Fprintf(b, format+"\r\n", args...) }
+	line("From: Lockstep <postmaster@%s>", domain)
+	line("To: <%s>", to.Name)
+	line("Subject: %s", mime.QEncoding.Encode("utf-8", subject))
+	line("Date: %s", now.Format(time.RFC1123Z))
+	line("Message-ID: %s", s.newMessageID())
+	line("Auto-Submitted: auto-generated")
+	line("MIME-Version: 1.0")
+	line("Content-Type: text/plain; charset=utf-8")
+	line("Content-Transfer-Encoding: 8bit")
+	line("")
+	return line
 }
 
 func printable(r rune) rune {
