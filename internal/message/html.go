@@ -16,7 +16,7 @@ const maxHTMLToken = 256 << 10
 // htmlText reads the text of an HTML document in UTF-8: no tags, scripts or
 // styles, a line end where a block ends.
 func htmlText(r io.Reader) io.Reader {
-	t := &htmlReader{in: &tagCutter{in: r}}
+	t := &htmlReader{in: CutTags(r)}
 	t.reset(t.in)
 	return t
 }
@@ -112,6 +112,10 @@ func isBlock(a atom.Atom) bool {
 	}
 	return false
 }
+
+// CutTags reads an HTML document without what is behind the first 16 KiB of a tag,
+// so that whoever takes it apart holds no pictures that are written into tags.
+func CutTags(r io.Reader) io.Reader { return &tagCutter{in: r} }
 
 // tagCutter leaves out what is behind the first maxTagBytes of a tag, but for
 // quotes, without which the tag would not end: pictures that are written into

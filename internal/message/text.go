@@ -32,6 +32,10 @@ const metaBytes = 1024
 // HTML.
 func PartUTF8(ra io.ReaderAt, p *Part) io.Reader { return partText(p.Body(ra), p) }
 
+// ToUTF8 reads r, which is in the charset, as UTF-8. One that is unknown or unsaid is
+// read as UTF-8, and bytes that are not that as windows-1252.
+func ToUTF8(r io.Reader, charset string) io.Reader { return toUTF8(r, charset) }
+
 // PartText reads a text part's body as plain UTF-8 text: decoded, and without
 // tags if it is HTML.
 func PartText(ra io.ReaderAt, p *Part) io.Reader {
