@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io"
+	"time"
 
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
@@ -76,13 +77,18 @@ type options struct {
 	Once     string `json:"once"`             // key of the arrival, for a recipient of ours
 	ID       string `json:"id,omitempty"`     // of the session it came in
 	Answer   string `json:"answer,omitempty"` // of an automatic answer: its key
+
+	OnceFor time.Duration `json:"oncefor,omitempty"` // of a submission that has a name
 }
 
 // deliveryID names what was handed in, so that handing it in again while it is
 // still queued adds nothing.
 func deliveryID(env *Envelope, sum []byte) string {
-	if len(env.Recipients) == 1 && env.Recipients[0].once != "" {
+	switch {
+	case len(env.Recipients) == 1 && env.Recipients[0].once != "":
 		sum = []byte(env.Recipients[0].once)
+	case env.Once != "":
+		sum = []byte("named\x00" + env.Once)
 	}
 	h := sha256.Sum256([]byte("queue\x00" + env.ReversePath + "\x00" + string(sum)))
 	return hex.EncodeToString(h[:16])
@@ -131,7 +137,7 @@ func (s *Service) enqueueOnce(ctx context.Context, env *Envelope, in *spool, fro
 		}
 		o, err := json.Marshal(options{
 			Notify: r.Notify, Original: r.Original, Return: env.Return, EnvID: env.ID, UTF8: env.UTF8, EightBit: env.EightBit,
-			Once: once, ID: env.Hop.ID, Answer: answer,
+			Once: once, ID: env.Hop.ID, Answer: answer, OnceFor: env.OnceFor,
 		})
 		if err != nil {
 			return err
@@ -142,5 +148,5 @@ func (s *Service) enqueueOnce(ctx context.Context, env *Envelope, in *spool, fro
 		}
 		out[i] = store.Outgoing{Delivery: deliveryID(env, sum), Account: account, Blob: b, ReversePath: env.ReversePath, Recipient: r.Address, Options: o, Arrived: now, Next: now}
 	}
-	return s.Queue.Enqueue(ctx, out)
+	return s.enqueueUnsettled(ctx, env, out)
 }

@@ -85,7 +85,7 @@ func (s *Service) commitAll(ctx context.Context, env *Envelope, in *spool, a mai
 // commit appends the message to one inbox. A handle that expired while others
 // were slow is put again.
 func (s *Service) commit(ctx context.Context, env *Envelope, in *spool, a mail.Arrival, r *Recipient) error {
-	a.Once, a.OnceFor = env.onceKey(in.sum.Sum(nil), r), onceFor
+	a.Once, a.OnceFor = env.onceKey(in.sum.Sum(nil), r), env.onceFor()
 	reply := s.answerTo(ctx, env, in, r, a.Once)
 	err := s.append(ctx, env.origin(), r, a, reply)
 	if mail.KindOf(err) == mail.Expired {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"time"
 
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
@@ -19,6 +20,12 @@ type Envelope struct {
 	EightBit    bool   // BODY=8BITMIME was said (RFC 6152)
 	Return      Return // how much a report returns
 	ID          string // ENVID, as given
+
+	// Once names what is submitted, whatever its bytes: handed in again under that
+	// name within OnceFor, it makes no second copy for any recipient, also when the
+	// first was sent meanwhile. "" is by what arrives, for an hour.
+	Once    string
+	OnceFor time.Duration
 
 	answer *answered // it is an automatic answer
 }
@@ -70,11 +77,17 @@ func (e *Envelope) origin() mail.Origin {
 
 // onceKey names the arrival for one recipient.
 func (e *Envelope) onceKey(sum []byte, r *Recipient) string {
-	if r.once != "" {
+	switch {
+	case r.once != "":
 		return r.once
+	case e.Once != "":
+		sum = []byte("named\x00" + e.Once + "\x00")
 	}
 	return onceKey(sum, e.ReversePath, r.Address)
 }
+
+// onceFor is for how long the arrival is known again.
+func (e *Envelope) onceFor() time.Duration { return max(e.OnceFor, onceFor) }
 
 // onceKey names the arrival of these bytes from there for one recipient.
 func onceKey(sum []byte, reversePath, recipient string) string {

@@ -383,11 +383,11 @@ func (q *Sender) close(ctx context.Context, p *parcel) error {
 	case r.err == nil:
 		q.Service.counts.sent.Add(1)
 		log.InfoContext(ctx, "sent")
-		return q.Service.Queue.Done(ctx, p.ID)
+		return q.Service.done(ctx, p)
 	case r.permanent:
 		q.Service.counts.givenUp.Add(1)
 		log.InfoContext(ctx, "not deliverable", "status", r.status, "err", r.err)
-		return q.Service.Queue.Done(ctx, p.ID)
+		return q.Service.done(ctx, p)
 	}
 	q.Service.counts.putOff.Add(1)
 	log.InfoContext(ctx, "put off", "status", r.status, "err", r.err)
@@ -406,7 +406,7 @@ func (s *Service) deliverQueued(ctx context.Context, p *parcel, r Recipient) err
 		return err
 	}
 	r.once = p.opts.Once
-	env := &Envelope{ReversePath: p.ReversePath, Hop: Hop{Protocol: mail.Local, ID: p.opts.ID}}
+	env := &Envelope{ReversePath: p.ReversePath, Hop: Hop{Protocol: mail.Local, ID: p.opts.ID}, OnceFor: p.opts.OnceFor}
 	return s.commit(ctx, env, in, a, &r)
 }
 

@@ -40,6 +40,7 @@ type Service struct {
 	WroteTo func(ctx context.Context, account mail.AccountID, address string) (bool, error)
 
 	counts    counters
+	names     nameLocks
 	deputy    deputy
 	rooms     rooms
 	vacations vacations

@@ -322,7 +322,8 @@ type Notes interface {
 	// ToldFlood notes that the account was told. NotFound if the flood is settled.
 	ToldFlood(id mail.ModSeq) error
 	// Remember makes the account remember, for a while, that the arrival known by
-	// key became the placement; Forget takes it back.
+	// key became the placement; Forget takes it back. What left no placement is
+	// remembered with 0, and Remembered returns the zero Placement.
 	Remember(key string, p mail.PlacementID, until time.Time) error
 	Forget(key string) error
 }

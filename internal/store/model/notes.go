@@ -103,6 +103,11 @@ func (t *tx) ClaimRecent(mb mail.MailboxID) (mail.UID, error) {
 
 // Remember makes the account remember what came of an arrival.
 func (t *tx) Remember(key string, id mail.PlacementID, until time.Time) error {
+	if id == 0 {
+		t.s.once = maps.Clone(t.s.once)
+		t.s.once[key] = memory{until: until}
+		return nil
+	}
 	for _, b := range t.s.boxes {
 		for _, p := range b.list {
 			if p.ID == id {

@@ -267,6 +267,9 @@ func (n *notes) ClaimRecent(mb mail.MailboxID) (mail.UID, error) {
 
 // Remember implements store.Notes.
 func (n *notes) Remember(key string, id mail.PlacementID, until time.Time) error {
+	if id == 0 {
+		return n.t.remember(key, &mail.Placement{}, until)
+	}
 	p, err := n.t.placementByID(id)
 	if err != nil {
 		return err

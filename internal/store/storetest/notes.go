@@ -193,4 +193,11 @@ func remember(t *trial) {
 	ok(s.note(func(n store.Notes) error { return n.Forget("lasting") }))
 	equal("forgotten", known("lasting"), false)
 	ok(s.note(func(n store.Notes) error { return n.Forget("never") }))
+
+	ok(s.note(func(n store.Notes) error { return n.Remember("elsewhere", 0, time.Now().Add(time.Hour)) }))
+	r, err := view(s, func(r store.Reader) (mail.Placement, error) { return r.Remembered("elsewhere") })
+	ok(err)
+	equal("what left no placement", r, mail.Placement{})
+	ok(s.note(func(n store.Notes) error { return n.Remember("elsewhere", 0, time.Now().Add(-time.Second)) }))
+	equal("what left no placement, over", known("elsewhere"), false)
 }
