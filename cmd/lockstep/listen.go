@@ -95,7 +95,7 @@ type protocol struct {
 func (h *house) protocols(t *tls.Config, m *metrics) []protocol {
 	in := h.cfg.Listen
 	im, pop := h.imapServer(t, m), h.pop3Server(t, m)
-	web := &httpd.Server{Healthy: h.healthy, Metrics: m.registry}
+	web := h.httpServer(t, m)
 	if h.cfg.ActiveSync.Enabled {
 		web.Mounts = append(web.Mounts, httpd.Mount{Serves: eas.Serves, Handler: h.easServer(m)})
 	}
@@ -109,7 +109,7 @@ func (h *house) protocols(t *tls.Config, m *metrics) []protocol {
 		{"submission", in.Submission, m.watch("submission", h.smtpServer(smtp.Submission, t, false)).Serve},
 		{"submissions", in.Submissions, m.watch("submissions", h.smtpServer(smtp.Submission, t, true)).Serve},
 		{"http", in.HTTP, web.Serve},
-		{"https", in.HTTPS, func(ctx context.Context, l net.Listener) error { return web.Serve(ctx, tls.NewListener(l, t)) }},
+		{"https", in.HTTPS, web.ServeTLS},
 	}
 }
 
@@ -170,6 +170,14 @@ func (h *house) smtpServer(role smtp.Role, t *tls.Config, implicit bool) *smtp.S
 		AllowPlainAuth: h.allowPlain,
 		Limits:         smtp.Limits{MessageBytes: int64(l.Message), Recipients: l.Recipients, Connections: l.Connections, ConnectionsPerAddress: l.ConnectionsPerAddress},
 	}
+}
+
+func (h *house) httpServer(t *tls.Config, m *metrics) *httpd.Server {
+	l := h.cfg.Limits
+	return m.watchHTTP(&httpd.Server{
+		Healthy: h.healthy, Metrics: m.registry, TLS: t, Log: h.log,
+		Limits: httpd.Limits{Connections: l.Connections, PerAddress: l.ConnectionsPerAddress},
+	})
 }
 
 // ingest gives the IMAP server the delivery's way of taking a message in.

@@ -9,6 +9,7 @@ import (
 
 	"lockstep/internal/auth"
 	"lockstep/internal/delivery"
+	"lockstep/internal/httpd"
 	"lockstep/internal/pop3"
 	"lockstep/internal/search"
 	"lockstep/internal/smtp"
@@ -103,6 +104,14 @@ func (m *metrics) watch(proto string, s *smtp.Server) *smtp.Server {
 	m.labelled("smtp_messages_total", "Messages received, whatever came of them.", "proto", proto, func() int64 { return s.Stats().Messages })
 	m.labelled("smtp_bytes_total", "Bytes of these messages.", "proto", proto, func() int64 { return s.Stats().Bytes })
 	m.labelled("smtp_refused_total", "Commands and messages answered with 4xx or 5xx.", "proto", proto, func() int64 { return s.Stats().Refused })
+	return s
+}
+
+// watchHTTP counts what an HTTP server does, and returns it.
+func (m *metrics) watchHTTP(s *httpd.Server) *httpd.Server {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "http_connections", Help: "HTTP connections now."}, func() float64 { return float64(s.Stats().Connections) }))
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "http_waiting", Help: "HTTP connections that wait, without a goroutine."}, func() float64 { return float64(s.Stats().Waiting) }))
+	m.counted("http_turned_away_total", "HTTP connections that were one too many.", func() float64 { return float64(s.Stats().TurnedAway) })
 	return s
 }
 

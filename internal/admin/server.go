@@ -13,6 +13,7 @@ import (
 	"lockstep/internal/auth"
 	"lockstep/internal/blob"
 	"lockstep/internal/device"
+	"lockstep/internal/longpoll"
 	"lockstep/internal/mail"
 	"lockstep/internal/search"
 	"lockstep/internal/store"
@@ -60,21 +61,7 @@ func Listen(socket string) (net.Listener, error) {
 // Serve answers on l until ctx ends.
 func (o *Ops) Serve(ctx context.Context, l net.Listener) error {
 	srv := &http.Server{Handler: o.Handler(), ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
-	stopped := make(chan struct{})
-	context.AfterFunc(ctx, func() {
-		defer close(stopped)
-		bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
-		defer cancel()
-		if srv.Shutdown(bound) != nil {
-			srv.Close()
-		}
-	})
-	err := srv.Serve(l)
-	if errors.Is(err, http.ErrServerClosed) || ctx.Err() != nil {
-		<-stopped
-		return nil
-	}
-	return err
+	return longpoll.Serve(ctx, srv, l, stopTime)
 }
 
 // Handler serves every verb.

@@ -140,7 +140,7 @@ type Guard struct {
 // Limits are bounds on what clients can make the server do.
 type Limits struct {
 	Message               Size     `toml:"message" comment:"The largest message taken, by whatever protocol."`
-	Connections           int      `toml:"connections" comment:"At once, for each of imap (imaps included), pop3 (pop3s included), lmtp, smtp, submission and submissions. A connection that is one too many is told so and closed."`
+	Connections           int      `toml:"connections" comment:"At once, for each of imap (imaps included), pop3 (pop3s included), http (https included), lmtp, smtp, submission and submissions. A connection that is one too many is told so and closed."`
 	ConnectionsPerAddress int      `toml:"connections_per_address" comment:"The same, from one address."`
 	Recipients            int      `toml:"recipients" comment:"Of one message."`
 	LoginTime             Duration `toml:"login_time" comment:"How long a connection may take to sign in."`
