@@ -257,7 +257,7 @@ func (w *worker) name(i int) string { return fmt.Sprintf("%d-%d-%d-%d", w.Clock,
 func (w *worker) account() store.Principal { return w.accounts[w.rng.IntN(len(w.accounts))] }
 
 func (w *worker) step(i int) {
-	switch name := w.name(i); w.rng.IntN(16) {
+	switch name := w.name(i); w.rng.IntN(20) {
 	case 0, 1, 2:
 		w.deliver(name)
 	case 3, 4:
@@ -282,6 +282,14 @@ func (w *worker) step(i int) {
 		w.queue(name)
 	case 15:
 		w.read()
+	case 16:
+		w.change(w.shareMailbox)
+	case 17:
+		w.change(w.annotate)
+	case 18:
+		w.change(w.metadata)
+	case 19:
+		w.change(w.readAsMember)
 	}
 }
 
@@ -395,6 +403,72 @@ func (w *worker) undo(tx store.Tx, rng *rand.Rand) error {
 	act := mail.ActID(a.Head)
 	_, err = tx.Undo(act - min(act-1, mail.ActID(rng.IntN(5))))
 	return err
+}
+
+// member is one of those whom mailboxes are shared with.
+func (w *worker) member(rng *rand.Rand) mail.PrincipalID {
+	return w.accounts[rng.IntN(len(w.accounts))].ID
+}
+
+// shareMailbox lets somebody into a mailbox, or out of it.
+func (w *worker) shareMailbox(tx store.Tx, rng *rand.Rand) error {
+	mb, _, err := some(tx, rng)
+	if err != nil {
+		return err
+	}
+	rights := []mail.Rights{mail.NoRights, mail.MayLookup | mail.MayRead, mail.AllRights}
+	return tx.SetRights(mb.ID, w.member(rng), rights[rng.IntN(len(rights))])
+}
+
+// readAsMember changes a \Seen that is a member's own.
+func (w *worker) readAsMember(tx store.Tx, rng *rand.Rand) error {
+	mb, uids, err := some(tx, rng)
+	if err != nil {
+		return err
+	}
+	seen, err := mail.NewFlags(`\Seen`)
+	if err != nil {
+		return err
+	}
+	_, err = tx.StoreFlags(mb.ID, uids, mail.FlagChange{Add: seen, As: w.member(rng)}, nil)
+	return err
+}
+
+// annotate notes something on messages, or takes it back.
+func (w *worker) annotate(tx store.Tx, rng *rand.Rand) error {
+	mb, uids, err := some(tx, rng)
+	if err != nil {
+		return err
+	}
+	note := mail.Annotation{Name: "/comment", Shared: rng.IntN(2) == 0}
+	if !note.Shared && rng.IntN(2) == 0 {
+		note.Who = w.member(rng)
+	}
+	if rng.IntN(4) > 0 {
+		note.Value = fmt.Appendf(nil, "note %d", rng.IntN(1000))
+	}
+	_, err = tx.Annotate(mb.ID, uids, []mail.Annotation{note}, nil)
+	return err
+}
+
+// metadata notes something on a mailbox, or on the account.
+func (w *worker) metadata(tx store.Tx, rng *rand.Rand) error {
+	mb, _, err := some(tx, rng)
+	if err != nil {
+		return err
+	}
+	id, who, scope := mb.ID, mail.PrincipalID(0), mail.SharedScope
+	if rng.IntN(3) == 0 {
+		id = 0
+	}
+	if rng.IntN(2) == 0 {
+		who, scope = w.member(rng), mail.PrivateScope
+	}
+	var value []byte
+	if rng.IntN(4) > 0 {
+		value = fmt.Appendf(nil, "note %d", rng.IntN(1000))
+	}
+	return tx.SetMetadata(id, who, scope+"/comment", value)
 }
 
 // severalThings makes changes that have to stand or fall together.

@@ -54,17 +54,72 @@ func describe(w io.Writer, r store.Reader) error {
 	}
 	for _, mb := range mailboxes {
 		fmt.Fprintf(w, "%d %q %s %d %d\n", mb.ID, mb.Path, mb.Role, mb.UIDValidity, mb.UIDNext)
+		var there mail.UIDSet
 		err := r.Messages(store.PlacementQuery{Mailbox: mb.ID, Located: true}, func(p *mail.Placement, m *mail.Message) error {
+			there.Add(p.UID)
 			_, err := fmt.Fprintf(w, " %d %d %d [%s] %v %v %d %v %v\n", p.UID, p.ID, p.Lineage, p.Flags, m.EmailID, m.Thread, m.Size, m.Blob.Name, m.InternalDate)
+			return err
+		})
+		if err == nil {
+			err = describeShared(w, r, mb.ID, there)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := describeNotes(w, r, 0); err != nil {
+		return err
+	}
+	paths, err := r.Subscriptions()
+	fmt.Fprintln(w, paths)
+	return err
+}
+
+// describeShared writes who may do what in a mailbox, what of it they have read, and
+// what is noted on it. What is kept of messages that left goes with the horizon.
+func describeShared(w io.Writer, r store.Reader, mb mail.MailboxID, there mail.UIDSet) error {
+	grants, err := r.Rights(mb)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, " rights %v\n", grants)
+	if err := describeNotes(w, r, mb); err != nil {
+		return err
+	}
+	if len(there) == 0 {
+		return nil
+	}
+	for p := range mail.PrincipalID(numAccounts + 1) {
+		if p > 0 {
+			seen, err := r.OwnSeen(mb, p, there)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(w, " %d read %v\n", p, seen)
+		}
+		err := r.Annotations(store.AnnotationQuery{Mailbox: mb, UIDs: there, Who: p}, func(a *mail.Annotation) error {
+			_, err := fmt.Fprintf(w, " %d %s %v %d %q\n", a.UID, a.Name, a.Shared, a.Who, a.Value)
 			return err
 		})
 		if err != nil {
 			return err
 		}
 	}
-	paths, err := r.Subscriptions()
-	fmt.Fprintln(w, paths)
-	return err
+	return nil
+}
+
+// describeNotes writes what is noted on a mailbox, or the account.
+func describeNotes(w io.Writer, r store.Reader, mb mail.MailboxID) error {
+	for p := range mail.PrincipalID(numAccounts + 1) {
+		notes, err := r.Metadata(mb, p)
+		if err != nil {
+			return err
+		}
+		for _, n := range notes {
+			fmt.Fprintf(w, " %s %d %q\n", n.Name, p, n.Value)
+		}
+	}
+	return nil
 }
 
 // sayer writes lines, each whole.

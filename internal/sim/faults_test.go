@@ -375,6 +375,7 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 	const seeds = 40
 	for name := range planted() {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			for seed := range uint64(seeds) {
 				if wrong := play(t, plan(1000+seed), planted()[name]).Wrong; len(wrong) > 0 {
 					first, _, _ := strings.Cut(wrong[0], "\n")

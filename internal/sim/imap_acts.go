@@ -228,11 +228,12 @@ func (d *imapDevice) perform(c chore) error {
 // account notes what is about to be tried with a letter. What is in mailboxes that
 // come and go may go with them.
 func (d *imapDevice) account(c chore) {
-	to := d.boxes[c.to]
-	if c.do == "delete" || to != nil && strings.HasPrefix(to.name, "Box") {
+	from, to := d.boxes[c.box], d.boxes[c.to]
+	abroad := to != nil && isOthers(from.name) != isOthers(to.name)
+	if c.do == "delete" || abroad || to != nil && strings.HasPrefix(to.name, "Box") {
 		d.ledger.remove(c.token)
 	}
-	if c.do == "copy" {
+	if c.do == "copy" || abroad {
 		d.ledger.double(c.token)
 	}
 }

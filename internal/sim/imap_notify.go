@@ -33,6 +33,9 @@ func (d *imapDevice) notedName(r reply.Response) {
 	if old := oldName(r); old != "" {
 		d.noted[name] = d.noted[old]
 		delete(d.noted, old)
+		if b := d.boxNamed(old); b != nil {
+			b.name = name
+		}
 	}
 	if _, known := d.noted[name]; !known {
 		d.noted[name] = noted{}
@@ -65,7 +68,10 @@ func (d *imapDevice) notedStatus(name string, items map[string]any) {
 
 // notedOpen takes down how the selected mailbox is left.
 func (d *imapDevice) notedOpen() {
-	if d.noted != nil && d.open != nil && !isOthers(d.open.name) {
+	if d.open == nil {
+		return
+	}
+	if _, there := d.noted[d.open.name]; there {
 		d.noted[d.open.name] = noted{len(d.view), d.open.unread()}
 	}
 }

@@ -10,15 +10,20 @@ import (
 // and what was tried with them. It is the truth that is left when nobody can watch
 // the server from within.
 type ledger struct {
-	mu       sync.Mutex
-	accepted map[string]int  // how often a letter may be there at least once
-	removed  map[string]bool // somebody tried to delete it, or what it was in
-	doubled  map[string]bool // somebody tried to copy it, or sent it again after a break
+	*tried
+	accepted map[string]int // how often a letter may be there at least once
 }
 
-func newLedger() *ledger {
-	return &ledger{accepted: map[string]int{}, removed: map[string]bool{}, doubled: map[string]bool{}}
+// tried is what was tried with letters by all who share mailboxes with each other.
+type tried struct {
+	mu      sync.Mutex
+	removed map[string]bool // somebody tried to delete it, or what it was in, or to move it to somebody else
+	doubled map[string]bool // somebody tried to copy it, or sent it again after a break, or it came from somebody else
 }
+
+func newTried() *tried { return &tried{removed: map[string]bool{}, doubled: map[string]bool{}} }
+
+func newLedger(d *tried) *ledger { return &ledger{tried: d, accepted: map[string]int{}} }
 
 func (l *ledger) accept(token string) {
 	if l == nil {
@@ -53,6 +58,9 @@ func (l *ledger) differs(t Truth) (out []string) {
 	defer l.mu.Unlock()
 	there := map[string]int{}
 	for _, b := range t {
+		if isOthers(b.Name) {
+			continue // that is in the ledger of who shares it
+		}
 		for _, letter := range b.Letters {
 			there[letter.Token]++
 		}

@@ -45,7 +45,7 @@ type SoakReport struct {
 }
 
 // devicesPerAccount is how many devices share an account: a busy person's.
-const devicesPerAccount = 8
+const devicesPerAccount = 10
 
 // Soak lets devices work against a server in a process of its own, over TCP, all
 // at once. The server is killed meanwhile and connections break. What is done
@@ -90,6 +90,8 @@ type soak struct {
 // person is an account, its devices and its letters.
 type person struct {
 	login   string
+	who     store.Principal
+	friends []string // who shares mailboxes with them
 	secrets []string
 	devices []device
 	ledger  *ledger
@@ -125,6 +127,11 @@ func (s *soak) prepare(ctx context.Context) error {
 	for left := s.o.Devices; left > 0 && err == nil; left -= devicesPerAccount {
 		err = s.addPerson(ctx, db, a, min(left, devicesPerAccount))
 	}
+	for i := range s.people {
+		if err == nil {
+			err = s.share(ctx, db, i)
+		}
+	}
 	if err = errors.Join(err, db.Close()); err != nil {
 		return err
 	}
@@ -132,15 +139,48 @@ func (s *soak) prepare(ctx context.Context) error {
 }
 
 func (s *soak) addPerson(ctx context.Context, db *sqlstore.DB, a *auth.Service, devices int) error {
-	p := &person{login: fmt.Sprintf("person%d@example.test", len(s.people)), ledger: newLedger()}
+	n := len(s.people)
+	p := &person{login: fmt.Sprintf("person%d@example.test", n), ledger: newLedger(newTried())}
+	if n%2 == 1 {
+		friend := s.people[n-1]
+		p.ledger = newLedger(friend.ledger.tried)
+		p.friends, friend.friends = []string{friend.login}, []string{p.login}
+	}
 	who, err := db.CreateAccount(ctx, mail.NewOrigin("simulation", 0, mail.Local, mail.BySetup), store.NewAccount{Login: p.login})
 	for i := 0; i <= devices && err == nil; i++ {
 		var secret string
 		_, secret, err = a.AddDevice(ctx, who, deviceName(i), nil)
 		p.secrets = append(p.secrets, secret)
 	}
+	p.who = who
 	s.people = append(s.people, p)
 	return err
+}
+
+// share lets somebody's friend into their inbox and archive.
+func (s *soak) share(ctx context.Context, db *sqlstore.DB, i int) error {
+	p := s.people[i]
+	if len(p.friends) == 0 {
+		return nil
+	}
+	_, err := db.Update(ctx, p.who.Account, mail.NewOrigin("simulation", 0, mail.Local, mail.BySetup), func(tx store.Tx) error {
+		return letIn(tx, s.personOf(p.friends[0]).who.ID)
+	})
+	return err
+}
+
+// letIn shares inbox and archive.
+func letIn(tx store.Tx, who mail.PrincipalID) error {
+	for _, path := range []string{"INBOX", "Archive"} {
+		mb, err := tx.MailboxByPath(path)
+		if err == nil {
+			err = tx.SetRights(mb.ID, who, mail.AllRights&^mail.MayAdminister)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func deviceName(i int) string {
@@ -248,7 +288,7 @@ func (s *soak) newDevice(p *person, i int) device {
 			dial: func() (wire, error) { return s.dial(pop3Service) }}
 	}
 	return &imapDevice{kind: kinds[i%len(kinds)], name: name, login: p.login, secret: p.secrets[i], blame: s.blame, boxes: map[string]*box{},
-		others: true, ledger: p.ledger, dial: func() (wire, error) { return s.dial(imapService) }}
+		others: true, friends: p.friends, ledger: p.ledger, dial: func() (wire, error) { return s.dial(imapService) }}
 }
 
 // use lets somebody use a device.
@@ -366,24 +406,33 @@ func (s *soak) watch(ctx context.Context, r *rand.Rand) error {
 // settle brings all into step and compares them with one that begins anew.
 func (s *soak) settle(ctx context.Context) error {
 	fmt.Fprintln(s.o.Progress, "settling")
-	var all sync.WaitGroup
-	for _, p := range s.people {
-		all.Go(func() { s.settleOne(p) })
-	}
-	all.Wait()
+	s.eachPerson(s.syncAll) // what one still does may be in what another shares
+	s.eachPerson(s.syncAll)
+	s.eachPerson(s.compare)
 	return ctx.Err()
 }
 
-func (s *soak) settleOne(p *person) {
+func (s *soak) eachPerson(do func(*person)) {
+	var all sync.WaitGroup
+	for _, p := range s.people {
+		all.Go(func() { do(p) })
+	}
+	all.Wait()
+}
+
+func (s *soak) syncAll(p *person) {
+	for _, d := range p.devices {
+		s.syncNow(d)
+	}
+}
+
+// compare holds everybody to what one sees that starts from nothing, and to what
+// is known of letters.
+func (s *soak) compare(p *person) {
 	last := len(p.secrets) - 1
 	newcomer := &imapDevice{name: p.login + " newcomer", login: p.login, secret: p.secrets[last], blame: s.blame, boxes: map[string]*box{},
 		dial: func() (wire, error) { return s.dial(imapService) }}
-	everybody := append(slices.Clone(p.devices), newcomer)
-	for range 2 {
-		for _, d := range everybody {
-			s.syncNow(d)
-		}
-	}
+	s.syncNow(newcomer)
 	t := newcomer.asTruth()
 	for _, d := range p.devices {
 		for _, diff := range d.Differs(t, false) {
@@ -393,7 +442,7 @@ func (s *soak) settleOne(p *person) {
 	for _, diff := range p.ledger.differs(t) {
 		s.blame("%s: %s", p.login, diff)
 	}
-	for _, d := range everybody {
+	for _, d := range append(slices.Clone(p.devices), newcomer) {
 		d.Leave()
 	}
 }

@@ -357,13 +357,9 @@ func (w *world) friends(owner int) (logins []string) {
 func (w *world) share(ctx context.Context, owner int) error {
 	_, err := w.house.mirror.Update(ctx, w.people[owner].Account, mail.NewOrigin("simulation", 0, mail.Local, mail.BySetup), func(tx store.Tx) error {
 		var errs []error
-		for _, path := range []string{"INBOX", "Archive"} {
-			mb, err := tx.MailboxByPath(path)
-			errs = append(errs, err)
-			for i, p := range w.people {
-				if i != owner {
-					errs = append(errs, tx.SetRights(mb.ID, p.ID, mail.AllRights&^mail.MayAdminister))
-				}
+		for i, p := range w.people {
+			if i != owner {
+				errs = append(errs, letIn(tx, p.ID))
 			}
 		}
 		return errors.Join(errs...)
