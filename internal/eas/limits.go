@@ -26,3 +26,13 @@ const (
 	maxCommandBytes = 4 << 20 // of a command without the message it sends
 	maxTracked      = 100_000 // devices in memory, of all accounts
 )
+
+// Bounds on what is said of a message.
+const (
+	maxCategories  = 300      // MS-ASEMAIL §2.2.2.16
+	maxFlagText    = 256      // bytes of a text in a flag
+	maxPartPath    = 512      // bytes of where an attachment is in its message
+	maxAddressText = 32 << 10 // bytes of To, Cc and From
+	maxBccText     = 1024     // of Bcc
+	maxReplyLevels = 20       // that ConversationIndex counts
+)

@@ -40,6 +40,13 @@ func (b *Body) WriteTo(w io.Writer) (int64, error) {
 	return k.size, err
 }
 
+// WriteTo writes the whole body in the form as it is made, for who knows its size.
+func (d *Document) WriteTo(w io.Writer, t Type) (int64, error) {
+	k := &keeper{}
+	err := d.write(io.MultiWriter(w, k), t)
+	return k.size, err
+}
+
 // Body makes the body in the form, and cuts it to limit bytes if that is not negative:
 // between characters, HTML so that what is open is closed, MIME never inside the
 // message's header. What is cut is no longer than MaxHeld.
