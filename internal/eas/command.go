@@ -27,6 +27,7 @@ func commands() []command {
 		{name: "FolderCreate", code: 10, root: wbxml.FolderFolderCreate, serve: (*request).folderCreate},
 		{name: "FolderDelete", code: 11, root: wbxml.FolderFolderDelete, serve: (*request).folderDelete},
 		{name: "FolderUpdate", code: 12, root: wbxml.FolderFolderUpdate, serve: (*request).folderUpdate},
+		{name: "Settings", code: 17, root: wbxml.SettingsSettings, serve: (*request).settings},
 	}
 }
 
