@@ -23,6 +23,7 @@ import (
 	"lockstep/internal/mail"
 	"lockstep/internal/notify"
 	"lockstep/internal/search"
+	"lockstep/internal/store"
 	"lockstep/internal/store/sqlstore"
 	"lockstep/internal/transfer"
 	"lockstep/internal/vfs"
@@ -230,6 +231,14 @@ func (h *house) openSearch() (err error) {
 	}
 	h.closers = append(h.closers, h.search.Close)
 	return nil
+}
+
+// people asks the directory; nil where it is turned off.
+func (h *house) people() func(context.Context, store.PeopleQuery) ([]store.Person, error) {
+	if !h.cfg.Accounts.Directory {
+		return nil
+	}
+	return h.db.People
 }
 
 // sayNewKey asks, once, for a copy of the key.

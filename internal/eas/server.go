@@ -7,6 +7,7 @@ package eas
 
 import (
 	"context"
+	"crypto/x509"
 	"io"
 	"log/slog"
 	"net/http"
@@ -41,9 +42,12 @@ type Server struct {
 	Delivery  *delivery.Service
 	Blobs     func(context.Context, mail.Blob) (Body, error)
 	Search    *search.Index // nil finds nothing
-	Hub       *notify.Hub   // nil is not told what was written to devices
-	Log       *slog.Logger  // nil logs nothing
-	Metrics   Metrics       // nil counts nothing
+	// People asks the directory; nil is one that is turned off.
+	People  func(context.Context, store.PeopleQuery) ([]store.Person, error)
+	Roots   *x509.CertPool // that certificates of people may lead to; nil are the system's
+	Hub     *notify.Hub    // nil is not told what was written to devices
+	Log     *slog.Logger   // nil logs nothing
+	Metrics Metrics        // nil counts nothing
 
 	Hostname       string
 	SpoolDir       string                // for large messages and answers; "" is the system's

@@ -58,7 +58,7 @@ func newTown(t testing.TB) *town {
 func (w *town) start() {
 	w.server = &Server{
 		Store: w.Store, Directory: w.Store, Auth: w.auth, Delivery: w.Delivery, Hostname: "mail.example.test", SpoolDir: w.T.TempDir(),
-		AllowPlainAuth: netip.Addr.IsLoopback,
+		AllowPlainAuth: netip.Addr.IsLoopback, People: w.Store.People,
 		Blobs: func(ctx context.Context, b mail.Blob) (Body, error) {
 			r, err := w.Blobs.Open(ctx, b)
 			if err != nil {
