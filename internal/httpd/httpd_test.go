@@ -252,7 +252,7 @@ func TestTheLogHasNoQueries(t *testing.T) {
 	s := newServer(nil)
 	s.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	s.Mounts = []Mount{{at("/wait"), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		l := &longpoll.Wait{Until: time.Now(), Over: func(longpoll.Why) longpoll.Answer { return longpoll.Answer{Status: 200, Body: []byte("late")} }}
+		l := &longpoll.Wait{Until: time.Now(), Over: func(_ longpoll.Why, w http.ResponseWriter) { io.WriteString(w, "late") }}
 		l.Hold(w, r)
 	})}}
 	t.Run("asked", func(t *testing.T) {

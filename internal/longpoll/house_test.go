@@ -84,7 +84,7 @@ func (h *house) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w := &Wait{Until: time.Now().Add(h.until)}
-	w.Over = func(why Why) Answer {
+	w.Over = func(why Why, rw http.ResponseWriter) {
 		h.mu.Lock()
 		delete(h.waits, path)
 		h.mu.Unlock()
@@ -92,7 +92,14 @@ func (h *house) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		if strings.Contains(path, "panic") {
 			panic("as it should")
 		}
-		return Answer{Status: 200, Header: http.Header{"X-Why": {fmt.Sprint(why)}}, Body: []byte(path)}
+		rw.Header().Set("X-Why", fmt.Sprint(why))
+		if strings.Contains(path, "short") {
+			rw.Header().Set("Content-Length", fmt.Sprint(len(path)+1))
+		}
+		if strings.Contains(path, "said") {
+			rw.Header().Set("Content-Length", fmt.Sprint(len(path)))
+		}
+		io.WriteString(rw, path)
 	}
 	h.mu.Lock()
 	h.waits[path] = w

@@ -149,6 +149,20 @@ func TestSilentConnectionsAreClosed(t *testing.T) {
 	})
 }
 
+// An answer that is not what its length says ends the connection: the next one would
+// be read as its rest.
+func TestAnAnswerThatIsTooShortEndsTheConnection(t *testing.T) {
+	h := newHouse(t, false, nil)
+	c := h.dial().ask("/wait/said", "")
+	h.end("/wait/said")
+	c.must("/wait/said")
+	c.ask("/wait/short", "")
+	h.end("/wait/short")
+	if b, _ := io.ReadAll(c.in); strings.Contains(string(b), "200 OK") {
+		t.Errorf("%q", b)
+	}
+}
+
 func TestABugEndsItsOwnConnection(t *testing.T) {
 	h := newHouse(t, false, nil)
 	other := h.dial().ask("/wait", "")
@@ -208,11 +222,13 @@ func TestWithoutAConnectionAGoroutineWaits(t *testing.T) {
 		Ended: func(w *Wait) { go w.End() }, Late: func(w *Wait) { w.Until = time.Now().Add(time.Millisecond) },
 	} {
 		w := &Wait{Until: time.Now().Add(time.Hour)}
-		w.Over = func(got Why) Answer {
+		w.Over = func(got Why, rw http.ResponseWriter) {
 			if got != why {
 				t.Errorf("over for %d, want %d", got, why)
 			}
-			return Answer{Status: 201, Header: http.Header{"X": {"y"}}, Body: []byte("z")}
+			rw.Header().Set("X", "y")
+			rw.WriteHeader(201)
+			io.WriteString(rw, "z")
 		}
 		act(w)
 		rec := httptest.NewRecorder()
@@ -226,7 +242,7 @@ func TestWithoutAConnectionAGoroutineWaits(t *testing.T) {
 // TestHTTP2Waits shows that what can't be hijacked is answered all the same.
 func TestHTTP2Waits(t *testing.T) {
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		w := &Wait{Until: time.Now().Add(time.Millisecond), Over: func(Why) Answer { return Answer{Status: 200, Body: []byte(r.Proto)} }}
+		w := &Wait{Until: time.Now().Add(time.Millisecond), Over: func(_ Why, rw http.ResponseWriter) { io.WriteString(rw, r.Proto) }}
 		w.Hold(rw, r)
 	}))
 	srv.EnableHTTP2 = true
@@ -286,4 +302,36 @@ func TestWaitsEndOnce(t *testing.T) {
 		all.Wait()
 		h.await("nobody is in", func() bool { return h.inside.Load() == 0 && h.waiting.Load() == 0 })
 	})
+}
+
+func TestAnswersAreWrittenAsTheyAreSaid(t *testing.T) {
+	for _, c := range []struct {
+		say  func(http.ResponseWriter)
+		want string
+	}{
+		{func(http.ResponseWriter) {}, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"},
+		{func(w http.ResponseWriter) { w.Write([]byte("a")); w.WriteHeader(500); w.Write([]byte("b")) }, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nab"},
+		{func(w http.ResponseWriter) {
+			w.Header().Set("Date", "never")
+			w.Header().Set("X", "y\r\nZ: z")
+			w.Header().Set("Content-Length", "3")
+			w.WriteHeader(449)
+			w.Write([]byte("abc"))
+			if _, err := w.Write([]byte("d")); err == nil {
+				t.Error("more was taken than said")
+			}
+		}, "HTTP/1.1 449 \r\nConnection: close\r\nX: y  Z: z\r\nContent-Length: 3\r\n\r\nabc"},
+	} {
+		var b strings.Builder
+		a := newAnswer(&b, true)
+		c.say(a)
+		if err := a.end(); err != nil {
+			t.Error(err)
+		}
+		head, rest, _ := strings.Cut(b.String(), "\r\nDate: ")
+		_, rest, _ = strings.Cut(rest, " GMT")
+		if got := head + rest; got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
 }

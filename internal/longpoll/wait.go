@@ -29,9 +29,9 @@ const (
 // else is done with it. It must be held, also when it was ended before.
 type Wait struct {
 	Until time.Time
-	// Over is called once, when the wait is over, and gives the answer. What the
-	// request held has to be given back there.
-	Over func(Why) Answer
+	// Over is called once, when the wait is over, and answers. What the request held
+	// has to be given back there.
+	Over func(Why, http.ResponseWriter)
 
 	sock    *socket
 	conn    net.Conn
@@ -136,25 +136,30 @@ func (w *Wait) finish() {
 	l := w.sock.home
 	defer l.running.Done()
 	l.lot.Remove(w)
-	answer, ok := w.answer()
 	last := w.last || l.stopping()
-	if w.why == Gone || !ok || answer.write(w.conn, last) != nil || last {
+	var to io.Writer = w.conn
+	if w.why == Gone {
+		to = io.Discard
+	}
+	a := newAnswer(to, last)
+	if !w.answer(a) || a.end() != nil || last || w.why == Gone {
 		w.conn.Close()
 		return
 	}
 	l.keep(w.conn, w.sock, w.pending)
 }
 
-// answer asks for the answer. A panic, which is our bug, ends this connection and
-// no other.
-func (w *Wait) answer() (a Answer, ok bool) {
+// answer has the request answered. A panic, which is our bug, ends this connection
+// and no other.
+func (w *Wait) answer(rw http.ResponseWriter) (ok bool) {
 	defer func() {
 		if p := recover(); p != nil {
 			w.sock.home.opt.Log.Error("answer panicked", "proto", "http", "panic", p, "stack", string(debug.Stack()))
 			ok = false
 		}
 	}()
-	return w.Over(w.why), true
+	w.Over(w.why, rw)
+	return true
 }
 
 // stay waits in the handler's goroutine: where there is no lot, or the connection
@@ -181,8 +186,8 @@ func (w *Wait) stay(rw http.ResponseWriter, r *http.Request, s *socket) {
 	case <-stop:
 		w.end(Stopping)
 	}
-	answer := w.Over(w.why)
-	if w.why != Gone {
-		answer.send(rw, w.why == Stopping)
+	if w.why == Stopping {
+		rw.Header().Set("Connection", "close")
 	}
+	w.Over(w.why, rw)
 }
