@@ -82,15 +82,15 @@ func (s *Service) commitAll(ctx context.Context, env *Envelope, in *spool, a mai
 	return errs
 }
 
-// commit appends the message to one inbox. A handle that expired while others
-// were slow is put again.
+// commit appends the message to one inbox. What did not become durable is put once
+// more, as is what expired while others were slow.
 func (s *Service) commit(ctx context.Context, env *Envelope, in *spool, a mail.Arrival, r *Recipient) error {
 	a.Once, a.OnceFor = env.onceKey(in.sum.Sum(nil), r), onceFor
 	err := s.append(ctx, env.origin(), r, a)
-	if mail.KindOf(err) != mail.Expired {
+	if err == nil || mail.KindOf(err) != mail.Expired && a.Blob.Pending.Wait() == nil {
 		return err
 	}
-	again, err := s.put(ctx, in)
+	again, err := s.putNow(ctx, in)
 	if err != nil {
 		return err
 	}
