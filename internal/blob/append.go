@@ -6,190 +6,339 @@ import (
 	"io"
 	"sync"
 
+	"lockstep/internal/mail"
 	"lockstep/internal/vfs"
 )
 
 // maxBatch is how many bytes share one fsync before the next begins.
 const maxBatch = 16 << 20
 
+// maxCopied is how large records are that need not wait to be written: they are
+// copied, and their put can go on.
+const maxCopied = 256 << 10
+
 // An appender adds records to a pack of its own, those of concurrent puts with
-// one fsync. Whoever comes first leads: writes all that wait, syncs, and hands
-// over to the first who came meanwhile. So a lone put waits for nobody.
+// one fsync. Where a record will lie is known as soon as it is queued; one
+// goroutine, which is there while there is something to do, writes batch after
+// batch in that order and syncs each. So a lone put waits for nobody.
 //
 // A pack in which a write or a sync did not succeed is sealed: what was
-// acknowledged before stays good, nothing is added after. A pack of an earlier
-// process is never added to either. To truncate its tail and go on would trust
-// what the page cache shows of it, which after a failed sync is not what the
-// disk holds; a few hundred bytes of garbage, or a short pack that compaction
-// joins to others, is the cheaper harm.
+// acknowledged before stays good, nothing is added after, and what was still to be
+// written there is lost, and has to be put again. A pack of an earlier process is
+// never added to either. To truncate its tail and go on would trust what the page
+// cache shows of it, which after a failed sync is not what the disk holds; a few
+// hundred bytes of garbage, or a short pack that compaction joins to others, is the
+// cheaper harm.
 type appender struct {
 	packs  *packs
 	target int64 // bytes after which a new pack is begun
 	stats  *counters
 
 	mu      sync.Mutex
-	queue   []*waiter
+	queue   []*batch // in the order in which they are written
 	leading bool
 	closed  bool
 	idle    sync.Cond // on mu: nobody leads
+	pack    *pack     // where what is queued next will lie; nil: not begun yet
+	next    int64     // and from which byte on
 
 	// Used by the leader alone.
-	pack  *pack
-	size  int64
-	acked bool // the pack holds records that were acknowledged
+	file  *pack
+	acked bool // it holds records that were acknowledged
 	buf   *bufio.Writer
+	spare []byte
 }
 
-// A source is a record to be added; writeTo may be called again.
+// A source is a record to be added.
 type source interface {
 	length() int64
 	writeTo(io.Writer) error
 }
 
+// A batch is what one sync makes durable.
+type batch struct {
+	pack    *pack // nil until there is one to write to
+	waiters []*waiter
+	text    []byte // records that were copied
+	size    int64
+	placed  chan struct{} // closed when each record's place is known, or never will be
+	durable *mail.Pending
+}
+
 // A waiter is one put's records.
 type waiter struct {
 	records []source
+	copied  int // bytes of the batch's text, in place of the records
 	places  []place
-	err     error
-	wake    chan bool // true: lead; false: it is done
+	in      *batch
 }
 
-// append adds records and returns where they lie, durable.
-func (a *appender) append(records ...source) ([]place, error) {
-	w := &waiter{records: records, places: make([]place, len(records)), wake: make(chan bool, 1)}
-	a.mu.Lock()
-	if a.closed {
-		a.mu.Unlock()
-		return nil, unavailable(errClosed)
+// append adds records and returns where they lie, durable. What went wrong once is
+// tried again in a new pack.
+func (a *appender) append(records ...source) (places []place, err error) {
+	for range 2 {
+		var w *waiter
+		if w, err = a.enqueue(records); err != nil {
+			return nil, err
+		}
+		if err = w.in.durable.Wait(); err == nil {
+			return w.places, nil
+		}
 	}
-	a.queue = append(a.queue, w)
-	lead := !a.leading
-	a.leading = true
-	a.mu.Unlock()
-	if lead || <-w.wake {
-		a.lead()
-	}
-	return w.places, w.err
+	return nil, err
 }
 
-// lead serves those who wait, the caller first among them.
-func (a *appender) lead() {
-	batch := a.take()
-	a.write(batch)
-	a.handOver()
-	for _, w := range batch[1:] {
-		w.wake <- false
+// appendSoon adds records and returns where they will lie, and what tells when they
+// are durable; nil if they are. Large ones it waits for.
+func (a *appender) appendSoon(records ...source) (places []place, durable *mail.Pending, err error) {
+	if size(records) > maxCopied {
+		return a.appendNow(records...)
 	}
+	w, err := a.enqueue(records)
+	if err != nil {
+		return nil, nil, err
+	}
+	<-w.in.placed
+	if w.in.pack == nil { // a pack could not be begun
+		return a.appendNow(records...)
+	}
+	return w.places, w.in.durable, nil
 }
 
-func (a *appender) take() []*waiter {
+// appendNow is append where appendSoon could be.
+func (a *appender) appendNow(records ...source) ([]place, *mail.Pending, error) {
+	places, err := a.append(records...)
+	return places, nil, err
+}
+
+func size(records []source) (n int64) {
+	for _, r := range records {
+		n += r.length()
+	}
+	return n
+}
+
+// enqueue adds records to what will be written next. Small ones are copied, so that
+// who gave them need not wait.
+func (a *appender) enqueue(records []source) (*waiter, error) {
+	w := &waiter{records: records, places: make([]place, len(records))}
+	n := size(records)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	n, size := 0, int64(0)
-	for n < len(a.queue) && (n == 0 || size < maxBatch) {
-		for _, r := range a.queue[n].records {
-			size += r.length()
-		}
-		n++
+	if a.closed {
+		return nil, unavailable(errClosed)
 	}
-	batch := a.queue[:n:n]
-	a.queue = a.queue[n:]
-	return batch
+	w.in = a.batchFor(n)
+	if n <= maxCopied {
+		if err := w.copy(); err != nil {
+			return nil, err
+		}
+	}
+	w.in.waiters = append(w.in.waiters, w)
+	w.in.size += n
+	if w.in.pack != nil {
+		a.place(w)
+	}
+	if !a.leading {
+		a.leading = true
+		go a.lead()
+	}
+	return w, nil
 }
 
-func (a *appender) handOver() {
+// batchFor returns a batch that is not being written yet and has room; mu is held.
+func (a *appender) batchFor(size int64) *batch {
+	if last := len(a.queue) - 1; last >= 0 && a.queue[last].size+size <= maxBatch {
+		return a.queue[last]
+	}
+	if a.pack != nil && a.next >= a.target {
+		a.pack = nil
+	}
+	b := &batch{pack: a.pack, placed: make(chan struct{}), durable: mail.NewPending(), text: a.spare[:0]}
+	a.spare = nil
+	if b.pack != nil {
+		close(b.placed)
+	}
+	a.queue = append(a.queue, b)
+	return b
+}
+
+// copy takes the records' bytes over.
+func (w *waiter) copy() error {
+	text := appended{w.in.text}
+	for _, r := range w.records {
+		if err := r.writeTo(&text); err != nil {
+			return err
+		}
+	}
+	w.copied = len(text.b) - len(w.in.text)
+	w.in.text = text.b
+	return nil
+}
+
+// appended is a slice that is written to.
+type appended struct{ b []byte }
+
+func (a *appended) Write(p []byte) (int, error) {
+	a.b = append(a.b, p...)
+	return len(p), nil
+}
+
+// place says where records will lie; mu is held.
+func (a *appender) place(w *waiter) {
+	for i, r := range w.records {
+		w.places[i] = place{a.pack.id, a.next, r.length()}
+		a.next += r.length()
+	}
+	if w.copied > 0 {
+		w.records = nil // theirs again, and perhaps used anew
+	}
+}
+
+// lead writes what is queued.
+func (a *appender) lead() {
+	for b := a.take(); b != nil; b = a.take() {
+		a.write(b)
+	}
+}
+
+// take returns the next batch, to which nobody adds from then on; nil ends the
+// leading.
+func (a *appender) take() *batch {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.queue) == 0 {
 		a.queue, a.leading = nil, false
 		a.idle.Broadcast()
-		return
+		return nil
 	}
-	a.queue[0].wake <- true
+	b := a.queue[0]
+	a.queue = a.queue[1:]
+	return b
 }
 
-// write adds a batch; when that goes wrong, once more in a new pack.
-func (a *appender) write(batch []*waiter) {
-	err := a.commit(batch)
-	if err != nil {
-		a.stats.failedBatches.Add(1)
-		err = a.commit(batch)
+// write adds a batch and syncs, or seals the pack.
+func (a *appender) write(b *batch) {
+	err := a.ready(b)
+	if err == nil {
+		err = a.writeRecords(b)
 	}
-	if err != nil {
-		a.stats.failedBatches.Add(1)
-		for _, w := range batch {
-			w.err = unavailable(err)
-		}
-	}
-}
-
-// commit writes and syncs a batch, or seals the pack.
-func (a *appender) commit(batch []*waiter) error {
-	if err := a.ready(); err != nil {
-		return err
-	}
-	err := a.writeRecords(batch)
 	if err == nil {
 		a.stats.syncs.Add(1)
-		err = a.pack.file.Sync()
+		err = a.file.file.Sync()
 	}
 	if err != nil {
-		a.giveUp()
-		return err
+		a.stats.failedBatches.Add(1)
+		a.giveUp(b, err)
+		return
 	}
 	a.acked = true
-	a.packs.appended(a.pack, true)
-	if a.size >= a.target {
-		a.seal()
-	}
-	return nil
+	a.packs.appended(a.file, true)
+	a.sealFull()
+	a.keepText(b)
+	b.durable.Done(nil)
 }
 
-func (a *appender) writeRecords(batch []*waiter) error {
-	for _, w := range batch {
-		for i, r := range w.records {
-			w.places[i] = place{a.pack.id, a.size, r.length()}
+// keepText keeps what a batch's text was in for another's.
+func (a *appender) keepText(b *batch) {
+	if cap(b.text) > smallPut {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.spare = b.text
+}
+
+func (a *appender) writeRecords(b *batch) error {
+	text := b.text
+	for _, w := range b.waiters {
+		if w.copied > 0 {
+			if _, err := a.buf.Write(text[:w.copied]); err != nil {
+				return err
+			}
+			text = text[w.copied:]
+			continue
+		}
+		for _, r := range w.records {
 			if err := r.writeTo(a.buf); err != nil {
 				return err
 			}
-			a.size += r.length()
 		}
 	}
 	return a.buf.Flush()
 }
 
-// ready begins a pack if there is none.
-func (a *appender) ready() error {
-	if a.pack != nil {
+// ready begins a pack if the batch has none, and says where everything that waited
+// for one will lie.
+func (a *appender) ready(b *batch) error {
+	if b.pack != nil {
 		return nil
 	}
 	k, err := a.packs.create()
 	if err != nil {
 		return err
 	}
-	a.pack, a.size, a.acked = k, packHeaderSize, false
+	a.file, a.acked = k, false
 	if a.buf == nil {
 		a.buf = bufio.NewWriterSize(nil, 256<<10)
 	}
 	a.buf.Reset(&tailWriter{file: k.file})
-	_, err = a.buf.Write(packHeader(k.id, a.packs.keys))
-	return err
+	if _, err := a.buf.Write(packHeader(k.id, a.packs.keys)); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.pack, a.next = k, packHeaderSize
+	for _, b := range append([]*batch{b}, a.queue...) {
+		b.pack = k
+		for _, w := range b.waiters {
+			a.place(w)
+		}
+		close(b.placed)
+	}
+	return nil
 }
 
-// giveUp ends a pack that cannot be trusted further. If nothing in it was
-// acknowledged it goes altogether: a full disk must not fill up with beginnings.
-func (a *appender) giveUp() {
-	if !a.acked {
-		a.packs.discard(a.pack)
+// giveUp ends a pack that cannot be trusted further, and all that was to be written
+// to it. If nothing in it was acknowledged it goes altogether: a full disk must not
+// fill up with beginnings.
+func (a *appender) giveUp(b *batch, err error) {
+	if a.file != nil {
+		if !a.acked {
+			a.packs.discard(a.file)
+		}
+		a.seal()
 	}
-	a.seal()
+	a.mu.Lock()
+	lost := append([]*batch{b}, a.queue...)
+	a.queue, a.pack = nil, nil
+	a.mu.Unlock()
+	for _, b := range lost {
+		if b.pack == nil {
+			close(b.placed)
+		}
+		b.durable.Done(unavailable(err))
+	}
+}
+
+// sealFull ends a pack that is large enough, once nobody waits to be written to it.
+func (a *appender) sealFull() {
+	a.mu.Lock()
+	if a.pack != nil && a.next >= a.target && len(a.queue) == 0 {
+		a.pack = nil
+	}
+	full := a.pack == nil && (len(a.queue) == 0 || a.queue[0].pack == nil)
+	a.mu.Unlock()
+	if full {
+		a.seal()
+	}
 }
 
 // seal ends the pack; the next record begins another.
 func (a *appender) seal() {
-	a.packs.appended(a.pack, false)
-	a.packs.release(a.pack)
-	a.pack = nil
+	a.packs.appended(a.file, false)
+	a.packs.release(a.file)
+	a.file = nil
 }
 
 var errClosed = errors.New("the blob store is closed")
@@ -202,7 +351,7 @@ func (a *appender) close() {
 	for a.leading {
 		a.idle.Wait()
 	}
-	if a.pack != nil {
+	if a.file != nil {
 		a.seal()
 	}
 }

@@ -66,9 +66,8 @@ func crashUnderPuts(w *world, all *acked, seed uint64, life int) {
 			rng := mathrand.New(mathrand.NewPCG(seed, uint64(life*10+g)))
 			for i := range 12 {
 				data := fmt.Appendf(textBytes(rng.IntN(1<<rng.IntN(18))), "%d %d %d", life, g, i)
-				b, _, err := w.Put(context.Background(), bytes.NewReader(data), blob.PutOptions{HeaderSize: 100})
-				if err == nil {
-					w.index.Commit(b)
+				b, _, err := w.Put(context.Background(), bytes.NewReader(data), blob.PutOptions{HeaderSize: 100, Soon: i%2 == 0})
+				if err == nil && w.index.Commit(b) == nil {
 					all.add(b, data)
 				}
 				if g == 0 && i == 9 {
@@ -124,6 +123,41 @@ func TestPutRepeatsInANewPackAfterOneFailure(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPutSoonSaysWhetherItBecameDurable has one put after another refused by the
+// disk once its place is known, and one that waits behind it.
+func TestPutSoonSaysWhetherItBecameDurable(t *testing.T) {
+	fsys := faulty.New(1)
+	w := newWorld(t, fsys, blob.Options{})
+	soon := func(text string) mail.Blob {
+		t.Helper()
+		b, _, err := w.Put(t.Context(), strings.NewReader(text), blob.PutOptions{Soon: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	good := soon("before")
+	if err := w.index.Commit(good); err != nil {
+		t.Fatal(err)
+	}
+	fsys.SetOdds(faulty.Odds{Sync: 1})
+	if err := w.index.Commit(soon("refused")); mail.KindOf(err) != mail.Unavailable {
+		t.Errorf("bytes that are not on the disk were committed: %v", err)
+	}
+	fsys.SetOdds(faulty.Odds{})
+	after := soon("after")
+	if err := w.index.Commit(after); err != nil {
+		t.Fatal(err)
+	}
+	if pack(good) == pack(after) {
+		t.Error("still writing to the pack that failed")
+	}
+	fsys.Crash()
+	w.open()
+	w.mustRead(good, []byte("before"))
+	w.mustRead(after, []byte("after"))
 }
 
 // failOnce lets things fail, from armed until the next pack is created.

@@ -26,6 +26,7 @@
 // returned, in the transaction that names the blob:
 //
 //   - the handle's Until has passed: the commit fails with mail.Expired;
+//   - the handle has a Pending: the commit waits for it, and fails as it does;
 //   - the row is there and not condemned: its touched time is set, the handle's
 //     place is forgotten;
 //   - the row is condemned or not there: a Fresh handle's place, key and parts

@@ -17,10 +17,13 @@ type PutOptions struct {
 	HeaderSize int64
 	// Cuts are stored decoded as blobs of their own. In order, not overlapping.
 	Cuts []Cut
+	// Soon lets a small put return before its bytes are durable: the commit waits
+	// for the handle's Pending.
+	Soon bool
 }
 
-// Put stores all that r gives. On return the bytes are durable, and the handles
-// can be committed until they expire: that of the blob, and those of the parts
+// Put stores all that r gives. On return the bytes are durable, or soon will be if
+// that was asked for, and the handles can be committed until they expire: that of the blob, and those of the parts
 // it is put together from, which have to be committed with it. A blob that is
 // there already costs no write and comes without parts. Put fails with
 // mail.Unavailable when the disk does not take the bytes, and in rare cases with
@@ -178,14 +181,18 @@ func (p *putting) write() (mail.Blob, []mail.Blob, error) {
 	if size > smallPut+maxTable {
 		to = p.s.large
 	}
-	places, err := to.append(records...)
+	add := to.appendSoon
+	if !p.o.Soon {
+		add = to.appendNow
+	}
+	places, durable, err := add(records...)
 	if err != nil {
 		return mail.Blob{}, nil, err
 	}
 	for i, b := range all[:len(p.cut)] {
-		p.parts = append(p.parts, p.handle(b, places[i]))
+		p.parts = append(p.parts, p.handle(b, places[i], durable))
 	}
-	return p.handle(p.main, places[len(p.cut)]), p.parts, nil
+	return p.handle(p.main, places[len(p.cut)], durable), p.parts, nil
 }
 
 // renewParts looks again for the parts that were found: the rest may have taken
@@ -204,12 +211,13 @@ func (p *putting) renewParts() error {
 	return p.ctx.Err()
 }
 
-func (p *putting) handle(b *builder, at place) mail.Blob {
+func (p *putting) handle(b *builder, at place, durable *mail.Pending) mail.Blob {
 	p.s.stats.plain.Add(b.recipe.size)
 	p.s.stats.stored.Add(at.length)
 	return mail.Blob{
 		Name: b.header.name, Size: b.recipe.size, Place: at.String(), Key: slices.Clone(b.header.key[:]),
 		Parts: b.recipe.parts, Fresh: true, Until: p.s.now().Add(HandleLife),
+		Pending: durable,
 	}
 }
 

@@ -82,16 +82,16 @@ func (s *Service) commitAll(ctx context.Context, env *Envelope, in *spool, a mai
 	return errs
 }
 
-// commit appends the message to one inbox. A handle that expired while others
-// were slow is put again.
+// commit appends the message to one inbox. What did not become durable is put once
+// more, as is what expired while others were slow.
 func (s *Service) commit(ctx context.Context, env *Envelope, in *spool, a mail.Arrival, r *Recipient) error {
 	a.Once, a.OnceFor = env.onceKey(in.sum.Sum(nil), r), env.onceFor()
 	reply := s.answerTo(ctx, env, in, r, a.Once)
 	err := s.append(ctx, env.origin(), r, a, reply)
-	if mail.KindOf(err) == mail.Expired {
-		var again mail.Arrival
-		if again, err = s.put(ctx, in); err != nil {
-			return err
+	if err != nil && (mail.KindOf(err) == mail.Expired || a.Blob.Pending.Wait() != nil) {
+		again, failed := s.putNow(ctx, in)
+		if failed != nil {
+			return failed
 		}
 		a.Blob, a.Parts = again.Blob, again.Parts
 		err = s.append(ctx, env.origin(), r, a, reply)

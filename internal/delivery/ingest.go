@@ -10,8 +10,8 @@ import (
 	"lockstep/internal/message"
 )
 
-// Ingest takes a message in: what r gives becomes a durable blob, and what it
-// says an Arrival that can be appended until the blob's handle expires. An error
+// Ingest takes a message in: what r gives becomes a blob that is durable before it
+// is committed, and what it says an Arrival that can be appended until the blob's handle expires. An error
 // of r is returned as it is. Bad mail is no error.
 func (s *Service) Ingest(ctx context.Context, r io.Reader) (mail.Arrival, error) {
 	in, err := s.receive(r)
@@ -32,8 +32,17 @@ func (s *Service) receive(r io.Reader) (*spool, error) {
 	return in, nil
 }
 
-// put parses a spooled message and makes it durable.
+// put parses a spooled message and stores it, durable before it is committed.
 func (s *Service) put(ctx context.Context, in *spool) (mail.Arrival, error) {
+	return s.putParsed(ctx, in, true)
+}
+
+// putNow is put that returns when the message is durable.
+func (s *Service) putNow(ctx context.Context, in *spool) (mail.Arrival, error) {
+	return s.putParsed(ctx, in, false)
+}
+
+func (s *Service) putParsed(ctx context.Context, in *spool, soon bool) (mail.Arrival, error) {
 	m, err := message.Parse(in.reader())
 	if err != nil {
 		return mail.Arrival{}, fmt.Errorf("spooled message: %w", err)
@@ -42,7 +51,7 @@ func (s *Service) put(ctx context.Context, in *spool) (mail.Arrival, error) {
 	if err != nil {
 		return mail.Arrival{}, fmt.Errorf("spooled message: %w", err)
 	}
-	b, parts, err := s.Blobs.Put(ctx, in.reader(), blob.PutOptions{HeaderSize: m.Root.HeaderSize, Cuts: blobCuts(cuts)})
+	b, parts, err := s.Blobs.Put(ctx, in.reader(), blob.PutOptions{HeaderSize: m.Root.HeaderSize, Cuts: blobCuts(cuts), Soon: soon})
 	if err != nil {
 		return mail.Arrival{}, err
 	}

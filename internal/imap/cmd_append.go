@@ -27,8 +27,8 @@ type appended struct {
 }
 
 // appendMessages serves APPEND and MULTIAPPEND (RFC 9051 §6.3.12, RFC 3502): each
-// message is made durable as it comes, then one transaction puts all of them into
-// the mailbox.
+// message is stored as it comes, then one transaction, which waits until all are
+// durable, puts them into the mailbox.
 func (s *session) appendMessages(ctx context.Context, cmd *wire.Append, r *reply) error {
 	at, err := s.reach(ctx, cmd.Mailbox)
 	if err != nil {

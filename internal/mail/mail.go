@@ -126,6 +126,10 @@ type Blob struct {
 	// Until is the moment the handle expires: a commit after it fails with
 	// Expired and the bytes have to be put again. Zero on what the store returns.
 	Until time.Time
+	// Pending is what a commit has to wait for; nil when the bytes are durable
+	// already. A commit of bytes that never will be fails with why, and they have to
+	// be put again. Nil on what the store returns.
+	Pending *Pending
 }
 
 // A Token is a position as clients hold it: the account's epoch and a ModSeq.

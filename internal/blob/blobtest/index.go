@@ -39,6 +39,11 @@ func NewIndex() *Index {
 // Commit does for the handles of one put, the blob and its parts, what a commit
 // has to do. Either all become lasting, or it fails with mail.Expired.
 func (x *Index) Commit(handles ...mail.Blob) error {
+	for _, b := range handles {
+		if err := b.Pending.Wait(); err != nil {
+			return err
+		}
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	now := time.Now()
@@ -52,7 +57,7 @@ func (x *Index) Commit(handles ...mail.Blob) error {
 			x.rows[b.Name].touched = now
 			continue
 		}
-		b.Fresh, b.Until = false, time.Time{}
+		b.Fresh, b.Until, b.Pending = false, time.Time{}, nil
 		x.rows[b.Name] = &row{blob: b, touched: now}
 	}
 	return nil

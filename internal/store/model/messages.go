@@ -100,6 +100,9 @@ func (t *tx) fresh(a mail.Arrival) error {
 		if !b.Until.IsZero() && !t.now.Before(b.Until) {
 			return mail.Errorf(mail.Expired, "the message has to be sent again")
 		}
+		if err := b.Pending.Wait(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -123,7 +126,7 @@ func (t *tx) room(size int64, old *mail.Placement) error {
 func (t *tx) message(a mail.Arrival) *mail.Message {
 	m := &mail.Message{Key: mail.MessageKey(t.s.newID()), EmailID: a.EmailID, Blob: a.Blob, Size: a.Blob.Size, InternalDate: a.InternalDate,
 		SentAt: a.SentAt, MessageID: a.MessageID, Parsed: slices.Clone(a.Parsed), Preview: a.Preview}
-	m.Blob.Until, m.Blob.Fresh = noTime, false
+	m.Blob.Until, m.Blob.Fresh, m.Blob.Pending = noTime, false, nil
 	if m.EmailID == (mail.EmailID{}) {
 		m.EmailID = mail.NewEmailID()
 	}

@@ -24,6 +24,9 @@ func (st *Store) Enqueue(_ context.Context, out []store.Outgoing) error {
 		if !o.Blob.Until.IsZero() && !st.Now().Before(o.Blob.Until) {
 			return mail.Errorf(mail.Expired, "the message has to be sent again")
 		}
+		if err := o.Blob.Pending.Wait(); err != nil {
+			return err
+		}
 	}
 	for _, o := range out {
 		if st.queue.has(o) {
@@ -33,7 +36,7 @@ func (st *Store) Enqueue(_ context.Context, out []store.Outgoing) error {
 			st.queue.rows = map[int64]store.Outgoing{}
 		}
 		st.queue.last++
-		o.ID, o.Blob.Until, o.Blob.Fresh = st.queue.last, noTime, false
+		o.ID, o.Blob.Until, o.Blob.Fresh, o.Blob.Pending = st.queue.last, noTime, false, nil
 		st.queue.rows[o.ID] = o
 	}
 	return nil

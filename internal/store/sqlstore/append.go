@@ -34,7 +34,7 @@ func (t *tx) Append(mb mail.MailboxID, a mail.Arrival) (mail.Placement, error) {
 	if err := t.room(a.Blob.Size, leaving); err != nil {
 		return mail.Placement{}, err
 	}
-	if err := nameBlobs(t.c, t.blobNames, t.now, append(slices.Clip(a.Parts), a.Blob)...); err != nil {
+	if err := nameBlobs(t.c, t.naming, t.now, append(slices.Clip(a.Parts), a.Blob)...); err != nil {
 		return mail.Placement{}, err
 	}
 	line, err := t.handOn(old)

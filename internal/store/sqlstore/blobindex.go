@@ -37,7 +37,7 @@ const (
 
 // Blob implements blob.Index.
 func (x BlobIndex) Blob(ctx context.Context, name mail.BlobName) (b mail.Blob, found bool, err error) {
-	if x.db.blobNames.absent(name) {
+	if x.db.naming.known.absent(name) {
 		return b, false, nil
 	}
 	err = x.db.ask(ctx, func(c conn) error {
@@ -127,7 +127,7 @@ func (x BlobIndex) Move(ctx context.Context, moves []blob.Move) (int, error) {
 func (x BlobIndex) Restore(ctx context.Context, found []mail.Blob) error {
 	_, err := x.each(ctx, len(found), func(c conn, i int) (int64, error) {
 		b := found[i]
-		x.db.blobNames.add(b.Name)
+		x.db.naming.known.add(b.Name)
 		if _, err := c.exec(restoreBlob, b.Name, b.Size, b.Place, b.Key, x.db.now()); err != nil {
 			return 0, err
 		}

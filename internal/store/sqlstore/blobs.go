@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"slices"
 	"time"
 
 	"lockstep/internal/mail"
@@ -19,19 +20,40 @@ const (
 // nameBlobs makes or touches the rows of blobs that are about to be named, as
 // package blob asks of a commit: a handle that has expired is refused; a row that
 // stands is touched; one that is condemned or not there is made from a handle
-// whose bytes were just written, and from no other.
-func nameBlobs(c conn, names *nameFilter, now time.Time, blobs ...mail.Blob) error {
+// whose bytes were just written, and from no other. What is not durable yet is left
+// to the writer, who waits for it before the commit.
+func nameBlobs(c conn, names *naming, now time.Time, blobs ...mail.Blob) error {
 	for _, b := range blobs {
 		if !b.Until.IsZero() && !now.Before(b.Until) {
 			return expired()
 		}
 	}
 	for _, b := range blobs {
-		if err := nameBlob(c, names, now, b); err != nil {
+		names.waitFor(b.Pending)
+		if err := nameBlob(c, &names.known, now, b); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// naming is what is kept of blobs while they are named; known outlasts that.
+type naming struct {
+	known   nameFilter
+	pending []*mail.Pending // for the job that is running
+}
+
+func (n *naming) waitFor(p *mail.Pending) {
+	if p != nil && !slices.Contains(n.pending, p) {
+		n.pending = append(n.pending, p)
+	}
+}
+
+// take returns what the job has to wait for.
+func (n *naming) take() []*mail.Pending {
+	p := n.pending
+	n.pending = nil
+	return p
 }
 
 func nameBlob(c conn, names *nameFilter, now time.Time, b mail.Blob) error {

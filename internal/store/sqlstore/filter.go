@@ -87,7 +87,7 @@ const selectBlobNames = "SELECT name FROM blob WHERE name > ?1 ORDER BY name LIM
 // keepFilter reads the names of all blobs, and again into a larger filter when one
 // has become too small. It ends with ctx.
 func (db *DB) keepFilter(ctx context.Context) {
-	f := &db.blobNames
+	f := &db.naming.known
 	for room := filterRoom; ; room *= 2 {
 		db.writer.turn.Lock() // what was added before is committed, what comes is added anew
 		f.begin(room)
@@ -117,7 +117,7 @@ func (db *DB) readNames(ctx context.Context) error {
 		err := db.ask(ctx, func(c conn) error {
 			return c.query(selectBlobNames, func(r row) error {
 				last = mail.BlobName(r.bytes(0))
-				db.blobNames.add(last)
+				db.naming.known.add(last)
 				n++
 				return ctx.Err()
 			}, last, filterChunk)

@@ -17,9 +17,9 @@ func blobName(n int) mail.BlobName { return mail.BlobName(sha256.Sum256(fmt.Appe
 func (h home) ready() {
 	h.t.Helper()
 	for range 10_000 {
-		h.blobNames.mu.RLock()
-		ready := h.blobNames.ready
-		h.blobNames.mu.RUnlock()
+		h.naming.known.mu.RLock()
+		ready := h.naming.known.ready
+		h.naming.known.mu.RUnlock()
 		if ready {
 			return
 		}
@@ -56,14 +56,14 @@ func TestNoBlobIsDeniedThatIsThere(t *testing.T) {
 	})
 	for range 5 { // as when it has become too small
 		h.ready()
-		h.blobNames.full <- struct{}{}
+		h.naming.known.full <- struct{}{}
 	}
 	both.Wait()
 	h.ready()
 	denied := 0
 	for n := range blobs {
 		there(n)
-		if h.blobNames.absent(blobName(1_000_000 + n)) {
+		if h.naming.known.absent(blobName(1_000_000 + n)) {
 			denied++
 		}
 	}

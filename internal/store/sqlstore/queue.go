@@ -40,7 +40,7 @@ func (db *DB) enqueue(c conn, o store.Outgoing) error {
 	if err != nil || there {
 		return err
 	}
-	if err := nameBlobs(c, &db.blobNames, db.now(), o.Blob); err != nil {
+	if err := nameBlobs(c, &db.naming, db.now(), o.Blob); err != nil {
 		return err
 	}
 	id, err := draw(c, "outgoing")

@@ -63,7 +63,7 @@ type DB struct {
 	done     sync.WaitGroup
 	walIndex *os.File
 
-	blobNames   nameFilter
+	naming      naming // used by the writer, but for what is known
 	stopFilling context.CancelFunc
 	checkpts    chan struct{}
 	pages       int // of log after which it is written back
@@ -132,11 +132,11 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 		return nil, err
 	}
 	db.readers = newPool(path, o.Readers)
-	db.writer = &writer{c: c, jobs: make(chan *job, maxBatch), runTwice: o.RunTwice, stats: &db.stats, before: db.catchUp, undone: db.tails.forget}
+	db.writer = &writer{c: c, jobs: make(chan *job, maxBatch), runTwice: o.RunTwice, stats: &db.stats, before: db.catchUp, undone: db.tails.forget, naming: &db.naming}
 	db.walIndex, _ = os.Open(path + "-shm")
 	db.done.Go(db.writer.loop)
 	db.done.Go(db.checkpoint)
-	db.blobNames.full = make(chan struct{}, 1)
+	db.naming.known.full = make(chan struct{}, 1)
 	filling, stop := context.WithCancel(context.Background())
 	db.stopFilling = stop
 	db.done.Go(func() { db.keepFilter(filling) })

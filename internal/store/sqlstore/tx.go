@@ -19,7 +19,7 @@ type tx struct {
 	by        mail.Origin
 	account   account
 	tails     *tails
-	blobNames *nameFilter
+	naming    *naming
 	n         mail.ModSeq // what all changes here share
 	boxes     map[mail.MailboxID]*box
 	messages  map[mail.MessageKey]*message
@@ -42,7 +42,7 @@ func (db *DB) newTx(c conn, id mail.AccountID, by mail.Origin) (*tx, error) {
 		return nil, err
 	}
 	t := &tx{
-		reader: &reader{c: c, id: id, now: now, held: true}, by: by, account: a, n: a.Head + 1, tails: &db.tails, blobNames: &db.blobNames,
+		reader: &reader{c: c, id: id, now: now, held: true}, by: by, account: a, n: a.Head + 1, tails: &db.tails, naming: &db.naming,
 		boxes: map[mail.MailboxID]*box{}, messages: map[mail.MessageKey]*message{}, threads: map[mail.ThreadID]*thread{},
 		touched: map[mail.MailboxID]bool{}, dirty: map[mail.MessageKey]*message{},
 	}

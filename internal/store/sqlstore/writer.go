@@ -27,6 +27,10 @@ type job struct {
 	err    error
 	panick *panicked
 	done   chan struct{}
+	// The bytes it names that may not be durable yet. If they never will be, the job
+	// is lost.
+	pending []*mail.Pending
+	lost    bool
 }
 
 const (
@@ -56,6 +60,7 @@ type writer struct {
 	turn     sync.Mutex // held during a batch, or by the checkpointer
 	before   func()     // called before each batch
 	undone   func()     // called when something was rolled back
+	naming   *naming
 	// lost is a test's way to make a transaction fall over after a closure.
 	lost func(conn)
 }
@@ -109,7 +114,7 @@ func (w *writer) batch(first *job) {
 	err := w.begin()
 	guarded := w.runTwice
 	started := time.Now()
-	for j := first; j != nil; j = w.next(len(jobs), started) {
+	for j := first; j != nil; j = w.next(jobs, started) {
 		if !j.state.CompareAndSwap(queued, begun) {
 			continue
 		}
@@ -126,14 +131,34 @@ func (w *writer) batch(first *job) {
 			return
 		}
 	}
+	if err == nil && loses(jobs) {
+		if err = w.again(jobs); err == nil && !w.c.inTransaction() {
+			w.alone(jobs)
+			return
+		}
+	}
 	if err == nil {
 		err = w.commit()
 	}
 	w.answer(jobs, err)
 }
 
-// again runs the jobs of a batch anew, each in a savepoint, since what the last
-// one left behind can't be told from what the others did.
+// loses waits until all that the jobs name is durable, and reports whether there is
+// a job whose bytes never will be.
+func loses(jobs []*job) (some bool) {
+	for _, j := range jobs {
+		for _, p := range j.pending {
+			if err := p.Wait(); err != nil && j.err == nil {
+				j.err, j.lost, some = err, true, true
+			}
+		}
+	}
+	return some
+}
+
+// again runs the jobs of a batch anew, but for those that are lost, each in a
+// savepoint, since what the last one left behind can't be told from what the others
+// did.
 func (w *writer) again(jobs []*job) error {
 	w.stats.rerun.Add(1)
 	if err := w.rollback(); err != nil {
@@ -143,6 +168,9 @@ func (w *writer) again(jobs []*job) error {
 		return err
 	}
 	for _, j := range jobs {
+		if j.lost {
+			continue
+		}
 		j.err, j.panick = nil, nil
 		if w.run(j, true); !w.c.inTransaction() {
 			break
@@ -151,17 +179,27 @@ func (w *writer) again(jobs []*job) error {
 	return nil
 }
 
-// next returns the next job of the batch, or nil when the batch closes.
-func (w *writer) next(n int, started time.Time) *job {
-	if n >= maxBatch || n > 0 && time.Since(started) > maxBatchTime {
+// next returns the next job of the batch, or nil when the batch closes. While bytes
+// that were named are still on their way there is time for others.
+func (w *writer) next(jobs []*job, started time.Time) *job {
+	if len(jobs) >= maxBatch || len(jobs) > 0 && time.Since(started) > maxBatchTime {
 		return nil
 	}
 	select {
 	case j := <-w.jobs:
 		return j // nil when the writer closes
 	default:
-		return nil
 	}
+	for _, j := range jobs {
+		for _, p := range j.pending {
+			select {
+			case j := <-w.jobs:
+				return j
+			case <-p.Ended():
+			}
+		}
+	}
+	return nil
 }
 
 // alone runs the jobs of a batch that the engine rolled back again, each in a
@@ -169,6 +207,10 @@ func (w *writer) next(n int, started time.Time) *job {
 func (w *writer) alone(jobs []*job) {
 	w.stats.rerun.Add(1)
 	for _, j := range jobs {
+		if j.lost || loses([]*job{j}) {
+			w.answer([]*job{j}, nil)
+			continue
+		}
 		w.undone()
 		j.err, j.panick = w.begin(), nil
 		if j.err == nil {
@@ -219,6 +261,7 @@ func (w *writer) run(j *job, guarded bool) (clean bool) {
 		return true
 	}
 	w.stats.closures.Add(1)
+	defer func() { j.pending = w.naming.take() }()
 	before := w.c.writes()
 	switch {
 	case !guarded:

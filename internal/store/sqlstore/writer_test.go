@@ -382,3 +382,83 @@ func TestFailedRollbackKeepsNothingAndHeals(t *testing.T) {
 		t.Errorf("%d messages, want the last one only", n)
 	}
 }
+
+// underWay is the n-th arrival, of bytes that are not durable yet.
+func underWay(n int) mail.Arrival {
+	a := arrival(n)
+	a.Blob.Pending = mail.NewPending()
+	return a
+}
+
+// deliver appends in the background.
+func (h home) deliver(a mail.Arrival) <-chan error {
+	done := make(chan error, 1)
+	go func() {
+		_, err := h.Update(context.Background(), h.id, by, func(tx store.Tx) error {
+			_, err := tx.Append(h.inbox, a)
+			return err
+		})
+		done <- err
+	}()
+	return done
+}
+
+// ran waits until n closures have run in all.
+func (h home) ran(n int64) {
+	h.t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); h.Stats().Closures < n; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			h.t.Fatalf("%d of %d closures ran", h.Stats().Closures, n)
+		}
+	}
+}
+
+func TestCommitWaitsForTheBytesAndNotTheClosures(t *testing.T) {
+	h := newHome(t, Options{})
+	before, commits := h.Stats().Closures, h.Stats().Commits
+	late, next := underWay(1), underWay(2)
+	first := h.deliver(late)
+	h.ran(before + 1)
+	second := h.deliver(next)
+	h.ran(before + 2)
+	next.Blob.Pending.Done(nil)
+	if n := h.Stats().Commits; n != commits {
+		t.Errorf("%d commits before the bytes are durable", n-commits)
+	}
+	late.Blob.Pending.Done(nil)
+	for _, done := range []<-chan error{first, second} {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	if n := h.Stats().Commits - commits; n != 1 {
+		t.Errorf("%d commits, want one for both", n)
+	}
+}
+
+func TestLostBytesFailTheirOwnJobAlone(t *testing.T) {
+	for _, twice := range []bool{false, true} {
+		h := newHome(t, Options{RunTwice: twice})
+		before := h.Stats().Closures
+		good, lost := underWay(1), underWay(2)
+		first := h.deliver(good)
+		h.ran(before + 1)
+		second := h.deliver(lost)
+		h.ran(before + 2)
+		good.Blob.Pending.Done(nil)
+		refused := errors.New("the disk refused")
+		lost.Blob.Pending.Done(refused)
+		if err := <-first; err != nil {
+			t.Error(err)
+		}
+		if err := <-second; err != refused {
+			t.Errorf("got %v", err)
+		}
+		if n := h.placements(); n != 1 {
+			t.Errorf("%d messages, want 1", n)
+		}
+		if err := h.appendOne(3); err != nil {
+			t.Error(err)
+		}
+	}
+}
