@@ -150,7 +150,7 @@ func (h *house) pop3Server(t *tls.Config, m *metrics) *pop3.Server {
 
 func (h *house) easServer(m *metrics) *eas.Server {
 	return &eas.Server{
-		Store: h.db, Directory: h.db, Auth: h.auth, Delivery: h.delivery, Search: h.search, Hub: h.hub, Log: h.log, Metrics: m.eas,
+		Store: h.db, Directory: h.db, Auth: h.auth, Delivery: h.delivery, Search: h.search, Hub: h.hub, Log: h.log, Metrics: m.eas, Policies: h.cfg.Policies(), Trails: h.trails,
 		Hostname: hostname(h.cfg), SpoolDir: h.path(spoolDir), AllowPlainAuth: h.allowPlain,
 		Blobs: func(ctx context.Context, b mail.Blob) (eas.Body, error) {
 			r, err := h.blobs.Open(ctx, b)

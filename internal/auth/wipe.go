@@ -53,9 +53,9 @@ func (s *Service) WipeSent(ctx context.Context, sess *Session) error {
 	return err
 }
 
-// WipeAnswered notes what the session's device said of its wipe: that it does it, or
-// that it can't, with its own word. It stays out until somebody lets it in, and its
-// app password is worth nothing any more.
+// WipeAnswered notes what the session's device said of its wipe, with its own word. If
+// it does it, it stays out until somebody lets it in, and its app password is worth
+// nothing any more; if it could not, it may be asked again.
 func (s *Service) WipeAnswered(ctx context.Context, sess *Session, done bool, status string) error {
 	d, err := s.decide(ctx, sess.Origin(), sess.Account(), sess.Device().ID, func(d *mail.Device) error {
 		if !d.Wipe.Open() {
@@ -71,6 +71,9 @@ func (s *Service) WipeAnswered(ctx context.Context, sess *Session, done bool, st
 		return err
 	}
 	sess.become(d)
+	if !done {
+		return nil
+	}
 	return s.SignOut(ctx, sess.Principal, d.ID)
 }
 

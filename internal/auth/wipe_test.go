@@ -54,7 +54,7 @@ func TestWhoIsLetInAsWhat(t *testing.T) {
 		{mail.Quarantined, mail.WipeSent, false, wipe, "denied"},
 		{mail.Allowed, mail.WipeRequested, true, wipe, "denied"},
 		{mail.Allowed, mail.WipeConfirmed, false, "4", "denied"},
-		{mail.Allowed, mail.WipeRefused, false, "4", "denied"},
+		{mail.Allowed, mail.WipeRefused, false, wipe, "denied"},
 	} {
 		t.Run(fmt.Sprint(c.access, c.state, c.disabled), func(t *testing.T) {
 			b := newBench(t)
@@ -221,12 +221,18 @@ func TestAWipedPhoneWithTheMainPasswordStaysOutUntilLetIn(t *testing.T) {
 	if err := b.WipeAnswered(t.Context(), sess, false, "2"); err != nil {
 		t.Fatal(err)
 	}
+	if got := b.device(id).Wipe; got.State != mail.WipeRefused || got.Status != "2" {
+		t.Error(got)
+	}
+	if sess = b.in(phone(password, "ID1")); !sess.WipeOnly() {
+		t.Fatal("let in for more than its wipe")
+	}
+	if err := b.WipeAnswered(t.Context(), sess, true, "1"); err != nil {
+		t.Fatal(err)
+	}
 	_, err := b.Login(t.Context(), phone(password, "ID1"))
 	if RefusalOf(err) != DeviceWiped {
 		t.Error(err)
-	}
-	if got := b.device(id).Wipe.State; got != mail.WipeRefused {
-		t.Error(got)
 	}
 	b.in(phone(password, "ID2")) // another phone
 	if err := b.SetAccess(t.Context(), by, b.alice.Account, id, mail.Allowed); err != nil {

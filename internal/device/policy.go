@@ -144,11 +144,26 @@ var (
 	encryptAlgorithms = map[Algorithm]int{"3des": 0, "des": 1, "rc2-128": 2, "rc2-64": 3, "rc2-40": 4}
 )
 
+// Signing is the algorithm as MS-ASPROV §2.2.2.49 numbers it; left to the device, it
+// is the first.
+func (a Algorithm) Signing() int { return signAlgorithms[a] }
+
+// Encrypting is the same of §2.2.2.47.
+func (a Algorithm) Encrypting() int { return encryptAlgorithms[a] }
+
 // A Negotiation says whether a device may agree on another algorithm when a
 // recipient's certificate can't do the required one; "" leaves it to the device.
 type Negotiation string
 
 var negotiations = map[Negotiation]int{"none": 0, "strong": 1, "any": 2}
+
+// Number is what MS-ASPROV §2.2.2.6 calls it; left to the device, any will do.
+func (n Negotiation) Number() int {
+	if n == "" {
+		return negotiations["any"]
+	}
+	return negotiations[n]
+}
 
 // Bounds on policies.
 const (

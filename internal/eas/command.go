@@ -23,6 +23,7 @@ type command struct {
 // It is a function, not a variable: what it lists looks commands up itself.
 func commands() []command {
 	return []command{
+		{name: provisionName, code: 20, root: wbxml.ProvisionProvision, serve: (*request).provision, empty: true},
 		{name: "FolderSync", code: 9, root: wbxml.FolderFolderSync, serve: (*request).folderSync},
 		{name: "FolderCreate", code: 10, root: wbxml.FolderFolderCreate, serve: (*request).folderCreate},
 		{name: "FolderDelete", code: 11, root: wbxml.FolderFolderDelete, serve: (*request).folderDelete},

@@ -35,6 +35,10 @@ type query struct {
 	collectionID, itemID, longID, occurrence, attachment string
 }
 
+// trying reports whether a client only tries an account out: Android's mail program
+// does, under this name, before it makes one. It is no device, and nothing is kept.
+func (q *query) trying() bool { return strings.EqualFold(q.deviceID, "validate") }
+
 // errQuery says what is wrong with a query: HTTP 400.
 func errQuery(format string, args ...any) error {
 	return &fault{http: http.StatusBadRequest, detail: fmt.Sprintf(format, args...)}
@@ -92,6 +96,9 @@ func plainQuery(raw string, h http.Header) (*query, error) {
 		return nil, errQuery("the query can't be read")
 	}
 	q := &query{policyKey: strings.TrimSpace(h.Get("X-MS-PolicyKey"))}
+	if q.policyKey == "0" { // which is to have none
+		q.policyKey = ""
+	}
 	q.version, _ = parseVersion(strings.TrimSpace(h.Get("MS-ASProtocolVersion")))
 	text := map[string]*string{"cmd": &q.command, "user": &q.user, "deviceid": &q.deviceID, "devicetype": &q.deviceType, "collectionid": &q.collectionID,
 		"itemid": &q.itemID, "longid": &q.longID, "occurrence": &q.occurrence, "attachmentname": &q.attachment}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"lockstep/internal/auth"
+	"lockstep/internal/device"
 	"lockstep/internal/eas/wbxml"
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
@@ -26,6 +27,10 @@ type request struct {
 	http *http.Request
 	sess *auth.Session
 	cmd  command
+
+	policyName string
+	policy     device.Policy // that holds for the device
+	doc        policyDoc
 
 	in   *wbxml.Element // what the device says; nil if it said nothing
 	mime *spool         // the message it sends, if it sends one
@@ -50,13 +55,17 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request) {
 		err = s.write(w, r, a)
 	}
 	result := "ok"
+	var f *fault
 	if err != nil {
-		f := faultOf(err)
+		f = faultOf(err)
 		result = "failed"
 		s.log(r, q, f)
 		s.fail(w, r, q, f)
 	}
 	s.Metrics.Command(name, result, time.Since(began))
+	if q != nil && q.sess != nil {
+		q.did(a, f, began)
+	}
 }
 
 // command reads, checks and serves a command. The request it returns is closed by
@@ -88,6 +97,12 @@ func (s *Server) command(w http.ResponseWriter, r *http.Request, name *string) (
 		return nil, req, err
 	}
 	defer leave()
+	if err := req.gate(); err != nil {
+		return nil, req, err
+	}
+	if err := req.byTheWay(); err != nil {
+		return nil, req, err
+	}
 	if err := req.read(w); err != nil {
 		return nil, req, err
 	}
@@ -144,8 +159,11 @@ func (q *request) update(fn func(store.Tx) error) (mail.ModSeq, error) {
 	return q.srv.Store.Update(q.ctx, q.account(), q.sess.Origin(), fn)
 }
 
-// note runs fn as bookkeeping.
+// note runs fn as bookkeeping. Nothing is kept for who only tries an account out.
 func (q *request) note(fn func(store.Notes) error) error {
+	if q.trying() {
+		return nil
+	}
 	return q.srv.Store.Note(q.ctx, q.account(), fn)
 }
 

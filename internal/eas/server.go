@@ -18,6 +18,7 @@ import (
 
 	"lockstep/internal/auth"
 	"lockstep/internal/delivery"
+	"lockstep/internal/device"
 	"lockstep/internal/mail"
 	"lockstep/internal/notify"
 	"lockstep/internal/search"
@@ -49,6 +50,9 @@ type Server struct {
 	Log     *slog.Logger   // nil logs nothing
 	Metrics Metrics        // nil counts nothing
 
+	Policies device.Policies // what devices have to do
+	Trails   *device.Trails  // nil keeps none
+
 	Hostname       string
 	SpoolDir       string                // for large messages and answers; "" is the system's
 	AllowPlainAuth func(netip.Addr) bool // who may sign in without TLS; nil is nobody
@@ -57,6 +61,8 @@ type Server struct {
 	once    sync.Once
 	limits  Limits
 	devices *devices
+
+	provisions *provisions
 }
 
 // Metrics counts commands.
@@ -72,6 +78,7 @@ func (s *Server) init() {
 	s.once.Do(func() {
 		s.limits = s.Limits.orDefault()
 		s.devices = newDevices(s.limits.AtOnce)
+		s.provisions = newProvisions()
 		if s.Log == nil {
 			s.Log = slog.New(slog.DiscardHandler)
 		}

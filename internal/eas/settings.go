@@ -4,8 +4,6 @@ import (
 	"slices"
 
 	"lockstep/internal/eas/wbxml"
-	"lockstep/internal/mail"
-	"lockstep/internal/store"
 )
 
 // Statuses of Settings (MS-ASCMD §2.2.3.177.15).
@@ -155,32 +153,4 @@ func (q *request) setDeviceInformation(set *wbxml.Element) (*wbxml.Element, erro
 		return nil, err
 	}
 	return said(wbxml.SettingsDeviceInformation, settingsOK), nil
-}
-
-// noteDeviceInformation notes what a Set of DeviceInformation tells; what it leaves
-// out stays as it was.
-func (q *request) noteDeviceInformation(set *wbxml.Element) error {
-	id := q.sess.Device().ID
-	var told mail.Told
-	err := q.view(func(r store.Reader) error {
-		d, err := r.Device(id)
-		told = d.Told
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	was := told
-	for t, field := range map[wbxml.Tag]*string{
-		wbxml.SettingsModel: &told.Model, wbxml.SettingsOS: &told.OS, wbxml.SettingsOSLanguage: &told.Language,
-		wbxml.SettingsFriendlyName: &told.FriendlyName, wbxml.SettingsUserAgent: &told.UserAgent,
-	} {
-		if set.Has(t) {
-			*field = wbxml.Clean(set.Get(t))
-		}
-	}
-	if told = told.Clipped(); told == was {
-		return nil
-	}
-	return q.note(func(n store.Notes) error { return n.DeviceTold(id, told) })
 }

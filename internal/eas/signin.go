@@ -25,7 +25,10 @@ func (s *Server) signIn(r *http.Request, q *query) (*auth.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.Client, a.DeviceKey = clientName(r.UserAgent(), q.deviceType), q.deviceID
+	a.Client, a.DeviceKey, a.CanWipe = clientName(r.UserAgent(), q.deviceType), q.deviceID, true
+	if q.trying() {
+		a.DeviceKey = ""
+	}
 	sess, err := s.Auth.Login(r.Context(), a)
 	return sess, refusal(err)
 }
@@ -53,10 +56,23 @@ func (s *Server) attempt(r *http.Request) (a auth.Attempt, err error) {
 	return auth.Attempt{Login: s.login(r.Context(), text(login)), Secret: text(secret), Protocol: mail.EAS, Addr: addr}, nil
 }
 
-// refusal is how a sign-in that failed is told by HTTP.
+// refusals are the statuses for who proves who they are and is not let in. A device
+// in quarantine hears that it may not, as a blocked one does, and is not shown an empty
+// account: a device that was in step before would take that for "all was deleted", and
+// what was written on it would go too. Told so, it keeps what it has and asks again.
+var refusals = map[auth.Refusal]status{
+	auth.AccountDisabled: statusUserDisabled, auth.NotForProtocol: statusDenied, auth.DeviceBlocked: statusDeviceBlocked, auth.DeviceQuarantined: statusDenied,
+	auth.DeviceWiped: statusDeviceBlocked, auth.TooManyDevices: statusTooManyDevices,
+}
+
+// refusal is how a sign-in that failed is told: by HTTP, but for a reason that has a
+// status.
 func refusal(err error) error {
 	if err == nil {
 		return nil
+	}
+	if s, ok := refusals[auth.RefusalOf(err)]; ok {
+		return &fault{status: s, detail: mail.DetailOf(err), err: err}
 	}
 	switch mail.KindOf(err) {
 	case mail.BadCredentials:

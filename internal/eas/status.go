@@ -36,11 +36,16 @@ const (
 	statusDenied         status = 130
 	statusCommand        status = 137
 	statusVersion        status = 138
+	statusPartly         status = 139
 	statusWipe           status = 140
+	statusLegacyDevice   status = 141
 	statusNotProvisioned status = 142
 	statusPolicyRefresh  status = 143
 	statusPolicyKey      status = 144
+	statusManaged        status = 145
 	statusNotFound       status = 150
+	statusNoInformation  status = 165
+	statusTooManyDevices status = 177
 )
 
 // httpOf is what devices of 12.1 hear in place of a common status.
@@ -48,7 +53,7 @@ var httpOf = map[status]int{
 	statusContent: 400, statusWBXML: 400, statusXML: 400, statusDateTime: 400, statusIDCombination: 400, statusIDs: 400, statusMIME: 400, statusDeviceID: 400,
 	statusDeviceType: 400, statusServer: 500, statusRetryLater: 503, statusAccessDenied: 403, statusQuota: 507, statusOffline: 503, statusSendQuota: 507, statusNoPrincipal: 403,
 	statusUserDisabled: 403, statusDeviceBlocked: 403, statusDenied: 403, statusCommand: 501, statusVersion: 505, statusWipe: 449, statusNotProvisioned: 449, statusPolicyRefresh: 449,
-	statusPolicyKey: 449, statusNotFound: 500,
+	statusPolicyKey: 449, statusPartly: 403, statusLegacyDevice: 449, statusManaged: 403, statusTooManyDevices: 403, statusNotFound: 500,
 }
 
 // A fault ends a command as a whole. One with a status is said in the answer's own

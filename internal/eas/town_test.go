@@ -20,6 +20,7 @@ import (
 
 	"lockstep/internal/auth"
 	"lockstep/internal/delivery/deliverytest"
+	"lockstep/internal/device"
 	"lockstep/internal/eas/wbxml"
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
@@ -44,6 +45,8 @@ type town struct {
 	auth   *auth.Service
 	alice  store.Principal
 	server *Server
+
+	policies device.Policies
 }
 
 func newTown(t testing.TB) *town {
@@ -58,7 +61,7 @@ func newTown(t testing.TB) *town {
 func (w *town) start() {
 	w.server = &Server{
 		Store: w.Store, Directory: w.Store, Auth: w.auth, Delivery: w.Delivery, Hostname: "mail.example.test", SpoolDir: w.T.TempDir(),
-		AllowPlainAuth: netip.Addr.IsLoopback, People: w.Store.People,
+		AllowPlainAuth: netip.Addr.IsLoopback, People: w.Store.People, Policies: w.policies, Trails: device.NewTrails(w.Store, slog.New(slog.DiscardHandler)),
 		Blobs: func(ctx context.Context, b mail.Blob) (Body, error) {
 			r, err := w.Blobs.Open(ctx, b)
 			if err != nil {

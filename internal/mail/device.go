@@ -60,13 +60,13 @@ const (
 // A WipeState is how far a wipe has come.
 type WipeState string
 
-// The states, in their order; a refused one is an end too.
+// The states, in their order.
 const (
 	WipeNone      WipeState = ""
 	WipeRequested WipeState = "requested" // by a person
 	WipeSent      WipeState = "sent"      // the device was told
 	WipeConfirmed WipeState = "confirmed" // it says that it did
-	WipeRefused   WipeState = "refused"   // it says that it could not
+	WipeRefused   WipeState = "refused"   // it says that it could not, and is asked again
 )
 
 // Wipe is what became of the last wish to have a device wiped; zero is that there
@@ -78,8 +78,9 @@ type Wipe struct {
 	Status string    // what the device said of it, as it said it
 }
 
-// Open reports whether the device has still to be told, or to answer.
-func (w Wipe) Open() bool { return w.State == WipeRequested || w.State == WipeSent }
+// Open reports whether the device has still to do it: one that could not is asked
+// again.
+func (w Wipe) Open() bool { return w.State != WipeNone && w.State != WipeConfirmed }
 
 // KeptOut reports whether the device may do nothing: but for what is left of a wipe.
 func (d Device) KeptOut() bool { return d.Access != Allowed || d.Wipe.State != WipeNone }
