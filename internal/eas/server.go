@@ -53,6 +53,10 @@ type Server struct {
 	once    sync.Once
 	limits  Limits
 	devices *devices
+
+	collections collectionLocks
+	waiting     waiters
+	now         func() time.Time
 }
 
 // Metrics counts commands.
@@ -68,6 +72,9 @@ func (s *Server) init() {
 	s.once.Do(func() {
 		s.limits = s.Limits.orDefault()
 		s.devices = newDevices(s.limits.AtOnce)
+		if s.now == nil {
+			s.now = time.Now
+		}
 		if s.Log == nil {
 			s.Log = slog.New(slog.DiscardHandler)
 		}

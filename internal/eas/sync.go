@@ -140,7 +140,7 @@ type exchange struct {
 // openExchange reads what is remembered of a collection. One that is not there means
 // that the folders changed.
 func (q *request) openExchange(c *syncCollection) (*exchange, error) {
-	x := &exchange{request: q, c: c, now: time.Now().UTC()}
+	x := &exchange{request: q, c: c, now: q.srv.now().UTC()}
 	id, ok := parseFolderID(c.id)
 	if !ok && c.id != outboxID {
 		return nil, &syncFault{status: syncFolders}
@@ -257,10 +257,14 @@ func (x *exchange) inherit(lost done, same bool) {
 	x.done = done{Own: lost.Own, Known: append(slices.Clone(lost.Known), lost.Results...)}
 }
 
-// leaveOut moves the place where the device stands behind an item that it can't take in.
+// leaveOut moves the place where the device stands behind an item that it can't take
+// in. It gets it again when something becomes of it.
 func (x *exchange) leaveOut(lost generation) {
 	x.rel.Tries, x.rel.Singly = 0, x.rel.Singly-1
 	x.rel.Before.View = lost.View
+	for uid := range lost.Said.Add.All() {
+		x.rel.Before.View.Hidden = with(x.rel.Before.View.Hidden, uid)
+	}
 	x.state.skip(lost.Said.Line, x.now)
 	x.srv.Log.WarnContext(x.ctx, "item skipped", "proto", "activesync", "account", x.sess.Principal.Login, "device", x.deviceID, "collection", x.c.id, "item", int64(lost.Said.Line))
 }
@@ -285,7 +289,7 @@ func (x *exchange) again(lost generation, room *budget) (*wbxml.Element, error) 
 // telling is what a device is told of a collection.
 type telling struct {
 	steps []step
-	items map[mail.UID]*item
+	items map[mail.UID]*syncItem
 	end   view // where it stands after
 	more  bool
 

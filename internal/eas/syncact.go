@@ -243,7 +243,14 @@ func (a *acting) change(d *deed) (int, error) {
 // isUntold reports whether somebody else changed a version and the device was not told
 // yet: it is then told what became of both.
 func (a *acting) isUntold(v *mail.Version) bool {
-	return v.ModSeq > a.base.View.Log.Since && !a.base.View.isOwn(v.UID, v.ModSeq) && !a.own.Contains(v.UID)
+	at := &a.base.View
+	switch {
+	case v.ModSeq <= at.Log.Since, at.isOwn(v.UID, v.ModSeq), a.own.Contains(v.UID):
+		return false
+	case v.Created > at.Log.Since: // what came in the delta under way is told as it is
+		return v.ModSeq > at.Log.Target || !at.told(v)
+	}
+	return at.Log.Phase <= mail.Updated || v.ModSeq > at.Log.Target
 }
 
 // remove deletes an item, all its versions: to the trash, or for good. What is gone
@@ -326,7 +333,7 @@ func (x *exchange) responses() ([]*wbxml.Element, error) {
 // fetched is the answer to a Fetch.
 func (x *exchange) fetched(r result) (*wbxml.Element, error) {
 	e := wbxml.New(wbxml.AirSyncFetch, wbxml.Text(wbxml.AirSyncServerId, r.ServerID))
-	var it *item
+	var it *syncItem
 	if _, line, ok := parseItemID(r.ServerID); ok && r.Status == syncOK {
 		err := x.view(func(rd store.Reader) error {
 			versions, err := rd.Versions(store.VersionQuery{Mailbox: x.mailbox.ID, Lines: []mail.Lineage{line}})

@@ -171,9 +171,12 @@ func (p *planner) log() error {
 		p.view.ended(p.view.Log.Epoch.At(p.head)) // nothing happened here, however long ago that was
 		return nil
 	}
+	if err := p.missed(); err != nil {
+		return err
+	}
 	for p.goesOn() && !p.atHead() {
 		if p.view.Log.Target == 0 {
-			p.view.Log.Target, p.view.Log.Phase = p.head, mail.Created
+			p.view.Log.Target, p.view.Log.Phase, p.view.Last = p.head, mail.Created, p.mb.UIDNext-1
 		}
 		limit := min(max(p.want-p.count(), minEntriesRead), maxEntriesPage)
 		page, err := p.r.Changes(store.ChangeQuery{Type: mail.TypePlacement, Mailbox: p.mb.ID, From: p.view.Log, Limit: limit, Stops: true})
@@ -188,6 +191,29 @@ func (p *planner) log() error {
 			p.view.ended(page.Next)
 			p.settled()
 		}
+	}
+	return nil
+}
+
+// missed notes what the delta under way would have told of, had it not left since: the
+// device never hears of it.
+func (p *planner) missed() error {
+	v := &p.view
+	if v.Log.Target == 0 || v.Log.Phase != mail.Created || v.Made >= v.Last {
+		return nil
+	}
+	gone, err := p.r.Vanished(p.mb.ID, v.Log.Target)
+	if err != nil {
+		return err
+	}
+	hidden := slices.Clone(v.Hidden)
+	for _, r := range gone {
+		if first, last := max(r.First, v.Made+1), min(r.Last, v.Last); first <= last {
+			hidden.AddRange(first, last)
+		}
+	}
+	if len(hidden) <= maxHiddenRanges {
+		v.Hidden = hidden
 	}
 	return nil
 }
@@ -242,7 +268,7 @@ func (p *planner) entry(c mail.Change, version *mail.Version, families map[mail.
 	var item *mail.Version
 	for i := range family {
 		w := &family[i]
-		held = held || before.holds(w) && !isGone(w, c)
+		held = held || before.holds(w) && !isGone(w, c) && !(w.Left != 0 && before.isOwn(w.UID, w.Left))
 		if p.view.shows(w) && (item == nil || w.Compare(*item) > 0) {
 			item = w
 		}
@@ -335,7 +361,7 @@ func (p *planner) families(lines []mail.Lineage) (map[mail.Lineage][]mail.Versio
 	if len(lines) == 0 {
 		return nil, nil
 	}
-	q := store.VersionQuery{Mailbox: p.mb.ID, Lines: lines, LeftAfter: p.begin.Log.Since, Later: true}
+	q := store.VersionQuery{Mailbox: p.mb.ID, Lines: lines, LeftAfter: p.view.Log.Since, Later: true}
 	later, err := p.r.Versions(q)
 	if err != nil || len(later) == 0 {
 		return nil, err
@@ -445,16 +471,21 @@ func (p *planner) softened(version *mail.Version, families map[mail.Lineage][]ma
 	next.At = placeOf(version.Date, version.UID)
 	p.view.Soft = &next
 	p.view.Hidden = without(p.view.Hidden, version.UID)
-	o := opNone
-	if held {
-		o = opSoft
-	}
-	for i := range families[version.Lineage.Line()] {
-		if p.view.shows(&families[version.Lineage.Line()][i]) {
-			o = opNone // another version is the item
+	line := version.Lineage.Line()
+	var item *mail.Version // another version that stays
+	for i := range families[line] {
+		if w := &families[line][i]; p.view.shows(w) && (item == nil || w.Compare(*item) > 0) {
+			item = w
 		}
 	}
-	p.tell(o, version.Lineage.Line(), 0, held)
+	switch {
+	case !held || item != nil && version.Compare(*item) < 0:
+		p.tell(opNone, line, 0, held)
+	case item != nil:
+		p.tell(opChange, line, item.UID, held)
+	default:
+		p.tell(opSoft, line, 0, held)
+	}
 }
 
 // dated returns a page of the order of dates, with the placements and what else is of

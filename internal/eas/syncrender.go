@@ -9,21 +9,21 @@ import (
 	"lockstep/internal/store"
 )
 
-// item is a message as a device is shown it.
-type item struct {
+// syncItem is a message as a device is shown it.
+type syncItem struct {
 	mail.Placement
 	Message mail.Message
 	Notes   []mail.Annotation // the owner's, and shared ones
 }
 
 // readItems reads messages of a mailbox with all that is shown of them.
-func readItems(r store.Reader, mb mail.MailboxID, uids mail.UIDSet) (map[mail.UID]*item, error) {
-	items := map[mail.UID]*item{}
+func readItems(r store.Reader, mb mail.MailboxID, uids mail.UIDSet) (map[mail.UID]*syncItem, error) {
+	items := map[mail.UID]*syncItem{}
 	if len(uids) == 0 {
 		return items, nil
 	}
 	err := r.Messages(store.PlacementQuery{Mailbox: mb, UIDs: uids, Located: true}, func(p *mail.Placement, m *mail.Message) error {
-		items[p.UID] = &item{Placement: *p, Message: *m}
+		items[p.UID] = &syncItem{Placement: *p, Message: *m}
 		return nil
 	})
 	if err != nil {
@@ -58,9 +58,12 @@ func (x *exchange) gatherAgain(t *telling) error {
 			op   op
 			uids mail.UIDSet
 		}{{opFlags, t.said.Flags}, {opChange, t.said.Change}, {opAdd, t.said.Add}} {
-			found, err := x.versionsNow(r, part.uids)
+			found, gone, err := x.versionsNow(r, part.uids)
 			if err != nil {
 				return err
+			}
+			if part.op == opAdd {
+				x.neverSeen(part.uids, gone)
 			}
 			slices.SortFunc(found, func(a, b mail.Version) int { return b.Date.Compare(a.Date) })
 			for _, v := range found {
@@ -81,20 +84,32 @@ func (x *exchange) gatherAgain(t *telling) error {
 	})
 }
 
-// versionsNow returns the placements, or what is now the item in place of one.
-func (x *exchange) versionsNow(r store.Reader, uids mail.UIDSet) ([]mail.Version, error) {
-	if len(uids) == 0 {
-		return nil, nil
+// neverSeen notes which of the placements that were told of leave the mailbox before
+// the device gets to see them.
+func (x *exchange) neverSeen(told mail.UIDSet, gone []mail.UID) {
+	hidden := x.rel.Current.View.Hidden
+	for uid := range told.All() {
+		hidden = without(hidden, uid)
 	}
-	var found []mail.Version
+	for _, uid := range gone {
+		hidden = with(hidden, uid)
+	}
+	x.rel.Current.View.Hidden = hidden
+}
+
+// versionsNow returns the placements, or what is now the item in place of one.
+func (x *exchange) versionsNow(r store.Reader, uids mail.UIDSet) (found []mail.Version, gone []mail.UID, err error) {
+	if len(uids) == 0 {
+		return nil, nil, nil
+	}
 	there := map[mail.UID]bool{}
-	err := r.Messages(store.PlacementQuery{Mailbox: x.mailbox.ID, UIDs: uids}, func(p *mail.Placement, m *mail.Message) error {
+	err = r.Messages(store.PlacementQuery{Mailbox: x.mailbox.ID, UIDs: uids}, func(p *mail.Placement, m *mail.Message) error {
 		there[p.UID] = true
 		found = append(found, mail.Version{Placement: *p, Date: m.InternalDate})
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for uid := range uids.All() {
 		if there[uid] {
@@ -102,20 +117,23 @@ func (x *exchange) versionsNow(r store.Reader, uids mail.UIDSet) ([]mail.Version
 		}
 		old, err := r.Departed(x.mailbox.ID, uid)
 		if mail.KindOf(err) == mail.NotFound && err != nil {
+			gone = append(gone, uid)
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		versions, err := r.Versions(store.VersionQuery{Mailbox: x.mailbox.ID, Lines: []mail.Lineage{old.Lineage}})
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if v := mail.Shown(versions); v != nil {
 			found = append(found, *v)
+		} else {
+			gone = append(gone, uid)
 		}
 	}
-	return found, nil
+	return found, gone, nil
 }
 
 // rank is the order of an answer's entries: what leaves makes room for what comes.
@@ -187,7 +205,7 @@ func (r *recipe) note(s step) {
 }
 
 // entryOf makes the entry of a step; nil if there is nothing to show.
-func (x *exchange) entryOf(s step, items map[mail.UID]*item) (*wbxml.Element, error) {
+func (x *exchange) entryOf(s step, items map[mail.UID]*syncItem) (*wbxml.Element, error) {
 	id := wbxml.Text(wbxml.AirSyncServerId, itemID(x.mailbox.ID, s.line))
 	switch s.op {
 	case opDelete:

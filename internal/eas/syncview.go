@@ -17,6 +17,7 @@ import (
 type view struct {
 	Log  mail.Position `json:"log"`
 	Made mail.UID      `json:"made,omitempty"` // inside a delta: created ones were told up to it
+	Last mail.UID      `json:"last,omitempty"` // inside a delta: of those it leads to
 	// Floor is the oldest date that is held, in microseconds; 0 is all.
 	Floor int64 `json:"floor,omitempty"`
 	// Fill is under way: below its place the device holds only what came after Snap,
@@ -70,7 +71,7 @@ func (v *view) told(w *mail.Version) bool {
 	switch {
 	case w.Created <= v.Log.Since:
 		return true
-	case w.Created > v.Log.Target:
+	case w.Created > v.Log.Target, w.Left != 0 && w.Left <= v.Log.Target: // it came and went between
 		return false
 	}
 	return v.Log.Phase > mail.Created || w.UID <= v.Made
@@ -151,7 +152,7 @@ func (v *view) did(at mail.ModSeq, uids mail.UIDSet) {
 
 // ended brings the view to the end of the log.
 func (v *view) ended(at mail.Position) {
-	v.Log, v.Made = at, 0
+	v.Log, v.Made, v.Last = at, 0, 0
 	v.Own = slices.DeleteFunc(slices.Clone(v.Own), func(o own) bool { return o.At <= at.Since })
 }
 
