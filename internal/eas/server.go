@@ -62,7 +62,10 @@ type Server struct {
 	limits  Limits
 	devices *devices
 
-	provisions *provisions
+	provisions  *provisions
+	collections collectionLocks
+	waiting     waiters
+	now         func() time.Time
 }
 
 // Metrics counts commands.
@@ -79,6 +82,9 @@ func (s *Server) init() {
 		s.limits = s.Limits.orDefault()
 		s.devices = newDevices(s.limits.AtOnce)
 		s.provisions = newProvisions()
+		if s.now == nil {
+			s.now = time.Now
+		}
 		if s.Log == nil {
 			s.Log = slog.New(slog.DiscardHandler)
 		}

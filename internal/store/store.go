@@ -112,7 +112,7 @@ type Reader interface {
 
 	// Changes returns the next page of the delta from q.From to now. From a position
 	// of another epoch or below the horizon it is TooOld, from one that was never
-	// given out Invalid.
+	// given out Invalid. Placements that came are by UID, the others of a kind by ModSeq.
 	Changes(q ChangeQuery) (mail.ChangePage, error)
 
 	// Journal returns records, newest first.

@@ -76,14 +76,23 @@ func (s *state) delta(t mail.Type, mb mail.MailboxID, as mail.PrincipalID, since
 		}
 	}
 	slices.SortFunc(all, func(a, b mail.Change) int {
-		return cmp.Or(cmp.Compare(a.Op, b.Op), cmp.Compare(a.ModSeq, b.ModSeq), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(a.Op, b.Op), cmp.Compare(inOrder(t, a), inOrder(t, b)), cmp.Compare(a.ID, b.ID))
 	})
 	return all
 }
 
 // after says whether a change comes after the place a page stopped at.
-func after(c mail.Change, p mail.Position) bool {
-	return cmp.Or(cmp.Compare(c.Op, p.Phase), cmp.Compare(c.ModSeq, p.At), cmp.Compare(c.ID, p.ID)) > 0
+func after(t mail.Type, c mail.Change, p mail.Position) bool {
+	return cmp.Or(cmp.Compare(c.Op, p.Phase), cmp.Compare(inOrder(t, c), p.At), cmp.Compare(c.ID, p.ID)) > 0
+}
+
+// inOrder is by what changes of one kind are ordered: placements that came by their
+// UIDs, whatever became of them since.
+func inOrder(t mail.Type, c mail.Change) mail.ModSeq {
+	if t == mail.TypePlacement && c.Op == mail.Created {
+		return mail.ModSeq(c.UID)
+	}
+	return c.ModSeq
 }
 
 // live writes down what became of an object between two versions.

@@ -218,23 +218,23 @@ func (r reader) Changes(q store.ChangeQuery) (mail.ChangePage, error) {
 	}
 	page := mail.ChangePage{Next: from.Epoch.At(from.Target)}
 	for _, c := range s.delta(q.Type, mb, q.As, from.Since, from.Target) {
-		if !after(c, from) {
+		if !after(q.Type, c, from) {
 			continue
 		}
 		if len(page.Changes) == q.Limit {
-			page.More, page.Next = true, stoppedAt(from, page.Changes[q.Limit-1])
+			page.More, page.Next = true, stoppedAt(q.Type, from, page.Changes[q.Limit-1])
 			break
 		}
 		page.Changes = append(page.Changes, c)
 		if q.Stops {
-			page.Stops = append(page.Stops, stoppedAt(from, c))
+			page.Stops = append(page.Stops, stoppedAt(q.Type, from, c))
 		}
 	}
 	return page, nil
 }
 
-func stoppedAt(p mail.Position, c mail.Change) mail.Position {
-	p.Phase, p.At, p.ID = c.Op, c.ModSeq, c.ID
+func stoppedAt(t mail.Type, p mail.Position, c mail.Change) mail.Position {
+	p.Phase, p.At, p.ID = c.Op, inOrder(t, c), c.ID
 	return p
 }
 

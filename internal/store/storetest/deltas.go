@@ -112,6 +112,7 @@ func (s *subject) exactDeltas(old, now *snapshot) {
 // exactDelta applies the pages to what was.
 func (s *subject) exactDelta(f feed, old *snapshot, was, is objects, limit int) {
 	got, touched := maps.Clone(was), map[int64]bool{}
+	var last mail.Change
 	at := old.account.Epoch.At(old.account.Head)
 	for {
 		q := store.ChangeQuery{Type: f.typ, Mailbox: f.mailbox, From: at, Limit: limit, As: f.as}
@@ -127,6 +128,10 @@ func (s *subject) exactDelta(f feed, old *snapshot, was, is objects, limit int) 
 				fail("%v from %d in pages of %d: %+v comes twice", f, old.account.Head, limit, c)
 			}
 			touched[c.ID] = true
+			if f.typ == mail.TypePlacement && last.Op == c.Op && (c.Op == mail.Created && c.UID <= last.UID || c.Op != mail.Created && c.ModSeq < last.ModSeq) {
+				fail("%v from %d: %+v comes after %+v", f, old.account.Head, c, last)
+			}
+			last = c
 			applyExactly(f, got, is, c, old.account.Head)
 		}
 		if !page.More {

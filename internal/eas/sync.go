@@ -1,0 +1,382 @@
+package eas
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"time"
+
+	"lockstep/internal/eas/wbxml"
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+)
+
+// sync brings device and collections in step (MS-ASCMD §2.2.1.21). What it costs is
+// what it tells, however large a collection is.
+func (q *request) sync() (*answer, error) {
+	root := wbxml.New(wbxml.AirSyncSync)
+	s, err := q.parseSync()
+	var list *wbxml.Element
+	if err == nil && q.in != nil {
+		err = q.cacheSync(s)
+	}
+	if err == nil {
+		list, err = q.syncOrWait(s)
+	}
+	var f *syncFault
+	if errors.As(err, &f) {
+		root.Add(wbxml.Int(wbxml.AirSyncStatus, f.status))
+		if f.limit != 0 {
+			root.Add(wbxml.Int(wbxml.AirSyncLimit, f.limit))
+		}
+		return &answer{root: root}, nil
+	}
+	if err != nil || list == nil {
+		return &answer{}, err
+	}
+	return &answer{root: root.Add(list)}, nil
+}
+
+// syncOrWait tells what there is, or waits for something to tell. Nil is nothing.
+func (q *request) syncOrWait(s *syncRequest) (*wbxml.Element, error) {
+	list, err := q.syncAll(s)
+	if err != nil || list != nil || !s.waits {
+		return list, err
+	}
+	for until := time.Now().Add(s.wait); ; {
+		woken, err := q.awaitChange(s, until)
+		if err != nil || !woken {
+			return nil, err
+		}
+		if list, err := q.syncAll(s); err != nil || list != nil {
+			return list, err
+		}
+	}
+}
+
+// syncAll serves the collections in their order, until the answer is full. Nil is
+// nothing to tell.
+func (q *request) syncAll(s *syncRequest) (*wbxml.Element, error) {
+	list := wbxml.New(wbxml.AirSyncCollections)
+	room := &budget{entries: s.window, bytes: maxSyncBytes, until: time.Now().Add(maxSyncTime)}
+	for _, c := range s.collections {
+		e, err := q.syncOne(c, room)
+		if err != nil {
+			return nil, err
+		}
+		list.Add(e)
+	}
+	if len(list.Children) == 0 {
+		return nil, nil
+	}
+	return list, nil
+}
+
+// budget is what is left of an answer.
+type budget struct {
+	entries int
+	bytes   int64
+	until   time.Time
+	any     bool // something is in it
+}
+
+// full reports whether nothing more goes in.
+func (b *budget) full() bool {
+	return b.entries <= 0 || b.any && (b.bytes <= 0 || time.Now().After(b.until))
+}
+
+func (b *budget) take(bytes int64) {
+	b.entries--
+	b.bytes -= bytes
+	b.any = true
+}
+
+// syncOne serves one collection; nil is nothing to tell of it.
+func (q *request) syncOne(c *syncCollection, room *budget) (*wbxml.Element, error) {
+	unlock, ok := q.srv.collections.lock(q.ctx, collectionKey{q.deviceKey(), c.id})
+	if !ok {
+		return nil, &syncFault{status: syncRetry}
+	}
+	defer unlock()
+	x, err := q.openExchange(c)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case c.key == "0":
+		return x.begin()
+	case x.rel == nil:
+		q.srv.Log.WarnContext(q.ctx, "device starts over", "proto", "activesync", "account", q.sess.Principal.Login, "device", q.deviceID, "collection", c.id, "reason", "unknown key")
+		return x.failed(syncBadKey), nil
+	}
+	e, err := x.serve(room)
+	if mail.KindOf(err) == mail.TooOld && err != nil {
+		q.srv.Log.WarnContext(q.ctx, "device starts over", "proto", "activesync", "account", q.sess.Principal.Login, "device", q.deviceID, "collection", c.id, "reason", mail.DetailOf(err))
+		return x.failed(syncBadKey), nil
+	}
+	if mail.KindOf(err) == mail.NotFound && err != nil {
+		return nil, &syncFault{status: syncFolders}
+	}
+	return e, err
+}
+
+// An exchange is one collection of one request being served.
+type exchange struct {
+	*request
+	c       *syncCollection
+	mailbox mail.Mailbox // 0 is the outbox, which is always empty
+	account mail.Account
+	state   *collectionState
+	raw     []byte // the state as it was found
+	rel     *relationship
+
+	base   *generation // where the device stands
+	before bool        // that is, before the answer it did not hear
+	done   done
+	acted  bool // its commands were done, by a request whose answer it did not hear
+	now    time.Time
+}
+
+// openExchange reads what is remembered of a collection. One that is not there means
+// that the folders changed.
+func (q *request) openExchange(c *syncCollection) (*exchange, error) {
+	x := &exchange{request: q, c: c, now: q.srv.now().UTC()}
+	id, ok := parseFolderID(c.id)
+	if !ok && c.id != outboxID {
+		return nil, &syncFault{status: syncFolders}
+	}
+	err := q.view(func(r store.Reader) (err error) {
+		if x.account, err = r.Account(); err != nil {
+			return err
+		}
+		if ok {
+			if x.mailbox, err = r.Mailbox(id); err != nil {
+				return err
+			}
+		}
+		x.state, x.raw, err = q.loadCollection(r, c.id)
+		return err
+	})
+	if mail.KindOf(err) == mail.NotFound && err != nil {
+		return nil, &syncFault{status: syncFolders}
+	}
+	if err == nil && c.key != "0" {
+		x.rel, x.before = x.state.find(c.key)
+	}
+	return x, err
+}
+
+// collection begins the answer of the collection.
+func (x *exchange) collection(key string, status int) *wbxml.Element {
+	e := wbxml.New(wbxml.AirSyncCollection)
+	if x.version <= v121 {
+		e.Add(wbxml.Text(wbxml.AirSyncClass, classEmail))
+	}
+	return e.Add(wbxml.Text(wbxml.AirSyncSyncKey, key), wbxml.Text(wbxml.AirSyncCollectionId, x.c.id), wbxml.Int(wbxml.AirSyncStatus, status))
+}
+
+// failed is the answer to a collection that can't be served.
+func (x *exchange) failed(status int) *wbxml.Element { return x.collection("0", status) }
+
+// begin makes a relationship, and tells nothing yet.
+func (x *exchange) begin() (*wbxml.Element, error) {
+	rel := x.state.begin(firstView(x.account, floorOf(x.c.filter, x.now)))
+	rel.Options = x.c.options
+	return x.collection(rel.key(), syncOK), x.save()
+}
+
+// save remembers the state, if it became another.
+func (x *exchange) save() error {
+	return x.note(func(n store.Notes) error { return x.saveCollection(n, x.c.id, x.state) })
+}
+
+// serve does the commands and tells what is new. The three steps are each durable:
+// what the device did, where it stands, and only then the answer.
+func (x *exchange) serve(room *budget) (*wbxml.Element, error) {
+	if x.c.options != nil {
+		x.rel.Options = x.c.options
+	}
+	x.base = &x.rel.Current
+	if x.before {
+		if e, again, err := x.repeat(room); again || err != nil {
+			return e, err
+		}
+	} else {
+		x.confirmed()
+	}
+	if err := x.act(); err != nil {
+		return nil, err
+	}
+	told, err := x.export(room)
+	if err != nil {
+		return nil, err
+	}
+	return x.settle(told)
+}
+
+// confirmed notes that the device has the current key, and so heard the last answer.
+func (x *exchange) confirmed() {
+	x.rel.Tries = 0
+	x.rel.Singly = max(x.rel.Singly-x.rel.Current.Said.Entries, 0)
+}
+
+// repeat serves a device that did not hear the last answer. The same request is
+// answered the same, until it looks as if the device can't take the answer in: then
+// the items come one by one, and if one alone is too much it is left out. Another
+// request begins where the device stands; what it did by the lost one is done.
+func (x *exchange) repeat(room *budget) (_ *wbxml.Element, again bool, err error) {
+	lost := x.rel.Current
+	same := lost.isAsked(x.hash[:])
+	x.rel.Tries++
+	switch {
+	case x.rel.Tries >= triesBeforeSingly && lost.Said.Entries > 1:
+		x.rel.Tries, x.rel.Singly = 0, lost.Said.Entries
+	case x.rel.Tries >= triesBeforeSingly && lost.Said.Entries == 1 && x.rel.Singly > 0:
+		x.leaveOut(lost)
+	case same:
+		e, err := x.again(lost, room)
+		return e, true, err
+	}
+	x.base = &x.rel.Before
+	x.inherit(lost.Done, same)
+	return nil, false, nil
+}
+
+// inherit takes over what the device did by a request whose answer it did not hear. If
+// this is that request, it is not done again; else it may name what it did by ClientId.
+func (x *exchange) inherit(lost done, same bool) {
+	for _, o := range lost.Own {
+		if !slices.ContainsFunc(x.base.View.Own, func(p own) bool { return p.At == o.At }) {
+			x.base.View.did(o.At, o.UIDs)
+		}
+	}
+	if x.acted = same; same {
+		x.done = lost
+		return
+	}
+	x.done = done{Own: lost.Own, Known: append(slices.Clone(lost.Known), lost.Results...)}
+}
+
+// leaveOut moves the place where the device stands behind an item that it can't take
+// in. It gets it again when something becomes of it.
+func (x *exchange) leaveOut(lost generation) {
+	x.rel.Tries, x.rel.Singly = 0, x.rel.Singly-1
+	x.rel.Before.View = lost.View
+	for uid := range lost.Said.Add.All() {
+		x.rel.Before.View.Hidden = with(x.rel.Before.View.Hidden, uid)
+	}
+	x.state.skip(lost.Said.Line, x.now)
+	x.srv.Log.WarnContext(x.ctx, "item skipped", "proto", "activesync", "account", x.sess.Principal.Login, "device", x.deviceID, "collection", x.c.id, "item", int64(lost.Said.Line))
+}
+
+// again makes the answer that the device did not hear once more.
+func (x *exchange) again(lost generation, room *budget) (*wbxml.Element, error) {
+	told := &telling{end: lost.View, more: lost.Said.More, said: lost.Said}
+	if err := x.gatherAgain(told); err != nil {
+		return nil, err
+	}
+	if err := x.render(told, room, false); err != nil {
+		return nil, err
+	}
+	x.done = lost.Done
+	e, err := x.element(x.rel.key(), told)
+	if err != nil {
+		return nil, err
+	}
+	return e, x.save()
+}
+
+// telling is what a device is told of a collection.
+type telling struct {
+	steps []step
+	items map[mail.UID]*syncItem
+	end   view // where it stands after
+	more  bool
+
+	commands []*wbxml.Element
+	said     recipe
+}
+
+// export finds what is to be told and renders as much as there is room for.
+func (x *exchange) export(room *budget) (*telling, error) {
+	told := &telling{end: x.base.View}
+	want := min(x.c.window, room.entries)
+	if x.rel.Singly > 0 {
+		want = min(want, 1)
+	}
+	if !x.c.changes || want <= 0 || x.mailbox.ID == 0 {
+		told.more = want <= 0 && x.c.changes
+		return told, nil
+	}
+	err := x.view(func(r store.Reader) error {
+		p, more, err := plan(r, x.mailbox.ID, x.base.View, x.rel.floor(x.now), want)
+		if err != nil {
+			return err
+		}
+		told.steps, told.end, told.more = p.steps, p.view, more
+		return x.gather(r, told)
+	})
+	if err == nil {
+		err = x.render(told, room, true)
+	}
+	return told, err
+}
+
+// settle makes what was told, and done, the current generation. Nothing told and
+// nothing done moves where the device stands and leaves its key.
+func (x *exchange) settle(told *telling) (*wbxml.Element, error) {
+	fresh := x.rel.Current.N == 1
+	if len(told.commands) == 0 && !told.more && len(x.c.commands) == 0 && !fresh && !x.before {
+		changed := x.c.options != nil || x.mailbox.HighestModSeq > x.base.View.Log.Since || x.base.View.Fill != nil || x.base.View.Soft != nil
+		if !changed {
+			return nil, nil
+		}
+		x.rel.Current.View = told.end
+		return nil, x.save()
+	}
+	next := generation{View: told.end, Asked: bytes.Clone(x.hash[:]), Said: told.said, Done: x.done}
+	x.rel.advance(*x.base, next)
+	if err := x.save(); err != nil {
+		return nil, err
+	}
+	return x.element(x.rel.key(), told)
+}
+
+// element is the answer for the collection.
+func (x *exchange) element(key string, told *telling) (*wbxml.Element, error) {
+	e := x.collection(key, syncOK)
+	if told.more {
+		e.Add(wbxml.New(wbxml.AirSyncMoreAvailable))
+	}
+	if len(told.commands) > 0 {
+		e.Add(wbxml.New(wbxml.AirSyncCommands, told.commands...))
+	}
+	responses, err := x.responses()
+	if err == nil && len(responses) > 0 {
+		e.Add(wbxml.New(wbxml.AirSyncResponses, responses...))
+	}
+	return e, err
+}
+
+// changed reports whether a Sync of the collection would tell something new to who
+// has the key given last: what wakes a Ping, and a Sync that waits. A collection
+// without such a key is new itself only to who begins with it.
+func (q *request) changed(r store.Reader, id string) (bool, error) {
+	mb, ok := parseFolderID(id)
+	if !ok {
+		return false, nil
+	}
+	state, _, err := q.loadCollection(r, id)
+	if err != nil {
+		return false, err
+	}
+	rel := state.last()
+	if rel == nil {
+		return false, nil
+	}
+	yes, err := isNew(r, mb, rel.Current.View)
+	if err != nil && slices.Contains([]mail.Kind{mail.TooOld, mail.NotFound}, mail.KindOf(err)) {
+		return true, nil // the device hears why from Sync
+	}
+	return yes, err
+}
