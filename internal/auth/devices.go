@@ -94,6 +94,9 @@ func (s *Service) findOrAdd(ctx context.Context, account mail.AccountID, key, na
 	if err != nil && mail.KindOf(err) == mail.Exists {
 		return s.find(ctx, account, key, a)
 	}
+	if err != nil && mail.KindOf(err) == mail.Limit && a.DeviceKey != "" {
+		return d, refuse(TooManyDevices, mail.Limit, "%s", mail.DetailOf(err))
+	}
 	if err == nil && access == mail.Quarantined && s.quarantined != nil {
 		s.quarantined(context.WithoutCancel(ctx), account, d)
 	}
@@ -122,11 +125,12 @@ func (s *Service) firstAccess(ctx context.Context, account mail.AccountID, a Att
 	return access, err
 }
 
-// counted is how many of the devices name themselves, and are still about.
+// counted is how many of the devices name themselves, and are still about. Those that
+// somebody blocked take nobody's place.
 func counted(all []mail.Device, now time.Time) int {
 	n := 0
 	for _, d := range all {
-		if d.Protocol == mail.EAS && now.Sub(d.LastSeen) < device.CountedFor {
+		if d.Protocol == mail.EAS && d.Access != mail.Blocked && now.Sub(d.LastSeen) < device.CountedFor {
 			n++
 		}
 	}

@@ -143,8 +143,15 @@ func TestDevicesThatNameThemselvesAreBounded(t *testing.T) {
 	}
 	b.in(phone(password, "one"))
 	b.in(attempt(password)) // no phone
+	if err := b.SetAccess(t.Context(), by, b.alice.Account, b.in(phone(password, "one")).Device().ID, mail.Blocked); err != nil {
+		t.Fatal(err)
+	}
+	b.in(phone(password, "three")) // a blocked one takes nobody's place
+	if _, err := b.Login(t.Context(), phone(password, "four")); RefusalOf(err) != TooManyDevices {
+		t.Fatal(err)
+	}
 	b.clock = b.clock.Add(device.CountedFor + time.Hour)
-	b.in(phone(password, "three")) // the others are no longer about
+	b.in(phone(password, "four")) // the others are no longer about
 }
 
 // Who asks what the server can do has no DeviceId yet, and is no device.
@@ -251,5 +258,25 @@ func TestQuarantineEndsSessions(t *testing.T) {
 	}
 	if got := <-ended; got != "device quarantined" {
 		t.Error(got)
+	}
+}
+
+// The bound on all devices is one on those that name themselves too.
+func TestAnAccountFullOfDevicesHasNoRoomForAPhone(t *testing.T) {
+	b := newBench(t)
+	b.UsePolicies(device.Policies{device.Default: {MaxDevices: mail.MaxDevices}})
+	err := b.store.Note(t.Context(), b.alice.Account, func(n store.Notes) error {
+		for i := range mail.MaxDevices {
+			if _, err := n.AddDevice(mail.Device{Name: "d", Key: fmt.Sprint("imap:", i), Protocol: mail.IMAP}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Login(t.Context(), phone(password, "one")); RefusalOf(err) != TooManyDevices {
+		t.Error(err)
 	}
 }

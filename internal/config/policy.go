@@ -14,7 +14,7 @@ type Words []string
 type Policy struct {
 	NewDevices       string   `toml:"new_devices" comment:"A device that comes for the first time with the account's own password: \"allow\" it, \"quarantine\" it until somebody says lockstep device allow, or \"block\" it."`
 	OldDevices       string   `toml:"unprovisioned" comment:"Devices that can't or won't do all the policy asks: \"allow\" or \"block\"."`
-	MaxDevices       int      `toml:"max_devices" comment:"So many devices that name themselves may an account have; 0 is 50. Who was not seen for 90 days is not counted."`
+	MaxDevices       int      `toml:"max_devices" comment:"So many devices that name themselves may an account have; 0 is 50. Who was not seen for 90 days, or is blocked, is not counted."`
 	Refresh          Duration `toml:"refresh" comment:"How often a device has to ask for the policy again; \"0s\" is never."`
 	Password         string   `toml:"password" comment:"What unlocks the device: \"none\" asks for nothing, \"any\" is a PIN or more, \"alphanumeric\" has letters."`
 	MinLength        int      `toml:"password_min_length" comment:"1 to 16; 0 asks for none."`

@@ -63,7 +63,7 @@ func (q *request) loadPolicy() (due bool, err error) {
 			return err
 		}
 		a, err := q.loadAcknowledged(r)
-		due = !a.At.IsZero() && time.Since(a.At) > q.policy.Refresh
+		due = !q.trying() && time.Since(a.At) > q.policy.Refresh
 		return err
 	})
 	if err == nil {

@@ -28,13 +28,19 @@ func (q *request) did(a *answer, f *fault, began time.Time) {
 	} else if a.root != nil {
 		c.Status = statusIn(a.root)
 	}
-	over := startsOver(q, a, f)
-	q.trail(f != nil || len(over) > 0, func(t *device.Trail) {
-		t.Did(c)
-		for _, r := range over {
-			r.At = c.At
-			t.Restart(r)
-		}
+	q.trail(f != nil, func(t *device.Trail) { t.Did(c) })
+	if f == nil && a.root != nil && a.root.Tag == wbxml.FolderFolderSync && c.Status == strconv.Itoa(folderBadKey) {
+		q.startsOver("", "unknown key, or older than history reaches: "+q.in.Get(wbxml.FolderSyncKey))
+	}
+}
+
+// startsOver notes that the device is told to begin a collection anew, "" being the
+// folders: for people who look, and as each costs the device a whole download.
+func (q *request) startsOver(collection, why string) {
+	q.srv.Log.WarnContext(q.ctx, "device starts over", "proto", "activesync", "account", q.sess.Principal.Login, "device", q.deviceID, "collection", collection, "reason", why)
+	q.trail(true, func(t *device.Trail) {
+		t.Restart(device.Restart{At: time.Now().UTC(), Collection: collection, Why: why})
+		t.Unmark(collection)
 	})
 }
 
@@ -52,24 +58,4 @@ func statusIn(root *wbxml.Element) string {
 		return root.Get(tag)
 	}
 	return "1"
-}
-
-// startsOver lists what the answer makes the device begin anew.
-func startsOver(q *request, a *answer, f *fault) (over []device.Restart) {
-	if f != nil || a.root == nil {
-		return nil
-	}
-	switch a.root.Tag {
-	case wbxml.FolderFolderSync:
-		if a.root.Get(wbxml.FolderStatus) == strconv.Itoa(folderBadKey) {
-			over = append(over, device.Restart{Why: "came with a folder key that is not known, or older than history reaches: " + q.in.Get(wbxml.FolderSyncKey)})
-		}
-	case wbxml.AirSyncSync:
-		for c := range a.root.Child(wbxml.AirSyncCollections).All(wbxml.AirSyncCollection) {
-			if c.Get(wbxml.AirSyncStatus) == "3" {
-				over = append(over, device.Restart{Collection: c.Get(wbxml.AirSyncCollectionId), Why: "came with a key that is not known, or older than history reaches"})
-			}
-		}
-	}
-	return over
 }
