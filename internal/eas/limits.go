@@ -36,3 +36,11 @@ const (
 	maxBccText     = 1024     // of Bcc
 	maxReplyLevels = 20       // that ConversationIndex counts
 )
+
+// Bounds on ItemOperations.
+const (
+	maxItemOperations = 100       // in one command
+	maxFetchedBytes   = 256 << 20 // of bodies and attachments in one answer; what is beyond gets status 11
+	emptyChunk        = 5000      // messages that one transaction expunges
+	maxConversation   = 10_000    // messages of a conversation that one transaction moves
+)
