@@ -18,16 +18,17 @@ const worthPacking = 200
 func (s *Server) write(w http.ResponseWriter, r *http.Request, a *answer) error {
 	h := w.Header()
 	maps.Copy(h, a.header)
-	if a.root == nil {
+	if a.root == nil && a.raw == nil {
 		h.Set("Content-Length", "0")
 		return nil
 	}
 	out := newSpool(s.SpoolDir, s.limits.Answer)
 	defer out.Close()
-	if err := wbxml.Encode(out, a.root); err != nil {
+	typ, err := a.encode(out, s)
+	if err != nil {
 		return err
 	}
-	h.Set("Content-Type", typeWBXML)
+	setType(h, typ)
 	return s.send(w, r, out)
 }
 

@@ -28,7 +28,9 @@ func commands() []command {
 		{name: "FolderCreate", code: 10, root: wbxml.FolderFolderCreate, serve: (*request).folderCreate},
 		{name: "FolderDelete", code: 11, root: wbxml.FolderFolderDelete, serve: (*request).folderDelete},
 		{name: "FolderUpdate", code: 12, root: wbxml.FolderFolderUpdate, serve: (*request).folderUpdate},
+		{name: "GetAttachment", code: 4, serve: (*request).getAttachment, until: v121, empty: true},
 		{name: "Settings", code: 17, root: wbxml.SettingsSettings, serve: (*request).settings},
+		{name: "ItemOperations", code: 19, root: wbxml.ItemsItemOperations, serve: (*request).itemOperations},
 		{name: "ResolveRecipients", code: 21, root: wbxml.ResolveResolveRecipients, serve: (*request).resolveRecipients},
 		{name: "ValidateCert", code: 22, root: wbxml.CertValidateCert, serve: (*request).validateCert},
 	}

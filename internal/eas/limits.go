@@ -56,3 +56,11 @@ const (
 	maxLockWait        = 5 * time.Second
 	triesBeforeSingly  = 3 // how often the same answer is asked for until it comes one item at a time, and then until that one is skipped
 )
+
+// Bounds on ItemOperations.
+const (
+	maxItemOperations = 100       // in one command
+	maxFetchedBytes   = 256 << 20 // of bodies and attachments in one answer; what is beyond gets status 11
+	emptyChunk        = 5000      // messages that one transaction expunges
+	maxConversation   = 10_000    // messages of a conversation that one transaction moves
+)

@@ -144,7 +144,7 @@ func (c *composer) written(b *render.Body) io.WriterTo {
 	if _, ok := b.Held(); ok {
 		return b
 	}
-	return &lateBody{root: c.parsed.Root, open: c.item.open, typ: b.Type}
+	return &lateBody{root: c.parsed.Root, open: c.item.open, typ: b.Type, size: b.Size}
 }
 
 // lateBody is a whole body that is read when it is written.
@@ -152,6 +152,7 @@ type lateBody struct {
 	root *message.Part
 	open func() (Body, error)
 	typ  render.Type
+	size int64
 }
 
 // WriteTo implements io.WriterTo.

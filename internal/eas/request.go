@@ -40,6 +40,8 @@ type request struct {
 // An answer is what a device is told. The zero answer is "200, and nothing to say".
 type answer struct {
 	root   *wbxml.Element
+	parts  *answerParts // an answer of several parts, of which root is the first
+	raw    *rawAnswer   // an answer that is no document
 	header http.Header
 }
 
