@@ -33,7 +33,11 @@ func (q *request) sendMail() (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &answer{}, q.send(&outgoing{key: q.sendKey(ask, msg), msg: msg, save: ask.save})
+	o := &outgoing{key: q.sendKey(ask, msg), msg: msg, save: ask.save}
+	if again, err := q.isRepeat(o.key); again || err != nil {
+		return &answer{}, err
+	}
+	return &answer{}, q.send(o)
 }
 
 // smartReply sends a message with what it answers to behind it (MS-ASCMD §2.2.1.20).
@@ -135,8 +139,10 @@ func (q *request) sending() (sending, error) {
 		clientID: q.in.Get(wbxml.ComposeClientId), save: q.in.Has(wbxml.ComposeSaveInSentItems), replace: q.in.Has(wbxml.ComposeReplaceMime),
 		source: reference{folder: src.Get(wbxml.ComposeFolderId), item: src.Get(wbxml.ComposeItemId), longID: src.Get(wbxml.ComposeLongId)},
 	}
-	if at := src.Get(wbxml.ComposeInstanceId); at != "" && !isTime(at) {
-		return sending{}, fail(statusDateTime, "InstanceId is no time")
+	if at := src.Get(wbxml.ComposeInstanceId); at != "" {
+		if _, err := parseTime(at); err != nil {
+			return sending{}, err
+		}
 	}
 	if q.cmd.root != wbxml.ComposeSmartForward || q.version < v160 {
 		return ask, nil
@@ -161,14 +167,14 @@ func (ask *sending) readForwardees(all *wbxml.Element) error {
 	return nil
 }
 
-// isTime reports whether s is a time in either of the forms devices use.
-func isTime(s string) bool {
+// parseTime reads a time in either of the forms devices use.
+func parseTime(s string) (time.Time, error) {
 	for _, form := range []string{"2006-01-02T15:04:05.000Z", "2006-01-02T15:04:05Z", "20060102T150405Z"} {
-		if _, err := time.Parse(form, s); err == nil {
-			return true
+		if t, err := time.Parse(form, s); err == nil {
+			return t, nil
 		}
 	}
-	return false
+	return time.Time{}, fail(statusDateTime, "%q is no time", s)
 }
 
 // submitted is the message the device sends.

@@ -45,17 +45,23 @@ func (q *request) sendKey(ask sending, msg compose.Source) string {
 	return q.key(ask.clientID, id)
 }
 
-// isRepeat reports whether the act was done before. With strict repeats that is the
-// fault of status 118, as Exchange has it.
-func (q *request) isRepeat(key string) (again bool, err error) {
+// done reports whether the act was done before.
+func (q *request) done(key string) (done bool, err error) {
 	err = q.view(func(r store.Reader) error {
 		_, err := r.Remembered(key)
-		again = err == nil
+		done = err == nil
 		if mail.KindOf(err) == mail.NotFound {
 			return nil
 		}
 		return err
 	})
+	return done, err
+}
+
+// isRepeat is done for the sending of messages: with strict repeats a second time is
+// the fault of status 118, as Exchange has it.
+func (q *request) isRepeat(key string) (bool, error) {
+	again, err := q.done(key)
 	if again && q.srv.StrictRepeat && q.version >= v140 {
 		err = fail(statusSent, "this message was sent before")
 	}

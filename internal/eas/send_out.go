@@ -33,8 +33,7 @@ type outgoing struct {
 // to the act are one transaction behind that. A device that asks again is answered
 // as if it had gone well.
 func (q *request) send(o *outgoing) error {
-	again, err := q.isRepeat(o.key)
-	if again || err != nil {
+	if again, err := q.done(o.key); again || err != nil {
 		return err
 	}
 	if err := q.maySend(); err != nil {

@@ -49,10 +49,11 @@ const (
 	statusPolicyRefresh  status = 143
 	statusPolicyKey      status = 144
 	statusManaged        status = 145
+	statusNoRecurrence   status = 146
 	statusNotFound       status = 150
 	statusNoInformation  status = 165
-	statusTooManyDevices status = 177
 	statusAccountID      status = 166
+	statusTooManyDevices status = 177
 	statusForwardMIME    status = 178
 	statusForwardBody    status = 179
 	statusRecipients     status = 183
