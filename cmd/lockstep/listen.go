@@ -160,7 +160,7 @@ func (h *house) easServer(m *metrics) *eas.Server {
 			return r, nil
 		},
 		People: h.people(),
-		Limits: eas.Limits{Message: int64(h.cfg.Limits.Message)},
+		Limits: eas.Limits{Message: int64(h.cfg.Limits.Message)}, StrictRepeat: h.cfg.ActiveSync.StrictRepeat,
 	}
 }
 

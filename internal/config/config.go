@@ -73,6 +73,8 @@ type Auth struct {
 // ActiveSync is about what phones speak.
 type ActiveSync struct {
 	Enabled bool `toml:"enabled" comment:"Whether it is served, at /Microsoft-Server-ActiveSync on the addresses of https, and of http where auth.plaintext lets passwords come without TLS."`
+	// What conformance suites look for and phones are better off without.
+	StrictRepeat bool `toml:"strict_repeat" comment:"Whether a message that a device sends a second time is refused (status 118), as Exchange does, and not taken for the success that it was. A refusal can leave it in the Outbox for ever."`
 }
 
 // Via says how mail leaves.

@@ -24,6 +24,10 @@ type command struct {
 func commands() []command {
 	return []command{
 		{name: provisionName, code: 20, root: wbxml.ProvisionProvision, serve: (*request).provision, empty: true},
+		{name: "SendMail", code: 1, root: wbxml.ComposeSendMail, serve: (*request).sendMail, mime: true},
+		{name: "SmartForward", code: 2, root: wbxml.ComposeSmartForward, serve: (*request).smartForward, mime: true},
+		{name: "SmartReply", code: 3, root: wbxml.ComposeSmartReply, serve: (*request).smartReply, mime: true},
+		{name: "MeetingResponse", code: 15, root: wbxml.MeetingMeetingResponse, serve: (*request).meetingResponse},
 		{name: "FolderSync", code: 9, root: wbxml.FolderFolderSync, serve: (*request).folderSync},
 		{name: "FolderCreate", code: 10, root: wbxml.FolderFolderCreate, serve: (*request).folderCreate},
 		{name: "FolderDelete", code: 11, root: wbxml.FolderFolderDelete, serve: (*request).folderDelete},

@@ -258,6 +258,8 @@ func (q *request) readErr(err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case (errors.As(err, &tooLarge) || errors.Is(err, wbxml.ErrLimit)) && q.cmd.mime:
+		return &fault{status: statusAttachment, detail: "larger than this server sends", err: err}
 	case errors.As(err, &tooLarge), errors.Is(err, wbxml.ErrLimit):
 		return &fault{status: statusContent, http: http.StatusRequestEntityTooLarge, detail: "larger than this server takes", err: err}
 	case errors.Is(err, wbxml.ErrSyntax):

@@ -57,6 +57,10 @@ type Server struct {
 	SpoolDir       string                // for large messages and answers; "" is the system's
 	AllowPlainAuth func(netip.Addr) bool // who may sign in without TLS; nil is nobody
 	Limits         Limits
+	// StrictRepeat answers a message that was sent before with status 118, and tells
+	// messages apart by their ClientId alone: what Exchange does. Otherwise a repeat
+	// is a success, so that no message sticks in an Outbox.
+	StrictRepeat bool
 
 	once    sync.Once
 	limits  Limits

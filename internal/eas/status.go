@@ -30,6 +30,12 @@ const (
 	statusQuota          status = 113
 	statusOffline        status = 114
 	statusSendQuota      status = 115
+	statusRecipient      status = 116
+	statusSent           status = 118
+	statusNoRecipient    status = 119
+	statusSubmission     status = 120
+	statusReply          status = 121
+	statusAttachment     status = 122
 	statusNoPrincipal    status = 125
 	statusUserDisabled   status = 126
 	statusDeviceBlocked  status = 129
@@ -43,9 +49,14 @@ const (
 	statusPolicyRefresh  status = 143
 	statusPolicyKey      status = 144
 	statusManaged        status = 145
+	statusNoRecurrence   status = 146
 	statusNotFound       status = 150
 	statusNoInformation  status = 165
+	statusAccountID      status = 166
 	statusTooManyDevices status = 177
+	statusForwardMIME    status = 178
+	statusForwardBody    status = 179
+	statusRecipients     status = 183
 )
 
 // httpOf is what devices of 12.1 hear in place of a common status.
@@ -54,6 +65,7 @@ var httpOf = map[status]int{
 	statusDeviceType: 400, statusServer: 500, statusRetryLater: 503, statusAccessDenied: 403, statusQuota: 507, statusOffline: 503, statusSendQuota: 507, statusNoPrincipal: 403,
 	statusUserDisabled: 403, statusDeviceBlocked: 403, statusDenied: 403, statusCommand: 501, statusVersion: 505, statusWipe: 449, statusNotProvisioned: 449, statusPolicyRefresh: 449,
 	statusPolicyKey: 449, statusPartly: 403, statusLegacyDevice: 449, statusManaged: 403, statusTooManyDevices: 403, statusNotFound: 500,
+	statusRecipient: 500, statusNoRecipient: 500, statusSubmission: 500, statusReply: 500, statusAttachment: 413,
 }
 
 // A fault ends a command as a whole. One with a status is said in the answer's own

@@ -1,0 +1,129 @@
+package eas
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"lockstep/internal/mail"
+	"lockstep/internal/message/compose"
+	"lockstep/internal/store"
+)
+
+// rememberSends is how long a device may ask again for what was sent: phones keep
+// trying for a day.
+const rememberSends = 48 * time.Hour
+
+// key names an act of the device.
+func (q *request) key(words ...string) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%d\x00%d\x00%q", q.account(), q.sess.Device().ID, q.deviceID)
+	for _, w := range words {
+		fmt.Fprintf(h, "\x00%q", w)
+	}
+	return "eas.send." + hexOf(h.Sum(nil))
+}
+
+// sendKey names the sending of a message: by its ClientId and what message it is,
+// which its Message-ID says, else its bytes. A device that uses a ClientId again for
+// another message must not lose it: that is another act. With strict repeats the
+// ClientId alone counts, and the second message is refused.
+func (q *request) sendKey(ask sending, msg compose.Source) string {
+	if q.srv.StrictRepeat && ask.clientID != "" {
+		return q.key(ask.clientID)
+	}
+	id := msg.Message.ID
+	if id == "" {
+		h := sha256.New()
+		if _, err := io.Copy(h, q.mime.reader()); err != nil {
+			return q.key(ask.clientID, string(q.hash[:]))
+		}
+		id = hexOf(h.Sum(nil))
+	}
+	return q.key(ask.clientID, id)
+}
+
+// done reports whether the act was done before.
+func (q *request) done(key string) (done bool, err error) {
+	err = q.view(func(r store.Reader) error {
+		_, err := r.Remembered(key)
+		done = err == nil
+		if mail.KindOf(err) == mail.NotFound {
+			return nil
+		}
+		return err
+	})
+	return done, err
+}
+
+// isRepeat is done for the sending of messages: with strict repeats a second time is
+// the fault of status 118, as Exchange has it.
+func (q *request) isRepeat(key string) (bool, error) {
+	again, err := q.done(key)
+	if again && q.srv.StrictRepeat && q.version >= v140 {
+		err = fail(statusSent, "this message was sent before")
+	}
+	return again, err
+}
+
+// sends counts the messages of an hour.
+type sends struct {
+	Hour  int64 `json:"hour"` // since 1970
+	Count int   `json:"n"`
+}
+
+const sendsCursor = "eas/sends"
+
+// loadSends reads how many messages went out this hour. Device 0 counts for all of
+// the account.
+func loadSends(r store.Reader, device mail.DeviceID, now time.Time) (sends, error) {
+	s := sends{Hour: now.Unix() / 3600}
+	raw, err := r.Cursor(device, sendsCursor)
+	if mail.KindOf(err) == mail.NotFound && err != nil {
+		return s, nil
+	}
+	var was sends
+	if err == nil && json.Unmarshal(raw, &was) == nil && was.Hour == s.Hour {
+		s = was
+	}
+	return s, err
+}
+
+// maySend holds what was sent against the bounds, before anything is done.
+func (q *request) maySend() error {
+	return q.view(func(r store.Reader) error {
+		for _, c := range []struct {
+			device mail.DeviceID
+			bound  int
+		}{{q.sess.Device().ID, q.srv.limits.DeviceSends}, {0, q.srv.limits.AccountSends}} {
+			s, err := loadSends(r, c.device, time.Now())
+			if err != nil {
+				return err
+			}
+			if s.Count >= c.bound {
+				return fail(statusSendQuota, "more than %d messages in an hour", c.bound)
+			}
+		}
+		return nil
+	})
+}
+
+func (q *request) countSend(tx store.Tx) error {
+	for _, device := range []mail.DeviceID{q.sess.Device().ID, 0} {
+		s, err := loadSends(tx, device, time.Now())
+		if err != nil {
+			return err
+		}
+		s.Count++
+		raw, err := json.Marshal(s)
+		if err != nil {
+			return err
+		}
+		if err := tx.SetCursor(device, sendsCursor, raw); err != nil {
+			return err
+		}
+	}
+	return nil
+}
