@@ -29,8 +29,10 @@ func commands() []command {
 		{name: "FolderDelete", code: 11, root: wbxml.FolderFolderDelete, serve: (*request).folderDelete},
 		{name: "FolderUpdate", code: 12, root: wbxml.FolderFolderUpdate, serve: (*request).folderUpdate},
 		{name: "Settings", code: 17, root: wbxml.SettingsSettings, serve: (*request).settings},
+		{name: "Search", code: 16, root: wbxml.SearchSearch, serve: (*request).search},
 		{name: "ResolveRecipients", code: 21, root: wbxml.ResolveResolveRecipients, serve: (*request).resolveRecipients},
 		{name: "ValidateCert", code: 22, root: wbxml.CertValidateCert, serve: (*request).validateCert},
+		{name: "Find", code: 23, root: wbxml.FindFind, serve: (*request).findCommand, since: v161},
 	}
 }
 

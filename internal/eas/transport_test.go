@@ -36,7 +36,7 @@ func (w *town) options(authorization string) *httptest.ResponseRecorder {
 }
 
 // What is announced is served whole: this list grows only with what is.
-const announced = "Provision,FolderSync,FolderCreate,FolderDelete,FolderUpdate,Settings,ResolveRecipients,ValidateCert"
+const announced = "Provision,FolderSync,FolderCreate,FolderDelete,FolderUpdate,Settings,Search,ResolveRecipients,ValidateCert,Find"
 
 func TestOptionsAnnouncesWhatIsServed(t *testing.T) {
 	w := newTown(t)
