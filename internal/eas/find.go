@@ -94,7 +94,7 @@ func (q *request) findPeople(in *wbxml.Element) (*answer, error) {
 	var list []*wbxml.Element
 	if from, to, empty := asked.of(len(people)); !empty {
 		for _, p := range people[from:to] {
-			list = append(list, wbxml.New(wbxml.FindResult, wbxml.New(wbxml.FindProperties, galProperties(p, picture)...)))
+			list = append(list, wbxml.New(wbxml.FindResult, galProperties(wbxml.FindProperties, p, false, picture)))
 		}
 	}
 	return findAnswer(storeGAL, findOK, findResults(list, asked, len(people))...), nil

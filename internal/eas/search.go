@@ -121,7 +121,7 @@ func (q *request) searchGAL(in *wbxml.Element) ([]*wbxml.Element, int, error) {
 	var list []*wbxml.Element
 	if from, to, empty := asked.of(len(found)); !empty {
 		for _, p := range found[from:to] {
-			list = append(list, wbxml.New(wbxml.SearchResult, wbxml.New(wbxml.SearchProperties, galProperties(p, picture)...)))
+			list = append(list, wbxml.New(wbxml.SearchResult, galProperties(wbxml.SearchProperties, p, true, picture)))
 		}
 	}
 	return results(list, asked, len(found)), searchOK, nil
@@ -206,6 +206,9 @@ func (q *request) parseSearch(query *wbxml.Element) (s mailSearch, status int) {
 			}
 		case wbxml.SearchConversationId:
 			thread, ok := parseConversationID(c.Text)
+			if s.finding.thread != 0 {
+				return s, searchInvalid
+			}
 			if !ok {
 				thread = -1 // of somebody else: nothing is found
 			}

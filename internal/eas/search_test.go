@@ -197,6 +197,7 @@ func TestSearchStatuses(t *testing.T) {
 		"FreeText beside And":     {searchIn("Mailbox", query(and, text)), "8"},
 		"Or":                      {searchIn("Mailbox", query(wbxml.New(wbxml.SearchOr, text))), "8"},
 		"And in And":              {searchIn("Mailbox", queryAnd(and)), "8"},
+		"two conversations":       {searchIn("Mailbox", queryAnd(text, wbxml.Text(wbxml.SearchConversationId, "x"), wbxml.Text(wbxml.SearchConversationId, "y"))), "2"},
 		"of mail":                 {searchIn("Mailbox", queryAnd(text, wbxml.Text(wbxml.EmailTo, "x"))), "2"},
 		"empty":                   {searchIn("Mailbox", queryAnd()), "2"},
 		"only a class":            {searchIn("Mailbox", queryAnd(class)), "2"},
@@ -281,9 +282,9 @@ func TestSearchFindsPeople(t *testing.T) {
 	gal := func(v version, query string, options ...*wbxml.Element) string {
 		return short(w.phone(v).search(searchIn("GAL", wbxml.Text(wbxml.SearchQuery, query), options...)))
 	}
-	ash := "Result(Properties(DisplayName=Bob Ash Alias=robert FirstName=Bob LastName=Ash EmailAddress=robert@example.test))"
-	zimmer := "Result(Properties(DisplayName=Bob Zimmer Alias=bob.z FirstName=Bob LastName=Zimmer EmailAddress=bob.z@example.test))"
-	nameless := "Result(Properties(DisplayName=bob Alias=bob FirstName LastName=bob EmailAddress=bob@example.test))"
+	ash := "Result(Properties(DisplayName=Bob Ash Phone Office Title Company Alias=robert FirstName=Bob LastName=Ash HomePhone MobilePhone EmailAddress=robert@example.test))"
+	zimmer := "Result(Properties(DisplayName=Bob Zimmer Phone Office Title Company Alias=bob.z FirstName=Bob LastName=Zimmer HomePhone MobilePhone EmailAddress=bob.z@example.test))"
+	nameless := "Result(Properties(DisplayName=bob Phone Office Title Company Alias=bob FirstName LastName=bob HomePhone MobilePhone EmailAddress=bob@example.test))"
 	answer := func(s string) string { return "Search(Status=1 Response(Store(Status=1 " + s + ")))" }
 	for _, v := range versions {
 		if got, want := gal(v, "BO"), answer(ash+" "+zimmer+" "+nameless+" Range=0-2 Total=3"); got != want {
