@@ -141,6 +141,9 @@ func preferred(e mail.Entry) string {
 
 // annotated leaves the value out: a note can be long, and private.
 func (n names) annotated(e mail.Entry) string {
+	if e.Mailbox == 0 && e.Name == mail.VacationEntry {
+		return awayWords(e)
+	}
 	what, where := "set ", "the account"
 	if e.New == nil {
 		what = "removed "
@@ -149,6 +152,19 @@ func (n names) annotated(e mail.Entry) string {
 		where = n.mailbox(e.Mailbox, nil)
 	}
 	return what + "the annotation " + e.Name + " of " + where
+}
+
+// awayWords says what became of the answers for who is away.
+func awayWords(e mail.Entry) string {
+	before, _ := mail.DecodeVacation(e.Old)
+	after, _ := mail.DecodeVacation(e.New) // what is none answers nothing
+	switch {
+	case after.Enabled && !before.Enabled:
+		return "turned automatic answers on"
+	case before.Enabled && !after.Enabled:
+		return "turned automatic answers off"
+	}
+	return "changed the automatic answers"
 }
 
 // remarked leaves the value out too.

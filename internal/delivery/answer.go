@@ -29,12 +29,12 @@ type answer struct {
 // is answered; nil is not at all. Whatever goes wrong, the message is delivered, and
 // no answer is better than a wrong one.
 func (s *Service) answerTo(ctx context.Context, env *Envelope, in *spool, r *Recipient, once string) *answer {
-	if !mayBeAnswered(env.ReversePath) {
+	if env.ReversePath == "" {
 		return nil
 	}
 	now := time.Now()
 	v, err := s.vacations.of(ctx, s.Store, r.Account)
-	if err != nil || !v.In(now) {
+	if err != nil || !v.In(now) || !mayBeAnswered(env.ReversePath) {
 		return nil
 	}
 	a, err := s.decide(ctx, env, in, r, v)

@@ -35,7 +35,10 @@ func SetVacation(tx store.Tx, v mail.Vacation) error {
 }
 
 // maxVacations is how many accounts are remembered; with more, all are forgotten.
-const maxVacations = 10_000
+const maxVacations = 100_000
+
+// nobodyAway stands for all accounts that answer nothing.
+var nobodyAway = &remembered{read: true}
 
 // vacations remembers who is away: every delivery asks, and hardly anybody is.
 type vacations struct {
@@ -71,6 +74,9 @@ func (vs *vacations) of(ctx context.Context, st store.Store, id mail.AccountID) 
 	if err != nil {
 		v.is.CompareAndSwap(begun, nil)
 		return mail.Vacation{}, err
+	}
+	if is.Vacation == (mail.Vacation{}) {
+		is = nobodyAway
 	}
 	if first {
 		v.is.CompareAndSwap(begun, is)

@@ -28,6 +28,7 @@ func TestCommandLine(t *testing.T) {
 				{"", "vacation set alice@example.test --until 2999-07-01 --text away --silent unknown", "answers are on until 2999-07-01"},
 				{"", "vacation show alice@example.test", "(?s)To known .*:\naway\n\nTo unknown .*: nothing"},
 				{"", "vacation off alice@example.test", "answers are off"},
+				{"", "history alice@example.test", "turned automatic answers on"},
 				{"", "account quota alice@example.test 5GiB", "may keep 5GiB"},
 				{"", "address add alice@example.test @other.test", "goes to alice@example.test"},
 				{"", "address list alice@example.test", "(?m)^@other.test$"},

@@ -17,6 +17,10 @@ func (s *server) lmtp(to, text string) {
 
 // tryLMTP delivers one message; nil is an acknowledgement.
 func (s *server) tryLMTP(to, text string) error {
+	return s.tryLMTPFrom("friend@elsewhere.example", to, text)
+}
+
+func (s *server) tryLMTPFrom(from, to, text string) error {
 	nc, err := net.Dial("tcp", "127.0.0.1:"+s.ports["lmtp"])
 	if err != nil {
 		return err
@@ -29,7 +33,7 @@ func (s *server) tryLMTP(to, text string) error {
 	for _, step := range []struct {
 		line string
 		code int
-	}{{"LHLO client.example", 250}, {"MAIL FROM:<friend@elsewhere.example>", 250}, {"RCPT TO:<" + to + ">", 250}, {"DATA", 354}} {
+	}{{"LHLO client.example", 250}, {"MAIL FROM:<" + from + ">", 250}, {"RCPT TO:<" + to + ">", 250}, {"DATA", 354}} {
 		if err := c.PrintfLine("%s", step.line); err != nil {
 			return err
 		}

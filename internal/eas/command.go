@@ -23,20 +23,22 @@ type command struct {
 // It is a function, not a variable: what it lists looks commands up itself.
 func commands() []command {
 	return []command{
-		{name: provisionName, code: 20, root: wbxml.ProvisionProvision, serve: (*request).provision, empty: true},
 		{name: "SendMail", code: 1, root: wbxml.ComposeSendMail, serve: (*request).sendMail, mime: true},
 		{name: "SmartForward", code: 2, root: wbxml.ComposeSmartForward, serve: (*request).smartForward, mime: true},
 		{name: "SmartReply", code: 3, root: wbxml.ComposeSmartReply, serve: (*request).smartReply, mime: true},
-		{name: "MeetingResponse", code: 15, root: wbxml.MeetingMeetingResponse, serve: (*request).meetingResponse},
+		{name: "GetAttachment", code: 4, serve: (*request).getAttachment, until: v121, empty: true},
 		{name: "FolderSync", code: 9, root: wbxml.FolderFolderSync, serve: (*request).folderSync},
 		{name: "FolderCreate", code: 10, root: wbxml.FolderFolderCreate, serve: (*request).folderCreate},
 		{name: "FolderDelete", code: 11, root: wbxml.FolderFolderDelete, serve: (*request).folderDelete},
 		{name: "FolderUpdate", code: 12, root: wbxml.FolderFolderUpdate, serve: (*request).folderUpdate},
-		{name: "GetAttachment", code: 4, serve: (*request).getAttachment, until: v121, empty: true},
+		{name: "MeetingResponse", code: 15, root: wbxml.MeetingMeetingResponse, serve: (*request).meetingResponse},
+		{name: "Search", code: 16, root: wbxml.SearchSearch, serve: (*request).search},
 		{name: "Settings", code: 17, root: wbxml.SettingsSettings, serve: (*request).settings},
 		{name: "ItemOperations", code: 19, root: wbxml.ItemsItemOperations, serve: (*request).itemOperations},
+		{name: provisionName, code: 20, root: wbxml.ProvisionProvision, serve: (*request).provision, empty: true},
 		{name: "ResolveRecipients", code: 21, root: wbxml.ResolveResolveRecipients, serve: (*request).resolveRecipients},
 		{name: "ValidateCert", code: 22, root: wbxml.CertValidateCert, serve: (*request).validateCert},
+		{name: "Find", code: 23, root: wbxml.FindFind, serve: (*request).findCommand, since: v161},
 	}
 }
 

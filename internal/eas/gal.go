@@ -26,20 +26,26 @@ func (q *request) people(text string, limit int) ([]store.Person, error) {
 	return found, err
 }
 
-// galProperties are what the directory tells of somebody (MS-ASCMD §2.2.3.139.3).
-// Some clients need names also of who has none.
-func galProperties(p store.Person, picture *wbxml.Element) []*wbxml.Element {
+// galProperties are what the directory tells of somebody (MS-ASCMD §2.2.3.139.3), in
+// the order of the code page. Some clients need names also of who has none; with all
+// true, as Exchange answers a Search, also what is not known is there, empty.
+func galProperties(as wbxml.Tag, p store.Person, all bool, picture *wbxml.Element) *wbxml.Element {
 	alias, _, _ := strings.Cut(p.Address, "@")
 	shown := p.Name
 	if shown == "" {
 		shown = alias
 	}
 	first, last := namesOf(shown)
-	return []*wbxml.Element{
-		wbxml.Text(wbxml.GALDisplayName, shown), wbxml.Text(wbxml.GALAlias, alias),
-		wbxml.Text(wbxml.GALFirstName, first), wbxml.Text(wbxml.GALLastName, last),
-		wbxml.Text(wbxml.GALEmailAddress, p.Address), picture,
+	unknown := func(t wbxml.Tag) *wbxml.Element {
+		if !all {
+			return nil
+		}
+		return wbxml.New(t)
 	}
+	return wbxml.New(as,
+		wbxml.Text(wbxml.GALDisplayName, shown), unknown(wbxml.GALPhone), unknown(wbxml.GALOffice), unknown(wbxml.GALTitle), unknown(wbxml.GALCompany),
+		wbxml.Text(wbxml.GALAlias, alias), wbxml.Text(wbxml.GALFirstName, first), wbxml.Text(wbxml.GALLastName, last),
+		unknown(wbxml.GALHomePhone), unknown(wbxml.GALMobilePhone), wbxml.Text(wbxml.GALEmailAddress, p.Address), picture)
 }
 
 // namesOf divides a name where most people's are divided: before the last word.

@@ -1,7 +1,6 @@
 package eas
 
 import (
-	"errors"
 	"io"
 
 	"lockstep/internal/mail"
@@ -28,18 +27,8 @@ func (ref reference) placement(r store.Reader) (mail.Placement, error) {
 	if !ok {
 		return mail.Placement{}, errNoItem
 	}
-	all, err := r.Versions(store.VersionQuery{Mailbox: mb, Lines: []mail.Lineage{line}})
-	if err != nil {
-		return mail.Placement{}, err
-	}
-	v := mail.Shown(all)
-	if v == nil {
-		return mail.Placement{}, errNoItem
-	}
-	return v.Placement, nil
+	return placementOfLine(r, mb, line)
 }
-
-var errNoItem = mail.Errorf(mail.NotFound, "no such item")
 
 // placementOfLongID finds a message that a search found where it was then, else
 // wherever it is now.
@@ -48,20 +37,7 @@ func placementOfLongID(r store.Reader, s string) (mail.Placement, error) {
 	if !ok {
 		return mail.Placement{}, errNoItem
 	}
-	m, err := r.MessageByEmailID(id)
-	if err != nil {
-		return mail.Placement{}, err
-	}
-	all, err := r.PlacementsOf(m.Key)
-	if err != nil || len(all) == 0 {
-		return mail.Placement{}, errors.Join(err, errNoItem)
-	}
-	for _, p := range all {
-		if p.Mailbox == mb {
-			return p, nil
-		}
-	}
-	return all[0], nil
+	return placementOfEmail(r, id, mb)
 }
 
 // An item is a message of the account that is open for reading.

@@ -90,7 +90,7 @@ func (q *request) fetchOptions(options *wbxml.Element) (bodyOptions, *byteRange,
 func (a *itemsAnswer) message(keys fetchKeys, o *bodyOptions) (*wbxml.Element, error) {
 	var m *mailItem
 	err := a.q.view(func(r store.Reader) (err error) {
-		m, err = a.q.find(r, keys)
+		m, err = a.q.fetchable(r, keys)
 		return err
 	})
 	if err != nil {
@@ -137,8 +137,8 @@ func bodyBytes(item *wbxml.Element) (n int64) {
 	return n
 }
 
-// find loads the message that a Fetch names.
-func (q *request) find(r store.Reader, keys fetchKeys) (*mailItem, error) {
+// fetchable loads the message that a Fetch names.
+func (q *request) fetchable(r store.Reader, keys fetchKeys) (*mailItem, error) {
 	if keys.long != nil {
 		id, mb, ok := parseLongID(keys.long.Text)
 		if !ok {

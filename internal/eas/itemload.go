@@ -8,29 +8,29 @@ import (
 // errNoItem is that of an id that names nothing one may see.
 var errNoItem = mail.Errorf(mail.NotFound, "there is no such message")
 
-// itemOfLine loads the message that a line of a mailbox is: a few rows.
-func (q *request) itemOfLine(r store.Reader, mb mail.MailboxID, line mail.Lineage) (*mailItem, error) {
+// placementOfLine finds the message that a line of a mailbox is.
+func placementOfLine(r store.Reader, mb mail.MailboxID, line mail.Lineage) (mail.Placement, error) {
 	versions, err := r.Versions(store.VersionQuery{Mailbox: mb, Lines: []mail.Lineage{line}})
 	if err != nil {
-		return nil, err
+		return mail.Placement{}, err
 	}
 	v := mail.Shown(versions)
 	if v == nil {
-		return nil, errNoItem
+		return mail.Placement{}, errNoItem
 	}
-	return q.itemOf(r, v.Placement)
+	return v.Placement, nil
 }
 
-// itemOfEmail loads a message by its lasting name: where it lies in the mailbox, else
-// anywhere.
-func (q *request) itemOfEmail(r store.Reader, id mail.EmailID, mb mail.MailboxID) (*mailItem, error) {
+// placementOfEmail finds a message by its lasting name: where it lies in the mailbox,
+// else anywhere.
+func placementOfEmail(r store.Reader, id mail.EmailID, mb mail.MailboxID) (mail.Placement, error) {
 	m, err := r.MessageByEmailID(id)
 	if err != nil {
-		return nil, err
+		return mail.Placement{}, err
 	}
 	all, err := r.PlacementsOf(m.Key)
 	if err != nil {
-		return nil, err
+		return mail.Placement{}, err
 	}
 	var found *mail.Placement
 	for i, p := range all {
@@ -39,9 +39,27 @@ func (q *request) itemOfEmail(r store.Reader, id mail.EmailID, mb mail.MailboxID
 		}
 	}
 	if found == nil {
-		return nil, errNoItem
+		return mail.Placement{}, errNoItem
 	}
-	return q.itemOf(r, *found)
+	return *found, nil
+}
+
+// itemOfLine loads the message that a line of a mailbox is: a few rows.
+func (q *request) itemOfLine(r store.Reader, mb mail.MailboxID, line mail.Lineage) (*mailItem, error) {
+	p, err := placementOfLine(r, mb, line)
+	if err != nil {
+		return nil, err
+	}
+	return q.itemOf(r, p)
+}
+
+// itemOfEmail loads a message by its lasting name.
+func (q *request) itemOfEmail(r store.Reader, id mail.EmailID, mb mail.MailboxID) (*mailItem, error) {
+	p, err := placementOfEmail(r, id, mb)
+	if err != nil {
+		return nil, err
+	}
+	return q.itemOf(r, p)
 }
 
 // itemOf loads the message of a placement. One that is \Deleted is not shown.

@@ -55,7 +55,7 @@ const (
 	defaultSyncWindow  = 100
 	maxSyncCommands    = 200
 	maxSyncCollections = 1000
-	maxIDBytes         = 64
+	maxIDBytes         = 64 // of an id that is said back (MS-ASCMD §2.2.3.151)
 	maxOptionsBytes    = 4 << 10
 	maxSyncBytes       = 4 << 20 // of the items in an answer; a larger one comes alone
 	maxSyncTime        = 20 * time.Second

@@ -53,9 +53,6 @@ func (q *request) meetingResponse() (*answer, error) {
 	return &answer{root: root}, nil
 }
 
-// maxIDBytes is the longest id that is said back (MS-ASCMD §2.2.3.151).
-const maxIDBytes = 64
-
 // meetingStatus is what came of one answer.
 func (q *request) meetingStatus(err error) status {
 	var f *fault

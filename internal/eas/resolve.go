@@ -107,10 +107,10 @@ func (q *request) parseResolve() (o resolving, ok bool) {
 
 // availabilityFits reports whether somebody's time can be asked for so.
 func availabilityFits(a *wbxml.Element) bool {
-	from, ok := parseOofTime(a.Get(wbxml.ResolveStartTime))
+	from, ok := parseDateTime(a.Get(wbxml.ResolveStartTime))
 	until := from.Add(minAvailability) // where a client asks for one interval
 	if ok && a.Has(wbxml.ResolveEndTime) {
-		until, ok = parseOofTime(a.Get(wbxml.ResolveEndTime))
+		until, ok = parseDateTime(a.Get(wbxml.ResolveEndTime))
 	}
 	span := until.Sub(from)
 	return ok && span >= minAvailability && span <= maxAvailability

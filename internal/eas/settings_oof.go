@@ -108,7 +108,7 @@ func oofTime(t, orElse time.Time) string {
 	if t.IsZero() {
 		t = orElse
 	}
-	return t.UTC().Format("2006-01-02T15:04:05.000Z")
+	return dateTime(t)
 }
 
 // oofMessage tells what one audience hears. Each is always told of: some clients fail
@@ -152,8 +152,8 @@ func parseOof(e *wbxml.Element) (s oofSet, status int) {
 	}
 	if e.Has(wbxml.SettingsStartTime) {
 		var from, until bool
-		s.from, from = parseOofTime(e.Get(wbxml.SettingsStartTime))
-		s.until, until = parseOofTime(e.Get(wbxml.SettingsEndTime))
+		s.from, from = parseDateTime(e.Get(wbxml.SettingsStartTime))
+		s.until, until = parseDateTime(e.Get(wbxml.SettingsEndTime))
 		if !from || !until || !s.from.Before(s.until) {
 			return s, settingsInvalid
 		}
@@ -165,16 +165,6 @@ func parseOof(e *wbxml.Element) (s oofSet, status int) {
 		}
 	}
 	return s, s.agrees()
-}
-
-// parseOofTime reads a time with separators or without.
-func parseOofTime(text string) (time.Time, bool) {
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999", "20060102T150405Z"} {
-		if t, err := time.Parse(layout, text); err == nil && t.Year() > 1600 && t.Year() < 9999 {
-			return t.UTC(), true
-		}
-	}
-	return time.Time{}, false
 }
 
 // message reads what one or more audiences are to hear.

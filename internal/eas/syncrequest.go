@@ -215,8 +215,6 @@ func (q *request) parseOptions(c *syncCollection, in *wbxml.Element) error {
 	return nil
 }
 
-const classEmail = "Email"
-
 // filterOf reads the filter of mail's options; none is all.
 func filterOf(o *wbxml.Element) (int, error) {
 	e := o.Child(wbxml.AirSyncFilterType)

@@ -2,6 +2,7 @@ package search
 
 import (
 	"testing"
+	"time"
 
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
@@ -31,5 +32,22 @@ func TestWhoWasWrittenToIsWhoASentMessageIsFor(t *testing.T) {
 	}
 	if known, err := h.x.WroteTo(t.Context(), mail.AccountID(1<<40), "dave@remote.test"); known || err != nil {
 		t.Errorf("nobody's: %v, %v", known, err)
+	}
+}
+
+func TestCatchingUpHasATime(t *testing.T) {
+	h := newHouse(t)
+	h.put("Subject: harbour\r\n\r\nhi\r\n")
+	l := h.x.lock(h.account)
+	l.Lock() // as a rebuild does, for as long as it takes
+	if there, err := h.x.CatchUpWithin(t.Context(), h.account, 20*time.Millisecond); there || err != nil {
+		t.Errorf("with somebody else at it: %v, %v", there, err)
+	}
+	l.Unlock()
+	if there, err := h.x.CatchUpWithin(t.Context(), h.account, time.Minute); !there || err != nil {
+		t.Errorf("caught up: %v, %v", there, err)
+	}
+	if hits, err := h.x.People(t.Context(), h.account, ParseQuery("harbour"), 10); len(hits) != 1 || err != nil {
+		t.Errorf("found %d, %v", len(hits), err)
 	}
 }

@@ -24,6 +24,31 @@ func (x *Index) CatchUp(ctx context.Context, a mail.AccountID) error {
 
 const forever = 1<<63 - 1
 
+// lockPause is how long CatchUpWithin waits before it asks again whether somebody else
+// has finished with the index.
+const lockPause = 5 * time.Millisecond
+
+// CatchUpWithin is CatchUp for somebody who waits for an answer: when the time is over
+// the index may lag, and whoever searches finds what is there. It reports whether the
+// index got to where it was to.
+func (x *Index) CatchUpWithin(ctx context.Context, a mail.AccountID, d time.Duration) (bool, error) {
+	deadline := time.Now().Add(d)
+	l := x.lock(a)
+	for !l.TryLock() {
+		if !time.Now().Before(deadline) {
+			return false, nil
+		}
+		sleep(ctx, lockPause)
+		if ctx.Err() != nil {
+			return false, ctx.Err()
+		}
+	}
+	defer l.Unlock()
+	defer x.heard(a, 0) // what came meanwhile
+	more, err := x.catchUp(ctx, a, max(time.Until(deadline), lockPause), func() {})
+	return !more && err == nil, err
+}
+
 // Rebuild makes an account's index anew, and tells now and then how many messages
 // it holds. Exact searches meanwhile read; people's find what is there already.
 func (x *Index) Rebuild(ctx context.Context, a mail.AccountID, tell func(messages int64) error) error {
