@@ -36,3 +36,11 @@ const (
 	maxBccText     = 1024     // of Bcc
 	maxReplyLevels = 20       // that ConversationIndex counts
 )
+
+// When devices are woken.
+const (
+	wakePause    = 300 * time.Millisecond // between two wakes: what comes in it shares the second
+	vainWakes    = 3                      // in vainTime, after which a device is slowed down …
+	vainTime     = 10 * time.Second
+	maxWakePause = time.Minute // … to this
+)

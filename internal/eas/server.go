@@ -61,6 +61,7 @@ type Server struct {
 	once    sync.Once
 	limits  Limits
 	devices *devices
+	paces   paces
 
 	provisions *provisions
 }
