@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/netip"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -97,7 +99,8 @@ func (h *house) protocols(t *tls.Config, m *metrics) []protocol {
 	im, pop := h.imapServer(t, m), h.pop3Server(t, m)
 	web := h.httpServer(t, m)
 	if h.cfg.ActiveSync.Enabled {
-		web.Mounts = append(web.Mounts, httpd.Mount{Serves: eas.Serves, Handler: h.easServer(m)})
+		phones := h.easServer(m)
+		web.Mounts = append(web.Mounts, httpd.Mount{Serves: eas.Serves, Handler: phones}, httpd.Mount{Serves: eas.ServesAutodiscover, Handler: http.HandlerFunc(phones.Autodiscover)})
 	}
 	return []protocol{
 		{"imap", in.IMAP, im.Serve},
@@ -152,6 +155,7 @@ func (h *house) easServer(m *metrics) *eas.Server {
 	return &eas.Server{
 		Store: h.db, Directory: h.db, Auth: h.auth, Delivery: h.delivery, Search: h.search, Hub: h.hub, Log: h.log, Metrics: m.eas, Policies: h.cfg.Policies(), Trails: h.trails,
 		Hostname: hostname(h.cfg), SpoolDir: h.path(spoolDir), AllowPlainAuth: h.allowPlain,
+		PublicName: h.cfg.Hostname, Mailservers: h.mailservers(),
 		Blobs: func(ctx context.Context, b mail.Blob) (eas.Body, error) {
 			r, err := h.blobs.Open(ctx, b)
 			if err != nil {
@@ -162,6 +166,23 @@ func (h *house) easServer(m *metrics) *eas.Server {
 		People: h.people(),
 		Limits: eas.Limits{Message: int64(h.cfg.Limits.Message)}, StrictRepeat: h.cfg.ActiveSync.StrictRepeat,
 	}
+}
+
+// mailservers are what programs that ask by autodiscovery can use under TLS.
+func (h *house) mailservers() (all []eas.Mailserver) {
+	for _, m := range []struct {
+		kind string
+		at   config.Addresses
+	}{{"IMAP", h.cfg.Listen.IMAPS}, {"POP3", h.cfg.Listen.POP3S}, {"SMTP", h.cfg.Listen.Submissions}} {
+		for _, addr := range m.at {
+			_, port, _ := net.SplitHostPort(addr) // the configuration was checked
+			if n, err := strconv.Atoi(port); err == nil {
+				all = append(all, eas.Mailserver{Type: m.kind, Port: n})
+				break
+			}
+		}
+	}
+	return all
 }
 
 func (h *house) smtpServer(role smtp.Role, t *tls.Config, implicit bool) *smtp.Server {

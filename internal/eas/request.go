@@ -43,26 +43,41 @@ type answer struct {
 	parts  *answerParts // an answer of several parts, of which root is the first
 	raw    *rawAnswer   // an answer that is no document
 	header http.Header
+	vigil  *vigil // if there is one, it makes the answer later
 }
 
 // post serves one command.
 func (s *Server) post(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
-	name := "none"
-	a, q, err := s.command(w, r, &name)
+	a, q, err := s.command(w, r)
 	if q != nil {
 		defer q.close()
 	}
+	if err == nil && a.vigil != nil {
+		s.keep(w, r, q, a.vigil)
+		return
+	}
+	s.reply(w, r, q, a, err, began)
+}
+
+// reply answers a command with what came of it. The request is nil if the query could
+// not be read.
+func (s *Server) reply(w http.ResponseWriter, r *http.Request, q *request, a *answer, err error, began time.Time) {
 	if err == nil {
 		err = s.write(w, r, a)
 	}
-	result := "ok"
+	name, result := "none", "ok"
+	if q != nil && q.sess != nil && q.cmd.name != "" {
+		name = q.cmd.name
+	}
 	var f *fault
 	if err != nil {
 		f = faultOf(err)
 		result = "failed"
 		s.log(r, q, f)
 		s.fail(w, r, q, f)
+	} else if brings(a.root) {
+		s.paces.brought(q.deviceKey())
 	}
 	s.Metrics.Command(name, result, time.Since(began))
 	if q != nil && q.sess != nil {
@@ -72,7 +87,7 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request) {
 
 // command reads, checks and serves a command. The request it returns is closed by
 // the caller; it may be there beside an error.
-func (s *Server) command(w http.ResponseWriter, r *http.Request, name *string) (*answer, *request, error) {
+func (s *Server) command(w http.ResponseWriter, r *http.Request) (*answer, *request, error) {
 	q, err := parseQuery(r)
 	if err == nil {
 		err = q.check()
@@ -93,7 +108,7 @@ func (s *Server) command(w http.ResponseWriter, r *http.Request, name *string) (
 	if !ok {
 		return nil, req, fail(statusCommand, "no command of this name in version %v", q.version)
 	}
-	req.cmd, *name = cmd, cmd.name
+	req.cmd = cmd
 	leave, err := s.devices.enter(req.deviceKey())
 	if err != nil {
 		return nil, req, err

@@ -54,6 +54,8 @@ type Server struct {
 	Trails   *device.Trails  // nil keeps none
 
 	Hostname       string
+	PublicName     string                // by which devices reach the server; "" is the one they asked for it by
+	Mailservers    []Mailserver          // that programs without ActiveSync are told of
 	SpoolDir       string                // for large messages and answers; "" is the system's
 	AllowPlainAuth func(netip.Addr) bool // who may sign in without TLS; nil is nobody
 	Limits         Limits
@@ -65,6 +67,7 @@ type Server struct {
 	once    sync.Once
 	limits  Limits
 	devices *devices
+	paces   paces
 
 	provisions  *provisions
 	collections collectionLocks

@@ -26,7 +26,7 @@ const (
 )
 
 // A Wait is a request that waits for its answer. Its fields are set before anything
-// else is done with it. It must be held, also when it was ended before.
+// else is done with it. It is held, also when it was ended before.
 type Wait struct {
 	Until time.Time
 	// Over is called once, when the wait is over, and answers. What the request held
