@@ -316,7 +316,7 @@ func (s *session) leaveMailbox() {
 	if sel == nil {
 		return
 	}
-	sel.next.drop(&s.srv.ahead)
+	sel.next.drop()
 	sel.box.Sleep(s)
 	if !s.rev2 && sel.view.UIDNext > sel.box.Claimed() {
 		if err := s.claimRecent(context.WithoutCancel(s.ctx), sel); err != nil {
