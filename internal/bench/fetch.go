@@ -99,6 +99,9 @@ func afterRestart(measure func(context.Context, *site) ([]figure, error)) func(c
 		if err := s.restart(ctx, false, ""); err != nil {
 			return nil, err
 		}
+		if err := s.catchUp(ctx); err != nil {
+			return nil, err
+		}
 		return measure(ctx, s)
 	}
 }

@@ -207,6 +207,9 @@ func (b *bench) prepare(ctx context.Context, w workload, s *site) error {
 			return err
 		}
 	}
+	if err := s.catchUp(ctx); err != nil {
+		return err
+	}
 	if !w.warm {
 		return nil
 	}
@@ -220,6 +223,9 @@ func (b *bench) once(ctx context.Context, w workload, s *site, r *result) {
 		return
 	}
 	figures, err := w.measure(ctx, s)
+	if err == nil {
+		err = s.catchUp(ctx)
+	}
 	if r.err = err; err != nil {
 		b.say("%s: %s: %v", w.name, s.name(), err)
 		return

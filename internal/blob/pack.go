@@ -43,11 +43,13 @@ const maxIdlePacks = 64
 // pack before, so that no number comes back after its pack was removed.
 type packID uint64
 
-func (id packID) String() string { return fmt.Sprintf("%012x", uint64(id)) }
+func (id packID) String() string { return fmt.Sprintf("%0*x", packDigits, uint64(id)) }
+
+const packDigits = 12 // at least
 
 func parsePackID(s string) (packID, bool) {
 	n, err := strconv.ParseUint(s, 16, 64)
-	return packID(n), err == nil && packID(n).String() == s
+	return packID(n), err == nil && s == strings.ToLower(s) && (len(s) == packDigits || len(s) > packDigits && s[0] != '0')
 }
 
 // A place says where a record lies. As text, "pack-offset-length" in
@@ -60,13 +62,11 @@ type place struct {
 func (p place) String() string { return fmt.Sprintf("%s-%x-%x", p.pack, p.offset, p.length) }
 
 func parsePlace(s string) (place, error) {
-	f := strings.Split(s, "-")
-	if len(f) != 3 {
-		return place{}, corrupt("the place of a blob", nil)
-	}
-	id, ok := parsePackID(f[0])
-	offset, err1 := strconv.ParseInt(f[1], 16, 64)
-	length, err2 := strconv.ParseInt(f[2], 16, 64)
+	pack, rest, _ := strings.Cut(s, "-")
+	first, second, _ := strings.Cut(rest, "-")
+	id, ok := parsePackID(pack)
+	offset, err1 := strconv.ParseInt(first, 16, 64)
+	length, err2 := strconv.ParseInt(second, 16, 64)
 	if !ok || err1 != nil || err2 != nil || offset < packHeaderSize || length < headerSize || length > headerSize+maxTable+maxBody || offset > 1<<62 {
 		return place{}, corrupt("the place of a blob", nil)
 	}

@@ -178,10 +178,10 @@ func (s *session) describe(mb mail.Mailbox) {
 		e.Star().Atom("OK").OpenCode("UNSEEN").Number(uint64(n)).CloseCode().Text("First unseen").End()
 	}
 	e.Star().Atom("OK").OpenCode("UIDVALIDITY").Number(uint64(v.UIDValidity)).CloseCode().Text("UIDs valid").End()
-	e.Star().Atom("OK").OpenCode("UIDNEXT").Number(uint64(v.UIDNext)).CloseCode().Text("Predicted next UID").End()
+	e.Star().Atom("OK").OpenCode("UIDNEXT").Number(uint64(v.UIDNext)).CloseCode().Text("Next UID").End()
 	e.Star().Atom("OK").OpenCode("HIGHESTMODSEQ").Number(uint64(v.HighestModSeq)).CloseCode().Text("Highest").End()
 	e.Star().Atom("OK").OpenCode("MAILBOXID").Open().Atom(s.sel.at.objectID(mb.ID)).Close().CloseCode().Text("Mailbox").End()
-	e.Star().Atom("OK").OpenCode("ANNOTATIONS").Atom(s.annotationLevel()).CloseCode().Text("Notes on messages").End()
+	e.Star().Atom("OK").OpenCode("ANNOTATIONS").Atom(s.annotationLevel()).CloseCode().Text("Notes").End()
 	if s.rev2 {
 		e.Star().Atom("LIST").Open().Close().String(mail.Delimiter).Mailbox(s.sel.at.name(mb.Path)).End()
 	}
@@ -316,7 +316,7 @@ func (s *session) leaveMailbox() {
 	if sel == nil {
 		return
 	}
-	sel.next.drop(&s.srv.ahead)
+	sel.next.drop()
 	sel.box.Sleep(s)
 	if !s.rev2 && sel.view.UIDNext > sel.box.Claimed() {
 		if err := s.claimRecent(context.WithoutCancel(s.ctx), sel); err != nil {

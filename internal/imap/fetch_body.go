@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"slices"
+	"sync"
 
 	"lockstep/internal/imap/index"
 	"lockstep/internal/imap/wire"
@@ -68,22 +69,68 @@ func (f *fetcher) bodies(ctx context.Context, uids mail.UIDSet) error {
 	return nil
 }
 
-// sayBodies answers for messages, small ones several at a time.
+// sayBodies answers for messages, small ones several at a time, while the next are
+// read.
 func (f *fetcher) sayBodies(ctx context.Context, rows []row) error {
 	said := make([]index.Entry, 0, len(rows))
+	for _, r := range rows {
+		if e, ok := f.view.Find(r.p.UID); ok {
+			said = append(said, e)
+		}
+	}
+	var next *window
+	defer func() { next.close() }()
 	for len(rows) > 0 {
-		n, size := f.window(rows)
-		if err := f.sayWindow(ctx, rows[:n], size); err != nil {
+		w := next
+		if w == nil {
+			w = f.readWindow(ctx, rows)
+		}
+		rows = rows[w.n:]
+		next = f.readAhead(ctx, rows)
+		if err := w.say(); err != nil {
 			return err
 		}
-		for _, r := range rows[:n] {
-			if e, ok := f.view.Find(r.p.UID); ok {
-				said = append(said, e)
-			}
-		}
-		rows = rows[n:]
 	}
 	return f.setSeen(ctx, said)
+}
+
+// A window is messages that are read at once.
+type window struct {
+	f        *fetcher
+	n        int // messages
+	writers  []bodyWriter
+	taken    int64         // bytes of what all sessions may read ahead
+	arena    []byte        // where their texts lie
+	ready    chan struct{} // closed when they are read; nil: they are
+	panicked any
+}
+
+// readWindow reads the first of some messages.
+func (f *fetcher) readWindow(ctx context.Context, rows []row) *window {
+	n, taken := f.window(rows)
+	w := &window{f: f, n: n, taken: taken}
+	w.read(ctx, rows[:n])
+	return w
+}
+
+// readAhead begins to read the first of some messages, if they are small and there
+// is memory for them, while those before them are said.
+func (f *fetcher) readAhead(ctx context.Context, rows []row) *window {
+	if len(rows) == 0 || rows[0].m.Size > smallPiece {
+		return nil
+	}
+	first := f.share(&rows[0])
+	if !f.srv.ahead.take(first) {
+		return nil
+	}
+	n, taken := f.window(rows)
+	w := &window{f: f, n: n, taken: first + taken, ready: make(chan struct{})}
+	go func() {
+		defer close(w.ready)
+		defer func() { w.panicked = recover() }()
+		w.read(ctx, rows[:n])
+	}()
+	return w
 }
 
 // window returns how many messages are to be read at once, and the bytes that were
@@ -91,7 +138,7 @@ func (f *fetcher) sayBodies(ctx context.Context, rows []row) error {
 // has taken those before them.
 func (f *fetcher) window(rows []row) (n int, size int64) {
 	for n < len(rows) && n < aheadMessages && rows[n].m.Size <= smallPiece {
-		more := min(rows[n].m.Size*int64(len(f.plan.items)), smallPieces)
+		more := f.share(&rows[n])
 		if n > 0 && (size+more > aheadBytes || !f.srv.ahead.take(more)) {
 			break
 		}
@@ -102,32 +149,94 @@ func (f *fetcher) window(rows []row) (n int, size int64) {
 	return max(n, 1), size
 }
 
-// sayWindow answers for messages that are read at once, and gives the bytes back.
-func (f *fetcher) sayWindow(ctx context.Context, rows []row, size int64) error {
-	defer f.srv.ahead.give(size)
-	writers := f.prepareAll(ctx, rows)
-	defer closeAll(writers)
+// share is how many bytes of a message may be held.
+func (f *fetcher) share(r *row) int64 {
+	return min(r.m.Size*int64(len(f.plan.items)), smallPieces)
+}
+
+// arenas are where the texts of windows lie: one is as large as a full window, and
+// a small one is not worth it.
+var arenas = sync.Pool{New: func() any { return new([aheadBytes + smallPiece]byte) }}
+
+const smallArena = 32 << 10
+
+// read prepares messages at once.
+func (w *window) read(ctx context.Context, rows []row) {
+	writers := make([]bodyWriter, len(rows))
+	room := 0
+	for i := range rows {
+		if rows[i].m.Size <= smallPiece {
+			room += int(w.f.share(&rows[i]))
+		}
+	}
+	free := w.lend(room)
 	for i := range writers {
-		if err := f.sayBody(&writers[i]); err != nil {
+		b := &writers[i]
+		b.rowWriter = rowWriter{f: w.f, p: &rows[i].p, m: &rows[i].m}
+		if rows[i].m.Size <= smallPiece {
+			n := min(int(w.f.share(&rows[i])), len(free))
+			b.room, free = free[:n], free[n:]
+		}
+	}
+	w.writers = writers
+	w.f.srv.ahead.each(len(rows), func(i int) {
+		b := &writers[i]
+		b.err = b.prepare(ctx)
+		if mail.KindOf(b.err) == mail.Corrupt && w.f.plan.whole {
+			b.err = b.prepareAnew(ctx)
+		}
+	})
+}
+
+// lend returns room for so many bytes, or less.
+func (w *window) lend(n int) []byte {
+	if n <= smallArena {
+		return make([]byte, n)
+	}
+	w.arena = arenas.Get().(*[aheadBytes + smallPiece]byte)[:]
+	return w.arena[:min(n, len(w.arena))]
+}
+
+// wait returns when the messages are read.
+func (w *window) wait() {
+	if w.ready == nil {
+		return
+	}
+	<-w.ready
+	w.ready = nil
+	if w.panicked != nil {
+		panic(w.panicked)
+	}
+}
+
+// say answers for the messages, and gives back what they hold.
+func (w *window) say() error {
+	defer w.close()
+	w.wait()
+	for i := range w.writers {
+		if err := w.f.sayBody(&w.writers[i]); err != nil {
 			return err
 		}
-		writers[i].close()
+		w.writers[i].close()
 	}
 	return nil
 }
 
-// prepareAll prepares messages at once.
-func (f *fetcher) prepareAll(ctx context.Context, rows []row) []bodyWriter {
-	writers := make([]bodyWriter, len(rows))
-	f.srv.ahead.each(len(rows), func(i int) {
-		b := &writers[i]
-		b.rowWriter = rowWriter{f: f, p: &rows[i].p, m: &rows[i].m}
-		b.err = b.prepare(ctx)
-		if mail.KindOf(b.err) == mail.Corrupt && f.plan.whole {
-			b.err = b.prepareAnew(ctx)
-		}
-	})
-	return writers
+// close gives back what the window holds; a nil one, and one that was closed, holds
+// nothing.
+func (w *window) close() {
+	if w == nil || w.f == nil {
+		return
+	}
+	if w.ready != nil {
+		<-w.ready
+	}
+	closeAll(w.writers)
+	w.f.srv.ahead.give(w.taken)
+	if w.arena != nil {
+		arenas.Put((*[aheadBytes + smallPiece]byte)(w.arena))
+	}
+	w.f = nil
 }
 
 func closeAll(writers []bodyWriter) {
@@ -205,6 +314,7 @@ type bodyWriter struct {
 	body   Body
 	err    error   // of preparing it
 	held   int64   // bytes of small pieces
+	room   []byte  // where they go, as long as there is some
 	pieces []piece // parallel to the plan's items
 }
 
@@ -296,11 +406,20 @@ func (b *bodyWriter) text(sp *span) (piece, error) {
 		return piece{made: true, size: sp.size, open: func() (io.Reader, error) { return sp.reader(), nil }}, nil
 	}
 	b.held += sp.size
-	text := make([]byte, sp.size)
+	text := b.lend(int(sp.size))
 	if _, err := io.ReadFull(sp.reader(), text); err != nil {
 		return piece{}, err
 	}
 	return piece{made: true, size: sp.size, held: text}, nil
+}
+
+// lend returns room for a piece.
+func (b *bodyWriter) lend(n int) (text []byte) {
+	if n == 0 || n > len(b.room) {
+		return make([]byte, n)
+	}
+	text, b.room = b.room[:n:n], b.room[n:]
+	return text
 }
 
 // say writes the item. An error of reading makes the encoder fail.

@@ -54,16 +54,15 @@ func (f *fetcher) located(ctx context.Context, uids mail.UIDSet, say func([]row)
 // sent more commands already. It is given up before the session waits.
 type next struct {
 	items   []wire.FetchItem
-	writers []bodyWriter
-	taken   int64  // bytes of what may be read ahead
-	after   uint32 // the sequence number asked for last
+	window  *window
+	writers []bodyWriter // of the window, that are still to be said
+	after   uint32       // the sequence number asked for last
 }
 
 // drop forgets what was read.
-func (n *next) drop(a *ahead) {
-	closeAll(n.writers)
-	a.give(n.taken)
-	n.items, n.writers, n.taken = nil, nil, 0
+func (n *next) drop() {
+	n.window.close()
+	n.items, n.window, n.writers = nil, nil, nil
 }
 
 // has reports whether the message that was read first is this one.
@@ -77,7 +76,7 @@ func (n *next) has(uid mail.UID, items []wire.FetchItem) bool {
 func (f *fetcher) wholeOne(ctx context.Context, seq uint32) error {
 	e, n := f.view.At(seq), &f.sel.next
 	if !n.has(e.UID, f.plan.items) {
-		n.drop(&f.srv.ahead)
+		n.drop()
 		if err := f.readNext(ctx, seq); err != nil || len(n.writers) == 0 {
 			return err
 		}
@@ -107,9 +106,8 @@ func (f *fetcher) readNext(ctx context.Context, seq uint32) error {
 		if n.writers != nil || len(rows) == 0 || rows[0].p.UID != first {
 			return nil
 		}
-		many, taken := f.window(rows)
-		n.taken = taken
-		n.items, n.writers = f.plan.items, f.prepareAll(ctx, rows[:many])
+		n.items, n.window = f.plan.items, f.readWindow(ctx, rows)
+		n.writers = n.window.writers
 		return nil
 	})
 }

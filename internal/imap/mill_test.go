@@ -122,6 +122,22 @@ func BenchmarkBodies(b *testing.B) {
 	}
 }
 
+// BenchmarkHeaders is header fields over the real store, which nobody asked for
+// before.
+func BenchmarkHeaders(b *testing.B) {
+	const n = 2000
+	c := newMill(b, n)
+	b.ReportAllocs()
+	cpu := processorTime()
+	for i := 0; b.Loop(); i++ {
+		go fmt.Fprintf(c.conn, "zz FETCH 1:* (UID BODY.PEEK[HEADER.FIELDS (FROM TO SUBJECT DATE MESSAGE-ID X%d)])\r\n", i)
+		if err := c.skipTo("zz "); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric((processorTime()-cpu)/float64(b.N)/n, "cpu-µs/message")
+}
+
 // processorTime is what this process has used, in microseconds.
 func processorTime() float64 {
 	var u syscall.Rusage

@@ -240,7 +240,7 @@ func (s *session) rest() error {
 		return err
 	}
 	if s.sel != nil {
-		s.sel.next.drop(&s.srv.ahead)
+		s.sel.next.drop()
 	}
 	s.in.release()
 	if s.raw != nil {

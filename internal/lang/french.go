@@ -65,7 +65,7 @@ var french = map[string]string{
 	"The mailbox is deleted":      "La boîte est supprimée",
 	"First unseen":                "Le premier message non lu",
 	"UIDs valid":                  "Les UID sont valables",
-	"Predicted next UID":          "Le prochain UID",
+	"Next UID":                    "Le prochain UID",
 	"Highest":                     "L'état le plus récent",
 	"Mailbox":                     "Boîte",
 	"Limited":                     "Pas plus que ceux-ci",

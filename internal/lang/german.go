@@ -66,7 +66,7 @@ var german = map[string]string{
 	"The mailbox is deleted":      "Das Postfach ist gelöscht",
 	"First unseen":                "Die erste ungelesene Nachricht",
 	"UIDs valid":                  "Die UIDs gelten",
-	"Predicted next UID":          "Die nächste UID",
+	"Next UID":                    "Die nächste UID",
 	"Highest":                     "Der höchste Stand",
 	"Mailbox":                     "Postfach",
 	"Limited":                     "Nicht mehr als diese",

@@ -68,8 +68,7 @@ func Errorf(k Kind, format string, args ...any) error {
 
 // KindOf returns the Kind of the first Error in err's chain, else Internal.
 func KindOf(err error) Kind {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Kind
 	}
 	return Internal
@@ -77,8 +76,7 @@ func KindOf(err error) Kind {
 
 // DetailOf returns what a person may be told about err.
 func DetailOf(err error) string {
-	var e *Error
-	if errors.As(err, &e) && e.Kind != Internal {
+	if e, ok := errors.AsType[*Error](err); ok && e.Kind != Internal {
 		return e.Detail
 	}
 	return "internal error"

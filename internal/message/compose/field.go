@@ -129,7 +129,9 @@ func appendAddresses(b []byte, name string, list []message.Address) []byte {
 }
 
 // AddressField is a whole field of addresses, folded; nil if there are none.
-func AddressField(name string, list []message.Address) []byte { return appendAddresses(nil, name, list) }
+func AddressField(name string, list []message.Address) []byte {
+	return appendAddresses(nil, name, list)
+}
 
 // AddressList spells addresses as a header field has them (RFC 5322 §3.4): names
 // in encoded-words where they have to be, domains in A-labels. Groups are written
