@@ -33,6 +33,8 @@ type Phone struct {
 
 	// Resets counts how often the server made it start a folder over.
 	Resets int
+	// Entries counts what the server told of folders' contents.
+	Entries int
 	// Provisions counts how often it was provisioned.
 	Provisions int
 }
@@ -244,7 +246,6 @@ func (p *Phone) hasDrafts() bool { return p.Version >= "16" }
 type folderAct struct {
 	command string
 	folder  *Folder // as it is to be
-	body    []byte
 }
 
 // CreateFolder, RenameFolder and DeleteFolder change the hierarchy; what can't be done
@@ -263,9 +264,9 @@ func (p *Phone) DeleteFolder(f *Folder) {
 	p.folderActs = append(p.folderActs, &folderAct{command: "FolderDelete", folder: &Folder{ID: f.ID}})
 }
 
-// arrange does what was done to folders. A request whose answer did not come is sent
-// again as it was.
-func (p *Phone) arrange() error {
+// Arrange does what was done to folders. What got no answer is asked again, as it was
+// if the phone learned nothing else meanwhile.
+func (p *Phone) Arrange() error {
 	for len(p.folderActs) > 0 {
 		act := p.folderActs[0]
 		if p.hierarchyKey == "" {
@@ -273,10 +274,7 @@ func (p *Phone) arrange() error {
 				return err
 			}
 		}
-		if act.body == nil {
-			act.body = bytesOf(act.element(p.hierarchyKey))
-		}
-		a, err := p.do(act.command, act.body)
+		a, err := p.do(act.command, bytesOf(act.element(p.hierarchyKey)))
 		if err != nil {
 			return err
 		}
@@ -285,7 +283,7 @@ func (p *Phone) arrange() error {
 			p.arranged(act, a.Root)
 			p.folderActs = p.folderActs[1:]
 		case "9":
-			p.hierarchyKey, act.body = "", nil
+			p.hierarchyKey = ""
 		case "6":
 			return fmt.Errorf("%w: %s", ErrLater, act.command)
 		default: // the name is taken, or the folder is gone

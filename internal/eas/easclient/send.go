@@ -86,9 +86,9 @@ func (p *Phone) Moving(serverID string) bool {
 	return slices.ContainsFunc(p.moves, func(m Move) bool { return m.ServerID == serverID })
 }
 
-// carry moves what was moved, one at a time, so that a repeated request is the same
+// Carry moves what was moved, one at a time, so that a repeated request is the same
 // (MS-ASCMD §2.2.1.12).
-func (p *Phone) carry() error {
+func (p *Phone) Carry() error {
 	for len(p.moves) > 0 {
 		m := p.moves[0]
 		a, err := p.do("MoveItems", bytesOf(wbxml.New(wbxml.MoveMoveItems, wbxml.New(wbxml.MoveMove,
@@ -140,7 +140,7 @@ func (p *Phone) CatchUp() error {
 	if err := p.FolderSync(); err != nil {
 		return err
 	}
-	for _, do := range []func() error{p.arrange, p.carry, p.Send, func() error { return p.Sync(p.Sorted()...) }} {
+	for _, do := range []func() error{p.Arrange, p.Carry, p.Send, func() error { return p.Sync(p.Sorted()...) }} {
 		if err := do(); err != nil {
 			return err
 		}

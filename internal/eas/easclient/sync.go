@@ -338,6 +338,7 @@ func (p *Phone) refused(f *Folder, e *Edit, status string) {
 // takeCommand takes in one thing that is new. What the phone has must not be added, and
 // what it has not neither changed nor deleted.
 func (p *Phone) takeCommand(f *Folder, e *wbxml.Element) {
+	p.Entries++
 	id := e.Get(wbxml.AirSyncServerId)
 	have := f.Items[id]
 	switch e.Tag {
