@@ -252,9 +252,27 @@ func folderChanges(r store.Reader, from folderGeneration) (d folderDiff, err err
 		}
 		d.to = page.Next
 		if !page.More {
-			return d, nil
+			return d, d.takeOwn(r, from)
 		}
 	}
+}
+
+// takeOwn finds what the device made since the mark and somebody deleted: from mark to
+// now nothing became of it, but the device knows it.
+func (d *folderDiff) takeOwn(r store.Reader, from folderGeneration) error {
+	for _, id := range slices.Sorted(maps.Keys(from.Own)) {
+		if from.Own[id] == 0 || slices.Contains(d.gone, id) {
+			continue
+		}
+		_, err := r.Mailbox(id)
+		if err != nil && mail.KindOf(err) != mail.NotFound {
+			return err
+		}
+		if err != nil {
+			d.gone = append(d.gone, id)
+		}
+	}
+	return nil
 }
 
 func (d *folderDiff) take(r store.Reader, from folderGeneration, c mail.Change) error {

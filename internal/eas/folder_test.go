@@ -382,6 +382,23 @@ func TestAnOwnRenameDoesNotHideAnothers(t *testing.T) {
 	}
 }
 
+// A folder that came and went since the key is news to none but who made it.
+func TestAnOwnFolderThatSomebodyDeletedIsTold(t *testing.T) {
+	w := newTown(t)
+	f := w.folders(v161)
+	a := f.p.call("FolderCreate", folderCreate(f.key, "0", "Mine", "12"))
+	id := a.Get(wbxml.FolderServerId)
+	f.key, f.known[id] = a.Get(wbxml.FolderSyncKey), "0/Mine 12"
+	mine := w.mailbox("Mine").ID
+	w.change(func(tx store.Tx) error { return tx.DeleteMailbox(mine) })
+	if f.sync(); f.known[id] != "" {
+		t.Error("the device still has it")
+	}
+	if a := f.sync(); count(a) != "0" {
+		t.Error(short(a))
+	}
+}
+
 func TestFolderNamesWithTheDelimiter(t *testing.T) {
 	w := newTown(t)
 	f := w.folders(v161)

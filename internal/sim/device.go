@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 )
 
 // A device is one thing that syncs, with a local store of its own. It is built
@@ -77,8 +78,10 @@ func (b *TruthBox) unread() int {
 
 // Letter is a message in a mailbox as devices compare it.
 type Letter struct {
-	Token string // of its Message-ID
-	Flags string // sorted, without \Recent
+	Token   string    // of its Message-ID
+	Flags   string    // sorted, without \Recent
+	Subject string    // the last word
+	Date    time.Time // when it came
 }
 
 // wire is a connection that can break and be looked at.

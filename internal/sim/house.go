@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"lockstep/internal/auth"
 	"lockstep/internal/blob"
 	"lockstep/internal/delivery"
+	"lockstep/internal/eas"
 	"lockstep/internal/imap"
 	"lockstep/internal/mail"
 	"lockstep/internal/notify"
@@ -34,6 +36,7 @@ const (
 	lmtpService = "lmtp"
 	smtpService = "smtp"
 	pop3Service = "pop3"
+	easService  = "eas"
 )
 
 // house is a server in this process: the parts of the product, on a network, a
@@ -124,6 +127,8 @@ func (h *house) serve(ctx context.Context, hub *notify.Hub, log *slog.Logger) {
 		Limits: imap.Limits{Connections: maxConnections, PerAddress: maxConnections}}
 	pop := &pop3.Server{Store: h.mirror, Auth: h.auth, Blobs: maildrops{h.blobs}, Hostname: "mx.example.test", Log: log, AllowPlainAuth: anywhere}
 	in := smtp.Limits{Connections: maxConnections, ConnectionsPerAddress: maxConnections}
+	phones := &eas.Server{Store: h.mirror, Directory: h.db, Auth: h.auth, Delivery: d, Blobs: h.openBody, Log: log, Hostname: "mx.example.test", SpoolDir: h.dir, AllowPlainAuth: anywhere}
+	h.listen(ctx, easService, overHTTP(phones))
 	h.listen(ctx, imapService, im.Serve)
 	h.listen(ctx, pop3Service, pop.Serve)
 	h.listen(ctx, lmtpService, (&smtp.Server{Role: smtp.LMTP, Hostname: "mx.example.test", Delivery: d, Log: log, Limits: in}).Serve)
@@ -139,6 +144,33 @@ func (h *house) listen(ctx context.Context, service string, serve func(context.C
 			h.blame("%s ended: %v", service, err)
 		}
 	})
+}
+
+func (h *house) openBody(ctx context.Context, which mail.Blob) (eas.Body, error) {
+	r, err := h.blobs.Open(ctx, which)
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// overHTTP serves a handler until ctx ends and nobody is in it any more.
+func overHTTP(handler http.Handler) func(context.Context, net.Listener) error {
+	return func(ctx context.Context, l net.Listener) error {
+		var inside sync.WaitGroup
+		defer inside.Wait()
+		s := &http.Server{BaseContext: func(net.Listener) context.Context { return ctx }, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+			Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				inside.Add(1)
+				defer inside.Done()
+				handler.ServeHTTP(w, r)
+			})}
+		defer context.AfterFunc(ctx, func() { s.Close() })()
+		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	}
 }
 
 // kept is called at the moment of a kill: what is on the disk now is all that the

@@ -408,7 +408,7 @@ func (d *imapDevice) readHeaders(b *box, uids []uint32) error {
 		}
 	}
 	for uid, text := range d.bodies {
-		if token := d.arrived[uid]; !strings.HasSuffix(text, letterText(token)) {
+		if token := d.arrived[uid]; strings.Contains(text, simDomain) && !strings.HasSuffix(text, letterText(token)) {
 			d.blame("%s: %s/%d is not what %s was:\n%.300s", d.name, b.name, uid, token, text)
 		}
 	}

@@ -7,13 +7,16 @@ import (
 	"strings"
 )
 
+// simDomain ends the Message-ID of the fleet's own letters, whose text is known.
+const simDomain = "@sim.example.test"
+
 // letterText is the message that a token names, always the same.
 func letterText(token string) string {
 	h := fnv.New64a()
 	h.Write([]byte(token))
 	r := rand.New(rand.NewPCG(h.Sum64(), 1))
 	var b strings.Builder
-	fmt.Fprintf(&b, "From: Somebody <somebody@example.test>\r\nTo: alice@example.test\r\nSubject: %s\r\nMessage-ID: <%s@sim.example.test>\r\n", someWords(r, 4), token)
+	fmt.Fprintf(&b, "From: Somebody <somebody@example.test>\r\nTo: alice@example.test\r\nSubject: %s %s\r\nMessage-ID: <%s%s>\r\n", someWords(r, 4), token, token, simDomain)
 	fmt.Fprintf(&b, "Date: Mon, 3 Jan 2000 10:%02d:00 +0000\r\n\r\n", r.IntN(60))
 	for range 1 + r.IntN(30) {
 		b.WriteString(someWords(r, 3+r.IntN(9)))

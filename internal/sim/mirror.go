@@ -68,17 +68,61 @@ func (m *mirror) View(ctx context.Context, id mail.AccountID, fn func(store.Read
 // Update changes both; what the closure learns last is what the engine says.
 func (m *mirror) Update(ctx context.Context, id mail.AccountID, by mail.Origin, fn func(store.Tx) error) (n mail.ModSeq, err error) {
 	var want mail.ModSeq
+	var model, engine []mail.MessageKey
 	err = m.both(ctx, func() (err error) {
-		want, err = m.model.Update(ctx, id, by, fn)
+		want, err = m.model.Update(ctx, id, by, noting(&model, fn))
 		return err
 	}, func() (err error) {
-		n, err = m.Store.Update(ctx, id, by, fn)
+		if n, err = m.Store.Update(ctx, id, by, noting(&engine, fn)); err == nil {
+			err = m.name(ctx, id, model, engine)
+		}
 		return err
 	})
 	if err == nil && n != want {
 		m.blame("a change of account %d by %s got ModSeq %d, the model gave it %d", id, by.Protocol(), n, want)
 	}
 	return n, err
+}
+
+// noting takes down which messages fn makes.
+func noting(made *[]mail.MessageKey, fn func(store.Tx) error) func(store.Tx) error {
+	return func(tx store.Tx) error {
+		*made = nil
+		return fn(notingTx{tx, made})
+	}
+}
+
+type notingTx struct {
+	store.Tx
+	made *[]mail.MessageKey
+}
+
+func (t notingTx) Append(mb mail.MailboxID, a mail.Arrival) (mail.Placement, error) {
+	p, err := t.Tx.Append(mb, a)
+	if err == nil {
+		*t.made = append(*t.made, p.Message)
+	}
+	return p, err
+}
+
+// name gives new messages of the model the names that the engine drew: a move between
+// accounts looks for them.
+func (m *mirror) name(ctx context.Context, id mail.AccountID, model, engine []mail.MessageKey) error {
+	return m.Store.View(ctx, id, func(r store.Reader) error {
+		for i, key := range engine {
+			is, err := r.Message(key)
+			if err != nil {
+				return err
+			}
+			if i < len(model) {
+				err = m.model.SetEmailID(ctx, id, model[i], is.EmailID)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // Note likewise.

@@ -33,13 +33,22 @@ func scratch(t *testing.T) string {
 	return dir
 }
 
-// plan is of two people who share, or of one who is told everything at once.
+// plan is of two people who share, with or without phones, or of one who is told
+// everything at once.
 func plan(seed uint64) Plan {
-	if seed%4 != 3 {
+	switch seed % 4 {
+	case 0:
 		return NewPlan(seed, 2, 10, 150)
+	case 1:
+		return from(8, NewPlan(seed, 2, 8, 150))
+	case 2:
+		return NewPlan(seed, 2, len(roster), 150)
 	}
-	p := NewPlan(seed, 1, 6, 150)
-	p.First = 8
+	return from(8, NewPlan(seed, 1, 6, 150))
+}
+
+func from(first int, p Plan) Plan {
+	p.First = first
 	return p
 }
 

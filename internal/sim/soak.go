@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -149,7 +150,7 @@ func (s *soak) addPerson(ctx context.Context, db *sqlstore.DB, a *auth.Service, 
 	who, err := db.CreateAccount(ctx, mail.NewOrigin("simulation", 0, mail.Local, mail.BySetup), store.NewAccount{Login: p.login})
 	for i := 0; i <= devices && err == nil; i++ {
 		var secret string
-		_, secret, err = a.AddDevice(ctx, who, deviceName(i), nil)
+		_, secret, err = a.AddDevice(ctx, who, nameOf(i), nil)
 		p.secrets = append(p.secrets, secret)
 	}
 	p.who = who
@@ -181,13 +182,6 @@ func letIn(tx store.Tx, who mail.PrincipalID) error {
 		}
 	}
 	return nil
-}
-
-func deviceName(i int) string {
-	if i%popEvery == popEvery-1 {
-		return fmt.Sprintf("pop3.%d", i)
-	}
-	return fmt.Sprintf("%s.%d", kinds[i%len(kinds)].name, i)
 }
 
 // configure writes the server's configuration: on ports that were free, without
@@ -282,14 +276,11 @@ func (s *soak) dial(service string) (wire, error) {
 }
 
 func (s *soak) newDevice(p *person, i int) device {
-	name := p.login + " " + deviceName(i)
-	if i%popEvery == popEvery-1 {
-		return &popDevice{name: name, login: p.login, secret: p.secrets[i], blame: s.blame, held: map[string]string{},
-			dial: func() (wire, error) { return s.dial(pop3Service) }}
-	}
-	return &imapDevice{kind: kinds[i%len(kinds)], name: name, login: p.login, secret: p.secrets[i], blame: s.blame, boxes: map[string]*box{},
-		others: true, friends: p.friends, ledger: p.ledger, dial: func() (wire, error) { return s.dial(imapService) }}
+	return newDevice(i, setup{name: p.login + " " + nameOf(i), login: p.login, secret: p.secrets[i], dial: s.dial, blame: s.blame,
+		others: true, friends: p.friends, ledger: p.ledger})
 }
+
+func nameOf(i int) string { return deviceName(i) + "." + strconv.Itoa(i) }
 
 // use lets somebody use a device.
 func (s *soak) use(ctx context.Context, d device, r *rand.Rand) {
@@ -464,7 +455,7 @@ func (d *imapDevice) asTruth() Truth {
 	for id, b := range d.boxes {
 		t[id] = &TruthBox{Name: b.name, Validity: b.validity, Letters: map[uint32]Letter{}}
 		for uid, l := range b.letters {
-			t[id].Letters[uid] = Letter{l.token, l.flags}
+			t[id].Letters[uid] = Letter{Token: l.token, Flags: l.flags}
 		}
 	}
 	return t

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"lockstep/internal/mail"
+	"lockstep/internal/message"
 	"lockstep/internal/store"
 	"lockstep/internal/vfs/faulty"
 )
@@ -40,6 +41,12 @@ type Fault struct {
 }
 
 const latency = 5 * time.Millisecond
+
+// soon is when everybody has been told: what comes within 300 ms may wake a phone once.
+const soon = 400 * time.Millisecond
+
+// sinkLogin is an account that only gets mail.
+const sinkLogin = "sink@example.test"
 
 // Result is what came of a run.
 type Result struct {
@@ -108,6 +115,9 @@ func (w *world) begin(ctx context.Context) error {
 		}
 		w.people = append(w.people, p)
 	}
+	if _, err := w.house.newAccount(ctx, sinkLogin); err != nil {
+		return err
+	}
 	for i := range w.people {
 		if err := w.share(ctx, i); err != nil {
 			return err
@@ -121,46 +131,19 @@ func (w *world) begin(ctx context.Context) error {
 	return nil
 }
 
-var kinds = []imapKind{
-	{name: "plain"},
-	{name: "qresync-idle", qresync: true, known: true, idle: true},
-	{name: "condstore", condstore: true},
-	{name: "plain-idle", idle: true},
-	{name: "qresync", qresync: true},
-	{name: "condstore-idle", condstore: true, idle: true, visits: true},
-	{name: "rev2-qresync-idle", rev2: true, qresync: true, idle: true, visits: true},
-	{name: "notify-condstore", condstore: true, notify: true},
-	{name: "notify-qresync", qresync: true, notify: true, aside: true},
-	{name: "notify-idle", qresync: true, known: true, notify: true, idle: true},
-}
-
-// popEvery says that every so many-th device downloads by POP3.
-const popEvery = 8
-
+// addDevice gives somebody a device.
 func (w *world) addDevice(ctx context.Context, i int) error {
 	owner := i % w.plan.Accounts
-	n := w.plan.First + i
-	kind := kinds[n%len(kinds)]
-	name := fmt.Sprintf("%s.%d", kind.name, i)
-	pop := n%popEvery == popEvery-1
-	if pop {
-		name = fmt.Sprintf("pop3.%d", i)
-	}
+	name := deviceName(w.plan.First+i) + "." + strconv.Itoa(i)
 	_, secret, err := w.house.auth.AddDevice(ctx, w.people[owner], name, nil)
 	if err != nil {
 		return err
 	}
-	login := w.people[owner].Login
-	blame := func(format string, args ...any) {
-		w.blame(format, args...)
-		w.tell(i)
-	}
-	var d device = &imapDevice{kind: kind, name: name, login: login, secret: secret, blame: blame, boxes: map[string]*box{}, friends: w.friends(owner),
-		dial: func() (wire, error) { return w.dial(imapService) }}
-	if pop {
-		d = &popDevice{name: name, login: login, secret: secret, blame: blame, held: map[string]string{},
-			dial: func() (wire, error) { return w.dial(pop3Service) }}
-	}
+	d := newDevice(w.plan.First+i, setup{name: name, login: w.people[owner].Login, secret: secret, dial: w.dial, friends: w.friends(owner), writes: sinkLogin,
+		blame: func(format string, args ...any) {
+			w.blame(format, args...)
+			w.tell(i)
+		}})
 	w.devices = append(w.devices, d)
 	w.owner = append(w.owner, owner)
 	return nil
@@ -271,7 +254,7 @@ func (w *world) prune(ctx context.Context, r *rand.Rand) error {
 
 // pulse looks whether those who are pushed to are in step without having asked.
 func (w *world) pulse() {
-	time.Sleep(4 * latency)
+	time.Sleep(soon)
 	w.wait()
 	for i, d := range w.devices {
 		if !d.Pushed() || d.Hear() != nil || !d.Pushed() {
@@ -403,7 +386,7 @@ func (w *world) addTruth(t Truth, r store.Reader, owner, who int) error {
 		t[mb.ID.String()+suffix] = b
 		err = errors.Join(err, r.Messages(store.PlacementQuery{Mailbox: mb.ID, As: as}, func(p *mail.Placement, m *mail.Message) error {
 			token, _, _ := strings.Cut(m.MessageID, "@")
-			b.Letters[uint32(p.UID)] = Letter{token, flagWords(p.Flags.Names())}
+			b.Letters[uint32(p.UID)] = Letter{token, flagWords(p.Flags.Names()), subjectOf(m), m.InternalDate}
 			return nil
 		}))
 	}
@@ -418,4 +401,17 @@ func (w *world) tell(i int) {
 	w.told = true
 	d := w.devices[i]
 	w.wrong = append(w.wrong, d.Name()+" heard:\n  "+strings.Join(d.Heard(), "\n  "))
+}
+
+// subjectOf is the last word of a message's subject.
+func subjectOf(m *mail.Message) string {
+	parsed, err := message.Decode(m.Parsed)
+	if err != nil {
+		return ""
+	}
+	words := strings.Fields(parsed.Envelope.Subject)
+	if len(words) == 0 {
+		return ""
+	}
+	return words[len(words)-1]
 }
