@@ -233,7 +233,7 @@ func (x *exchange) repeat(room *budget) (_ *wbxml.Element, again bool, err error
 	switch {
 	case x.rel.Tries >= triesBeforeSingly && lost.Said.Entries > 1:
 		x.rel.Tries, x.rel.Singly = 0, lost.Said.Entries
-	case x.rel.Tries >= triesBeforeSingly && lost.Said.Entries == 1 && x.rel.Singly > 0:
+	case x.rel.Tries >= triesBeforeSingly && lost.Said.isHeavy() && x.rel.Singly > 0:
 		x.leaveOut(lost)
 	case same:
 		e, err := x.again(lost, room)

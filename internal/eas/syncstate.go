@@ -55,6 +55,9 @@ type recipe struct {
 	Entries int            `json:"entries,omitempty"`
 }
 
+// isHeavy reports whether it is one whole item, which may be what a device chokes on.
+func (r recipe) isHeavy() bool { return r.Entries == 1 && len(r.Add)+len(r.Change) == 1 }
+
 // done is what came of the commands of one request.
 type done struct {
 	Results []result `json:"results,omitempty"`
