@@ -23,6 +23,7 @@ type command struct {
 // It is a function, not a variable: what it lists looks commands up itself.
 func commands() []command {
 	return []command{
+		{name: "Sync", code: 0, root: wbxml.AirSyncSync, serve: (*request).sync, empty: true},
 		{name: "SendMail", code: 1, root: wbxml.ComposeSendMail, serve: (*request).sendMail, mime: true},
 		{name: "SmartForward", code: 2, root: wbxml.ComposeSmartForward, serve: (*request).smartForward, mime: true},
 		{name: "SmartReply", code: 3, root: wbxml.ComposeSmartReply, serve: (*request).smartReply, mime: true},
@@ -31,6 +32,8 @@ func commands() []command {
 		{name: "FolderCreate", code: 10, root: wbxml.FolderFolderCreate, serve: (*request).folderCreate},
 		{name: "FolderDelete", code: 11, root: wbxml.FolderFolderDelete, serve: (*request).folderDelete},
 		{name: "FolderUpdate", code: 12, root: wbxml.FolderFolderUpdate, serve: (*request).folderUpdate},
+		{name: "MoveItems", code: 13, root: wbxml.MoveMoveItems, serve: (*request).moveItems},
+		{name: "GetItemEstimate", code: 14, root: wbxml.EstimateGetItemEstimate, serve: (*request).getItemEstimate},
 		{name: "MeetingResponse", code: 15, root: wbxml.MeetingMeetingResponse, serve: (*request).meetingResponse},
 		{name: "Search", code: 16, root: wbxml.SearchSearch, serve: (*request).search},
 		{name: "Settings", code: 17, root: wbxml.SettingsSettings, serve: (*request).settings},

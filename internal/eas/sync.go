@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"lockstep/internal/device"
 	"lockstep/internal/eas/wbxml"
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
@@ -135,6 +136,7 @@ type exchange struct {
 	done   done
 	acted  bool // its commands were done, by a request whose answer it did not hear
 	now    time.Time
+	bodies *bodyOptions // what is wished of bodies, once it is asked for
 }
 
 // openExchange reads what is remembered of a collection. One that is not there means
@@ -231,7 +233,7 @@ func (x *exchange) repeat(room *budget) (_ *wbxml.Element, again bool, err error
 	switch {
 	case x.rel.Tries >= triesBeforeSingly && lost.Said.Entries > 1:
 		x.rel.Tries, x.rel.Singly = 0, lost.Said.Entries
-	case x.rel.Tries >= triesBeforeSingly && lost.Said.Entries == 1 && x.rel.Singly > 0:
+	case x.rel.Tries >= triesBeforeSingly && lost.Said.isHeavy() && x.rel.Singly > 0:
 		x.leaveOut(lost)
 	case same:
 		e, err := x.again(lost, room)
@@ -265,8 +267,11 @@ func (x *exchange) leaveOut(lost generation) {
 	for uid := range lost.Said.Add.All() {
 		x.rel.Before.View.Hidden = with(x.rel.Before.View.Hidden, uid)
 	}
-	x.state.skip(lost.Said.Line, x.now)
-	x.srv.Log.WarnContext(x.ctx, "item skipped", "proto", "activesync", "account", x.sess.Principal.Login, "device", x.deviceID, "collection", x.c.id, "item", int64(lost.Said.Line))
+	item := itemID(x.mailbox.ID, lost.Said.Line)
+	x.trail(true, func(t *device.Trail) {
+		t.Skip(device.Skip{At: x.now, Collection: x.c.id, Item: item, Why: "the device asked for it again and again"})
+	})
+	x.srv.Log.WarnContext(x.ctx, "item skipped", "proto", "activesync", "account", x.sess.Principal.Login, "device", x.deviceID, "collection", x.c.id, "item", item)
 }
 
 // again makes the answer that the device did not hear once more.
@@ -289,7 +294,7 @@ func (x *exchange) again(lost generation, room *budget) (*wbxml.Element, error) 
 // telling is what a device is told of a collection.
 type telling struct {
 	steps []step
-	items map[mail.UID]*syncItem
+	items map[mail.UID]*mailItem
 	end   view // where it stands after
 	more  bool
 
@@ -339,6 +344,9 @@ func (x *exchange) settle(told *telling) (*wbxml.Element, error) {
 	if err := x.save(); err != nil {
 		return nil, err
 	}
+	x.trail(false, func(t *device.Trail) {
+		t.Mark(x.c.id, device.Mark{Mailbox: x.mailbox.ID, ModSeq: told.end.Log.Since, More: told.more, At: x.now})
+	})
 	return x.element(x.rel.key(), told)
 }
 

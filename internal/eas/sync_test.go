@@ -230,7 +230,7 @@ func (h *handset) agrees() {
 // mailAt is a message that came so long ago.
 func (w *town) mailAt(path string, n int, ago time.Duration, more func(*mail.Arrival)) (p mail.Placement) {
 	w.T.Helper()
-	a, err := w.Delivery.Ingest(w.T.Context(), strings.NewReader(fmt.Sprintf("From: bob@example.test\r\nMessage-ID: <%d@example.test>\r\nSubject: message %d\r\n\r\ntext %d\r\n", n, n, n)))
+	a, err := w.Delivery.Ingest(w.T.Context(), strings.NewReader(fmt.Sprintf("From: bob@example.test\r\nMessage-ID: <%d@example.test>\r\nSubject: %d@example.test\r\n\r\ntext %d\r\n", n, n, n)))
 	if err != nil {
 		w.T.Fatal(err)
 	}
@@ -515,8 +515,6 @@ func TestSyncConverges(t *testing.T) {
 		})
 	}
 }
-
-const debugSync = false
 
 // soakSeeds is how many seeds more are tried, by the environment.
 func soakSeeds() int {

@@ -316,7 +316,7 @@ func (x *exchange) responses() ([]*wbxml.Element, error) {
 // fetched is the answer to a Fetch.
 func (x *exchange) fetched(r result) (*wbxml.Element, error) {
 	e := wbxml.New(wbxml.AirSyncFetch, wbxml.Text(wbxml.AirSyncServerId, r.ServerID))
-	var it *syncItem
+	var it *mailItem
 	if _, line, ok := parseItemID(r.ServerID); ok && r.Status == syncOK {
 		err := x.view(func(rd store.Reader) error {
 			versions, err := rd.Versions(store.VersionQuery{Mailbox: x.mailbox.ID, Lines: []mail.Lineage{line}})
@@ -324,7 +324,7 @@ func (x *exchange) fetched(r result) (*wbxml.Element, error) {
 			if err != nil || v == nil {
 				return err
 			}
-			items, err := readItems(rd, x.mailbox.ID, mail.MakeUIDSet(v.UID))
+			items, err := x.readItems(rd, x.mailbox, mail.MakeUIDSet(v.UID))
 			it = items[v.UID]
 			return err
 		})

@@ -2,6 +2,7 @@ package eas
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -54,4 +55,26 @@ func (l *collectionLocks) lock(ctx context.Context, k collectionKey) (unlock fun
 	}
 	leave()
 	return nil, false
+}
+
+// lockAll locks several collections of a device, in one order, so that nobody waits for
+// one who waits.
+func (l *collectionLocks) lockAll(ctx context.Context, d deviceKey, names []string) (unlock func(), ok bool) {
+	names = slices.Clone(names)
+	slices.Sort(names)
+	var held []func()
+	unlock = func() {
+		for _, u := range held {
+			u()
+		}
+	}
+	for _, name := range slices.Compact(names) {
+		u, ok := l.lock(ctx, collectionKey{d, name})
+		if !ok {
+			unlock()
+			return nil, false
+		}
+		held = append(held, u)
+	}
+	return unlock, true
 }

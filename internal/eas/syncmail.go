@@ -5,39 +5,65 @@ import (
 	"lockstep/internal/mail"
 )
 
-// parseMailChange reads what a device changes of a message; not ok is what it may not.
+// parseMailChange reads what a device changes of a message: whether it is read, its
+// flag, its categories. Not ok is what it may not change, or what says nothing that
+// holds.
 func parseMailChange(data *wbxml.Element, was mail.Flags) (c mail.FlagChange, notes []mail.Annotation, ok bool) {
+	is := was
 	for _, e := range data.Children {
 		switch e.Tag {
 		case wbxml.EmailRead:
-			if e.Text == "1" {
-				c.Add.System |= mail.Seen
-			} else {
-				c.Remove.System |= mail.Seen
+			read, ok := boolean(e.Text)
+			if !ok {
+				return c, nil, false
 			}
+			is.System = setFlag(is.System, mail.Seen, read)
 		case wbxml.EmailFlag:
-			if e.Get(wbxml.EmailStatus) == "2" {
-				c.Add.System |= mail.Flagged
-			} else {
-				c.Remove.System |= mail.Flagged
+			f, ok := parseFollowUp(e)
+			if !ok {
+				return c, nil, false
 			}
+			is.System = setFlag(is.System, mail.Flagged, f != nil && f.Status == flagActive)
+			notes = append(notes, f.note())
+		case wbxml.EmailCategories:
+			var names []string
+			for n := range e.All(wbxml.EmailCategory) {
+				names = append(names, n.Text)
+			}
+			words, err := withCategories(is, names)
+			if err != nil {
+				return c, nil, false
+			}
+			is = words
 		default:
-			return c, nil, false
+			if e.Tag.Known() {
+				return c, nil, false
+			}
 		}
 	}
-	return c, nil, true
+	return mail.FlagChange{Add: is.Minus(was), Remove: was.Minus(is)}, notes, true
+}
+
+func setFlag(all, f mail.SystemFlags, on bool) mail.SystemFlags {
+	if on {
+		return all | f
+	}
+	return all &^ f
 }
 
 // flagData is what changes of a message.
-func (x *exchange) flagData(it *syncItem) []*wbxml.Element {
-	flag := wbxml.New(wbxml.EmailFlag)
-	if it.Flags.Has(mail.Flagged) {
-		flag.Add(wbxml.Text(wbxml.EmailStatus, "2"))
-	}
-	return []*wbxml.Element{wbxml.Bool(wbxml.EmailRead, it.Flags.Has(mail.Seen)), flag}
+func (x *exchange) flagData(it *mailItem) *wbxml.Element {
+	return x.version.emailFlags(wbxml.AirSyncApplicationData, it)
 }
 
 // itemData is all of a message that the device wishes.
-func (x *exchange) itemData(it *syncItem) (*wbxml.Element, error) {
-	return wbxml.New(wbxml.AirSyncApplicationData, wbxml.Text(wbxml.EmailSubject, it.Message.MessageID)).Add(x.flagData(it)...), nil
+func (x *exchange) itemData(it *mailItem) (*wbxml.Element, error) {
+	if x.bodies == nil {
+		o, _, err := x.version.parseBodyOptions(x.rel.syncOptions())
+		if err != nil {
+			return nil, err
+		}
+		x.bodies = &o
+	}
+	return x.version.emailItem(wbxml.AirSyncApplicationData, it, x.bodies)
 }

@@ -9,30 +9,20 @@ import (
 	"lockstep/internal/store"
 )
 
-// syncItem is a message as a device is shown it.
-type syncItem struct {
-	mail.Placement
-	Message mail.Message
-	Notes   []mail.Annotation // the owner's, and shared ones
-}
-
-// readItems reads messages of a mailbox with all that is shown of them.
-func readItems(r store.Reader, mb mail.MailboxID, uids mail.UIDSet) (map[mail.UID]*syncItem, error) {
-	items := map[mail.UID]*syncItem{}
+// readItems reads messages of a mailbox with all that is told of them.
+func (q *request) readItems(r store.Reader, mb mail.Mailbox, uids mail.UIDSet) (map[mail.UID]*mailItem, error) {
+	items := map[mail.UID]*mailItem{}
 	if len(uids) == 0 {
 		return items, nil
 	}
-	err := r.Messages(store.PlacementQuery{Mailbox: mb, UIDs: uids, Located: true}, func(p *mail.Placement, m *mail.Message) error {
-		items[p.UID] = &syncItem{Placement: *p, Message: *m}
-		return nil
-	})
+	notes, err := readMailNotes(r, mb.ID, uids)
 	if err != nil {
 		return nil, err
 	}
-	return items, r.Annotations(store.AnnotationQuery{Mailbox: mb, UIDs: uids}, func(a *mail.Annotation) error {
-		if it := items[a.UID]; it != nil {
-			it.Notes = append(it.Notes, *a)
-		}
+	return items, r.Messages(store.PlacementQuery{Mailbox: mb.ID, UIDs: uids, Located: true}, func(p *mail.Placement, m *mail.Message) error {
+		blob := m.Blob
+		items[p.UID] = &mailItem{placement: *p, message: *m, drafts: mb.Role == mail.RoleDrafts, notes: notes[p.UID],
+			open: func() (Body, error) { return q.srv.Blobs(q.ctx, blob) }}
 		return nil
 	})
 }
@@ -46,7 +36,7 @@ func (x *exchange) gather(r store.Reader, t *telling) (err error) {
 		}
 	}
 	slices.Sort(uids)
-	t.items, err = readItems(r, x.mailbox.ID, mail.MakeUIDSet(uids...))
+	t.items, err = x.readItems(r, x.mailbox, mail.MakeUIDSet(uids...))
 	return err
 }
 
@@ -205,7 +195,7 @@ func (r *recipe) note(s step) {
 }
 
 // entryOf makes the entry of a step; nil if there is nothing to show.
-func (x *exchange) entryOf(s step, items map[mail.UID]*syncItem) (*wbxml.Element, error) {
+func (x *exchange) entryOf(s step, items map[mail.UID]*mailItem) (*wbxml.Element, error) {
 	id := wbxml.Text(wbxml.AirSyncServerId, itemID(x.mailbox.ID, s.line))
 	switch s.op {
 	case opDelete:
@@ -218,7 +208,7 @@ func (x *exchange) entryOf(s step, items map[mail.UID]*syncItem) (*wbxml.Element
 		return nil, nil
 	}
 	if s.op == opFlags {
-		return wbxml.New(wbxml.AirSyncChange, id, wbxml.New(wbxml.AirSyncApplicationData, x.flagData(it)...)), nil
+		return wbxml.New(wbxml.AirSyncChange, id, x.flagData(it)), nil
 	}
 	data, err := x.itemData(it)
 	if err != nil {

@@ -198,6 +198,12 @@ func (q *request) parseOptions(c *syncCollection, in *wbxml.Element) error {
 		if class != classEmail {
 			continue
 		}
+		if _, ok, err := q.version.parseBodyOptions(o); err != nil || !ok {
+			if err == nil {
+				err = badSync()
+			}
+			return err
+		}
 		filter, err := filterOf(o)
 		if err != nil {
 			return err

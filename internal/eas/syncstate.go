@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
-	"time"
 
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
@@ -15,18 +14,11 @@ import (
 // the last answer. It is never in proportion to the collection (ADR 14).
 type collectionState struct {
 	Version int             `json:"v"`
-	All     []*relationship `json:"all"`               // the one used last is last
-	Skipped []skippedItem   `json:"skipped,omitempty"` // the newest last
+	All     []*relationship `json:"all"` // the one used last is last
 }
 
 // collectionVersion is that of the state. One of another version makes the device start over.
 const collectionVersion = 1
-
-// skippedItem is an item that a device failed to take in, again and again.
-type skippedItem struct {
-	Line mail.Lineage `json:"line"`
-	At   time.Time    `json:"at"`
-}
 
 type relationship struct {
 	ID      uint32     `json:"id"`
@@ -62,6 +54,9 @@ type recipe struct {
 	More    bool           `json:"more,omitempty"`
 	Entries int            `json:"entries,omitempty"`
 }
+
+// isHeavy reports whether it is one whole item, which may be what a device chokes on.
+func (r recipe) isHeavy() bool { return r.Entries == 1 && len(r.Add)+len(r.Change) == 1 }
 
 // done is what came of the commands of one request.
 type done struct {
@@ -172,14 +167,6 @@ func (r *relationship) key() string { return syncKey(r.ID, r.Current.N) }
 
 // isAsked reports whether a generation came of a request with that hash.
 func (g *generation) isAsked(hash []byte) bool { return g.Asked != nil && bytes.Equal(g.Asked, hash) }
-
-// skip notes an item that the device can't take in.
-func (s *collectionState) skip(line mail.Lineage, at time.Time) {
-	s.Skipped = append(s.Skipped, skippedItem{line, at})
-	if len(s.Skipped) > maxSkipped {
-		s.Skipped = s.Skipped[len(s.Skipped)-maxSkipped:]
-	}
-}
 
 // made returns what came of an Add that the device named so in a request whose answer
 // it did not hear.

@@ -42,15 +42,6 @@ func (w *waiters) enter(ctx context.Context, k deviceKey) (context.Context, func
 	}
 }
 
-// interrupt ends the wait of a device.
-func (w *waiters) interrupt(k deviceKey) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if old := w.all[k]; old != nil {
-		old.stop()
-	}
-}
-
 // awaitChange waits until there is something to tell; false when time is up or
 // another request of the device came.
 func (q *request) awaitChange(s *syncRequest, until time.Time) (bool, error) {
