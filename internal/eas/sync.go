@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"lockstep/internal/device"
 	"lockstep/internal/eas/wbxml"
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
@@ -106,12 +107,12 @@ func (q *request) syncOne(c *syncCollection, room *budget) (*wbxml.Element, erro
 	case c.key == "0":
 		return x.begin()
 	case x.rel == nil:
-		q.srv.Log.WarnContext(q.ctx, "device starts over", "proto", "activesync", "account", q.sess.Principal.Login, "device", q.deviceID, "collection", c.id, "reason", "unknown key")
+		q.startsOver(c.id, "unknown key")
 		return x.failed(syncBadKey), nil
 	}
 	e, err := x.serve(room)
 	if mail.KindOf(err) == mail.TooOld && err != nil {
-		q.srv.Log.WarnContext(q.ctx, "device starts over", "proto", "activesync", "account", q.sess.Principal.Login, "device", q.deviceID, "collection", c.id, "reason", mail.DetailOf(err))
+		q.startsOver(c.id, mail.DetailOf(err))
 		return x.failed(syncBadKey), nil
 	}
 	if mail.KindOf(err) == mail.NotFound && err != nil {
@@ -180,7 +181,7 @@ func (x *exchange) failed(status int) *wbxml.Element { return x.collection("0", 
 
 // begin makes a relationship, and tells nothing yet.
 func (x *exchange) begin() (*wbxml.Element, error) {
-	rel := x.state.begin(firstView(x.account, floorOf(x.c.filter, x.now)))
+	rel := x.state.begin(firstView(x.account, floorOf(x.policy.MailAge.CapFilter(x.c.filter), x.now)))
 	rel.Options = x.c.options
 	return x.collection(rel.key(), syncOK), x.save()
 }
@@ -211,6 +212,7 @@ func (x *exchange) serve(room *budget) (*wbxml.Element, error) {
 	if err != nil {
 		return nil, err
 	}
+	x.mark(x.c.id, device.Mark{Mailbox: x.mailbox.ID, ModSeq: told.end.Log.Since, More: told.more, At: x.now})
 	return x.settle(told)
 }
 
@@ -266,7 +268,7 @@ func (x *exchange) leaveOut(lost generation) {
 		x.rel.Before.View.Hidden = with(x.rel.Before.View.Hidden, uid)
 	}
 	x.state.skip(lost.Said.Line, x.now)
-	x.srv.Log.WarnContext(x.ctx, "item skipped", "proto", "activesync", "account", x.sess.Principal.Login, "device", x.deviceID, "collection", x.c.id, "item", int64(lost.Said.Line))
+	x.leftOut(x.c.id, itemID(x.mailbox.ID, lost.Said.Line), "the device asked for it again and again")
 }
 
 // again makes the answer that the device did not hear once more.
@@ -309,7 +311,7 @@ func (x *exchange) export(room *budget) (*telling, error) {
 		return told, nil
 	}
 	err := x.view(func(r store.Reader) error {
-		p, more, err := plan(r, x.mailbox.ID, x.base.View, x.rel.floor(x.now), want)
+		p, more, err := plan(r, x.mailbox.ID, x.base.View, x.rel.floor(x.now, x.policy.MailAge), want)
 		if err != nil {
 			return err
 		}
