@@ -1,6 +1,7 @@
 package eas
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,6 +41,24 @@ func TestAPolicyBoundsHowOldMailIs(t *testing.T) {
 	again.settle()
 	if len(again.holds) != 2 {
 		t.Errorf("a new device holds %v", again.holds)
+	}
+}
+
+// What waits is under the policy that it came under.
+func TestAPolicyHoldsForWhatWaits(t *testing.T) {
+	w := newTown(t).under(device.Policy{MailAge: device.OneWeek})
+	var ready atomic.Bool
+	var looks atomic.Int32
+	ready.Store(true)
+	v := watched(w.mailbox("INBOX").ID, &ready, &looks)
+	tell, age := v.tell, device.AllAges
+	v.tell = func(q *request, found bool, err error) (*answer, error) {
+		age = q.policy.MailAge
+		return tell(q, found, err)
+	}
+	heard(t, w.phone(v161).await(v), "Ping(Status=2)")
+	if age != device.OneWeek {
+		t.Errorf("told under a policy with the age %q", age)
 	}
 }
 
