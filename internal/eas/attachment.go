@@ -97,7 +97,7 @@ func (q *request) openFile(reference string) (*openedFile, error) {
 	if f.Attachment, _, err = render.New(f.root, body).Open(path); err != nil {
 		return nil, noFile(err)
 	}
-	return f, nil
+	return f, q.mayFetch(f.Size)
 }
 
 func noFile(err error) error {

@@ -86,12 +86,12 @@ func (q *request) countNew(r store.Reader, c *syncCollection) (status, n int, er
 	if !ok {
 		return estimateOK, 0, nil
 	}
-	from, floor := rel.Current.View, rel.floor(q.srv.now().UTC())
+	from, floor := rel.Current.View, rel.floor(q.srv.now().UTC(), q.policy.MailAge)
 	if before {
 		from = rel.Before.View
 	}
 	if c.filtered {
-		floor = floorOf(c.filter, q.srv.now().UTC())
+		floor = floorOf(q.policy.MailAge.CapFilter(c.filter), q.srv.now().UTC())
 	}
 	p, _, err := plan(r, mb, from, floor, maxEstimate)
 	if mail.KindOf(err) == mail.TooOld && err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -682,5 +683,21 @@ func TestTheTrailSaysWhatADeviceWasTold(t *testing.T) {
 	want := "FolderSync 16.1 142: the device has to ask for the policy default first|Provision 16.1 1|Provision 16.1 1|FolderSync 16.1 9"
 	if strings.Join(got, "|") != want || !strings.Contains(trail.Restarts[0].Why, "77-7") {
 		t.Errorf("%q, %+v", got, trail.Restarts)
+	}
+}
+
+// A device that is sending a message is heard out before it is refused.
+func TestARefusedDeviceIsHeardOut(t *testing.T) {
+	w := newTown(t).under(strict)
+	p := w.phone(v161)
+	body := strings.NewReader(strings.Repeat("x", 1<<20))
+	r := httptest.NewRequestWithContext(t.Context(), "POST", Path+"?"+p.query("SendMail"), body)
+	r.RemoteAddr = "127.0.0.1:1234"
+	r.Header.Set("MS-ASProtocolVersion", "16.1")
+	r.SetBasicAuth(login, password)
+	rec := httptest.NewRecorder()
+	w.server.ServeHTTP(rec, r)
+	if got := short(w.decode("SendMail", rec.Body)); got != "SendMail(Status=142)" || body.Len() != 0 {
+		t.Errorf("%s, and %d bytes were not read", got, body.Len())
 	}
 }

@@ -115,6 +115,7 @@ func (s *Server) command(w http.ResponseWriter, r *http.Request) (*answer, *requ
 	}
 	defer leave()
 	if err := req.gate(); err != nil {
+		req.passOver(w)
 		return nil, req, err
 	}
 	if err := req.byTheWay(); err != nil {
@@ -193,10 +194,7 @@ const (
 
 // read takes in what the device says.
 func (q *request) read(w http.ResponseWriter) error {
-	most := int64(maxCommandBytes)
-	if q.cmd.mime || q.cmd.name == "Sync" { // drafts come by Sync
-		most += q.srv.limits.Message
-	}
+	most := q.mostBytes()
 	body, err := plain(q.http, http.MaxBytesReader(w, q.http.Body, most))
 	if err != nil {
 		return err
@@ -209,6 +207,20 @@ func (q *request) read(w http.ResponseWriter) error {
 	sum := sha256.New()
 	err = q.decode(io.TeeReader(body, sum), most, sum)
 	return q.readErr(err)
+}
+
+// mostBytes is how long a body may be.
+func (q *request) mostBytes() int64 {
+	if q.cmd.mime || q.cmd.name == "Sync" { // drafts come by Sync
+		return maxCommandBytes + q.srv.limits.Message
+	}
+	return maxCommandBytes
+}
+
+// passOver reads what is not looked at: a device that is still sending a message when
+// the connection ends takes that for a fault of the network, and hears no answer.
+func (q *request) passOver(w http.ResponseWriter) {
+	_, _ = io.Copy(io.Discard, http.MaxBytesReader(w, q.http.Body, q.mostBytes()))
 }
 
 // plain undoes what the body was packed in.

@@ -107,12 +107,12 @@ func (q *request) syncOne(c *syncCollection, room *budget) (*wbxml.Element, erro
 	case c.key == "0":
 		return x.begin()
 	case x.rel == nil:
-		q.srv.Log.WarnContext(q.ctx, "device starts over", "proto", "activesync", "account", q.sess.Principal.Login, "device", q.deviceID, "collection", c.id, "reason", "unknown key")
+		q.startsOver(c.id, "unknown key")
 		return x.failed(syncBadKey), nil
 	}
 	e, err := x.serve(room)
 	if mail.KindOf(err) == mail.TooOld && err != nil {
-		q.srv.Log.WarnContext(q.ctx, "device starts over", "proto", "activesync", "account", q.sess.Principal.Login, "device", q.deviceID, "collection", c.id, "reason", mail.DetailOf(err))
+		q.startsOver(c.id, mail.DetailOf(err))
 		return x.failed(syncBadKey), nil
 	}
 	if mail.KindOf(err) == mail.NotFound && err != nil {
@@ -182,7 +182,7 @@ func (x *exchange) failed(status int) *wbxml.Element { return x.collection("0", 
 
 // begin makes a relationship, and tells nothing yet.
 func (x *exchange) begin() (*wbxml.Element, error) {
-	rel := x.state.begin(firstView(x.account, floorOf(x.c.filter, x.now)))
+	rel := x.state.begin(firstView(x.account, floorOf(x.policy.MailAge.CapFilter(x.c.filter), x.now)))
 	rel.Options = x.c.options
 	return x.collection(rel.key(), syncOK), x.save()
 }
@@ -213,6 +213,7 @@ func (x *exchange) serve(room *budget) (*wbxml.Element, error) {
 	if err != nil {
 		return nil, err
 	}
+	x.mark(x.c.id, device.Mark{Mailbox: x.mailbox.ID, ModSeq: told.end.Log.Since, More: told.more, At: x.now})
 	return x.settle(told)
 }
 
@@ -267,11 +268,7 @@ func (x *exchange) leaveOut(lost generation) {
 	for uid := range lost.Said.Add.All() {
 		x.rel.Before.View.Hidden = with(x.rel.Before.View.Hidden, uid)
 	}
-	item := itemID(x.mailbox.ID, lost.Said.Line)
-	x.trail(true, func(t *device.Trail) {
-		t.Skip(device.Skip{At: x.now, Collection: x.c.id, Item: item, Why: "the device asked for it again and again"})
-	})
-	x.srv.Log.WarnContext(x.ctx, "item skipped", "proto", "activesync", "account", x.sess.Principal.Login, "device", x.deviceID, "collection", x.c.id, "item", item)
+	x.leftOut(x.c.id, itemID(x.mailbox.ID, lost.Said.Line), "the device asked for it again and again")
 }
 
 // again makes the answer that the device did not hear once more.
@@ -314,7 +311,7 @@ func (x *exchange) export(room *budget) (*telling, error) {
 		return told, nil
 	}
 	err := x.view(func(r store.Reader) error {
-		p, more, err := plan(r, x.mailbox.ID, x.base.View, x.rel.floor(x.now), want)
+		p, more, err := plan(r, x.mailbox.ID, x.base.View, x.rel.floor(x.now, x.policy.MailAge), want)
 		if err != nil {
 			return err
 		}

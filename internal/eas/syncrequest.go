@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"lockstep/internal/device"
 	"lockstep/internal/eas/wbxml"
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
@@ -244,10 +245,10 @@ func (r *relationship) syncOptions() *wbxml.Element {
 	return wbxml.New(wbxml.AirSyncOptions)
 }
 
-// floor is the oldest date that the relationship's filter lets stand.
-func (r *relationship) floor(now time.Time) int64 {
+// floor is the oldest date that the relationship's filter and the policy let stand.
+func (r *relationship) floor(now time.Time, oldest device.Age) int64 {
 	filter, _ := filterOf(r.syncOptions()) // was looked at when it came
-	return floorOf(filter, now)
+	return floorOf(oldest.CapFilter(filter), now)
 }
 
 const syncCursor = "sync"

@@ -161,7 +161,11 @@ func (p *phone) request() *request {
 	if err != nil {
 		p.w.T.Fatal(err)
 	}
-	return &request{query: q, srv: p.w.server, ctx: r.Context(), http: r, sess: sess}
+	req := &request{query: q, srv: p.w.server, ctx: r.Context(), http: r, sess: sess}
+	if _, err := req.loadPolicy(); err != nil {
+		p.w.T.Fatal(err)
+	}
+	return req
 }
 
 func (p *phone) query(command string) string {

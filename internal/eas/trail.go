@@ -44,6 +44,19 @@ func (q *request) startsOver(collection, why string) {
 	})
 }
 
+// leftOut notes that the device is not given an item.
+func (q *request) leftOut(collection, item, why string) {
+	q.srv.Log.WarnContext(q.ctx, "item skipped", "proto", "activesync", "account", q.sess.Principal.Login, "device", q.deviceID, "collection", collection, "item", item, "reason", why)
+	q.trail(true, func(t *device.Trail) {
+		t.Skip(device.Skip{At: time.Now().UTC(), Collection: collection, Item: item, Why: why})
+	})
+}
+
+// mark notes how far the device has come in a collection.
+func (q *request) mark(collection string, m device.Mark) {
+	q.trail(false, func(t *device.Trail) { t.Mark(collection, m) })
+}
+
 // word is a fault as the device was told it.
 func (f *fault) word(v version) string {
 	if f.status != 0 && v >= v140 {

@@ -52,7 +52,7 @@ type watch struct {
 func (s *Server) keep(w http.ResponseWriter, r *http.Request, q *request, v *vigil) {
 	ctx, stop := context.WithCancel(context.Background())
 	k := &watch{vigil: *v, addr: r.RemoteAddr, packing: r.Header.Get("Accept-Encoding"), stop: stop, news: anything, looking: true}
-	k.q = &request{query: q.query, srv: s, ctx: ctx, sess: q.sess, cmd: q.cmd, hash: q.hash}
+	k.q = &request{query: q.query, srv: s, ctx: ctx, sess: q.sess, cmd: q.cmd, hash: q.hash, policyName: q.policyName, policy: q.policy, doc: q.doc}
 	k.Wait.Until, k.Wait.Over = v.until, k.answer
 	k.forget = []func(){
 		s.paces.begin(k.q.deviceKey(), k),

@@ -234,6 +234,24 @@ var faults = []struct {
 			}
 		})
 	}})},
+	{"AQuarantineIsABlock", writing(badTx{device: func(tx store.Tx, d mail.Device) error {
+		if d.Access == mail.Quarantined {
+			d.Access = mail.Blocked
+		}
+		return tx.SetDevice(d)
+	}})},
+	{"AWipeForgetsWhatTheDeviceSaid", reading(badReader{device: func(d *mail.Device) { d.Wipe.Status = "" }})},
+	{"WhatADeviceTellsIsADecision", writing(badTx{told: func(tx store.Tx, id mail.DeviceID, told mail.Told) error {
+		d, err := tx.Device(id)
+		if err == nil && told.Model == "two" {
+			d.Name += "!"
+			err = tx.SetDevice(d)
+		}
+		return err
+	}})},
+	{"CursorsAreFoundByWholeNames", reading(badReader{cursors: func(prefix string, names []string) []string {
+		return slices.DeleteFunc(names, func(n string) bool { return n != prefix })
+	}})},
 	{"AGuardedAnnotationIsNot", writing(badTx{remark: func(tx store.Tx, mb mail.MailboxID, uids mail.UIDSet, changes []mail.Annotation, _ *mail.ModSeq) (store.StoreResult, error) {
 		return tx.Annotate(mb, uids, changes, nil)
 	}})},

@@ -97,6 +97,26 @@ type badReader struct {
 	asked    func(*store.ChangeQuery)
 	remarks  func(*store.AnnotationQuery, *mail.Annotation)
 	floods   func(*mail.Flood)
+	device   func(*mail.Device)
+	cursors  func(prefix string, names []string) []string
+}
+
+func (b badReader) Devices() ([]mail.Device, error) {
+	all, err := b.Reader.Devices()
+	for i := range all {
+		if b.device != nil {
+			b.device(&all[i])
+		}
+	}
+	return all, err
+}
+
+func (b badReader) Cursors(device mail.DeviceID, prefix string) ([]string, error) {
+	names, err := b.Reader.Cursors(device, prefix)
+	if b.cursors != nil {
+		names = b.cursors(prefix, names)
+	}
+	return names, err
 }
 
 func (b badReader) Floods() ([]mail.Flood, error) {
@@ -219,6 +239,22 @@ type badTx struct {
 	undo    func(tx store.Tx, act mail.ActID) (mail.UndoReport, error)
 	remark  func(tx store.Tx, mb mail.MailboxID, uids mail.UIDSet, changes []mail.Annotation, since *mail.ModSeq) (store.StoreResult, error)
 	note    func(tx store.Tx, mb mail.MailboxID, who mail.PrincipalID, name string, value []byte) error
+	device  func(tx store.Tx, d mail.Device) error
+	told    func(tx store.Tx, id mail.DeviceID, told mail.Told) error
+}
+
+func (b badTx) SetDevice(d mail.Device) error {
+	if b.device != nil {
+		return b.device(b.Tx, d)
+	}
+	return b.Tx.SetDevice(d)
+}
+
+func (b badTx) DeviceTold(id mail.DeviceID, told mail.Told) error {
+	if b.told != nil {
+		return b.told(b.Tx, id, told)
+	}
+	return b.Tx.DeviceTold(id, told)
 }
 
 func (b badTx) Annotate(mb mail.MailboxID, uids mail.UIDSet, changes []mail.Annotation, since *mail.ModSeq) (store.StoreResult, error) {
