@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"lockstep/internal/device"
 	"lockstep/internal/eas/wbxml"
 	"lockstep/internal/mail"
 	"lockstep/internal/message"
@@ -70,7 +71,7 @@ func (b base64Of) WriteTo(w io.Writer) (int64, error) {
 }
 
 // openFile finds an attachment of the account's by its reference. Status 15 says that
-// there is none.
+// there is none, 11 and 16 that the policy does not let the device have it.
 func (q *request) openFile(reference string) (*openedFile, error) {
 	id, path, ok := parseFileReference(reference)
 	if !ok {
@@ -96,6 +97,12 @@ func (q *request) openFile(reference string) (*openedFile, error) {
 	defer body.Close()
 	if f.Attachment, _, err = render.New(f.root, body).Open(path); err != nil {
 		return nil, noFile(err)
+	}
+	switch {
+	case q.policy.Forbids(device.Attachments):
+		return nil, &itemsFault{itemsDenied}
+	case !q.policy.MayFetchAttachment(f.Size):
+		return nil, &itemsFault{itemsTooLarge}
 	}
 	return f, nil
 }

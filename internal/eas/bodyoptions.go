@@ -89,6 +89,19 @@ func (v version) parseBodyOptions(options *wbxml.Element) (o bodyOptions, ok boo
 	return o, true, nil
 }
 
+// bodyOptions reads what an Options element says of bodies, within what the policy
+// lets the device have; otherwise as parseBodyOptions.
+func (q *request) bodyOptions(options *wbxml.Element) (bodyOptions, bool, error) {
+	o, ok, err := q.version.parseBodyOptions(options)
+	if n, bounded := q.policy.BodyBound(false); bounded {
+		o.textCap = n
+	}
+	if n, bounded := q.policy.BodyBound(true); bounded {
+		o.htmlCap = n
+	}
+	return o, ok, err
+}
+
 // parsePreference reads a preference. Its children have an order, and each is there
 // once at most (MS-ASAIRS §3.2.5.1).
 func (v version) parsePreference(e *wbxml.Element) (p bodyPreference, ok bool) {

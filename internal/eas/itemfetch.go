@@ -59,7 +59,7 @@ func (a *itemsAnswer) fetch(op *wbxml.Element) (*wbxml.Element, error) {
 // fetchOptions reads the Options of a Fetch: what of the body, which elements, which
 // bytes.
 func (q *request) fetchOptions(options *wbxml.Element) (bodyOptions, *byteRange, error) {
-	o, ok, err := q.version.parseBodyOptions(options)
+	o, ok, err := q.bodyOptions(options)
 	if err != nil {
 		return o, nil, err
 	}

@@ -134,7 +134,7 @@ func (q *request) searchMailbox(in *wbxml.Element) ([]*wbxml.Element, int, error
 	if status != searchOK {
 		return nil, status, nil
 	}
-	bodies, ok, err := q.version.parseBodyOptions(options)
+	bodies, ok, err := q.bodyOptions(options)
 	if err != nil || !ok {
 		return nil, searchInvalid, err
 	}
