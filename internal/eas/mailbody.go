@@ -22,7 +22,7 @@ func (c *composer) read() error {
 	if c.item.placement.Flags.HasKeyword("$Important") {
 		c.urgency = 2
 	}
-	if !c.options.wantsBody() && !render.HasTNEF(root) {
+	if !c.options.wantsBody() && !render.HasTNEF(root) && render.Calendar(root) == nil {
 		return nil
 	}
 	err := c.readBody()
@@ -53,6 +53,9 @@ func (c *composer) readBody() error {
 	if c.native, err = d.Native(); err != nil {
 		return err
 	}
+	if c.meeting, err = readMeeting(c.parsed.Root, body); err != nil {
+		return err
+	}
 	if !c.options.wantsBody() {
 		return nil
 	}
@@ -65,7 +68,7 @@ func (c *composer) readBody() error {
 
 // damaged says that the message is there and can't be read.
 func (c *composer) damaged() {
-	c.native, c.part = render.Text, nil
+	c.native, c.part, c.meeting = render.Text, nil, nil
 	if c.options.wantsBody() {
 		c.body = wbxml.New(wbxml.BaseBody, wbxml.Int(wbxml.BaseType, int(render.Text)),
 			wbxml.Int(wbxml.BaseEstimatedDataSize, len(damagedNotice)), wbxml.Text(wbxml.BaseData, damagedNotice))

@@ -61,6 +61,7 @@ type composer struct {
 	native  render.Type
 	body    *wbxml.Element // nil if none is wished
 	part    *wbxml.Element
+	meeting *meeting // nil if the message is about none
 	urgency int
 }
 
@@ -123,10 +124,14 @@ const maxUint32 = 1<<32 - 1
 func (c *composer) bodies() { c.add(c.body, c.part) }
 
 func (c *composer) classes() {
-	c.text(wbxml.EmailMessageClass, classOf(c.parsed.Root))
+	class, content := classOf(c.parsed.Root, c.meeting)
+	c.text(wbxml.EmailMessageClass, class)
+	if c.meeting != nil {
+		c.add(c.meeting.element(c.version, c.item.message.InternalDate))
+	}
 	c.text(wbxml.EmailInternetCPID, "65001") // all that is said here is UTF-8
 	c.add(c.item.flagElement())
-	c.text(wbxml.EmailContentClass, contentMessage)
+	c.text(wbxml.EmailContentClass, content)
 	c.add(wbxml.Int(wbxml.BaseNativeBodyType, int(c.native)))
 }
 
@@ -255,21 +260,27 @@ func cutChars(s string, n int) string {
 	return s
 }
 
-// contentMessage is the content class of mail (MS-ASEMAIL §2.2.2.20).
-const contentMessage = "urn:content-classes:message"
+// The content classes (MS-ASEMAIL §2.2.2.20).
+const (
+	contentMessage  = "urn:content-classes:message"
+	contentCalendar = "urn:content-classes:calendarmessage"
+)
 
 // classOf is what kind of message it is (MS-ASEMAIL §2.2.2.49), by which a device
 // chooses how it is shown.
-func classOf(root *message.Part) string {
+func classOf(root *message.Part, m *meeting) (class, content string) {
+	if m != nil {
+		return m.class(), contentCalendar
+	}
 	switch security := render.SecurityOf(root); {
 	case security == render.SMIMESigned:
-		return "IPM.Note.SMIME.MultipartSigned"
+		return "IPM.Note.SMIME.MultipartSigned", contentMessage
 	case security == render.SMIMEOpaque:
-		return "IPM.Note.SMIME"
+		return "IPM.Note.SMIME", contentMessage
 	case root.Is("multipart", "report"):
-		return reportClass(root)
+		return reportClass(root), contentMessage
 	}
-	return "IPM.Note"
+	return "IPM.Note", contentMessage
 }
 
 // reportClass is the class of a report about a message that was sent (RFC 6522).

@@ -2,6 +2,7 @@ package render
 
 import (
 	"bufio"
+	"bytes"
 	"io"
 
 	"lockstep/internal/message"
@@ -56,7 +57,10 @@ func (d *Document) Body(t Type, limit int64) (*Body, error) {
 
 func (d *Document) cutBody(t Type, limit int64, write func(io.Writer) error) (*Body, error) {
 	k := &keeper{room: MaxHeld}
-	if limit >= 0 && t != MIME {
+	switch {
+	case limit >= 0 && t == MIME: // what is repaired of a header is longer than it was
+		k.room = min(limit+4*d.root.HeaderSize+4096, MaxHeld)
+	case limit >= 0:
 		k.room = min(limit, MaxHeld)
 	}
 	if err := write(k); err != nil {
@@ -227,19 +231,29 @@ var crlf = []byte("\r\n")
 
 func (c *crlfWriter) Write(b []byte) (int, error) {
 	done := 0
-	for i, ch := range b {
+	for at := 0; at < len(b); {
+		n := bytes.IndexByte(b[at:], '\n')
+		if n < 0 {
+			break
+		}
+		at += n
 		before := c.last
-		c.last = ch
-		if ch != '\n' || before == '\r' {
-			continue
+		if at > 0 {
+			before = b[at-1]
 		}
-		if _, err := c.w.Write(b[done:i]); err != nil {
-			return done, err
+		if before != '\r' {
+			if _, err := c.w.Write(b[done:at]); err != nil {
+				return done, err
+			}
+			if _, err := c.w.Write(crlf[:1]); err != nil {
+				return at, err
+			}
+			done = at
 		}
-		if _, err := c.w.Write(crlf[:1]); err != nil {
-			return i, err
-		}
-		done = i
+		at++
+	}
+	if len(b) > 0 {
+		c.last = b[len(b)-1]
 	}
 	if _, err := c.w.Write(b[done:]); err != nil {
 		return done, err

@@ -2,6 +2,7 @@ package render
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
 	"strconv"
@@ -99,14 +100,14 @@ func (t *plainer) owe(n int) {
 func (t *plainer) startTag(z *html.Tokenizer) {
 	name, more := z.TagName()
 	element := atom.Lookup(name)
-	attributes := t.attributes(z, more)
+	a := attributesOf(z, more)
 	switch {
 	case t.hidden != 0:
 		if element == t.hidden {
 			t.depth++
 		}
 		return
-	case isHidden(element) || hides(attributes["style"]) && isClosed(name):
+	case isHidden(element) || a.hides && isClosed(name):
 		t.hidden, t.depth = element, 1
 		return
 	}
@@ -119,17 +120,15 @@ func (t *plainer) startTag(z *html.Tokenizer) {
 		t.text([]byte("----------------------------------------"))
 		t.owe(1)
 	case atom.Img:
-		if alt := strings.TrimSpace(attributes["alt"]); alt != "" {
-			t.text([]byte(alt))
-		}
+		t.text(a.alt)
 	case atom.Td, atom.Th:
 		t.space = t.inLine
 	case atom.A:
-		t.beginLink(attributes["href"])
+		t.beginLink(a.href)
 	case atom.Li:
 		t.item()
 	case atom.Ul, atom.Ol, atom.Blockquote:
-		t.beginBlock(element, attributes)
+		t.beginBlock(element, a)
 	case atom.Pre:
 		t.owe(2)
 		t.pre++
@@ -138,21 +137,31 @@ func (t *plainer) startTag(z *html.Tokenizer) {
 	}
 }
 
-// attributes reads those that matter.
-func (t *plainer) attributes(z *html.Tokenizer, more bool) map[string]string {
-	var found map[string]string
+// attributes are those of a tag that matter, until the next token is read.
+type attributes struct {
+	href, alt []byte
+	cite      bool // it is a quotation
+	hides     bool // nothing in it is to be seen
+}
+
+func attributesOf(z *html.Tokenizer, more bool) (a attributes) {
 	for more {
 		var key, value []byte
 		key, value, more = z.TagAttr()
 		switch string(key) {
-		case "href", "alt", "style", "type", "class":
-			if found == nil {
-				found = map[string]string{}
-			}
-			found[string(key)] = string(value)
+		case "href":
+			a.href = value
+		case "alt":
+			a.alt = value
+		case "type":
+			a.cite = a.cite || string(value) == "cite"
+		case "class":
+			a.cite = a.cite || bytes.Contains(value, []byte("quote"))
+		case "style":
+			a.hides = hides(value)
 		}
 	}
-	return found
+	return a
 }
 
 func (t *plainer) endTag(element atom.Atom) {
@@ -199,19 +208,14 @@ func isHidden(element atom.Atom) bool {
 
 // hides reports whether a style says that nothing is to be seen: mailings put there
 // what is for previews only.
-func hides(style string) bool {
-	if style == "" {
-		return false
-	}
-	style = strings.ToLower(strings.ReplaceAll(style, " ", ""))
-	return strings.Contains(style, "display:none")
+func hides(style []byte) bool {
+	return bytes.Contains(style, []byte("isplay")) && bytes.Contains(bytes.ToLower(bytes.ReplaceAll(style, []byte(" "), nil)), []byte("display:none"))
 }
 
-func (t *plainer) beginBlock(element atom.Atom, attributes map[string]string) {
+func (t *plainer) beginBlock(element atom.Atom, a attributes) {
 	t.owe(2 - min(t.lists(), 1))
-	cite := attributes["type"] == "cite" || strings.Contains(attributes["class"], "quote")
 	if len(t.blocks) < maxNesting {
-		t.blocks = append(t.blocks, block{element: element, cite: cite})
+		t.blocks = append(t.blocks, block{element: element, cite: a.cite})
 	}
 }
 
@@ -246,14 +250,18 @@ func (t *plainer) item() {
 }
 
 // beginLink remembers an address that is worth being shown.
-func (t *plainer) beginLink(href string) {
+func (t *plainer) beginLink(address []byte) {
 	t.endLink()
-	scheme, _, ok := strings.Cut(href, ":")
-	scheme = strings.ToLower(scheme)
-	if !t.links || !ok || len(href) > maxLink || scheme != "http" && scheme != "https" && scheme != "mailto" {
+	if !t.links || len(address) == 0 || len(address) > maxLink {
 		return
 	}
-	t.href = strings.TrimSpace(href)
+	href := string(bytes.TrimSpace(address))
+	switch scheme, _, _ := strings.Cut(href, ":"); strings.ToLower(scheme) {
+	case "http", "https", "mailto":
+	default:
+		return
+	}
+	t.href = href
 	t.label.Reset()
 }
 
@@ -293,13 +301,27 @@ func (t *plainer) text(b []byte) {
 			b = b[n:]
 			continue
 		}
-		for n < len(b) && spaceLen(b[n:]) == 0 {
-			_, size := utf8.DecodeRune(b[n:])
-			n += size
-		}
+		n = wordLen(b)
 		t.word(b[:n])
 		b = b[n:]
 	}
+}
+
+// wordLen is the length of what b begins with until there is a space.
+func wordLen(b []byte) int {
+	n := 0
+	for n < len(b) {
+		if c := b[n]; c > ' ' && c < utf8.RuneSelf {
+			n++
+			continue
+		}
+		if spaceLen(b[n:]) > 0 {
+			break
+		}
+		_, size := utf8.DecodeRune(b[n:])
+		n += size
+	}
+	return n
 }
 
 // spaceLen is the length of the white space or invisible character b begins with.

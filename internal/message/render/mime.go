@@ -182,6 +182,15 @@ func (l *base64Lines) end() error {
 	return err
 }
 
+// isPlain tells bytes that may be in any text: printable ASCII, tabs and line ends.
+var isPlain = func() (t [256]bool) {
+	for c := ' '; c < 0x7f; c++ {
+		t[c] = true
+	}
+	t['\t'], t['\n'] = true, true
+	return t
+}()
+
 // kind finds out what bytes a body has.
 type kind struct {
 	high, control, broken bool
@@ -191,7 +200,9 @@ type kind struct {
 
 func (k *kind) Write(b []byte) (int, error) {
 	for _, c := range b {
-		k.byte(c)
+		if !isPlain[c] || k.cr || len(k.rest) > 0 {
+			k.byte(c)
+		}
 	}
 	return len(b), nil
 }
@@ -240,7 +251,7 @@ type cleaner struct {
 func (c *cleaner) Write(b []byte) (int, error) {
 	done := 0
 	for i, ch := range b {
-		if ch >= ' ' && ch < 0x7f || ch == '\n' || ch == '\r' || ch == '\t' || c.utf8 && ch > 0x7f {
+		if isPlain[ch] || ch == '\r' || c.utf8 && ch > 0x7f {
 			continue
 		}
 		if _, err := c.w.Write(b[done:i]); err != nil {
