@@ -179,10 +179,12 @@ func parseTime(s string) (time.Time, error) {
 
 // submitted is the message the device sends.
 func (q *request) submitted() (compose.Source, error) {
-	if q.mime == nil {
+	switch {
+	case q.mime == nil && !q.in.Has(wbxml.ComposeMime):
+		return compose.Source{}, fail(statusXML, "no Mime")
+	case q.mime == nil:
 		return compose.Source{}, fail(statusMIME, "no message")
-	}
-	if q.mime.size > q.srv.limits.Message {
+	case q.mime.size > q.srv.limits.Message:
 		return compose.Source{}, fail(statusAttachment, "larger than this server sends")
 	}
 	m, err := message.Parse(q.mime.reader())
