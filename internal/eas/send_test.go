@@ -194,13 +194,25 @@ func TestARepeatIsASuccessAndSendsNothing(t *testing.T) {
 func TestOneClientIDWithTwoMessages(t *testing.T) {
 	w, neighbour := neighbours(t)
 	p := w.phone(v141)
-	for _, id := range []string{"<one@phone>", "<two@phone>"} {
-		if s := p.sends("SendMail", composeMail(wbxml.ComposeSendMail, "c1", strings.Replace(simple, "<one@phone>", id, 1))); s != 1 {
+	for _, edit := range []string{"<one@phone>", "<two@phone>", "<two@phone>\r\nCc: alice@example.test"} {
+		if s := p.sends("SendMail", composeMail(wbxml.ComposeSendMail, "c1", strings.Replace(simple, "<one@phone>", edit, 1))); s != 1 {
 			t.Errorf("status %d", s)
 		}
 	}
-	if n := len(w.Inbox(neighbour.Account)); n != 2 {
+	if n := len(w.Inbox(neighbour.Account)); n != 3 {
 		t.Errorf("bob has %d", n)
+	}
+}
+
+// A CR that another program takes for a line end brings in no author.
+func TestNoAuthorIsSmuggledIn(t *testing.T) {
+	w, neighbour := neighbours(t)
+	text := strings.Replace(simple, "Subject: tea", "Subject: tea\rFrom: boss@elsewhere.test", 1)
+	if s := w.phone(v141).sends("SendMail", composeMail(wbxml.ComposeSendMail, "c", text)); s != 120 {
+		t.Errorf("status %d, want 120", s)
+	}
+	if got := w.Inbox(neighbour.Account); len(got) != 0 {
+		t.Errorf("bob got %q", got)
 	}
 }
 
