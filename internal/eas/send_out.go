@@ -132,8 +132,8 @@ func (q *request) recipients(o *outgoing, env *delivery.Envelope) error {
 				continue
 			}
 			seen[address] = true
-			if len(seen) > maxRecipients {
-				return fail(statusSendQuota, "a message goes to %d recipients at most", maxRecipients)
+			if len(seen) > q.srv.limits.Recipients {
+				return fail(statusSendQuota, "a message goes to %d recipients at most", q.srv.limits.Recipients)
 			}
 			if err := q.recipient(env, address, bad); err != nil {
 				return err

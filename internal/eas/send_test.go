@@ -501,11 +501,12 @@ func TestSendingIsBounded(t *testing.T) {
 	if s := send("PHONE3", "c", strings.Repeat("x", 5<<10)); s != 122 {
 		t.Errorf("a message too large: %d, want 122", s)
 	}
-	to := make([]string, maxRecipients+1)
+	to := make([]string, 21)
 	for i := range to {
 		to[i] = fmt.Sprintf("u%d@x.test", i)
 	}
 	w.start()
+	w.server.Limits.Recipients = len(to) - 1
 	w.Delivery.CanSend = true
 	p := w.phone(v141)
 	p.id = "PHONE4"
