@@ -134,6 +134,9 @@ func (q *request) sending() (sending, error) {
 	if account := q.in.Get(wbxml.ComposeAccountId); account != "" && q.version >= v141 {
 		return sending{}, fail(statusAccountID, "there is one account, and it has no id")
 	}
+	if id := q.in.Get(wbxml.RightsTemplateID); strings.Trim(id, "0-{}") != "" {
+		return sending{}, fail(statusNoRights, "rights management is not served: the message would go unprotected")
+	}
 	src := q.in.Child(wbxml.ComposeSource)
 	ask := sending{
 		clientID: q.in.Get(wbxml.ComposeClientId), save: q.in.Has(wbxml.ComposeSaveInSentItems), replace: q.in.Has(wbxml.ComposeReplaceMime),

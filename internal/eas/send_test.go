@@ -344,6 +344,8 @@ func TestWhatIsWrongWithASending(t *testing.T) {
 		{"a header without end", "SendMail", wbxml.ComposeSendMail, 0, mime(from, "To: bob@example.test", "X: "+strings.Repeat("x", message.MaxHeaderBytes)), 107},
 		{"an account", "SendMail", wbxml.ComposeSendMail, v141, append(mime(from, "To: bob@example.test"), wbxml.Text(wbxml.ComposeAccountId, "other")), 166},
 		{"an account, to who knows none", "SendMail", wbxml.ComposeSendMail, v140, append(mime(from, "To: bob@example.test"), wbxml.Text(wbxml.ComposeAccountId, "other")), 1},
+		{"a protection", "SendMail", wbxml.ComposeSendMail, v141, append(mime(from, "To: bob@example.test"), wbxml.Text(wbxml.RightsTemplateID, "3a8f2e66-1c1b-4b1e-9a0a-0c5d6f1f0a11")), 168},
+		{"no protection", "SendMail", wbxml.ComposeSendMail, v141, append(mime(from, "To: bob@example.test"), wbxml.Text(wbxml.RightsTemplateID, "00000000-0000-0000-0000-000000000000")), 1},
 		{"no source", "SmartReply", wbxml.ComposeSmartReply, 0, mime(from, "To: bob@example.test"), 105},
 		{"a source that is gone", "SmartReply", wbxml.ComposeSmartReply, 0, append(mime(from, "To: bob@example.test"), source(gone)), 150},
 		{"a source that never was", "SmartReply", wbxml.ComposeSmartReply, 0, append(mime(from, "To: bob@example.test"), wbxml.New(wbxml.ComposeSource, wbxml.Text(wbxml.ComposeItemId, "x"))), 150},
