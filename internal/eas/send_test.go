@@ -664,3 +664,24 @@ func FuzzSendMail(f *testing.F) {
 		}
 	})
 }
+
+// The device that replied hears of the mark on the original and of the copy in Sent:
+// it knows of neither.
+func TestTheDeviceHearsOfWhatItSent(t *testing.T) {
+	w, _ := neighbours(t)
+	src := w.put("INBOX", original)
+	inbox, sent := w.handset(v161, "INBOX"), w.handset(v161, "Sent")
+	inbox.settle()
+	sent.settle()
+	in := composeMail(wbxml.ComposeSmartReply, "c1", mailOf("From: alice@example.test", "To: bob@example.test", "Subject: Re: tea?"), saved, source(src))
+	if s := inbox.sends("SmartReply", in); s != 1 {
+		t.Fatalf("status %d", s)
+	}
+	said := short(inbox.exchange(inbox.ask()))
+	if want := itemID(src.Mailbox, src.Lineage); !strings.Contains(said, "Change(ServerId="+want) || !strings.Contains(said, "LastVerbExecuted=1 LastVerbExecutionTime=") {
+		t.Errorf("the inbox says %s", said)
+	}
+	if said := short(sent.exchange(sent.ask())); !strings.Contains(said, "Add(") || !strings.Contains(said, "Subject=Re: tea?") {
+		t.Errorf("Sent says %s", said)
+	}
+}
