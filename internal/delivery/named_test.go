@@ -85,3 +85,13 @@ func TestNamedSubmissionsRaceTheSender(t *testing.T) {
 		t.Errorf("sent %d times", n)
 	}
 }
+
+// An author behind a CR alone, which leaves as a line end, is an author.
+func TestNoAuthorHidesBehindACR(t *testing.T) {
+	w := newWorld(t)
+	env := envelope(t, w.House, "alice@example.test", "dave@remote.test")
+	text := strings.Replace(outgoing, "Subject: hello", "Subject: hello\rFrom: boss@remote.test", 1)
+	if err := w.Delivery.Submit(t.Context(), w.alice, env, strings.NewReader(text)); mail.KindOf(err) != mail.Denied {
+		t.Errorf("%v, want Denied", err)
+	}
+}

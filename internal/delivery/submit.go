@@ -73,8 +73,10 @@ func (s *Service) commitOurs(ctx context.Context, ours *Envelope, in *spool) ([]
 }
 
 // checkAuthors wants every author, and the sender if one is named, to be the
-// account's own.
+// account's own. A CR alone is a line end here, as it is one on the way out: an author
+// behind it would come to light there.
 func (s *Service) checkAuthors(ctx context.Context, account mail.AccountID, h message.Header) error {
+	h = message.Header(strings.NewReplacer("\r\n", "\r\n", "\r", "\r\n").Replace(string(h)))
 	seen := false
 	for f := range h.Fields() {
 		isFrom := strings.EqualFold(f.Name, "From")

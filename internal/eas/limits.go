@@ -8,16 +8,18 @@ type Limits struct {
 	Answer  int64 // bytes of one answer in memory, a larger one goes to a file; 1 MiB
 	AtOnce  int   // commands of one device under way, those that wait included; 16
 
-	DeviceSends  int // messages a device sends in an hour; 300
-	AccountSends int // messages all devices of an account send in an hour; 600
+	DeviceSends  int // messages a device sends in an hour; 1000
+	AccountSends int // messages all devices of an account send in an hour; 2000
+	Recipients   int // of one message; 1000
 }
 
 func (l Limits) orDefault() Limits {
 	orDefault(&l.Message, 50<<20)
 	orDefault(&l.Answer, 1<<20)
 	orDefault(&l.AtOnce, 16)
-	orDefault(&l.DeviceSends, 300)
-	orDefault(&l.AccountSends, 600)
+	orDefault(&l.DeviceSends, 1000)
+	orDefault(&l.AccountSends, 2000)
+	orDefault(&l.Recipients, 1000)
 	return l
 }
 
@@ -30,7 +32,6 @@ func orDefault[T int | int64 | time.Duration](v *T, d T) {
 const (
 	maxCommandBytes = 4 << 20 // of a command without the message it sends
 	maxTracked      = 100_000 // devices in memory, of all accounts
-	maxRecipients   = 1000    // of one message
 )
 
 // Bounds on what is said of a message.

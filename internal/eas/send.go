@@ -134,6 +134,9 @@ func (q *request) sending() (sending, error) {
 	if account := q.in.Get(wbxml.ComposeAccountId); account != "" && q.version >= v141 {
 		return sending{}, fail(statusAccountID, "there is one account, and it has no id")
 	}
+	if id := q.in.Get(wbxml.RightsTemplateID); strings.Trim(id, "0-{}") != "" {
+		return sending{}, fail(statusNoRights, "rights management is not served: the message would go unprotected")
+	}
 	src := q.in.Child(wbxml.ComposeSource)
 	ask := sending{
 		clientID: q.in.Get(wbxml.ComposeClientId), save: q.in.Has(wbxml.ComposeSaveInSentItems), replace: q.in.Has(wbxml.ComposeReplaceMime),
@@ -179,10 +182,12 @@ func parseTime(s string) (time.Time, error) {
 
 // submitted is the message the device sends.
 func (q *request) submitted() (compose.Source, error) {
-	if q.mime == nil {
+	switch {
+	case q.mime == nil && !q.in.Has(wbxml.ComposeMime):
+		return compose.Source{}, fail(statusXML, "no Mime")
+	case q.mime == nil:
 		return compose.Source{}, fail(statusMIME, "no message")
-	}
-	if q.mime.size > q.srv.limits.Message {
+	case q.mime.size > q.srv.limits.Message:
 		return compose.Source{}, fail(statusAttachment, "larger than this server sends")
 	}
 	m, err := message.Parse(q.mime.reader())

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"lockstep/internal/mail"
@@ -27,13 +28,16 @@ func (q *request) key(words ...string) string {
 }
 
 // sendKey names the sending of a message: by its ClientId and what message it is,
-// which its Message-ID says, else its bytes. A device that uses a ClientId again for
-// another message must not lose it: that is another act. With strict repeats the
-// ClientId alone counts, and the second message is refused.
+// which its Message-ID and recipients say, without one its bytes. A device that uses
+// a ClientId or a Message-ID again, for another message or to send one to somebody
+// else, must not lose it: that is another act. With strict repeats the ClientId alone
+// counts, and the second message is refused.
 func (q *request) sendKey(ask sending, msg compose.Source) string {
 	if q.srv.StrictRepeat && ask.clientID != "" {
 		return q.key(ask.clientID)
 	}
+	e := &msg.Message.Envelope
+	to := compose.AddressList(slices.Concat(e.To, e.Cc, e.Bcc))
 	id := msg.Message.ID
 	if id == "" {
 		h := sha256.New()
@@ -42,7 +46,7 @@ func (q *request) sendKey(ask sending, msg compose.Source) string {
 		}
 		id = hexOf(h.Sum(nil))
 	}
-	return q.key(ask.clientID, id)
+	return q.key(ask.clientID, id, to)
 }
 
 // done reports whether the act was done before.

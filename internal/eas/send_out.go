@@ -132,8 +132,8 @@ func (q *request) recipients(o *outgoing, env *delivery.Envelope) error {
 				continue
 			}
 			seen[address] = true
-			if len(seen) > maxRecipients {
-				return fail(statusSendQuota, "a message goes to %d recipients at most", maxRecipients)
+			if len(seen) > q.srv.limits.Recipients {
+				return fail(statusSendQuota, "a message goes to %d recipients at most", q.srv.limits.Recipients)
 			}
 			if err := q.recipient(env, address, bad); err != nil {
 				return err
@@ -179,7 +179,7 @@ func (q *request) hop() delivery.Hop {
 
 // final writes the message as its recipients get it.
 func (q *request) final(o *outgoing, env *delivery.Envelope) (*spool, error) {
-	o.edit.Remove = append(o.edit.Remove, "Bcc", "Resent-Bcc", "Return-Path", "X-MS-Exchange-Organization-AuthAs")
+	o.edit.Remove = append(o.edit.Remove, "Bcc", "Resent-Bcc", "Return-Path")
 	o.edit.Date = env.Hop.Arrived
 	o.edit.MessageID = o.key + "@" + q.srv.Hostname
 	out := newSpool(q.srv.SpoolDir, q.srv.limits.Answer)

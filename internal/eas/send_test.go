@@ -194,13 +194,25 @@ func TestARepeatIsASuccessAndSendsNothing(t *testing.T) {
 func TestOneClientIDWithTwoMessages(t *testing.T) {
 	w, neighbour := neighbours(t)
 	p := w.phone(v141)
-	for _, id := range []string{"<one@phone>", "<two@phone>"} {
-		if s := p.sends("SendMail", composeMail(wbxml.ComposeSendMail, "c1", strings.Replace(simple, "<one@phone>", id, 1))); s != 1 {
+	for _, edit := range []string{"<one@phone>", "<two@phone>", "<two@phone>\r\nCc: alice@example.test"} {
+		if s := p.sends("SendMail", composeMail(wbxml.ComposeSendMail, "c1", strings.Replace(simple, "<one@phone>", edit, 1))); s != 1 {
 			t.Errorf("status %d", s)
 		}
 	}
-	if n := len(w.Inbox(neighbour.Account)); n != 2 {
+	if n := len(w.Inbox(neighbour.Account)); n != 3 {
 		t.Errorf("bob has %d", n)
+	}
+}
+
+// A CR that another program takes for a line end brings in no author.
+func TestNoAuthorIsSmuggledIn(t *testing.T) {
+	w, neighbour := neighbours(t)
+	text := strings.Replace(simple, "Subject: tea", "Subject: tea\rFrom: boss@elsewhere.test", 1)
+	if s := w.phone(v141).sends("SendMail", composeMail(wbxml.ComposeSendMail, "c", text)); s != 120 {
+		t.Errorf("status %d, want 120", s)
+	}
+	if got := w.Inbox(neighbour.Account); len(got) != 0 {
+		t.Errorf("bob got %q", got)
 	}
 }
 
@@ -326,11 +338,14 @@ func TestWhatIsWrongWithASending(t *testing.T) {
 		{"hidden recipients only", "SendMail", wbxml.ComposeSendMail, 0, mime(from, "To: undisclosed-recipients:;"), 119},
 		{"a name and no address", "SendMail", wbxml.ComposeSendMail, 0, mime(from, "To: Bob"), 116},
 		{"no way out", "SendMail", wbxml.ComposeSendMail, 0, mime(from, "To: x@elsewhere.test"), 120},
-		{"no message", "SendMail", wbxml.ComposeSendMail, 0, nil, 107},
+		{"no Mime", "SendMail", wbxml.ComposeSendMail, 0, nil, 103},
+		{"an empty Mime", "SendMail", wbxml.ComposeSendMail, 0, []*wbxml.Element{wbxml.New(wbxml.ComposeMime)}, 107},
 		{"no header", "SendMail", wbxml.ComposeSendMail, 0, []*wbxml.Element{wbxml.Bytes(wbxml.ComposeMime, []byte("\r\nhello"))}, 107},
 		{"a header without end", "SendMail", wbxml.ComposeSendMail, 0, mime(from, "To: bob@example.test", "X: "+strings.Repeat("x", message.MaxHeaderBytes)), 107},
 		{"an account", "SendMail", wbxml.ComposeSendMail, v141, append(mime(from, "To: bob@example.test"), wbxml.Text(wbxml.ComposeAccountId, "other")), 166},
 		{"an account, to who knows none", "SendMail", wbxml.ComposeSendMail, v140, append(mime(from, "To: bob@example.test"), wbxml.Text(wbxml.ComposeAccountId, "other")), 1},
+		{"a protection", "SendMail", wbxml.ComposeSendMail, v141, append(mime(from, "To: bob@example.test"), wbxml.Text(wbxml.RightsTemplateID, "3a8f2e66-1c1b-4b1e-9a0a-0c5d6f1f0a11")), 168},
+		{"no protection", "SendMail", wbxml.ComposeSendMail, v141, append(mime(from, "To: bob@example.test"), wbxml.Text(wbxml.RightsTemplateID, "00000000-0000-0000-0000-000000000000")), 1},
 		{"no source", "SmartReply", wbxml.ComposeSmartReply, 0, mime(from, "To: bob@example.test"), 105},
 		{"a source that is gone", "SmartReply", wbxml.ComposeSmartReply, 0, append(mime(from, "To: bob@example.test"), source(gone)), 150},
 		{"a source that never was", "SmartReply", wbxml.ComposeSmartReply, 0, append(mime(from, "To: bob@example.test"), wbxml.New(wbxml.ComposeSource, wbxml.Text(wbxml.ComposeItemId, "x"))), 150},
@@ -488,11 +503,12 @@ func TestSendingIsBounded(t *testing.T) {
 	if s := send("PHONE3", "c", strings.Repeat("x", 5<<10)); s != 122 {
 		t.Errorf("a message too large: %d, want 122", s)
 	}
-	to := make([]string, maxRecipients+1)
+	to := make([]string, 21)
 	for i := range to {
 		to[i] = fmt.Sprintf("u%d@x.test", i)
 	}
 	w.start()
+	w.server.Limits.Recipients = len(to) - 1
 	w.Delivery.CanSend = true
 	p := w.phone(v141)
 	p.id = "PHONE4"
@@ -647,4 +663,25 @@ func FuzzSendMail(f *testing.F) {
 			t.Errorf("status %d for %q", s, b)
 		}
 	})
+}
+
+// The device that replied hears of the mark on the original and of the copy in Sent:
+// it knows of neither.
+func TestTheDeviceHearsOfWhatItSent(t *testing.T) {
+	w, _ := neighbours(t)
+	src := w.put("INBOX", original)
+	inbox, sent := w.handset(v161, "INBOX"), w.handset(v161, "Sent")
+	inbox.settle()
+	sent.settle()
+	in := composeMail(wbxml.ComposeSmartReply, "c1", mailOf("From: alice@example.test", "To: bob@example.test", "Subject: Re: tea?"), saved, source(src))
+	if s := inbox.sends("SmartReply", in); s != 1 {
+		t.Fatalf("status %d", s)
+	}
+	said := short(inbox.exchange(inbox.ask()))
+	if want := itemID(src.Mailbox, src.Lineage); !strings.Contains(said, "Change(ServerId="+want) || !strings.Contains(said, "LastVerbExecuted=1 LastVerbExecutionTime=") {
+		t.Errorf("the inbox says %s", said)
+	}
+	if said := short(sent.exchange(sent.ask())); !strings.Contains(said, "Add(") || !strings.Contains(said, "Subject=Re: tea?") {
+		t.Errorf("Sent says %s", said)
+	}
 }

@@ -53,6 +53,7 @@ const (
 	statusNotFound       status = 150
 	statusNoInformation  status = 165
 	statusAccountID      status = 166
+	statusNoRights       status = 168
 	statusTooManyDevices status = 177
 	statusForwardMIME    status = 178
 	statusForwardBody    status = 179

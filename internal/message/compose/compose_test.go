@@ -456,9 +456,9 @@ func TestEditChangesTheHeaderOnly(t *testing.T) {
 }
 
 func TestEditMakesLineEnds(t *testing.T) {
-	src := parsed(t, []byte("From: a@x.test\nSubject: x\r\n\none\r\ntwo\n"))
+	src := parsed(t, []byte("From: a@x.test\nSubject: x\rFrom: b@x.test\r\n\none\r\ntwo\nthree\r\rfour"))
 	got := written(t, func(w io.Writer) error { return (&compose.Edit{}).Write(w, src) })
-	if string(got) != "From: a@x.test\r\nSubject: x\r\n\r\none\r\ntwo\r\n" {
+	if string(got) != "From: a@x.test\r\nSubject: x\r\nFrom: b@x.test\r\n\r\none\r\ntwo\r\nthree\r\n\r\nfour" {
 		t.Errorf("%q", got)
 	}
 }

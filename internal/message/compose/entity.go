@@ -150,7 +150,8 @@ func (l *lineWriter) Write(p []byte) (int, error) {
 	return all, err
 }
 
-// lineEnds writes CRLF for each line end, whether it came as CRLF or as LF.
+// lineEnds writes CRLF for each line end, whether it came as CRLF, LF or CR: what
+// is a CR alone to one program ends a line, or begins a field, for another.
 type lineEnds struct {
 	w   io.Writer
 	cr  bool // the last byte was CR
@@ -160,8 +161,11 @@ type lineEnds struct {
 func (l *lineEnds) Write(p []byte) (int, error) {
 	l.buf = l.buf[:0]
 	for _, c := range p {
-		if c == '\n' && !l.cr {
+		switch {
+		case c == '\n' && !l.cr:
 			l.buf = append(l.buf, '\r')
+		case c != '\n' && l.cr:
+			l.buf = append(l.buf, '\n')
 		}
 		l.cr = c == '\r'
 		l.buf = append(l.buf, c)

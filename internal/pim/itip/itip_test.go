@@ -58,6 +58,9 @@ func TestInvitationsAreRead(t *testing.T) {
 	if i.Summary() != "Dinner, at eight" || i.Organizer() != "carla@sample.test" || strings.Join(i.Attendees(), " ") != "alice@example.test bob@example.test" || !i.IsRecurring() {
 		t.Errorf("%q %q %q", i.Summary(), i.Organizer(), i.Attendees())
 	}
+	if i := read(t, strings.Replace(dinner, "BEGIN:VCALENDAR", "Begin: vCalendar", 1)); i.Summary() == "" {
+		t.Error("a space behind BEGIN: is in the way")
+	}
 	for name, s := range map[string]string{
 		"another method": strings.Replace(dinner, "REQUEST", "CANCEL", 1),
 		"no event":       "BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\nMETHOD:REQUEST\nEND:VCALENDAR\n",

@@ -31,10 +31,14 @@ func parse(text string) (calendar component, children []component, err error) {
 	var open []string
 	count := 0
 	for raw := range strings.SplitSeq(unfold(text), "\n") {
-		l, ok := parseLine(raw)
-		switch {
-		case raw == "":
+		if strings.TrimSpace(raw) == "" {
 			continue
+		}
+		l, ok := parseLine(raw)
+		if l.name == "BEGIN" || l.name == "END" {
+			l.value = strings.ToUpper(strings.TrimSpace(l.value)) // some write a space before it
+		}
+		switch {
 		case count == MaxLines, !ok, len(open) == 0 && (l.name != "BEGIN" || calendar.name != ""):
 			return calendar, nil, errBroken
 		}
@@ -42,11 +46,11 @@ func parse(text string) (calendar component, children []component, err error) {
 		depth := len(open)
 		switch {
 		case l.name == "BEGIN":
-			open = append(open, strings.ToUpper(l.value))
+			open = append(open, l.value)
 			if len(open) > 10 || len(children) == MaxComponents {
 				return calendar, nil, errBroken
 			}
-		case l.name == "END" && !strings.EqualFold(l.value, open[depth-1]):
+		case l.name == "END" && l.value != open[depth-1]:
 			return calendar, nil, errBroken
 		case l.name == "END":
 			open = open[:depth-1]
