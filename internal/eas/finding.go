@@ -23,6 +23,8 @@ const (
 	maxScanned   = 5000            // messages of all folders that are looked at where no word is asked for
 	scanPage     = 100
 	maxFindRange = 99 // the last result that can be asked for
+
+	maxSearchBytes = 4 << 20 // of bodies in one answer; the last may go beyond
 )
 
 // A finding is what Search or Find look for in the mailbox.
@@ -348,12 +350,9 @@ func (s *sieve) take(r store.Reader, p mail.Placement) (bool, error) {
 		return false, nil
 	}
 	if s.drafts[p.Mailbox] {
-		versions, err := r.Versions(store.VersionQuery{Mailbox: p.Mailbox, Lines: []mail.Lineage{p.Lineage.Line()}})
-		if err != nil {
-			return false, err
-		}
-		if v := mail.Shown(versions); v == nil || v.UID != p.UID {
-			return false, nil // an earlier version
+		shown, err := placementOfLine(r, p.Mailbox, p.Lineage.Line())
+		if err != nil || shown.UID != p.UID {
+			return false, err // an earlier version
 		}
 	}
 	m, err := r.Message(p.Message)
