@@ -41,9 +41,9 @@ type foundMail struct {
 	message   mail.Message
 }
 
-// find looks for messages, the newest first. It costs one question to the index for
-// each word, and two rows for each of the best maxFound messages; without words, the
-// newest maxScanned messages. What was delivered before is found, unless the index
+// find looks for messages, the newest first. It costs one question to the index, or
+// with OR one for each side, and two rows for each of the best maxFound messages;
+// without words, the newest maxScanned messages. What was delivered before is found, unless the index
 // needs longer than catchUpTime for it.
 func (q *request) find(f finding) ([]foundMail, error) {
 	if q.srv.Search == nil && len(f.words.Leaves()) > 0 {
@@ -60,6 +60,7 @@ func (q *request) find(f finding) ([]foundMail, error) {
 			q.srv.Log.WarnContext(q.ctx, "search index lags", "proto", "eas", "err", err)
 		}
 	}
+	f.words = together(f.words)
 	s := &sieve{finding: f, now: time.Now(), hits: map[*kql.Node]map[mail.MessageKey]float64{}}
 	for _, leaf := range f.words.Leaves() {
 		if err := q.lookUp(s, leaf); err != nil {
@@ -73,14 +74,67 @@ func (q *request) find(f finding) ([]foundMail, error) {
 	return s.found, err
 }
 
+// together makes one leaf, with the words as its parts, of words that all have to be
+// there or not to be: the index answers that in one question, and for rare words beside
+// frequent ones at once.
+func together(n *kql.Node) *kql.Node {
+	if n == nil || n.Op != kql.And && n.Op != kql.Or && n.Op != kql.Not {
+		return n
+	}
+	joined := &kql.Node{}
+	out := &kql.Node{Op: n.Op}
+	there := false
+	for _, part := range n.Parts {
+		if n.Op == kql.And && (isWord(part) || part.Op == kql.Not && isWord(part.Parts[0])) {
+			joined.Parts = append(joined.Parts, part)
+			there = there || part.Op == kql.Leaf
+		} else {
+			out.Parts = append(out.Parts, together(part))
+		}
+	}
+	switch {
+	case !there || len(joined.Parts) < 2:
+		out.Parts = append(out.Parts, joined.Parts...)
+	case len(out.Parts) == 0:
+		return joined
+	default:
+		out.Parts = append(out.Parts, joined)
+	}
+	return out
+}
+
+// isWord reports whether a node is a leaf that one question to the index answers.
+func isWord(n *kql.Node) bool {
+	return n.Op == kql.Leaf && n.Property.IsText() && len(indexFields(n.Property)) == 1
+}
+
+// questions are what the index is asked about a leaf: any of them is enough.
+func questions(leaf *kql.Node) (all []string) {
+	if len(leaf.Parts) == 0 {
+		for _, field := range indexFields(leaf.Property) {
+			all = append(all, field+phrase(leaf.Text))
+		}
+		return all
+	}
+	var terms []string
+	for _, part := range leaf.Parts {
+		if part.Op == kql.Not {
+			terms = append(terms, "-"+questions(part.Parts[0])[0])
+		} else {
+			terms = append(terms, questions(part)[0])
+		}
+	}
+	return []string{strings.Join(terms, " ")}
+}
+
 // lookUp asks the index for a leaf.
 func (q *request) lookUp(s *sieve, leaf *kql.Node) error {
 	if !leaf.Property.IsText() {
 		return nil
 	}
 	set := map[mail.MessageKey]float64{}
-	for _, field := range indexFields(leaf.Property) {
-		hits, err := q.srv.Search.People(q.ctx, q.account(), search.ParseQuery(field+phrase(leaf.Text)), maxLeafHits)
+	for _, question := range questions(leaf) {
+		hits, err := q.srv.Search.People(q.ctx, q.account(), search.ParseQuery(question), maxLeafHits)
 		if err != nil && mail.KindOf(err) != mail.NotFound {
 			return err
 		}
