@@ -328,3 +328,37 @@ func TestWhatIsNoVacationIsNone(t *testing.T) {
 		t.Errorf("answered %d times", len(got))
 	}
 }
+
+// What an import, a copy or an undo puts into the inbox did not just arrive.
+func TestVacationAnswersArrivalsAlone(t *testing.T) {
+	w, r := newAwayWorld(t)
+	w.away(t, nil)
+	a, err := w.Delivery.Ingest(t.Context(), strings.NewReader("Return-Path: <dave@remote.test>\r\n"+letter(1, "")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(fn func(tx store.Tx, inbox mail.MailboxID) error) mail.ModSeq {
+		t.Helper()
+		n, err := w.Store.Update(t.Context(), w.alice, mail.NewOrigin("alice", 0, mail.Local, mail.ByImport), func(tx store.Tx) error {
+			inbox, err := tx.MailboxByPath("INBOX")
+			if err != nil {
+				return err
+			}
+			return fn(tx, inbox.ID)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	put(func(tx store.Tx, inbox mail.MailboxID) error { _, err := tx.Append(inbox, a); return err })
+	act := put(func(tx store.Tx, inbox mail.MailboxID) error {
+		_, err := tx.Expunge(inbox, mail.AllUIDs, false)
+		return err
+	})
+	put(func(tx store.Tx, _ mail.MailboxID) error { _, err := tx.Undo(mail.ActID(act)); return err })
+	w.run(t)
+	if got := r.messages(); len(got) != 0 || len(w.Inbox(w.alice)) != 1 {
+		t.Errorf("answered %d times", len(got))
+	}
+}

@@ -68,7 +68,7 @@ func findSpan(options *wbxml.Element) (span, int) {
 // findResults closes a list of results.
 func findResults(list []*wbxml.Element, s span, total int) []*wbxml.Element {
 	if len(list) > 0 {
-		list = append(list, wbxml.Text(wbxml.FindRange, s.told(total)))
+		list = append(list, wbxml.Text(wbxml.FindRange, s.told(len(list))))
 	}
 	return append(list, wbxml.Int(wbxml.FindTotal, total))
 }
@@ -92,10 +92,8 @@ func (q *request) findPeople(in *wbxml.Element) (*answer, error) {
 		picture = galPicture(p.Get(wbxml.FindMaxPictures))
 	}
 	var list []*wbxml.Element
-	if from, to, empty := asked.of(len(people)); !empty {
-		for _, p := range people[from:to] {
-			list = append(list, wbxml.New(wbxml.FindResult, galProperties(wbxml.FindProperties, p, false, picture)))
-		}
+	for _, p := range part(asked, people) {
+		list = append(list, wbxml.New(wbxml.FindResult, galProperties(wbxml.FindProperties, p, false, picture)))
 	}
 	return findAnswer(storeGAL, findOK, findResults(list, asked, len(people))...), nil
 }
@@ -129,18 +127,16 @@ func (q *request) findMail(in *wbxml.Element) (*answer, error) {
 		}
 	}
 	var list []*wbxml.Element
-	if from, to, empty := asked.of(len(found)); !empty {
-		items, err := q.foundItems(found[from:to])
+	for _, f := range part(asked, found) {
+		m, err := q.foundItem(f)
 		if err != nil {
 			return nil, err
 		}
-		for i := range items {
-			result, err := findResult(&items[i])
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, result)
+		result, err := findResult(m)
+		if err != nil {
+			return nil, err
 		}
+		list = append(list, result)
 	}
 	return findAnswer(storeMailbox, findOK, findResults(list, asked, len(found))...), nil
 }

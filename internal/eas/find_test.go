@@ -62,7 +62,8 @@ func TestFindUnderstandsKQL(t *testing.T) {
 		"harbour hasattachment:no":                     "harbour below, Re: harbour plans, harbour plans 0-2/3",
 		"isread:true":                                  "harbour plans 0-0/1",
 		"isflagged:yes OR hasattachment:yes":           "budget, Re: harbour plans 0-1/2",
-		"received>=2026-02-01 received<2026-04-01":     "budget, harbour below, Re: harbour plans, harbour plans 0-3/4", // one property: either
+		"received>=2026-02-01 received<2026-04-01":     "harbour below, Re: harbour plans 0-1/2",
+		"received:2026-01 received:2026-03":            "harbour below, harbour plans 0-1/2",
 		"received>=2026-02-01 AND received<2026-04-01": "harbour below, Re: harbour plans 0-1/2",
 		"received:2026-02-01..2026-03-01":              "harbour below, Re: harbour plans 0-1/2",
 		"harbour received:2026-03":                     "harbour below 0-0/1",

@@ -23,6 +23,8 @@ const (
 	maxScanned   = 5000            // messages of all folders that are looked at where no word is asked for
 	scanPage     = 100
 	maxFindRange = 99 // the last result that can be asked for
+
+	maxSearchBytes = 4 << 20 // of bodies in one answer; the last may go beyond
 )
 
 // A finding is what Search or Find look for in the mailbox.
@@ -39,9 +41,9 @@ type foundMail struct {
 	message   mail.Message
 }
 
-// find looks for messages, the newest first. It costs one question to the index for
-// each word, and two rows for each of the best maxFound messages; without words, the
-// newest maxScanned messages. What was delivered before is found, unless the index
+// find looks for messages, the newest first. It costs one question to the index, or
+// with OR one for each side, and two rows for each of the best maxFound messages;
+// without words, the newest maxScanned messages. What was delivered before is found, unless the index
 // needs longer than catchUpTime for it.
 func (q *request) find(f finding) ([]foundMail, error) {
 	if q.srv.Search == nil && len(f.words.Leaves()) > 0 {
@@ -58,6 +60,7 @@ func (q *request) find(f finding) ([]foundMail, error) {
 			q.srv.Log.WarnContext(q.ctx, "search index lags", "proto", "eas", "err", err)
 		}
 	}
+	f.words = together(f.words)
 	s := &sieve{finding: f, now: time.Now(), hits: map[*kql.Node]map[mail.MessageKey]float64{}}
 	for _, leaf := range f.words.Leaves() {
 		if err := q.lookUp(s, leaf); err != nil {
@@ -71,14 +74,67 @@ func (q *request) find(f finding) ([]foundMail, error) {
 	return s.found, err
 }
 
+// together makes one leaf, with the words as its parts, of words that all have to be
+// there or not to be: the index answers that in one question, and for rare words beside
+// frequent ones at once.
+func together(n *kql.Node) *kql.Node {
+	if n == nil || n.Op != kql.And && n.Op != kql.Or && n.Op != kql.Not {
+		return n
+	}
+	joined := &kql.Node{}
+	out := &kql.Node{Op: n.Op}
+	there := false
+	for _, part := range n.Parts {
+		if n.Op == kql.And && (isWord(part) || part.Op == kql.Not && isWord(part.Parts[0])) {
+			joined.Parts = append(joined.Parts, part)
+			there = there || part.Op == kql.Leaf
+		} else {
+			out.Parts = append(out.Parts, together(part))
+		}
+	}
+	switch {
+	case !there || len(joined.Parts) < 2:
+		out.Parts = append(out.Parts, joined.Parts...)
+	case len(out.Parts) == 0:
+		return joined
+	default:
+		out.Parts = append(out.Parts, joined)
+	}
+	return out
+}
+
+// isWord reports whether a node is a leaf that one question to the index answers.
+func isWord(n *kql.Node) bool {
+	return n.Op == kql.Leaf && n.Property.IsText() && len(indexFields(n.Property)) == 1
+}
+
+// questions are what the index is asked about a leaf: any of them is enough.
+func questions(leaf *kql.Node) (all []string) {
+	if len(leaf.Parts) == 0 {
+		for _, field := range indexFields(leaf.Property) {
+			all = append(all, field+phrase(leaf.Text))
+		}
+		return all
+	}
+	var terms []string
+	for _, part := range leaf.Parts {
+		if part.Op == kql.Not {
+			terms = append(terms, "-"+questions(part.Parts[0])[0])
+		} else {
+			terms = append(terms, questions(part)[0])
+		}
+	}
+	return []string{strings.Join(terms, " ")}
+}
+
 // lookUp asks the index for a leaf.
 func (q *request) lookUp(s *sieve, leaf *kql.Node) error {
 	if !leaf.Property.IsText() {
 		return nil
 	}
 	set := map[mail.MessageKey]float64{}
-	for _, field := range indexFields(leaf.Property) {
-		hits, err := q.srv.Search.People(q.ctx, q.account(), search.ParseQuery(field+phrase(leaf.Text)), maxLeafHits)
+	for _, question := range questions(leaf) {
+		hits, err := q.srv.Search.People(q.ctx, q.account(), search.ParseQuery(question), maxLeafHits)
 		if err != nil && mail.KindOf(err) != mail.NotFound {
 			return err
 		}
@@ -348,12 +404,9 @@ func (s *sieve) take(r store.Reader, p mail.Placement) (bool, error) {
 		return false, nil
 	}
 	if s.drafts[p.Mailbox] {
-		versions, err := r.Versions(store.VersionQuery{Mailbox: p.Mailbox, Lines: []mail.Lineage{p.Lineage.Line()}})
-		if err != nil {
-			return false, err
-		}
-		if v := mail.Shown(versions); v == nil || v.UID != p.UID {
-			return false, nil // an earlier version
+		shown, err := placementOfLine(r, p.Mailbox, p.Lineage.Line())
+		if err != nil || shown.UID != p.UID {
+			return false, err // an earlier version
 		}
 	}
 	m, err := r.Message(p.Message)

@@ -50,15 +50,14 @@ func parseSpan(options *wbxml.Element, t wbxml.Tag) (s span, status int) {
 	return s, searchOK
 }
 
-// of are the bounds of the span in so many results; empty is none of them.
-func (s span) of(total int) (from, to int, empty bool) {
-	return s.first, min(s.last+1, total), s.first >= total
+// part is what of a list is asked for.
+func part[T any](s span, all []T) []T {
+	return all[min(s.first, len(all)):min(s.last+1, len(all))]
 }
 
-// told is what was really returned.
-func (s span) told(total int) string {
-	from, to, _ := s.of(total)
-	return strconv.Itoa(from) + "-" + strconv.Itoa(to-1)
+// told is what was really returned: so many.
+func (s span) told(returned int) string {
+	return strconv.Itoa(s.first) + "-" + strconv.Itoa(s.first+returned-1)
 }
 
 // search looks for mail, or for people in the directory (MS-ASCMD §2.2.1.16). There
@@ -97,7 +96,7 @@ func results(list []*wbxml.Element, s span, total int) []*wbxml.Element {
 	if len(list) == 0 {
 		return []*wbxml.Element{wbxml.New(wbxml.SearchResult), wbxml.Int(wbxml.SearchTotal, total)}
 	}
-	return append(list, wbxml.Text(wbxml.SearchRange, s.told(total)), wbxml.Int(wbxml.SearchTotal, total))
+	return append(list, wbxml.Text(wbxml.SearchRange, s.told(len(list))), wbxml.Int(wbxml.SearchTotal, total))
 }
 
 // searchGAL looks for people: each word begins a word of their name or address.
@@ -119,10 +118,8 @@ func (q *request) searchGAL(in *wbxml.Element) ([]*wbxml.Element, int, error) {
 		picture = galPicture(p.Get(wbxml.SearchMaxPictures))
 	}
 	var list []*wbxml.Element
-	if from, to, empty := asked.of(len(found)); !empty {
-		for _, p := range found[from:to] {
-			list = append(list, wbxml.New(wbxml.SearchResult, galProperties(wbxml.SearchProperties, p, true, picture)))
-		}
+	for _, p := range part(asked, found) {
+		list = append(list, wbxml.New(wbxml.SearchResult, galProperties(wbxml.SearchProperties, p, true, picture)))
 	}
 	return results(list, asked, len(found)), searchOK, nil
 }
@@ -155,11 +152,9 @@ func (q *request) searchMailbox(in *wbxml.Element) ([]*wbxml.Element, int, error
 			return nil, 0, err
 		}
 	}
-	var list []*wbxml.Element
-	if from, to, empty := asked.of(len(found)); !empty {
-		if list, err = q.searchResults(found[from:to], &bodies); err != nil {
-			return nil, 0, err
-		}
+	list, err := q.searchResults(part(asked, found), &bodies)
+	if err != nil {
+		return nil, 0, err
 	}
 	return results(list, asked, len(found)), searchOK, nil
 }
@@ -287,57 +282,35 @@ func (q *request) inFolders(f finding, ids []string, deep bool) (_ finding, know
 	return f, known, err
 }
 
-// searchResults are messages as Search tells of them.
+// searchResults are messages as Search tells of them: as many as one answer may have,
+// and one at least. The range says how many, and a device asks for the others.
 func (q *request) searchResults(found []foundMail, o *bodyOptions) (list []*wbxml.Element, err error) {
-	items, err := q.foundItems(found)
-	if err != nil {
-		return nil, err
-	}
-	for i := range items {
-		properties, err := q.version.emailItem(wbxml.SearchProperties, &items[i], o)
+	left := int64(maxSearchBytes)
+	for _, f := range found {
+		if left <= 0 {
+			break
+		}
+		m, err := q.foundItem(f)
 		if err != nil {
 			return nil, err
 		}
-		p := items[i].placement
+		properties, err := q.version.emailItem(wbxml.SearchProperties, m, o)
+		if err != nil {
+			return nil, err
+		}
+		left -= bodyBytes(properties)
 		list = append(list, wbxml.New(wbxml.SearchResult, wbxml.Text(wbxml.AirSyncClass, classEmail),
-			wbxml.Text(wbxml.SearchLongId, longID(items[i].message.EmailID, p.Mailbox)),
-			wbxml.Text(wbxml.AirSyncCollectionId, folderID(p.Mailbox)), properties))
+			wbxml.Text(wbxml.SearchLongId, longID(m.message.EmailID, m.placement.Mailbox)),
+			wbxml.Text(wbxml.AirSyncCollectionId, folderID(m.placement.Mailbox)), properties))
 	}
 	return list, nil
 }
 
-// foundItems reads what is told of messages. What has gone since is left out.
-func (q *request) foundItems(found []foundMail) (items []mailItem, err error) {
+// foundItem reads what is told of a message. One that went this moment is still told.
+func (q *request) foundItem(f foundMail) (m *mailItem, err error) {
 	err = q.view(func(r store.Reader) error {
-		items = nil
-		for _, f := range found {
-			mb, err := r.Mailbox(f.placement.Mailbox)
-			if mail.KindOf(err) == mail.NotFound && err != nil {
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			var uids mail.UIDSet
-			uids.Add(f.placement.UID)
-			notes, err := readMailNotes(r, mb.ID, uids)
-			if err != nil {
-				return err
-			}
-			err = r.Messages(store.PlacementQuery{Mailbox: mb.ID, UIDs: uids, Located: true}, func(p *mail.Placement, m *mail.Message) error {
-				items = append(items, q.foundItem(*p, *m, notes[p.UID], mb.Role == mail.RoleDrafts))
-				return nil
-			})
-			if err != nil {
-				return err
-			}
-		}
-		return nil
+		m, err = q.itemOf(r, f.placement)
+		return err
 	})
-	return items, err
-}
-
-func (q *request) foundItem(p mail.Placement, m mail.Message, notes mailNotes, drafts bool) mailItem {
-	m.Parsed = append([]byte(nil), m.Parsed...) // the callee's only during the call
-	return mailItem{placement: p, message: m, drafts: drafts, notes: notes, open: func() (Body, error) { return q.srv.Blobs(q.ctx, m.Blob) }}
+	return m, err
 }

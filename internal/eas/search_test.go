@@ -312,3 +312,45 @@ func TestSearchFindsPeople(t *testing.T) {
 		t.Errorf("of a directory that is off: %s", got)
 	}
 }
+
+// What was found can be fetched by the names it is told with, also when it was moved.
+func TestWhatIsFoundCanBeFetched(t *testing.T) {
+	w := library(t)
+	p := w.phone(v161)
+	fetch := func(names ...*wbxml.Element) string {
+		t.Helper()
+		e := p.call("ItemOperations", wbxml.New(wbxml.ItemsItemOperations, wbxml.New(wbxml.ItemsFetch, wbxml.Text(wbxml.ItemsStore, "Mailbox")).Add(names...)))
+		got := e.Child(wbxml.ItemsResponse).Child(wbxml.ItemsFetch)
+		return got.Get(wbxml.ItemsStatus) + " " + got.Child(wbxml.ItemsProperties).Get(wbxml.EmailSubject)
+	}
+	r := p.search(searchIn("Mailbox", queryAnd(freeText("mole")))).Child(wbxml.SearchResponse).Child(wbxml.SearchStore).Child(wbxml.SearchResult)
+	long := wbxml.Text(wbxml.SearchLongId, r.Get(wbxml.SearchLongId))
+	f := p.find(findsMail(kqlText("mole"))).Child(wbxml.FindResponse).Child(wbxml.FindResult)
+	if got := fetch(inFolder(f.Get(wbxml.AirSyncCollectionId)), wbxml.Text(wbxml.AirSyncServerId, f.Get(wbxml.AirSyncServerId))); got != "1 harbour plans" {
+		t.Errorf("by ServerId: %s", got)
+	}
+	if got := fetch(long); got != "1 harbour plans" {
+		t.Errorf("by LongId: %s", got)
+	}
+	inbox, archive := w.mailbox("INBOX"), w.mailbox("Archive")
+	w.change(func(tx store.Tx) error {
+		_, err := tx.Move(inbox.ID, mail.AllUIDs, archive.ID)
+		return err
+	})
+	if got := fetch(long); got != "1 harbour plans" {
+		t.Errorf("by LongId, elsewhere: %s", got)
+	}
+}
+
+func TestSearchAnswersAreBounded(t *testing.T) {
+	w := newTown(t).indexed()
+	for range 6 {
+		w.put("INBOX", "Subject: long\r\nContent-Type: text/plain\r\n\r\n"+strings.Repeat("a long line of a long message\r\n", maxSearchBytes/4/31))
+	}
+	all := wbxml.New(wbxml.BaseBodyPreference, wbxml.Text(wbxml.BaseType, "1"))
+	for asked, want := range map[string]string{"0-99": "long, long, long, long, long 0-4/6", "5-99": "long 5-5/6"} {
+		if got := subjects(w.phone(v161).search(searchIn("Mailbox", queryAnd(freeText("subject:long")), all, wbxml.Text(wbxml.SearchRange, asked)))); got != want {
+			t.Errorf("%s: %s, want %s", asked, got, want)
+		}
+	}
+}

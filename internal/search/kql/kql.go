@@ -162,11 +162,13 @@ func (p *parser) together(depth int, in Property) *Node {
 }
 
 // alike reports whether n is a leaf of the property that the leaves of before have.
+// Bounds are not: of received>=a received<b, people mean both.
 func alike(before, n *Node) bool {
 	if before.Op == Or && len(before.Parts) > 0 {
 		before = before.Parts[len(before.Parts)-1]
 	}
-	return before.Op == Leaf && n.Op == Leaf && n.Property != "" && before.Property == n.Property
+	return before.Op == Leaf && n.Op == Leaf && n.Property != "" && before.Property == n.Property &&
+		before.Compare == ":" && n.Compare == ":"
 }
 
 func widen(before, n *Node) *Node {

@@ -36,6 +36,7 @@ func TestQueries(t *testing.T) {
 		"from:a to:b":                    `(from:"a" AND to:"b")`,
 		"subject:(a b)":                  `(subject:"a" OR subject:"b")`,
 		"subject:(a OR to:b)":            `(subject:"a" OR to:"b")`,
+		"received>=2026 received<2027":   `(received>="2026" AND received<"2027")`,
 		"received>=2026-01-01":           `received>="2026-01-01"`,
 		"received<2026-01-01":            `received<"2026-01-01"`,
 		"hasattachment=true":             `hasattachment:"true"`,
