@@ -182,7 +182,7 @@ func (p *putting) write() (mail.Blob, []mail.Blob, error) {
 		to = p.s.large
 	}
 	add := to.appendSoon
-	if !p.o.Soon {
+	if !p.o.Soon || p.s.inTurn {
 		add = to.appendNow
 	}
 	places, durable, err := add(records...)

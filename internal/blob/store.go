@@ -22,6 +22,9 @@ type Options struct {
 	FS       vfs.FS           // nil: the machine's
 	PackSize int64            // 0: DefaultPackSize
 	Now      func() time.Time // nil: time.Now; the clock that the index has too
+	// InTurn lets a put return only when it is durable, also where Soon was asked for:
+	// the order of writes is then that of the callers, each time.
+	InTurn bool
 }
 
 // A Store keeps blobs in the packs of one directory. Its methods are safe for
@@ -38,6 +41,7 @@ type Store struct {
 	// their own, so that small ones need not wait for the copying.
 	small, large, moved *appender
 	packSize            int64
+	inTurn              bool
 	now                 func() time.Time
 	stats               counters
 
@@ -50,7 +54,7 @@ type Store struct {
 
 // Open opens the store in dir, and makes it when it is not there.
 func Open(dir string, keys *Keyring, index Index, o Options) (*Store, error) {
-	s := &Store{fs: o.FS, dir: dir, keys: keys, index: index, packSize: o.PackSize, now: o.Now, damaged: map[string]bool{}}
+	s := &Store{fs: o.FS, dir: dir, keys: keys, index: index, packSize: o.PackSize, now: o.Now, inTurn: o.InTurn, damaged: map[string]bool{}}
 	if s.fs == nil {
 		s.fs = vfs.OS{}
 	}

@@ -113,7 +113,7 @@ func (h *house) openBlobs() error {
 	if err != nil {
 		return err
 	}
-	h.blobs, err = blob.Open("data/packs", keys, h.db.Blobs(), blob.Options{FS: h.disk, PackSize: 256 << 10, Now: h.now})
+	h.blobs, err = blob.Open("data/packs", keys, h.db.Blobs(), blob.Options{FS: h.disk, PackSize: 256 << 10, Now: h.now, InTurn: true})
 	return err
 }
 
