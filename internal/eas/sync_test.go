@@ -16,6 +16,7 @@ import (
 	"lockstep/internal/delivery/deliverytest"
 	"lockstep/internal/eas/wbxml"
 	"lockstep/internal/mail"
+	"lockstep/internal/message"
 	"lockstep/internal/store"
 )
 
@@ -32,6 +33,7 @@ type handset struct {
 	own     map[string]bool  // items it changed last itself
 	dirty   map[string]bool  // items others changed since it heard everything
 	pending []*wbxml.Element // commands it heard no answer to
+	lost    bool             // it heard no answer to its last request
 
 	adds, changes, deletes, softs, strays int
 }
@@ -47,8 +49,8 @@ func (w *town) handset(v version, path string) *handset {
 	return &handset{phone: w.phone(v), folder: w.mailbox(path), key: "0", window: 25, options: true, holds: map[string]held{}, own: map[string]bool{}, dirty: map[string]bool{}}
 }
 
-// exchange sends a request as it would go over the wire, and returns the answer.
-func (h *handset) exchange(in *wbxml.Element) *wbxml.Element {
+// prepared is a request as it comes over the wire.
+func (h *handset) prepared(in *wbxml.Element) *request {
 	h.w.T.Helper()
 	var body bytes.Buffer
 	if in != nil {
@@ -66,7 +68,13 @@ func (h *handset) exchange(in *wbxml.Element) *wbxml.Element {
 		}
 		q.in = read
 	}
-	a, err := q.sync()
+	return q
+}
+
+// exchange sends a request and returns the answer.
+func (h *handset) exchange(in *wbxml.Element) *wbxml.Element {
+	h.w.T.Helper()
+	a, err := h.prepared(in).sync()
 	if err != nil {
 		h.w.T.Fatalf("Sync: %v", err)
 	}
@@ -197,7 +205,11 @@ func (h *handset) shown() map[string]held {
 				return nil
 			}
 			newest[p.Lineage.Line()] = m.Key
-			want[itemID(h.folder.ID, p.Lineage)] = held{m.MessageID, p.Flags.Has(mail.Seen), p.Flags.Has(mail.Flagged)}
+			parsed, err := message.Decode(m.Parsed)
+			if err != nil {
+				return err
+			}
+			want[itemID(h.folder.ID, p.Lineage)] = held{parsed.Envelope.Subject, p.Flags.Has(mail.Seen), p.Flags.Has(mail.Flagged)}
 			return nil
 		})
 	})
@@ -445,13 +457,15 @@ func (l *trial) sync(h *handset) {
 	}
 	if l.IntN(8) == 0 {
 		l.note("%s: the answer is lost: %s", h.id, short(root))
-		return // what it asks next is something else
+		h.lost = true
+		return // what it asks next may be something else
 	}
 	h.pending = nil
 	l.note("%s: hears %s", h.id, short(root))
-	if more := h.hear(root); !more && quiet && h.key != "0" {
+	if more := h.hear(root); !more && quiet && !h.lost && h.key != "0" {
 		clear(h.dirty)
 	}
+	h.lost = false
 	for _, id := range mine {
 		if _, holds := h.holds[id]; holds && quiet && !h.dirty[id] {
 			h.own[id] = true

@@ -63,6 +63,7 @@ type deed struct {
 	line     mail.Lineage // 0 is none of this collection
 	data     *wbxml.Element
 	status   int // if it can't be done
+	draft    *draft
 }
 
 // prepare reads the commands, and does what takes time and changes nothing.
@@ -95,8 +96,23 @@ func (x *exchange) prepare() ([]*deed, error) {
 			d.line = line
 		}
 		all = append(all, d)
+		if err := x.prepareDraft(d); err != nil {
+			return nil, err
+		}
 	}
 	return all, nil
+}
+
+// prepareDraft makes the message of a deed that writes one, unless it was made by a
+// request whose answer the device did not hear.
+func (x *exchange) prepareDraft(d *deed) error {
+	if !x.takesDrafts() || d.data == nil || d.verb != verbAdd && (d.verb != verbChange || d.line == 0 || !writes(d.data)) {
+		return nil
+	}
+	if _, again := x.done.made(d.clientID); again && d.verb == verbAdd {
+		return nil
+	}
+	return x.draft(d)
 }
 
 // acting is the commands of one request in their transaction. A transaction may run
@@ -182,19 +198,29 @@ func itemStatus(status int, err error) int {
 	return 0
 }
 
-// add takes in what the device made. Mail is not made so.
+// add takes in what the device made: a draft, from 16.0 on. Other mail is not made so.
 func (a *acting) add(d *deed) error {
 	if made, again := a.exchange.done.made(d.clientID); again {
 		a.results = append(a.results, made)
 		return nil
 	}
-	a.results = append(a.results, result{Verb: verbAdd, ClientID: d.clientID, Status: syncConversion})
+	done := result{Verb: verbAdd, ClientID: d.clientID, Status: syncConversion}
+	if a.takesDrafts() {
+		var err error
+		if done, err = a.addDraft(d); err != nil {
+			return err
+		}
+	}
+	a.results = append(a.results, done)
 	return nil
 }
 
 // change changes what a device may change of a message: whether it is read, its flag,
 // its categories.
 func (a *acting) change(d *deed) (int, error) {
+	if d.draft != nil {
+		return a.changeDraft(d)
+	}
 	item := mail.Shown(a.versions[d.line])
 	if item == nil {
 		return syncNotFound, nil
@@ -295,7 +321,11 @@ func (x *exchange) responses() ([]*wbxml.Element, error) {
 			if r.ServerID != "" {
 				e.Add(wbxml.Text(wbxml.AirSyncServerId, r.ServerID))
 			}
-			all = append(all, e.Add(wbxml.Int(wbxml.AirSyncStatus, r.Status)))
+			data, err := x.attached(r)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, e.Add(wbxml.Int(wbxml.AirSyncStatus, r.Status), data))
 		case verbFetch:
 			e, err := x.fetched(r)
 			if err != nil {
@@ -318,17 +348,8 @@ func (x *exchange) fetched(r result) (*wbxml.Element, error) {
 	e := wbxml.New(wbxml.AirSyncFetch, wbxml.Text(wbxml.AirSyncServerId, r.ServerID))
 	var it *mailItem
 	if _, line, ok := parseItemID(r.ServerID); ok && r.Status == syncOK {
-		err := x.view(func(rd store.Reader) error {
-			versions, err := rd.Versions(store.VersionQuery{Mailbox: x.mailbox.ID, Lines: []mail.Lineage{line}})
-			v := mail.Shown(versions)
-			if err != nil || v == nil {
-				return err
-			}
-			items, err := x.readItems(rd, x.mailbox, mail.MakeUIDSet(v.UID))
-			it = items[v.UID]
-			return err
-		})
-		if err != nil {
+		var err error
+		if it, err = x.itemOf(line); err != nil {
 			return nil, err
 		}
 	}
@@ -340,4 +361,19 @@ func (x *exchange) fetched(r result) (*wbxml.Element, error) {
 		return nil, err
 	}
 	return e.Add(wbxml.Int(wbxml.AirSyncStatus, syncOK), data), nil
+}
+
+// itemOf reads what is now the item of a line; nil if there is none.
+func (x *exchange) itemOf(line mail.Lineage) (it *mailItem, err error) {
+	err = x.view(func(r store.Reader) error {
+		versions, err := r.Versions(store.VersionQuery{Mailbox: x.mailbox.ID, Lines: []mail.Lineage{line}})
+		v := mail.Shown(versions)
+		if err != nil || v == nil {
+			return err
+		}
+		items, err := x.readItems(r, x.mailbox, mail.MakeUIDSet(v.UID))
+		it = items[v.UID]
+		return err
+	})
+	return it, err
 }

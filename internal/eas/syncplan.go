@@ -256,7 +256,11 @@ func (p *planner) entry(c mail.Change, version *mail.Version, families map[mail.
 	}
 	p.view.hide(version)
 	line := version.Lineage.Line()
-	if before.isOwn(c.UID, c.ModSeq) {
+	last := version.ModSeq // what it is may be newer than what the log tells
+	if version.Left != 0 {
+		last = version.Left
+	}
+	if before.isOwn(c.UID, last) {
 		p.settled()
 		return
 	}

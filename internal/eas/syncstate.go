@@ -71,6 +71,8 @@ type result struct {
 	ClientID string `json:"client,omitempty"`
 	ServerID string `json:"server,omitempty"`
 	Status   int    `json:"status"`
+	// Files are the ClientIds of what a new draft attaches.
+	Files []string `json:"files,omitempty"`
 }
 
 // own is what a device changed itself and is not told.

@@ -120,6 +120,7 @@ type phone struct {
 	w       *town
 	version version
 	id      string
+	kind    string // DeviceType; "" is a SmartPhone
 	login   string
 	secret  string
 	header  http.Header
@@ -169,7 +170,7 @@ func (p *phone) request() *request {
 }
 
 func (p *phone) query(command string) string {
-	return fmt.Sprintf("Cmd=%s&User=%s&DeviceId=%s&DeviceType=SmartPhone", command, "alice%40example.test", p.id)
+	return fmt.Sprintf("Cmd=%s&User=%s&DeviceId=%s&DeviceType=%s", command, "alice%40example.test", p.id, cmp.Or(p.kind, "SmartPhone"))
 }
 
 // call sends a command and returns the answer, which has to fit its schema; nil is an
