@@ -72,7 +72,7 @@ func (q *request) isRepeat(key string) (bool, error) {
 	return again, err
 }
 
-// sends counts the messages of an hour.
+// sends counts the recipients of an hour's messages.
 type sends struct {
 	Hour  int64 `json:"hour"` // since 1970
 	Count int   `json:"n"`
@@ -80,7 +80,7 @@ type sends struct {
 
 const sendsCursor = "eas/sends"
 
-// loadSends reads how many messages went out this hour. Device 0 counts for all of
+// loadSends reads to how many messages went out this hour. Device 0 counts for all of
 // the account.
 func loadSends(r store.Reader, device mail.DeviceID, now time.Time) (sends, error) {
 	s := sends{Hour: now.Unix() / 3600}
@@ -95,8 +95,8 @@ func loadSends(r store.Reader, device mail.DeviceID, now time.Time) (sends, erro
 	return s, err
 }
 
-// maySend holds what was sent against the bounds, before anything is done.
-func (q *request) maySend() error {
+// maySend holds what was sent, and what is to be, against the bounds.
+func (q *request) maySend(recipients int) error {
 	return q.view(func(r store.Reader) error {
 		for _, c := range []struct {
 			device mail.DeviceID
@@ -106,21 +106,21 @@ func (q *request) maySend() error {
 			if err != nil {
 				return err
 			}
-			if s.Count >= c.bound {
-				return fail(statusSendQuota, "more than %d messages in an hour", c.bound)
+			if s.Count+recipients > c.bound {
+				return fail(statusSendQuota, "mail to more than %d recipients in an hour", c.bound)
 			}
 		}
 		return nil
 	})
 }
 
-func (q *request) countSend(tx store.Tx) error {
+func (q *request) countSend(tx store.Tx, recipients int) error {
 	for _, device := range []mail.DeviceID{q.sess.Device().ID, 0} {
 		s, err := loadSends(tx, device, time.Now())
 		if err != nil {
 			return err
 		}
-		s.Count++
+		s.Count += recipients
 		raw, err := json.Marshal(s)
 		if err != nil {
 			return err

@@ -24,6 +24,8 @@ type outgoing struct {
 	save bool         // a copy goes to Sent
 	also func(store.Tx) error
 
+	recipients int // that it has
+
 	// badRecipients is the status for recipients that are none; statusRecipient if 0.
 	badRecipients status
 }
@@ -36,11 +38,12 @@ func (q *request) send(o *outgoing) error {
 	if again, err := q.done(o.key); again || err != nil {
 		return err
 	}
-	if err := q.maySend(); err != nil {
-		return err
-	}
 	env, err := q.envelope(o)
 	if err != nil {
+		return err
+	}
+	o.recipients = len(env.Recipients)
+	if err := q.maySend(o.recipients); err != nil {
 		return err
 	}
 	final, err := q.final(o, env)
@@ -279,7 +282,7 @@ func (q *request) fileIn(tx store.Tx, o *outgoing, a *mail.Arrival) error {
 			return err
 		}
 	}
-	if err := q.countSend(tx); err != nil {
+	if err := q.countSend(tx, o.recipients); err != nil {
 		return err
 	}
 	return tx.Remember(o.key, copied.ID, time.Now().Add(rememberSends))

@@ -21,10 +21,34 @@ func readCalendar(r io.Reader) (*ical.Calendar, error) {
 		return nil, err
 	}
 	text = bytes.TrimLeft(text, "\ufeff \t\r\n")
-	if len(text) > MaxCalendarBytes || bytes.Count(bytes.ToUpper(text), []byte("\nBEGIN:")) > MaxComponents {
+	if len(text) > MaxCalendarBytes || bytes.Count(bytes.ToUpper(text), []byte("\nBEGIN:")) > MaxComponents || hasLongParams(text) {
 		return nil, errCalendar
 	}
 	return decode(text)
+}
+
+// hasLongParams reports whether what stands before the value of a line is longer than
+// MaxParamBytes, folded lines (RFC 5545 §3.1) together. The library puts parameters
+// together byte by byte: what they cost grows with the square of their length.
+func hasLongParams(text []byte) bool {
+	length, quoted, inValue := 0, false, false
+	for i, c := range text {
+		switch {
+		case c == '\n' && i+1 < len(text) && (text[i+1] == ' ' || text[i+1] == '\t'):
+		case c == '\n':
+			length, quoted, inValue = 0, false, false
+		case inValue:
+		case c == '"':
+			quoted = !quoted
+		case c == ':' && !quoted:
+			inValue = true
+		default:
+			if length++; length > MaxParamBytes {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // decode reads a calendar. The library panics on a line that ends inside its parameters

@@ -8,5 +8,6 @@ package pim
 const (
 	MaxCalendarBytes = 512 << 10 // read of one; a longer one is refused
 	MaxComponents    = 2000      // in one
+	MaxParamBytes    = 4 << 10   // before the value of a line
 	MaxTextBytes     = 32 << 10  // of a place or a summary; the rest is left out
 )

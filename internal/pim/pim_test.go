@@ -178,3 +178,25 @@ func FuzzReadInvitation(f *testing.F) {
 		GlobalObjID(i.UID)
 	})
 }
+
+// Parameters cost the library the square of their length: there is a bound on them,
+// folded or not. Values have none of their own.
+func TestLongParametersAreRefused(t *testing.T) {
+	calendar := func(line string) string {
+		return "BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nBEGIN:VEVENT\r\nUID:x\r\nDTSTART:20260712T200000Z\r\n" + line + "\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+	}
+	for name, c := range map[string]struct {
+		line string
+		ok   bool
+	}{
+		"as long as may be": {"X;B=" + strings.Repeat("x", MaxParamBytes-4) + ":y", true},
+		"one more":          {"X;B=" + strings.Repeat("x", MaxParamBytes-3) + ":y", false},
+		"folded":            {"X;B=" + strings.Repeat("xxxxxxxxx\r\n ", MaxParamBytes/9+1) + ":y", false},
+		"in quotes":         {`X;B="` + strings.Repeat(":", MaxParamBytes) + `":y`, false},
+		"a long value":      {"DESCRIPTION:" + strings.Repeat("x", 4*MaxParamBytes), true},
+	} {
+		if _, err := ReadInvitation(strings.NewReader(calendar(c.line))); (err == nil) != c.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
