@@ -70,7 +70,7 @@ func (b base64Of) WriteTo(w io.Writer) (int64, error) {
 }
 
 // openFile finds an attachment of the account's by its reference. Status 15 says that
-// there is none, 11 and 16 that the policy does not let the device have it.
+// there is none; Denied, that the policy keeps it from the device.
 func (q *request) openFile(reference string) (*openedFile, error) {
 	id, path, ok := parseFileReference(reference)
 	if !ok {

@@ -184,6 +184,11 @@ func (o *bodyOptions) candidates(native render.Type, isSMIME bool) []bodyPrefere
 	p := bodyPreference{typ: int(render.Text), limit: -1}
 	if len(o.preferences) > 0 { // RTF, or MIME that may not be
 		p = o.preferences[0]
+	}
+	if p.typ == int(render.MIME) {
+		p.limit, p.allOrNone = 0, false // who takes nothing but MIME gets nothing (MS-ASCMD §2.2.3.110.3)
+	}
+	if p.typ != int(render.Text) {
 		p.typ = int(native)
 	}
 	return []bodyPreference{p}

@@ -13,11 +13,10 @@ import (
 // messages, unless the account's guard holds floods back: then it is all or nothing.
 func (q *request) emptyFolder(op *wbxml.Element) (*wbxml.Element, error) {
 	id, ok := once(op, wbxml.AirSyncCollectionId)
-	if !ok {
-		return nil, errItemsSyntax
-	}
 	status := itemsOK
-	if id != outboxID {
+	if !ok {
+		status = itemsProtocol
+	} else if id != outboxID {
 		if err := q.empty(id, op.Child(wbxml.ItemsOptions).Has(wbxml.ItemsDeleteSubFolders)); err != nil {
 			if status, err = q.itemsStatus(err); err != nil {
 				return nil, err

@@ -106,8 +106,8 @@ func (f *followUp) times() map[wbxml.Tag]**time.Time {
 	}
 }
 
-// holds reports whether dates that belong together are there together, and in their
-// order.
+// holds reports whether what belongs together is there together (MS-ASEMAIL
+// §3.1.5.3.3), and dates in their order.
 func (f *followUp) holds() bool {
 	dates := 0
 	for _, t := range []*time.Time{f.Start, f.Due, f.UTCStart, f.UTCDue} {
@@ -121,6 +121,10 @@ func (f *followUp) holds() bool {
 	case dates == 4 && (f.Start.After(*f.Due) || f.UTCStart.After(*f.UTCDue)):
 		return false
 	case f.Status == flagComplete && (f.CompleteTime == nil || f.Completed == nil):
+		return false
+	case f.Status == flagActive && f.Type == "" && dates == 0:
+		return false
+	case f.ReminderSet && f.ReminderTime == nil:
 		return false
 	}
 	return true

@@ -157,6 +157,7 @@ func TestFetchThatFails(t *testing.T) {
 		"move not for always":  {moving(string(conversationID(1)), "1", false), "155"},
 		"empty no folder":      {emptying("999999", false), "6"},
 		"empty what is no id":  {emptying("x", false), "6"},
+		"empty nothing":        {wbxml.New(wbxml.ItemsEmptyFolderContents), "2"},
 		"empty the outbox":     {emptying(outboxID, false), "1"},
 	} {
 		e := w.phone(v161).items(c.op)
@@ -172,7 +173,6 @@ func TestFetchThatFails(t *testing.T) {
 		"long range":    fetchFile(file, text(wbxml.ItemsRange, "0-1234567890")),
 		"bad body type": fetchItem(id, wbxml.New(wbxml.BaseBodyPreference, text(wbxml.BaseType, "a"))),
 		"unknown verb":  text(wbxml.ItemsTotal, "1"),
-		"empty nothing": wbxml.New(wbxml.ItemsEmptyFolderContents),
 	} {
 		if e := w.phone(v161).items(op); e.Get(wbxml.ItemsStatus) != "2" || e.Has(wbxml.ItemsResponse) {
 			t.Errorf("%s: %s", name, short(e))

@@ -2,6 +2,7 @@ package eas
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"strings"
@@ -206,6 +207,7 @@ func TestBodyChosenAndCut(t *testing.T) {
 		{"nothing said", noBodyOptions, "Body(Type=1 EstimatedDataSize=18 Data=Grüße aus Köln.)"},
 		{"the native form", func() bodyOptions { return prefer(text, html) }, "Body(Type=2 EstimatedDataSize=100 Data=" + page + ")"},
 		{"MIME that may not be", func() bodyOptions { return prefer(mime, text) }, "Body(Type=1 EstimatedDataSize=18 Data=Grüße aus Köln.)"},
+		{"MIME alone, that may not be", func() bodyOptions { return prefer(mime) }, "Body(Type=2 EstimatedDataSize=100 Truncated=1)"},
 		{"RTF alone", func() bodyOptions { return prefer(bodyPreference{typ: rtf, limit: 5}) }, "Body(Type=2 EstimatedDataSize=100 Truncated=1 Data=<html)"},
 		{"cut inside a character", func() bodyOptions { return prefer(cut(text, 3, false)) }, "Body(Type=1 EstimatedDataSize=18 Truncated=1 Data=Gr)"},
 		{"cut to nothing", func() bodyOptions { return prefer(cut(text, 0, false)) }, "Body(Type=1 EstimatedDataSize=18 Truncated=1)"},
@@ -332,6 +334,9 @@ func TestFollowUpFlags(t *testing.T) {
 		{"half a date", flag(status(2), wbxml.Text(wbxml.TasksStartDate, day)), nil, false},
 		{"complete", flag(status(1), wbxml.Text(wbxml.EmailCompleteTime, day), wbxml.Text(wbxml.TasksDateCompleted, day)), &followUp{Status: 1, CompleteTime: at(day), Completed: at(day)}, true},
 		{"complete and no time", flag(status(1)), nil, false},
+		{"active and nothing else", flag(status(2)), nil, false},
+		{"a reminder at no time", flag(status(2), wbxml.Text(wbxml.EmailFlagType, "Reply"), wbxml.Text(wbxml.TasksReminderSet, "1")), nil, false},
+		{"twice the same", flag(status(2), wbxml.Text(wbxml.EmailFlagType, "Call"), wbxml.Text(wbxml.EmailFlagType, "Reply")), &followUp{Status: 2, Type: "Reply"}, true},
 		{"no status", flag(wbxml.Text(wbxml.EmailFlagType, "Reply")), nil, false},
 		{"no date", flag(status(2), wbxml.Text(wbxml.TasksReminderTime, "yesterday")), nil, false},
 		{"too long", flag(status(2), wbxml.Text(wbxml.EmailFlagType, strings.Repeat("x", maxFlagText+1))), nil, false},
@@ -522,6 +527,9 @@ func TestMailIDs(t *testing.T) {
 	}
 	if got, ok := parseConversationID(string(conversationID(12))); !ok || got != 12 || len(conversationID(12)) != 16 {
 		t.Errorf("a conversation id came back as %d, %v", got, ok)
+	}
+	if got, ok := parseConversationID(base64.StdEncoding.EncodeToString(conversationID(12))); !ok || got != 12 {
+		t.Errorf("as text it came back as %d, %v", got, ok)
 	}
 	for _, bad := range []string{"", "lockstep", "lockstep12345678x", "locksteq\x00\x00\x00\x00\x00\x00\x00\x01", string(conversationID(0))} {
 		if _, ok := parseConversationID(bad); ok {

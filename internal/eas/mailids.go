@@ -1,6 +1,7 @@
 package eas
 
 import (
+	"encoding/base64"
 	"encoding/binary"
 	"strconv"
 	"strings"
@@ -54,8 +55,12 @@ func conversationID(t mail.ThreadID) []byte {
 	return binary.BigEndian.AppendUint64([]byte(conversationTag), uint64(t))
 }
 
-// parseConversationID reads what conversationID wrote.
+// parseConversationID reads what conversationID wrote, also from base64: some clients
+// show opaque data so, and send it back as text.
 func parseConversationID(b string) (mail.ThreadID, bool) {
+	if raw, err := base64.StdEncoding.DecodeString(b); err == nil && len(b) == base64.StdEncoding.EncodedLen(16) {
+		b = string(raw)
+	}
 	rest, ok := strings.CutPrefix(b, conversationTag)
 	if !ok || len(rest) != 8 {
 		return 0, false
