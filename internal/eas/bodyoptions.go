@@ -1,6 +1,7 @@
 package eas
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 
@@ -11,6 +12,14 @@ import (
 // statusBodyPartType is the common status of a BodyPartPreference for what is not
 // HTML (MS-ASCMD §2.2.2).
 const statusBodyPartType status = 164
+
+// isBodyPartType reports whether an error is that of a BodyPartPreference for what is
+// not HTML. It is of the whole in Sync, of the store in Search, of one Fetch in
+// ItemOperations.
+func isBodyPartType(err error) bool {
+	f, ok := errors.AsType[*fault](err)
+	return ok && f.status == statusBodyPartType
+}
 
 // bodyOptions is what a device wants of the bodies of messages.
 type bodyOptions struct {

@@ -32,6 +32,9 @@ func (a *itemsAnswer) fetch(op *wbxml.Element) (*wbxml.Element, error) {
 		return wbxml.New(wbxml.ItemsFetch, wbxml.Int(wbxml.ItemsStatus, itemsUnknownStore)), nil
 	}
 	options, at, err := a.q.fetchOptions(op.Child(wbxml.ItemsOptions))
+	if isBodyPartType(err) {
+		return wbxml.New(wbxml.ItemsFetch, wbxml.Int(wbxml.ItemsStatus, statusBodyPartType), keys.collection, keys.server, keys.long, keys.file), nil
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -21,9 +21,8 @@ const (
 	itemsBadAttachment = 15
 	itemsDenied        = 16
 
-	itemsMoveFailed      = 154
-	itemsMoveAlwaysOnly  = 155
-	itemsMoveDestination = 156
+	itemsMoveFailed     = 154
+	itemsMoveAlwaysOnly = 155
 )
 
 // itemOperations serves ItemOperations (MS-ASCMD §2.2.1.10): it fetches messages and

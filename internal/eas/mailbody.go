@@ -124,7 +124,8 @@ func (c *composer) contents(e *wbxml.Element, b *render.Body, p bodyPreference, 
 	if withData && (into == nil || isPart) {
 		e.Add(c.data(b))
 	}
-	if preview := cutChars(c.item.message.Preview, p.preview); preview != "" && c.version >= v140 {
+	saysItself := b.Type == render.Text && withData // then there is no preview (MS-ASAIRS §2.2.2.35.1)
+	if preview := cutChars(c.item.message.Preview, p.preview); preview != "" && !saysItself && c.version >= v140 {
 		e.Add(wbxml.Text(wbxml.BasePreview, preview))
 	}
 	if withData && into != nil && !isPart {

@@ -14,23 +14,33 @@ import (
 // MoveAlways has it, is left out, and the documents say so.
 func (q *request) moveConversation(op *wbxml.Element) (*wbxml.Element, error) {
 	conversation := op.Child(wbxml.ItemsConversationId)
-	target, ok := once(op, wbxml.ItemsDstFldId)
-	if conversation == nil || !ok || q.version < v140 {
+	if conversation == nil || q.version < v140 {
 		return nil, errItemsSyntax
 	}
-	status := itemsMoveAlwaysOnly
-	if op.Child(wbxml.ItemsOptions).Has(wbxml.ItemsMoveAlways) {
-		status = itemsOK
-		if err := q.moveThread(conversation.Text, target); err != nil {
-			if status, err = q.itemsStatus(err); err != nil {
-				return nil, err
-			}
-			if status == itemsServer {
-				status = itemsMoveFailed
-			}
-		}
+	status, err := q.moveStatus(op, conversation.Text)
+	return wbxml.New(wbxml.ItemsMove, wbxml.Int(wbxml.ItemsStatus, status), wbxml.Bytes(wbxml.ItemsConversationId, []byte(conversation.Text))), err
+}
+
+func (q *request) moveStatus(op *wbxml.Element, conversation string) (int, error) {
+	target, _ := once(op, wbxml.ItemsDstFldId)
+	always := op.Child(wbxml.ItemsOptions).Child(wbxml.ItemsMoveAlways)
+	switch {
+	case target == "":
+		return int(statusIDCombination), nil // such as the cache of recipients, which there is none of
+	case always == nil:
+		return itemsMoveAlwaysOnly, nil
+	case always.Text != "":
+		return itemsProtocol, nil
 	}
-	return wbxml.New(wbxml.ItemsMove, wbxml.Int(wbxml.ItemsStatus, status), wbxml.Bytes(wbxml.ItemsConversationId, []byte(conversation.Text))), nil
+	err := q.moveThread(conversation, target)
+	if err == nil {
+		return itemsOK, nil
+	}
+	status, err := q.itemsStatus(err)
+	if status == itemsServer {
+		status = itemsMoveFailed
+	}
+	return status, err
 }
 
 func (q *request) moveThread(conversation, folder string) error {
@@ -40,13 +50,10 @@ func (q *request) moveThread(conversation, folder string) error {
 	}
 	target, ok := parseFolderID(folder)
 	if !ok {
-		return &itemsFault{itemsMoveDestination}
+		return errNoItem
 	}
 	_, err := q.update(func(tx store.Tx) error {
 		if _, err := tx.Mailbox(target); err != nil {
-			if mail.KindOf(err) == mail.NotFound {
-				return &itemsFault{itemsMoveDestination}
-			}
 			return err
 		}
 		keys, err := tx.Thread(thread)

@@ -132,6 +132,9 @@ func (q *request) searchMailbox(in *wbxml.Element) ([]*wbxml.Element, int, error
 		return nil, status, nil
 	}
 	bodies, ok, err := q.bodyOptions(options)
+	if isBodyPartType(err) {
+		return nil, int(statusBodyPartType), nil
+	}
 	if err != nil || !ok {
 		return nil, searchInvalid, err
 	}
