@@ -96,3 +96,23 @@ func TestTheTrailSaysHowFarADeviceHasCome(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// Synced bodies are bounded as fetched ones are.
+func TestAPolicyBoundsSyncedBodies(t *testing.T) {
+	w := newTown(t).under(device.Policy{MaxBody: 4, Forbid: []device.Feature{device.HTMLMail}})
+	w.put("INBOX", letter)
+	p := w.phone(v161)
+	p.provisions()
+	id := folderID(w.mailbox("INBOX").ID)
+	sync := func(key string) *wbxml.Element {
+		options := wbxml.New(wbxml.AirSyncOptions, bodyOf(2, -1))
+		root := p.call("Sync", wbxml.New(wbxml.AirSyncSync, wbxml.New(wbxml.AirSyncCollections, wbxml.New(wbxml.AirSyncCollection,
+			wbxml.Text(wbxml.AirSyncSyncKey, key), wbxml.Text(wbxml.AirSyncCollectionId, id), options))))
+		return root.Child(wbxml.AirSyncCollections).Child(wbxml.AirSyncCollection)
+	}
+	c := sync(sync("0").Get(wbxml.AirSyncSyncKey))
+	body := c.Child(wbxml.AirSyncCommands).Child(wbxml.AirSyncAdd).Child(wbxml.AirSyncApplicationData).Child(wbxml.BaseBody)
+	if body.Get(wbxml.BaseType) != "1" || len(body.Get(wbxml.BaseData)) != 4 || body.Get(wbxml.BaseTruncated) != "1" {
+		t.Error(short(c))
+	}
+}

@@ -59,7 +59,7 @@ func (x *exchange) flagData(it *mailItem) *wbxml.Element {
 // itemData is all of a message that the device wishes.
 func (x *exchange) itemData(it *mailItem) (*wbxml.Element, error) {
 	if x.bodies == nil {
-		o, _, err := x.version.parseBodyOptions(x.rel.syncOptions())
+		o, _, err := x.bodyOptions(x.rel.syncOptions())
 		if err != nil {
 			return nil, err
 		}
