@@ -7,6 +7,7 @@ import (
 
 	"lockstep/internal/device"
 	"lockstep/internal/eas/wbxml"
+	"lockstep/internal/mail"
 )
 
 // A policy bounds how far back devices keep mail, and takes away what they have of
@@ -114,5 +115,20 @@ func TestAPolicyBoundsSyncedBodies(t *testing.T) {
 	body := c.Child(wbxml.AirSyncCommands).Child(wbxml.AirSyncAdd).Child(wbxml.AirSyncApplicationData).Child(wbxml.BaseBody)
 	if body.Get(wbxml.BaseType) != "1" || len(body.Get(wbxml.BaseData)) != 4 || body.Get(wbxml.BaseTruncated) != "1" {
 		t.Error(short(c))
+	}
+}
+
+// A device that waits is told at once to ask again, and then that it is to be wiped.
+func TestAWipeEndsWhatWaits(t *testing.T) {
+	w := newTown(t)
+	p := w.phone(v161)
+	p.provisions()
+	var ready atomic.Bool
+	var looks atomic.Int32
+	answered := p.await(watched(w.mailbox("INBOX").ID, &ready, &looks))
+	w.wiped(mail.WipeAccount)
+	heard(t, answered, "Ping(Status=1)")
+	if got := p.folders(); got != int(statusWipe) {
+		t.Errorf("then: %d", got)
 	}
 }
