@@ -158,13 +158,27 @@ func (d *deviceWipe) Run(ctx context.Context, g *globals) error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("%s is kept out from now on, and is told to %s when it next comes. To see what came of it: lockstep device show %s %d\n", row.Name, wipeWords(scope), d.Login, row.ID)
+		fmt.Printf("%s is kept out from now on%s\n", row.Name, wipeOutlook(row, d.Login))
 		if !row.AppPassword {
 			fmt.Println("It signs in with the account's own password, which programs on it may still use by other protocols: change that too, once it was told.")
 		}
 		return nil
 	})
 }
+
+// wipeOutlook says what will become of a wipe that was just asked for.
+func wipeOutlook(d admin.Device, login string) string {
+	switch {
+	case d.ActiveSync == "":
+		return ". It never spoke ActiveSync, so it can't be told to remove anything: it keeps what it has."
+	case d.Wipe.Scope == mail.WipeAccount && d.ActiveSync != removesAccounts:
+		return fmt.Sprintf(". It last spoke ActiveSync %s, which has no word for removing an account alone: it keeps what it has. Only --full is understood.", d.ActiveSync)
+	}
+	return fmt.Sprintf(", and is told to %s when it next comes. To see what came of it: lockstep device show %s %d", wipeWords(d.Wipe.Scope), login, d.ID)
+}
+
+// removesAccounts is the version of ActiveSync that knows of removing one account.
+const removesAccounts = "16.1"
 
 func wipeWords(s mail.WipeScope) string {
 	if s == mail.WipeDevice {

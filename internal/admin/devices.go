@@ -23,7 +23,8 @@ type Device struct {
 	DownloadOnly bool
 	Access       mail.Access
 	Wipe         mail.Wipe
-	Connected    int // sessions now
+	ActiveSync   string // the version of it that the device last spoke; "" if it never did
+	Connected    int    // sessions now
 	LastSeen     time.Time
 	LastAddr     string
 }
@@ -103,7 +104,7 @@ func (o *Ops) devices(ctx context.Context, p store.Principal) ([]Device, error) 
 		all, err := r.Devices()
 		rows = nil
 		for _, d := range all {
-			rows = append(rows, Device{d.ID, d.Name, d.Protocol, d.Client, own[d.ID], downloads[d.ID] || d.Protocol.DownloadOnly(), d.Access, d.Wipe, connected[d.ID], d.LastSeen, d.LastAddr})
+			rows = append(rows, Device{d.ID, d.Name, d.Protocol, d.Client, own[d.ID], downloads[d.ID] || d.Protocol.DownloadOnly(), d.Access, d.Wipe, d.Told.Version, connected[d.ID], d.LastSeen, d.LastAddr})
 		}
 		return err
 	})

@@ -105,7 +105,9 @@ func TestAPhoneIsUnderControl(t *testing.T) {
 	}
 	show("Pocket 3")
 	show("staff; the device answered at ")
-	s.lockstep("", "device", "wipe", alice, "pocket")
+	if out := s.lockstep("", "device", "wipe", alice, "pocket"); !strings.Contains(out, "is told to remove the account when it next comes") {
+		t.Error(out)
+	}
 	turn("lost", phone.folders(), "140")
 	told := phone.provision()
 	if !told.Has(wbxml.ProvisionAccountOnlyRemoteWipe) {

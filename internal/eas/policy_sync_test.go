@@ -7,6 +7,7 @@ import (
 
 	"lockstep/internal/device"
 	"lockstep/internal/eas/wbxml"
+	"lockstep/internal/mail"
 )
 
 // A policy bounds how far back devices keep mail, and takes away what they have of
@@ -94,5 +95,40 @@ func TestTheTrailSaysHowFarADeviceHasCome(t *testing.T) {
 	got := trail()
 	if _, still := got.Marks[inbox]; still || len(got.Restarts) != 1 || got.Restarts[0].Collection != inbox || got.Restarts[0].Why != "unknown key" {
 		t.Errorf("%+v", got)
+	}
+}
+
+// Synced bodies are bounded as fetched ones are.
+func TestAPolicyBoundsSyncedBodies(t *testing.T) {
+	w := newTown(t).under(device.Policy{MaxBody: 4, Forbid: []device.Feature{device.HTMLMail}})
+	w.put("INBOX", letter)
+	p := w.phone(v161)
+	p.provisions()
+	id := folderID(w.mailbox("INBOX").ID)
+	sync := func(key string) *wbxml.Element {
+		options := wbxml.New(wbxml.AirSyncOptions, bodyOf(2, -1))
+		root := p.call("Sync", wbxml.New(wbxml.AirSyncSync, wbxml.New(wbxml.AirSyncCollections, wbxml.New(wbxml.AirSyncCollection,
+			wbxml.Text(wbxml.AirSyncSyncKey, key), wbxml.Text(wbxml.AirSyncCollectionId, id), options))))
+		return root.Child(wbxml.AirSyncCollections).Child(wbxml.AirSyncCollection)
+	}
+	c := sync(sync("0").Get(wbxml.AirSyncSyncKey))
+	body := c.Child(wbxml.AirSyncCommands).Child(wbxml.AirSyncAdd).Child(wbxml.AirSyncApplicationData).Child(wbxml.BaseBody)
+	if body.Get(wbxml.BaseType) != "1" || len(body.Get(wbxml.BaseData)) != 4 || body.Get(wbxml.BaseTruncated) != "1" {
+		t.Error(short(c))
+	}
+}
+
+// A device that waits is told at once to ask again, and then that it is to be wiped.
+func TestAWipeEndsWhatWaits(t *testing.T) {
+	w := newTown(t)
+	p := w.phone(v161)
+	p.provisions()
+	var ready atomic.Bool
+	var looks atomic.Int32
+	answered := p.await(watched(w.mailbox("INBOX").ID, &ready, &looks))
+	w.wiped(mail.WipeAccount)
+	heard(t, answered, "Ping(Status=1)")
+	if got := p.folders(); got != int(statusWipe) {
+		t.Errorf("then: %d", got)
 	}
 }

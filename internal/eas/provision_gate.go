@@ -249,7 +249,7 @@ func (p *provisions) challenge(q *request, due bool) status {
 			return statusPolicyRefresh
 		}
 		return 0
-	case q.policyKey != "":
+	case q.policyKey != "" && q.policyKey != "0":
 		return statusPolicyKey
 	case !q.policy.RefuseUnprovisioned && !q.doc.asks:
 		return 0
@@ -262,8 +262,10 @@ func (p *provisions) challenge(q *request, due bool) status {
 	switch {
 	case !q.policy.RefuseUnprovisioned && d.challenges > maxUnheeded:
 		return 0
-	case q.policy.RefuseUnprovisioned && q.sess.Device().Told.Policy.Hash != "":
-		return statusLegacyDevice // it knows how, and sends no key
+	case q.policyKey == "" && d.challenges == 1 && q.policy.RefuseUnprovisioned && q.sess.Device().Told.Policy.Hash != "":
+		// It took a policy and says nothing of a key, not even that it has none. What
+		// devices do about this status is not sure, so the next answer is 142 again.
+		return statusLegacyDevice
 	}
 	return statusNotProvisioned
 }

@@ -157,8 +157,15 @@ func TestAPolicyIsTakenInTwoSteps(t *testing.T) {
 			t.Errorf("with a key of somebody else's: %d", got)
 		}
 		p.key("0")
-		if got := p.folders(); got != v.hears(statusLegacyDevice) {
-			t.Errorf("without the key that it has: %d", got)
+		if got := p.folders(); got != v.hears(statusNotProvisioned) {
+			t.Errorf("as one that has no key: %d", got)
+		}
+		p.provisions()
+		p.key("")
+		for i, want := range []status{statusLegacyDevice, statusNotProvisioned, statusNotProvisioned} {
+			if got := p.folders(); got != v.hears(want) {
+				t.Errorf("without a word of the key that it has, %d: %d", i, got)
+			}
 		}
 		d := w.the()
 		if a := d.Told.Policy; a.Name != "default" || a.Status != "1" || a.Hash == "" || time.Since(a.At) > time.Hour {

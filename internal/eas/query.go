@@ -27,7 +27,7 @@ type query struct {
 	user       string
 	deviceID   string
 	deviceType string
-	policyKey  string // decimal; "" if none was said
+	policyKey  string // decimal; "" if none was said, "0" if the device has none
 	locale     uint16
 	multipart  bool // the device takes answers in parts
 	saveInSent bool
@@ -96,9 +96,6 @@ func plainQuery(raw string, h http.Header) (*query, error) {
 		return nil, errQuery("the query can't be read")
 	}
 	q := &query{policyKey: strings.TrimSpace(h.Get("X-MS-PolicyKey"))}
-	if q.policyKey == "0" { // which is to have none
-		q.policyKey = ""
-	}
 	q.version, _ = parseVersion(strings.TrimSpace(h.Get("MS-ASProtocolVersion")))
 	text := map[string]*string{"cmd": &q.command, "user": &q.user, "deviceid": &q.deviceID, "devicetype": &q.deviceType, "collectionid": &q.collectionID,
 		"itemid": &q.itemID, "longid": &q.longID, "occurrence": &q.occurrence, "attachmentname": &q.attachment}
@@ -141,9 +138,7 @@ func base64Query(raw string) (*query, error) {
 	switch key := f.sized(); len(key) {
 	case 0:
 	case 4:
-		if n := binary.LittleEndian.Uint32(key); n != 0 {
-			q.policyKey = strconv.FormatUint(uint64(n), 10)
-		}
+		q.policyKey = strconv.FormatUint(uint64(binary.LittleEndian.Uint32(key)), 10)
 	default:
 		return nil, errQuery("a policy key has four bytes")
 	}

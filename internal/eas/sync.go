@@ -341,9 +341,6 @@ func (x *exchange) settle(told *telling) (*wbxml.Element, error) {
 	if err := x.save(); err != nil {
 		return nil, err
 	}
-	x.trail(false, func(t *device.Trail) {
-		t.Mark(x.c.id, device.Mark{Mailbox: x.mailbox.ID, ModSeq: told.end.Log.Since, More: told.more, At: x.now})
-	})
 	return x.element(x.rel.key(), told)
 }
 

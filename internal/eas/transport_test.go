@@ -160,7 +160,7 @@ func TestBase64Query(t *testing.T) {
 	}{
 		"the least":         {raw("\x8d\x09\x09\x04\x06PHONE1\x00\x02SP"), query{command: "FolderSync", version: v141, locale: 0x0409, deviceID: "PHONE1", deviceType: "SP"}},
 		"a policy key":      {raw("\xa1\x09\x09\x04\x06PHONE1\x04\x01\x02\x00\x00\x02SP"), query{command: "FolderSync", version: v161, locale: 0x0409, deviceID: "PHONE1", deviceType: "SP", policyKey: "513"}},
-		"policy key zero":   {raw("\xa1\x09\x09\x04\x06PHONE1\x04\x00\x00\x00\x00\x02SP"), query{command: "FolderSync", version: v161, locale: 0x0409, deviceID: "PHONE1", deviceType: "SP"}},
+		"policy key zero":   {raw("\xa1\x09\x09\x04\x06PHONE1\x04\x00\x00\x00\x00\x02SP"), query{command: "FolderSync", version: v161, locale: 0x0409, deviceID: "PHONE1", deviceType: "SP", policyKey: "0"}},
 		"an id of bytes":    {raw("\x79\x09\x09\x04\x04\xff\x01\xfe\x02\x00\x02SP"), query{command: "FolderSync", version: v121, locale: 0x0409, deviceID: "ff01fe02", deviceType: "SP"}},
 		"parameters":        {raw("\x8c\x09\x00\x00\x01D\x00\x01T\x01\x0213\x03\x03a:b\x00\x01n\x04\x01l\x06\x01o\x07\x01\x03\x08\x01u\x63\x01x"), query{command: "FolderSync", version: v140, deviceID: "D", deviceType: "T", collectionID: "13", itemID: "a:b", attachment: "n", longID: "l", occurrence: "o", saveInSent: true, multipart: true, user: "u"}},
 		"without padding":   {strings.TrimRight(raw("\x8d\x09\x09\x04\x06PHONE1\x00\x03SPx"), "="), query{command: "FolderSync", version: v141, locale: 0x0409, deviceID: "PHONE1", deviceType: "SPx"}},
