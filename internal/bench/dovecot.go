@@ -132,4 +132,5 @@ func (d *dovecot) pid() int                                    { return d.proces
 func (d *dovecot) dir() string                                 { return d.root }
 func (d *dovecot) imapAddr() string                            { return fmt.Sprintf("127.0.0.1:%d", d.imap) }
 func (d *dovecot) imapsAddr() string                           { return "" }
+func (d *dovecot) httpsAddr() string                           { return "" }
 func (d *dovecot) lmtpAddr() string                            { return fmt.Sprintf("127.0.0.1:%d", d.lmtp) }

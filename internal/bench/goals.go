@@ -32,6 +32,9 @@ var goals = map[[2]string]goal{
 	{"idle-tls", perConnection}:   upTo(14),
 	{"slow-fetch", peakMB}:        below(200),
 	{"import", peakMB}:            below(200),
+	{"eas-idle", perConnection}:   upTo(16),
+	{"eas-push", pushMedian}:      {"≤ fsync + 1 ms", false, func(ours, _ float64, f Floor) bool { return ours <= f.SyncP50+1 }},
+	{"eas-push", toIdle}:          {"≤ fsync + 1 ms", false, func(ours, _ float64, f Floor) bool { return ours <= f.SyncP50+1 }},
 	{"push", pushMedian}:          {"≤ fsync + 0.5 ms", false, func(ours, _ float64, f Floor) bool { return ours <= f.SyncP50+0.5 }},
 	{"push", pushTail}:            {"≤ 3 fsync + 2 ms", false, func(ours, _ float64, f Floor) bool { return ours <= 3*f.SyncP50+2 }},
 }

@@ -19,15 +19,16 @@ type lockstep struct {
 	imaps  int
 	lmtp   int
 	http   int
+	https  int
 }
 
 // newLockstep writes a configuration into dir, which the data will also lie in.
 func newLockstep(binary, dir string) (*lockstep, error) {
-	ports, err := freePorts(4)
+	ports, err := freePorts(5)
 	if err != nil {
 		return nil, err
 	}
-	l := &lockstep{binary: binary, root: dir, imap: ports[0], imaps: ports[1], lmtp: ports[2], http: ports[3]}
+	l := &lockstep{binary: binary, root: dir, imap: ports[0], imaps: ports[1], lmtp: ports[2], http: ports[3], https: ports[4]}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -44,18 +45,18 @@ imap = "127.0.0.1:%d"
 imaps = "127.0.0.1:%d"
 lmtp = "127.0.0.1:%d"
 http = "127.0.0.1:%d"
+https = "127.0.0.1:%d"
 pop3 = []
 pop3s = []
 smtp = []
 submission = []
 submissions = []
-https = []
 [limits]
 connections = 40000
 connections_per_address = 40000
 [accounts]
 quota = "0B"
-`, filepath.Join(l.root, "data"), l.imap, l.imaps, l.lmtp, l.http)
+`, filepath.Join(l.root, "data"), l.imap, l.imaps, l.lmtp, l.http, l.https)
 }
 
 func (l *lockstep) configFile() string { return filepath.Join(l.root, "lockstep.toml") }
@@ -104,4 +105,5 @@ func (l *lockstep) pid() int          { return l.process.pid }
 func (l *lockstep) dir() string       { return l.root }
 func (l *lockstep) imapAddr() string  { return fmt.Sprintf("127.0.0.1:%d", l.imap) }
 func (l *lockstep) imapsAddr() string { return fmt.Sprintf("127.0.0.1:%d", l.imaps) }
+func (l *lockstep) httpsAddr() string { return fmt.Sprintf("127.0.0.1:%d", l.https) }
 func (l *lockstep) lmtpAddr() string  { return fmt.Sprintf("127.0.0.1:%d", l.lmtp) }

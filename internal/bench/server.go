@@ -21,6 +21,7 @@ type server interface {
 	imapAddr() string
 	imapsAddr() string // "" where it serves no TLS
 	lmtpAddr() string
+	httpsAddr() string // "" where it has no ActiveSync
 }
 
 // password is everybody's.

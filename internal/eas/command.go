@@ -37,6 +37,7 @@ func commands() []command {
 		{name: "MeetingResponse", code: 15, root: wbxml.MeetingMeetingResponse, serve: (*request).meetingResponse},
 		{name: "Search", code: 16, root: wbxml.SearchSearch, serve: (*request).search},
 		{name: "Settings", code: 17, root: wbxml.SettingsSettings, serve: (*request).settings},
+		{name: "Ping", code: 18, root: wbxml.PingPing, serve: (*request).ping, empty: true},
 		{name: "ItemOperations", code: 19, root: wbxml.ItemsItemOperations, serve: (*request).itemOperations},
 		{name: provisionName, code: 20, root: wbxml.ProvisionProvision, serve: (*request).provision, empty: true},
 		{name: "ResolveRecipients", code: 21, root: wbxml.ResolveResolveRecipients, serve: (*request).resolveRecipients},

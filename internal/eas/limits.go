@@ -51,11 +51,3 @@ const (
 	emptyChunk        = 5000      // messages that one transaction expunges
 	maxConversation   = 10_000    // messages of a conversation that one transaction moves
 )
-
-// When devices are woken.
-const (
-	wakePause    = 300 * time.Millisecond // between two wakes: what comes in it shares the second
-	vainWakes    = 3                      // in vainTime, after which a device is slowed down …
-	vainTime     = 10 * time.Second
-	maxWakePause = time.Minute // … to this
-)

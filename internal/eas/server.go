@@ -71,7 +71,6 @@ type Server struct {
 
 	provisions  *provisions
 	collections collectionLocks
-	waiting     waiters
 	now         func() time.Time
 }
 

@@ -15,44 +15,40 @@ import (
 // sync brings device and collections in step (MS-ASCMD §2.2.1.21). What it costs is
 // what it tells, however large a collection is.
 func (q *request) sync() (*answer, error) {
-	root := wbxml.New(wbxml.AirSyncSync)
 	s, err := q.parseSync()
-	var list *wbxml.Element
 	if err == nil && q.in != nil {
 		err = q.cacheSync(s)
 	}
-	if err == nil {
-		list, err = q.syncOrWait(s)
+	if err != nil {
+		return syncFailure(err)
 	}
-	var f *syncFault
-	if errors.As(err, &f) {
-		root.Add(wbxml.Int(wbxml.AirSyncStatus, f.status))
-		if f.limit != 0 {
-			root.Add(wbxml.Int(wbxml.AirSyncLimit, f.limit))
-		}
-		return &answer{root: root}, nil
+	a, err := q.syncNow(s)
+	if err == nil && a.root == nil && s.waits {
+		a.vigil = s.vigil(time.Now())
 	}
-	if err != nil || list == nil {
-		return &answer{}, err
-	}
-	return &answer{root: root.Add(list)}, nil
+	return a, err
 }
 
-// syncOrWait tells what there is, or waits for something to tell. Nil is nothing.
-func (q *request) syncOrWait(s *syncRequest) (*wbxml.Element, error) {
+// syncNow tells what there is; an empty answer is nothing.
+func (q *request) syncNow(s *syncRequest) (*answer, error) {
 	list, err := q.syncAll(s)
-	if err != nil || list != nil || !s.waits {
-		return list, err
+	if err != nil || list == nil {
+		return syncFailure(err)
 	}
-	for until := time.Now().Add(s.wait); ; {
-		woken, err := q.awaitChange(s, until)
-		if err != nil || !woken {
-			return nil, err
-		}
-		if list, err := q.syncAll(s); err != nil || list != nil {
-			return list, err
-		}
+	return &answer{root: wbxml.New(wbxml.AirSyncSync, list)}, nil
+}
+
+// syncFailure answers a Sync that failed as a whole; no error is an empty answer.
+func syncFailure(err error) (*answer, error) {
+	var f *syncFault
+	if !errors.As(err, &f) {
+		return &answer{}, err
 	}
+	root := wbxml.New(wbxml.AirSyncSync, wbxml.Int(wbxml.AirSyncStatus, f.status))
+	if f.limit != 0 {
+		root.Add(wbxml.Int(wbxml.AirSyncLimit, f.limit))
+	}
+	return &answer{root: root}, nil
 }
 
 // syncAll serves the collections in their order, until the answer is full. Nil is

@@ -36,7 +36,7 @@ func (w *town) options(authorization string) *httptest.ResponseRecorder {
 }
 
 // What is announced is served whole: this list grows only with what is.
-const announced = "Sync,SendMail,SmartForward,SmartReply,GetAttachment,FolderSync,FolderCreate,FolderDelete,FolderUpdate,MoveItems,GetItemEstimate,MeetingResponse,Search,Settings,ItemOperations,Provision,ResolveRecipients,ValidateCert,Find"
+const announced = "Sync,SendMail,SmartForward,SmartReply,GetAttachment,FolderSync,FolderCreate,FolderDelete,FolderUpdate,MoveItems,GetItemEstimate,MeetingResponse,Search,Settings,Ping,ItemOperations,Provision,ResolveRecipients,ValidateCert,Find"
 
 func TestOptionsAnnouncesWhatIsServed(t *testing.T) {
 	w := newTown(t)

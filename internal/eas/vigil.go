@@ -114,16 +114,31 @@ func (k *watch) search() bool {
 			return false
 		}
 		k.mu.Unlock()
-		found := false
-		err := k.q.view(func(r store.Reader) (err error) {
-			found, err = k.look(k.q, r, news)
-			return err
-		})
+		found, err := k.lookAt(news)
 		if found || err != nil {
 			k.settle(found, err)
 			return true
 		}
 	}
+}
+
+// lookAt looks once, while no Sync of the device is under way in what is looked at:
+// its own changes are known to be its own only when it is done.
+func (k *watch) lookAt(news mail.News) (found bool, err error) {
+	var names []string
+	for _, mb := range k.mailboxes {
+		if news.Touches(mb) {
+			names = append(names, folderID(mb))
+		}
+	}
+	if unlock, ok := k.q.srv.collections.lockAll(k.q.ctx, k.q.deviceKey(), names); ok {
+		defer unlock()
+	}
+	err = k.q.view(func(r store.Reader) (err error) {
+		found, err = k.look(k.q, r, news)
+		return err
+	})
+	return found, err
 }
 
 func (k *watch) settle(found bool, err error) {

@@ -65,7 +65,11 @@ func (a *answer) Write(b []byte) (int, error) {
 		return 0, http.ErrContentLength
 	}
 	a.left -= int64(len(b))
-	return a.out.Write(b)
+	n, err := a.out.Write(b)
+	if err == nil && a.left == 0 {
+		err = a.out.Flush() // whoever answers may have more to do
+	}
+	return n, err
 }
 
 // end writes what is held, and says whether the answer was written whole.
