@@ -77,56 +77,66 @@ func unstampIn(n, minutes int64) time.Time {
 	return t.In(time.FixedZone("", int(minutes)*60))
 }
 
-// plain turns an argument into what engines know: int64, string or []byte.
-func plain(arg any) any {
+// number is an argument that engines know as an integer. It is asked first, as it
+// needs no memory.
+func number(arg any) (n int64, ok bool) {
 	switch v := arg.(type) {
-	case int64, string, []byte, nil:
-		return v
+	case int64:
+		return v, true
 	case int:
-		return int64(v)
+		return int64(v), true
 	case bool:
 		if v {
-			return int64(1)
+			return 1, true
 		}
-		return int64(0)
+		return 0, true
 	case time.Time:
-		return stamp(v)
+		return stamp(v), true
 	case mail.AccountID:
-		return int64(v)
+		return int64(v), true
 	case mail.MailboxID:
-		return int64(v)
+		return int64(v), true
 	case mail.MessageKey:
-		return int64(v)
+		return int64(v), true
 	case mail.PlacementID:
-		return int64(v)
+		return int64(v), true
 	case mail.Lineage:
-		return int64(v)
+		return int64(v), true
 	case mail.ThreadID:
-		return int64(v)
+		return int64(v), true
 	case mail.PrincipalID:
-		return int64(v)
+		return int64(v), true
 	case mail.Rights:
-		return int64(v)
+		return int64(v), true
 	case mail.DeviceID:
-		return int64(v)
+		return int64(v), true
 	case mail.UID:
-		return int64(v)
+		return int64(v), true
 	case mail.UIDValidity:
-		return int64(v)
+		return int64(v), true
 	case mail.ModSeq:
-		return int64(v)
+		return int64(v), true
 	case mail.Epoch:
-		return int64(v)
+		return int64(v), true
 	case mail.ActID:
-		return int64(v)
+		return int64(v), true
 	case mail.SystemFlags:
-		return int64(v)
+		return int64(v), true
 	case mail.Type:
-		return int64(v)
+		return int64(v), true
 	case uint32:
-		return int64(v)
+		return int64(v), true
 	case reason:
-		return int64(v)
+		return int64(v), true
+	}
+	return 0, false
+}
+
+// plain turns any other argument into what engines know: string, []byte or nil.
+func plain(arg any) any {
+	switch v := arg.(type) {
+	case string, []byte, nil:
+		return v
 	case mail.Role:
 		return string(v)
 	case mail.Protocol:

@@ -18,7 +18,8 @@ type nameFilter struct {
 	room  int // names for which it is large enough
 	names int
 	ready bool
-	full  chan struct{} // has something when it has become too small
+	asked sync.Once
+	full  chan struct{} // has something when it is first asked, and when it has become too small
 }
 
 // A filter of filterBits bits for each name, filterHashes of them set, is wrong
@@ -43,6 +44,7 @@ func (f *nameFilter) absent(name mail.BlobName) bool {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	if !f.ready {
+		f.asked.Do(f.fill)
 		return false
 	}
 	all := true
@@ -59,10 +61,15 @@ func (f *nameFilter) add(name mail.BlobName) {
 	}
 	f.each(name, func(word int, bit uint64) { f.bits[word] |= bit })
 	if f.names++; f.names > f.room && f.ready {
-		select {
-		case f.full <- struct{}{}:
-		default:
-		}
+		f.fill()
+	}
+}
+
+// fill has the names read.
+func (f *nameFilter) fill() {
+	select {
+	case f.full <- struct{}{}:
+	default:
 	}
 }
 
@@ -84,10 +91,14 @@ func (f *nameFilter) complete() bool {
 
 const selectBlobNames = "SELECT name FROM blob WHERE name > ?1 ORDER BY name LIMIT ?2"
 
-// keepFilter reads the names of all blobs, and again into a larger filter when one
-// has become too small. It ends with ctx.
+// keepFilter reads the names of all blobs when one is first asked for, since who
+// opens a mailbox after a start has better use for the disk, and again into a larger
+// filter when one has become too small. It ends with ctx.
 func (db *DB) keepFilter(ctx context.Context) {
 	f := &db.naming.known
+	if !f.awaitFull(ctx) {
+		return
+	}
 	for room := filterRoom; ; room *= 2 {
 		db.writer.turn.Lock() // what was added before is committed, what comes is added anew
 		f.begin(room)
@@ -101,11 +112,19 @@ func (db *DB) keepFilter(ctx context.Context) {
 		if !f.complete() {
 			continue
 		}
-		select {
-		case <-f.full:
-		case <-ctx.Done():
+		if !f.awaitFull(ctx) {
 			return
 		}
+	}
+}
+
+// awaitFull returns when names have to be read; false: never again.
+func (f *nameFilter) awaitFull(ctx context.Context) bool {
+	select {
+	case <-f.full:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

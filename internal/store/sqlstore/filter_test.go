@@ -13,9 +13,10 @@ import (
 
 func blobName(n int) mail.BlobName { return mail.BlobName(sha256.Sum256(fmt.Append(nil, n))) }
 
-// ready waits until all names are read.
+// ready asks for a name, and waits until all are read.
 func (h home) ready() {
 	h.t.Helper()
+	h.naming.known.absent(blobName(-1))
 	for range 10_000 {
 		h.naming.known.mu.RLock()
 		ready := h.naming.known.ready

@@ -15,7 +15,9 @@ import (
 // file is given to it through a VFS of our own (https://www.sqlite.org/vfs.html):
 // the machine's, but that writes which follow each other wait in memory, and go out
 // as one before the log is synced, read or closed. What a commit promises stays as
-// it is, since SQLite syncs the log before it tells anybody of what it wrote.
+// it is, since SQLite syncs the log before it tells anybody of what it wrote. And a
+// log that is written over, as it nearly always is, is synced without the times of
+// the file, which cost a write of their own, or a transaction of the file system.
 
 // logBuffer is how many bytes of log wait at most. SQLite's own files take less than
 // 128 KiB at once.
@@ -27,6 +29,7 @@ type logFile struct {
 	methods *lib.Tsqlite3_io_methods // of the machine
 	buf     uintptr                  // of logBuffer bytes; 0 until something is written
 	n, at   int64                    // bytes that wait, and where in the file they belong
+	named   bool                     // the machine has synced it once, and its name with it
 }
 
 // logVFS is the machine's VFS, what it opens a file with, and the methods of a log.
@@ -160,7 +163,12 @@ func syncLog(tls *libc.TLS, file uintptr, flags int32) int32 {
 	if rc := l.flush(tls, file); rc != lib.SQLITE_OK {
 		return rc
 	}
-	return called[syncFunc](l.methods.FxSync)(tls, file, flags)
+	if l.named && hasSyncData {
+		return syncData(file)
+	}
+	rc := called[syncFunc](l.methods.FxSync)(tls, file, flags)
+	l.named = rc == lib.SQLITE_OK
+	return rc
 }
 
 func sizeOfLog(tls *libc.TLS, file, size uintptr) int32 {

@@ -164,9 +164,11 @@ func (st *statement) bind(n int, arg any) {
 		st.BindInt64(n, list[0]) // which is JSON too
 		return
 	}
-	switch v := plain(arg).(type) {
-	case int64:
+	if v, ok := number(arg); ok {
 		st.BindInt64(n, v)
+		return
+	}
+	switch v := plain(arg).(type) {
 	case string:
 		st.BindText(n, v)
 	case []byte:
