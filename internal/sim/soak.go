@@ -188,7 +188,7 @@ func letIn(tx store.Tx, who mail.PrincipalID) error {
 // bounds on how many come from one address.
 func (s *soak) configure(data string) error {
 	s.ports = map[string]string{}
-	for _, service := range []string{imapService, pop3Service, lmtpService, smtpService} {
+	for _, service := range []string{imapService, pop3Service, lmtpService, smtpService, easService} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return err
@@ -196,9 +196,9 @@ func (s *soak) configure(data string) error {
 		defer l.Close()
 		s.ports[service] = l.Addr().String()
 	}
-	text := fmt.Sprintf("data = %q\nhostname = \"mx.example.test\"\n[listen]\nimap = %q\npop3 = %q\nlmtp = %q\nsmtp = %q\n", data,
-		s.ports[imapService], s.ports[pop3Service], s.ports[lmtpService], s.ports[smtpService])
-	for _, other := range []string{"imaps", "pop3s", "submission", "submissions", "http", "https"} {
+	text := fmt.Sprintf("data = %q\nhostname = \"mx.example.test\"\n[listen]\nimap = %q\npop3 = %q\nlmtp = %q\nsmtp = %q\nhttp = %q\n", data,
+		s.ports[imapService], s.ports[pop3Service], s.ports[lmtpService], s.ports[smtpService], s.ports[easService])
+	for _, other := range []string{"imaps", "pop3s", "submission", "submissions", "https"} {
 		text += other + " = []\n"
 	}
 	text += "[limits]\nconnections = 40000\nconnections_per_address = 40000\n"
