@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"maps"
 	"math/rand/v2"
 	"net"
@@ -55,13 +56,9 @@ type easDevice struct {
 
 func newEASDevice(kind easKind, name, login, secret string, dial func() (wire, error), blame func(string, ...any)) *easDevice {
 	d := &easDevice{kind: kind, name: name, login: login, dial: dial, blame: blame, synced: map[string]time.Time{}, heads: map[string]mail.ModSeq{}}
-	id := "sim" + strings.Map(func(r rune) rune {
-		if r == '.' || r == '-' {
-			return -1
-		}
-		return r
-	}, name)
-	d.phone = easclient.New(&easclient.Client{Dial: d.connect, Login: login, Secret: secret, DeviceID: id[:min(len(id), 32)], DeviceType: "SimPhone",
+	id := fnv.New64a()
+	id.Write([]byte(name))
+	d.phone = easclient.New(&easclient.Client{Dial: d.connect, Login: login, Secret: secret, DeviceID: fmt.Sprintf("SIM%X", id.Sum64()), DeviceType: "SimPhone",
 		Version: kind.version, Coded: kind.coded, Said: d.said.add})
 	d.phone.Window, d.phone.Filter, d.phone.Rebuild = kind.window, kind.filter, kind.rebuild
 	d.phone.Needless = d.needless
