@@ -10,7 +10,7 @@ import (
 )
 
 type simulateCommand struct {
-	Devices int     `default:"200" help:"So many devices, ten to an account." placeholder:"N"`
+	Devices int     `default:"200" help:"So many devices, fourteen to an account." placeholder:"N"`
 	Minutes float64 `default:"5" help:"Let them work for so long." placeholder:"N"`
 	Seed    uint64  `help:"What they do follows from it. Default: another each time." placeholder:"N"`
 	Kill    bool    `negatable:"" default:"true" help:"Kill the server every some seconds, and start it again."`

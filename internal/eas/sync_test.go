@@ -487,6 +487,26 @@ func (l *trial) command(h *handset, id string) *wbxml.Element {
 	return wbxml.New(wbxml.AirSyncChange, server, wbxml.New(wbxml.AirSyncApplicationData, wbxml.Bool(wbxml.EmailRead, it.read)))
 }
 
+// A person may read a message and then mark it unread before the device syncs.
+func TestCommandsOfOneRequestFollowEachOther(t *testing.T) {
+	w := newTown(t)
+	w.mailAt("INBOX", 1, time.Hour, nil)
+	h := w.handset(v161, "INBOX")
+	h.settle()
+	id := slices.Collect(maps.Keys(h.holds))[0]
+	read := func(yes bool) *wbxml.Element {
+		return wbxml.New(wbxml.AirSyncChange, wbxml.Text(wbxml.AirSyncServerId, id), wbxml.New(wbxml.AirSyncApplicationData, wbxml.Bool(wbxml.EmailRead, yes)))
+	}
+	h.hear(h.exchange(h.ask(read(true), read(false))))
+	if h.shown()[id].read {
+		t.Error("the second command was not done")
+	}
+	h.hear(h.exchange(h.ask(read(true), read(false), read(true))))
+	if !h.shown()[id].read {
+		t.Error("the third command was not done")
+	}
+}
+
 func TestSyncConverges(t *testing.T) {
 	seeds := []uint64{1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12}
 	for n := range soakSeeds() {

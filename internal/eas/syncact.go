@@ -236,6 +236,7 @@ func (a *acting) change(d *deed) (int, error) {
 		return 0, err
 	}
 	changed := len(r.Changed) > 0
+	item.Flags = change.Apply(item.Flags) // for the next command of the same request
 	if len(notes) > 0 {
 		noted, err := a.tx.Annotate(a.mailbox.ID, set, notes, nil)
 		if err != nil {

@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"maps"
 	"math/rand/v2"
 	"net"
@@ -36,6 +37,13 @@ type easDevice struct {
 	ledger *ledger
 	others bool // act at the same time
 
+	// touched, if set, reports whether somebody else did something in a mailbox since
+	// it last had been brought into step.
+	touched  func(mb mail.MailboxID, since mail.ModSeq) (yes bool, head mail.ModSeq)
+	outgoing *ledger // of whom it writes to
+	writing  []written
+	heads    map[string]mail.ModSeq // by folder, when it was last in step
+
 	phone   *easclient.Phone
 	waiting *easclient.Call // a Ping
 	pinged  []*easclient.Folder
@@ -47,16 +55,13 @@ type easDevice struct {
 }
 
 func newEASDevice(kind easKind, name, login, secret string, dial func() (wire, error), blame func(string, ...any)) *easDevice {
-	d := &easDevice{kind: kind, name: name, login: login, dial: dial, blame: blame, synced: map[string]time.Time{}}
-	id := "sim" + strings.Map(func(r rune) rune {
-		if r == '.' || r == '-' {
-			return -1
-		}
-		return r
-	}, name)
-	d.phone = easclient.New(&easclient.Client{Dial: d.connect, Login: login, Secret: secret, DeviceID: id[:min(len(id), 32)], DeviceType: "SimPhone",
+	d := &easDevice{kind: kind, name: name, login: login, dial: dial, blame: blame, synced: map[string]time.Time{}, heads: map[string]mail.ModSeq{}}
+	id := fnv.New64a()
+	id.Write([]byte(name))
+	d.phone = easclient.New(&easclient.Client{Dial: d.connect, Login: login, Secret: secret, DeviceID: fmt.Sprintf("SIM%X", id.Sum64()), DeviceType: "SimPhone",
 		Version: kind.version, Coded: kind.coded, Said: d.said.add})
 	d.phone.Window, d.phone.Filter, d.phone.Rebuild = kind.window, kind.filter, kind.rebuild
+	d.phone.Needless = d.needless
 	d.phone.Blame = func(format string, args ...any) { blame(name+": "+format, args...) }
 	return d
 }
@@ -68,6 +73,18 @@ func (d *easDevice) connect() (net.Conn, error) {
 		d.cut = nil
 	}
 	return c, err
+}
+
+// needless is told that a Change said nothing new: that is an echo of what the phone did
+// itself, if nobody else did anything.
+func (d *easDevice) needless(f *easclient.Folder, item string) {
+	since, known := d.heads[f.ID]
+	if d.touched == nil || !known {
+		return
+	}
+	if yes, _ := d.touched(mailboxOf(f.ID), since); !yes {
+		d.blame("%s: %s in %s is told of and nobody else changed it", d.name, item, f.Name)
+	}
 }
 
 func (d *easDevice) Name() string { return d.name }
@@ -105,6 +122,8 @@ func (d *easDevice) Lose() {
 	d.Leave()
 	d.phone.Lose()
 	clear(d.synced)
+	clear(d.heads)
+	d.writing = nil
 }
 
 // weather turns an error of the connection, or of a server that can't now, into the
@@ -123,11 +142,14 @@ func weather(err error) error {
 func (d *easDevice) Sync() error {
 	d.hangUp()
 	d.away = false
-	err := weather(d.phone.CatchUp())
+	err := d.send()
+	if err == nil {
+		err = d.phone.CatchUp()
+	}
 	if err == nil {
 		d.took(d.phone.Sorted()...)
 	}
-	return err
+	return weather(err)
 }
 
 // took notes until when folders are in step.
@@ -136,7 +158,36 @@ func (d *easDevice) took(folders ...*easclient.Folder) {
 		if !f.More && f.Known() {
 			d.synced[f.ID] = time.Now()
 		}
+		if d.touched != nil {
+			_, d.heads[f.ID] = d.touched(mailboxOf(f.ID), 0)
+		}
 	}
+}
+
+// written is a letter that was written and not known to be accepted.
+type written struct {
+	token string
+	at    time.Time
+}
+
+// knownFor is for how long a server knows at least that a letter was sent.
+const knownFor = 24 * time.Hour
+
+// send sends what waits, and notes what was accepted.
+func (d *easDevice) send() error {
+	for _, w := range d.writing {
+		if time.Since(w.at) > knownFor {
+			d.outgoing.double(w.token)
+		}
+	}
+	err := d.phone.Send()
+	if err == nil {
+		for _, w := range d.writing {
+			d.outgoing.accept(w.token)
+		}
+		d.writing = nil
+	}
+	return err
 }
 
 // sync brings one folder into step.
@@ -199,7 +250,7 @@ const heartbeat = 900
 func (d *easDevice) await() (err error) {
 	d.hangUp()
 	d.pinged = slices.DeleteFunc(d.phone.Sorted(), func(f *easclient.Folder) bool { return !f.Known() })
-	if len(d.pinged) == 0 {
+	if len(d.pinged) == 0 || !d.phone.Served["Ping"] {
 		return nil
 	}
 	d.waiting, err = d.phone.Ping(heartbeat, d.pinged...)
@@ -239,7 +290,7 @@ func (d *easDevice) act(r *rand.Rand) error {
 		return d.phone.Carry()
 	case n < 13:
 		d.compose(r)
-		return d.phone.Send()
+		return d.send()
 	case n < 15:
 		d.arrange(r)
 		return d.phone.Arrange()
@@ -296,7 +347,7 @@ func (d *easDevice) edit(r *rand.Rand) *easclient.Folder {
 func (d *easDevice) move(r *rand.Rand) {
 	f, i := d.someItem(r)
 	to := d.phone.Sorted()
-	if f == nil || f.Type == easclient.Drafts {
+	if f == nil || f.Type == easclient.Drafts || !d.phone.Served["MoveItems"] {
 		return
 	}
 	dest := to[r.IntN(len(to))]
@@ -311,7 +362,7 @@ func (d *easDevice) move(r *rand.Rand) {
 
 // compose writes a letter, or an answer to one.
 func (d *easDevice) compose(r *rand.Rand) {
-	if d.writes == "" {
+	if d.writes == "" || !d.phone.Served["SendMail"] {
 		return
 	}
 	token := fmt.Sprintf("sent-%x", r.Uint64())
@@ -319,6 +370,7 @@ func (d *easDevice) compose(r *rand.Rand) {
 	if f, i := d.someItem(r); f != nil && r.IntN(2) == 0 {
 		l.Folder, l.ServerID = f, i.ServerID
 	}
+	d.writing = append(d.writing, written{token, time.Now()})
 	d.phone.Compose(l)
 }
 
@@ -345,11 +397,11 @@ func (d *easDevice) arrange(r *rand.Rand) {
 // fetch reads a message whole.
 func (d *easDevice) fetch(r *rand.Rand) error {
 	f, i := d.someItem(r)
-	if f == nil {
+	if f == nil || !d.phone.Served["ItemOperations"] {
 		return nil
 	}
 	text, err := d.phone.Fetch(f, i.ServerID)
-	if err == nil && text != "" && strings.Contains(text, simDomain) && !strings.HasSuffix(text, letterText(i.Token())) {
+	if err == nil && !isLetter(i.Token(), text) {
 		d.blame("%s: %s in %s is not what %s was:\n%.300s", d.name, i.ServerID, f.Name, i.Token(), text)
 	}
 	return err
@@ -377,11 +429,14 @@ func (d *easDevice) Differs(t Truth, live bool) (out []string) {
 	return out
 }
 
-// boxID is the MAILBOXID of a folder.
-func boxID(folder string) string {
+// mailboxOf is the mailbox that a folder is.
+func mailboxOf(folder string) mail.MailboxID {
 	n, _ := strconv.ParseInt(folder, 10, 64)
-	return mail.MailboxID(n).String()
+	return mail.MailboxID(n)
 }
+
+// boxID is its MAILBOXID.
+func boxID(folder string) string { return mailboxOf(folder).String() }
 
 func (d *easDevice) differs(f *easclient.Folder, b *TruthBox) (out []string) {
 	if b == nil {

@@ -19,6 +19,8 @@ type faultyStore struct {
 	news  func(n mail.News, pass func(mail.News))
 	read  func(store.Reader) store.Reader
 	write func(store.Tx) store.Tx
+	// cursor is what is kept in place of what a cursor is set to; nil keeps what was.
+	cursor func(name string, state []byte) []byte
 }
 
 func (f *faultyStore) View(ctx context.Context, id mail.AccountID, fn func(store.Reader) error) error {
@@ -35,8 +37,44 @@ func (f *faultyStore) Update(ctx context.Context, id mail.AccountID, by mail.Ori
 		if f.write != nil {
 			tx = f.write(tx)
 		}
+		if f.cursor != nil {
+			tx = badCursorTx{tx, f.cursor}
+		}
 		return fn(tx)
 	})
+}
+
+func (f *faultyStore) Note(ctx context.Context, id mail.AccountID, fn func(store.Notes) error) error {
+	return f.Store.Note(ctx, id, func(n store.Notes) error {
+		if f.cursor != nil {
+			n = badCursorNotes{n, f.cursor}
+		}
+		return fn(n)
+	})
+}
+
+type badCursorTx struct {
+	store.Tx
+	change func(string, []byte) []byte
+}
+
+func (t badCursorTx) SetCursor(d mail.DeviceID, name string, state []byte) error {
+	if state = t.change(name, state); state == nil {
+		return nil
+	}
+	return t.Tx.SetCursor(d, name, state)
+}
+
+type badCursorNotes struct {
+	store.Notes
+	change func(string, []byte) []byte
+}
+
+func (t badCursorNotes) SetCursor(d mail.DeviceID, name string, state []byte) error {
+	if state = t.change(name, state); state == nil {
+		return nil
+	}
+	return t.Notes.SetCursor(d, name, state)
 }
 
 func (f *faultyStore) Watch(id mail.AccountID, fn func(mail.News)) (stop func()) {

@@ -48,7 +48,9 @@ type house struct {
 	model *model.Store
 	blame func(format string, args ...any)
 	// wrap, if set, stands between the servers and the engine: a planted fault.
-	wrap func(store.Store) store.Store
+	wrap       func(store.Store) store.Store
+	wrapPhones func(http.Handler) http.Handler
+	wrapKept   func(store.Store) store.Store
 
 	shift time.Duration // of the store's clock
 	life  int
@@ -127,7 +129,14 @@ func (h *house) serve(ctx context.Context, hub *notify.Hub, log *slog.Logger) {
 		Limits: imap.Limits{Connections: maxConnections, PerAddress: maxConnections}}
 	pop := &pop3.Server{Store: h.mirror, Auth: h.auth, Blobs: maildrops{h.blobs}, Hostname: "mx.example.test", Log: log, AllowPlainAuth: anywhere}
 	in := smtp.Limits{Connections: maxConnections, ConnectionsPerAddress: maxConnections}
-	phones := &eas.Server{Store: h.mirror, Directory: h.db, Auth: h.auth, Delivery: d, Blobs: h.openBody, Log: log, Hostname: "mx.example.test", SpoolDir: h.dir, AllowPlainAuth: anywhere}
+	kept := store.Store(h.mirror)
+	if h.wrapKept != nil {
+		kept = h.wrapKept(kept)
+	}
+	phones := http.Handler(&eas.Server{Store: kept, Directory: h.db, Auth: h.auth, Delivery: d, Blobs: h.openBody, Log: log, Hostname: "mx.example.test", SpoolDir: h.dir, AllowPlainAuth: anywhere})
+	if h.wrapPhones != nil {
+		phones = h.wrapPhones(phones)
+	}
 	h.listen(ctx, easService, overHTTP(phones))
 	h.listen(ctx, imapService, im.Serve)
 	h.listen(ctx, pop3Service, pop.Serve)

@@ -23,6 +23,8 @@ type letter struct {
 	token  string // "" until its header was fetched
 	flags  string
 	hidden bool // deleted or moved offline
+
+	subject string // its last word, if it was asked for
 }
 
 func (b *box) uids() []uint32 { return slices.Sorted(maps.Keys(b.letters)) }

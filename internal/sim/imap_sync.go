@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"lockstep/internal/imap/reply"
 	"lockstep/internal/mail"
@@ -408,7 +407,7 @@ func (d *imapDevice) readHeaders(b *box, uids []uint32) error {
 		}
 	}
 	for uid, text := range d.bodies {
-		if token := d.arrived[uid]; strings.Contains(text, simDomain) && !strings.HasSuffix(text, letterText(token)) {
+		if token := d.arrived[uid]; !isLetter(token, text) {
 			d.blame("%s: %s/%d is not what %s was:\n%.300s", d.name, b.name, uid, token, text)
 		}
 	}

@@ -25,6 +25,14 @@ func letterText(token string) string {
 	return b.String()
 }
 
+// isLetter reports whether a text is as its token says, behind what servers put before
+// it; of what is no letter of the fleet's own it is.
+func isLetter(token, text string) bool {
+	_, rest, _ := strings.Cut(text, "Message-ID: <")
+	id, _, _ := strings.Cut(rest, ">")
+	return !strings.HasSuffix(id, simDomain) || id == token+simDomain && strings.HasSuffix(text, letterText(token))
+}
+
 var words = strings.Fields("the ship left harbour early with bread salt rope and a letter for nobody while rain fell on the quay of the northern town")
 
 func someWords(r *rand.Rand, n int) string {

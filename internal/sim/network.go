@@ -15,8 +15,11 @@ type Network struct {
 	// Latency is how long bytes are on their way.
 	Latency time.Duration
 	// Garble, if set, changes what servers say, line by line: a fault that devices
-	// have to notice. It returns the lines that arrive instead.
+	// have to notice. It returns the lines that arrive instead. It is not asked about
+	// services that do not speak in lines.
 	Garble func(service, line string) []string
+	// Lineless are those services.
+	Lineless map[string]bool
 
 	mu    sync.Mutex
 	doors map[string]*door
@@ -46,7 +49,7 @@ func (n *Network) Dial(service string) (net.Conn, error) {
 		return nil, errRefused
 	}
 	up, down := newPipe(n.Latency), newPipe(n.Latency)
-	if n.Garble != nil {
+	if n.Garble != nil && !n.Lineless[service] {
 		down.garble = func(line string) []string { return n.Garble(service, line) }
 	}
 	l := &line{up: up, down: down}

@@ -106,7 +106,7 @@ func (d *popDevice) download(l *popLink, n int, id string) error {
 	text := strings.Join(lines, "\r\n") + "\r\n"
 	_, header, _ := strings.Cut(text, "Message-ID: ")
 	token := tokenOf(header)
-	if strings.Contains(text, simDomain) && !strings.HasSuffix(text, letterText(token)) {
+	if !isLetter(token, text) {
 		d.blame("%s: %s is not what %s was:\n%.300s", d.name, id, token, text)
 	}
 	d.held[id] = token

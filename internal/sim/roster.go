@@ -1,6 +1,10 @@
 package sim
 
-import "fmt"
+import (
+	"fmt"
+
+	"lockstep/internal/mail"
+)
 
 // roster says of what kind devices are, one after another.
 var roster = []any{
@@ -14,6 +18,10 @@ var roster = []any{
 	popKind{},
 	imapKind{name: "notify-qresync", qresync: true, notify: true, aside: true},
 	imapKind{name: "notify-idle", qresync: true, known: true, notify: true, idle: true},
+	easKind{version: "14.1"},
+	easKind{version: "16.1", window: 3, coded: true},
+	easKind{version: "16.1", filter: 3, rebuild: true},
+	easKind{version: "14.1", filter: 5, window: 7, rebuild: true},
 }
 
 // popKind is a device that downloads.
@@ -38,7 +46,9 @@ type setup struct {
 	others              bool     // act at the same time
 	friends             []string // with whom it shares mailboxes
 	writes              string   // to whom it sends letters
+	outgoing            *ledger  // of whom it sends them to
 	ledger              *ledger  // may be nil
+	touched             func(mb mail.MailboxID, since mail.ModSeq) (yes bool, head mail.ModSeq)
 }
 
 // newDevice makes the n-th device.
@@ -52,7 +62,7 @@ func newDevice(n int, s setup) device {
 			others: s.others, friends: s.friends, ledger: s.ledger}
 	case easKind:
 		d := newEASDevice(k, s.name, s.login, s.secret, at(easService), s.blame)
-		d.writes, d.ledger, d.others = s.writes, s.ledger, s.others
+		d.writes, d.outgoing, d.ledger, d.others, d.touched = s.writes, s.outgoing, s.ledger, s.others, s.touched
 		return d
 	}
 	return &popDevice{name: s.name, login: s.login, secret: s.secret, dial: at(pop3Service), blame: s.blame, held: map[string]string{}}

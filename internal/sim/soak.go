@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -21,6 +22,7 @@ import (
 
 	"lockstep/internal/auth"
 	"lockstep/internal/blob"
+	"lockstep/internal/imap/reply"
 	"lockstep/internal/mail"
 	"lockstep/internal/notify"
 	"lockstep/internal/store"
@@ -46,7 +48,7 @@ type SoakReport struct {
 }
 
 // devicesPerAccount is how many devices share an account: a busy person's.
-const devicesPerAccount = 10
+const devicesPerAccount = 14
 
 // Soak lets devices work against a server in a process of its own, over TCP, all
 // at once. The server is killed meanwhile and connections break. What is done
@@ -79,6 +81,9 @@ type soak struct {
 	o      SoakOptions
 	ports  map[string]string // address by service
 	people []*person
+
+	sunk       *ledger // of the account that phones write to
+	sinkSecret string
 
 	server *exec.Cmd
 	exited chan error
@@ -133,6 +138,9 @@ func (s *soak) prepare(ctx context.Context) error {
 			err = s.share(ctx, db, i)
 		}
 	}
+	if err == nil {
+		err = s.addSink(ctx, db, a)
+	}
 	if err = errors.Join(err, db.Close()); err != nil {
 		return err
 	}
@@ -155,6 +163,17 @@ func (s *soak) addPerson(ctx context.Context, db *sqlstore.DB, a *auth.Service, 
 	}
 	p.who = who
 	s.people = append(s.people, p)
+	return err
+}
+
+// addSink makes the account that phones write to.
+func (s *soak) addSink(ctx context.Context, db *sqlstore.DB, a *auth.Service) error {
+	who, err := db.CreateAccount(ctx, mail.NewOrigin("simulation", 0, mail.Local, mail.BySetup), store.NewAccount{Login: sinkLogin})
+	if err != nil {
+		return err
+	}
+	s.sunk = newLedger(newTried())
+	_, s.sinkSecret, err = a.AddDevice(ctx, who, "newcomer", nil)
 	return err
 }
 
@@ -188,7 +207,7 @@ func letIn(tx store.Tx, who mail.PrincipalID) error {
 // bounds on how many come from one address.
 func (s *soak) configure(data string) error {
 	s.ports = map[string]string{}
-	for _, service := range []string{imapService, pop3Service, lmtpService, smtpService} {
+	for _, service := range []string{imapService, pop3Service, lmtpService, smtpService, easService} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return err
@@ -196,9 +215,9 @@ func (s *soak) configure(data string) error {
 		defer l.Close()
 		s.ports[service] = l.Addr().String()
 	}
-	text := fmt.Sprintf("data = %q\nhostname = \"mx.example.test\"\n[listen]\nimap = %q\npop3 = %q\nlmtp = %q\nsmtp = %q\n", data,
-		s.ports[imapService], s.ports[pop3Service], s.ports[lmtpService], s.ports[smtpService])
-	for _, other := range []string{"imaps", "pop3s", "submission", "submissions", "http", "https"} {
+	text := fmt.Sprintf("data = %q\nhostname = \"mx.example.test\"\n[listen]\nimap = %q\npop3 = %q\nlmtp = %q\nsmtp = %q\nhttp = %q\n", data,
+		s.ports[imapService], s.ports[pop3Service], s.ports[lmtpService], s.ports[smtpService], s.ports[easService])
+	for _, other := range []string{"imaps", "pop3s", "submission", "submissions", "https"} {
 		text += other + " = []\n"
 	}
 	text += "[limits]\nconnections = 40000\nconnections_per_address = 40000\n"
@@ -277,7 +296,8 @@ func (s *soak) dial(service string) (wire, error) {
 
 func (s *soak) newDevice(p *person, i int) device {
 	return newDevice(i, setup{name: p.login + " " + nameOf(i), login: p.login, secret: p.secrets[i], dial: s.dial, blame: s.blame,
-		others: true, friends: p.friends, ledger: p.ledger})
+		others: true, friends: p.friends, ledger: p.ledger,
+		writes: sinkLogin, outgoing: s.sunk})
 }
 
 func nameOf(i int) string { return deviceName(i) + "." + strconv.Itoa(i) }
@@ -400,6 +420,7 @@ func (s *soak) settle(ctx context.Context) error {
 	s.eachPerson(s.syncAll) // what one still does may be in what another shares
 	s.eachPerson(s.syncAll)
 	s.eachPerson(s.compare)
+	s.checkSink()
 	return ctx.Err()
 }
 
@@ -417,17 +438,41 @@ func (s *soak) syncAll(p *person) {
 	}
 }
 
+// checkSink looks whether what phones sent came, once.
+func (s *soak) checkSink() {
+	d := s.newcomer(sinkLogin, s.sinkSecret)
+	s.syncNow(d)
+	for _, diff := range s.sunk.differs(d.asTruth()) {
+		s.blame("%s: %s", sinkLogin, diff)
+	}
+	d.Leave()
+}
+
+// newcomer is a device that starts from nothing.
+func (s *soak) newcomer(login, secret string) *imapDevice {
+	return &imapDevice{name: login + " newcomer", login: login, secret: secret, blame: s.blame, boxes: map[string]*box{},
+		dial: func() (wire, error) { return s.dial(imapService) }}
+}
+
 // compare holds everybody to what one sees that starts from nothing, and to what
 // is known of letters.
 func (s *soak) compare(p *person) {
 	last := len(p.secrets) - 1
-	newcomer := &imapDevice{name: p.login + " newcomer", login: p.login, secret: p.secrets[last], blame: s.blame, boxes: map[string]*box{},
-		dial: func() (wire, error) { return s.dial(imapService) }}
+	newcomer := s.newcomer(p.login, p.secrets[last])
 	s.syncNow(newcomer)
+	if err := newcomer.readSubjects(); err != nil {
+		s.blame("%s: %v", newcomer.name, err)
+		return
+	}
 	t := newcomer.asTruth()
 	for _, d := range p.devices {
 		for _, diff := range d.Differs(t, false) {
 			s.blame("%s is not in step: %s\n  %s", d.Name(), diff, strings.Join(d.Heard(), "\n  "))
+		}
+	}
+	for _, d := range p.devices {
+		if phone, ok := d.(*easDevice); ok && phone.phone.Resets > 0 {
+			s.blame("%s had to start %d folders over", d.Name(), phone.phone.Resets)
 		}
 	}
 	for _, diff := range p.ledger.differs(t) {
@@ -449,13 +494,45 @@ func (s *soak) syncNow(d device) {
 	}
 }
 
+// readSubjects learns what phones tell letters by.
+func (d *imapDevice) readSubjects() error {
+	for _, id := range slices.Sorted(maps.Keys(d.boxes)) {
+		b := d.boxes[id]
+		if err := d.selectBox(b); err != nil {
+			return err
+		}
+		if len(d.view) == 0 {
+			continue
+		}
+		hear := d.link.hear
+		d.link.hear = func(r reply.Response) {
+			if r.Word != "FETCH" {
+				hear(r)
+				return
+			}
+			items := reply.Pairs(r.Args[0])
+			uid, _ := items["UID"].(string)
+			text, _ := items["BODY[HEADER.FIELDS (SUBJECT)]"].(string)
+			if l, words := b.letters[uint32(number(uid))], strings.Fields(text); l != nil && len(words) > 0 {
+				l.subject = words[len(words)-1]
+			}
+		}
+		_, err := d.link.run("UID FETCH 1:* (BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
+		d.link.hear = hear
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // asTruth is what a device holds.
 func (d *imapDevice) asTruth() Truth {
 	t := Truth{}
 	for id, b := range d.boxes {
 		t[id] = &TruthBox{Name: b.name, Validity: b.validity, Letters: map[uint32]Letter{}}
 		for uid, l := range b.letters {
-			t[id].Letters[uid] = Letter{Token: l.token, Flags: l.flags}
+			t[id].Letters[uid] = Letter{Token: l.token, Flags: l.flags, Subject: l.subject, Date: time.Now()}
 		}
 	}
 	return t

@@ -7,6 +7,7 @@ import (
 	"hash"
 	"hash/fnv"
 	"math/rand/v2"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -24,6 +25,9 @@ type world struct {
 	house   *house
 	wait    func() // until nothing moves any more
 	people  []store.Principal
+	sink    store.Principal
+	sunk    *ledger // of the sink
+	pruned  bool    // history was forgotten
 	devices []device
 	owner   []int // of each device, in people
 	sender  sender
@@ -38,6 +42,10 @@ type world struct {
 type Fault struct {
 	Garble func(service, line string) []string
 	Store  func(store.Store) store.Store
+	Phones func(http.Handler) http.Handler // before what phones speak to
+	// Kept stands between what phones speak to and both engine and model, for what
+	// only that server keeps.
+	Kept func(store.Store) store.Store
 }
 
 const latency = 5 * time.Millisecond
@@ -77,9 +85,9 @@ func Run(ctx context.Context, p Plan, dir string, f Fault, wait func()) Result {
 }
 
 func newWorld(ctx context.Context, p Plan, dir string, f Fault, wait func()) (*world, error) {
-	w := &world{plan: p, net: &Network{Latency: latency, Garble: f.Garble}, wait: wait, course: fnv.New64a()}
+	w := &world{plan: p, sunk: newLedger(newTried()), net: &Network{Latency: latency, Garble: f.Garble, Lineless: map[string]bool{easService: true}}, wait: wait, course: fnv.New64a()}
 	w.house = newHouse(dir, p.Seed, w.net, w.blame)
-	w.house.wrap = f.Store
+	w.house.wrap, w.house.wrapPhones, w.house.wrapKept = f.Store, f.Phones, f.Kept
 	w.sender = sender{dial: w.dial, blame: w.blame}
 	return w, w.begin(ctx)
 }
@@ -115,7 +123,8 @@ func (w *world) begin(ctx context.Context) error {
 		}
 		w.people = append(w.people, p)
 	}
-	if _, err := w.house.newAccount(ctx, sinkLogin); err != nil {
+	var err error
+	if w.sink, err = w.house.newAccount(ctx, sinkLogin); err != nil {
 		return err
 	}
 	for i := range w.people {
@@ -139,7 +148,10 @@ func (w *world) addDevice(ctx context.Context, i int) error {
 	if err != nil {
 		return err
 	}
-	d := newDevice(w.plan.First+i, setup{name: name, login: w.people[owner].Login, secret: secret, dial: w.dial, friends: w.friends(owner), writes: sinkLogin,
+	d := newDevice(w.plan.First+i, setup{name: name, login: w.people[owner].Login, secret: secret, dial: w.dial, friends: w.friends(owner), writes: sinkLogin, outgoing: w.sunk,
+		touched: func(mb mail.MailboxID, since mail.ModSeq) (bool, mail.ModSeq) {
+			return w.touched(owner, name, mb, since)
+		},
 		blame: func(format string, args ...any) {
 			w.blame(format, args...)
 			w.tell(i)
@@ -187,6 +199,7 @@ func (w *world) step(ctx context.Context, n int, s Step) {
 	case DeedShift:
 		w.house.shift += time.Duration(r.IntN(7200)-3600) * time.Second
 	case DeedPrune:
+		w.pruned = true
 		err = w.prune(ctx, r)
 	case DeedPulse:
 		w.pulse()
@@ -292,7 +305,38 @@ func (w *world) settle(ctx context.Context) {
 			return
 		}
 	}
+	for i, d := range w.devices {
+		if p, ok := d.(*easDevice); ok && p.phone.Resets > 0 && !w.pruned {
+			w.blame("%s had to start %d folders over", d.Name(), p.phone.Resets)
+			w.tell(i)
+		}
+	}
+	for _, s := range w.sunk.differs(Truth{"": w.inbox(w.sink.Account)}) {
+		w.blame("%s: %s", sinkLogin, s)
+	}
 	w.check(ctx)
+}
+
+// touched reports whether anybody but a device did something in a mailbox since, as far
+// as history goes, and how far the account is.
+func (w *world) touched(owner int, device string, mb mail.MailboxID, since mail.ModSeq) (yes bool, head mail.ModSeq) {
+	err := w.house.model.View(context.Background(), w.people[owner].Account, func(r store.Reader) error {
+		a, err := r.Account()
+		if err != nil {
+			return err
+		}
+		head, yes = a.Head, a.Horizon > since
+		records, err := r.Journal(store.JournalQuery{After: since, Mailbox: mb})
+		for _, rec := range records {
+			d, err := r.Device(rec.Device)
+			yes = yes || err != nil || d.Name != device
+		}
+		return err
+	})
+	if err != nil {
+		w.blame("model: %v", err)
+	}
+	return yes, head
 }
 
 // syncNow syncs a device; what broke before may break once more.
@@ -382,15 +426,37 @@ func (w *world) addTruth(t Truth, r store.Reader, owner, who int) error {
 		if as != 0 && !shared[mb.ID].Has(mail.MayLookup|mail.MayRead) {
 			continue
 		}
-		b := &TruthBox{Name: above + mb.Path, Validity: uint32(mb.UIDValidity), Letters: map[uint32]Letter{}}
+		b, e := truthBox(r, mb, as)
+		b.Name = above + mb.Path
 		t[mb.ID.String()+suffix] = b
-		err = errors.Join(err, r.Messages(store.PlacementQuery{Mailbox: mb.ID, As: as}, func(p *mail.Placement, m *mail.Message) error {
-			token, _, _ := strings.Cut(m.MessageID, "@")
-			b.Letters[uint32(p.UID)] = Letter{token, flagWords(p.Flags.Names()), subjectOf(m), m.InternalDate}
-			return nil
-		}))
+		err = errors.Join(err, e)
 	}
 	return err
+}
+
+func truthBox(r store.Reader, mb mail.Mailbox, as mail.PrincipalID) (*TruthBox, error) {
+	b := &TruthBox{Name: mb.Path, Validity: uint32(mb.UIDValidity), Letters: map[uint32]Letter{}}
+	err := r.Messages(store.PlacementQuery{Mailbox: mb.ID, As: as}, func(p *mail.Placement, m *mail.Message) error {
+		token, _, _ := strings.Cut(m.MessageID, "@")
+		b.Letters[uint32(p.UID)] = Letter{token, flagWords(p.Flags.Names()), subjectOf(m), m.InternalDate}
+		return nil
+	})
+	return b, err
+}
+
+// inbox is what an account's inbox holds.
+func (w *world) inbox(account mail.AccountID) (b *TruthBox) {
+	err := w.house.model.View(context.Background(), account, func(r store.Reader) error {
+		mb, err := r.MailboxByPath("INBOX")
+		if err == nil {
+			b, err = truthBox(r, mb, 0)
+		}
+		return err
+	})
+	if err != nil {
+		w.blame("model: %v", err)
+	}
+	return b
 }
 
 // tell adds what a device heard last, once.

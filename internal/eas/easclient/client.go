@@ -72,6 +72,37 @@ type Call struct {
 	request *http.Request
 }
 
+// Options asks which commands there are (MS-ASHTTP §2.2.3).
+func (c *Client) Options() (commands map[string]bool, err error) {
+	conn, err := c.Dial()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %v", ErrLost, err)
+	}
+	r, err := http.NewRequest(http.MethodOptions, "http://mail.example.test"+eas.Path, nil)
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	r.SetBasicAuth(c.Login, c.Secret)
+	r.Close = true
+	if err := r.Write(conn); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("%w: %v", ErrLost, err)
+	}
+	a, err := (&Call{conn, c, "OPTIONS", bufio.NewReader(conn), r}).Answer()
+	if err != nil {
+		return nil, err
+	}
+	if a.Code != http.StatusOK || !strings.Contains(a.Header.Get("MS-ASProtocolVersions"), c.Version) {
+		return nil, fmt.Errorf("OPTIONS: HTTP %d, %v", a.Code, a.Header)
+	}
+	commands = map[string]bool{}
+	for name := range strings.SplitSeq(a.Header.Get("MS-ASProtocolCommands"), ",") {
+		commands[name] = true
+	}
+	return commands, nil
+}
+
 // Start sends a command.
 func (c *Client) Start(command string, body []byte) (*Call, error) {
 	if c.Twice {

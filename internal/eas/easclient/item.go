@@ -17,6 +17,7 @@ type Item struct {
 	Flagged    bool
 	Categories []string // sorted
 	Verb       string   // LastVerbExecuted (MS-ASEMAIL §2.2.2.42)
+	VerbTime   string
 	Date       time.Time
 	Draft      bool
 }
@@ -41,6 +42,8 @@ func (i *Item) take(data *wbxml.Element) {
 			i.Date, _ = time.Parse("2006-01-02T15:04:05.000Z", e.Text)
 		case wbxml.Email2LastVerbExecuted:
 			i.Verb = e.Text
+		case wbxml.Email2LastVerbExecutionTime:
+			i.VerbTime = e.Text
 		case wbxml.Email2IsDraft:
 			i.Draft = e.Text == "1"
 		case wbxml.BaseBody:
@@ -52,7 +55,7 @@ func (i *Item) take(data *wbxml.Element) {
 // same reports whether two items show the same.
 func (i *Item) same(o *Item) bool {
 	return i.Subject == o.Subject && i.Body == o.Body && i.Read == o.Read && i.Flagged == o.Flagged && slices.Equal(i.Categories, o.Categories) &&
-		i.Verb == o.Verb && i.Date.Equal(o.Date) && i.Draft == o.Draft
+		i.Verb == o.Verb && i.VerbTime == o.VerbTime && i.Date.Equal(o.Date) && i.Draft == o.Draft
 }
 
 // An Edit is what a person did to an item, until the server has answered it.
@@ -117,5 +120,6 @@ func (i *Item) Token() string {
 	if len(words) == 0 {
 		return ""
 	}
-	return words[len(words)-1]
+	token, _, _ := strings.Cut(words[len(words)-1], "@")
+	return token
 }

@@ -21,8 +21,12 @@ type Phone struct {
 
 	Folders map[string]*Folder // by ServerId
 
-	hierarchyKey string // "" before the first FolderSync
-	asked        *asked // a Sync whose answer did not come
+	// Served are the commands that the server has; nil before it was asked.
+	Served map[string]bool
+
+	removed      map[string]bool // items that the person deleted or moved
+	hierarchyKey string          // "" before the first FolderSync
+	asked        *asked          // a Sync whose answer did not come
 	clientIDs    int
 	outbox       []*Letter
 	moves        []Move
@@ -56,13 +60,13 @@ func (f *Folder) Known() bool { return f.key != "" }
 
 // New makes a phone that knows nothing.
 func New(c *Client) *Phone {
-	return &Phone{Client: c, Folders: map[string]*Folder{}, Blame: func(string, ...any) {}}
+	return &Phone{Client: c, Folders: map[string]*Folder{}, removed: map[string]bool{}, Blame: func(string, ...any) {}}
 }
 
 // Lose forgets everything, as a phone that was set up anew.
 func (p *Phone) Lose() {
 	p.Folders, p.hierarchyKey, p.asked, p.PolicyKey = map[string]*Folder{}, "", nil, ""
-	p.outbox, p.moves, p.folderActs = nil, nil, nil
+	p.outbox, p.moves, p.folderActs, p.Served = nil, nil, nil, nil
 }
 
 // do sends a command, and is provisioned first if the server wants that.

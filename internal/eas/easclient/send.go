@@ -102,7 +102,7 @@ func (p *Phone) Carry() error {
 			if said.Get(wbxml.MoveDstMsgId) == "" {
 				p.Blame("MoveItems: %s", Short(a.Root))
 			}
-			delete(m.From.Items, m.ServerID)
+			p.remove(m.From, m.ServerID)
 		case "1", "2": // it is gone, or where it was to go is
 		case "5", "7":
 			return fmt.Errorf("%w: MoveItems status %s", ErrLater, s)
@@ -136,7 +136,12 @@ func (p *Phone) Fetch(f *Folder, serverID string) (string, error) {
 }
 
 // CatchUp does everything that waits and brings all folders into step.
-func (p *Phone) CatchUp() error {
+func (p *Phone) CatchUp() (err error) {
+	if p.Served == nil {
+		if p.Served, err = p.Options(); err != nil {
+			return err
+		}
+	}
 	if err := p.FolderSync(); err != nil {
 		return err
 	}

@@ -321,10 +321,16 @@ func (p *Phone) acknowledged(f *Folder, sent part, responses *wbxml.Element) {
 		case e.Verb == wbxml.AirSyncChange && f.Items[e.ServerID] != nil:
 			f.Items[e.ServerID].take(e.Data)
 		case e.Verb == wbxml.AirSyncDelete:
-			delete(f.Items, e.ServerID)
+			p.remove(f, e.ServerID)
 		}
 	}
 	f.queue = slices.DeleteFunc(f.queue, func(e *Edit) bool { return slices.Contains(sent.edits, e) })
+}
+
+// remove takes an item away that the person deleted or moved.
+func (p *Phone) remove(f *Folder, serverID string) {
+	p.removed[serverID] = true
+	delete(f.Items, serverID)
 }
 
 // refused is an edit that the server did not take: what it was for is gone, or there
@@ -359,7 +365,7 @@ func (p *Phone) takeCommand(f *Folder, e *wbxml.Element) {
 			p.Needless(f, id)
 		}
 	case wbxml.AirSyncDelete, wbxml.AirSyncSoftDelete:
-		if have == nil {
+		if have == nil && !p.removed[id] { // somebody else was quicker: it can be told of all the same
 			p.Blame("%s: %s in %s is not there", e.Tag.Name(), id, f.Name)
 		}
 		delete(f.Items, id)

@@ -1,0 +1,140 @@
+package sim
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"lockstep/internal/eas/wbxml"
+	"lockstep/internal/store"
+)
+
+// answered is a fault in what phones are told.
+func answered(change func(command string, root *wbxml.Element)) Fault {
+	return Fault{Phones: func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			rec := httptest.NewRecorder()
+			next.ServeHTTP(rec, r)
+			body := rec.Body.Bytes()
+			if root, err := wbxml.Decode(bytes.NewReader(body), wbxml.Limits{}); err == nil {
+				change(root.Tag.Name(), root)
+				var b bytes.Buffer
+				if wbxml.Encode(&b, root) == nil {
+					body = b.Bytes()
+				}
+			}
+			maps.Copy(w.Header(), rec.Header())
+			w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+			w.WriteHeader(rec.Code)
+			_, _ = w.Write(body)
+		})
+	}}
+}
+
+// without leaves elements of a kind out of what Sync tells.
+func without(kind wbxml.Tag, seldom func() bool) Fault {
+	return answered(func(_ string, root *wbxml.Element) {
+		for c := range root.Child(wbxml.AirSyncCollections).All(wbxml.AirSyncCollection) {
+			if commands := c.Child(wbxml.AirSyncCommands); commands != nil {
+				commands.Children = slices.DeleteFunc(commands.Children, func(e *wbxml.Element) bool { return e.Tag == kind && seldom() })
+			}
+			c.Children = slices.DeleteFunc(c.Children, func(e *wbxml.Element) bool { return e.Tag == kind && seldom() })
+		}
+	})
+}
+
+// remembered is a fault in what is remembered of a phone's collections: change is
+// given each relationship.
+func remembered(change func(rel map[string]any)) Fault {
+	cursor := func(name string, state []byte) []byte {
+		if !strings.HasPrefix(name, "eas/") || !strings.Contains(name, "/c/") || state == nil {
+			return state
+		}
+		var s map[string]any
+		d := json.NewDecoder(bytes.NewReader(state))
+		d.UseNumber()
+		if d.Decode(&s) != nil {
+			return state
+		}
+		all, _ := s["all"].([]any)
+		for _, rel := range all {
+			change(rel.(map[string]any))
+		}
+		changed, err := json.Marshal(s)
+		if err != nil {
+			return state
+		}
+		return changed
+	}
+	return Fault{Kept: func(s store.Store) store.Store { return &faultyStore{Store: s, cursor: cursor} }}
+}
+
+// inside finds a value in values.
+func inside(v map[string]any, names ...string) map[string]any {
+	for _, name := range names {
+		v, _ = v[name].(map[string]any)
+	}
+	return v
+}
+
+// plantedPhones are the faults that phones have to find.
+func plantedPhones() map[string]Fault {
+	var count atomic.Int64
+	seldom := func() bool { return count.Add(1)%3 == 0 }
+	always := func() bool { return true }
+	return map[string]Fault{
+		"an Add is not told":                 without(wbxml.AirSyncAdd, seldom),
+		"a Change is not told":               without(wbxml.AirSyncChange, always),
+		"a Delete is not told":               without(wbxml.AirSyncDelete, seldom),
+		"a SoftDelete is not told":           without(wbxml.AirSyncSoftDelete, always),
+		"MoreAvailable is forgotten":         without(wbxml.AirSyncMoreAvailable, always),
+		"the generation before is forgotten": remembered(func(rel map[string]any) { delete(rel, "hasprev") }),
+		"what was done is forgotten before the answer": remembered(func(rel map[string]any) {
+			delete(rel, "pending")
+			delete(inside(rel, "cur"), "done")
+		}),
+		"an own change is echoed": remembered(func(rel map[string]any) {
+			delete(inside(rel, "cur", "view"), "own")
+			delete(inside(rel, "cur", "done"), "own")
+			delete(inside(rel, "pending", "done"), "own")
+		}),
+		"a recipe leaves out an item": remembered(func(rel map[string]any) { delete(inside(rel, "cur", "said"), "add") }),
+		"a request is taken for the one before": remembered(func(rel map[string]any) {
+			if cur := inside(rel, "cur"); cur != nil {
+				cur["asked"] = "AAAA"
+			}
+		}),
+		"a key is used again": remembered(func(rel map[string]any) {
+			if cur, prev := inside(rel, "cur"), inside(rel, "prev"); cur != nil && prev != nil && seldom() {
+				cur["n"] = prev["n"]
+			}
+		}),
+	}
+}
+
+// phones is a plan in which they are most of the devices.
+func phones(seed uint64) Plan { return from(10, NewPlan(seed, 1, 5, 150)) }
+
+func TestFaultsPlantedForPhonesAreFound(t *testing.T) {
+	const seeds = 40
+	for name := range plantedPhones() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for seed := range uint64(seeds) {
+				if wrong := play(t, phones(1000+seed), plantedPhones()[name]).Wrong; len(wrong) > 0 {
+					first, _, _ := strings.Cut(wrong[0], "\n")
+					t.Logf("found by seed %d: %s", 1000+seed, first)
+					return
+				}
+			}
+			t.Errorf("%d seeds did not find it", seeds)
+		})
+	}
+}
