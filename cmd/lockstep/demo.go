@@ -242,7 +242,7 @@ func (o *demoOutput) welcome(cfg config.Config, s demoState) {
 	err := demoWelcome.Execute(o.w, map[string]any{
 		"Alice": demo.Alice, "Bob": demo.Bob, "Password": demo.Password, "Devices": demoDevices, "Secrets": s.Devices,
 		"IMAP": port(cfg.Listen.IMAP), "IMAPS": port(cfg.Listen.IMAPS), "POP3": port(cfg.Listen.POP3), "POP3S": port(cfg.Listen.POP3S), "SMTP": port(cfg.Listen.SMTP), "LMTP": port(cfg.Listen.LMTP),
-		"Submission": port(cfg.Listen.Submission), "Submissions": port(cfg.Listen.Submissions), "HTTP": port(cfg.Listen.HTTP),
+		"Submission": port(cfg.Listen.Submission), "Submissions": port(cfg.Listen.Submissions), "HTTP": port(cfg.Listen.HTTP), "HTTPS": port(cfg.Listen.HTTPS),
 	})
 	if err != nil {
 		panic(err) // our own template

@@ -13,6 +13,7 @@ var demoWelcome = template.Must(template.New("welcome").Parse(`Lockstep is runni
   IMAP       127.0.0.1:{{.IMAP}}, with TLS {{.IMAPS}}
   POP3       127.0.0.1:{{.POP3}}, with TLS {{.POP3S}}
   SMTP       127.0.0.1:{{.SMTP}}, submission {{.Submission}}, with TLS {{.Submissions}}, LMTP {{.LMTP}}
+  ActiveSync https://127.0.0.1:{{.HTTPS}}/Microsoft-Server-ActiveSync; a real phone needs a name it can reach, see docs/users/phones.md
   Metrics    http://127.0.0.1:{{.HTTP}}/metrics
 
 neomutt:
