@@ -82,6 +82,9 @@ func (p *paces) wake(key deviceKey, now time.Time) (late time.Duration, vain boo
 	}
 	d.vain++
 	late = max(pause-now.Sub(d.woken), 0)
+	if yet := d.woken.Sub(now); yet > 0 && !vain {
+		late = yet // it shares the wake that is to come: who asked for that one may have gone
+	}
 	d.woken = now.Add(late)
 	return late, vain
 }
