@@ -42,7 +42,8 @@ type easDevice struct {
 	touched  func(mb mail.MailboxID, since mail.ModSeq) (yes bool, head mail.ModSeq)
 	outgoing *ledger // of whom it writes to
 	writing  []written
-	heads    map[string]mail.ModSeq // by folder, when it was last in step
+	start    mail.ModSeq            // of the account, when the last Sync was asked
+	heads    map[string]mail.ModSeq // by folder, when what it was last in step by was asked
 
 	phone   *easclient.Phone
 	waiting *easclient.Call // a Ping
@@ -142,6 +143,7 @@ func weather(err error) error {
 func (d *easDevice) Sync() error {
 	d.hangUp()
 	d.away = false
+	d.begin()
 	err := d.send()
 	if err == nil {
 		err = d.phone.CatchUp()
@@ -158,9 +160,15 @@ func (d *easDevice) took(folders ...*easclient.Folder) {
 		if !f.More && f.Known() {
 			d.synced[f.ID] = time.Now()
 		}
-		if d.touched != nil {
-			_, d.heads[f.ID] = d.touched(mailboxOf(f.ID), 0)
-		}
+		d.heads[f.ID] = d.start
+	}
+}
+
+// begin notes where the account is when a Sync is asked: an answer that was lost comes
+// again from there, with items as they are then.
+func (d *easDevice) begin() {
+	if d.touched != nil && !d.phone.Asked() {
+		_, d.start = d.touched(0, 0)
 	}
 }
 
@@ -192,6 +200,7 @@ func (d *easDevice) send() error {
 
 // sync brings one folder into step.
 func (d *easDevice) sync(folders ...*easclient.Folder) error {
+	d.begin()
 	err := d.phone.Sync(folders...)
 	if err == nil {
 		d.took(folders...)

@@ -104,6 +104,9 @@ func (p *Phone) still(folders []*Folder) (there []*Folder) {
 	return there
 }
 
+// Asked reports whether a Sync was sent whose answer did not come.
+func (p *Phone) Asked() bool { return p.asked != nil }
+
 // round is one Sync. More says that another is to follow.
 func (p *Phone) round(folders []*Folder) (more bool, err error) {
 	again := p.asked != nil && !p.Rebuild
