@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"slices"
 	"strconv"
@@ -74,18 +75,20 @@ func (h *handset) prepared(in *wbxml.Element) *request {
 // exchange sends a request and returns the answer.
 func (h *handset) exchange(in *wbxml.Element) *wbxml.Element {
 	h.w.T.Helper()
-	a, err := h.prepared(in).sync()
-	if err != nil {
-		h.w.T.Fatalf("Sync: %v", err)
+	var body bytes.Buffer
+	if in != nil {
+		if err := wbxml.Encode(&body, in); err != nil {
+			h.w.T.Fatal(err)
+		}
 	}
-	if a.root == nil {
+	rec := h.post(h.query("Sync"), body.Bytes())
+	if rec.Code != http.StatusOK {
+		h.w.T.Fatalf("Sync: HTTP %d: %s", rec.Code, rec.Body)
+	}
+	if rec.Body.Len() == 0 {
 		return nil
 	}
-	var out bytes.Buffer
-	if err := wbxml.Encode(&out, a.root); err != nil {
-		h.w.T.Fatal(err)
-	}
-	e, err := wbxml.Decode(&out, wbxml.Limits{})
+	e, err := wbxml.Decode(rec.Body, wbxml.Limits{})
 	if err != nil {
 		h.w.T.Fatal(err)
 	}
