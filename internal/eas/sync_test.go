@@ -31,6 +31,7 @@ type handset struct {
 	options bool // to be sent with the next request
 	holds   map[string]held
 
+	cloned  bool             // another one has the same id
 	own     map[string]bool  // items it changed last itself
 	dirty   map[string]bool  // items others changed since it heard everything
 	pending []*wbxml.Element // commands it heard no answer to
@@ -117,6 +118,10 @@ func (h *handset) hear(root *wbxml.Element) (more bool) {
 		return false
 	}
 	c := root.Child(wbxml.AirSyncCollections).Child(wbxml.AirSyncCollection)
+	if h.cloned && c.Get(wbxml.AirSyncStatus) == "3" { // too many began anew under its id
+		h.key, h.options, h.pending = "0", true, nil
+		return true
+	}
 	if status := c.Get(wbxml.AirSyncStatus); status != "1" {
 		h.w.T.Fatalf("status %s: %s", status, short(root))
 	}
@@ -530,9 +535,10 @@ func TestSyncConverges(t *testing.T) {
 				l.next++
 				l.mailAt("INBOX", l.next, time.Duration(20-i)*24*time.Hour, nil)
 			}
-			for i := range 2 {
+			for i := range 3 {
 				h := l.handset(v161, "INBOX")
-				h.id = fmt.Sprintf("PHONE%d", i)
+				h.id = fmt.Sprintf("PHONE%d", i%2)
+				h.cloned = i%2 == 0
 				l.all = append(l.all, h)
 			}
 			for range 120 {
