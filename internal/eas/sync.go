@@ -54,9 +54,15 @@ func syncFailure(err error) (*answer, error) {
 // syncAll serves the collections in their order, until the answer is full. Nil is
 // nothing to tell.
 func (q *request) syncAll(s *syncRequest) (*wbxml.Element, error) {
+	if err := q.foldersThere(s); err != nil {
+		return nil, err
+	}
 	list := wbxml.New(wbxml.AirSyncCollections)
 	room := &budget{entries: s.window, bytes: maxSyncBytes, until: time.Now().Add(maxSyncTime)}
 	for _, c := range s.collections {
+		if room.full() && c.key != "0" && len(c.commands) == 0 {
+			continue // the device asks for the rest next time
+		}
 		e, err := q.syncOne(c, room)
 		if err != nil {
 			return nil, err
@@ -67,6 +73,27 @@ func (q *request) syncAll(s *syncRequest) (*wbxml.Element, error) {
 		return nil, nil
 	}
 	return list, nil
+}
+
+// foldersThere fails if one of the collections is not there, before anything is done.
+func (q *request) foldersThere(s *syncRequest) error {
+	return q.view(func(r store.Reader) error {
+		for _, c := range s.collections {
+			id, ok := parseFolderID(c.id)
+			if !ok && c.id != outboxID {
+				return &syncFault{status: syncFolders}
+			}
+			if !ok {
+				continue
+			}
+			if _, err := r.Mailbox(id); mail.KindOf(err) == mail.NotFound && err != nil {
+				return &syncFault{status: syncFolders}
+			} else if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // budget is what is left of an answer.

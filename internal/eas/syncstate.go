@@ -11,7 +11,7 @@ import (
 
 // collectionState is what is remembered of what a device holds of one collection: for
 // each relationship, begun with key 0, where it stands now and where it stood before
-// the last answer. It is never in proportion to the collection (ADR 14).
+// the last answer. It is never in proportion to the collection (ADR 16).
 type collectionState struct {
 	Version int             `json:"v"`
 	All     []*relationship `json:"all"` // the one used last is last
@@ -107,12 +107,14 @@ func (q *request) loadCollection(r store.Reader, id string) (*collectionState, [
 }
 
 func (q *request) saveCollection(n store.Notes, id string, s *collectionState) error {
-	raw, err := json.Marshal(s)
+	raw, err := encodeCollection(s)
 	if err != nil {
 		return err
 	}
 	return n.SetCursor(q.sess.Device().ID, q.cursor(collectionCursor(id)), raw)
 }
+
+func encodeCollection(s *collectionState) ([]byte, error) { return json.Marshal(s) }
 
 // find returns the relationship that a key is of and whether the key is the one
 // before the current; nil if the key is none that could come. It becomes the one used
