@@ -34,6 +34,9 @@ var errNoPart = mail.Errorf(mail.NotFound, "the message has no such attachment")
 func (d *Document) Attachments() ([]Attachment, error) {
 	var list []Attachment
 	for _, p := range attached(d.root) {
+		if len(list) >= MaxAttachments {
+			break
+		}
 		a := p.describe()
 		if !isTNEF(p.Part) {
 			d.retype(&a, p.Part)
@@ -149,7 +152,8 @@ func (d *Document) openFile(p *message.Part, path, inside string) (Attachment, i
 	if !f.Message {
 		return a, f.Data.Reader(d.decoded(p)), nil
 	}
-	r, err := asMail(func() io.Reader { return f.Data.Reader(d.decoded(p)) }, 0)
+	files := maxNestedFiles
+	r, err := asMail(func() io.Reader { return f.Data.Reader(d.decoded(p)) }, 0, &files)
 	return a, r, err
 }
 
