@@ -1,7 +1,6 @@
 package render
 
 import (
-	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,46 +35,68 @@ type Attachment struct {
 
 // List makes the attachments from the structure alone, without the bytes: all that is
 // neither text of the body, nor a signature, nor an invitation. winmail.dat is one of
-// them; Document.Attachments looks into it.
+// them; Document.Attachments looks into it. It costs one walk through the structure.
 func List(root *message.Part) []Attachment {
 	var list []Attachment
 	for _, p := range attached(root) {
-		list = append(list, describe(root, p))
+		list = append(list, p.describe())
 	}
 	return list
 }
 
-// attached are the parts that are attachments, in the order of the message.
-func attached(root *message.Part) []*message.Part {
-	c := Choose(root)
-	var list []*message.Part
-	for _, group := range [][]*message.Part{c.Attachments, c.Text, c.HTML} {
-		for _, p := range group {
-			if isAttached(p, c) {
-				list = append(list, p)
-			}
-		}
-	}
-	slices.SortFunc(list, func(a, b *message.Part) int { return cmp.Compare(a.Offset, b.Offset) })
-	list = slices.Compact(list)
-	return list[:min(len(list), MaxAttachments)]
+// place is a part and where it is.
+type place struct {
+	*message.Part
+	path    string
+	related bool // in a multipart/related
 }
 
-func isAttached(p *message.Part, c Choice) bool {
-	switch {
-	case p.IsMultipart(), strings.HasSuffix(p.Subtype, "-signature"):
-		return false
-	case p.Is("text", "calendar") && p.Disposition != "attachment":
-		return false
-	case isText(p):
-		return !slices.Contains(c.Text, p) && !slices.Contains(c.HTML, p)
+// attached are the parts that are attachments, in the order of the message.
+func attached(root *message.Part) []place {
+	f := finder{chosen: map[*message.Part]bool{}}
+	c := Choose(root)
+	for _, p := range c.Attachments {
+		f.chosen[p] = true
 	}
-	return true
+	for _, group := range [][]*message.Part{c.Text, c.HTML} {
+		for _, p := range group {
+			f.chosen[p] = !isText(p)
+		}
+	}
+	if !root.IsMultipart() {
+		f.take(place{root, "1", false}) // the body of a message that is no multipart
+	}
+	f.walk(root, "")
+	return f.found
+}
+
+// finder goes through a structure.
+type finder struct {
+	chosen map[*message.Part]bool // those that are no text of the body
+	found  []place
+}
+
+func (f *finder) walk(in *message.Part, prefix string) {
+	for i, p := range in.Parts {
+		path := prefix + strconv.Itoa(i+1)
+		f.take(place{p, path, in.Subtype == "related"})
+		f.walk(p, path+".")
+	}
+}
+
+func (f *finder) take(p place) {
+	switch {
+	case !f.chosen[p.Part] || len(f.found) == MaxAttachments:
+	case strings.HasSuffix(p.Subtype, "-signature"):
+	case p.Is("text", "calendar") && p.Disposition != "attachment":
+	default:
+		f.found = append(f.found, p)
+	}
 }
 
 // HasTNEF reports whether the message has a winmail.dat, so that List is not all.
 func HasTNEF(root *message.Part) bool {
-	return slices.ContainsFunc(attached(root), isTNEF)
+	return slices.ContainsFunc(attached(root), func(p place) bool { return isTNEF(p.Part) })
 }
 
 func isTNEF(p *message.Part) bool {
@@ -83,21 +104,30 @@ func isTNEF(p *message.Part) bool {
 		p.Type == "application" && strings.EqualFold(p.Filename(), "winmail.dat")
 }
 
-func describe(root, p *message.Part) Attachment {
+func (p place) describe() Attachment {
 	a := Attachment{
-		Path:      pathOf(root, p),
+		Path:      p.path,
 		Type:      p.Type + "/" + p.Subtype,
-		Size:      decodedSize(p),
+		Size:      decodedSize(p.Part),
 		ContentID: strings.Trim(p.ID, "<> \t"),
 		Location:  p.Location,
 		Method:    Normal,
 	}
-	a.Inline = p.Disposition != "attachment" && (a.ContentID != "" || isMedia(p) && p.Disposition == "inline")
+	a.Inline = p.isInline()
 	if p.Message != nil {
 		a.Method = Embedded
 	}
-	a.Name = nameOf(p)
+	a.Name = nameOf(p.Part)
 	return a
+}
+
+// isInline reports whether the body shows p: what is related to it and has a name to be
+// shown by, whatever its disposition says, and media that are not said to be attached.
+func (p place) isInline() bool {
+	if p.ID != "" && p.related {
+		return true
+	}
+	return isMedia(p.Part) && p.Disposition != "attachment" && (p.ID != "" || p.Disposition == "inline")
 }
 
 // nameOf is what people see of an attachment.
@@ -170,28 +200,6 @@ func decodedSize(p *message.Part) int64 {
 		return p.BodySize
 	}
 	return max(p.BodySize-2*p.Lines, 0) / 4 * 3
-}
-
-// pathOf is the section number of p, which is below root.
-func pathOf(root, p *message.Part) string {
-	if p == root {
-		return "1" // the body of a message that is no multipart
-	}
-	path, _ := findPath(root, p, "")
-	return path
-}
-
-func findPath(in, p *message.Part, prefix string) (string, bool) {
-	for i, child := range in.Parts {
-		path := prefix + strconv.Itoa(i+1)
-		if child == p {
-			return path, true
-		}
-		if path, ok := findPath(child, p, path+"."); ok {
-			return path, true
-		}
-	}
-	return "", false
 }
 
 // parsePath reads a section number.

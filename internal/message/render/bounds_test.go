@@ -121,3 +121,21 @@ func TestOpenRefusesOddPaths(t *testing.T) {
 		}
 	}
 }
+
+// What is open without end must not make each tag cost more than the one before.
+func TestTagsThatNeverEndCostNoMoreThanOthers(t *testing.T) {
+	page := strings.Repeat("<b>", MaxHeld/6) + strings.Repeat("</i>", MaxHeld/8) + strings.Repeat("x<blockquote type=cite></blockquote>", MaxHeld/100)
+	raw := "Subject: a\r\nContent-Type: text/html\r\n\r\nown text <i>" + page
+	d := parse(t, []byte(raw))
+	for _, limit := range []int64{-1, 500, int64(len(page)) - 10} {
+		if _, err := d.Body(HTML, limit); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Part(limit); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := d.Body(Text, -1); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -2,6 +2,7 @@ package render
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -101,5 +102,29 @@ func TestNamesOfAttachments(t *testing.T) {
 	}
 	if want := []string{"1 attachment.jpg", "2 attachment.dat", "3 attachment.pdf"}; !slices.Equal(names, want) {
 		t.Errorf("got %q, want %q", names, want)
+	}
+}
+
+func TestInline(t *testing.T) {
+	named := func(line string) *message.Part {
+		p := tree(line)
+		p.ID = "<x@example.test>"
+		return p
+	}
+	for _, c := range []struct {
+		name string
+		root *message.Part
+		want string
+	}{
+		{"related", tree("multipart/related", tree("text/html"), named("image/png A inline"), named("image/png B attachment"), named("text/css C"), tree("image/png D attachment")), "true true true false"},
+		{"mixed", tree("multipart/mixed", tree("text/html"), named("image/png A inline"), named("image/png B attachment"), named("application/pdf C inline"), tree("image/png D inline"), tree("image/png E")), "true false false true false"},
+	} {
+		var got []string
+		for _, a := range List(c.root) {
+			got = append(got, strconv.FormatBool(a.Inline))
+		}
+		if s := strings.Join(got, " "); s != c.want {
+			t.Errorf("%s: got %s, want %s", c.name, s, c.want)
+		}
 	}
 }

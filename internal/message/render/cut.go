@@ -77,7 +77,7 @@ func (c *cutter) take(z *html.Tokenizer, typ html.TokenType, size int, b []byte)
 		return false
 	case html.StartTagToken:
 		name, _ := z.TagName()
-		if !isClosed(name) {
+		if !isClosed(name) || len(c.open) == maxOpen {
 			break
 		}
 		closer := len(name) + len("</>")
@@ -101,15 +101,13 @@ func (c *cutter) take(z *html.Tokenizer, typ html.TokenType, size int, b []byte)
 
 func (c *cutter) fits(size int) bool { return c.at+size+c.closers <= c.limit }
 
-// end takes an end tag: elements inside of it end with it. One that cannot be told to
-// fit counts as not yet closed.
+// end takes an end tag: elements inside of it end with it. It is looked for among the
+// innermost elements only; one further out is more likely a stray tag, and counts as
+// not yet closed.
 func (c *cutter) end(name string) {
-	for i := len(c.open) - 1; i >= 0; i-- {
+	for i := len(c.open) - 1; i >= 0 && i >= len(c.open)-maxNesting; i-- {
 		if c.open[i] != name {
 			continue
-		}
-		if len(c.open)-1-i > maxNesting {
-			return // more likely a stray tag
 		}
 		for _, inner := range c.open[i:] {
 			c.closers -= len(inner) + len("</>")

@@ -34,13 +34,16 @@ var errNoPart = mail.Errorf(mail.NotFound, "the message has no such attachment")
 func (d *Document) Attachments() ([]Attachment, error) {
 	var list []Attachment
 	for _, p := range attached(d.root) {
-		a := describe(d.root, p)
-		if !isTNEF(p) {
-			d.retype(&a, p)
+		if len(list) >= MaxAttachments {
+			break
+		}
+		a := p.describe()
+		if !isTNEF(p.Part) {
+			d.retype(&a, p.Part)
 			list = append(list, a)
 			continue
 		}
-		m, err := d.tnef(p)
+		m, err := d.tnef(p.Part)
 		switch {
 		case err != nil:
 			return nil, err
@@ -129,8 +132,7 @@ func (d *Document) Open(path string) (Attachment, io.Reader, error) {
 	if nested {
 		return d.openFile(p, path, inside)
 	}
-	a := describe(d.root, p)
-	a.Path = path
+	a := place{Part: p, path: path}.describe()
 	d.retype(&a, p)
 	return a, d.decoded(p), nil
 }
@@ -150,7 +152,8 @@ func (d *Document) openFile(p *message.Part, path, inside string) (Attachment, i
 	if !f.Message {
 		return a, f.Data.Reader(d.decoded(p)), nil
 	}
-	r, err := asMail(func() io.Reader { return f.Data.Reader(d.decoded(p)) }, 0)
+	files := maxNestedFiles
+	r, err := asMail(func() io.Reader { return f.Data.Reader(d.decoded(p)) }, 0, &files)
 	return a, r, err
 }
 

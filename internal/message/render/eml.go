@@ -10,14 +10,18 @@ import (
 	"lockstep/internal/message/tnef"
 )
 
-// maxNested bounds how many messages inside each other a winmail.dat is taken apart
-// into; one that is deeper is left out.
-const maxNested = 5
+// Bounds on what becomes of a message in a winmail.dat: messages inside each other, and
+// files in all of them. Each file is found by reading the stream from its beginning;
+// those beyond are left out.
+const (
+	maxNested      = 5
+	maxNestedFiles = 100
+)
 
 // asMail makes a message of a TNEF stream, so that a phone can open what Outlook
 // forwarded: what the stream says of its header, its text, its attachments. open
 // begins to read the stream, as often as it is asked; nothing of it is held.
-func asMail(open func() io.Reader, depth int) (io.Reader, error) {
+func asMail(open func() io.Reader, depth int, files *int) (io.Reader, error) {
 	m, err := tnef.Read(open())
 	if err != nil {
 		return nil, err
@@ -33,11 +37,14 @@ func asMail(open func() io.Reader, depth int) (io.Reader, error) {
 		return text
 	}))
 	for i, f := range m.Attachments {
+		if *files--; *files < 0 {
+			break
+		}
 		switch {
 		case !f.Message:
 			add(fileHeader(describeFile("", f)), encoded(func() io.Reader { return f.Data.Reader(open()) }))
 		case depth < maxNested:
-			inner, err := asMail(func() io.Reader { return m.Attachments[i].Data.Reader(open()) }, depth+1)
+			inner, err := asMail(func() io.Reader { return m.Attachments[i].Data.Reader(open()) }, depth+1, files)
 			if err != nil {
 				return nil, err
 			}

@@ -102,7 +102,7 @@ func (q *quoteFinder) start(z *html.Tokenizer, size int) {
 		q.depth++
 	}
 	q.hidden = q.hidden || name == "style" || name == "title" || name == "script"
-	if isClosed([]byte(name)) {
+	if isClosed([]byte(name)) && len(q.open) < maxOpen {
 		q.open = append(q.open, name)
 		q.closers += len(name) + len("</>")
 	}

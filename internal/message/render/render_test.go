@@ -47,7 +47,7 @@ func describeAll(t testing.TB, raw []byte) string {
 	native, err := d.Native()
 	fmt.Fprintf(&out, "native %d, security %d, error %v\n", native, SecurityOf(d.root), err)
 	if p := Calendar(d.root); p != nil {
-		fmt.Fprintf(&out, "calendar %s\n", pathOf(d.root, p))
+		fmt.Fprintf(&out, "calendar %s/%s of %d bytes\n", p.Type, p.Subtype, p.BodySize)
 	}
 	list, err := d.Attachments()
 	if err != nil {
