@@ -125,7 +125,11 @@ func printSync(to io.Writer, s admin.DeviceSync) error {
 	}
 	t := newTable("AT", "COMMAND", "VERSION", "STATUS", "TOOK")
 	for _, c := range s.Commands {
-		t.row(when(c.At), c.Name, c.Version, c.Status, c.Took.Round(time.Millisecond))
+		name := c.Name
+		if c.Times > 1 {
+			name = fmt.Sprintf("%s, %d times", c.Name, c.Times)
+		}
+		t.row(when(c.At), name, c.Version, c.Status, c.Took.Round(time.Millisecond))
 	}
 	return t.print(to)
 }

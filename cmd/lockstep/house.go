@@ -93,7 +93,7 @@ func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *hou
 		Hostname: hostname(cfg), SpoolDir: h.path(spoolDir), Postmaster: cfg.Postmaster,
 		CanSend: cfg.Outgoing.Via != config.ViaNone,
 	}
-	h.auth.OnQuarantine(h.tellQuarantined)
+	h.auth.TellBy(h.tellOfDevice)
 	h.transfer = &transfer.Service{Store: h.db, Intents: h.db, Log: log}
 	if err := h.transfer.Resume(ctx); err != nil {
 		return nil, err
@@ -150,10 +150,10 @@ func (h *house) openDir() error {
 	return vfs.OS{}.SyncDir(filepath.Dir(filepath.Clean(h.cfg.Data)))
 }
 
-// tellQuarantined tells an account that a device waits to be let in.
-func (h *house) tellQuarantined(ctx context.Context, account mail.AccountID, d mail.Device) {
-	if err := h.delivery.TellQuarantined(ctx, account, d, time.Now()); err != nil {
-		h.log.WarnContext(ctx, "account not told of a device in quarantine", "account", int64(account), "err", err)
+// tellOfDevice tells an account that a device waits to be let in, or did its wipe.
+func (h *house) tellOfDevice(ctx context.Context, account mail.AccountID, d mail.Device) {
+	if err := h.delivery.TellOfDevice(ctx, account, d, time.Now()); err != nil {
+		h.log.WarnContext(ctx, "account not told of a device", "account", int64(account), "err", err)
 	}
 }
 

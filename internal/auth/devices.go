@@ -97,8 +97,8 @@ func (s *Service) findOrAdd(ctx context.Context, account mail.AccountID, key, na
 	if err != nil && mail.KindOf(err) == mail.Limit && a.DeviceKey != "" {
 		return d, refuse(TooManyDevices, mail.Limit, "%s", mail.DetailOf(err))
 	}
-	if err == nil && access == mail.Quarantined && s.quarantined != nil {
-		s.quarantined(context.WithoutCancel(ctx), account, d)
+	if err == nil && access == mail.Quarantined && s.tell != nil {
+		s.tell(context.WithoutCancel(ctx), account, d)
 	}
 	return d, err
 }

@@ -28,9 +28,9 @@ type Service struct {
 	now    func() time.Time
 	secret [32]byte // of this process: cache keys
 
-	policies    device.Policies
-	quarantined func(context.Context, mail.AccountID, mail.Device)
-	salts       []byte // of this installation: what SCRAM salts are made from
+	policies device.Policies
+	tell     func(context.Context, mail.AccountID, mail.Device)
+	salts    []byte // of this installation: what SCRAM salts are made from
 
 	limits   limiter
 	recent   recentPasswords
@@ -53,11 +53,9 @@ func New(dir store.Directory, st store.Store, secret []byte, log *slog.Logger) *
 // UsePolicies says what new devices may do. It is called before anybody signs in.
 func (s *Service) UsePolicies(p device.Policies) { s.policies = p }
 
-// OnQuarantine names what is called when a new device has to wait, once for each. It
-// is called before anybody signs in.
-func (s *Service) OnQuarantine(tell func(context.Context, mail.AccountID, mail.Device)) {
-	s.quarantined = tell
-}
+// TellBy names what tells an account of a device: that a new one has to wait, or that
+// one has done its wipe; once for each. It is called before anybody signs in.
+func (s *Service) TellBy(tell func(context.Context, mail.AccountID, mail.Device)) { s.tell = tell }
 
 // Attempt is what somebody who signs in says.
 type Attempt struct {

@@ -74,6 +74,9 @@ func (s *Service) WipeAnswered(ctx context.Context, sess *Session, done bool, st
 	if !done {
 		return nil
 	}
+	if s.tell != nil {
+		s.tell(context.WithoutCancel(ctx), sess.Account(), d)
+	}
 	return s.SignOut(ctx, sess.Principal, d.ID)
 }
 

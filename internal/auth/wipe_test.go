@@ -105,7 +105,7 @@ func TestANewPhoneIsWhatThePolicySays(t *testing.T) {
 		b := newBench(t)
 		b.UsePolicies(device.Policies{"strict": {NewDevices: access}})
 		told := 0
-		b.OnQuarantine(func(context.Context, mail.AccountID, mail.Device) { told++ })
+		b.TellBy(func(context.Context, mail.AccountID, mail.Device) { told++ })
 		b.in(phone(password, "before")) // the default policy lets it in
 		_, err := b.store.Update(t.Context(), b.alice.Account, by, func(tx store.Tx) error { return tx.SetPreference(mail.DevicePolicy, "strict") })
 		if err != nil {
@@ -197,8 +197,17 @@ func TestAWipeEndsSessionsAtOnceAndLeavesTheDeviceOut(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	sess = b.in(phone(secret, "ID1"))
-	if err := b.WipeAnswered(t.Context(), sess, true, "1"); err != nil {
-		t.Fatal(err)
+	told := 0
+	b.TellBy(func(_ context.Context, _ mail.AccountID, d mail.Device) {
+		if told++; d.Wipe.State != mail.WipeConfirmed {
+			t.Errorf("told of %+v", d.Wipe)
+		}
+	})
+	if err := b.WipeAnswered(t.Context(), sess, false, "2"); err != nil || told != 0 {
+		t.Fatal(err, told)
+	}
+	if err := b.WipeAnswered(t.Context(), sess, true, "1"); err != nil || told != 1 {
+		t.Fatal(err, told)
 	}
 	if got := b.device(d.ID).Wipe; got.State != mail.WipeConfirmed || got.Status != "1" {
 		t.Errorf("%+v", got)

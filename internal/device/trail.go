@@ -27,13 +27,15 @@ const (
 	MaxTrailText     = 200 // bytes of each text
 )
 
-// Command is one command and what was answered.
+// Command is a command and what was answered, or several in a row that were alike: a
+// phone that waits says the same for hours.
 type Command struct {
-	At      time.Time
+	At      time.Time // of the last
+	Times   int
 	Name    string
-	Version string // of the protocol
-	Status  string // "1", "HTTP 449"; as the device was told
-	Took    time.Duration
+	Version string        // of the protocol
+	Status  string        // "1", "HTTP 449"; as the device was told
+	Took    time.Duration // the last
 }
 
 // Skip is an item that a device was not given.
@@ -61,7 +63,14 @@ type Mark struct {
 
 // Did adds a command.
 func (t *Trail) Did(c Command) {
-	c.Name, c.Version, c.Status = short(c.Name), short(c.Version), short(c.Status)
+	c.Name, c.Version, c.Status, c.Times = short(c.Name), short(c.Version), short(c.Status), 1
+	if n := len(t.Commands); n > 0 {
+		if last := &t.Commands[n-1]; last.Name == c.Name && last.Version == c.Version && last.Status == c.Status {
+			c.Times += last.Times
+			*last = c
+			return
+		}
+	}
 	t.Commands = push(t.Commands, c, MaxTrailCommands)
 }
 

@@ -54,11 +54,13 @@ type walk struct {
 }
 
 // When a trail is written: most commands change nothing that anybody will ask for
-// after a crash, and each write costs a sync.
+// after a crash, and each write costs a sync. What is in memory takes some 3 KiB for
+// each device; with more devices at once than there is room for, each command may cost
+// a read and a write.
 const (
-	writeEach       = time.Minute
+	writeEach       = 10 * time.Minute
 	writeUrgentEach = 5 * time.Second
-	maxLiveTrails   = 2000
+	maxLiveTrails   = 20_000
 )
 
 // NewTrails returns Trails that lie in the accounts' cursors.
