@@ -164,7 +164,7 @@ func (h *house) easServer(m *metrics) *eas.Server {
 			return r, nil
 		},
 		People: h.people(),
-		Limits: eas.Limits{Message: int64(h.cfg.Limits.Message), Recipients: h.cfg.Limits.Recipients}, StrictRepeat: h.cfg.ActiveSync.StrictRepeat,
+		Limits: eas.Limits{Message: int64(h.cfg.Limits.Message), Recipients: h.cfg.Limits.Recipients}, QuietRepeat: h.cfg.ActiveSync.QuietRepeat,
 	}
 }
 

@@ -30,12 +30,8 @@ func (q *request) key(words ...string) string {
 // sendKey names the sending of a message: by its ClientId and what message it is,
 // which its Message-ID and recipients say, without one its bytes. A device that uses
 // a ClientId or a Message-ID again, for another message or to send one to somebody
-// else, must not lose it: that is another act. With strict repeats the ClientId alone
-// counts, and the second message is refused.
+// else, must not lose it: that is another act.
 func (q *request) sendKey(ask sending, msg compose.Source) string {
-	if q.srv.StrictRepeat && ask.clientID != "" {
-		return q.key(ask.clientID)
-	}
 	e := &msg.Message.Envelope
 	to := compose.AddressList(slices.Concat(e.To, e.Cc, e.Bcc))
 	id := msg.Message.ID
@@ -62,11 +58,11 @@ func (q *request) done(key string) (done bool, err error) {
 	return done, err
 }
 
-// isRepeat is done for the sending of messages: with strict repeats a second time is
-// the fault of status 118, as Exchange has it.
+// isRepeat is done for the sending of messages: a second time is the fault of status
+// 118 (MS-ASCMD §2.2.2), unless repeats are quiet.
 func (q *request) isRepeat(key string) (bool, error) {
 	again, err := q.done(key)
-	if again && q.srv.StrictRepeat && q.version >= v140 {
+	if again && !q.srv.QuietRepeat && q.version >= v140 {
 		err = fail(statusSent, "this message was sent before")
 	}
 	return again, err

@@ -59,10 +59,9 @@ type Server struct {
 	SpoolDir       string                // for large messages and answers; "" is the system's
 	AllowPlainAuth func(netip.Addr) bool // who may sign in without TLS; nil is nobody
 	Limits         Limits
-	// StrictRepeat answers a message that was sent before with status 118, and tells
-	// messages apart by their ClientId alone: what Exchange does. Otherwise a repeat
-	// is a success, so that no message sticks in an Outbox.
-	StrictRepeat bool
+	// QuietRepeat answers a message that was sent before as if it had just gone well,
+	// and not with status 118: for devices that keep in their Outbox what is refused.
+	QuietRepeat bool
 
 	once    sync.Once
 	limits  Limits
