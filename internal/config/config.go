@@ -72,7 +72,7 @@ type Auth struct {
 
 // ActiveSync is about what phones speak.
 type ActiveSync struct {
-	Enabled bool `toml:"enabled" comment:"Whether it is served, at /Microsoft-Server-ActiveSync on the addresses of https, and of http where auth.plaintext lets passwords come without TLS."`
+	Enabled     bool `toml:"enabled" comment:"Whether it is served, at /Microsoft-Server-ActiveSync on the addresses of https, and of http where auth.plaintext lets passwords come without TLS."`
 	QuietRepeat bool `toml:"quiet_repeat" comment:"Whether a message that a device sends a second time, because it did not hear that it was sent, is answered as the success that it was, and not with status 118, which says the same to devices that know it. Either way it is sent once. true if a device keeps in its Outbox what was sent long ago."`
 }
 
