@@ -132,3 +132,19 @@ func TestAWipeEndsWhatWaits(t *testing.T) {
 		t.Errorf("then: %d", got)
 	}
 }
+
+// A Ping comes without a key, and a device that is to be wiped hears so by Ping too.
+func TestAPingNeedsNoPolicy(t *testing.T) {
+	each(t, func(t *testing.T, v version) {
+		w := newTown(t).under(strict)
+		p := w.phone(v)
+		ping := wbxml.New(wbxml.PingPing, wbxml.Text(wbxml.PingHeartbeatInterval, "60"))
+		if got := p.asks("Ping", ping); got != 3 { // without folders
+			t.Errorf("without a policy: %d", got)
+		}
+		w.wiped(mail.WipeDevice)
+		if got := p.asks("Ping", ping); got != v.hears(statusWipe) {
+			t.Errorf("to be wiped: %d", got)
+		}
+	})
+}
