@@ -89,6 +89,16 @@ func (p *paces) wake(key deviceKey, now time.Time) (late time.Duration, vain boo
 	return late, vain
 }
 
+// unheard takes back the last wake of a device that had hung up by then: it does not
+// go in circles, its owner did something.
+func (p *paces) unheard(key deviceKey) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if d := p.all[key]; d != nil {
+		d.vain = max(d.vain-1, 0)
+	}
+}
+
 // brought notes that a device was told something by the command that it asks after it
 // was woken.
 func (p *paces) brought(key deviceKey) {

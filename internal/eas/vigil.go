@@ -179,12 +179,15 @@ func (k *watch) answer(why longpoll.Why, w http.ResponseWriter) {
 		forget()
 	}
 	defer k.stop()
-	if why == longpoll.Gone {
-		return
-	}
 	k.mu.Lock()
 	found, err, vain := k.found, k.err, k.vain
 	k.mu.Unlock()
+	if why == longpoll.Gone {
+		if found {
+			k.q.srv.paces.unheard(k.q.deviceKey())
+		}
+		return
+	}
 	k.q.http = (&http.Request{Method: http.MethodPost, RemoteAddr: k.addr, Header: http.Header{"Accept-Encoding": {k.packing}}}).WithContext(k.q.ctx)
 	w.Header().Set("MS-Server-ActiveSync", serverVersion)
 	a, err := k.tell(k.q, found, err)

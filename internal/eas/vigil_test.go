@@ -199,6 +199,23 @@ func TestWakesKeepTheirDistance(t *testing.T) {
 	}
 }
 
+// A phone that hangs up and asks again, because its owner does something, does not go
+// in circles.
+func TestWakesThatNobodyHeardDoNotCount(t *testing.T) {
+	var p paces
+	key := deviceKey{account: 1}
+	p.begin(key, &watch{})
+	at := time.Now()
+	p.wake(key, at)
+	for i := range 10 {
+		late, vain := p.wake(key, at.Add(100*time.Millisecond))
+		if late != 200*time.Millisecond || vain {
+			t.Fatalf("wake %d: %v late, in vain %v", i, late, vain)
+		}
+		p.unheard(key)
+	}
+}
+
 func TestQuietDevicesAreForgotten(t *testing.T) {
 	var p paces
 	p.begin(deviceKey{account: 1}, &watch{})

@@ -224,7 +224,9 @@ func (d *easDevice) Hear() error {
 			d.hangUp()
 			return weather(err)
 		}
-		time.Sleep(latency * 4) // another answer, if there is one already
+		if !d.others {
+			time.Sleep(soon) // another answer, if there is something to tell
+		}
 	}
 	return nil
 }
@@ -273,6 +275,9 @@ func (d *easDevice) Act(r *rand.Rand) error {
 		return nil
 	}
 	d.away = false
+	if err := d.Hear(); err != nil {
+		return err
+	}
 	if r.IntN(3) > 0 {
 		d.hangUp() // else the Ping goes on while other things are asked
 	}

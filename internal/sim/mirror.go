@@ -69,12 +69,13 @@ func (m *mirror) View(ctx context.Context, id mail.AccountID, fn func(store.Read
 func (m *mirror) Update(ctx context.Context, id mail.AccountID, by mail.Origin, fn func(store.Tx) error) (n mail.ModSeq, err error) {
 	var want mail.ModSeq
 	var model, engine []mail.MessageKey
+	whole := context.WithoutCancel(ctx) // what one side did the other does too
 	err = m.both(ctx, func() (err error) {
-		want, err = m.model.Update(ctx, id, by, noting(&model, fn))
+		want, err = m.model.Update(whole, id, by, noting(&model, fn))
 		return err
 	}, func() (err error) {
-		if n, err = m.Store.Update(ctx, id, by, noting(&engine, fn)); err == nil {
-			err = m.name(ctx, id, model, engine)
+		if n, err = m.Store.Update(whole, id, by, noting(&engine, fn)); err == nil {
+			err = m.name(whole, id, model, engine)
 		}
 		return err
 	})
@@ -127,7 +128,8 @@ func (m *mirror) name(ctx context.Context, id mail.AccountID, model, engine []ma
 
 // Note likewise.
 func (m *mirror) Note(ctx context.Context, id mail.AccountID, fn func(store.Notes) error) error {
-	return m.both(ctx, func() error { return m.model.Note(ctx, id, fn) }, func() error { return m.Store.Note(ctx, id, fn) })
+	whole := context.WithoutCancel(ctx)
+	return m.both(ctx, func() error { return m.model.Note(whole, id, fn) }, func() error { return m.Store.Note(whole, id, fn) })
 }
 
 func (m *mirror) both(ctx context.Context, model, engine func() error) error {

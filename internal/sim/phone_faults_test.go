@@ -90,11 +90,22 @@ func plantedPhones() map[string]Fault {
 	seldom := func() bool { return count.Add(1)%3 == 0 }
 	always := func() bool { return true }
 	return map[string]Fault{
-		"an Add is not told":                 without(wbxml.AirSyncAdd, seldom),
-		"a Change is not told":               without(wbxml.AirSyncChange, always),
-		"a Delete is not told":               without(wbxml.AirSyncDelete, seldom),
-		"a SoftDelete is not told":           without(wbxml.AirSyncSoftDelete, always),
-		"MoreAvailable is forgotten":         without(wbxml.AirSyncMoreAvailable, always),
+		"an Add is not told":         without(wbxml.AirSyncAdd, seldom),
+		"a Change is not told":       without(wbxml.AirSyncChange, always),
+		"a Delete is not told":       without(wbxml.AirSyncDelete, seldom),
+		"a SoftDelete is not told":   without(wbxml.AirSyncSoftDelete, always),
+		"MoreAvailable is forgotten": without(wbxml.AirSyncMoreAvailable, always),
+		"a Ping never tells": answered(func(command string, root *wbxml.Element) {
+			if command == "Ping" && root.Get(wbxml.PingStatus) == "2" {
+				*root = *wbxml.New(wbxml.PingPing, wbxml.Int(wbxml.PingStatus, 1))
+			}
+		}),
+		"a Ping tells of the wrong folder": answered(func(command string, root *wbxml.Element) {
+			if list := root.Child(wbxml.PingFolders); command == "Ping" && list != nil {
+				list.Children = list.Children[:1]
+				list.Children[0].Text = "4"
+			}
+		}),
 		"the generation before is forgotten": remembered(func(rel map[string]any) { delete(rel, "hasprev") }),
 		"what was done is forgotten before the answer": remembered(func(rel map[string]any) {
 			delete(rel, "pending")

@@ -25,6 +25,7 @@ type Phone struct {
 	Served map[string]bool
 
 	removed      map[string]bool // items that the person deleted or moved
+	pinged       map[string]bool // by the last Ping
 	hierarchyKey string          // "" before the first FolderSync
 	asked        *asked          // a Sync whose answer did not come
 	clientIDs    int

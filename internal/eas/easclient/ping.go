@@ -8,8 +8,10 @@ import (
 
 // Ping waits for changes to folders (MS-ASCMD §2.2.1.13). The answer is read by Heard.
 func (p *Phone) Ping(seconds int, folders ...*Folder) (*Call, error) {
+	p.pinged = map[string]bool{}
 	list := wbxml.New(wbxml.PingFolders)
 	for _, f := range folders {
+		p.pinged[f.ID] = true
 		list.Add(wbxml.New(wbxml.PingFolder, wbxml.Text(wbxml.PingId, f.ID), wbxml.Text(wbxml.PingClass, "Email")))
 	}
 	return p.Start("Ping", bytesOf(wbxml.New(wbxml.PingPing, wbxml.Int(wbxml.PingHeartbeatInterval, seconds), list)))
@@ -33,14 +35,14 @@ func (p *Phone) Heard(k *Call) (News, error) {
 	case "2":
 		var n News
 		for e := range a.Root.Child(wbxml.PingFolders).All(wbxml.PingFolder) {
-			f := p.Folders[e.Text]
-			if f == nil {
+			if !p.pinged[e.Text] {
 				p.Blame("Ping tells of folder %s, which was not asked", e.Text)
-				continue
 			}
-			n.Folders = append(n.Folders, f)
+			if f := p.Folders[e.Text]; f != nil { // else it was deleted meanwhile
+				n.Folders = append(n.Folders, f)
+			}
 		}
-		if len(n.Folders) == 0 {
+		if len(a.Root.Child(wbxml.PingFolders).Children) == 0 {
 			p.Blame("Ping says that something changed, and not where")
 		}
 		return n, nil
