@@ -1,12 +1,8 @@
 package longpoll
 
 import (
-	"crypto/tls"
 	"fmt"
-	"io"
-	"net"
 	"runtime"
-	"strings"
 	"testing"
 )
 
@@ -50,40 +46,5 @@ func TestWaitingCostsLittle(t *testing.T) {
 			runtime.KeepAlive(warm)
 			runtime.KeepAlive(clients)
 		})
-	}
-}
-
-// What crypto/tls holds is given back, and what is not read yet is not.
-func TestTLSBuffersAreGivenBack(t *testing.T) {
-	near, far := net.Pipe()
-	server, client := tls.Server(near, testTLS(t)), tls.Client(far, &tls.Config{InsecureSkipVerify: true})
-	defer far.Close()
-	written := make(chan error, 1)
-	go func() {
-		_, err := client.Write([]byte(strings.Repeat("x", 10_000)))
-		written <- err
-	}()
-	got := make([]byte, 10_000)
-	if _, err := server.Read(got[:1]); err != nil {
-		t.Fatal(err)
-	}
-	if shrink(server) {
-		t.Fatal("what was not read is gone")
-	}
-	if _, err := io.ReadFull(server, got[1:]); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-written; err != nil {
-		t.Fatal(err)
-	}
-	if !shrink(server) {
-		t.Fatal("crypto/tls is not as it was: look at what it holds while nobody reads")
-	}
-	go func() {
-		_, err := client.Write([]byte("again"))
-		written <- err
-	}()
-	if _, err := io.ReadFull(server, got[:5]); err != nil || string(got[:5]) != "again" || <-written != nil {
-		t.Fatalf("%q, %v", got[:5], err)
 	}
 }

@@ -103,7 +103,7 @@ func (w *Wait) park(rw http.ResponseWriter, s *socket) bool {
 	w.conn, w.pending = split(conn)
 	w.pending = slices.Concat(unread(buf.Reader), w.pending)
 	if t, ok := w.conn.(*tls.Conn); ok {
-		shrink(t)
+		lot.Shrink(t)
 	}
 	w.mu.Lock()
 	w.held = true

@@ -1,4 +1,4 @@
-package longpoll
+package lot
 
 import (
 	"bytes"
@@ -6,11 +6,12 @@ import (
 	"reflect"
 )
 
-// shrink gives back the buffers of a TLS connection that nobody reads or writes now.
-// They are as large as the largest record that ever came, up to 32 KiB, and with an
-// hour's wait they are most of what a connection holds; crypto/tls has no call for it.
-// If it one day has other fields, nothing is given back, and a test says so.
-func shrink(c *tls.Conn) bool {
+// Shrink gives back the buffers of a TLS connection that nobody reads or writes now.
+// They are as large as the largest record that ever came, up to 32 KiB, and they are
+// most of what a connection holds that waits; crypto/tls has no call for it.
+// If it one day has other fields, nothing is given back, and a test says so. It reports
+// whether they were given back: what was not read yet is not.
+func Shrink(c *tls.Conn) bool {
 	v := reflect.ValueOf(c).Elem()
 	raw, ok1 := field[bytes.Buffer](v, "rawInput")
 	in, ok2 := field[bytes.Reader](v, "input") // a part of rawInput
