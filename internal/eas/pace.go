@@ -1,6 +1,7 @@
 package eas
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -17,7 +18,9 @@ type paces struct {
 }
 
 type pace struct {
-	now   *watch // that waits; nil if none does
+	now   []*watch  // that wait, the newest last
+	taken time.Time // since when …
+	turns int       // … newer ones took the place of older so often
 	woken time.Time
 	first time.Time // of the wakes that were in vain
 	vain  int       // wakes in a row since a Sync brought something
@@ -31,23 +34,38 @@ func (p *paces) begin(key deviceKey, k *watch) (forget func()) {
 	if p.all == nil {
 		p.all = map[deviceKey]*pace{}
 	}
-	p.sweep(time.Now())
+	now := time.Now()
+	p.sweep(now)
 	d := p.all[key]
 	if d == nil {
 		d = &pace{}
 		p.all[key] = d
 	}
-	if d.now != nil {
-		d.now.End()
+	for _, old := range d.leave(now) {
+		old.End()
 	}
-	d.now = k
+	d.now = append(d.now, k)
 	return func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		if d.now == k {
-			d.now = nil
-		}
+		d.now = slices.DeleteFunc(d.now, func(w *watch) bool { return w == k })
 	}
+}
+
+// leave says who has to make room for a newer one: all. But phones that share a
+// DeviceId, one made from the other's backup, would send each other away without end:
+// when that is what it looks like, a few may wait side by side.
+func (d *pace) leave(now time.Time) []*watch {
+	if len(d.now) == 0 {
+		return nil
+	}
+	if now.Sub(d.taken) > vainTime && d.turns < vainWakes {
+		d.taken, d.turns = now, 0
+	}
+	if d.turns++; d.turns < vainWakes {
+		return d.now
+	}
+	return d.now[:max(len(d.now)-maxRelationships+1, 0)]
 }
 
 // sweep forgets devices that have been quiet, when there are many more than after it
@@ -57,7 +75,7 @@ func (p *paces) sweep(now time.Time) {
 		return
 	}
 	for key, d := range p.all {
-		if d.now == nil && now.Sub(d.woken) > 2*maxWakePause {
+		if len(d.now) == 0 && now.Sub(d.woken) > 2*maxWakePause {
 			delete(p.all, key)
 		}
 	}

@@ -88,12 +88,12 @@ func (w *town) vigils() map[*watch]bool {
 	defer w.server.paces.mu.Unlock()
 	all := map[*watch]bool{}
 	for _, d := range w.server.paces.all {
-		if d.now != nil {
-			d.now.mu.Lock()
-			if !d.now.looking {
-				all[d.now] = true
+		for _, k := range d.now {
+			k.mu.Lock()
+			if !k.looking {
+				all[k] = true
 			}
-			d.now.mu.Unlock()
+			k.mu.Unlock()
 		}
 	}
 	return all
@@ -282,6 +282,42 @@ func TestAWaitingSyncTellsWhatIsNew(t *testing.T) {
 	heard(t, answer, "nothing") // the newer one waits in its place
 	w.put("INBOX", "Subject: x\r\n\r\n")
 	heard(t, ping, "Ping(Status=2 Folders(Folder="+inbox+"))")
+}
+
+// Two phones with one DeviceId do not send each other away for ever, and both hear of
+// what happens.
+func TestPhonesThatShareTheirIDBothWait(t *testing.T) {
+	w := newTown(t)
+	p := w.phone(v161)
+	p.folderStep("0")
+	p.inStep("INBOX", "0")
+	inbox := folderID(w.mailbox("INBOX").ID)
+	waiting := []<-chan string{p.begin(pinging(80, inbox)), p.begin(pinging(80, inbox))}
+	turns := 0
+	for round := 0; round < 20; round++ {
+		select {
+		case got := <-waiting[round%2]:
+			if got != "Ping(Status=1)" {
+				t.Fatal(got)
+			}
+			turns++
+			waiting[round%2] = p.begin(pinging(80, inbox))
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	if turns > vainWakes {
+		t.Errorf("they sent each other away %d times", turns)
+	}
+	for range 10 { // but not more than a few
+		waiting = append(waiting, p.begin(pinging(80, inbox)))
+	}
+	for _, answer := range waiting[:len(waiting)-maxRelationships] {
+		heard(t, answer, "Ping(Status=1)")
+	}
+	w.put("INBOX", "Subject: x\r\n\r\n")
+	for _, answer := range waiting[len(waiting)-maxRelationships:] {
+		heard(t, answer, "Ping(Status=2 Folders(Folder="+inbox+"))")
+	}
 }
 
 // What is remembered outlives the server.

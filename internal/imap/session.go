@@ -146,6 +146,9 @@ func (s *session) startTLS() error {
 func (s *session) park() {
 	err := s.sock.wait()
 	if errors.Is(err, os.ErrDeadlineExceeded) && s.ending.Load() == nil && time.Now().Before(s.until) {
+		if s.tls != nil {
+			lot.Shrink(s.tls)
+		}
 		if s.lot.Add(s, lot.Input, s.until) {
 			if s.ending.Load() != nil && s.lot.Remove(s) { // see end
 				s.finish(err)

@@ -2,6 +2,7 @@ package longpoll
 
 import (
 	"bufio"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -101,6 +102,9 @@ func (w *Wait) park(rw http.ResponseWriter, s *socket) bool {
 	}
 	w.conn, w.pending = split(conn)
 	w.pending = slices.Concat(unread(buf.Reader), w.pending)
+	if t, ok := w.conn.(*tls.Conn); ok {
+		lot.Shrink(t)
+	}
 	w.mu.Lock()
 	w.held = true
 	over := w.over
