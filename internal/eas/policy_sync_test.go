@@ -27,6 +27,7 @@ func TestAPolicyBoundsHowOldMailIs(t *testing.T) {
 	}
 	holds(5)
 	w.under(device.Policy{MailAge: device.OneWeek})
+	h.provisions()
 	holds(3)
 	if h.softs != 2 || h.deletes != 0 {
 		t.Errorf("%d were taken away as old, %d as deleted", h.softs, h.deletes)
@@ -36,9 +37,11 @@ func TestAPolicyBoundsHowOldMailIs(t *testing.T) {
 	h.filter, h.options = 5, true // more than it may
 	holds(3)
 	w.under(device.Policy{})
+	h.provisions()
 	holds(4)
 	again := w.under(device.Policy{MailAge: device.ThreeDays}).handset(v141, "INBOX")
 	again.id = "PHONE2"
+	again.provisions()
 	again.settle()
 	if len(again.holds) != 2 {
 		t.Errorf("a new device holds %v", again.holds)
