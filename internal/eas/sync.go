@@ -276,11 +276,14 @@ func (x *exchange) inherit(lost done, same bool) {
 			x.base.View.did(o.At, o.UIDs)
 		}
 	}
+	if len(lost.Gone) > 0 {
+		x.base.View.Hidden = union(x.base.View.Hidden, lost.Gone)
+	}
 	if x.acted = same; same {
 		x.done = lost
 		return
 	}
-	x.done = done{Own: lost.Own, Known: append(slices.Clone(lost.Known), lost.Results...)}
+	x.done = done{Own: lost.Own, Gone: lost.Gone, Known: append(slices.Clone(lost.Known), lost.Results...)}
 }
 
 // leaveOut moves the place where the device stands behind an item that it can't take

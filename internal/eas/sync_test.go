@@ -31,6 +31,7 @@ type handset struct {
 	options bool // to be sent with the next request
 	holds   map[string]held
 
+	losses  int              // of answers in a row
 	cloned  bool             // another one has the same id
 	own     map[string]bool  // items it changed last itself
 	dirty   map[string]bool  // items others changed since it heard everything
@@ -190,7 +191,9 @@ func (h *handset) settle() {
 	h.w.T.Helper()
 	for range 500 {
 		first := h.key == "0"
-		if more := h.hear(h.exchange(h.ask())); !more && !first {
+		asked := h.pending
+		h.pending = nil
+		if more := h.hear(h.exchange(h.ask(asked...))); !more && !first {
 			if root := h.exchange(h.ask()); root == nil {
 				return
 			} else {
@@ -423,6 +426,10 @@ func (l *trial) undo() {
 	_, _ = l.Store.Update(l.t.Context(), l.alice.Account, deliverytest.By, func(tx store.Tx) error { _, err := tx.Undo(act); return err })
 }
 
+// maxLosses is how many answers in a row get lost: with more the server takes an item
+// for one that the device chokes on.
+const maxLosses = 5
+
 // sync is one exchange of a device over a network that loses answers. What the device
 // did itself it shows at once, and says it until it hears an answer.
 func (l *trial) sync(h *handset) {
@@ -451,7 +458,7 @@ func (l *trial) sync(h *handset) {
 	}
 	quiet := true
 	for range l.IntN(3) {
-		if l.IntN(3) == 0 { // lost: the same once more, perhaps after something happened, or the server began anew
+		if l.IntN(3) == 0 && h.losses < maxLosses { // lost: the same once more, perhaps after something happened, or the server began anew
 			if l.IntN(2) == 0 {
 				l.others()
 				quiet = false
@@ -459,16 +466,18 @@ func (l *trial) sync(h *handset) {
 			if l.IntN(3) == 0 {
 				l.start()
 			}
+			h.losses++
 			l.note("%s: the answer is lost, and it asks again: %s", h.id, short(root))
 			root = h.exchange(in)
 		}
 	}
-	if l.IntN(8) == 0 {
+	if l.IntN(8) == 0 && h.losses < maxLosses {
+		h.losses++
 		l.note("%s: the answer is lost: %s", h.id, short(root))
 		h.lost = true
 		return // what it asks next may be something else
 	}
-	h.pending = nil
+	h.pending, h.losses = nil, 0
 	l.note("%s: hears %s", h.id, short(root))
 	if more := h.hear(root); !more && quiet && !h.lost && h.key != "0" {
 		clear(h.dirty)

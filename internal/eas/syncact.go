@@ -123,10 +123,11 @@ type acting struct {
 	versions map[mail.Lineage][]mail.Version
 	results  []result
 	own      mail.UIDSet // in the mailbox
+	gone     mail.UIDSet // what left before the device deleted it
 }
 
 func (a *acting) done() done {
-	d := done{Results: a.results, Known: a.exchange.done.Known, Own: slices.Clip(a.exchange.done.Own)}
+	d := done{Results: a.results, Known: a.exchange.done.Known, Own: slices.Clip(a.exchange.done.Own), Gone: union(a.exchange.done.Gone, a.gone)}
 	if account, err := a.tx.Account(); err == nil && len(a.own) > 0 {
 		d.Own = append(d.Own, own{account.Head, a.own})
 	}
@@ -140,7 +141,12 @@ func (a *acting) all(deeds []*deed) error {
 			lines = append(lines, d.line)
 		}
 	}
-	all, err := a.tx.Versions(store.VersionQuery{Mailbox: a.mailbox.ID, Lines: lines})
+	q := store.VersionQuery{Mailbox: a.mailbox.ID, Lines: lines, LeftAfter: a.base.View.Log.Since}
+	all, err := a.tx.Versions(q)
+	if mail.KindOf(err) == mail.TooOld && err != nil {
+		q.LeftAfter = 0
+		all, err = a.tx.Versions(q)
+	}
 	if err != nil && a.mailbox.ID != 0 {
 		return err
 	}
@@ -221,7 +227,7 @@ func (a *acting) change(d *deed) (int, error) {
 	if d.draft != nil {
 		return a.changeDraft(d)
 	}
-	item := mail.Shown(a.versions[d.line])
+	item := a.shown(d.line)
 	if item == nil {
 		return syncNotFound, nil
 	}
@@ -250,6 +256,21 @@ func (a *acting) change(d *deed) (int, error) {
 	return syncOK, nil
 }
 
+// shown is the version of an item that the device shows: the newest of those in its
+// window, else the newest.
+func (a *acting) shown(line mail.Lineage) *mail.Version {
+	var inside []mail.Version
+	for _, v := range a.versions[line] {
+		if a.base.View.inWindow(v.Date) && !v.Flags.Has(mail.Deleted) {
+			inside = append(inside, v)
+		}
+	}
+	if v := mail.Shown(inside); v != nil {
+		return v
+	}
+	return mail.Shown(a.versions[line])
+}
+
 // isUntold reports whether somebody else changed a version and the device was not told
 // yet: it is then told what became of both.
 func (a *acting) isUntold(v *mail.Version) bool {
@@ -268,7 +289,12 @@ func (a *acting) isUntold(v *mail.Version) bool {
 func (a *acting) remove(d *deed) (int, error) {
 	var uids []mail.UID
 	for _, v := range a.versions[d.line] {
-		uids = append(uids, v.UID)
+		switch {
+		case v.Left == 0:
+			uids = append(uids, v.UID)
+		case a.base.View.holds(&v):
+			a.gone = with(a.gone, v.UID)
+		}
 	}
 	if d.line == 0 {
 		return syncNotFound, nil
@@ -299,6 +325,16 @@ func (a *acting) discard(set mail.UIDSet) error {
 	}
 	_, err := a.tx.Expunge(a.mailbox.ID, set, false)
 	return err
+}
+
+// union puts sets together.
+func union(sets ...mail.UIDSet) (all mail.UIDSet) {
+	for _, s := range sets {
+		for _, r := range s {
+			all.AddRange(r.First, r.Last)
+		}
+	}
+	return all
 }
 
 // roleMailbox finds the mailbox of a role.

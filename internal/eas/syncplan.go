@@ -277,7 +277,21 @@ func (p *planner) entry(c mail.Change, version *mail.Version, families map[mail.
 			item = w
 		}
 	}
-	p.tell(p.verdict(c, version, item, held), line, uidOf(item), held)
+	o := p.verdict(c, version, item, held)
+	if o == opDelete {
+		p.forget(family, version)
+	}
+	p.tell(o, line, uidOf(item), held)
+}
+
+// forget notes that the device no longer has an item of which other versions left, as
+// the log has still to tell.
+func (p *planner) forget(family []mail.Version, told *mail.Version) {
+	for i := range family {
+		if w := &family[i]; w.UID != told.UID && w.Left != 0 && p.view.holds(w) {
+			p.view.Hidden = with(p.view.Hidden, w.UID)
+		}
+	}
 }
 
 // isGone reports whether the log has told that a version left, before it came to c:

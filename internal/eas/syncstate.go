@@ -63,6 +63,8 @@ type done struct {
 	Results []result `json:"results,omitempty"`
 	Known   []result `json:"known,omitempty"` // of requests before, whose answers the device did not hear
 	Own     []own    `json:"own,omitempty"`
+	// Gone are versions that had left when the device deleted their item.
+	Gone mail.UIDSet `json:"gone,omitempty"`
 }
 
 // result is the answer to one command of a device; those that need none have none.
