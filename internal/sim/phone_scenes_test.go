@@ -146,12 +146,13 @@ func TestAMessageThatCanNotBeReadBlocksNoPhone(t *testing.T) {
 			if d.phone.Entries != told {
 				s.t.Errorf("%s is told again of %d", d.name, d.phone.Entries-told)
 			}
-			if id := have["poison"]; id != "" {
-				yes := true
-				d.phone.Change(inbox, id, easclient.Mark{Read: &yes})
-				s.sync(i)
-				s.want("poison", `INBOX \Seen`)
+			id, yes := have["poison"], true
+			if id == "" || !strings.Contains(inbox.Items[id].Body, "damaged") {
+				s.t.Fatalf("%s is not told that a message is damaged: %v", d.name, have)
 			}
+			d.phone.Change(inbox, id, easclient.Mark{Read: &yes})
+			s.sync(i)
+			s.want("poison", `INBOX \Seen`)
 		}
 	})
 }
