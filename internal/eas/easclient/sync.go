@@ -284,7 +284,7 @@ func (p *Phone) takeCollection(f *Folder, sent part, c *wbxml.Element) error {
 			p.takeCommand(f, e)
 		}
 	}
-	f.More = c.Has(wbxml.AirSyncMoreAvailable)
+	f.More = c.Has(wbxml.AirSyncMoreAvailable) || sent.key == "" // contents come with the next request
 	if sent.key == "" && commands != nil {
 		p.Blame("Sync with key 0 of %s tells contents", f.Name)
 	}
