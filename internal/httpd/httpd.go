@@ -65,7 +65,6 @@ func (s *Server) Stats() Stats {
 func (s *Server) init() {
 	s.once.Do(func() {
 		s.limits = s.Limits.orDefault()
-		s.door.Most, s.door.PerAddress = s.limits.Connections, s.limits.PerAddress
 		if s.Log == nil {
 			s.Log = slog.New(slog.DiscardHandler)
 		}
@@ -132,7 +131,7 @@ func (s *Server) serve(ctx context.Context, l net.Listener, secure *tls.Config) 
 
 // enter lets a connection in if there is room.
 func (s *Server) enter(a netip.Addr) (leave func(), ok bool) {
-	if !s.door.Enter(a) {
+	if !s.door.Enter(a, s.limits.Connections, s.limits.PerAddress) {
 		s.refused.Add(1)
 		s.Log.Info("connection refused", "proto", "http", "addr", a)
 		return nil, false

@@ -255,9 +255,7 @@ func (h *house) commonSeen(path string) {
 func (h *house) waitForSessions(n int) {
 	h.t.Helper()
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		h.server.door.mu.Lock()
-		total := h.server.door.total
-		h.server.door.mu.Unlock()
+		total := h.server.door.Inside()
 		if total <= n {
 			return
 		}

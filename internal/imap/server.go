@@ -51,7 +51,7 @@ type Server struct {
 	once    sync.Once
 	cache   *index.Cache
 	limits  Limits
-	door    door
+	door    lot.Door
 	ahead   ahead
 	napping atomic.Int64 // sessions that wait in a lot
 	sorting atomic.Int64 // bytes that SORTs and THREADs hold: see allowance
@@ -165,7 +165,7 @@ func isTemporary(err error) bool {
 // begin gives a connection a session, or turns it away.
 func (s *Server) begin(ctx context.Context, set *sessionSet, c net.Conn, withTLS bool) {
 	addr := mail.AddrOf(c)
-	if !s.door.enter(addr, s.limits) {
+	if !s.door.Enter(addr, s.limits.Connections, s.limits.PerAddress) {
 		s.Log.InfoContext(ctx, "connection refused", "proto", "imap", "addr", addr)
 		if !withTLS {
 			c.SetWriteDeadline(time.Now().Add(time.Second))
@@ -180,7 +180,7 @@ func (s *Server) begin(ctx context.Context, set *sessionSet, c net.Conn, withTLS
 	sess := newSession(ctx, s, c, addr, withTLS)
 	sess.lot = set.lot
 	sess.left = func() {
-		s.door.leave(addr)
+		s.door.Leave(addr)
 		set.remove(sess)
 	}
 	set.add(sess)
@@ -222,35 +222,3 @@ func (t *sessionSet) endAll(reason string) {
 }
 
 func (t *sessionSet) wait() { t.running.Wait() }
-
-// door counts who is in.
-type door struct {
-	mu    sync.Mutex
-	total int
-	from  map[netip.Prefix]int
-}
-
-func (d *door) enter(a netip.Addr, l Limits) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	n := mail.Network(a)
-	if d.total >= l.Connections || d.from[n] >= l.PerAddress {
-		return false
-	}
-	if d.from == nil {
-		d.from = map[netip.Prefix]int{}
-	}
-	d.total++
-	d.from[n]++
-	return true
-}
-
-func (d *door) leave(a netip.Addr) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	n := mail.Network(a)
-	d.total--
-	if d.from[n]--; d.from[n] == 0 {
-		delete(d.from, n)
-	}
-}

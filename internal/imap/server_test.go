@@ -757,24 +757,6 @@ func TestQResyncBelowTheHorizon(t *testing.T) {
 	}
 }
 
-func TestDoorCountsConnections(t *testing.T) {
-	var d door
-	l := Limits{Connections: 3, PerAddress: 2}
-	enter := func(addr string, want bool) {
-		t.Helper()
-		if got := d.enter(netip.MustParseAddr(addr), l); got != want {
-			t.Errorf("%s: %v, want %v", addr, got, want)
-		}
-	}
-	enter("2001:db8::1", true)
-	enter("2001:db8::2", true)
-	enter("2001:db8::3", false) // the same customer
-	enter("192.0.2.1", true)
-	enter("192.0.2.2", false) // the house is full
-	d.leave(netip.MustParseAddr("2001:db8::1"))
-	enter("2001:db8::3", true)
-}
-
 // A client that goes away is its own affair, not an error of ours.
 func TestLostConnectionIsNoError(t *testing.T) {
 	var log syncBuffer

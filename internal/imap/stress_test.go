@@ -328,9 +328,7 @@ func (s *stress) accountFor(box string, want []seen) {
 // waitForSessions returns when what was cut off has come to its end.
 func (s *stress) waitForSessions() {
 	for end := time.Now().Add(answerTime); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		s.server.door.mu.Lock()
-		total := s.server.door.total
-		s.server.door.mu.Unlock()
+		total := s.server.door.Inside()
 		if total == len(s.clients) {
 			return
 		}

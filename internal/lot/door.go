@@ -7,22 +7,20 @@ import (
 	"lockstep/internal/mail"
 )
 
-// A Door counts who is in, of all and of each address.
+// A Door counts who is in, of all and of each address. The zero Door is ready.
 type Door struct {
-	Most       int // at once
-	PerAddress int // an IPv6 /64 counting as one
-
 	mu    sync.Mutex
 	total int
 	from  map[netip.Prefix]int
 }
 
-// Enter lets somebody in if there is room.
-func (d *Door) Enter(a netip.Addr) bool {
+// Enter lets somebody in if there is room: for most at once, and for perAddress from
+// one address, an IPv6 /64 counting as one.
+func (d *Door) Enter(a netip.Addr, most, perAddress int) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	n := mail.Network(a)
-	if d.total >= d.Most || d.from[n] >= d.PerAddress {
+	if d.total >= most || d.from[n] >= perAddress {
 		return false
 	}
 	if d.from == nil {

@@ -5,21 +5,23 @@ import (
 	"testing"
 )
 
-func TestTheDoorCountsNetworks(t *testing.T) {
-	d := Door{Most: 4, PerAddress: 2}
+func TestADoorCountsOfAllAndOfEachAddress(t *testing.T) {
+	var d Door
 	for i, c := range []struct {
 		addr string
-		in   bool
+		want bool
 	}{
-		{"192.0.2.1", true}, {"192.0.2.1", true}, {"192.0.2.1", false}, {"::ffff:192.0.2.1", false},
-		{"2001:db8::1", true}, {"2001:db8::2", true}, {"2001:db8::3", false}, {"198.51.100.1", false}, // four are in
+		{"2001:db8::1", true}, {"2001:db8::2", true},
+		{"2001:db8::3", false}, // the same customer
+		{"2001:db8:0:1::1", true}, {"192.0.2.1", true}, {"::ffff:192.0.2.1", true}, {"192.0.2.1", false},
+		{"192.0.2.2", false}, // the house is full
 	} {
-		if got := d.Enter(netip.MustParseAddr(c.addr)); got != c.in {
-			t.Errorf("%d: %s is in: %v", i, c.addr, got)
+		if got := d.Enter(netip.MustParseAddr(c.addr), 5, 2); got != c.want {
+			t.Errorf("%d, %s: %v, want %v", i, c.addr, got, c.want)
 		}
 	}
-	d.Leave(netip.MustParseAddr("2001:db8::1"))
-	if d.Inside() != 3 || !d.Enter(netip.MustParseAddr("2001:db8::9")) {
-		t.Error("who left still counts")
+	d.Leave(netip.MustParseAddr("2001:db8::7"))
+	if d.Inside() != 4 || !d.Enter(netip.MustParseAddr("2001:db8::9"), 5, 2) {
+		t.Error("the place was not given back")
 	}
 }

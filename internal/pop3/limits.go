@@ -1,12 +1,10 @@
 package pop3
 
 import (
-	"net/netip"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"lockstep/internal/mail"
+	"lockstep/internal/lot"
 )
 
 // Limits bound what clients can make a server do. A zero field means its default,
@@ -54,40 +52,10 @@ func orDefault[T int | int64 | time.Duration](v *T, d T) {
 	}
 }
 
-// turnstile counts connections, in total and from each address, and the messages
-// in the maildrops they have open.
+// turnstile counts connections, and the messages in the maildrops they have open.
 type turnstile struct {
+	lot.Door
 	messages atomic.Int64
-
-	mu    sync.Mutex
-	total int
-	from  map[netip.Prefix]int
-}
-
-// enter lets a connection in if there is room.
-func (t *turnstile) enter(a netip.Addr, l *Limits) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	n := mail.Network(a)
-	if t.total >= l.Connections || t.from[n] >= l.PerAddress {
-		return false
-	}
-	if t.from == nil {
-		t.from = map[netip.Prefix]int{}
-	}
-	t.total++
-	t.from[n]++
-	return true
-}
-
-func (t *turnstile) leave(a netip.Addr) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	n := mail.Network(a)
-	t.total--
-	if t.from[n]--; t.from[n] == 0 {
-		delete(t.from, n)
-	}
 }
 
 // hold makes room for the messages of a maildrop, or says that there is none.

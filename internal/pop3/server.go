@@ -96,7 +96,7 @@ const turnAway = time.Second
 func (s *Server) serve(ctx context.Context, nc net.Conn, limits Limits, implicit bool) {
 	defer nc.Close()
 	addr := mail.AddrOf(nc)
-	if !s.clients.enter(addr, &limits) {
+	if !s.clients.Enter(addr, limits.Connections, limits.PerAddress) {
 		s.counts.turnedAway.Add(1)
 		nc.SetDeadline(time.Now().Add(turnAway))
 		if !implicit {
@@ -104,7 +104,7 @@ func (s *Server) serve(ctx context.Context, nc net.Conn, limits Limits, implicit
 		}
 		return
 	}
-	defer s.clients.leave(addr)
+	defer s.clients.Leave(addr)
 	s.counts.sessions.Add(1)
 	defer s.counts.sessions.Add(-1)
 	c := newConn(nc, &limits)

@@ -1,12 +1,6 @@
 package smtp
 
-import (
-	"net/netip"
-	"sync"
-	"time"
-
-	"lockstep/internal/mail"
-)
+import "time"
 
 // Limits bound what clients can make a server do. A zero field takes the value
 // DefaultLimits gives the role.
@@ -64,37 +58,4 @@ func (l Limits) withDefaults(r Role) Limits {
 	orDefault(&l.BodyRate, d.BodyRate)
 	orDefault(&l.Handshake, d.Handshake)
 	return l
-}
-
-// turnstile counts connections, in total and from each address.
-type turnstile struct {
-	mu    sync.Mutex
-	total int
-	from  map[netip.Prefix]int
-}
-
-// enter lets a connection in if there is room.
-func (t *turnstile) enter(a netip.Addr, l *Limits) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	n := mail.Network(a)
-	if t.total >= l.Connections || t.from[n] >= l.ConnectionsPerAddress {
-		return false
-	}
-	if t.from == nil {
-		t.from = map[netip.Prefix]int{}
-	}
-	t.total++
-	t.from[n]++
-	return true
-}
-
-func (t *turnstile) leave(a netip.Addr) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	n := mail.Network(a)
-	t.total--
-	if t.from[n]--; t.from[n] == 0 {
-		delete(t.from, n)
-	}
 }

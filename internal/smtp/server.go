@@ -11,6 +11,7 @@ import (
 
 	"lockstep/internal/auth"
 	"lockstep/internal/delivery"
+	"lockstep/internal/lot"
 	"lockstep/internal/mail"
 )
 
@@ -37,7 +38,7 @@ type Server struct {
 	Limits         Limits
 	Log            *slog.Logger
 
-	clients turnstile
+	clients lot.Door
 	counts  counters
 }
 
@@ -91,7 +92,7 @@ const turnAway = time.Second
 func (s *Server) serve(ctx context.Context, nc net.Conn, limits Limits) {
 	defer nc.Close()
 	addr := mail.AddrOf(nc)
-	if !s.clients.enter(addr, &limits) {
+	if !s.clients.Enter(addr, limits.Connections, limits.ConnectionsPerAddress) {
 		s.counts.turnedAway.Add(1)
 		nc.SetDeadline(time.Now().Add(turnAway))
 		if !s.Implicit {
@@ -99,7 +100,7 @@ func (s *Server) serve(ctx context.Context, nc net.Conn, limits Limits) {
 		}
 		return
 	}
-	defer s.clients.leave(addr)
+	defer s.clients.Leave(addr)
 	s.counts.accepted.Add(1)
 	s.counts.sessions.Add(1)
 	defer s.counts.sessions.Add(-1)
