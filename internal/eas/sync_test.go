@@ -310,6 +310,31 @@ type trial struct {
 	all  []*handset
 	next int
 	log  []string
+	box  mail.MailboxID // the folder; it may be called something else at any time
+}
+
+// path is what the folder is called now.
+func (l *trial) path() string {
+	l.t.Helper()
+	var mb mail.Mailbox
+	err := l.Store.View(l.t.Context(), l.alice.Account, func(r store.Reader) (err error) { mb, err = r.Mailbox(l.box); return err })
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return mb.Path
+}
+
+// rename gives the folder another name, and another place.
+func (l *trial) rename() {
+	l.next++
+	l.note("rename to %d", l.next)
+	l.change(func(tx store.Tx) error {
+		image := mail.MailboxImage{Name: fmt.Sprint("Work ", l.next)}
+		if archive, err := tx.MailboxByPath("Archive"); l.IntN(2) == 0 && err == nil {
+			image.Parent = archive.ID
+		}
+		return tx.SetMailbox(l.box, image)
+	})
 }
 
 func (l *trial) note(format string, args ...any) {
@@ -342,8 +367,8 @@ func (l *trial) placements(path string) (all []mail.Placement) {
 
 // others does something that another device, or the world, does.
 func (l *trial) others() {
-	inbox, archive := l.mailbox("INBOX"), l.mailbox("Archive")
-	ps := l.placements("INBOX")
+	inbox, archive := l.mailbox(l.path()), l.mailbox("Archive")
+	ps := l.placements(l.path())
 	some := func() (set mail.UIDSet, ids []string) {
 		if len(ps) == 0 {
 			return nil, nil
@@ -356,13 +381,13 @@ func (l *trial) others() {
 		return set, ids
 	}
 	ago := time.Duration(l.IntN(20*24)) * time.Hour
-	switch k := l.IntN(12); {
+	switch k := l.IntN(13); {
 	case k < 4 || len(ps) == 0:
 		l.next++
 		if l.IntN(2) == 0 {
 			ago = 0
 		}
-		p := l.mailAt("INBOX", l.next, ago, func(a *mail.Arrival) {
+		p := l.mailAt(l.path(), l.next, ago, func(a *mail.Arrival) {
 			if l.IntN(8) == 0 {
 				a.Flags.System = mail.Deleted
 			}
@@ -395,14 +420,16 @@ func (l *trial) others() {
 		l.next++
 		l.touched(nil, itemID(inbox.ID, p.Lineage))
 		goesOn := l.IntN(2) == 0
-		q := l.mailAt("INBOX", l.next, ago/4, func(a *mail.Arrival) {
+		q := l.mailAt(l.path(), l.next, ago/4, func(a *mail.Arrival) {
 			if a.Replaces = p.UID; goesOn {
 				a.Replaces, a.Continues = 0, p.UID
 			}
 		})
 		l.note("edit UID %d of line %d, goes on %v, by %d, UID %d", p.UID, p.Lineage, goesOn, l.next, q.UID)
-	default:
+	case k < 12:
 		l.undo()
+	case inbox.Role == mail.NoRole:
+		l.rename()
 	}
 }
 
@@ -540,12 +567,20 @@ func TestSyncConverges(t *testing.T) {
 					t.Log(strings.Join(l.log, "\n"))
 				}
 			}()
+			l.box = l.mailbox("INBOX").ID
+			if seed%2 == 0 {
+				l.change(func(tx store.Tx) error {
+					mb, err := tx.CreateMailbox(mail.MailboxImage{Name: "Work"})
+					l.box = mb.ID
+					return err
+				})
+			}
 			for i := range 20 {
 				l.next++
-				l.mailAt("INBOX", l.next, time.Duration(20-i)*24*time.Hour, nil)
+				l.mailAt(l.path(), l.next, time.Duration(20-i)*24*time.Hour, nil)
 			}
 			for i := range 3 {
-				h := l.handset(v161, "INBOX")
+				h := l.handset(v161, l.path())
 				h.id = fmt.Sprintf("PHONE%d", i%2)
 				h.cloned = i%2 == 0
 				l.all = append(l.all, h)
