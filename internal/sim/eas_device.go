@@ -425,8 +425,8 @@ func (d *easDevice) fetch(r *rand.Rand) error {
 // but what is \Deleted. Live, only of folders that it waits on.
 func (d *easDevice) Differs(t Truth, live bool) (out []string) {
 	folders := d.phone.Sorted()
-	if live { // but those it deleted itself meanwhile
-		folders = slices.DeleteFunc(slices.Clone(d.pinged), func(f *easclient.Folder) bool { return d.phone.Folders[f.ID] != f })
+	if live { // but those it deleted itself meanwhile, or asked something of and heard no answer
+		folders = slices.DeleteFunc(slices.Clone(d.pinged), func(f *easclient.Folder) bool { return d.phone.Folders[f.ID] != f || d.phone.Unsure(f) })
 	}
 	seen := map[string]bool{}
 	for _, f := range folders {

@@ -107,6 +107,13 @@ func (p *Phone) still(folders []*Folder) (there []*Folder) {
 // Asked reports whether a Sync was sent whose answer did not come.
 func (p *Phone) Asked() bool { return p.asked != nil }
 
+// Unsure reports whether the phone asked something of a folder and does not know what
+// came of it.
+func (p *Phone) Unsure(f *Folder) bool {
+	return p.asked != nil && slices.ContainsFunc(p.asked.parts, func(s part) bool { return s.folder == f.ID }) ||
+		slices.ContainsFunc(p.moves, func(m Move) bool { return m.From == f })
+}
+
 // round is one Sync. More says that another is to follow.
 func (p *Phone) round(folders []*Folder) (more bool, err error) {
 	again := p.asked != nil && !p.Rebuild
