@@ -83,9 +83,15 @@ func (s *site) pingers(ctx context.Context, n int) (phones []*phone, err error) 
 	return phones, err
 }
 
-// quiet is how long a phone is left alone between two changes: what comes sooner is
-// gathered by the server.
-const quiet = 350 * time.Millisecond
+// A phone that was just woken is left alone for 300 ms, and what comes in it gathered:
+// so many phones take turns that each has been quiet for longer.
+const (
+	quiet      = 350 * time.Millisecond
+	pushPhones = 40
+)
+
+// settling is how long a phone may take to be waiting once it asked to.
+const settling = 5 * time.Millisecond
 
 // easPush is how long changes take to and from a phone: from the write of a UID STORE
 // to the read of a waiting Ping's answer, and of a waiting Sync's; and from the write of
@@ -96,23 +102,28 @@ func easPush(_ context.Context, s *site) ([]figure, error) {
 		return nil, err
 	}
 	defer a.Close()
-	p, err := s.dialPhone(pushAccount, fmt.Sprintf("bench%d", s.pushed))
-	if err != nil {
-		return nil, err
+	phones := make([]*phone, pushPhones)
+	for i := range phones {
+		if phones[i], err = s.dialPhone(pushAccount, fmt.Sprintf("bench%d", i)); err != nil {
+			return nil, err
+		}
+		defer phones[i].Close()
 	}
-	defer p.Close()
-	pings, err := s.pushes(func() (time.Duration, error) { return s.storeToPing(a, p) })
+	pings, err := s.pushes(phones, func(p *phone) (time.Duration, error) { return s.storeToPing(a, p) })
 	if err != nil {
 		return nil, fmt.Errorf("to Ping: %w", err)
 	}
-	syncs, err := s.pushes(func() (time.Duration, error) { return s.storeToSync(a, p) })
+	syncs, err := s.pushes(phones, func(p *phone) (time.Duration, error) { return s.storeToSync(a, p) })
 	if err != nil {
 		return nil, fmt.Errorf("to Sync: %w", err)
 	}
 	if err := a.idle(); err != nil {
 		return nil, err
 	}
-	idles, err := s.pushes(func() (time.Duration, error) { return syncToIdle(a, p) })
+	if err := phones[0].catchUp(); err != nil {
+		return nil, err
+	}
+	idles, err := s.pushes(phones[:1], func(p *phone) (time.Duration, error) { return syncToIdle(a, p) })
 	if err != nil {
 		return nil, fmt.Errorf("to IDLE: %w", err)
 	}
@@ -125,41 +136,54 @@ func easPush(_ context.Context, s *site) ([]figure, error) {
 
 const toIdle = "to IDLE p50 ms"
 
-// pushes does one push after another, each after a quiet time.
-func (s *site) pushes(one func() (time.Duration, error)) (took []time.Duration, err error) {
-	for range max(s.sizes.pushes/4, 1) {
-		t, err := one()
+// pushes does one push after another; the phones take turns.
+func (s *site) pushes(phones []*phone, one func(*phone) (time.Duration, error)) (took []time.Duration, err error) {
+	for i := range s.sizes.pushes {
+		t, err := one(phones[i%len(phones)])
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("change %d: %w", i, err)
 		}
 		took = append(took, t)
 	}
 	return took, nil
 }
 
+// catchUp brings a phone in step, and waits until it has been quiet.
+func (p *phone) catchUp() error {
+	for {
+		c, err := p.sync()
+		if err != nil || c == nil {
+			time.Sleep(time.Until(p.woken.Add(quiet)))
+			return err
+		}
+	}
+}
+
 func (s *site) storeToPing(a *imapConn, p *phone) (time.Duration, error) {
+	if err := p.catchUp(); err != nil {
+		return 0, err
+	}
 	if err := p.ping(); err != nil {
 		return 0, err
 	}
-	took, err := s.storeTo(a, func() error {
+	return s.storeTo(a, p, func() error {
 		root, err := p.answer()
 		if err == nil && root.Get(wbxml.PingStatus) != "2" {
 			err = fmt.Errorf("status %q of Ping", root.Get(wbxml.PingStatus))
 		}
 		return err
 	})
-	if err == nil {
-		_, err = p.sync()
-	}
-	return took, err
 }
 
 func (s *site) storeToSync(a *imapConn, p *phone) (time.Duration, error) {
+	if err := p.catchUp(); err != nil {
+		return 0, err
+	}
 	waiting := p.syncing().Add(wbxml.Int(wbxml.AirSyncHeartbeatInterval, 3540))
 	if err := p.send("Sync", waiting); err != nil {
 		return 0, err
 	}
-	return s.storeTo(a, func() error {
+	return s.storeTo(a, p, func() error {
 		c, err := p.synced()
 		if err == nil && !c.Child(wbxml.AirSyncCommands).Has(wbxml.AirSyncChange) {
 			err = fmt.Errorf("the Sync brought nothing")
@@ -169,8 +193,8 @@ func (s *site) storeToSync(a *imapConn, p *phone) (time.Duration, error) {
 }
 
 // storeTo is the time from a STORE until heard returns.
-func (s *site) storeTo(a *imapConn, heard func() error) (time.Duration, error) {
-	time.Sleep(quiet)
+func (s *site) storeTo(a *imapConn, p *phone, heard func() error) (time.Duration, error) {
+	time.Sleep(settling)
 	done := make(chan error, 1)
 	var when time.Time
 	go func() {
@@ -187,6 +211,7 @@ func (s *site) storeTo(a *imapConn, heard func() error) (time.Duration, error) {
 	if err := <-done; err != nil {
 		return 0, err
 	}
+	p.woken = when
 	return when.Sub(begun), nil
 }
 

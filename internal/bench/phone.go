@@ -23,6 +23,8 @@ type phone struct {
 	inbox, key string
 	first      string // its newest message …
 	read       bool   // … which was read
+
+	woken time.Time // when it was told of a change last
 }
 
 // dialPhone connects and brings INBOX in step.

@@ -147,7 +147,7 @@ func TestMountsServeTheirPaths(t *testing.T) {
 func TestSlowBodiesAreBounded(t *testing.T) {
 	s := newServer(nil)
 	s.Mounts = []Mount{{at("/one"), echo}}
-	s.Limits = Limits{Stall: 200 * time.Millisecond, BodyRate: 20}
+	s.Limits = Limits{Stall: time.Second, BodyRate: 20}
 	addr := serve(t, s)
 	for name, c := range map[string]struct {
 		pieces int
@@ -155,8 +155,8 @@ func TestSlowBodiesAreBounded(t *testing.T) {
 		pause  time.Duration
 		status int
 	}{
-		"steady":  {10, 10, 30 * time.Millisecond, 200},
-		"stalled": {2, 40, 5 * time.Second, 400},
+		"steady":  {12, 100, 100 * time.Millisecond, 200},
+		"stalled": {2, 40, 10 * time.Second, 400},
 		"trickle": {80, 1, 100 * time.Millisecond, 400},
 	} {
 		t.Run(name, func(t *testing.T) {
