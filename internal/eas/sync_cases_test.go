@@ -481,3 +481,18 @@ func TestNothingNewWritesNothing(t *testing.T) {
 		t.Error("what is remembered was written anew")
 	}
 }
+
+func TestTwoChangesOfAnItemInOneRequest(t *testing.T) {
+	w := newTown(t)
+	p := w.put("INBOX", "Subject: one\r\n\r\ntext")
+	h := w.handset(v161, "INBOX")
+	h.settle()
+	id := itemID(h.folder.ID, p.Lineage)
+	h.tell(changeOf(id, wbxml.Text(wbxml.EmailRead, "1")), changeOf(id, wbxml.Text(wbxml.EmailRead, "0")))
+	if placement(t, w, p).Flags.Has(mail.Seen) {
+		t.Error("the last change does not count")
+	}
+	if root := h.tell(); root != nil {
+		t.Errorf("told back: %s", short(root))
+	}
+}
