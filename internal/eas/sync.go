@@ -158,6 +158,7 @@ type exchange struct {
 	before bool        // that is, before the answer it did not hear
 	done   done
 	acted  bool // its commands were done, by a request whose answer it did not hear
+	wishes bool // it has other options than before
 	now    time.Time
 	bodies *bodyOptions // what is wished of bodies, once it is asked for
 }
@@ -218,8 +219,8 @@ func (x *exchange) save() error {
 // serve does the commands and tells what is new. The three steps are each durable:
 // what the device did, where it stands, and only then the answer.
 func (x *exchange) serve(room *budget) (*wbxml.Element, error) {
-	if x.c.options != nil {
-		x.rel.Options = x.c.options
+	if x.c.options != nil && !bytes.Equal(x.c.options, x.rel.Options) {
+		x.rel.Options, x.wishes = x.c.options, true
 	}
 	x.base = &x.rel.Current
 	if x.before {
@@ -355,7 +356,7 @@ func (x *exchange) export(room *budget) (*telling, error) {
 func (x *exchange) settle(told *telling) (*wbxml.Element, error) {
 	fresh := x.rel.Current.N == 1
 	if len(told.commands) == 0 && !told.more && len(x.c.commands) == 0 && !fresh && !x.before {
-		changed := x.c.options != nil || x.mailbox.HighestModSeq > x.base.View.Log.Since || x.base.View.Fill != nil || x.base.View.Soft != nil
+		changed := x.wishes || x.mailbox.HighestModSeq > x.base.View.Log.Since || x.base.View.Fill != nil || x.base.View.Soft != nil
 		if !changed {
 			return nil, nil
 		}

@@ -451,3 +451,48 @@ func TestAnEmptySyncIsTheLastOneAgain(t *testing.T) {
 		t.Errorf("the answer was lost: %s, first %s", short(again), short(root))
 	}
 }
+
+// Who asks again and again, with its options each time, costs no write.
+func TestNothingNewWritesNothing(t *testing.T) {
+	w := newTown(t)
+	w.put("INBOX", "Subject: one\r\n\r\ntext")
+	h := w.handset(v161, "INBOX")
+	h.settle()
+	state := func() (raw []byte) {
+		q := h.request()
+		err := q.view(func(r store.Reader) (err error) {
+			_, raw, err = q.loadCollection(r, folderID(h.folder.ID))
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return raw
+	}
+	before := state()
+	w.put("Archive", "Subject: elsewhere\r\n\r\ntext")
+	for range 3 {
+		h.options = true
+		if root := h.exchange(h.ask()); root != nil {
+			t.Errorf("told %s", short(root))
+		}
+	}
+	if !bytes.Equal(before, state()) {
+		t.Error("what is remembered was written anew")
+	}
+}
+
+func TestTwoChangesOfAnItemInOneRequest(t *testing.T) {
+	w := newTown(t)
+	p := w.put("INBOX", "Subject: one\r\n\r\ntext")
+	h := w.handset(v161, "INBOX")
+	h.settle()
+	id := itemID(h.folder.ID, p.Lineage)
+	h.tell(changeOf(id, wbxml.Text(wbxml.EmailRead, "1")), changeOf(id, wbxml.Text(wbxml.EmailRead, "0")))
+	if placement(t, w, p).Flags.Has(mail.Seen) {
+		t.Error("the last change does not count")
+	}
+	if root := h.tell(); root != nil {
+		t.Errorf("told back: %s", short(root))
+	}
+}

@@ -241,6 +241,11 @@ func (a *acting) change(d *deed) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	for i := range a.versions[d.line] { // the next command for the item finds it so
+		if v := &a.versions[d.line][i]; v.UID == item.UID {
+			v.Flags = change.Apply(v.Flags)
+		}
+	}
 	changed := len(r.Changed) > 0
 	item.Flags = change.Apply(item.Flags) // for the next command of the same request
 	if len(notes) > 0 {
