@@ -87,11 +87,16 @@ func (a *answer) subjectLine() string {
 		return a.subject
 	}
 	was, _ := a.header.Get("Subject")
+	return "Auto: " + repeatedSubject(was)
+}
+
+// repeatedSubject is what of somebody's subject stands in that of a message about it.
+func repeatedSubject(was string) string {
 	was = strings.Map(printable, message.DecodeWords(was))
 	if len(was) > maxAnsweredSubject {
 		was = strings.ToValidUTF8(was[:maxAnsweredSubject], "")
 	}
-	return "Auto: " + was
+	return was
 }
 
 // ids are the message ids of the conversation, that of what is answered last

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"mime"
 	"strings"
 	"time"
 
@@ -151,6 +152,19 @@ var explanations = map[action]string{
 	actionRelayed:   "Your message was handed on for the recipients named below, to a server that will\r\nnot tell you when it is delivered.",
 }
 
+// subjectLine says which message the report is about, as people look for it.
+func (r *report) subjectLine() string {
+	m, err := message.Parse(io.NewSectionReader(r.original, 0, min(r.size, message.MaxHeaderBytes)))
+	if err != nil {
+		return subjects[r.action]
+	}
+	was := repeatedSubject(m.Envelope.Subject)
+	if was == "" {
+		return subjects[r.action]
+	}
+	return subjects[r.action] + ": " + was
+}
+
 // compose writes the report (RFC 3464 §2, RFC 6533).
 func (s *Service) compose(r *report) ([]byte, error) {
 	utf8 := !mail.IsASCII(r.to)
@@ -162,7 +176,7 @@ func (s *Service) compose(r *report) ([]byte, error) {
 	line := func(format string, args ...any) { fmt.Fprintf(b, format+"\r\n", args...) }
 	line("From: Mail Delivery System <postmaster@%s>", s.Hostname)
 	line("To: <%s>", r.to)
-	line("Subject: %s", subjects[r.action])
+	line("Subject: %s", fold(mime.QEncoding.Encode("utf-8", r.subjectLine())))
 	line("Date: %s", time.Now().Format(time.RFC1123Z))
 	line("Message-ID: %s", s.newMessageID())
 	line("Auto-Submitted: auto-replied")

@@ -396,7 +396,7 @@ func TestReportIsWellFormed(t *testing.T) {
 	if inner := m.Root.Parts[2].Message; inner == nil || inner.Envelope.Subject != "hello" {
 		t.Errorf("it returns %+v", inner)
 	}
-	if m.Envelope.SentAt.IsZero() || m.ID == "" || m.Envelope.To[0].Mailbox != "alice" {
+	if m.Envelope.SentAt.IsZero() || m.ID == "" || m.Envelope.To[0].Mailbox != "alice" || m.Envelope.Subject != "Your message could not be delivered: hello" {
 		t.Errorf("its header says %+v", m.Envelope)
 	}
 }

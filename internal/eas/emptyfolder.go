@@ -8,15 +8,22 @@ import (
 	"lockstep/internal/store"
 )
 
+// recipientCacheID is the folder of recently used recipients as Exchange names it. There
+// is none here, and nobody may empty it there (MS-ASCMD §2.2.1.10).
+const recipientCacheID = "RI"
+
 // emptyFolder serves an EmptyFolderContents: everything in the folder is deleted for
 // good, and the folders in it if that is asked for. In a large folder it is cut between
 // messages, unless the account's guard holds floods back: then it is all or nothing.
 func (q *request) emptyFolder(op *wbxml.Element) (*wbxml.Element, error) {
 	id, ok := once(op, wbxml.AirSyncCollectionId)
 	status := itemsOK
-	if !ok {
+	switch {
+	case !ok:
 		status = itemsProtocol
-	} else if id != outboxID {
+	case id == recipientCacheID:
+		status = itemsDenied
+	case id != outboxID:
 		if err := q.empty(id, op.Child(wbxml.ItemsOptions).Has(wbxml.ItemsDeleteSubFolders)); err != nil {
 			if status, err = q.itemsStatus(err); err != nil {
 				return nil, err

@@ -1,6 +1,8 @@
 package eas
 
 import (
+	"strconv"
+
 	"lockstep/internal/eas/wbxml"
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
@@ -21,7 +23,7 @@ func (q *request) getItemEstimate() (*answer, error) {
 	root := wbxml.New(wbxml.EstimateGetItemEstimate)
 	list := q.in.Child(wbxml.EstimateCollections)
 	if list == nil || len(list.Children) == 0 || len(list.Children) > maxSyncCollections {
-		return nil, fail(statusContent, "no collections, or more than %d", maxSyncCollections)
+		return nil, fail(statusXML, "no collections, or more than %d", maxSyncCollections)
 	}
 	for e := range list.All(wbxml.EstimateCollection) {
 		response, err := q.estimate(e)
@@ -36,6 +38,12 @@ func (q *request) getItemEstimate() (*answer, error) {
 func (q *request) estimate(in *wbxml.Element) (*wbxml.Element, error) {
 	c := &syncCollection{id: in.Get(wbxml.EstimateCollectionId), key: in.Get(wbxml.AirSyncSyncKey)}
 	status, n := estimateOK, 0
+	switch filter := wishedFilter(in); {
+	case filter > tasksFilter:
+		return wbxml.New(wbxml.EstimateResponse, wbxml.Int(wbxml.EstimateStatus, int(statusXML))), nil
+	case filter > mailFilter:
+		return nil, fail(statusServer, "mail has no filter %d", filter)
+	}
 	err := q.parseOptions(c, in)
 	if filter := in.Get(wbxml.AirSyncFilterType); err == nil && filter != "" { // to 12.1 it is not among options
 		c.filter, err = filterOf(in)
@@ -60,6 +68,25 @@ func (q *request) estimate(in *wbxml.Element) (*wbxml.Element, error) {
 		told.Add(wbxml.Text(wbxml.EstimateClass, classEmail))
 	}
 	return e.Add(told.Add(wbxml.Text(wbxml.EstimateCollectionId, c.id), wbxml.Int(wbxml.EstimateEstimate, n))), nil
+}
+
+// The last values of FilterType: that of mail, and that of any class (MS-ASCMD
+// §2.2.3.68).
+const (
+	mailFilter  = 5
+	tasksFilter = 8
+)
+
+// wishedFilter is the filter that options say for mail; what is no number is left to
+// who reads all of them.
+func wishedFilter(in *wbxml.Element) int {
+	for o := range in.All(wbxml.AirSyncOptions) {
+		if class := o.Get(wbxml.AirSyncClass); class == "" || class == classEmail {
+			n, _ := strconv.Atoi(o.Get(wbxml.AirSyncFilterType))
+			return n
+		}
+	}
+	return 0
 }
 
 func (q *request) countNew(r store.Reader, c *syncCollection) (status, n int, err error) {

@@ -25,7 +25,7 @@ func (k fetchKeys) valid() bool {
 func (a *itemsAnswer) fetch(op *wbxml.Element) (*wbxml.Element, error) {
 	keys := fetchKeys{op.Child(wbxml.AirSyncCollectionId), op.Child(wbxml.AirSyncServerId), op.Child(wbxml.SearchLongId), op.Child(wbxml.BaseFileReference)}
 	name, ok := once(op, wbxml.ItemsStore)
-	if !ok {
+	if _, single := once(op, wbxml.BaseFileReference); !ok || keys.file != nil && !single {
 		return nil, errItemsSyntax
 	}
 	if !strings.EqualFold(name, "Mailbox") {

@@ -40,12 +40,23 @@ func (v version) emailItem(as wbxml.Tag, m *mailItem, o *bodyOptions) (*wbxml.El
 
 // emailFlags is what changes of a message, as an element of the given tag: for a
 // device that has the rest. It costs nothing.
-func (v version) emailFlags(as wbxml.Tag, m *mailItem) *wbxml.Element {
+func (v version) emailFlags(as wbxml.Tag, m *mailItem, changed aspects) *wbxml.Element {
 	c := &composer{version: v, item: m, options: &bodyOptions{}, root: wbxml.New(as)}
-	c.add(wbxml.Bool(wbxml.EmailRead, m.placement.Flags.Has(mail.Seen)))
-	c.add(m.flagElement())
-	c.categories()
-	c.lastVerb()
+	if changed&aspectRead != 0 {
+		c.add(wbxml.Bool(wbxml.EmailRead, m.placement.Flags.Has(mail.Seen)))
+	}
+	if changed&aspectFlag != 0 {
+		c.add(m.flagElement())
+	}
+	if changed&aspectCategories != 0 {
+		c.categories()
+	}
+	if changed&aspectVerb != 0 {
+		c.lastVerb()
+	}
+	if len(c.root.Children) == 0 { // nothing of it is told to this version
+		c.add(wbxml.Bool(wbxml.EmailRead, m.placement.Flags.Has(mail.Seen)))
+	}
 	return c.root
 }
 

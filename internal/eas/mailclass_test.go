@@ -184,7 +184,7 @@ func TestWhoWishesNoBodyOpensNothing(t *testing.T) {
 	if opened != 1 {
 		t.Errorf("a body was read in %d times", opened)
 	}
-	e := w.asAdded(v161.emailFlags(wbxml.AirSyncApplicationData, m))
+	e := w.asAdded(v161.emailFlags(wbxml.AirSyncApplicationData, m, allAspects))
 	if names(e) != "Read Flag Categories" || opened != 1 {
 		t.Errorf("what changes is %s", names(e))
 	}
@@ -405,7 +405,7 @@ func TestTheLastVerbIsToldWhileItsFlagIsThere(t *testing.T) {
 			_, err := tx.Annotate(p.Mailbox, uids, []mail.Annotation{lastVerb{c.verb, at}.note()}, nil)
 			return err
 		})
-		e := v141.emailFlags(wbxml.AirSyncApplicationData, w.item("INBOX", p, nil))
+		e := v141.emailFlags(wbxml.AirSyncApplicationData, w.item("INBOX", p, nil), allAspects)
 		got := e.Get(wbxml.Email2LastVerbExecuted) + " " + e.Get(wbxml.Email2LastVerbExecutionTime)
 		if strings.TrimSpace(got) != strings.TrimSpace(c.want) {
 			t.Errorf("%v with %d: got %q, want %q", c.flags, c.verb, got, c.want)

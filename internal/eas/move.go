@@ -2,6 +2,7 @@ package eas
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"lockstep/internal/eas/wbxml"
@@ -18,8 +19,10 @@ const (
 	moveFailed   = 5
 )
 
-// moveItems moves messages (MS-ASCMD §2.2.1.12), all in one transaction. A move that
-// comes again is answered as it was: what a device moved lately is remembered.
+// moveItems moves messages (MS-ASCMD §2.2.1.12), all in one transaction. What is moved
+// is told by Sync as what leaves one folder and comes to another, so a device that did
+// not hear the answer, and asks again for what is no longer there, learns it all the
+// same.
 func (q *request) moveItems() (*answer, error) {
 	var asked []*move
 	for e := range q.in.All(wbxml.MoveMove) {
@@ -88,9 +91,13 @@ func (q *request) moveAll(tx store.Tx, asked []*move) error {
 	}
 	told := newTold(q, tx)
 	before := len(recent)
-	for _, m := range asked {
+	for i, m := range asked {
+		again := slices.ContainsFunc(asked[:i], func(o *move) bool { return o.id == m.id && o.status == moveDone })
 		if err := q.moveOne(tx, m, &recent, told); err != nil {
 			return err
+		}
+		if again && m.status != moveDone {
+			m.status = moveFailed // it can't go to two folders
 		}
 	}
 	if len(recent) == before {
@@ -167,13 +174,18 @@ func (q *request) moveLine(tx store.Tx, m *move, versions []mail.Version, from, 
 		return err
 	}
 	m.status, m.became = moveDone, itemID(to, placed.Lineage)
-	*recent = append(*recent, moved{From: m.id, To: m.became, In: m.to})
-	told.did(from, mapping.From)
-	if strings.HasPrefix(q.deviceType, "WindowsOutlook") { // it shows the message there already, and would show it twice
+	if q.showsWhatItMoves() {
+		*recent = append(*recent, moved{From: m.id, To: m.became, In: m.to})
 		told.did(to, mail.MakeUIDSet(uid))
 	}
 	return nil
 }
+
+// showsWhatItMoves reports whether a device has the message in its new folder at once
+// and would show it twice if Sync told it. As only the answer tells such a device what
+// the message became, what it moved lately is remembered, and a move that comes again
+// is answered as it was.
+func (q *request) showsWhatItMoves() bool { return strings.HasPrefix(q.deviceType, "WindowsOutlook") }
 
 // wentTo is where a UID went.
 func wentTo(m store.Mapping, uid mail.UID) mail.UID {

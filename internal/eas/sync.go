@@ -155,6 +155,7 @@ type exchange struct {
 	rel     *relationship
 
 	base   *generation // where the device stands
+	heard  []own       // what it did itself and knows of, as far as that is there
 	before bool        // that is, before the answer it did not hear
 	done   done
 	acted  bool // its commands were done, by a request whose answer it did not hear
@@ -222,7 +223,7 @@ func (x *exchange) serve(room *budget) (*wbxml.Element, error) {
 	if x.c.options != nil && !bytes.Equal(x.c.options, x.rel.Options) {
 		x.rel.Options, x.wishes = x.c.options, true
 	}
-	x.base = &x.rel.Current
+	x.standsAt(&x.rel.Current)
 	if x.before {
 		if e, again, err := x.repeat(room); again || err != nil {
 			return e, err
@@ -240,6 +241,9 @@ func (x *exchange) serve(room *budget) (*wbxml.Element, error) {
 	x.mark(x.c.id, device.Mark{Mailbox: x.mailbox.ID, ModSeq: told.end.Log.Since, More: told.more, At: x.now})
 	return x.settle(told)
 }
+
+// standsAt says where the device stands.
+func (x *exchange) standsAt(g *generation) { x.base, x.heard = g, g.View.Own }
 
 // confirmed notes that the device has the current key, and so heard the last answer.
 func (x *exchange) confirmed() {
@@ -264,14 +268,19 @@ func (x *exchange) repeat(room *budget) (_ *wbxml.Element, again bool, err error
 		e, err := x.again(lost, room)
 		return e, true, err
 	}
-	x.base = &x.rel.Before
+	x.standsAt(&x.rel.Before)
 	x.inherit(lost.Done, same)
 	return nil, false, nil
 }
 
 // inherit takes over what the device did by a request whose answer it did not hear. If
 // this is that request, it is not done again; else it may name what it did by ClientId.
+// A device that says nothing of what it did may have given it up: it hears of it as of
+// anything else.
 func (x *exchange) inherit(lost done, same bool) {
+	if !same && len(x.c.commands) == 0 {
+		return
+	}
 	for _, o := range lost.Own {
 		if !slices.ContainsFunc(x.base.View.Own, func(p own) bool { return p.At == o.At }) {
 			x.base.View.did(o.At, o.UIDs)
@@ -317,10 +326,11 @@ func (x *exchange) again(lost generation, room *budget) (*wbxml.Element, error) 
 
 // telling is what a device is told of a collection.
 type telling struct {
-	steps []step
-	items map[mail.UID]*mailItem
-	end   view // where it stands after
-	more  bool
+	steps   []step
+	items   map[mail.UID]*mailItem
+	changed map[mail.UID]aspects // of those told as opFlags
+	end     view                 // where it stands after
+	more    bool
 
 	commands []*wbxml.Element
 	said     recipe
@@ -364,7 +374,9 @@ func (x *exchange) settle(told *telling) (*wbxml.Element, error) {
 		return nil, x.save()
 	}
 	next := generation{View: told.end, Asked: bytes.Clone(x.hash[:]), Said: told.said, Done: x.done}
-	x.rel.advance(*x.base, next)
+	from := *x.base
+	from.View.Own = x.heard // of what it did now it hears by this answer, or by asking again
+	x.rel.advance(from, next)
 	if err := x.save(); err != nil {
 		return nil, err
 	}

@@ -168,7 +168,12 @@ func (h *handset) take(e *wbxml.Element, id string) {
 		if data.Has(wbxml.EmailSubject) {
 			it.subject = data.Get(wbxml.EmailSubject)
 		}
-		it.read, it.flagged = data.Get(wbxml.EmailRead) == "1", data.Child(wbxml.EmailFlag).Get(wbxml.EmailStatus) == "2"
+		if data.Has(wbxml.EmailRead) {
+			it.read = data.Get(wbxml.EmailRead) == "1"
+		}
+		if data.Has(wbxml.EmailFlag) {
+			it.flagged = data.Child(wbxml.EmailFlag).Get(wbxml.EmailStatus) == "2"
+		}
 		h.holds[id] = it
 	case wbxml.AirSyncDelete, wbxml.AirSyncSoftDelete:
 		if !holds {

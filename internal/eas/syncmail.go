@@ -51,9 +51,12 @@ func setFlag(all, f mail.SystemFlags, on bool) mail.SystemFlags {
 	return all &^ f
 }
 
-// flagData is what changes of a message.
-func (x *exchange) flagData(it *mailItem) *wbxml.Element {
-	return x.version.emailFlags(wbxml.AirSyncApplicationData, it)
+// flagData is what changed of a message.
+func (x *exchange) flagData(it *mailItem, changed aspects) *wbxml.Element {
+	if changed == 0 { // by what the journal does not tell
+		changed = allAspects
+	}
+	return x.version.emailFlags(wbxml.AirSyncApplicationData, it, changed)
 }
 
 // itemData is all of a message that the device wishes.

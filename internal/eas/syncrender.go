@@ -30,12 +30,23 @@ func (q *request) readItems(r store.Reader, mb mail.Mailbox, uids mail.UIDSet) (
 // gather reads what the steps are about.
 func (x *exchange) gather(r store.Reader, t *telling) (err error) {
 	var uids []mail.UID
+	flags := false
 	for _, s := range t.steps {
 		if s.uid != 0 {
 			uids = append(uids, s.uid)
 		}
+		flags = flags || s.op == opFlags
 	}
 	slices.Sort(uids)
+	if flags {
+		from := x.base
+		if x.before {
+			from = &x.rel.Before
+		}
+		if t.changed, err = aspectsSince(r, x.mailbox.ID, from.View.Log.Since, x.account.Head); err != nil {
+			return err
+		}
+	}
 	t.items, err = x.readItems(r, x.mailbox, mail.MakeUIDSet(uids...))
 	return err
 }
@@ -155,7 +166,7 @@ func (x *exchange) render(t *telling, room *budget, cut bool) error {
 			t.end, t.more = end, true
 			break
 		}
-		e, err := x.entryOf(s, t.items)
+		e, err := x.entryOf(s, t)
 		if err != nil {
 			return err
 		}
@@ -195,7 +206,7 @@ func (r *recipe) note(s step) {
 }
 
 // entryOf makes the entry of a step; nil if there is nothing to show.
-func (x *exchange) entryOf(s step, items map[mail.UID]*mailItem) (*wbxml.Element, error) {
+func (x *exchange) entryOf(s step, t *telling) (*wbxml.Element, error) {
 	id := wbxml.Text(wbxml.AirSyncServerId, itemID(x.mailbox.ID, s.line))
 	switch s.op {
 	case opDelete:
@@ -203,12 +214,12 @@ func (x *exchange) entryOf(s step, items map[mail.UID]*mailItem) (*wbxml.Element
 	case opSoft:
 		return wbxml.New(wbxml.AirSyncSoftDelete, id), nil
 	}
-	it := items[s.uid]
+	it := t.items[s.uid]
 	if it == nil {
 		return nil, nil
 	}
 	if s.op == opFlags {
-		return wbxml.New(wbxml.AirSyncChange, id, x.flagData(it)), nil
+		return wbxml.New(wbxml.AirSyncChange, id, x.flagData(it, t.changed[s.uid])), nil
 	}
 	data, err := x.itemData(it)
 	if err != nil {
