@@ -97,6 +97,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, f *fault) {
 	switch code {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", `Basic realm="Lockstep", charset="UTF-8"`)
+		h.Add("WWW-Authenticate", `Bearer realm="Lockstep"`)
 	case http.StatusServiceUnavailable:
 		h.Set("Retry-After", strconv.Itoa(max(f.retry, 1)))
 	}

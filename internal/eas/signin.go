@@ -21,7 +21,7 @@ var errUnauthorized = &fault{http: http.StatusUnauthorized, detail: "sign in wit
 
 // signIn signs in who asks, as the device that the query names (MS-ASHTTP §2.2.1.1.2.1).
 func (s *Server) signIn(r *http.Request, q *query) (*auth.Session, error) {
-	a, err := s.attempt(r)
+	a, err := s.attempt(r, q.user)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +35,7 @@ func (s *Server) signIn(r *http.Request, q *query) (*auth.Session, error) {
 
 // check is signIn for who does not come as a device.
 func (s *Server) check(r *http.Request) (store.Principal, error) {
-	a, err := s.attempt(r)
+	a, err := s.attempt(r, r.URL.Query().Get("User"))
 	if err != nil {
 		return store.Principal{}, err
 	}
@@ -43,10 +43,14 @@ func (s *Server) check(r *http.Request) (store.Principal, error) {
 	return p, refusal(err)
 }
 
-// attempt is what somebody who signs in says.
-func (s *Server) attempt(r *http.Request) (a auth.Attempt, err error) {
+// attempt is what somebody who signs in says. A bearer token (RFC 6750) is an app
+// password; whose it is the query says.
+func (s *Server) attempt(r *http.Request, user string) (a auth.Attempt, err error) {
 	addr := addrOf(r)
 	login, secret, ok := r.BasicAuth()
+	if token, is := bearer(r); is && user != "" {
+		login, secret, ok = user, token, true
+	}
 	if !ok {
 		return a, errUnauthorized
 	}
@@ -54,6 +58,12 @@ func (s *Server) attempt(r *http.Request) (a auth.Attempt, err error) {
 		return a, &fault{http: http.StatusForbidden, detail: "passwords are taken under TLS only: use https"}
 	}
 	return auth.Attempt{Login: s.login(r.Context(), text(login)), Secret: text(secret), Protocol: mail.EAS, Addr: addr}, nil
+}
+
+// bearer is the token of a request that has one.
+func bearer(r *http.Request) (token string, ok bool) {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	return strings.TrimSpace(token), strings.EqualFold(scheme, "Bearer") && strings.TrimSpace(token) != ""
 }
 
 // refusals are the statuses for who proves who they are and is not let in. A device

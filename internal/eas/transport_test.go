@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"lockstep/internal/eas/wbxml"
+	"lockstep/internal/mail"
 	"lockstep/internal/store"
 )
 
@@ -100,6 +101,33 @@ func TestWhoMaySignIn(t *testing.T) {
 	}
 	if rec := w.options(""); rec.Code != 401 {
 		t.Error(rec.Code)
+	}
+}
+
+func TestABearerTokenIsAnAppPassword(t *testing.T) {
+	w := newTown(t)
+	_, secret, err := w.auth.AddDevice(t.Context(), w.alice, "tablet", []mail.Protocol{mail.EAS})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := encoded(t, folderSync("0"))
+	for name, c := range map[string]struct {
+		query, token string
+		want         int
+	}{
+		"right":           {"User=alice%40example.test&", "Bearer " + secret, 200},
+		"another scheme":  {"User=alice%40example.test&", "bearer  " + secret, 200},
+		"a wrong token":   {"User=alice%40example.test&", "Bearer wrong", 401},
+		"no token":        {"User=alice%40example.test&", "Bearer ", 401},
+		"somebody else's": {"User=bob%40example.test&", "Bearer " + secret, 401},
+		"nobody's":        {"", "Bearer " + secret, 401},
+	} {
+		p := w.phone(v161)
+		p.header.Set("Authorization", c.token)
+		rec := p.post(c.query+"Cmd=FolderSync&DeviceId=D1&DeviceType=T", in)
+		if rec.Code != c.want {
+			t.Errorf("%s: HTTP %d, want %d", name, rec.Code, c.want)
+		}
 	}
 }
 
