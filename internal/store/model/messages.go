@@ -3,6 +3,7 @@ package model
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
@@ -133,6 +134,7 @@ func (t *tx) message(a mail.Arrival) *mail.Message {
 	if m.InternalDate.IsZero() {
 		m.InternalDate = t.now.UTC()
 	}
+	m.InternalDate = m.InternalDate.Truncate(time.Microsecond) // which hold every year a date can have
 	m.Thread = t.thread(a)
 	members := t.s.members.get(int64(m.Thread))
 	t.s.members.set(int64(m.Thread), append(slices.Clip(members), m.Key))
