@@ -8,6 +8,7 @@ import (
 
 	"lockstep/internal/eas/wbxml"
 	"lockstep/internal/mail"
+	"lockstep/internal/store"
 )
 
 // The requirements of Microsoft's documents that conformance suites look at, by the
@@ -184,6 +185,31 @@ func TestConformanceOfOwnChanges(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What changes again while a delta goes out in several answers comes with the next one,
+// whole.
+func TestWhatChangesTwiceInOneDeltaIsToldWhole(t *testing.T) {
+	w := newTown(t)
+	set := func(p mail.Placement, f mail.SystemFlags) {
+		w.change(func(tx store.Tx) error {
+			_, err := tx.StoreFlags(p.Mailbox, mail.MakeUIDSet(p.UID), mail.FlagChange{Add: mail.Flags{System: f}}, nil)
+			return err
+		})
+	}
+	a, b := w.mailAt("INBOX", 1, time.Hour, nil), w.mailAt("INBOX", 2, time.Hour, nil)
+	h := w.handset(v161, "INBOX")
+	h.settle()
+	h.window = 1
+	set(a, mail.Seen)
+	set(b, mail.Seen)
+	if !h.hear(h.exchange(h.ask())) {
+		t.Fatal("the delta is in one answer")
+	}
+	set(b, mail.Flagged)
+	set(a, mail.Flagged)
+	h.settle()
+	h.agrees()
 }
 
 func TestConformanceOfFlags(t *testing.T) {
