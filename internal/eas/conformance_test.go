@@ -8,6 +8,7 @@ import (
 
 	"lockstep/internal/eas/wbxml"
 	"lockstep/internal/mail"
+	"lockstep/internal/store"
 )
 
 // The requirements of Microsoft's documents that conformance suites look at, by the
@@ -183,6 +184,37 @@ func TestConformanceOfOwnChanges(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What changes again while a delta goes out in several answers comes with the next one,
+// whole.
+func TestWhatChangesTwiceInOneDeltaIsToldWhole(t *testing.T) {
+	w := newTown(t)
+	set := func(p mail.Placement, f mail.SystemFlags) {
+		w.change(func(tx store.Tx) error {
+			_, err := tx.StoreFlags(p.Mailbox, mail.MakeUIDSet(p.UID), mail.FlagChange{Add: mail.Flags{System: f}}, nil)
+			return err
+		})
+	}
+	for first := range 4 {
+		var all []mail.Placement
+		for i := range 4 {
+			all = append(all, w.mailAt("INBOX", 4*first+i, time.Hour, nil))
+		}
+		h := w.handset(v161, "INBOX")
+		h.id = fmt.Sprintf("PHONE%d", first)
+		h.settle()
+		h.window = 1
+		for _, p := range all {
+			set(p, mail.Seen)
+		}
+		for i := range all {
+			h.hear(h.exchange(h.ask()))
+			set(all[(first+i)%4], mail.Flagged)
+		}
+		h.settle()
+		h.agrees()
 	}
 }
 

@@ -20,7 +20,7 @@ const (
 	allAspects = aspectRead | aspectFlag | aspectCategories | aspectVerb
 )
 
-// aspectsSince finds in the journal what changed of messages after a position; what it
+// aspectsSince finds in the journal what changed of messages after a ModSeq; what it
 // does not tell may be anything. It costs the records since then, and is left alone
 // where these are many.
 func aspectsSince(r store.Reader, mb mail.MailboxID, since, head mail.ModSeq) (map[mail.UID]aspects, error) {

@@ -53,6 +53,10 @@ func plan(r store.Reader, id mail.MailboxID, v view, floor int64, want int) (p *
 		return nil, false, err
 	}
 	if p.atHead() {
+		if p.begin.Log.Target == 0 {
+			p.view.Sure = p.head
+			p.settled()
+		}
 		p.view.refloor(floor)
 		err = p.fill()
 		if err == nil && p.goesOn() {

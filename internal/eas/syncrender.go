@@ -43,7 +43,7 @@ func (x *exchange) gather(r store.Reader, t *telling) (err error) {
 		if x.before {
 			from = &x.rel.Before
 		}
-		if t.changed, err = aspectsSince(r, x.mailbox.ID, from.View.Log.Since, x.account.Head); err != nil {
+		if t.changed, err = aspectsSince(r, x.mailbox.ID, from.View.Sure, x.account.Head); err != nil {
 			return err
 		}
 	}

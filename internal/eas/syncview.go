@@ -15,9 +15,13 @@ import (
 // The log comes first and is read to its end before anything is filled in, so what is
 // filled in is as the log left it.
 type view struct {
-	Log  mail.Position `json:"log"`
-	Made mail.UID      `json:"made,omitempty"` // inside a delta: created ones were told up to it
-	Last mail.UID      `json:"last,omitempty"` // inside a delta: of those it leads to
+	Log mail.Position `json:"log"`
+	// Sure is up to where every change was told as it then was. It is behind Log.Since
+	// where a delta took several answers: what changed again meanwhile comes with the
+	// next one, and with it what was not told yet.
+	Sure mail.ModSeq `json:"sure,omitempty"`
+	Made mail.UID    `json:"made,omitempty"` // inside a delta: created ones were told up to it
+	Last mail.UID    `json:"last,omitempty"` // inside a delta: of those it leads to
 	// Floor is the oldest date that is held, in microseconds; 0 is all.
 	Floor int64 `json:"floor,omitempty"`
 	// Fill is under way: below its place the device holds only what came after Snap,
@@ -63,7 +67,7 @@ func (p place) passed(q place) bool { return p.Date < q.Date || p.Date == q.Date
 
 // firstView is that of a device that holds nothing yet.
 func firstView(a mail.Account, floor int64) view {
-	return view{Log: a.Epoch.At(a.Head), Floor: floor, Fill: &fill{a.Head, top}}
+	return view{Log: a.Epoch.At(a.Head), Sure: a.Head, Floor: floor, Fill: &fill{a.Head, top}}
 }
 
 // told reports whether the log has passed the making of a version.
