@@ -305,6 +305,10 @@ func (d *easDevice) act(r *rand.Rand) error {
 	case n < 13:
 		d.compose(r)
 		return d.send()
+	case n < 14:
+		if f := d.draft(r); f != nil {
+			return d.sync(f)
+		}
 	case n < 15:
 		d.arrange(r)
 		return d.phone.Arrange()
@@ -386,6 +390,24 @@ func (d *easDevice) compose(r *rand.Rand) {
 	}
 	d.writing = append(d.writing, written{token, time.Now()})
 	d.phone.Compose(l)
+}
+
+// draft writes a draft, or goes on with one; from 16.0 on.
+func (d *easDevice) draft(r *rand.Rand) *easclient.Folder {
+	f := d.phone.Of(easclient.Drafts)
+	if f == nil || !f.Known() {
+		return nil
+	}
+	draft := easclient.Draft{To: d.login, Subject: fmt.Sprintf("thoughts on written-%x", r.Uint64()), Body: someWords(r, 12)}
+	ids := slices.DeleteFunc(slices.Sorted(maps.Keys(f.Items)), func(id string) bool {
+		return !strings.HasPrefix(f.Items[id].Token(), "written-") || f.Deleting(id) || d.phone.Moving(id)
+	})
+	if len(ids) > 0 && r.IntN(2) == 0 {
+		d.phone.Rewrite(f, ids[r.IntN(len(ids))], draft)
+	} else {
+		d.phone.Add(f, draft)
+	}
+	return f
 }
 
 // sentText is a letter that somebody sends.

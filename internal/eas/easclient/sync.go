@@ -303,14 +303,14 @@ func (p *Phone) acknowledged(f *Folder, sent part, responses *wbxml.Element) {
 	of := map[string]*wbxml.Element{}
 	if responses != nil {
 		for _, r := range responses.Children {
-			of[r.Get(wbxml.AirSyncClientId)+"/"+r.Get(wbxml.AirSyncServerId)] = r
+			of[r.Tag.Name()+r.Get(wbxml.AirSyncServerId)] = r
 			if r.Tag == wbxml.AirSyncAdd {
 				of[r.Get(wbxml.AirSyncClientId)] = r
 			}
 		}
 	}
 	for _, e := range sent.edits {
-		r := of["/"+e.ServerID]
+		r := of[e.Verb.Name()+e.ServerID]
 		if e.Verb == wbxml.AirSyncAdd {
 			r = of[e.ClientID]
 			if r == nil {
@@ -326,7 +326,7 @@ func (p *Phone) acknowledged(f *Folder, sent part, responses *wbxml.Element) {
 			if f.Items[id] != nil {
 				p.Blame("what was added to %s as %s got the id %s of another", f.Name, e.ClientID, id)
 			}
-			f.Items[id] = &Item{ServerID: id, Draft: true}
+			f.Items[id] = &Item{ServerID: id, Draft: true, Read: true}
 			f.Items[id].take(e.Data)
 		case e.Verb == wbxml.AirSyncChange && f.Items[e.ServerID] != nil:
 			f.Items[e.ServerID].take(e.Data)
