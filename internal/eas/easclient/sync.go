@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"lockstep/internal/eas/wbxml"
 )
@@ -203,6 +204,9 @@ func (p *Phone) take(sent *asked, a *Answer) error {
 			if part.key == "" || len(part.edits) > 0 {
 				p.Blame("Sync of folder %s with %d commands is answered with nothing", part.folder, len(part.edits))
 			}
+			if f := p.Folders[part.folder]; f != nil {
+				f.More, f.At = false, time.Now()
+			}
 		}
 		return nil
 	}
@@ -246,7 +250,7 @@ func (p *Phone) unsaid(f *Folder, sent part) {
 	if sent.key == "" || len(sent.edits) > 0 {
 		p.Blame("Sync of %s with key %q and %d commands says nothing of it", f.Name, sent.key, len(sent.edits))
 	}
-	f.More = false
+	f.More, f.At = false, time.Now()
 }
 
 // reset makes the phone start a folder over, with nothing.
@@ -291,6 +295,7 @@ func (p *Phone) takeCollection(f *Folder, sent part, c *wbxml.Element) error {
 			p.takeCommand(f, e)
 		}
 	}
+	f.At = time.Now()
 	f.More = c.Has(wbxml.AirSyncMoreAvailable) || sent.key == "" // contents come with the next request
 	if sent.key == "" && commands != nil {
 		p.Blame("Sync with key 0 of %s tells contents", f.Name)
