@@ -50,13 +50,12 @@ type easDevice struct {
 	pinged  []*easclient.Folder
 	away    bool
 	cut     *cut // of the next connection
-	synced  map[string]time.Time
-	wakes   int // in a row, for nothing
+	wakes   int  // in a row, for nothing
 	said    transcript
 }
 
 func newEASDevice(kind easKind, name, login, secret string, dial func() (wire, error), blame func(string, ...any)) *easDevice {
-	d := &easDevice{kind: kind, name: name, login: login, dial: dial, blame: blame, synced: map[string]time.Time{}, heads: map[string]mail.ModSeq{}}
+	d := &easDevice{kind: kind, name: name, login: login, dial: dial, blame: blame, heads: map[string]mail.ModSeq{}}
 	id := fnv.New64a()
 	id.Write([]byte(name))
 	d.phone = easclient.New(&easclient.Client{Dial: d.connect, Login: login, Secret: secret, DeviceID: fmt.Sprintf("SIM%X", id.Sum64()), DeviceType: "SimPhone",
@@ -122,7 +121,6 @@ func (d *easDevice) hangUp() {
 func (d *easDevice) Lose() {
 	d.Leave()
 	d.phone.Lose()
-	clear(d.synced)
 	clear(d.heads)
 	d.writing = nil
 }
@@ -154,12 +152,9 @@ func (d *easDevice) Sync() error {
 	return weather(err)
 }
 
-// took notes until when folders are in step.
+// took notes from where folders are in step.
 func (d *easDevice) took(folders ...*easclient.Folder) {
 	for _, f := range folders {
-		if !f.More && f.Known() {
-			d.synced[f.ID] = time.Now()
-		}
 		d.heads[f.ID] = d.start
 	}
 }
@@ -305,6 +300,10 @@ func (d *easDevice) act(r *rand.Rand) error {
 	case n < 13:
 		d.compose(r)
 		return d.send()
+	case n < 14:
+		if f := d.draft(r); f != nil {
+			return d.sync(f)
+		}
 	case n < 15:
 		d.arrange(r)
 		return d.phone.Arrange()
@@ -388,6 +387,24 @@ func (d *easDevice) compose(r *rand.Rand) {
 	d.phone.Compose(l)
 }
 
+// draft writes a draft, or goes on with one; from 16.0 on.
+func (d *easDevice) draft(r *rand.Rand) *easclient.Folder {
+	f := d.phone.Of(easclient.Drafts)
+	if f == nil || !f.Known() {
+		return nil
+	}
+	draft := easclient.Draft{To: d.login, Subject: fmt.Sprintf("thoughts on written-%x", r.Uint64()), Body: someWords(r, 12)}
+	ids := slices.DeleteFunc(slices.Sorted(maps.Keys(f.Items)), func(id string) bool {
+		return !strings.HasPrefix(f.Items[id].Token(), "written-") || f.Deleting(id) || d.phone.Moving(id)
+	})
+	if len(ids) > 0 && r.IntN(2) == 0 {
+		d.phone.Rewrite(f, ids[r.IntN(len(ids))], draft)
+	} else {
+		d.phone.Add(f, draft)
+	}
+	return f
+}
+
 // sentText is a letter that somebody sends.
 func sentText(token, from, to string) string {
 	return fmt.Sprintf("From: <%s>\r\nTo: <%s>\r\nSubject: about %s\r\nMessage-ID: <%s@sent.example.test>\r\n"+
@@ -459,7 +476,7 @@ func (d *easDevice) differs(f *easclient.Folder, b *TruthBox) (out []string) {
 	if f.Name != b.Name && (f.Name != "Inbox" || b.Name != "INBOX") {
 		out = append(out, fmt.Sprintf("%s: is called %s", f.Name, b.Name))
 	}
-	since := windowOf(d.kind.filter, d.synced[f.ID])
+	since := windowOf(d.kind.filter, f.At)
 	count := map[string]int{}
 	for _, l := range b.Letters {
 		if withFlag(l.Flags, `\Deleted`) != l.Flags && !l.Date.Before(since) {

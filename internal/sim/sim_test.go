@@ -33,13 +33,16 @@ func scratch(t *testing.T) string {
 	return dir
 }
 
-// plan is of two people who share, with or without phones, or of one who is told
-// everything at once.
+// plan is of two people who share, with or without phones, of one who has phones alone,
+// or of one who is told everything at once.
 func plan(seed uint64) Plan {
 	switch seed % 4 {
 	case 0:
 		return NewPlan(seed, 2, 10, 150)
 	case 1:
+		if seed%8 == 5 {
+			return from(10, NewPlan(seed, 1, 4, 150))
+		}
 		return from(8, NewPlan(seed, 2, 8, 150))
 	case 2:
 		return NewPlan(seed, 2, len(roster), 150)

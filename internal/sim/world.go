@@ -8,6 +8,7 @@ import (
 	"hash/fnv"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -305,6 +306,7 @@ func (w *world) settle(ctx context.Context) {
 			return
 		}
 	}
+	w.lookForDoubles()
 	for i, d := range w.devices {
 		if p, ok := d.(*easDevice); ok && p.phone.Resets > 0 && !w.pruned {
 			w.blame("%s had to start %d folders over", d.Name(), p.phone.Resets)
@@ -315,6 +317,25 @@ func (w *world) settle(ctx context.Context) {
 		w.blame("%s: %s", sinkLogin, s)
 	}
 	w.check(ctx)
+}
+
+// lookForDoubles looks for letters that are there twice, where nobody copies any: phones
+// can't.
+func (w *world) lookForDoubles() {
+	if slices.ContainsFunc(w.devices, func(d device) bool { _, ok := d.(*easDevice); return !ok }) {
+		return
+	}
+	for i, p := range w.people {
+		seen := map[string]string{}
+		for _, b := range w.truth(i) {
+			for _, l := range b.Letters {
+				if at, twice := seen[l.Subject]; twice && !isOthers(b.Name) {
+					w.blame("%s has %s in %s and in %s", p.Login, l.Subject, at, b.Name)
+				}
+				seen[l.Subject] = b.Name
+			}
+		}
+	}
 }
 
 // touched reports whether anybody but a device did something in a mailbox since, as far

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"time"
 
 	"lockstep/internal/eas/wbxml"
 )
@@ -51,6 +52,8 @@ type Folder struct {
 	Items            map[string]*Item // by ServerId
 	// More says that not all has come yet.
 	More bool
+	// At is when an answer last said how the folder is.
+	At time.Time
 
 	key   string // "" before the first Sync
 	queue []*Edit

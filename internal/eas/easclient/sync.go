@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"lockstep/internal/eas/wbxml"
 )
@@ -203,6 +204,9 @@ func (p *Phone) take(sent *asked, a *Answer) error {
 			if part.key == "" || len(part.edits) > 0 {
 				p.Blame("Sync of folder %s with %d commands is answered with nothing", part.folder, len(part.edits))
 			}
+			if f := p.Folders[part.folder]; f != nil {
+				f.More, f.At = false, time.Now()
+			}
 		}
 		return nil
 	}
@@ -246,7 +250,7 @@ func (p *Phone) unsaid(f *Folder, sent part) {
 	if sent.key == "" || len(sent.edits) > 0 {
 		p.Blame("Sync of %s with key %q and %d commands says nothing of it", f.Name, sent.key, len(sent.edits))
 	}
-	f.More = false
+	f.More, f.At = false, time.Now()
 }
 
 // reset makes the phone start a folder over, with nothing.
@@ -291,6 +295,7 @@ func (p *Phone) takeCollection(f *Folder, sent part, c *wbxml.Element) error {
 			p.takeCommand(f, e)
 		}
 	}
+	f.At = time.Now()
 	f.More = c.Has(wbxml.AirSyncMoreAvailable) || sent.key == "" // contents come with the next request
 	if sent.key == "" && commands != nil {
 		p.Blame("Sync with key 0 of %s tells contents", f.Name)
@@ -303,14 +308,14 @@ func (p *Phone) acknowledged(f *Folder, sent part, responses *wbxml.Element) {
 	of := map[string]*wbxml.Element{}
 	if responses != nil {
 		for _, r := range responses.Children {
-			of[r.Get(wbxml.AirSyncClientId)+"/"+r.Get(wbxml.AirSyncServerId)] = r
+			of[r.Tag.Name()+r.Get(wbxml.AirSyncServerId)] = r
 			if r.Tag == wbxml.AirSyncAdd {
 				of[r.Get(wbxml.AirSyncClientId)] = r
 			}
 		}
 	}
 	for _, e := range sent.edits {
-		r := of["/"+e.ServerID]
+		r := of[e.Verb.Name()+e.ServerID]
 		if e.Verb == wbxml.AirSyncAdd {
 			r = of[e.ClientID]
 			if r == nil {
@@ -326,7 +331,7 @@ func (p *Phone) acknowledged(f *Folder, sent part, responses *wbxml.Element) {
 			if f.Items[id] != nil {
 				p.Blame("what was added to %s as %s got the id %s of another", f.Name, e.ClientID, id)
 			}
-			f.Items[id] = &Item{ServerID: id, Draft: true}
+			f.Items[id] = &Item{ServerID: id, Draft: true, Read: true}
 			f.Items[id].take(e.Data)
 		case e.Verb == wbxml.AirSyncChange && f.Items[e.ServerID] != nil:
 			f.Items[e.ServerID].take(e.Data)
