@@ -11,7 +11,7 @@ import (
 
 // collectionState is what is remembered of what a device holds of one collection: for
 // each relationship, begun with key 0, where it stands now and where it stood before
-// the last answer. It is never in proportion to the collection (ADR 16).
+// the last answer. It is never in proportion to the collection (ADR 15).
 type collectionState struct {
 	Version int             `json:"v"`
 	All     []*relationship `json:"all"` // the one used last is last

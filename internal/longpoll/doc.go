@@ -1,5 +1,5 @@
 // Package longpoll serves HTTP/1.1 whose requests may wait for an hour and cost next
-// to nothing meanwhile (ADR 15).
+// to nothing meanwhile (ADR 14).
 //
 // A handler that has to wait makes a Wait, says who may end it, and Holds the
 // request. The connection then leaves net/http, with its goroutines and buffers, for
