@@ -115,6 +115,9 @@ func TestConformanceOfSyncStatus(t *testing.T) {
 		{"R5838 changes at key 0", initial(wbxml.Int(wbxml.AirSyncGetChanges, 1)), "4", ""},
 		{"R3128 changes at key 0, empty", initial(wbxml.New(wbxml.AirSyncGetChanges)), "4", ""},
 		{"R5839 no changes at key 0", initial(wbxml.Int(wbxml.AirSyncGetChanges, 0)), "", "1"},
+		{"MS-ASAIRS_R348 a preference out of order", later(syncOptions(wbxml.New(wbxml.BaseBodyPreference, wbxml.Int(wbxml.BaseTruncationSize, 100), wbxml.Bool(wbxml.BaseAllOrNone, true), wbxml.Int(wbxml.BaseType, 1)))), "4", ""},
+		{"MS-ASAIRS_R350 AllOrNone is no boolean", later(syncOptions(bodyOf(1, 100).Add(wbxml.Text(wbxml.BaseAllOrNone, "a")))), "4", ""},
+		{"MS-ASAIRS_R351 AllOrNone twice", later(syncOptions(bodyOf(1, 100).Add(wbxml.Bool(wbxml.BaseAllOrNone, true), wbxml.Bool(wbxml.BaseAllOrNone, true)))), "4", ""},
 		{"R5659 more than 200 commands", later(many), "4", ""},
 	} {
 		t.Run(c.requirement, func(t *testing.T) {
@@ -184,6 +187,20 @@ func TestConformanceOfOwnChanges(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestConformanceOfMIMETruncation(t *testing.T) {
+	w := newTown(t)
+	w.put("INBOX", "From: bob@example.test\r\nTo: alice@example.test\r\nSubject: long\r\n\r\n"+strings.Repeat(strings.Repeat("X", 78)+"\r\n", 1400))
+	for n, want := range []int{0, 4096, 5120, 7168, 10240, 20480, 51200, 102400} {
+		p := w.phone(v161)
+		options := syncOptions(wbxml.Int(wbxml.AirSyncMIMESupport, 2), bodyOf(4, -1), wbxml.Int(wbxml.AirSyncMIMETruncation, n))
+		e := p.call("Sync", syncing(p.keyed(p.inbox()), p.inbox(), options))
+		body := collectionOf(e).Child(wbxml.AirSyncCommands).Child(wbxml.AirSyncAdd).Child(wbxml.AirSyncApplicationData).Child(wbxml.BaseBody)
+		if got := len(body.Get(wbxml.BaseData)); got != want || body.Has(wbxml.BaseData) != (want > 0) || body.Get(wbxml.BaseType) != "4" || body.Get(wbxml.BaseTruncated) != "1" {
+			t.Errorf("MS-ASCMD_R%d: %d bytes of type %s, want %d", 3418+n, got, body.Get(wbxml.BaseType), want)
+		}
 	}
 }
 

@@ -86,13 +86,15 @@ func (c *composer) bodyElement(d *render.Document) (*wbxml.Element, error) {
 	list := o.candidates(c.native, security == render.SMIMESigned || security == render.SMIMEOpaque)
 	var e *wbxml.Element
 	for i, p := range list {
-		b, err := d.Body(render.Type(p.typ), o.limitOf(p))
+		limit := o.limitOf(p)
+		b, err := d.Body(render.Type(p.typ), limit)
 		if err != nil {
 			return nil, err
 		}
 		withData := !p.allOrNone || b.Size <= p.limit
 		if withData || i == 0 {
-			e = c.contents(wbxml.New(wbxml.BaseBody), b, p, withData)
+			none := p.typ == int(render.MIME) && limit == 0 // not even the header, which MIME else keeps
+			e = c.contents(wbxml.New(wbxml.BaseBody), b, p, withData && !none)
 		}
 		if withData {
 			break
