@@ -454,12 +454,22 @@ func (s *soak) newcomer(login, secret string) *imapDevice {
 		dial: func() (wire, error) { return s.dial(imapService) }}
 }
 
+// maxSettles bounds how often everybody is asked again while something still comes.
+const maxSettles = 10
+
 // compare holds everybody to what one sees that starts from nothing, and to what
 // is known of letters.
 func (s *soak) compare(p *person) {
 	last := len(p.secrets) - 1
 	newcomer := s.newcomer(p.login, p.secrets[last])
 	s.syncNow(newcomer)
+	for range maxSettles { // a notice of the server's own may come meanwhile
+		was := newcomer.asTruth().String()
+		s.syncAll(p)
+		if s.syncNow(newcomer); newcomer.asTruth().String() == was {
+			break
+		}
+	}
 	if err := newcomer.readSubjects(); err != nil {
 		s.blame("%s: %v", newcomer.name, err)
 		return

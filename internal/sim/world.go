@@ -322,6 +322,9 @@ func (w *world) settle(ctx context.Context) {
 // lookForDoubles looks for letters that are there twice, where nobody copies any: phones
 // can't.
 func (w *world) lookForDoubles() {
+	if w.pruned { // a phone that had to start over may add again what it heard no answer to
+		return
+	}
 	if slices.ContainsFunc(w.devices, func(d device) bool { _, ok := d.(*easDevice); return !ok }) {
 		return
 	}
