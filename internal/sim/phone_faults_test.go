@@ -117,16 +117,6 @@ func plantedPhones() map[string]Fault {
 			delete(inside(rel, "pending", "done"), "own")
 		}),
 		"a recipe leaves out an item": remembered(func(rel map[string]any) { delete(inside(rel, "cur", "said"), "add") }),
-		"a request is taken for the one before": remembered(func(rel map[string]any) {
-			if cur := inside(rel, "cur"); cur != nil {
-				cur["asked"] = "AAAA"
-			}
-		}),
-		"a key is used again": remembered(func(rel map[string]any) {
-			if cur, prev := inside(rel, "cur"), inside(rel, "prev"); cur != nil && prev != nil && seldom() {
-				cur["n"] = prev["n"]
-			}
-		}),
 	}
 }
 
