@@ -114,7 +114,7 @@ func (s *Server) log(r *http.Request, q *request, f *fault) {
 	if q != nil && q.sess != nil {
 		args = append(args, "account", q.sess.Principal.Login)
 	}
-	if f.code() >= 500 && f.err != nil && r.Context().Err() == nil {
+	if f.isOurs() && r.Context().Err() == nil {
 		s.Log.ErrorContext(r.Context(), "command failed", append([]any{"proto", "activesync"}, args...)...)
 		return
 	}

@@ -109,6 +109,18 @@ func (f *fault) code() int {
 	return http.StatusInternalServerError
 }
 
+// isOurs reports whether the fault is the server's, for its operator to look into.
+func (f *fault) isOurs() bool {
+	if f.err == nil {
+		return false
+	}
+	switch mail.KindOf(f.err) {
+	case mail.Internal, mail.Unavailable, mail.Corrupt:
+		return true
+	}
+	return false
+}
+
 // faultOf turns whatever went wrong into what a device is told.
 func faultOf(err error) *fault {
 	var f *fault
