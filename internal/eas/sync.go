@@ -231,6 +231,9 @@ func (x *exchange) serve(room *budget) (*wbxml.Element, error) {
 	} else {
 		x.confirmed()
 	}
+	if err := x.ready(); err != nil {
+		return nil, err
+	}
 	if err := x.act(); err != nil {
 		return nil, err
 	}
@@ -244,6 +247,28 @@ func (x *exchange) serve(room *budget) (*wbxml.Element, error) {
 
 // standsAt says where the device stands.
 func (x *exchange) standsAt(g *generation) { x.base, x.heard = g, g.View.Own }
+
+// ready fails with TooOld, before anything is done, if the device stands where history
+// no longer reaches back to: it would start over, and do once more what it was not told
+// is done. Where nothing happened since, it stands at the head.
+func (x *exchange) ready() error {
+	if len(x.c.commands) == 0 || x.mailbox.ID == 0 {
+		return nil
+	}
+	return x.view(func(r store.Reader) error {
+		at := &x.base.View
+		p, err := newPlanner(r, x.mailbox.ID, *at, 1)
+		if err != nil {
+			return err
+		}
+		if at.Log.Target == 0 && p.mb.HighestModSeq <= at.Log.Since {
+			at.ended(at.Log.Epoch.At(p.head))
+			return nil
+		}
+		_, err = r.Changes(store.ChangeQuery{Type: mail.TypePlacement, Mailbox: x.mailbox.ID, From: at.Log, Limit: 1})
+		return err
+	})
+}
 
 // confirmed notes that the device has the current key, and so heard the last answer.
 func (x *exchange) confirmed() {

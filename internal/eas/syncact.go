@@ -281,7 +281,11 @@ func (a *acting) shown(line mail.Lineage) *mail.Version {
 func (a *acting) isUntold(v *mail.Version) bool {
 	at := &a.base.View
 	switch {
-	case v.ModSeq <= at.Log.Since, at.isOwn(v.UID, v.ModSeq), a.own.Contains(v.UID):
+	case at.isOwn(v.UID, v.ModSeq), a.own.Contains(v.UID):
+		return false
+	case !at.holds(v): // it speaks of what it had before it started over
+		return true
+	case v.ModSeq <= at.Log.Since:
 		return false
 	case v.Created > at.Log.Since: // what came in the delta under way is told as it is
 		return v.ModSeq > at.Log.Target || !at.told(v)
