@@ -285,13 +285,16 @@ func (a *acting) changeDraft(d *deed) (int, error) {
 			return 0, err
 		}
 	}
+	untold := a.isUntold(item) // that another marked it, say: the device is told of the new version as a whole
 	arrival.Replaces = item.UID
 	p, err := a.tx.Append(a.mailbox.ID, arrival)
 	if err != nil {
 		return 0, err
 	}
-	a.own.Add(item.UID)
-	if len(d.draft.files) == 0 { // else the device is told, as it has to learn what its attachments are called
+	if !untold {
+		a.own.Add(item.UID)
+	}
+	if !untold && len(d.draft.files) == 0 { // else the device is told, as it has to learn what its attachments are called
 		a.own.Add(p.UID)
 	}
 	versions, err := a.tx.Versions(store.VersionQuery{Mailbox: a.mailbox.ID, Lines: []mail.Lineage{d.line}})
