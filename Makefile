@@ -20,7 +20,7 @@ build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o lockstep ./cmd/lockstep
 
 test: format vet cross
-	$(GO) test -timeout 15m ./...
+	$(GO) test -timeout 30m ./...
 	$(MAKE) race
 
 format:
@@ -31,7 +31,7 @@ vet:
 	$(GO) tool staticcheck ./...
 
 race:
-	CGO_ENABLED=1 $(GO) test -race -short -timeout 15m $(RACE)
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 40m $(RACE)
 
 cross:
 	CGO_ENABLED=0 $(GO) build ./...
