@@ -1,0 +1,39 @@
+package jmap
+
+// Limits bound what clients can cost. A zero field means its default. The session
+// announces them (§2).
+type Limits struct {
+	Upload             int64 // bytes of one upload; 50 MiB
+	ConcurrentUploads  int   // of one principal; 4
+	Request            int64 // bytes of one request; 10 MiB
+	ConcurrentRequests int   // of one principal; 8
+	Calls              int   // in one request; 64
+	ObjectsInGet       int   // 1000
+	ObjectsInSet       int   // 1000
+}
+
+func (l Limits) orDefault() Limits {
+	orDefault(&l.Upload, 50<<20)
+	orDefault(&l.ConcurrentUploads, 4)
+	orDefault(&l.Request, 10<<20)
+	orDefault(&l.ConcurrentRequests, 8)
+	orDefault(&l.Calls, 64)
+	orDefault(&l.ObjectsInGet, 1000)
+	orDefault(&l.ObjectsInSet, 1000)
+	return l
+}
+
+func orDefault[T int | int64](v *T, d T) {
+	if *v == 0 {
+		*v = d
+	}
+}
+
+const (
+	maxNesting      = 64       // of arrays and objects in a request
+	maxIDBytes      = 255      // §1.2
+	maxChanges      = 1000     // in one answer of Foo/changes, also when more are asked for
+	maxAnswerBytes  = 64 << 20 // of all answers to one request
+	maxReferenced   = 100_000  // values that a result reference may lead to
+	maxPointerBytes = 1024     // of its path
+)

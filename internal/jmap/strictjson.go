@@ -1,0 +1,66 @@
+package jmap
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"unicode/utf8"
+)
+
+// checkJSON reports why bytes are not one JSON value as I-JSON wants it (§1.5, RFC
+// 7493): UTF-8, no name twice in an object; and not nested without bound.
+func checkJSON(b []byte) error {
+	if !utf8.Valid(b) {
+		return errors.New("the request is not UTF-8")
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	if err := checkValue(d, 0); err != nil {
+		return err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("there is more than one JSON value")
+	}
+	return nil
+}
+
+func checkValue(d *json.Decoder, depth int) error {
+	if depth > maxNesting {
+		return fmt.Errorf("values are nested deeper than %d", maxNesting)
+	}
+	t, err := d.Token()
+	if err != nil {
+		return err
+	}
+	open, ok := t.(json.Delim)
+	if !ok {
+		return nil
+	}
+	names := map[string]bool{}
+	for d.More() {
+		if open == '{' {
+			name, err := d.Token()
+			if err != nil {
+				return err
+			}
+			if names[name.(string)] {
+				return fmt.Errorf("the name %q stands twice in one object", name)
+			}
+			names[name.(string)] = true
+		}
+		if err := checkValue(d, depth+1); err != nil {
+			return err
+		}
+	}
+	_, err = d.Token()
+	return err
+}
+
+// decodeStrict reads a value whose names are all known.
+func decodeStrict(b []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	return d.Decode(into)
+}
