@@ -8,7 +8,7 @@ import (
 )
 
 // accountID spells an account (§1.6.2).
-func accountID(id mail.AccountID) string { return "A" + strconv.FormatInt(int64(id), 36) }
+func accountID(id mail.AccountID) string { return numbered('A', int64(id)) }
 
 // parseNumbered reads an id that is a letter and a number, in the one way to spell it.
 func parseNumbered(letter byte, s string) (int64, bool) {
@@ -35,3 +35,6 @@ func isID(s string) bool {
 }
 
 const idAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+// numbered spells an id that is a letter and a number.
+func numbered(letter byte, n int64) string { return string(letter) + strconv.FormatInt(n, 36) }

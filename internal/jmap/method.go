@@ -19,6 +19,12 @@ var methods map[string]method
 func init() { // a method may call another, which is found here
 	methods = map[string]method{
 		"Core/echo": {core, func(_ context.Context, c *call) error { return c.answer(c.args) }},
+
+		"Act/query":  {ours, with((*call).actQuery)},
+		"Act/get":    {ours, with((*call).actGet)},
+		"Act/undo":   {ours, with((*call).actUndo)},
+		"Device/get": {ours, with((*call).deviceGet)},
+		"Device/set": {ours, with((*call).deviceSet)},
 	}
 }
 
@@ -31,13 +37,13 @@ type call struct {
 }
 
 // with makes a method of a function that takes its arguments parsed.
-func with[A any](fn func(context.Context, *call, *A) error) func(context.Context, *call) error {
+func with[A any](fn func(*call, context.Context, *A) error) func(context.Context, *call) error {
 	return func(ctx context.Context, c *call) error {
 		a := new(A)
 		if err := decodeStrict(c.args, a); err != nil {
 			return badArguments(err)
 		}
-		return fn(ctx, c, a)
+		return fn(c, ctx, a)
 	}
 }
 

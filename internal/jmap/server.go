@@ -11,6 +11,7 @@ import (
 
 	"lockstep/internal/auth"
 	"lockstep/internal/delivery"
+	"lockstep/internal/device"
 	"lockstep/internal/mail"
 	"lockstep/internal/notify"
 	"lockstep/internal/search"
@@ -45,6 +46,7 @@ type Server struct {
 	Store     store.Store
 	Directory store.Directory
 	Auth      Authenticator
+	Accounts  *auth.Service // who is signed in with what, and may go on
 	Delivery  *delivery.Service
 	Blobs     func(context.Context, mail.Blob) (Body, error)
 	Search    *search.Index // nil finds nothing by words
@@ -55,8 +57,10 @@ type Server struct {
 	Metrics Metrics      // nil counts nothing
 
 	Hostname   string
-	PublicName string // by which clients reach the server; "" is the one they asked for it by
-	SpoolDir   string // for uploads on their way; "" is the system's
+	PublicName string         // by which clients reach the server; "" is the one they asked for it by
+	SpoolDir   string         // for uploads on their way; "" is the system's
+	Trails     *device.Trails // how far devices have come; nil knows of none
+	Policies   device.Policies
 	Limits     Limits
 
 	once   sync.Once

@@ -27,6 +27,7 @@ type capability struct {
 // capabilities are all that are announced; each is served whole.
 var capabilities = []capability{
 	{core, (*Server).coreCapability, nil},
+	{ours, nothing, (*Server).oursOfAccount},
 }
 
 func capabilityNames() (all []string) {

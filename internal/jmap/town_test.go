@@ -14,6 +14,7 @@ import (
 
 	"lockstep/internal/auth"
 	"lockstep/internal/delivery/deliverytest"
+	"lockstep/internal/device"
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
 )
@@ -54,7 +55,7 @@ func newTown(t testing.TB) *town {
 	w.alice = h.Account(login, 0, verifier())
 	w.account = accountID(w.alice.Account)
 	w.server = &Server{
-		Store: w.Store, Directory: w.Store, Auth: byPassword{w.auth}, Delivery: w.Delivery, Hostname: "mail.example.test", SpoolDir: t.TempDir(), People: w.Store.People,
+		Store: w.Store, Directory: w.Store, Auth: byPassword{w.auth}, Accounts: w.auth, Trails: device.NewTrails(w.Store, slog.New(slog.DiscardHandler)), Delivery: w.Delivery, Hostname: "mail.example.test", SpoolDir: t.TempDir(), People: w.Store.People,
 		Blobs: func(ctx context.Context, b mail.Blob) (Body, error) {
 			r, err := w.Blobs.Open(ctx, b)
 			if err != nil {
@@ -90,17 +91,13 @@ func (w *town) mailbox(path string) (mb mail.Mailbox) {
 }
 
 // put puts a message into a mailbox, as another device or a delivery would.
-func (w *town) put(path, text string, flags ...string) (p mail.Placement) {
+func (w *town) put(path, text string, names ...string) (p mail.Placement) {
 	w.T.Helper()
-	f, err := mail.NewFlags(flags...)
-	if err != nil {
-		w.T.Fatal(err)
-	}
 	a, err := w.Delivery.Ingest(w.T.Context(), strings.NewReader(text))
 	if err != nil {
 		w.T.Fatal(err)
 	}
-	a.Flags = f
+	a.Flags = flags(w.T, names...)
 	mb := w.mailbox(path)
 	w.change(func(tx store.Tx) (err error) {
 		p, err = tx.Append(mb.ID, a)
@@ -184,4 +181,13 @@ func newStranger(w *town, method, path string) *httptest.ResponseRecorder {
 	rec := httptest.NewRecorder()
 	w.server.ServeHTTP(rec, r)
 	return rec
+}
+
+func flags(t testing.TB, names ...string) mail.Flags {
+	t.Helper()
+	f, err := mail.NewFlags(names...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
 }
