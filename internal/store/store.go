@@ -135,6 +135,9 @@ type Reader interface {
 	// Remembered returns what came of an idempotent arrival; NotFound if the key is
 	// not, or no longer, remembered.
 	Remembered(key string) (mail.Placement, error)
+	// Upload returns what a client put beside its mail; NotFound if it has expired. Its
+	// blob has no handle that expires: a message can be made of it at once.
+	Upload(mail.UploadID) (mail.Upload, error)
 }
 
 // PlacementQuery selects placements of one mailbox. Zero fields do not restrict.
@@ -326,12 +329,18 @@ type Notes interface {
 	// remembered with 0, and Remembered returns the zero Placement.
 	Remember(key string, p mail.PlacementID, until time.Time) error
 	Forget(key string) error
+	// AddUpload keeps bytes for mail.UploadLife, and returns them as Upload would.
+	// Expired (put the blob again), Exists if the id is taken; a bound is Limit.
+	AddUpload(mail.Upload) (mail.Upload, error)
+	// UsedUpload keeps an upload for that long from now, and notes which emails were
+	// made of it. NotFound if it has expired.
+	UsedUpload(id mail.UploadID, made ...mail.EmailID) error
 }
 
 // Keeper is the upkeep of accounts' history.
 type Keeper interface {
-	// Prune forgets history older than the moment: records, what vanished, expired
-	// memories. It moves the horizon, but not past a flood that nobody decided about.
+	// Prune forgets history older than the moment: records, what vanished; and what
+	// has expired: memories, uploads. It moves the horizon, but not past a flood that nobody decided about.
 	Prune(ctx context.Context, id mail.AccountID, olderThan time.Time) error
 	// Untold returns the accounts that have a flood nobody was told of.
 	Untold(ctx context.Context) ([]mail.AccountID, error)

@@ -73,6 +73,7 @@ func (s *state) forget(horizon mail.ModSeq, now time.Time) {
 	}
 	s.once = maps.Clone(s.once)
 	maps.DeleteFunc(s.once, func(_ string, m memory) bool { return !now.Before(m.until) })
+	s.forgetUploads(now)
 }
 
 func without(keys []mail.MessageKey, key mail.MessageKey) []mail.MessageKey {

@@ -42,6 +42,7 @@ type state struct {
 	cursors map[cursorKey][]byte
 	recent  map[mail.MailboxID]mail.UID
 	once    map[string]memory
+	uploads map[mail.UploadID]mail.Upload
 }
 
 // box is a mailbox and what is in it.
@@ -91,6 +92,7 @@ func (s *state) clone() *state {
 	c.recent = maps.Clone(s.recent)
 	c.grants = maps.Clone(s.grants)
 	c.ownLast = maps.Clone(s.ownLast)
+	c.uploads = maps.Clone(s.uploads)
 	return &c // own, threadOf, subjects, notes and once are copied where they are written
 }
 

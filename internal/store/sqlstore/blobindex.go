@@ -25,8 +25,10 @@ const (
 	selectUnnamed = `SELECT name FROM blob WHERE name > ?1 AND condemned = 0 AND touched < ?2
 	AND NOT EXISTS (SELECT 1 FROM queue q WHERE q.blob = blob.name) AND NOT EXISTS (SELECT 1 FROM blob_part p WHERE p.part = blob.name)
 	ORDER BY name LIMIT ?3`
-	// selectNamed asks all accounts at once: a blob is named by whoever has it.
+	// selectNamed and selectUploaded ask all accounts at once: a blob is named by
+	// whoever has it.
 	selectNamed     = "SELECT 1 FROM content WHERE blob = ?1 LIMIT 1"
+	selectUploaded  = "SELECT 1 FROM upload WHERE blob = ?1 LIMIT 1"
 	condemnBlob     = "UPDATE blob SET condemned = ?2 WHERE name = ?1 AND condemned = 0 AND touched < ?3"
 	selectCondemned = "SELECT name FROM blob WHERE condemned > 0 AND condemned < ?1 LIMIT ?2"
 	deleteBlob      = "DELETE FROM blob WHERE name = ?1"
@@ -92,8 +94,10 @@ func (x BlobIndex) Unnamed(ctx context.Context, touchedBefore time.Time, after m
 			more = len(names) == wanted
 			for _, name := range names {
 				named := false
-				if err == nil {
-					named, err = one(c, selectNamed, func(row) {}, name)
+				for _, sql := range []string{selectNamed, selectUploaded} {
+					if err == nil && !named {
+						named, err = one(c, sql, func(row) {}, name)
+					}
 				}
 				if !named {
 					unnamed = append(unnamed, name)

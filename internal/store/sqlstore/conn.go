@@ -145,6 +145,8 @@ func plain(arg any) any {
 		return string(v)
 	case mail.EmailID:
 		return v[:]
+	case mail.UploadID:
+		return v[:]
 	case mail.BlobName:
 		return v[:]
 	case ints:

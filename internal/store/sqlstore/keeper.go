@@ -63,8 +63,10 @@ func (db *DB) prune(c conn, id mail.AccountID, olderThan time.Time) (more bool, 
 	if err := db.tails.settle(c, a); err != nil {
 		return false, err
 	}
-	if _, err := c.exec(deleteMemories, id, db.now()); err != nil {
-		return false, err
+	for _, sql := range []string{deleteMemories, deleteUploads} {
+		if _, err := c.exec(sql, id, db.now()); err != nil {
+			return false, err
+		}
 	}
 	if _, err := c.exec(deleteDeleting, id, db.now().Add(-db.guard.OrDefault().Window)); err != nil {
 		return false, err

@@ -323,6 +323,44 @@ func TestUnnamedBlobsAreCollected(t *testing.T) {
 	}
 }
 
+// An upload names its blob, and the parts of it, until it expires.
+func TestBlobsOfUploadsAreKeptAsLongAsThey(t *testing.T) {
+	now := time.Now()
+	h := newHome(t, Options{Now: func() time.Time { return now }})
+	part := arrival(2).Blob
+	u := mail.Upload{Blob: arrival(1).Blob, Parts: []mail.Blob{part}}
+	u.Blob.Parts = []mail.BlobName{part.Name}
+	note := func(fn func(store.Notes) error) {
+		if err := h.Note(t.Context(), h.id, fn); err != nil {
+			t.Fatal(err)
+		}
+	}
+	unnamed := func() int {
+		if err := h.Prune(t.Context(), h.id, now.Add(-24*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		names, err := h.Blobs().Unnamed(t.Context(), now.Add(time.Hour), mail.BlobName{}, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(names)
+	}
+	note(func(n store.Notes) (err error) { u, err = n.AddUpload(u); return err })
+	if n := unnamed(); n != 0 {
+		t.Errorf("%d unnamed while the upload is there", n)
+	}
+	now = now.Add(mail.UploadLife - time.Minute)
+	note(func(n store.Notes) error { return n.UsedUpload(u.ID) })
+	now = now.Add(mail.UploadLife - time.Minute)
+	if n := unnamed(); n != 0 {
+		t.Errorf("%d unnamed while the upload that was used is there", n)
+	}
+	now = now.Add(2 * time.Minute)
+	if n := unnamed(); n != 1 { // the part when the whole is forgotten
+		t.Errorf("%d unnamed once the upload has expired", n)
+	}
+}
+
 func TestAFullDiskIsSaidInWords(t *testing.T) {
 	h := newHome(t, Options{})
 	var pages int64

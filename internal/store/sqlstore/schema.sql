@@ -340,6 +340,18 @@ CREATE TABLE thread_name (
   PRIMARY KEY (account_id, name)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE upload (
+  account_id INTEGER NOT NULL,
+  upload_id  BLOB NOT NULL,
+  blob       BLOB NOT NULL,
+  size       INTEGER NOT NULL,
+  type       TEXT NOT NULL,
+  created    INTEGER NOT NULL,
+  until      INTEGER NOT NULL,
+  emails     BLOB NOT NULL, -- ids of what was made of it last, 16 bytes each, newest last
+  PRIMARY KEY (account_id, upload_id)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE vanished (
   account_id INTEGER NOT NULL,
   type       INTEGER NOT NULL,
@@ -427,6 +439,8 @@ CREATE INDEX share_owner ON share (owner_id);
 CREATE INDEX thread_changed ON thread (account_id, modseq, thread_id) WHERE emails > 0 AND modseq > born;
 
 CREATE INDEX thread_late ON thread (account_id, created, thread_id) WHERE emails > 0 AND created > born;
+
+CREATE INDEX upload_blob ON upload (blob);
 
 CREATE INDEX vanished_id ON vanished (account_id, type, id, modseq);
 

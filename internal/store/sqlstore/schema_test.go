@@ -85,9 +85,10 @@ func TestEveryAccountTableBeginsWithItsAccount(t *testing.T) {
 
 // across are the statements that look at all accounts, and why they may.
 var across = []string{
-	selectNamed,  // a blob is named by whoever has it
-	selectUntold, // who is to be told of a flood, whoever it is
-	countAccess,  // how many devices there are of each kind, whoever has them
+	selectNamed,    // a blob is named by whoever has it
+	selectUploaded, // so
+	selectUntold,   // who is to be told of a flood, whoever it is
+	countAccess,    // how many devices there are of each kind, whoever has them
 }
 
 var (

@@ -427,6 +427,8 @@ var faults = []struct {
 	}},
 	{"AFloodLosesItsBeginning", reading(badReader{floods: func(f *mail.Flood) { f.First = f.ID }})},
 	{"AFloodForgetsItWasTold", reading(badReader{floods: func(f *mail.Flood) { f.Told = false }})},
+	{"AnUploadForgetsWhatWasMadeOfIt", reading(badReader{uploads: func(u *mail.Upload) { u.Emails = nil }})},
+	{"AnUploadIsOfAnotherSize", reading(badReader{uploads: func(u *mail.Upload) { u.Blob.Size++ }})},
 	{"PruneDoesNothing", func(f *fault) { f.prune = func(*fault, time.Time) error { return nil } }},
 	{"ReparsedForgetsThePreview", func(f *fault) {
 		f.reparsed = func(_ *fault, all []store.Derived) {

@@ -99,6 +99,15 @@ type badReader struct {
 	floods   func(*mail.Flood)
 	device   func(*mail.Device)
 	cursors  func(prefix string, names []string) []string
+	uploads  func(*mail.Upload)
+}
+
+func (b badReader) Upload(id mail.UploadID) (mail.Upload, error) {
+	u, err := b.Reader.Upload(id)
+	if b.uploads != nil {
+		b.uploads(&u)
+	}
+	return u, err
 }
 
 func (b badReader) Devices() ([]mail.Device, error) {

@@ -179,6 +179,11 @@ func (st step) do(s *subject, tx store.Tx) (string, error) {
 			d.Wipe = mail.Wipe{}
 		}
 		return fmt.Sprintf("wipe %q", d.Wipe.State), tx.SetDevice(d)
+	case "upload":
+		u, err := tx.AddUpload(uploaded(st.n))
+		return inWords(u), err
+	case "use-upload":
+		return "", tx.UsedUpload(uploaded(st.n).ID, emailID(st.arrives))
 	case "told":
 		if err := tx.SetCursor(s.devices[st.n%2], "eas/"+st.value, []byte(st.value)); err != nil {
 			return "", err
@@ -464,6 +469,9 @@ var (
 	subjects = []string{"", "lunch", "report", "holiday"}
 )
 
+// uploadsOfHistories is how many uploads there can be.
+const uploadsOfHistories = 4
+
 func pick[T any](g *generator, from []T) T { return from[g.IntN(len(from))] }
 
 func (g *generator) step() step {
@@ -511,7 +519,11 @@ func (g *generator) step() step {
 	case k < 96:
 		return step{verb: "note", box: s.box}
 	}
-	switch g.IntN(7) {
+	switch g.IntN(9) {
+	case 7:
+		return step{verb: "upload", n: g.IntN(uploadsOfHistories)}
+	case 8:
+		return step{verb: "use-upload", n: g.IntN(uploadsOfHistories), arrives: 1 + g.IntN(9)}
 	case 0:
 		return step{verb: "block"}
 	case 5:

@@ -26,6 +26,7 @@ type snapshot struct {
 	metadata  []annotation
 	floods    []mail.Flood
 	devices   []string // in words
+	uploads   []string // so
 }
 
 // deviceLines are the devices, and what their consumers remember by name.
@@ -150,6 +151,9 @@ func read(r store.Reader) (*snapshot, error) {
 		return nil, err
 	}
 	if sn.devices, err = deviceLines(r); err != nil {
+		return nil, err
+	}
+	if sn.uploads, err = uploadLines(r); err != nil {
 		return nil, err
 	}
 	if err := sn.readMetadata(r); err != nil {
@@ -285,7 +289,7 @@ func (sn *snapshot) text(s *subject) []string {
 				slices.Index(s.devices, r.ChangedBy), numbered(known, r.Lineage.Line()), r.Lineage.Held(), r.notes))
 		}
 	}
-	lines = append(append(lines, sn.memberLines(s, since)...), sn.devices...)
+	lines = append(append(append(lines, sn.memberLines(s, since)...), sn.devices...), sn.uploads...)
 	for _, f := range sn.floods {
 		lines = append(lines, fmt.Sprintf("flood %d by %d: %d to %d, %d messages, told %v", since(f.ID), slices.Index(s.devices, f.Device), since(f.First), since(f.Last), f.Removed, f.Told))
 	}
