@@ -49,6 +49,7 @@ var layers = map[string]int{
 	"internal/eas":       views,
 	"internal/dav":       views,
 	"internal/httpd":     views,
+	"internal/signin":    views,
 	"internal/admin":     views,
 	"internal/config":    program,
 	"internal/sim":       program,

@@ -625,7 +625,7 @@ func TestLockedOutIsNotEvenAsked(t *testing.T) {
 		b.refused(attempt("wrong-horse"), mail.BadCredentials)
 	}
 	b.in(attempt(password))
-	if got := b.limits.entries[limiterKeys("", home)[1]].n; got != 2*freeFailuresPair-1 {
+	if got := b.limits.entries[limitsOf("", home)[0].limiterKey].n; got != 2*freeFailuresPair-1 {
 		t.Errorf("%d failures of the address, want %d", got, 2*freeFailuresPair-1)
 	}
 }

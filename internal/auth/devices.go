@@ -210,7 +210,7 @@ func (s *Service) AddDevice(ctx context.Context, p store.Principal, name string,
 	if err != nil {
 		return d, "", err
 	}
-	_, err = s.dir.AddCredential(ctx, store.Credential{Principal: p.ID, Kind: store.AppPassword, Name: name, Verifier: newAppVerifier(secret), Scram: scram, Protocols: protocols, Device: d.ID, Created: s.now()})
+	_, err = s.dir.AddCredential(ctx, store.Credential{Principal: p.ID, Kind: store.AppPassword, Name: name, Verifier: newAppVerifier(secret), Token: tokenOf(secret), Scram: scram, Protocols: protocols, Device: d.ID, Created: s.now()})
 	return d, secret, err
 }
 

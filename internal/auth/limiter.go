@@ -43,26 +43,37 @@ type limiter struct {
 	familiar map[limiterKey]time.Time // login and network, when it succeeded last
 }
 
-func limiterKeys(login string, addr netip.Addr) [3]limiterKey {
-	n := mail.Network(addr)
-	login = login[:min(len(login), maxLimiterLogin)]
-	return [3]limiterKey{{login, n}, {"", n}, {login, netip.Prefix{}}}
+// limited is one thing that failures count for, and how many are free.
+type limited struct {
+	limiterKey
+	free     int
+	wherever bool // it counts what comes from anywhere
 }
 
-var freeFailures = [3]int{freeFailuresPair, freeFailuresAddress, freeFailuresLogin}
+// limitsOf are what an attempt counts for. A token has no login, and counts for the
+// address alone.
+func limitsOf(login string, addr netip.Addr) []limited {
+	n := mail.Network(addr)
+	login = login[:min(len(login), maxLimiterLogin)]
+	address := limited{limiterKey{"", n}, freeFailuresAddress, false}
+	if login == "" {
+		return []limited{address}
+	}
+	return []limited{{limiterKey{login, n}, freeFailuresPair, false}, address, {limiterKey{login, netip.Prefix{}}, freeFailuresLogin, true}}
+}
 
 // wait says how long the next attempt has to wait; 0 is not at all.
 func (l *limiter) wait(login string, addr netip.Addr, now time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var longest time.Duration
-	keys := limiterKeys(login, addr)
-	at, known := l.familiar[keys[0]]
-	for _, k := range keys {
-		if k == keys[2] && known && now.Sub(at) < familiarFor {
+	all := limitsOf(login, addr)
+	at, known := l.familiar[all[0].limiterKey]
+	for _, k := range all {
+		if k.wherever && known && now.Sub(at) < familiarFor {
 			continue
 		}
-		if f := l.entries[k]; f != nil {
+		if f := l.entries[k.limiterKey]; f != nil {
 			longest = max(longest, f.until.Sub(now))
 		}
 	}
@@ -77,15 +88,15 @@ func (l *limiter) failed(login string, addr netip.Addr, now time.Time) {
 		l.entries = map[limiterKey]*failures{}
 	}
 	l.sweep(now)
-	for i, k := range limiterKeys(login, addr) {
-		f := l.entries[k]
+	for _, k := range limitsOf(login, addr) {
+		f := l.entries[k.limiterKey]
 		if f == nil || now.Sub(f.last) > forgetAfter {
 			f = &failures{}
-			l.entries[k] = f
+			l.entries[k.limiterKey] = f
 		}
 		f.n++
 		f.last = now
-		if over := f.n - freeFailures[i]; over >= 0 {
+		if over := f.n - k.free; over >= 0 {
 			f.until = now.Add(min(time.Second<<min(over, 20), maxWait))
 		}
 	}
@@ -96,7 +107,7 @@ func (l *limiter) failed(login string, addr netip.Addr, now time.Time) {
 func (l *limiter) succeeded(login string, addr netip.Addr, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	pair := limiterKeys(login, addr)[0]
+	pair := limitsOf(login, addr)[0].limiterKey
 	delete(l.entries, pair)
 	if l.familiar == nil {
 		l.familiar = map[limiterKey]time.Time{}

@@ -59,8 +59,11 @@ func (s *Service) TellBy(tell func(context.Context, mail.AccountID, mail.Device)
 
 // Attempt is what somebody who signs in says.
 type Attempt struct {
-	Login    string
-	Secret   string
+	Login  string
+	Secret string
+	// Bearer says that the secret is a token (RFC 6750), such as an app password, and
+	// never the password. Then the login may be empty.
+	Bearer   bool
 	Protocol mail.Protocol
 	Addr     netip.Addr
 	Client   string // what the client says of itself, without version; "" when it said nothing
@@ -148,7 +151,7 @@ func (s *Service) prove(ctx context.Context, a Attempt) (p store.Principal, c st
 	if err := s.mayTry(login, a.Addr); err != nil {
 		return p, c, 0, err
 	}
-	p, c, ends, err = s.verify(ctx, login, a.Secret)
+	p, c, ends, err = s.verify(ctx, login, a)
 	if late := s.mayTry(login, a.Addr); late != nil { // others failed meanwhile: guessing at once tells no more than in turn
 		return p, c, 0, late
 	}
@@ -178,11 +181,15 @@ func (s *Service) mayTry(login string, addr netip.Addr) error {
 }
 
 // verify finds the credential that the secret proves. Ends is what Session keeps.
-func (s *Service) verify(ctx context.Context, login, secret string) (p store.Principal, c store.Credential, ends uint64, err error) {
+func (s *Service) verify(ctx context.Context, login string, a Attempt) (p store.Principal, c store.Credential, ends uint64, err error) {
 	ends = s.sessions.soFar()
+	if a.Bearer {
+		p, c, err = s.byToken(ctx, login, a.Secret)
+		return p, c, ends, err
+	}
 	p, err = s.dir.PrincipalByLogin(ctx, login)
 	if err != nil && mail.KindOf(err) == mail.NotFound {
-		_, _ = checkPassword(ctx, nobody(), secret) // as long as a wrong password takes
+		_, _ = checkPassword(ctx, nobody(), a.Secret) // as long as a wrong password takes
 		return p, c, 0, errBadCredentials
 	}
 	if err != nil {
@@ -192,7 +199,7 @@ func (s *Service) verify(ctx context.Context, login, secret string) (p store.Pri
 	if err != nil {
 		return p, c, 0, err
 	}
-	c, err = s.match(ctx, creds, secret)
+	c, err = s.match(ctx, creds, a.Secret)
 	return p, c, ends, err
 }
 

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"lockstep/internal/auth"
 	"lockstep/internal/eas/wbxml"
 )
 
@@ -107,7 +108,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, f *fault) {
 // log notes what went wrong: what is the device's doing at debug, what is ours as an
 // error.
 func (s *Server) log(r *http.Request, q *request, f *fault) {
-	args := []any{"err", f.Error(), "addr", addrOf(r)}
+	args := []any{"err", f.Error(), "addr", auth.AddrOf(r)}
 	if q != nil {
 		args = append(args, "cmd", q.query.command, "device", q.deviceID, "version", q.version)
 	}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/net/html/charset"
 	"golang.org/x/net/idna"
 
+	"lockstep/internal/auth"
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
 )
@@ -73,7 +74,7 @@ func (s *Server) Autodiscover(w http.ResponseWriter, r *http.Request) {
 
 // mayPlain reports whether a password may come without TLS.
 func (s *Server) mayPlain(r *http.Request) bool {
-	return s.AllowPlainAuth != nil && s.AllowPlainAuth(addrOf(r))
+	return s.AllowPlainAuth != nil && s.AllowPlainAuth(auth.AddrOf(r))
 }
 
 // origin is the beginning of the URLs of this server: its configured name, else the one

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"lockstep/internal/auth"
 	"lockstep/internal/delivery"
 	"lockstep/internal/mail"
 	"lockstep/internal/message"
@@ -173,7 +174,7 @@ func (q *request) recipient(env *delivery.Envelope, address string, bad status) 
 
 // hop is how the message came to us.
 func (q *request) hop() delivery.Hop {
-	h := delivery.Hop{Helo: q.deviceType, Addr: addrOf(q.http), With: "HTTP", ID: rand.Text()[:12], Arrived: time.Now(), Protocol: mail.EAS}
+	h := delivery.Hop{Helo: q.deviceType, Addr: auth.AddrOf(q.http), With: "HTTP", ID: rand.Text()[:12], Arrived: time.Now(), Protocol: mail.EAS}
 	if t := q.http.TLS; t != nil {
 		h.TLS = tls.VersionName(t.Version) + " " + tls.CipherSuiteName(t.CipherSuite)
 	}

@@ -3,11 +3,7 @@ package eas
 import (
 	"context"
 	"net/http"
-	"net/netip"
 	"strings"
-	"unicode/utf8"
-
-	"golang.org/x/text/encoding/charmap"
 
 	"lockstep/internal/auth"
 	"lockstep/internal/mail"
@@ -43,12 +39,13 @@ func (s *Server) check(r *http.Request) (store.Principal, error) {
 	return p, refusal(err)
 }
 
-// attempt is what somebody who signs in says. A bearer token (RFC 6750) is an app
-// password; whose it is the query says.
+// attempt is what somebody who signs in says. Whose a bearer token (RFC 6750) is the
+// query says too.
 func (s *Server) attempt(r *http.Request, user string) (a auth.Attempt, err error) {
-	addr := addrOf(r)
-	login, secret, ok := r.BasicAuth()
-	if token, is := bearer(r); is && user != "" {
+	addr := auth.AddrOf(r)
+	login, secret, ok := auth.Basic(r)
+	token, bearer := auth.Bearer(r)
+	if bearer && user != "" {
 		login, secret, ok = user, token, true
 	}
 	if !ok {
@@ -57,13 +54,7 @@ func (s *Server) attempt(r *http.Request, user string) (a auth.Attempt, err erro
 	if r.TLS == nil && (s.AllowPlainAuth == nil || !s.AllowPlainAuth(addr)) {
 		return a, &fault{http: http.StatusForbidden, detail: "passwords are taken under TLS only: use https"}
 	}
-	return auth.Attempt{Login: s.login(r.Context(), text(login)), Secret: text(secret), Protocol: mail.EAS, Addr: addr}, nil
-}
-
-// bearer is the token of a request that has one.
-func bearer(r *http.Request) (token string, ok bool) {
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	return strings.TrimSpace(token), strings.EqualFold(scheme, "Bearer") && strings.TrimSpace(token) != ""
+	return auth.Attempt{Login: s.login(r.Context(), login), Secret: secret, Bearer: bearer, Protocol: mail.EAS, Addr: addr}, nil
 }
 
 // refusals are the statuses for who proves who they are and is not let in. A device
@@ -95,16 +86,6 @@ func refusal(err error) error {
 	return err
 }
 
-// text is what a client means by the bytes of its login: UTF-8, else, from Outlook
-// on Windows, Latin-1.
-func text(s string) string {
-	if utf8.ValidString(s) {
-		return s
-	}
-	t, _ := charmap.ISO8859_1.NewDecoder().String(s) // it has a character for each byte
-	return t
-}
-
 // login is whose login is meant: devices ask for a domain and say domain\user.
 func (s *Server) login(ctx context.Context, said string) string {
 	domain, user, ok := strings.Cut(said, `\`)
@@ -127,12 +108,4 @@ func clientName(agent, deviceType string) string {
 		name = deviceType
 	}
 	return strings.ToValidUTF8(name[:min(len(name), maxClientBytes)], "")
-}
-
-func addrOf(r *http.Request) netip.Addr {
-	at, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.IPv6Loopback() // not by TCP: from this machine
-	}
-	return at.Addr().Unmap()
 }

@@ -26,6 +26,9 @@ type CredentialKind string
 const (
 	Password    CredentialKind = "password" // what a person chose; argon2id
 	AppPassword CredentialKind = "app"      // made by us for one device
+	TOTP        CredentialKind = "totp"     // a second factor: codes that change (RFC 6238)
+	Passkey     CredentialKind = "passkey"  // a second factor, or alone (WebAuthn)
+	Recovery    CredentialKind = "recovery" // a second factor that is used up
 )
 
 // Credential is a secret by which a principal is known. The secret itself is
@@ -36,11 +39,36 @@ type Credential struct {
 	Kind      CredentialKind
 	Name      string          // of an app password: what the person calls it
 	Verifier  []byte          // as package auth writes it
+	Token     []byte          // by which an app password is found without a login; nil is not at all. No two are equal.
 	Scram     []byte          // SCRAM keys as package auth writes them; app passwords only
 	Protocols []mail.Protocol // empty is all
 	Device    mail.DeviceID   // of an app password
 	Created   time.Time
 	LastUsed  time.Time
+}
+
+// SignInKind is how somebody stays signed in.
+type SignInKind string
+
+// The kinds of sign-ins.
+const (
+	WebSignIn   SignInKind = "web"   // a browser, by a cookie
+	OAuthSignIn SignInKind = "oauth" // a program, by tokens
+)
+
+// SignIn is somebody who stays signed in over HTTP until it ends.
+type SignIn struct {
+	ID        int64
+	Key       []byte // by which it is found: the hash of a secret. No two are equal.
+	Principal PrincipalID
+	Kind      SignInKind
+	Device    mail.DeviceID
+	Client    string // what it is, for people
+	State     []byte // as package auth writes it
+	Addr      string // where it was seen last
+	Created   time.Time
+	LastSeen  time.Time
+	Ends      time.Time
 }
 
 // Address maps an address to the account that gets its mail.
@@ -104,6 +132,25 @@ type Directory interface {
 	RemoveCredential(ctx context.Context, id int64) error
 	// UsedCredential notes the last use; it may be lazy about it.
 	UsedCredential(ctx context.Context, id int64, at time.Time) error
+	// CredentialByToken finds an app password by its token.
+	CredentialByToken(ctx context.Context, token []byte) (Credential, error)
+	// ReplaceVerifier replaces a verifier that is as it was, else Conflict: of two who
+	// use up the same thing at once, one does.
+	ReplaceVerifier(ctx context.Context, id int64, was, now []byte) error
+
+	// AddSignIn adds a sign-in and forgets those of the principal that ended before it
+	// was made. Of each kind a principal has at most so many: those seen longest ago
+	// are gone, and returned.
+	AddSignIn(ctx context.Context, s SignIn, most int) (added SignIn, gone []SignIn, err error)
+	// SignInByKey finds a sign-in, also one that has ended.
+	SignInByKey(ctx context.Context, key []byte) (SignIn, error)
+	// SignIns returns a principal's sign-ins, oldest first, also ended ones.
+	SignIns(ctx context.Context, id PrincipalID) ([]SignIn, error)
+	// ChangeSignIn replaces a state that is as it was, else Conflict, and the end.
+	ChangeSignIn(ctx context.Context, id int64, was, now []byte, ends time.Time) error
+	// SawSignIn notes the last contact.
+	SawSignIn(ctx context.Context, id int64, at time.Time, addr string) error
+	RemoveSignIn(ctx context.Context, id int64) error
 
 	// Lookup finds who gets mail for local@domain: the exact address, else the
 	// domain's catch-all. NotFound; the domain being local is told by IsLocal.

@@ -16,14 +16,16 @@ import (
 type directory struct {
 	lastAccount    mail.AccountID
 	lastCredential int64
+	lastSignIn     int64
 	principals     map[mail.AccountID]store.Principal
 	credentials    map[int64]store.Credential
+	signIns        map[int64]store.SignIn
 	addresses      map[string]store.Address // by local@domain
 	domains        map[string]bool
 }
 
 func newDirectory() directory {
-	return directory{principals: map[mail.AccountID]store.Principal{}, credentials: map[int64]store.Credential{},
+	return directory{principals: map[mail.AccountID]store.Principal{}, credentials: map[int64]store.Credential{}, signIns: map[int64]store.SignIn{},
 		addresses: map[string]store.Address{}, domains: map[string]bool{}}
 }
 
@@ -129,6 +131,7 @@ func (st *Store) remove(id mail.AccountID) (store.Principal, error) {
 	}
 	delete(d.principals, id)
 	maps.DeleteFunc(d.credentials, func(_ int64, c store.Credential) bool { return c.Principal == p.ID })
+	maps.DeleteFunc(d.signIns, func(_ int64, s store.SignIn) bool { return s.Principal == p.ID })
 	maps.DeleteFunc(d.addresses, func(_ string, a store.Address) bool { return a.Account == id })
 	d.forgetDomains()
 	delete(st.accounts, id)

@@ -30,9 +30,9 @@ const (
 	deleteDomains     = "DELETE FROM domain WHERE NOT EXISTS (SELECT 1 FROM address a WHERE a.domain = domain.name)"
 	disablePrincipal  = "UPDATE principal SET disabled = ?2 WHERE owner_id = ?1 AND removed = 0"
 	disableAccount    = "UPDATE account SET disabled = ?2 WHERE account_id = ?1"
-	credentialColumns = "credential_id, principal_id, kind, name, verifier, scram, protocols, device_id, created, last_used"
+	credentialColumns = "credential_id, principal_id, kind, name, verifier, scram, protocols, device_id, created, last_used, token"
 	selectCredentials = "SELECT " + credentialColumns + " FROM credential WHERE principal_id = ?1 ORDER BY credential_id"
-	insertCredential  = "INSERT INTO credential (" + credentialColumns + ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+	insertCredential  = "INSERT INTO credential (" + credentialColumns + ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
 	deletePassword    = "DELETE FROM credential WHERE principal_id = ?1 AND kind = ?2"
 	deleteCredential  = "DELETE FROM credential WHERE credential_id = ?1"
 	updateUsed        = "UPDATE credential SET last_used = ?2 WHERE credential_id = ?1"
@@ -221,7 +221,7 @@ func (db *DB) Credentials(ctx context.Context, id store.PrincipalID) ([]store.Cr
 func scanCredential(r row) store.Credential {
 	c := store.Credential{
 		ID: r.num(0), Principal: store.PrincipalID(r.num(1)), Kind: store.CredentialKind(r.text(2)), Name: r.text(3),
-		Verifier: r.bytes(4), Scram: r.bytes(5), Device: mail.DeviceID(r.num(7)), Created: unstamp(r.num(8)), LastUsed: unstamp(r.num(9)),
+		Verifier: r.bytes(4), Scram: r.bytes(5), Device: mail.DeviceID(r.num(7)), Created: unstamp(r.num(8)), LastUsed: unstamp(r.num(9)), Token: r.bytes(10),
 	}
 	for _, p := range strings.Fields(r.text(6)) {
 		c.Protocols = append(c.Protocols, mail.Protocol(p))
@@ -267,8 +267,12 @@ func (db *DB) addCredential(c conn, cr store.Credential) (store.Credential, erro
 	for _, p := range cr.Protocols {
 		protocols = append(protocols, string(p))
 	}
+	var token any // none is not an empty one, of which there could be no two
+	if len(cr.Token) > 0 {
+		token = cr.Token
+	}
 	_, err = c.exec(insertCredential, cr.ID, int64(cr.Principal), string(cr.Kind), cr.Name, cr.Verifier, cr.Scram,
-		strings.Join(protocols, " "), cr.Device, cr.Created, cr.LastUsed)
+		strings.Join(protocols, " "), cr.Device, cr.Created, cr.LastUsed, token)
 	return cr, err
 }
 

@@ -29,6 +29,7 @@ const (
 	deleteOwned      = "DELETE FROM address WHERE owner_id = ?1"
 	deleteQueued     = "DELETE FROM queue WHERE owner_id = ?1"
 	deleteSecrets    = "DELETE FROM credential WHERE principal_id IN (SELECT principal_id FROM principal WHERE owner_id = ?1)"
+	deleteSignIns    = "DELETE FROM sign_in WHERE principal_id IN (SELECT principal_id FROM principal WHERE owner_id = ?1)"
 	deletePrincipal  = "DELETE FROM principal WHERE owner_id = ?1 AND removed = 1"
 	selectRemoved    = "SELECT owner_id FROM principal WHERE removed = 1"
 	deleteChunkOfOne = "DELETE FROM TABLE WHERE account_id = ?1 AND (KEY) IN (SELECT KEY FROM TABLE WHERE account_id = ?1 LIMIT ?2)"
@@ -44,7 +45,7 @@ func (db *DB) RemoveAccount(ctx context.Context, id mail.AccountID) error {
 		if err == nil && n == 0 {
 			err = noAccount()
 		}
-		for _, sql := range []string{deleteAccount, unlistPerson, deleteOwned, deleteQueued, deleteSecrets, deleteShares, deleteIntents} {
+		for _, sql := range []string{deleteAccount, unlistPerson, deleteOwned, deleteQueued, deleteSecrets, deleteSignIns, deleteShares, deleteIntents} {
 			if err == nil {
 				_, err = c.exec(sql, id)
 			}

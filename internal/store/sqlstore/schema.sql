@@ -89,7 +89,7 @@ CREATE TABLE credential (
   device_id     INTEGER NOT NULL,
   created       INTEGER NOT NULL,
   last_used     INTEGER NOT NULL
-) STRICT;
+, token BLOB) STRICT;
 
 CREATE TABLE cursor (
   account_id INTEGER NOT NULL,
@@ -313,6 +313,20 @@ CREATE TABLE share (
   PRIMARY KEY (principal_id, owner_id)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE sign_in (
+  sign_in_id   INTEGER NOT NULL PRIMARY KEY,
+  key          BLOB NOT NULL,
+  principal_id INTEGER NOT NULL,
+  kind         TEXT NOT NULL,
+  device_id    INTEGER NOT NULL,
+  client       TEXT NOT NULL,
+  state        BLOB NOT NULL,
+  addr         TEXT NOT NULL,
+  created      INTEGER NOT NULL,
+  last_seen    INTEGER NOT NULL,
+  ends         INTEGER NOT NULL
+) STRICT;
+
 CREATE TABLE sqlite_stat1(tbl,idx,stat);
 
 CREATE TABLE sqlite_stat4(tbl,idx,neq,nlt,ndlt,sample);
@@ -398,6 +412,8 @@ CREATE INDEX content_blob ON content (blob);
 
 CREATE INDEX credential_principal ON credential (principal_id);
 
+CREATE UNIQUE INDEX credential_token ON credential (token) WHERE token IS NOT NULL;
+
 CREATE UNIQUE INDEX device_key ON device (account_id, key);
 
 CREATE INDEX flood_untold ON flood (account_id) WHERE told = 0;
@@ -435,6 +451,10 @@ CREATE INDEX queue_next ON queue (next_attempt, outgoing_id);
 CREATE INDEX seen_modseq ON seen (account_id, mailbox_id, principal_id, modseq, uid);
 
 CREATE INDEX share_owner ON share (owner_id);
+
+CREATE UNIQUE INDEX sign_in_key ON sign_in (key);
+
+CREATE INDEX sign_in_principal ON sign_in (principal_id, kind, last_seen);
 
 CREATE INDEX thread_changed ON thread (account_id, modseq, thread_id) WHERE emails > 0 AND modseq > born;
 

@@ -13,6 +13,9 @@ var directoryChecks = []check{
 	{"LoginsAreFoundFoldedAndTakenOnce", logins},
 	{"AddressesLeadToAccounts", addresses},
 	{"CredentialsAreKept", credentials},
+	{"AppPasswordsAreFoundByTheirTokens", tokens},
+	{"AVerifierIsReplacedOnce", verifiers},
+	{"SignInsAreKeptAndBounded", signIns},
 	{"ARemovedAccountIsGone", removed},
 	{"ADisabledAccountStillGetsMail", disabled},
 	{"AccountsAreApart", apart},
@@ -105,6 +108,96 @@ func credentials(t *trial) {
 	equal("credentials", len(must(s.Credentials(ctx, p.ID))), 1)
 	want(mail.NotFound, s.RemoveCredential(ctx, c.ID))
 	equal("nobody can sign in yet", len(must(s.Credentials(ctx, must(s.PrincipalByLogin(ctx, login)).ID))), 0)
+}
+
+func tokens(t *trial) {
+	s := t.subject()
+	p := must(s.PrincipalByLogin(ctx, login))
+	must(s.AddCredential(ctx, store.Credential{Principal: p.ID, Kind: store.AppPassword}))
+	must(s.AddCredential(ctx, store.Credential{Principal: p.ID, Kind: store.AppPassword})) // two without a token are no two of one
+	c := must(s.AddCredential(ctx, store.Credential{Principal: p.ID, Kind: store.AppPassword, Token: []byte("t1")}))
+	equal("found", must(s.CredentialByToken(ctx, []byte("t1"))).ID, c.ID)
+	for _, other := range []string{"t2", ""} {
+		_, err := s.CredentialByToken(ctx, []byte(other))
+		want(mail.NotFound, err)
+	}
+	ok(s.RemoveCredential(ctx, c.ID))
+	_, err := s.CredentialByToken(ctx, []byte("t1"))
+	want(mail.NotFound, err)
+}
+
+func verifiers(t *trial) {
+	s := t.subject()
+	p := must(s.PrincipalByLogin(ctx, login))
+	c := must(s.AddCredential(ctx, store.Credential{Principal: p.ID, Kind: store.TOTP, Verifier: []byte("a")}))
+	ok(s.ReplaceVerifier(ctx, c.ID, []byte("a"), []byte("b")))
+	want(mail.Conflict, s.ReplaceVerifier(ctx, c.ID, []byte("a"), []byte("c")))
+	want(mail.NotFound, s.ReplaceVerifier(ctx, 1<<40, []byte("a"), []byte("c")))
+	equal("verifier", string(must(s.Credentials(ctx, p.ID))[0].Verifier), "b")
+}
+
+// signIn is one of somebody's, made and seen n minutes after the first.
+func signIn(p store.PrincipalID, key string, n int) store.SignIn {
+	at := time.Date(2026, 1, 2, 3, 4+n, 5, 0, time.UTC)
+	return store.SignIn{Key: []byte(key), Principal: p, Kind: store.WebSignIn, Device: 7, Client: "Firefox on Linux", State: []byte("s"), Addr: "192.0.2.1",
+		Created: at, LastSeen: at, Ends: at.Add(time.Hour)}
+}
+
+func signIns(t *trial) {
+	s := t.subject()
+	p := must(s.PrincipalByLogin(ctx, login))
+	bob := must(s.CreateAccount(ctx, setup, store.NewAccount{Login: "bob@example.test"}))
+	var made []store.SignIn
+	for n, key := range []string{"a", "b", "c"} {
+		one, gone, err := s.AddSignIn(ctx, signIn(p.ID, key, n), 3)
+		ok(err)
+		equal("gone", len(gone), 0)
+		made = append(made, one)
+	}
+	_, _, err := s.AddSignIn(ctx, signIn(1<<40, "x", 0), 3)
+	want(mail.NotFound, err)
+	got := must(s.SignInByKey(ctx, []byte("b")))
+	if got.ID != made[1].ID || got.Principal != p.ID || got.Kind != store.WebSignIn || got.Device != 7 || got.Client != "Firefox on Linux" || string(got.State) != "s" ||
+		got.Addr != "192.0.2.1" || !got.Created.Equal(made[1].Created) || !got.LastSeen.Equal(made[1].LastSeen) || !got.Ends.Equal(made[1].Ends) {
+		fail("sign-in %+v", got)
+	}
+	_, err = s.SignInByKey(ctx, []byte("z"))
+	want(mail.NotFound, err)
+
+	ok(s.ChangeSignIn(ctx, got.ID, []byte("s"), []byte("t"), got.Ends.Add(time.Hour)))
+	want(mail.Conflict, s.ChangeSignIn(ctx, got.ID, []byte("s"), []byte("u"), got.Ends))
+	want(mail.NotFound, s.ChangeSignIn(ctx, 1<<40, []byte("s"), []byte("u"), got.Ends))
+	now := must(s.SignInByKey(ctx, []byte("b")))
+	equal("state and end", string(now.State) == "t" && now.Ends.Equal(got.Ends.Add(time.Hour)), true)
+
+	ok(s.SawSignIn(ctx, made[0].ID, made[2].LastSeen.Add(time.Second), "192.0.2.2"))
+	want(mail.NotFound, s.SawSignIn(ctx, 1<<40, got.Created, ""))
+	other := signIn(p.ID, "o", 3)
+	other.Kind = store.OAuthSignIn
+	_, gone, err := s.AddSignIn(ctx, other, 3)
+	ok(err)
+	equal("gone of another kind", len(gone), 0)
+	_, gone, err = s.AddSignIn(ctx, signIn(p.ID, "d", 4), 3)
+	ok(err)
+	equal("gone", len(gone) == 1 && gone[0].ID == made[1].ID, true) // seen longest ago
+	_, _, err = s.AddSignIn(ctx, signIn(bob.ID, "bob", 60), 3)
+	ok(err)
+	equal("left", len(must(s.SignIns(ctx, p.ID))), 4)
+
+	_, gone, err = s.AddSignIn(ctx, signIn(p.ID, "e", 62), 3) // those of the first three minutes have ended
+	ok(err)
+	equal("gone", len(gone), 0)
+	var keys string
+	for _, left := range must(s.SignIns(ctx, p.ID)) {
+		keys += string(left.Key)
+	}
+	equal("left", keys, "ode")
+	ok(s.RemoveSignIn(ctx, made[0].ID+3))
+	want(mail.NotFound, s.RemoveSignIn(ctx, made[0].ID+3))
+	equal("left", len(must(s.SignIns(ctx, p.ID))), 2)
+	ok(s.RemoveAccount(ctx, bob.Account))
+	_, err = s.SignInByKey(ctx, []byte("bob"))
+	want(mail.NotFound, err)
 }
 
 func removed(t *trial) {
