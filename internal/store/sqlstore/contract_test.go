@@ -30,9 +30,6 @@ func TestContract(t *testing.T) {
 // TestHistoriesAsInProduction runs closures once and, until one fails, without
 // savepoints.
 func TestHistoriesAsInProduction(t *testing.T) {
-	if testing.Short() {
-		t.Skip("histories are for whole runs; one of TestContract's is enough for the race detector")
-	}
 	storetest.Histories(t, func(t testing.TB) storetest.Engine {
 		db, err := sqlstore.Open(t.Context(), filepath.Join(t.TempDir(), "lockstep.db"), sqlstore.Options{Guard: storetest.Rule})
 		if err != nil {
