@@ -2,7 +2,6 @@ package sqlstore_test
 
 import (
 	"context"
-	"path/filepath"
 	"testing"
 
 	"lockstep/internal/store/sqlstore"
@@ -13,16 +12,8 @@ import (
 // What each history leaves behind has to pass the engine's own check.
 func TestContract(t *testing.T) {
 	storetest.Run(t, func(t testing.TB) storetest.Engine {
-		db, err := sqlstore.Open(t.Context(), filepath.Join(t.TempDir(), "lockstep.db"), sqlstore.Options{RunTwice: true, Guard: storetest.Rule})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			soundness(t, db)
-			if err := db.Close(); err != nil {
-				t.Error(err)
-			}
-		})
+		db := sqlstore.OpenTempWith(t, sqlstore.Options{RunTwice: true, Guard: storetest.Rule})
+		t.Cleanup(func() { soundness(t, db) })
 		return db
 	})
 }
@@ -31,16 +22,8 @@ func TestContract(t *testing.T) {
 // savepoints.
 func TestHistoriesAsInProduction(t *testing.T) {
 	storetest.Histories(t, func(t testing.TB) storetest.Engine {
-		db, err := sqlstore.Open(t.Context(), filepath.Join(t.TempDir(), "lockstep.db"), sqlstore.Options{Guard: storetest.Rule})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			soundness(t, db)
-			if err := db.Close(); err != nil {
-				t.Error(err)
-			}
-		})
+		db := sqlstore.OpenTempWith(t, sqlstore.Options{Guard: storetest.Rule})
+		t.Cleanup(func() { soundness(t, db) })
 		return db
 	})
 }
