@@ -2,7 +2,6 @@ package sqlstore_test
 
 import (
 	"context"
-	"path/filepath"
 	"testing"
 
 	"lockstep/internal/store/sqlstore"
@@ -13,16 +12,8 @@ import (
 // What each history leaves behind has to pass the engine's own check.
 func TestContract(t *testing.T) {
 	storetest.Run(t, func(t testing.TB) storetest.Engine {
-		db, err := sqlstore.Open(t.Context(), filepath.Join(t.TempDir(), "lockstep.db"), sqlstore.Options{RunTwice: true, Guard: storetest.Rule})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			soundness(t, db)
-			if err := db.Close(); err != nil {
-				t.Error(err)
-			}
-		})
+		db := sqlstore.OpenTempWith(t, sqlstore.Options{RunTwice: true, Guard: storetest.Rule})
+		t.Cleanup(func() { soundness(t, db) })
 		return db
 	})
 }
@@ -30,20 +21,9 @@ func TestContract(t *testing.T) {
 // TestHistoriesAsInProduction runs closures once and, until one fails, without
 // savepoints.
 func TestHistoriesAsInProduction(t *testing.T) {
-	if testing.Short() {
-		t.Skip("histories are for whole runs; one of TestContract's is enough for the race detector")
-	}
 	storetest.Histories(t, func(t testing.TB) storetest.Engine {
-		db, err := sqlstore.Open(t.Context(), filepath.Join(t.TempDir(), "lockstep.db"), sqlstore.Options{Guard: storetest.Rule})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			soundness(t, db)
-			if err := db.Close(); err != nil {
-				t.Error(err)
-			}
-		})
+		db := sqlstore.OpenTempWith(t, sqlstore.Options{Guard: storetest.Rule})
+		t.Cleanup(func() { soundness(t, db) })
 		return db
 	})
 }

@@ -109,6 +109,9 @@ func TestCheckPutsTheOrderOfDatesRight(t *testing.T) {
 // A page by date, also far back, and the versions of a line take as many statements
 // in a large mailbox as in a small one, but for those that halve it.
 func TestPagesByDateDoNotGrowWithTheMailbox(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine counts statements: nothing for the race detector")
+	}
 	for _, every := range []int{2, 1_000_000} {
 		var counts [2][3]int64
 		for i, n := range []int{500, 16_000} {

@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -15,16 +14,7 @@ var by = mail.NewOrigin("alice@example.test", 0, mail.IMAP, mail.ByUser)
 
 func open(t testing.TB, o Options) *DB {
 	t.Helper()
-	db, err := Open(t.Context(), filepath.Join(t.TempDir(), "lockstep.db"), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return db
+	return OpenTempWith(t, o)
 }
 
 // home is an account in an open database, and its inbox.

@@ -300,6 +300,9 @@ func TestWhatWasCommittedIsThereWhenOpenedAgain(t *testing.T) {
 // A change costs the same statements however many messages there are around it,
 // and however many it changes.
 func TestStatementsDoNotGrowWithTheMailbox(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine counts statements: nothing for the race detector")
+	}
 	flagged, _ := mail.NewFlags(`\Flagged`)
 	cost := func(h home, fn func(store.Tx) error) int64 {
 		before := h.Stats().Statements
