@@ -19,6 +19,9 @@ var methods map[string]method
 func init() { // a method may call another, which is found here
 	methods = map[string]method{
 		"Core/echo": {core, func(_ context.Context, c *call) error { return c.answer(c.args) }},
+
+		"Mailbox/get":     {mailURN, with(mailboxGet)},
+		"Mailbox/changes": {mailURN, with(mailboxChanges)},
 	}
 }
 
