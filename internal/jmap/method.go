@@ -25,6 +25,8 @@ func init() { // a method may call another, which is found here
 		"Act/undo":   {ours, with((*call).actUndo)},
 		"Device/get": {ours, with((*call).deviceGet)},
 		"Device/set": {ours, with((*call).deviceSet)},
+		"Mailbox/get":     {mailURN, with(mailboxGet)},
+		"Mailbox/changes": {mailURN, with(mailboxChanges)},
 	}
 }
 
