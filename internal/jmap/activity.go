@@ -55,7 +55,7 @@ type actQueryAnswer struct {
 
 // actQuery serves Act/query. It reads what it answers by device, mailbox or email; by
 // protocol and time it looks at up to maxJournal records.
-func (c *call) actQuery(ctx context.Context, a *actQueryArguments) error {
+func actQuery(ctx context.Context, c *call, a *actQueryArguments) error {
 	account, err := c.account(a.AccountID)
 	if err != nil {
 		return err
@@ -247,7 +247,7 @@ func sourceOf(e mail.Entry, mb mail.MailboxID, uid mail.UID) (mail.UID, bool) {
 
 // actGet serves Act/get: what each act did, for people. It costs the acts' records,
 // and for each entry the rows of up to maxActEmails messages.
-func (c *call) actGet(ctx context.Context, a *getArguments) error {
+func actGet(ctx context.Context, c *call, a *getArguments) error {
 	account, err := c.account(a.AccountID)
 	if err != nil {
 		return err

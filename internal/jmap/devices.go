@@ -24,7 +24,7 @@ var deviceProperties = []string{"id", "name", "protocol", "protocols", "client",
 // deviceGet serves Device/get. A device's state is the account's last change: what
 // people decide of it is one, when it was last seen is not. It costs one row for each
 // device, and what it is behind by, up to maxBehind.
-func (c *call) deviceGet(ctx context.Context, a *getArguments) error {
+func deviceGet(ctx context.Context, c *call, a *getArguments) error {
 	account, err := c.account(a.AccountID)
 	if err != nil {
 		return err
@@ -250,7 +250,7 @@ var forDevices = []mail.Protocol{mail.IMAP, mail.POP3, mail.Submission, mail.EAS
 // changes name, access ("allowed", "blocked", "quarantined") and wipe ({"scope":
 // "account"|"device"}, or null to take it back); destroy signs a device out, whose row
 // and history stay.
-func (c *call) deviceSet(ctx context.Context, a *setArguments) error {
+func deviceSet(ctx context.Context, c *call, a *setArguments) error {
 	account, err := c.account(a.AccountID)
 	if err != nil {
 		return err

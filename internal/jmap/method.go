@@ -20,11 +20,11 @@ func init() { // a method may call another, which is found here
 	methods = map[string]method{
 		"Core/echo": {core, func(_ context.Context, c *call) error { return c.answer(c.args) }},
 
-		"Act/query":  {ours, with((*call).actQuery)},
-		"Act/get":    {ours, with((*call).actGet)},
-		"Act/undo":   {ours, with((*call).actUndo)},
-		"Device/get": {ours, with((*call).deviceGet)},
-		"Device/set": {ours, with((*call).deviceSet)},
+		"Act/query":       {ours, with(actQuery)},
+		"Act/get":         {ours, with(actGet)},
+		"Act/undo":        {ours, with(actUndo)},
+		"Device/get":      {ours, with(deviceGet)},
+		"Device/set":      {ours, with(deviceSet)},
 		"Mailbox/get":     {mailURN, with(mailboxGet)},
 		"Mailbox/changes": {mailURN, with(mailboxChanges)},
 	}
@@ -39,13 +39,13 @@ type call struct {
 }
 
 // with makes a method of a function that takes its arguments parsed.
-func with[A any](fn func(*call, context.Context, *A) error) func(context.Context, *call) error {
+func with[A any](fn func(context.Context, *call, *A) error) func(context.Context, *call) error {
 	return func(ctx context.Context, c *call) error {
 		a := new(A)
 		if err := decodeStrict(c.args, a); err != nil {
 			return badArguments(err)
 		}
-		return fn(c, ctx, a)
+		return fn(ctx, c, a)
 	}
 }
 

@@ -34,7 +34,7 @@ var errPreview = errors.New("only a preview")
 
 // actUndo serves Act/undo: all of it is one transaction, and so one act. It costs
 // what the acts touched.
-func (c *call) actUndo(ctx context.Context, a *actUndoArguments) error {
+func actUndo(ctx context.Context, c *call, a *actUndoArguments) error {
 	account, err := c.account(a.AccountID)
 	if err != nil {
 		return err

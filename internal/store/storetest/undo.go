@@ -31,7 +31,9 @@ func (h *history) undoes() {
 }
 
 func (o op) isUndo() bool {
-	return o.goesOn || slices.ContainsFunc(o.steps, func(s step) bool { return s.verb == "undo" || s.verb == "block" || s.verb == "wipe" || s.verb == "flood" })
+	return o.goesOn || slices.ContainsFunc(o.steps, func(s step) bool {
+		return s.verb == "undo" || s.verb == "block" || s.verb == "wipe" || s.verb == "flood"
+	})
 }
 
 // undo undoes an act in both engines, which must agree on what remains.
