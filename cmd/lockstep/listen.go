@@ -21,8 +21,10 @@ import (
 	"lockstep/internal/eas"
 	"lockstep/internal/httpd"
 	"lockstep/internal/imap"
+	"lockstep/internal/jmap"
 	"lockstep/internal/mail"
 	"lockstep/internal/pop3"
+	"lockstep/internal/signin"
 	"lockstep/internal/smtp"
 )
 
@@ -102,6 +104,7 @@ func (h *house) protocols(t *tls.Config, m *metrics) []protocol {
 		phones := h.easServer(m)
 		web.Mounts = append(web.Mounts, httpd.Mount{Serves: eas.Serves, Handler: phones}, httpd.Mount{Serves: eas.ServesAutodiscover, Handler: http.HandlerFunc(phones.Autodiscover)})
 	}
+	web.Mounts = append(web.Mounts, httpd.Mount{Serves: jmap.Serves, Handler: h.jmapServer(m)})
 	return []protocol{
 		{"imap", in.IMAP, im.Serve},
 		{"imaps", in.IMAPS, im.ServeTLS},
@@ -165,6 +168,27 @@ func (h *house) easServer(m *metrics) *eas.Server {
 		},
 		People: h.people(),
 		Limits: eas.Limits{Message: int64(h.cfg.Limits.Message), Recipients: h.cfg.Limits.Recipients}, QuietRepeat: h.cfg.ActiveSync.QuietRepeat,
+	}
+}
+
+// signinServer says who asks over HTTP.
+func (h *house) signinServer() *signin.Server {
+	return &signin.Server{Auth: h.auth, Log: h.log, AllowPlainAuth: h.allowPlain}
+}
+
+func (h *house) jmapServer(m *metrics) *jmap.Server {
+	l := h.cfg.Limits
+	return &jmap.Server{
+		Store: h.db, Directory: h.db, Auth: h.signinServer(), Accounts: h.auth, Delivery: h.delivery, Search: h.search, Hub: h.hub, Log: h.log, Metrics: m.jmap, Policies: h.cfg.Policies(), Trails: h.trails,
+		Hostname: hostname(h.cfg), PublicName: h.cfg.Hostname, SpoolDir: h.path(spoolDir), People: h.people(),
+		Blobs: func(ctx context.Context, b mail.Blob) (jmap.Body, error) {
+			r, err := h.blobs.Open(ctx, b)
+			if err != nil {
+				return nil, err // and not a nil *blob.Reader, which is a Body
+			}
+			return r, nil
+		},
+		Limits: jmap.Limits{Upload: int64(l.Message)},
 	}
 }
 

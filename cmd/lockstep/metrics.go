@@ -24,7 +24,7 @@ type metrics struct {
 	sessions       prometheus.Gauge
 	bytes          *prometheus.CounterVec
 	connections    *prometheus.CounterVec
-	eas            *easMetrics
+	eas, jmap      *commandMetrics
 }
 
 func newMetrics(h *house) *metrics {
@@ -39,7 +39,8 @@ func newMetrics(h *house) *metrics {
 	}
 	m.registry.MustRegister(m.commands, m.commandSeconds, m.sessions, m.bytes, m.connections, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	m.eas = newEASMetrics(m.registry)
+	m.eas = newCommandMetrics(m.registry, "activesync", "ActiveSync")
+	m.jmap = newCommandMetrics(m.registry, "jmap", "JMAP")
 	m.storeMetrics(h)
 	m.blobMetrics(h)
 	m.queueMetrics(h)

@@ -43,7 +43,7 @@ type Listen struct {
 	SMTP        Addresses `toml:"smtp" comment:"SMTP from other servers (port 25)."`
 	Submission  Addresses `toml:"submission" comment:"Sending by people, with STARTTLS (port 587)."`
 	Submissions Addresses `toml:"submissions" comment:"Sending by people, under TLS (port 465)."`
-	HTTP        Addresses `toml:"http" comment:"Health and metrics. They tell numbers, not names, but keep them off the internet."`
+	HTTP        Addresses `toml:"http" comment:"The web client, JMAP and ActiveSync where auth.plaintext lets passwords come without TLS; health and metrics, which tell numbers, not names: keep those off the internet."`
 	HTTPS       Addresses `toml:"https" comment:"The same under TLS."`
 }
 

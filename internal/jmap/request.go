@@ -94,13 +94,16 @@ func (s *Server) api(w http.ResponseWriter, r *http.Request, sess *auth.Session)
 
 // writeJSON answers with a JSON object.
 func writeJSON(w http.ResponseWriter, v any) {
-	b, err := json.Marshal(v)
-	if err != nil {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // it is no HTML, and says so
+	if err := e.Encode(v); err != nil {
 		panic(err) // all that is answered can be said in JSON
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-cache, no-store, must-revalidate")
-	_, _ = w.Write(b) // who left does not hear it
+	_, _ = w.Write(b.Bytes()) // who left does not hear it
 }
 
 // answer is a Response object (§3.4).
