@@ -2,6 +2,7 @@ package mail
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -16,7 +17,21 @@ const (
 	TypePlacement      // messages in one mailbox as IMAP shows them
 	TypeMetadata       // annotations of mailboxes and the account; only News names it: see store.Reader.MetadataSince
 	TypeNames          // names, uses and subscriptions of mailboxes, and which there are; only News names it
+
+	// The types of Objects.
+	TypeIdentity   // as whom one writes (RFC 8621 §6)
+	TypeSubmission // what was sent, or is to be (RFC 8621 §7)
 )
+
+// typeNames are in the order of the types.
+var typeNames = [...]string{"nothing", "mailbox", "email", "thread", "placement", "annotation", "name", "identity", "submission"}
+
+func (t Type) String() string {
+	if int(t) < len(typeNames) {
+		return typeNames[t]
+	}
+	return "type " + strconv.Itoa(int(t))
+}
 
 // A ChangeOp is what became of an object since a position.
 type ChangeOp uint8
@@ -32,7 +47,7 @@ const (
 // Change is one object that differs from what a position knew.
 type Change struct {
 	Op      ChangeOp
-	ID      int64   // MailboxID, MessageKey, ThreadID or PlacementID
+	ID      int64   // MailboxID, MessageKey, ThreadID, PlacementID or ObjectID
 	UID     UID     // of a placement
 	EmailID EmailID // of an email
 	ModSeq  ModSeq  // of the change, or of the leaving
@@ -93,7 +108,7 @@ type News struct {
 }
 
 // TypeSet is a set of Types.
-type TypeSet uint16
+type TypeSet uint32
 
 // Add puts t into the set.
 func (s *TypeSet) Add(t Type) { *s |= 1 << t }

@@ -40,6 +40,7 @@ const (
 	OpAnnotate      Op = "annotate"       // Mailbox, UIDs, Who, Name as Annotation.Spelled, Old, New; nil is none
 	OpMetadata      Op = "metadata"       // Mailbox (0 is the account), Who, Name, Old, New; nil is none
 	OpRights        Op = "rights"         // Mailbox, Who, Had, Has
+	OpObject        Op = "object"         // Type, Object, Old, New; nil is none
 )
 
 // Names reports whether the operation is one on names of mailboxes, or their
@@ -72,6 +73,8 @@ type Entry struct {
 	New      []byte        `json:"new,omitzero"`
 	Had      Rights        `json:"had,omitempty"`
 	Has      Rights        `json:"has,omitempty"`
+	Type     Type          `json:"type,omitempty"`
+	Object   ObjectID      `json:"object,omitempty"`
 }
 
 // MailboxImage is what can be set of a mailbox.

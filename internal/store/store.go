@@ -75,6 +75,11 @@ type Reader interface {
 	// TooOld.
 	MetadataSince(n mail.ModSeq, who mail.PrincipalID) ([]mail.Metadata, error)
 
+	// Object returns one of a type that objects can be of; Objects all, by id: there are
+	// mail.MaxObjects at most.
+	Object(mail.Type, mail.ObjectID) (mail.Object, error)
+	Objects(mail.Type) ([]mail.Object, error)
+
 	// Placements calls fn with each placement q asks for, by UID. The value is the
 	// callee's only during the call.
 	Placements(q PlacementQuery, fn func(*mail.Placement) error) error
@@ -242,6 +247,12 @@ type Tx interface {
 	// A private one is who's. It is a change of the mailbox's HighestModSeq. A bound on
 	// annotations is Limit.
 	SetMetadata(mb mail.MailboxID, who mail.PrincipalID, name string, value []byte) error
+
+	// PutObject makes an object, whose id is 0, or changes its data; the same data is no
+	// change. NotFound if there is none of that id, a bound is Limit. An undo brings
+	// back what was dropped under the id it had.
+	PutObject(mail.Object) (mail.Object, error)
+	DropObject(mail.Type, mail.ObjectID) error
 
 	// Append puts a message into a mailbox. OverQuota, Expired (put the blob again),
 	// NotFound also if what it replaces or continues is not there. A line is handed on

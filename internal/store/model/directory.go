@@ -78,7 +78,7 @@ func (st *Store) register(a store.NewAccount) (store.Principal, error) {
 		subs: map[string]bool{}, chosen: map[mail.Preference]string{}, metadata: map[annotation]mail.Metadata{}, notes: map[noteKey]mail.Annotation{},
 		deleting: map[deleterKey]deleted{}, floods: map[mail.ModSeq]mail.Flood{}, left: map[mail.MailboxID][]departed{}, fallen: map[mail.MailboxID]fallen{},
 		devices: map[mail.DeviceID]mail.Device{}, cursors: map[cursorKey][]byte{}, recent: map[mail.MailboxID]mail.UID{}, once: map[string]memory{},
-		uploads: map[mail.UploadID]mail.Upload{},
+		uploads: map[mail.UploadID]mail.Upload{}, objects: map[objectKey]mail.Object{},
 	})
 	st.accounts[p.Account] = acct
 	return p, nil

@@ -21,6 +21,7 @@ func (t *tx) settled() *state {
 	threads := t.settleEmails(t.settles)
 	t.settleThreads(threads)
 	t.settleMailboxes(threads)
+	t.settleObjects()
 	s.account.Used = s.used()
 	for typ, n := range s.account.Last {
 		if n == t.n {

@@ -43,6 +43,7 @@ type state struct {
 	recent  map[mail.MailboxID]mail.UID
 	once    map[string]memory
 	uploads map[mail.UploadID]mail.Upload
+	objects map[objectKey]mail.Object
 }
 
 // box is a mailbox and what is in it.
@@ -93,6 +94,7 @@ func (s *state) clone() *state {
 	c.grants = maps.Clone(s.grants)
 	c.ownLast = maps.Clone(s.ownLast)
 	c.uploads = maps.Clone(s.uploads)
+	c.objects = maps.Clone(s.objects)
 	return &c // own, threadOf, subjects, notes and once are copied where they are written
 }
 

@@ -91,6 +91,8 @@ func (u *undo) entry(e mail.Entry) {
 		u.metadata(e)
 	case mail.OpRights:
 		u.rights(e)
+	case mail.OpObject:
+		u.object(e)
 	default:
 		u.left("%s: %s can't be undone", e.Op, e.Name)
 	}

@@ -101,7 +101,8 @@ func mailboxFeed() feed {
 var feeds = map[mail.Type]feed{
 	mail.TypePlacement: placementFeed,
 	mail.TypeMailbox:   mailboxFeed(),
-	mail.TypeThread:    newFeed("thread", "thread_id", "NULL", "NULL", "x.emails > 0"),
+	mail.TypeIdentity:  typedFeed(), mail.TypeSubmission: typedFeed(),
+	mail.TypeThread: newFeed("thread", "thread_id", "NULL", "NULL", "x.emails > 0"),
 	mail.TypeEmail: newFeed("message", "message_key", "x.email_id",
 		"(SELECT m.email_id FROM message m WHERE m.account_id = ?1 AND m.message_key = v.id)", "x.visible = 1"),
 }

@@ -110,6 +110,8 @@ func number(arg any) (n int64, ok bool) {
 		return int64(v), true
 	case mail.DeviceID:
 		return int64(v), true
+	case mail.ObjectID:
+		return int64(v), true
 	case mail.UID:
 		return int64(v), true
 	case mail.UIDValidity:

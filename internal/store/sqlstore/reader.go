@@ -43,7 +43,7 @@ type account struct {
 	namedTo      int64 // the names of messages up to this key are in the index
 }
 
-const selectAccount = `SELECT name, head, epoch, horizon, last_mailbox, last_email, last_thread, last_placement,
+const selectAccount = `SELECT name, head, epoch, horizon, last_mailbox, last_email, last_thread, last_placement, last_identity, last_submission,
 	next_id, next_uidvalidity, quota, used, disabled, created, reparsed, named_to FROM account WHERE account_id = ?1`
 
 func loadAccount(c conn, id mail.AccountID) (account, error) {
@@ -52,14 +52,14 @@ func loadAccount(c conn, id mail.AccountID) (account, error) {
 		a.Account = mail.Account{
 			ID: id, Name: r.text(0), Head: mail.ModSeq(r.num(1)), Epoch: mail.Epoch(r.num(2)), Horizon: mail.ModSeq(r.num(3)),
 			Last:  map[mail.Type]mail.ModSeq{},
-			Quota: r.num(10), Used: r.num(11), Disabled: r.num(12) != 0, Created: unstamp(r.num(13)), Reparsed: uint64(r.num(14)),
+			Quota: r.num(12), Used: r.num(13), Disabled: r.num(14) != 0, Created: unstamp(r.num(15)), Reparsed: uint64(r.num(16)),
 		}
 		for i, t := range allTypes {
 			if n := r.num(4 + i); n != 0 {
 				a.Last[t] = mail.ModSeq(n)
 			}
 		}
-		a.nextID, a.nextValidity, a.namedTo = r.num(8), mail.UIDValidity(r.num(9)), r.num(15)
+		a.nextID, a.nextValidity, a.namedTo = r.num(10), mail.UIDValidity(r.num(11)), r.num(17)
 	}, id)
 	if err == nil && !found {
 		err = mail.Errorf(mail.NotFound, "no such account")
@@ -68,7 +68,7 @@ func loadAccount(c conn, id mail.AccountID) (account, error) {
 }
 
 // allTypes is in the order of the account's columns.
-var allTypes = []mail.Type{mail.TypeMailbox, mail.TypeEmail, mail.TypeThread, mail.TypePlacement}
+var allTypes = []mail.Type{mail.TypeMailbox, mail.TypeEmail, mail.TypeThread, mail.TypePlacement, mail.TypeIdentity, mail.TypeSubmission}
 
 func (r *reader) Account() (mail.Account, error) {
 	if r.state != nil {

@@ -16,7 +16,7 @@ var accountTables = []struct{ name, key string }{
 	{"acl", "mailbox_id, principal_id"}, {"member", "mailbox_id, principal_id"}, {"seen", "mailbox_id, principal_id, uid"},
 	{"journal", "modseq"}, {"device", "device_id"}, {"cursor", "device_id, name"}, {"memory", "key"},
 	{"preference", "name"}, {"metadata", "mailbox_id, who, name"}, {"annotation", "mailbox_id, uid, shared, who, name"},
-	{"deleting", "device_id, mailbox_id"}, {"flood", "flood_id"}, {"upload", "upload_id"},
+	{"deleting", "device_id, mailbox_id"}, {"flood", "flood_id"}, {"upload", "upload_id"}, {"object", "type, object_id"},
 }
 
 // removeChunk is how many rows go in one transaction, so that others are not

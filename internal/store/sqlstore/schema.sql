@@ -14,7 +14,7 @@ CREATE TABLE account (
   used             INTEGER NOT NULL,
   disabled         INTEGER NOT NULL,
   created          INTEGER NOT NULL
-, named_to INTEGER NOT NULL DEFAULT 0, reparsed INTEGER NOT NULL DEFAULT 0) STRICT;
+, named_to INTEGER NOT NULL DEFAULT 0, reparsed INTEGER NOT NULL DEFAULT 0, last_identity INTEGER NOT NULL DEFAULT 0, last_submission INTEGER NOT NULL DEFAULT 0) STRICT;
 
 CREATE TABLE acl (
   account_id   INTEGER NOT NULL,
@@ -240,6 +240,16 @@ CREATE TABLE metadata (
   PRIMARY KEY (account_id, mailbox_id, who, name)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE object (
+  account_id INTEGER NOT NULL,
+  type       INTEGER NOT NULL,
+  object_id  INTEGER NOT NULL,
+  created    INTEGER NOT NULL,
+  modseq     INTEGER NOT NULL,
+  data       BLOB NOT NULL,
+  PRIMARY KEY (account_id, type, object_id)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE person (
   domain       TEXT NOT NULL,
   word         TEXT NOT NULL,
@@ -433,6 +443,8 @@ CREATE INDEX message_named ON message (account_id, email_id) WHERE named = 1;
 CREATE INDEX message_thread ON message (account_id, thread_id) WHERE thread_id <> message_key + 1;
 
 CREATE INDEX metadata_modseq ON metadata (account_id, modseq);
+
+CREATE INDEX object_modseq ON object (account_id, type, modseq, object_id);
 
 CREATE INDEX person_principal ON person (principal_id);
 

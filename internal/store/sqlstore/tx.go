@@ -31,6 +31,7 @@ type tx struct {
 	annotates bool                    // a mailbox, or the account
 	touched   map[mail.MailboxID]bool // placements changed
 	dirty     map[mail.MessageKey]*message
+	objects   map[mail.ObjectID]object // changed
 }
 
 var _ store.Tx = (*tx)(nil)
@@ -45,6 +46,7 @@ func (db *DB) newTx(c conn, id mail.AccountID, by mail.Origin) (*tx, error) {
 		reader: &reader{c: c, id: id, now: now, held: true}, by: by, account: a, n: a.Head + 1, tails: &db.tails, naming: &db.naming,
 		boxes: map[mail.MailboxID]*box{}, messages: map[mail.MessageKey]*message{}, threads: map[mail.ThreadID]*thread{},
 		touched: map[mail.MailboxID]bool{}, dirty: map[mail.MessageKey]*message{},
+		objects: map[mail.ObjectID]object{},
 	}
 	t.settle, t.state = t.settleAll, t.current
 	t.notes = &notes{t}
@@ -193,6 +195,11 @@ func (t *tx) changedTypes() mail.TypeSet {
 			break
 		}
 	}
+	for _, o := range t.objects {
+		if o.created != 0 || o.there {
+			types.Add(o.typ)
+		}
+	}
 	for _, b := range t.boxes {
 		if b.gone && b.begin.ID != 0 || !b.gone && (b.PropsModSeq == t.n || b.CountsModSeq == t.n) {
 			types.Add(mail.TypeMailbox)
@@ -236,12 +243,13 @@ func (t *tx) news() mail.News {
 }
 
 const updateAccount = `UPDATE account SET head = ?2, last_mailbox = ?3, last_email = ?4, last_thread = ?5, last_placement = ?6,
-	next_id = ?7, next_uidvalidity = ?8, quota = ?9, used = ?10, named_to = ?11 WHERE account_id = ?1`
+	next_id = ?7, next_uidvalidity = ?8, quota = ?9, used = ?10, named_to = ?11, last_identity = ?12, last_submission = ?13 WHERE account_id = ?1`
 
 func (t *tx) saveAccount() error {
 	a := &t.account
 	_, err := t.c.exec(updateAccount, t.id, a.Head, a.Last[mail.TypeMailbox], a.Last[mail.TypeEmail], a.Last[mail.TypeThread],
-		a.Last[mail.TypePlacement], a.nextID, a.nextValidity, a.Quota, a.Used, a.namedTo)
+		a.Last[mail.TypePlacement], a.nextID, a.nextValidity, a.Quota, a.Used, a.namedTo,
+		a.Last[mail.TypeIdentity], a.Last[mail.TypeSubmission])
 	t.unwell = false
 	return err
 }

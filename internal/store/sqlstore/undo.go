@@ -97,6 +97,8 @@ func (u *undo) entry(e mail.Entry) error {
 		return u.metadata(e)
 	case mail.OpRights:
 		return u.rights(e)
+	case mail.OpObject:
+		return u.object(e)
 	}
 	u.left("%s: %s cannot be undone", e.Op, e.Name)
 	return nil

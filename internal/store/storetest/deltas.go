@@ -24,12 +24,15 @@ type feed struct {
 }
 
 func (f feed) String() string {
-	return [...]string{"", "Mailbox", "Email", "Thread", "Placement"}[f.typ]
+	return f.typ.String()
 }
 
 // feeds are those one can ask for now.
 func (sn *snapshot) feeds() []feed {
 	all := []feed{{typ: mail.TypeMailbox}, {typ: mail.TypeEmail}, {typ: mail.TypeThread}}
+	for _, typ := range mail.ObjectTypes() {
+		all = append(all, feed{typ: typ})
+	}
 	for _, mb := range sn.mailboxes {
 		all = append(all, feed{mail.TypePlacement, mb.ID, 0})
 	}
@@ -40,6 +43,8 @@ func (sn *snapshot) feeds() []feed {
 func (sn *snapshot) objects(f feed) objects {
 	o := objects{}
 	switch f.typ {
+	case mail.TypeIdentity, mail.TypeSubmission:
+		return sn.objectsOf(f.typ)
 	case mail.TypeMailbox:
 		for _, mb := range sn.mailboxes {
 			c := mb.Counts

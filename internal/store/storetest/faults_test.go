@@ -427,6 +427,26 @@ var faults = []struct {
 	}},
 	{"AFloodLosesItsBeginning", reading(badReader{floods: func(f *mail.Flood) { f.First = f.ID }})},
 	{"AFloodForgetsItWasTold", reading(badReader{floods: func(f *mail.Flood) { f.Told = false }})},
+	{"ObjectsForgetTheNewest", reading(badReader{objects: func(all []mail.Object) []mail.Object { return all[:max(0, len(all)-1)] }})},
+	{"ADeltaForgetsObjectsThatWereDropped", reading(badReader{changes: func(q store.ChangeQuery, p mail.ChangePage, err error) (mail.ChangePage, error) {
+		p.Changes = slices.DeleteFunc(p.Changes, func(c mail.Change) bool { return q.Type.IsObject() && c.Op == mail.Destroyed })
+		return p, err
+	}})},
+	{"AnObjectThatComesBackIsNew", reading(badReader{changes: func(q store.ChangeQuery, p mail.ChangePage, err error) (mail.ChangePage, error) {
+		for i := range p.Changes {
+			if q.Type.IsObject() && p.Changes[i].Op == mail.Updated {
+				p.Changes[i].Op = mail.Created
+			}
+		}
+		return p, err
+	}})},
+	{"RecordsForgetWhatAnObjectWas", reading(badReader{records: func(rs []mail.Record) []mail.Record {
+		return editEntries(rs, func(e *mail.Entry) {
+			if e.Op == mail.OpObject {
+				e.Old = nil
+			}
+		})
+	}})},
 	{"AnUploadForgetsWhatWasMadeOfIt", reading(badReader{uploads: func(u *mail.Upload) { u.Emails = nil }})},
 	{"AnUploadIsOfAnotherSize", reading(badReader{uploads: func(u *mail.Upload) { u.Blob.Size++ }})},
 	{"PruneDoesNothing", func(f *fault) { f.prune = func(*fault, time.Time) error { return nil } }},

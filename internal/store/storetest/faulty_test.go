@@ -100,6 +100,15 @@ type badReader struct {
 	device   func(*mail.Device)
 	cursors  func(prefix string, names []string) []string
 	uploads  func(*mail.Upload)
+	objects  func([]mail.Object) []mail.Object
+}
+
+func (b badReader) Objects(typ mail.Type) ([]mail.Object, error) {
+	all, err := b.Reader.Objects(typ)
+	if b.objects != nil {
+		all = b.objects(all)
+	}
+	return all, err
 }
 
 func (b badReader) Upload(id mail.UploadID) (mail.Upload, error) {

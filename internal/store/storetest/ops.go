@@ -42,6 +42,7 @@ type step struct {
 	who      mail.PrincipalID
 	member   int    // 0 is the owner, 1 and 2 are members, 3 is anyone
 	rights   string // of GRANT
+	kind     mail.Type
 }
 
 func (o op) String() string {
@@ -68,7 +69,7 @@ func (s step) String() string {
 	}{{"box", s.box, s.box != ""}, {"to", s.to, s.to != ""}, {"from", s.from, s.n > 0}, {"n", s.n, s.n > 0}, {"flags", s.flags, s.flags != ""},
 		{"arrives", s.arrives, s.arrives > 0}, {"answers", s.answers, s.answers > 0}, {"subject", s.subject, s.subject != ""},
 		{"replaces", s.replaces, s.replaces}, {"continues", s.goesOn, s.goesOn}, {"once", s.once, s.once != ""}, {"ago", s.ago, s.ago > 0}, {"sort", s.sort, s.sort > 0}, {"role", s.role, s.role != ""},
-		{"name", s.name, s.name != ""}, {"value", s.value, s.value != ""}, {"who", s.who, s.who != 0}, {"member", s.member, s.member > 0}, {"rights", s.rights, s.rights != ""}} {
+		{"name", s.name, s.name != ""}, {"value", s.value, s.value != ""}, {"who", s.who, s.who != 0}, {"member", s.member, s.member > 0}, {"rights", s.rights, s.rights != ""}, {"kind", s.kind, s.kind != 0}} {
 		if part.show {
 			text += fmt.Sprintf(" %s=%v", part.name, part.v)
 		}
@@ -153,6 +154,8 @@ func (st step) do(s *subject, tx store.Tx) (string, error) {
 		return "", tx.SetMetadata(mb.ID, st.who, st.name, given(st.value))
 	case "flood":
 		return st.settle(tx)
+	case "make-object", "change-object", "drop-object":
+		return st.doObject(tx)
 	case "prefer":
 		return "", tx.SetPreference(mail.Preference(st.name), st.value)
 	case "note":
@@ -479,7 +482,9 @@ func (g *generator) step() step {
 	if g.IntN(12) == 0 {
 		s.from, s.n = 0, 1000 // all of them
 	}
-	switch k := g.IntN(100); {
+	switch k := g.IntN(106); {
+	case k >= 100:
+		return g.object()
 	case k < 30:
 		return g.arrival(s)
 	case k < 35:

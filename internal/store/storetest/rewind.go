@@ -21,6 +21,7 @@ type world struct {
 	grants   map[mail.MailboxID]map[mail.PrincipalID]mail.Rights
 	own      map[ownOf]bool // what members have read
 	chosen   map[mail.Preference]string
+	objects  map[mail.ObjectID]object
 	metadata map[note]string
 	fallen   map[mail.ModSeq]map[note]string // annotations of mailboxes, when they were deleted
 	at       mail.ModSeq                     // of the record that is taken back
@@ -57,6 +58,7 @@ func (sn *snapshot) world(s *subject) *world {
 		w.subs[path] = true
 	}
 	w.share(sn)
+	w.keepObjects(sn)
 	return w
 }
 
@@ -212,6 +214,8 @@ func (w *world) takeBack(e mail.Entry, deleted map[mail.MailboxID][]mail.UID) er
 		w.subs[e.Name] = true
 	case mail.OpMetadata:
 		return w.unannotate(e)
+	case mail.OpObject:
+		return w.unput(e)
 	case mail.OpPreference:
 		p := mail.Preference(e.Name)
 		if w.chosen[p] != cmp.Or(string(e.New), p.Default()) {
@@ -357,6 +361,9 @@ func (w *world) mustBe(sn *snapshot) {
 	}
 	if !maps.Equal(w.metadata, want.metadata) {
 		fail("rewound to %d: annotations are %v, want %v", sn.account.Head, w.metadata, want.metadata)
+	}
+	if !maps.Equal(w.objects, want.objects) {
+		fail("rewound to %d: objects are %v, want %v", sn.account.Head, w.objects, want.objects)
 	}
 	if !maps.Equal(w.chosen, want.chosen) {
 		fail("rewound to %d: chosen %v, want %v", sn.account.Head, w.chosen, want.chosen)

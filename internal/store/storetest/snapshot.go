@@ -3,6 +3,7 @@ package storetest
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -27,6 +28,9 @@ type snapshot struct {
 	floods    []mail.Flood
 	devices   []string // in words
 	uploads   []string // so
+
+	objs        map[mail.ObjectID]mail.Object
+	objectOrder []mail.ObjectID // by type and id
 }
 
 // deviceLines are the devices, and what their consumers remember by name.
@@ -156,7 +160,7 @@ func read(r store.Reader) (*snapshot, error) {
 	if sn.uploads, err = uploadLines(r); err != nil {
 		return nil, err
 	}
-	if err := sn.readMetadata(r); err != nil {
+	if err := errors.Join(sn.readMetadata(r), sn.readObjects(r)); err != nil {
 		return nil, err
 	}
 	for _, mb := range sn.mailboxes {
@@ -290,6 +294,9 @@ func (sn *snapshot) text(s *subject) []string {
 		}
 	}
 	lines = append(append(append(lines, sn.memberLines(s, since)...), sn.devices...), sn.uploads...)
+	lines = append(lines, sn.objectLines(func(o mail.Object) string {
+		return fmt.Sprintf("%s %q created %d modseq %d", o.Type, o.Data, since(o.Created), since(o.ModSeq))
+	})...)
 	for _, f := range sn.floods {
 		lines = append(lines, fmt.Sprintf("flood %d by %d: %d to %d, %d messages, told %v", since(f.ID), slices.Index(s.devices, f.Device), since(f.First), since(f.Last), f.Removed, f.Told))
 	}

@@ -85,6 +85,7 @@ func (s *subject) undoAndRedo(i int, o op, before *snapshot, m *subject) {
 // rename it is without subscriptions, which may have met on the new path.
 func (sn *snapshot) contents(o op) []string {
 	lines := append(sn.metadataLines(), fmt.Sprint("chosen ", sn.chosen))
+	lines = append(lines, sn.objectLines(func(o mail.Object) string { return fmt.Sprintf("%s %d %q", o.Type, o.ID, o.Data) })...)
 	if !slices.ContainsFunc(o.steps, func(s step) bool { return s.verb == "set" }) {
 		lines = append(lines, "subscribed "+strings.Join(sn.subs, " "))
 	}
