@@ -27,6 +27,7 @@ type capability struct {
 // capabilities are all that are announced; each is served whole.
 var capabilities = []capability{
 	{core, (*Server).coreCapability, nil},
+	{mailURN, nothing, (*Server).mailCapability},
 	{ours, nothing, (*Server).oursOfAccount},
 }
 
