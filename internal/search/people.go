@@ -72,13 +72,6 @@ func (r *reader) people(q Query) (hits []Hit, err error) {
 // is known.
 type Scores map[mail.MessageKey]float64
 
-// fuzzyFields are the fields that stand for a part.
-var fuzzyFields = map[Part]fieldSet{
-	Subject: fields(fieldSubject), From: fields(fieldSender),
-	To: fields(fieldRecipients), Cc: fields(fieldRecipients), Bcc: fields(fieldRecipients),
-	Body: fields(fieldBody, fieldNames, fieldFiles), Text: 0,
-}
-
 // A Wish is what a fuzzy search asks: the words of a text in a part.
 type Wish struct {
 	Part Part
@@ -89,7 +82,7 @@ type Wish struct {
 // the beginning of one. It rates none without an index, and none by a text without
 // words.
 func (x *Index) Fuzzy(ctx context.Context, a mail.AccountID, w Wish, keys []mail.MessageKey) (Scores, error) {
-	in, ok := fuzzyFields[w.Part]
+	in, ok := partFields[w.Part]
 	if !ok {
 		return Scores{}, nil
 	}

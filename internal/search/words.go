@@ -82,7 +82,7 @@ func (w *words) addAddresses(f field, lists ...[]message.Address) {
 	seen := map[string]bool{}
 	for _, list := range lists {
 		for _, a := range list {
-			s := message.DecodeWords(a.Name) + " " + a.String()
+			s := AddressText(a)
 			if !seen[s] {
 				seen[s] = true
 				w.add(f, s)
