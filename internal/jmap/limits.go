@@ -36,4 +36,6 @@ const (
 	maxAnswerBytes  = 64 << 20 // of all answers to one request
 	maxReferenced   = 100_000  // values that a result reference may lead to
 	maxPointerBytes = 1024     // of its path
+
+	maxMailboxesPerEmail = 100 // that JMAP puts one into
 )
