@@ -389,7 +389,7 @@ func describeEntry(r store.Reader, e mail.Entry) (object, error) {
 	}
 	for name, words := range map[string][]string{"added": e.Added, "removed": e.Removed} {
 		if len(words) > 0 {
-			o[name] = keywordsOf(words)
+			o[name] = spelledAsKeywords(words)
 		}
 	}
 	if e.Name != "" {
@@ -408,8 +408,8 @@ func describeEntry(r store.Reader, e mail.Entry) (object, error) {
 	return o, err
 }
 
-// keywordsOf spells flags as JMAP does (RFC 8621 §4.1.1).
-func keywordsOf(flags []string) []string {
+// spelledAsKeywords spells flags as JMAP does (RFC 8621 §4.1.1).
+func spelledAsKeywords(flags []string) []string {
 	out := []string{}
 	for _, f := range flags {
 		if name, isSystem := strings.CutPrefix(f, `\`); isSystem {

@@ -236,5 +236,3 @@ func (t *emailChanging) tell() {
 		}
 	}
 }
-
-const mailURN = "urn:ietf:params:jmap:mail"
