@@ -27,7 +27,7 @@ func init() { // a method may call another, which is found here
 		"Device/set":      {ours, with(deviceSet)},
 		"Mailbox/get":     {mailURN, with(mailboxGet)},
 		"Mailbox/changes": {mailURN, with(mailboxChanges)},
-		"Email/set": {mailURN, with(emailSet)},
+		"Email/set":       {mailURN, with(emailSet)},
 	}
 }
 
