@@ -82,6 +82,9 @@ func (t *emailChanging) all() error {
 	if t.asked.IfInState != nil && *t.asked.IfInState != t.out.OldState {
 		return refused("stateMismatch", "the state is "+t.out.OldState)
 	}
+	for creation := range t.asked.Create {
+		t.out.notCreated(creation, &setError{Type: "forbidden", Description: "emails come by import"})
+	}
 	if err := t.updateAll(); err != nil {
 		return err
 	}

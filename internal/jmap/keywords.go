@@ -41,8 +41,8 @@ func shownFlags(visible []mail.Flags) mail.Flags {
 	return all
 }
 
-// keywordsOf spells flags as the keywords of an Email (RFC 8621 §4.1.1).
-func keywordsOf(f mail.Flags) map[string]bool {
+// emailKeywords spells flags as the keywords of an Email (RFC 8621 §4.1.1).
+func emailKeywords(f mail.Flags) map[string]bool {
 	out := map[string]bool{}
 	for name, s := range systemKeywords {
 		if f.Has(s) {

@@ -13,7 +13,7 @@ var emailSortOptions = []string{
 // mailCapability is what is said of mail on an account (RFC 8621 §1.3.1).
 func (s *Server) mailCapability(*auth.Session) any {
 	return map[string]any{
-		"maxMailboxesPerEmail":       nil, // as many as the account has
+		"maxMailboxesPerEmail":       maxMailboxesPerEmail,
 		"maxMailboxDepth":            mail.MaxMailboxDepth,
 		"maxSizeMailboxName":         mail.MaxMailboxNameBytes,
 		"maxSizeAttachmentsPerEmail": s.limits.Upload,
