@@ -43,6 +43,11 @@ type house struct {
 
 func newHouse(t testing.TB, secure bool, change func(*Options)) *house {
 	t.Helper()
+	return newHouseOf(t, secure, true, change, func(h *house) http.Handler { return h })
+}
+
+func newHouseOf(t testing.TB, secure, withLot bool, change func(*Options), handler func(*house) http.Handler) *house {
+	t.Helper()
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -60,8 +65,12 @@ func newHouse(t testing.TB, secure bool, change func(*Options)) *house {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	h.stop = cancel
-	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	srv := &http.Server{Handler: handler(h), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
 	l := Listen(inner, o)
+	if !withLot {
+		l.lot.Close()
+		l.lot = nil
+	}
 	go func() { h.served <- Serve(ctx, srv, l, 2*time.Second) }()
 	t.Cleanup(func() {
 		cancel()

@@ -187,7 +187,7 @@ func (l *Listener) drain() {
 			continue
 		}
 		l.running.Go(func() { g.Stir(lot.Closed) })
-		if _, waits := g.(*Wait); waits {
+		if _, silent := g.(*idle); !silent {
 			time.Sleep(pause)
 		}
 	}
