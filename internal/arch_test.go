@@ -50,6 +50,7 @@ var layers = map[string]int{
 	"internal/dav":       views,
 	"internal/httpd":     views,
 	"internal/admin":     views,
+	"web":                views,
 	"internal/config":    program,
 	"internal/sim":       program,
 	"internal/bench":     program,
