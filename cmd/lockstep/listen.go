@@ -26,6 +26,7 @@ import (
 	"lockstep/internal/pop3"
 	"lockstep/internal/signin"
 	"lockstep/internal/smtp"
+	"lockstep/web"
 )
 
 // service is one protocol at one address.
@@ -99,12 +100,13 @@ type protocol struct {
 func (h *house) protocols(t *tls.Config, m *metrics) []protocol {
 	in := h.cfg.Listen
 	im, pop := h.imapServer(t, m), h.pop3Server(t, m)
-	web := h.httpServer(t, m)
+	site := h.httpServer(t, m)
 	if h.cfg.ActiveSync.Enabled {
 		phones := h.easServer(m)
-		web.Mounts = append(web.Mounts, httpd.Mount{Serves: eas.Serves, Handler: phones}, httpd.Mount{Serves: eas.ServesAutodiscover, Handler: http.HandlerFunc(phones.Autodiscover)})
+		site.Mounts = append(site.Mounts, httpd.Mount{Serves: eas.Serves, Handler: phones}, httpd.Mount{Serves: eas.ServesAutodiscover, Handler: http.HandlerFunc(phones.Autodiscover)})
 	}
-	web.Mounts = append(web.Mounts, httpd.Mount{Serves: jmap.Serves, Handler: h.jmapServer(m)})
+	site.Mounts = append(site.Mounts, httpd.Mount{Serves: jmap.Serves, Handler: h.jmapServer(m)})
+	site.Mounts = append(site.Mounts, httpd.Mount{Serves: web.Serves, Handler: web.Handler()}) // its pages begin at /: protocols come first
 	return []protocol{
 		{"imap", in.IMAP, im.Serve},
 		{"imaps", in.IMAPS, im.ServeTLS},
@@ -114,8 +116,8 @@ func (h *house) protocols(t *tls.Config, m *metrics) []protocol {
 		{"smtp", in.SMTP, m.watch("smtp", h.smtpServer(smtp.Receiving, t, false)).Serve},
 		{"submission", in.Submission, m.watch("submission", h.smtpServer(smtp.Submission, t, false)).Serve},
 		{"submissions", in.Submissions, m.watch("submissions", h.smtpServer(smtp.Submission, t, true)).Serve},
-		{"http", in.HTTP, web.Serve},
-		{"https", in.HTTPS, web.ServeTLS},
+		{"http", in.HTTP, site.Serve},
+		{"https", in.HTTPS, site.ServeTLS},
 	}
 }
 
