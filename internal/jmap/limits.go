@@ -38,4 +38,5 @@ const (
 	maxPointerBytes = 1024     // of its path
 
 	maxMailboxesPerEmail = 100 // that JMAP puts one into
+	maxProperties        = 500 // named in one call, of emails or of parts
 )

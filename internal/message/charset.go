@@ -67,9 +67,12 @@ func toUTF8(r io.Reader, charset string) io.Reader {
 
 // lenientUTF8 passes UTF-8 through and reads bytes that are not that as
 // windows-1252, each by itself.
-type lenientUTF8 struct{ transform.NopResetter }
+type lenientUTF8 struct {
+	transform.NopResetter
+	guessed bool // there were some
+}
 
-func (*lenientUTF8) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) {
+func (l *lenientUTF8) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) {
 	for nSrc < len(src) {
 		if c := src[nSrc]; c < utf8.RuneSelf {
 			if nDst == len(dst) {
@@ -85,7 +88,7 @@ func (*lenientUTF8) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err 
 		}
 		r, n := utf8.DecodeRune(src[nSrc:])
 		if r == utf8.RuneError && n == 1 {
-			r = charmap.Windows1252.DecodeByte(src[nSrc])
+			r, l.guessed = charmap.Windows1252.DecodeByte(src[nSrc]), true
 		}
 		if nDst+utf8.RuneLen(r) > len(dst) {
 			return nDst, nSrc, transform.ErrShortDst

@@ -9,20 +9,23 @@ import (
 	"golang.org/x/net/html/charset"
 )
 
-// partText reads the decoded text of a body as UTF-8. An HTML document may say
-// itself what charset it is in, when the header does not.
-func partText(body io.Reader, p *Part) io.Reader {
-	text := DecodeBody(body, p.Encoding)
+// partText reads the decoded text of a body as UTF-8.
+func partText(body io.Reader, p *Part) io.Reader { return toUTF8(partDecoded(body, p)) }
+
+// partDecoded reads the decoded text of a body, and says what charset it is in: as the
+// header does, else as an HTML document itself may say.
+func partDecoded(body io.Reader, p *Part) (text io.Reader, name string) {
+	text = DecodeBody(body, p.Encoding)
 	if p.Charset() != "" || p.Subtype != "html" {
-		return toUTF8(text, p.Charset())
+		return text, p.Charset()
 	}
 	in := bufio.NewReaderSize(text, metaBytes)
 	head, _ := in.Peek(metaBytes) // an error comes again with the reading
-	_, name, _ := charset.DetermineEncoding(head, "")
+	_, name, _ = charset.DetermineEncoding(head, "")
 	if name == "windows-1252" {
 		name = "" // its guess if it knows nothing; ours tells UTF-8 apart
 	}
-	return toUTF8(in, name)
+	return in, name
 }
 
 // metaBytes is how far into a document its charset may stand (HTML §4.2.5.4).

@@ -1,0 +1,143 @@
+package jmap
+
+import (
+	"bufio"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/net/html"
+
+	"lockstep/internal/message"
+	"lockstep/internal/message/render"
+)
+
+// A bodyValue is the text of a part (RFC 8621 §4.1.4).
+type bodyValue struct {
+	Value             string `json:"value"`
+	IsEncodingProblem bool   `json:"isEncodingProblem"`
+	IsTruncated       bool   `json:"isTruncated"`
+}
+
+// bodyValues reads the texts that are asked for, by the ids of their parts, at most room
+// bytes of them. It costs reading as much of the parts as is answered.
+func (w *emailWish) bodyValues(e *email, b *bodyMaker, choice render.Choice, room int64) (map[string]bodyValue, error) {
+	values := map[string]bodyValue{}
+	take := func(parts []*message.Part) error {
+		for _, p := range parts {
+			id := b.ids[p]
+			if _, done := values[id]; done || p.Type != "text" {
+				continue
+			}
+			v, err := w.bodyValue(e, p, room)
+			if err != nil {
+				return err
+			}
+			values[id] = v
+			room -= int64(len(v.Value))
+		}
+		return nil
+	}
+	if w.FetchTextBodyValues {
+		if err := take(choice.Text); err != nil {
+			return nil, err
+		}
+	}
+	if w.FetchHTMLBodyValues {
+		if err := take(choice.HTML); err != nil {
+			return nil, err
+		}
+	}
+	if w.FetchAllBodyValues {
+		return values, take(leaves(e.parsed.Root))
+	}
+	return values, nil
+}
+
+// leaves are the parts that are no multipart, in their order.
+func leaves(p *message.Part) (all []*message.Part) {
+	if !p.IsMultipart() {
+		return []*message.Part{p}
+	}
+	for _, c := range p.Parts {
+		all = append(all, leaves(c)...)
+	}
+	return all
+}
+
+// lookahead is how much is read past a cut, to see whether it is inside something.
+const lookahead = utf8.UTFMax
+
+func (w *emailWish) bodyValue(e *email, p *message.Part, room int64) (bodyValue, error) {
+	ra, err := e.read()
+	if err != nil {
+		return bodyValue{}, err
+	}
+	limit := room
+	if w.MaxBodyValueBytes > 0 {
+		limit = min(w.MaxBodyValueBytes, room)
+	}
+	text := message.NewTextReader(ra, p)
+	read, err := io.ReadAll(io.LimitReader(unixLines(text), limit+lookahead))
+	if err != nil {
+		return bodyValue{}, err
+	}
+	v := bodyValue{Value: string(read), IsEncodingProblem: text.Guessed()}
+	if int64(len(read)) <= limit {
+		return v, nil
+	}
+	if limit != w.MaxBodyValueBytes {
+		return bodyValue{}, answerTooLarge()
+	}
+	v.Value, v.IsTruncated = cutText(v.Value, int(limit), p.Subtype == "html"), true
+	return v, nil
+}
+
+// cutText shortens a longer text to at most n bytes, not inside of a character, nor of a
+// tag if it is HTML.
+func cutText(s string, n int, isHTML bool) string {
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	if !isHTML {
+		return s[:n]
+	}
+	at := 0
+	for z := html.NewTokenizer(strings.NewReader(s)); ; {
+		kind := z.Next()
+		end := at + len(z.Raw())
+		switch {
+		case kind == html.ErrorToken, end > n && kind == html.TextToken:
+			return s[:n]
+		case end > n:
+			return s[:at]
+		}
+		at = end
+	}
+}
+
+// unixLines reads text whose lines end in CRLF as one whose lines end in LF.
+func unixLines(r io.Reader) io.Reader { return &lineReader{in: bufio.NewReader(r)} }
+
+type lineReader struct{ in *bufio.Reader }
+
+// Read implements io.Reader.
+func (l *lineReader) Read(b []byte) (n int, err error) {
+	for n < len(b) {
+		if n > 0 && l.in.Buffered() == 0 {
+			return n, nil // what there is, before waiting for more
+		}
+		c, err := l.in.ReadByte()
+		if err != nil {
+			return n, err
+		}
+		if c == '\r' {
+			if next, _ := l.in.Peek(1); len(next) == 1 && next[0] == '\n' {
+				continue
+			}
+		}
+		b[n] = c
+		n++
+	}
+	return n, nil
+}
