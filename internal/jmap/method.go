@@ -28,6 +28,7 @@ func init() { // a method may call another, which is found here
 		"Mailbox/get":     {mailURN, with(mailboxGet)},
 		"Mailbox/changes": {mailURN, with(mailboxChanges)},
 		"Email/set":       {mailURN, with(emailSet)},
+		"Email/query":     {mailURN, with(emailQueryMethod)},
 	}
 }
 
