@@ -10,6 +10,7 @@ type Limits struct {
 	Calls              int   // in one request; 64
 	ObjectsInGet       int   // 1000
 	ObjectsInSet       int   // 1000
+	EmailRows          int   // of all accounts, kept for Email/query, some 150 bytes each; 1 000 000
 }
 
 func (l Limits) orDefault() Limits {
@@ -20,6 +21,7 @@ func (l Limits) orDefault() Limits {
 	orDefault(&l.Calls, 64)
 	orDefault(&l.ObjectsInGet, 1000)
 	orDefault(&l.ObjectsInSet, 1000)
+	orDefault(&l.EmailRows, 1_000_000)
 	return l
 }
 

@@ -172,7 +172,7 @@ func mailboxChanges(ctx context.Context, c *call, a *changesArguments) error {
 			n, _ := parseMailboxID(id)
 			mb, err := r.Mailbox(n)
 			switch {
-			case err != nil && mail.KindOf(err) == mail.NotFound: // it has left since
+			case mail.KindOf(err) == mail.NotFound: // it has left since
 				onlyCounts = false
 			case err != nil:
 				return err

@@ -29,6 +29,7 @@ func init() { // a method may call another, which is found here
 		"Mailbox/changes": {mailURN, with(mailboxChanges)},
 		"Email/set":       {mailURN, with(emailSet)},
 		"Email/get":       {mailURN, with(emailGet)},
+		"Email/query":     {mailURN, with(emailQueryMethod)},
 	}
 }
 

@@ -68,28 +68,35 @@ func (a *queryArguments) most() (n int64, capped bool) {
 
 // window cuts what was asked for out of all ids in their order (§5.5).
 func (a *queryArguments) window(ids []string, out *queryAnswer) error {
-	total := int64(len(ids))
-	from := a.Position
+	from, to, err := a.span(len(ids), out, func(id string) int { return slices.Index(ids, id) })
+	out.IDs = append([]string{}, ids[from:to]...)
+	return err
+}
+
+// span is what part of a list was asked for. find says where in it an id is.
+func (a *queryArguments) span(length int, out *queryAnswer, find func(id string) int) (from, to int64, err error) {
+	total := int64(length)
+	from = a.Position
 	if a.Anchor != nil {
-		at := slices.Index(ids, *a.Anchor)
+		at := find(*a.Anchor)
 		if at < 0 {
-			return refused("anchorNotFound", "the anchor is not among the results")
+			return 0, 0, refused("anchorNotFound", "the anchor is not among the results")
 		}
-		from = max(int64(at)+a.AnchorOffset, 0)
+		from = max(int64(at)+min(a.AnchorOffset, total), 0)
 	} else if from < 0 {
 		from = max(total+from, 0)
 	}
 	n, capped := a.most()
 	from = min(from, total)
-	to := min(from+n, total)
-	out.Position, out.IDs = from, append([]string{}, ids[from:to]...)
+	to = min(from+n, total)
+	out.Position = from
 	if capped {
 		out.Limit = &n
 	}
 	if a.CalculateTotal {
 		out.Total = &total
 	}
-	return nil
+	return from, to, nil
 }
 
 // A filter is a tree of conditions (§5.5).

@@ -66,6 +66,7 @@ type Server struct {
 	once   sync.Once
 	limits Limits
 	rooms  rooms
+	emails emailTables
 	now    func() time.Time
 }
 

@@ -84,3 +84,6 @@ func (a Address) DisplayName() string {
 	}
 	return a.String()
 }
+
+// DecodeHasAttachment reads Message.HasAttachment out of what Encode wrote.
+func DecodeHasAttachment(b []byte) bool { return len(b) > 1 && b[1]&hasAttachmentBit != 0 }
