@@ -95,8 +95,15 @@ func appendParams(b []byte, name, value string, params []message.Param) []byte {
 
 // textEntity is a text part in UTF-8 and quoted-printable.
 func textEntity(subtype string, text func(io.Writer) error) *entity {
+	e := quotedEntity(text)
+	e.header = append([]byte("Content-Type: text/"+subtype+"; charset=utf-8\r\n"), e.header...)
+	return e
+}
+
+// quotedEntity is what a writer of text writes, in quoted-printable.
+func quotedEntity(text func(io.Writer) error) *entity {
 	return &entity{
-		header: []byte("Content-Type: text/" + subtype + "; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n"),
+		header: []byte("Content-Transfer-Encoding: quoted-printable\r\n"),
 		body: func(w io.Writer) error {
 			q := quotedprintable.NewWriter(w)
 			if err := text(q); err != nil {

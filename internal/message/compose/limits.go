@@ -11,6 +11,8 @@ const (
 const (
 	maxNameBytes     = 256      // of a display name, and of the name of a file
 	maxSubjectBytes  = 16 << 10 // RFC 5322 knows no bound; the header has one
+	maxFieldName     = 77       // of a header field; with more it can't be folded
+	maxLineBytes     = 998      // of a header field as it is said (RFC 5322 §2.1.1)
 	maxReferences    = 50       // message ids; the first and the newest are kept
 	maxIDBytes       = 900      // a longer one fits no line, and is left out
 	maxHTMLToken     = 4 << 20  // one tag or run of text of an HTML document
