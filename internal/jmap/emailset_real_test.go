@@ -58,21 +58,21 @@ func TestManyAreOneCommit(t *testing.T) {
 	}
 }
 
-// shownEmail is an email as JMAP has to show it, found the plain way.
-type shownEmail struct {
+// emailAsShown is an email as JMAP has to show it, found the plain way.
+type emailAsShown struct {
 	Mailboxes, Keywords []string
 	Hidden              int // placements that nobody sees
 }
 
-func (m *mill) emails(keys map[string]mail.MessageKey) map[string]shownEmail {
-	out := map[string]shownEmail{}
+func (m *mill) emails(keys map[string]mail.MessageKey) map[string]emailAsShown {
+	out := map[string]emailAsShown{}
 	m.view(func(r store.Reader) error {
 		for id, key := range keys {
 			all, err := r.PlacementsOf(key)
 			if err != nil {
 				return err
 			}
-			var e shownEmail
+			var e emailAsShown
 			in, words, seen := map[string]bool{}, map[string]bool{}, true
 			for _, p := range all {
 				if p.Flags.Has(mail.Deleted) {
@@ -184,7 +184,7 @@ func (h *setHistory) byJMAP(step int) {
 			continue
 		}
 		if h.rand.IntN(8) == 0 {
-			destroys, want[id] = append(destroys, id), shownEmail{Hidden: e.Hidden}
+			destroys, want[id] = append(destroys, id), emailAsShown{Hidden: e.Hidden}
 			continue
 		}
 		updates[id], want[id] = h.patch(e)
@@ -211,7 +211,7 @@ func (h *setHistory) byJMAP(step int) {
 }
 
 // patch makes a patch, and what the email shows after it.
-func (h *setHistory) patch(e shownEmail) (map[string]any, shownEmail) {
+func (h *setHistory) patch(e emailAsShown) (map[string]any, emailAsShown) {
 	p := map[string]any{}
 	words, boxes := setOf(e.Keywords), setOf(e.Mailboxes)
 	if h.rand.IntN(3) == 0 {
@@ -236,7 +236,7 @@ func (h *setHistory) patch(e shownEmail) (map[string]any, shownEmail) {
 			h.patchSet(p, "mailboxIds/", h.box().String(), boxes)
 		}
 	}
-	return p, shownEmail{slices.Sorted(maps.Keys(boxes)), slices.Sorted(maps.Keys(words)), e.Hidden}
+	return p, emailAsShown{slices.Sorted(maps.Keys(boxes)), slices.Sorted(maps.Keys(words)), e.Hidden}
 }
 
 func (h *setHistory) patchSet(p map[string]any, prefix, member string, set map[string]bool) {

@@ -71,8 +71,6 @@ type keyword struct {
 	word   string
 }
 
-var systemKeywords = map[string]mail.SystemFlags{"$seen": mail.Seen, "$flagged": mail.Flagged, "$answered": mail.Answered, "$draft": mail.Draft}
-
 // parseKeyword reads one that clients say.
 func parseKeyword(s string) (keyword, bool) {
 	if f := systemKeywords[strings.ToLower(s)]; f != 0 {

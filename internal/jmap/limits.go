@@ -1,16 +1,20 @@
 package jmap
 
+import "time"
+
 // Limits bound what clients can cost. A zero field means its default. The session
 // announces them (§2).
 type Limits struct {
-	Upload             int64 // bytes of one upload; 50 MiB
-	ConcurrentUploads  int   // of one principal; 4
-	Request            int64 // bytes of one request; 10 MiB
-	ConcurrentRequests int   // of one principal; 8
-	Calls              int   // in one request; 64
-	ObjectsInGet       int   // 1000
-	ObjectsInSet       int   // 1000
-	EmailRows          int   // of all accounts, kept for Email/query, some 150 bytes each; 1 000 000
+	Upload             int64         // bytes of one upload; 50 MiB
+	ConcurrentUploads  int           // of one principal; 4
+	Request            int64         // bytes of one request; 10 MiB
+	ConcurrentRequests int           // of one principal; 8
+	Calls              int           // in one request; 64
+	ObjectsInGet       int           // 1000
+	ObjectsInSet       int           // 1000
+	EmailRows          int           // of all accounts, kept for Email/query, some 150 bytes each; 1 000 000
+	Pushes             int           // connections of one principal that listen: event sources and WebSockets; 64
+	MinPing            time.Duration // between two pings of an event source; 30 s
 }
 
 func (l Limits) orDefault() Limits {
@@ -22,10 +26,12 @@ func (l Limits) orDefault() Limits {
 	orDefault(&l.ObjectsInGet, 1000)
 	orDefault(&l.ObjectsInSet, 1000)
 	orDefault(&l.EmailRows, 1_000_000)
+	orDefault(&l.Pushes, 64)
+	orDefault(&l.MinPing, 30*time.Second)
 	return l
 }
 
-func orDefault[T int | int64](v *T, d T) {
+func orDefault[T int | int64 | time.Duration](v *T, d T) {
 	if *v == 0 {
 		*v = d
 	}

@@ -111,6 +111,7 @@ var routes = []route{
 	{WellKnown, http.MethodGet, (*Server).session},
 	{sessionPath, http.MethodGet, (*Server).session},
 	{apiPath, http.MethodPost, (*Server).api},
+	{eventSourcePath, http.MethodGet, (*Server).events},
 }
 
 // ServeHTTP implements http.Handler.

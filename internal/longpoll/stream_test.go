@@ -68,19 +68,20 @@ func (b *brook) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		case "fail":
 			return until, errors.New("failed")
 		}
-		line := ""
-		for word, so := range map[string]bool{"woken": t.Woken, "due": t.Due, "came": t.Came, "stopping": t.Stopping} {
-			if so && word != "came" {
-				line = word
-			}
-		}
-		if t.Came {
+		line := "stopping"
+		switch {
+		case t.Stopping:
+		case t.Came:
 			in := make([]byte, 3000)
 			n, err := s.Read(in)
 			if err != nil {
 				return until, err
 			}
 			line = "came " + string(in[:n])
+		case t.Woken:
+			line = "woken"
+		case t.Due:
+			line = "due"
 		}
 		_, err := fmt.Fprintf(s, "%x\r\n%s\n\r\n", len(line)+1, line)
 		return until, err

@@ -15,6 +15,6 @@ const (
 	maxOnlyInReplyTo = 63   // message ids kept of In-Reply-To: the bits there are in what Encode writes
 
 	maxMessageID    = 998      // a longer one cannot have come in a legal line
-	maxURLs         = 1000      // in one field
+	maxURLs         = 1000     // in one field
 	maxPreviewBytes = 16 << 10 // encoded bytes of a text part that the preview is made from
 )

@@ -1,0 +1,5 @@
+//go:build race
+
+package jmap
+
+const racing = true
