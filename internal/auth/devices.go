@@ -88,7 +88,7 @@ func (s *Service) findOrAdd(ctx context.Context, account mail.AccountID, key, na
 	}
 	now := s.now()
 	err = s.store.Note(ctx, account, func(n store.Notes) (err error) {
-		d, err = n.AddDevice(mail.Device{Name: name, Key: key, Protocol: a.Protocol, Client: clientName(a.Client), Access: access, Created: now, LastSeen: now, LastAddr: a.Addr.String()})
+		d, err = n.AddDevice(mail.Device{Name: name, Key: key, Protocol: a.Protocol, Client: clientName(a.Client), Told: a.Told, Access: access, Created: now, LastSeen: now, LastAddr: a.Addr.String()})
 		return err
 	})
 	if err != nil && mail.KindOf(err) == mail.Exists {
@@ -214,7 +214,7 @@ func (s *Service) AddDevice(ctx context.Context, p store.Principal, name string,
 	return d, secret, err
 }
 
-// SignOut revokes a device's credentials and ends its sessions. An implicit
+// SignOut revokes a device's credentials and sign-ins and ends its sessions. An implicit
 // device has none of its own: its sessions end, and it can come back with the
 // password.
 func (s *Service) SignOut(ctx context.Context, p store.Principal, device mail.DeviceID) error {
@@ -230,13 +230,29 @@ func (s *Service) SignOut(ctx context.Context, p store.Principal, device mail.De
 			return err
 		}
 	}
+	err = s.endSignIns(ctx, p, "signed out", func(row store.SignIn) bool { return row.Device == device })
+	if err != nil && mail.KindOf(err) != mail.NotFound {
+		return err
+	}
 	s.sessions.end(p.Account, func(sess *Session) bool { return sess.Device().ID == device }, "signed out")
 	return nil
 }
 
-// SetPassword changes the person's password and ends the sessions that were
-// begun with the old one.
+// SetPassword changes the person's password and ends all that was begun with the old
+// one: also browsers that stay signed in, as whoever changes it for somebody else does
+// so because it is known or forgotten.
 func (s *Service) SetPassword(ctx context.Context, p store.Principal, password string) error {
+	if err := s.setPassword(ctx, p, password); err != nil {
+		return err
+	}
+	err := s.endSignIns(ctx, p, "password changed", func(row store.SignIn) bool { return row.Kind == store.WebSignIn })
+	if err != nil && mail.KindOf(err) == mail.NotFound {
+		return nil
+	}
+	return err
+}
+
+func (s *Service) setPassword(ctx context.Context, p store.Principal, password string) error {
 	v, err := HashPassword(ctx, password)
 	if err != nil {
 		return err

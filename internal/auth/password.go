@@ -104,9 +104,12 @@ const (
 )
 
 // NewAppPassword draws an app password.
-func NewAppPassword() string {
+func NewAppPassword() string { return newSecret(appGroups) }
+
+// newSecret draws something random that people can type.
+func newSecret(groups int) string {
 	var b strings.Builder
-	for i := range appGroups * appGroupChars {
+	for i := range groups * appGroupChars {
 		if i > 0 && i%appGroupChars == 0 {
 			b.WriteByte('-')
 		}

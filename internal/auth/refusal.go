@@ -17,8 +17,10 @@ const (
 	NotForProtocol // the app password is for others
 	DeviceBlocked
 	DeviceQuarantined
-	DeviceWiped    // it is to be wiped, or was
-	TooManyDevices // one more than the account's policy allows
+	DeviceWiped      // it is to be wiped, or was
+	TooManyDevices   // one more than the account's policy allows
+	NeedsAppPassword // the password alone is not enough, and more can't be asked for
+	NeedsProof       // who is signed in has to prove again who they are
 )
 
 // RefusalOf returns why the error turned somebody away; NoRefusal if it did not, or

@@ -73,6 +73,7 @@ type Attempt struct {
 	// device that is to be told so gets a session, whatever else keeps it out, and
 	// Session.WipeOnly is true. Without CanWipe it is Denied.
 	CanWipe bool
+	Told    mail.Told // of itself by a device that is new
 }
 
 // Session is somebody signed in with a device. Its Device changes when the client
@@ -85,8 +86,9 @@ type Session struct {
 
 	mu       sync.Mutex
 	device   mail.Device
-	implicit bool   // the device was made from what the client says of itself
-	ends     uint64 // that had been when it began to sign in
+	implicit bool      // signed in by the password alone
+	stays    *SignedIn // nil unless it stays signed in
+	ends     uint64    // that had been when it began to sign in
 }
 
 // WipeOnly reports whether the session is for nothing but to tell the device to
@@ -200,6 +202,9 @@ func (s *Service) verify(ctx context.Context, login string, a Attempt) (p store.
 		return p, c, 0, err
 	}
 	c, err = s.match(ctx, creds, a.Secret)
+	if err == nil && c.Kind == store.Password && factorsOf(creds).Any() {
+		err = errSecondFactor()
+	}
 	return p, c, ends, err
 }
 
@@ -294,7 +299,7 @@ func (s *Service) admit(ctx context.Context, p store.Principal, c store.Credenti
 	if err != nil {
 		return nil, err
 	}
-	if now := s.now(); now.Sub(c.LastUsed) >= writeContactAtMostEach {
+	if now := s.now(); c.ID != 0 && now.Sub(c.LastUsed) >= writeContactAtMostEach {
 		if err := s.dir.UsedCredential(ctx, c.ID, now); err != nil {
 			return nil, err
 		}

@@ -75,6 +75,9 @@ func refusal(err error) error {
 	if s, ok := refusals[auth.RefusalOf(err)]; ok {
 		return &fault{status: s, detail: mail.DetailOf(err), err: err}
 	}
+	if auth.RefusalOf(err) == auth.NeedsAppPassword { // so that the device asks for another password
+		return &fault{http: http.StatusUnauthorized, detail: mail.DetailOf(err), err: err}
+	}
 	switch mail.KindOf(err) {
 	case mail.BadCredentials:
 		return errUnauthorized
