@@ -105,7 +105,8 @@ func (h *house) protocols(t *tls.Config, m *metrics) []protocol {
 		phones := h.easServer(m)
 		site.Mounts = append(site.Mounts, httpd.Mount{Serves: eas.Serves, Handler: phones}, httpd.Mount{Serves: eas.ServesAutodiscover, Handler: http.HandlerFunc(phones.Autodiscover)})
 	}
-	site.Mounts = append(site.Mounts, httpd.Mount{Serves: jmap.Serves, Handler: h.jmapServer(m)})
+	door := h.signinServer()
+	site.Mounts = append(site.Mounts, httpd.Mount{Serves: signin.Serves, Handler: door}, httpd.Mount{Serves: jmap.Serves, Handler: h.jmapServer(m, door)})
 	site.Mounts = append(site.Mounts, httpd.Mount{Serves: web.Serves, Handler: web.Handler()}) // its pages begin at /: protocols come first
 	return []protocol{
 		{"imap", in.IMAP, im.Serve},
@@ -173,15 +174,15 @@ func (h *house) easServer(m *metrics) *eas.Server {
 	}
 }
 
-// signinServer says who asks over HTTP.
+// signinServer says who asks over HTTP, and signs people in there.
 func (h *house) signinServer() *signin.Server {
-	return &signin.Server{Auth: h.auth, Log: h.log, AllowPlainAuth: h.allowPlain}
+	return &signin.Server{Auth: h.auth, Log: h.log, AllowPlainAuth: h.allowPlain, PublicURL: h.cfg.Public()}
 }
 
-func (h *house) jmapServer(m *metrics) *jmap.Server {
+func (h *house) jmapServer(m *metrics, door *signin.Server) *jmap.Server {
 	l := h.cfg.Limits
 	return &jmap.Server{
-		Store: h.db, Directory: h.db, Auth: h.signinServer(), Accounts: h.auth, Delivery: h.delivery, Search: h.search, Hub: h.hub, Log: h.log, Metrics: m.jmap, Policies: h.cfg.Policies(), Trails: h.trails,
+		Store: h.db, Directory: h.db, Auth: door, Accounts: h.auth, Delivery: h.delivery, Search: h.search, Hub: h.hub, Log: h.log, Metrics: m.jmap, Policies: h.cfg.Policies(), Trails: h.trails,
 		Hostname: hostname(h.cfg), PublicName: h.cfg.Hostname, SpoolDir: h.path(spoolDir), People: h.people(),
 		Blobs: func(ctx context.Context, b mail.Blob) (jmap.Body, error) {
 			r, err := h.blobs.Open(ctx, b)

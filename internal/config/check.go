@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -17,7 +18,7 @@ func (c *Config) check() error {
 		oneOf("guard.mode", c.Guard.Mode, GuardKeep, GuardHold, GuardOff),
 		oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error"),
 		oneOf("log.format", c.Log.Format, "text", "json"),
-		c.checkPostmaster(), c.checkTLS(), c.checkRelay(), c.checkLimits(), c.checkPolicies(),
+		c.checkPublic(), c.checkPostmaster(), c.checkTLS(), c.checkRelay(), c.checkLimits(), c.checkPolicies(),
 	)
 }
 
@@ -32,6 +33,14 @@ func (c *Config) checkPostmaster() error {
 	local, domain, _ := strings.Cut(c.Postmaster, "@")
 	if c.Postmaster != "" && (local == "" || domain == "") {
 		return fmt.Errorf("postmaster is %q, but an address looks like alice@example.test", c.Postmaster)
+	}
+	return nil
+}
+
+func (c *Config) checkPublic() error {
+	u, err := url.Parse(c.PublicURL)
+	if c.PublicURL != "" && (err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "") {
+		return fmt.Errorf("public_url is %q, but it must be https and a name, such as https://mail.example.org", c.PublicURL)
 	}
 	return nil
 }

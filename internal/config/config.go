@@ -3,6 +3,7 @@
 package config
 
 import (
+	"net/url"
 	"path/filepath"
 	"time"
 
@@ -13,6 +14,8 @@ import (
 type Config struct {
 	Data     string `toml:"data" comment:"Where everything is kept. One server at a time uses it."`
 	Hostname string `toml:"hostname" comment:"The name this server gives itself: in greetings, Received lines and certificates. Empty is the machine's name."`
+
+	PublicURL string `toml:"public_url" comment:"By which people and programs reach this server's HTTPS, also through a proxy that ends TLS, such as \"https://mail.example.org\". Then IMAP tells programs where JMAP is spoken. Empty is whatever they ask by."`
 
 	Postmaster string `toml:"postmaster" comment:"Who gets mail for postmaster where nobody has that address: an address of this server. Empty is the oldest account in force."`
 
@@ -190,6 +193,15 @@ func Default() Config {
 		},
 		Log: Log{Level: "info", Format: "text"},
 	}
+}
+
+// Public is the public URL; nil if none is set.
+func (c *Config) Public() *url.URL {
+	u, err := url.Parse(c.PublicURL)
+	if err != nil || c.PublicURL == "" {
+		return nil // the configuration was checked
+	}
+	return u
 }
 
 // DefaultPath is where the file is looked for when nobody says.

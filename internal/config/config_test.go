@@ -64,6 +64,8 @@ func TestBrokenFilesAreNamedByLine(t *testing.T) {
 		{"half a certificate", "[tls]\ncert = \"a.pem\"\n", "tls.cert and tls.key go together"},
 		{"relay without host", "[outgoing]\nvia = \"relay\"\n", `needs "host:port"`},
 		{"password in clear", "[outgoing]\nvia = \"relay\"\nrelay=\"a:25\"\nrelay_tls=\"none\"\nrelay_user=\"u\"\nrelay_password_file=\"f\"\n", "would send the relay's password in clear"},
+		{"public_url without TLS", "public_url = \"http://mail.example.test\"\n", "must be https"},
+		{"public_url with a path", "public_url = \"https://mail.example.test/mail\"\n", "must be https"},
 		{"postmaster without domain", "postmaster = \"alice\"\n", "an address looks like alice@example.test"},
 		{"no room", "[limits]\nmessage = \"0B\"\n", "limits.message must be more than nothing"},
 	} {

@@ -43,10 +43,14 @@ func newHouse(t testing.TB) *house {
 	h := &house{t: t, store: model.New()}
 	h.Server = &Server{Auth: auth.New(h.store, h.store, []byte("secret"), slog.New(slog.DiscardHandler)), AllowPlainAuth: netip.Addr.IsLoopback}
 	var err error
-	if h.alice, err = h.store.CreateAccount(t.Context(), by, store.NewAccount{Login: login, Verifier: verifier()}); err != nil {
+	if h.alice, err = h.store.CreateAccount(t.Context(), by, newAccount(login)); err != nil {
 		t.Fatal(err)
 	}
 	return h
+}
+
+func newAccount(login string) store.NewAccount {
+	return store.NewAccount{Login: login, Verifier: verifier()}
 }
 
 // from makes a request that comes from an address, with the headers, by pairs.
