@@ -368,7 +368,7 @@ func TestSyncsThatDoNothingAreFound(t *testing.T) {
 // not, is never tried again, and can still be read: until the power goes.
 func TestFailedSyncsAndWritesLoseNothing(t *testing.T) {
 	needStrace(t)
-	injections := []string{"fsync,fdatasync:error=EIO:when=9+11", "fsync:error=EIO:when=7+2", "pwrite64:error=ENOSPC:when=30+11", "pwrite64:error=EIO:when=25+9"}
+	injections := []string{"fsync,fdatasync:error=EIO:when=9+11", "fsync:error=EIO:when=5+2", "pwrite64:error=ENOSPC:when=30+11", "pwrite64:error=EIO:when=25+9"}
 	seeds(t, len(injections), func(t *testing.T, seed uint64) {
 		inject := injections[seed%uint64(len(injections))]
 		l := live(t, plan{Seed: seed, Rounds: 6, Steps: 6, Restart: 2, Hurt: true}, t.TempDir(), newLedger(), inject)
