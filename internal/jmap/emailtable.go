@@ -3,7 +3,6 @@ package jmap
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
@@ -73,11 +72,8 @@ type keyword struct {
 
 // parseKeyword reads one that clients say.
 func parseKeyword(s string) (keyword, bool) {
-	if f := systemKeywords[strings.ToLower(s)]; f != 0 {
-		return keyword{system: f}, true
-	}
-	f, err := mail.NewFlags(s)
-	return keyword{word: s}, err == nil && f.System == 0
+	f, wrong := keywordFlag(s)
+	return keyword{f.System, f.KeywordText()}, wrong == nil
 }
 
 func newEmailTable(at mail.Position) *emailTable {
@@ -91,7 +87,7 @@ func makeEmailTable(r store.Reader) (*emailTable, error) {
 		return nil, err
 	}
 	t := newEmailTable(acct.Epoch.At(acct.Head))
-	err = eachEmail(r, func(e *shownEmail) error {
+	err = eachEmail(r, func(e *listedEmail) error {
 		t.rows = append(t.rows, t.rowOf(e))
 		return nil
 	})
@@ -107,7 +103,7 @@ func (t *emailTable) order(rows []emailRow) {
 }
 
 // rowOf makes the row of an Email.
-func (t *emailTable) rowOf(e *shownEmail) emailRow {
+func (t *emailTable) rowOf(e *listedEmail) emailRow {
 	row := emailRow{
 		key: e.key, id: e.id, received: e.received.Unix(), size: e.size, thread: t.threadNumber(e.thread), attached: e.attached,
 		keywords: t.interned(e.keywords), mailbox: e.mailboxes[0],

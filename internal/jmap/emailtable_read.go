@@ -9,8 +9,8 @@ import (
 	"lockstep/internal/store"
 )
 
-// shownEmail is a message as JMAP shows it: what lists are made from.
-type shownEmail struct {
+// listedEmail is a message as JMAP shows it: what lists are made from.
+type listedEmail struct {
 	key       mail.MessageKey
 	id        mail.EmailID
 	thread    mail.ThreadID
@@ -23,7 +23,7 @@ type shownEmail struct {
 }
 
 // at adds a placement that is shown: \Seen is all of them, any other flag one.
-func (e *shownEmail) at(p *mail.Placement) {
+func (e *listedEmail) at(p *mail.Placement) {
 	seen := p.Flags.System & mail.Seen
 	if len(e.mailboxes) > 0 {
 		seen &= e.keywords.System
@@ -35,18 +35,18 @@ func (e *shownEmail) at(p *mail.Placement) {
 	e.keywords.System = e.keywords.System&^mail.Seen | seen
 }
 
-func newShownEmail(m *mail.Message) *shownEmail {
-	return &shownEmail{key: m.Key, id: m.EmailID, thread: m.Thread, received: m.InternalDate, sent: m.SentAt, size: m.Size, attached: message.DecodeHasAttachment(m.Parsed)}
+func newListedEmail(m *mail.Message) *listedEmail {
+	return &listedEmail{key: m.Key, id: m.EmailID, thread: m.Thread, received: m.InternalDate, sent: m.SentAt, size: m.Size, attached: message.DecodeHasAttachment(m.Parsed)}
 }
 
 // eachEmail calls fn with each Email of an account. It costs a pass over the rows of
 // all messages.
-func eachEmail(r store.Reader, fn func(*shownEmail) error) error {
+func eachEmail(r store.Reader, fn func(*listedEmail) error) error {
 	all, err := r.Mailboxes()
 	if err != nil {
 		return err
 	}
-	found := map[mail.MessageKey]*shownEmail{}
+	found := map[mail.MessageKey]*listedEmail{}
 	for _, mb := range all {
 		err := r.Messages(store.PlacementQuery{Mailbox: mb.ID}, func(p *mail.Placement, m *mail.Message) error {
 			if p.Flags.Has(mail.Deleted) {
@@ -54,7 +54,7 @@ func eachEmail(r store.Reader, fn func(*shownEmail) error) error {
 			}
 			e := found[m.Key]
 			if e == nil {
-				e = newShownEmail(m)
+				e = newListedEmail(m)
 				found[m.Key] = e
 			}
 			e.at(p)
@@ -73,7 +73,7 @@ func eachEmail(r store.Reader, fn func(*shownEmail) error) error {
 }
 
 // readEmail reads one Email that is there.
-func readEmail(r store.Reader, key mail.MessageKey) (*shownEmail, error) {
+func readEmail(r store.Reader, key mail.MessageKey) (*listedEmail, error) {
 	m, err := r.Message(key)
 	if err != nil {
 		return nil, err
@@ -82,7 +82,7 @@ func readEmail(r store.Reader, key mail.MessageKey) (*shownEmail, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := newShownEmail(&m)
+	e := newListedEmail(&m)
 	for i := range places {
 		if !places[i].Flags.Has(mail.Deleted) {
 			e.at(&places[i])
