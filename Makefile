@@ -3,6 +3,7 @@
 # make bench   the benchmark beside a peer, long
 # make fuzz    each decoder for FUZZTIME, long
 # make fleet   simulated devices under 1000 seeds, long
+# make web     the web client's files, from its sources; needs Node.js, and npm its registry
 # make soak    random histories, crashes and devices for SOAKTIME (minutes: 30m), long
 
 GO       ?= go
@@ -19,12 +20,12 @@ RACE ?= ./internal/auth/... ./internal/blob/... ./internal/delivery/... ./intern
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o lockstep ./cmd/lockstep
 
-test: format vet cross
+test: format vet cross web-check
 	$(GO) test -timeout 30m ./...
 	$(MAKE) race
 
 format:
-	@bad=$$(gofmt -l cmd internal); test -z "$$bad" || { echo "not gofmt: $$bad"; exit 1; }
+	@bad=$$(gofmt -l cmd internal web/*.go); test -z "$$bad" || { echo "not gofmt: $$bad"; exit 1; }
 
 vet:
 	$(GO) vet ./...
@@ -79,3 +80,23 @@ fleet:
 soak: soak-fleet
 soak-fleet: build
 	./lockstep simulate --devices 200 --minutes $$(( $$(echo $(SOAKTIME) | tr -dc 0-9) ))
+
+# The web client. What it is built to is committed, so that building the server needs
+# no Node.js; web-check holds it to its sources.
+NODE_NEEDED = needs Node.js 20.19 or newer, with npm: https://nodejs.org
+.PHONY: web web-check web-node
+web: web/node_modules/.package-lock.json
+	cd web && npm run --silent build
+
+web-check: web/node_modules/.package-lock.json
+	cd web && npm run --silent check && npm test --silent
+	cd web && npm run --silent build -- --outDir .dist-check --logLevel warn
+	@diff -r web/dist web/.dist-check >/dev/null || { echo "web/dist is not what its sources make: run make web, and commit it"; exit 1; }
+	@rm -rf web/.dist-check
+
+web-node:
+	@command -v npm >/dev/null && node -e 'const [a, b] = process.versions.node.split("."); process.exit(+a > 20 || (+a == 20 && +b >= 19) ? 0 : 1)' || { echo "make $(MAKECMDGOALS) $(NODE_NEEDED)"; exit 1; }
+
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json | web-node
+	cd web && npm ci --silent
+	@touch $@

@@ -2,6 +2,9 @@ module lockstep
 
 go 1.26.0
 
+// Packages of npm may hold Go files; none is ours.
+ignore ./web/node_modules
+
 tool (
 	golang.org/x/perf/cmd/benchstat
 	honnef.co/go/tools/cmd/staticcheck

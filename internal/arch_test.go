@@ -51,6 +51,7 @@ var layers = map[string]int{
 	"internal/httpd":     views,
 	"internal/signin":    views,
 	"internal/admin":     views,
+	"web":                views,
 	"internal/config":    program,
 	"internal/sim":       program,
 	"internal/bench":     program,

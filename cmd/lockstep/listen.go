@@ -26,6 +26,7 @@ import (
 	"lockstep/internal/pop3"
 	"lockstep/internal/signin"
 	"lockstep/internal/smtp"
+	client "lockstep/web"
 )
 
 // service is one protocol at one address.
@@ -105,6 +106,7 @@ func (h *house) protocols(t *tls.Config, m *metrics) []protocol {
 		web.Mounts = append(web.Mounts, httpd.Mount{Serves: eas.Serves, Handler: phones}, httpd.Mount{Serves: eas.ServesAutodiscover, Handler: http.HandlerFunc(phones.Autodiscover)})
 	}
 	web.Mounts = append(web.Mounts, httpd.Mount{Serves: jmap.Serves, Handler: h.jmapServer(m)})
+	web.Mounts = append(web.Mounts, httpd.Mount{Serves: client.Serves, Handler: client.Handler()}) // its pages begin at /: protocols come first
 	return []protocol{
 		{"imap", in.IMAP, im.Serve},
 		{"imaps", in.IMAPS, im.ServeTLS},

@@ -1,0 +1,1 @@
+function e(t){return e[t]||(e[t]=new Intl.NumberFormat(t))}function t(t,n,r){return e(t).format(n-r)}function n(e,t,n,r,i){if({}.hasOwnProperty.call(r,e))return r[e];t&&(e-=t);let a=n(e,i);return a in r?r[a]:r.other}var r=e=>{let t=!String(e).split(`.`)[1];return e==1&&t?`one`:`other`},i=r,a=r;export{n as i,a as n,t as r,i as t};

@@ -1,0 +1,34 @@
+import { liveQuery } from 'dexie';
+
+export interface Live<T> {
+	readonly value: T;
+	readonly ready: boolean;
+}
+
+// live is a query of the cache that runs again whenever what it read changes, in this
+// tab or another, and whenever the runes that on reads do.
+export function live<D, T>(on: () => D, query: (on: D) => Promise<T>, initial: T): Live<T> {
+	let value = $state.raw(initial);
+	let ready = $state(false);
+	$effect(() => {
+		const now = on();
+		const subscription = liveQuery(() => query(now)).subscribe({
+			next: (v) => {
+				value = v;
+				ready = true;
+			},
+			error: (e) => {
+				if ((e as Error).name !== 'DatabaseClosedError') throw e;
+			},
+		});
+		return () => subscription.unsubscribe();
+	});
+	return {
+		get value() {
+			return value;
+		},
+		get ready() {
+			return ready;
+		},
+	};
+}

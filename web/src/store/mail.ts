@@ -1,0 +1,265 @@
+import { liveQuery } from 'dexie';
+
+import type { Client } from '../jmap/client';
+import { Offline, SignedOut } from '../jmap/errors';
+import { Push } from '../jmap/push';
+import type { EmailHead, Id } from '../jmap/types';
+import { changeOf, inverseOf, newLocalId } from './acts';
+import type { Act, Change, EmailPatch, Label, NewAct } from './acts';
+import { Cache } from './db';
+import { emailWith } from './overlay';
+import { Replay } from './replay';
+import { Sync } from './sync';
+
+// Condition is the state of this device, as it is said at the top right.
+export interface Condition {
+	online: boolean;
+	working: boolean; // catching up or replaying
+	waiting: number; // acts not confirmed
+	aside: number; // acts that were refused
+	trouble: string; // why nothing moves though we are online
+	since: number; // when last in step, in ms; 0 never
+}
+
+type Said = { say: 'acted' } | { say: 'condition'; condition: Condition } | { say: 'changed'; ids: Id[]; from: string; to: string } | { say: 'catchUp' };
+
+const retryAfter = 15_000;
+
+// Mail is the account on this device: the cache, what keeps it in step, and the acts
+// that wait. One tab of all leads: it holds the connection, catches up and replays;
+// the others see what it does through IndexedDB.
+export class Mail {
+	readonly sync: Sync;
+	private readonly replay: Replay;
+	private readonly push: Push;
+	private readonly channel: BroadcastChannel;
+	private leading = false;
+	private stopped = false;
+	private stopLeading: () => void = () => {};
+	private timer: ReturnType<typeof setTimeout> | undefined;
+	private busy = false;
+	private more = false;
+	private listeners = new Set<(c: Condition) => void>();
+	private changeListeners = new Set<(ids: Id[], states: { from: string; to: string }) => void>();
+	private undoable: Act[] = [];
+	condition: Condition = { online: navigator.onLine, working: false, waiting: 0, aside: 0, trouble: '', since: 0 };
+
+	constructor(
+		readonly client: Client,
+		readonly cache: Cache,
+	) {
+		this.sync = new Sync(client, cache, (ids, states) => {
+			this.tellChanged(ids, states);
+			this.say({ say: 'changed', ids, ...states });
+		});
+		this.replay = new Replay(client, cache, () => this.sync.catchUp());
+		this.push = new Push(client, {
+			changed: () => this.work(),
+			opened: () => this.work(),
+			lost: () => this.work(),
+		});
+		this.channel = new BroadcastChannel(`lockstep:${cache.name}`);
+		this.channel.onmessage = (e) => this.hear(e.data as Said);
+	}
+
+	async start(): Promise<void> {
+		addEventListener('online', this.woken);
+		addEventListener('offline', this.woken);
+		document.addEventListener('visibilitychange', this.woken);
+		this.counting = liveQuery(() => this.cache.acts.toArray()).subscribe((acts) => {
+			const aside = acts.filter((a) => a.status === 'aside').length;
+			this.set({ waiting: acts.length - aside, aside });
+		});
+		void navigator.locks.request(`lockstep:${this.cache.name}`, async () => {
+			if (this.stopped) return;
+			this.leading = true;
+			this.push.start();
+			this.work();
+			await new Promise<void>((done) => (this.stopLeading = done));
+		});
+	}
+
+	private counting: { unsubscribe(): void } | undefined;
+
+	stop(): void {
+		this.stopped = true;
+		removeEventListener('online', this.woken);
+		removeEventListener('offline', this.woken);
+		document.removeEventListener('visibilitychange', this.woken);
+		clearTimeout(this.timer);
+		this.push.stop();
+		this.counting?.unsubscribe();
+		this.stopLeading();
+		this.channel.close();
+		this.cache.close();
+	}
+
+	private readonly woken = () => {
+		if (document.visibilityState === 'hidden') return;
+		this.push.retry();
+		this.work();
+	};
+
+	// work replays and catches up, once more if it was asked for meanwhile.
+	work(): void {
+		if (!this.leading) return this.say({ say: 'catchUp' });
+		if (this.busy) {
+			this.more = true;
+			return;
+		}
+		this.busy = true;
+		void (async () => {
+			do {
+				this.more = false;
+				await this.round();
+			} while (this.more && !this.stopped);
+			this.busy = false;
+		})();
+	}
+
+	private async round(): Promise<void> {
+		clearTimeout(this.timer);
+		this.set({ working: true });
+		try {
+			await this.replay.run();
+			await this.sync.catchUp();
+			this.set({ online: true, trouble: '', since: Date.now() });
+		} catch (e) {
+			if (this.stopped || e instanceof SignedOut) return;
+			if (e instanceof Offline) this.set({ online: false, trouble: '' });
+			else this.set({ online: true, trouble: e instanceof Error ? e.message : String(e) });
+			this.timer = setTimeout(() => this.work(), retryAfter);
+		} finally {
+			this.set({ working: false });
+		}
+	}
+
+	// ensure is Sync.ensure for a view; offline it does nothing, what is cached is shown.
+	async ensure(...args: Parameters<Sync['ensure']>): Promise<void> {
+		try {
+			await this.sync.ensure(...args);
+		} catch (e) {
+			if (e instanceof Offline) this.set({ online: false });
+			else throw e;
+		}
+	}
+
+	onCondition(listener: (c: Condition) => void): () => void {
+		this.listeners.add(listener);
+		listener(this.condition);
+		return () => this.listeners.delete(listener);
+	}
+
+	// onChanged hears of emails that changed, with the states between which they did.
+	onChanged(listener: (ids: Id[], states: { from: string; to: string }) => void): () => void {
+		this.changeListeners.add(listener);
+		return () => this.changeListeners.delete(listener);
+	}
+
+	private tellChanged(ids: Id[], states: { from: string; to: string }): void {
+		for (const l of this.changeListeners) l(ids, states);
+	}
+
+	private set(part: Partial<Condition>): void {
+		this.condition = { ...this.condition, ...part };
+		for (const l of this.listeners) l(this.condition);
+		if (this.leading && !('waiting' in part)) this.say({ say: 'condition', condition: this.condition });
+	}
+
+	private say(what: Said): void {
+		if (!this.stopped) this.channel.postMessage(what);
+	}
+
+	private hear(what: Said): void {
+		if (what.say === 'condition') {
+			this.condition = { ...what.condition, waiting: this.condition.waiting, aside: this.condition.aside };
+			for (const l of this.listeners) l(this.condition);
+		} else if (what.say === 'changed') this.tellChanged(what.ids, { from: what.from, to: what.to });
+		else if (this.leading) this.work();
+	}
+
+	// act does something at once on the screen, and later on the server.
+	async act(what: NewAct): Promise<Act> {
+		const act = { ...what, at: Date.now(), status: 'waiting' } as Act;
+		act.seq = await this.cache.acts.add(act);
+		this.work();
+		return act;
+	}
+
+	// change patches emails, and can be undone. null when there was nothing to change.
+	async change(ids: Id[], patch: EmailPatch | ((email: EmailHead) => EmailPatch), label: Label): Promise<Act | null> {
+		const changes: Change[] = [];
+		for (const email of await this.emails(ids)) {
+			const c = changeOf(email, typeof patch === 'function' ? patch(email) : patch);
+			if (c) changes.push(c);
+		}
+		if (changes.length === 0) return null;
+		return this.remember(await this.act({ kind: 'email', ids: changes.map((c) => c.id), changes, label }));
+	}
+
+	// emails returns cached emails as the screen shows them.
+	async emails(ids: Id[]): Promise<EmailHead[]> {
+		const acts = await this.cache.acts.where('ids').anyOf(ids).distinct().sortBy('seq');
+		const rows = await this.cache.emails.bulkGet(ids);
+		return rows.map((e) => e && emailWith(e, acts)).filter((e) => e !== undefined);
+	}
+
+	// destroy removes emails for good.
+	async destroy(ids: Id[], label: Label): Promise<Act> {
+		const gone = (await this.emails(ids)).map((e) => ({ id: e.id, unread: !e.keywords.$seen, mailboxIds: e.mailboxIds }));
+		return this.act({ kind: 'destroy', ids: gone.map((g) => g.id), gone, label });
+	}
+
+	async createMailbox(name: string, parentId: Id | null): Promise<Id> {
+		const mailbox = newLocalId();
+		this.remember(await this.act({ kind: 'mailbox', op: 'create', mailbox, ids: [], set: { name, parentId }, label: { key: 'act.mailboxMade', args: { name } } }));
+		return mailbox;
+	}
+
+	async updateMailbox(mailbox: Id, set: { name?: string; parentId?: Id | null }, label: Label): Promise<Act> {
+		const m = await this.cache.mailboxes.get(mailbox);
+		const was = m && { ...('name' in set && { name: m.name }), ...('parentId' in set && { parentId: m.parentId }) };
+		return this.remember(await this.act({ kind: 'mailbox', op: 'update', mailbox, ids: [], set, was, label }));
+	}
+
+	async destroyMailbox(mailbox: Id, name: string): Promise<void> {
+		await this.act({ kind: 'mailbox', op: 'destroy', mailbox, ids: [], set: {}, label: { key: 'act.mailboxGone', args: { name } } });
+	}
+
+	private remember(act: Act): Act {
+		this.undoable.push(act);
+		if (this.undoable.length > 50) this.undoable.shift();
+		return act;
+	}
+
+	// undo takes the last act back, or the one given: from the queue while it was not
+	// sent, else by its inverse. It returns what it undid.
+	async undo(which?: Act): Promise<Act | undefined> {
+		const act = which ?? this.undoable.at(-1);
+		if (!act) return undefined;
+		this.undoable = this.undoable.filter((a) => a.seq !== act.seq);
+		const unsent = await this.cache.transaction('rw', this.cache.acts, async () => {
+			const row = await this.cache.acts.get(act.seq!);
+			if (row?.status !== 'waiting' || (row.kind === 'email' && act.kind === 'email' && row.changes.length < act.changes.length)) return false;
+			await this.cache.acts.delete(act.seq!);
+			return true;
+		});
+		const inverse = inverseOf(act);
+		if (!unsent && inverse) await this.act(inverse);
+		return act;
+	}
+
+	// retry puts an act that was set aside back into the queue; drop forgets it.
+	async retry(seq: number): Promise<void> {
+		await this.cache.acts.update(seq, { status: 'waiting', error: undefined });
+		this.work();
+	}
+
+	async drop(seq: number): Promise<void> {
+		await this.cache.acts.delete(seq);
+	}
+}
+
+export function openCache(accountId: Id): Cache {
+	return new Cache(`lockstep-${accountId}`);
+}

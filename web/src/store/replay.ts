@@ -1,0 +1,267 @@
+import type { Client } from '../jmap/client';
+import { MethodError, RequestError } from '../jmap/errors';
+import type { GetResponse, Id, QueryResponse, SetError, SetResponse } from '../jmap/types';
+import { isLocal, jmapPatch, patched } from './acts';
+import type { Act, Change, DestroyAct, DraftAct, EmailAct, MailboxAct, SendAct } from './acts';
+import type { Cache } from './db';
+
+// Refused says that the server will not do an act, however often it is asked.
+class Refused extends Error {
+	constructor(readonly error: SetError) {
+		super(error.description ?? error.type);
+	}
+}
+
+// Replay sends the acts in their order. Each bears being sent twice, as an answer may
+// get lost; one that is refused is set aside with its reason and holds up nobody.
+export class Replay {
+	private running: Promise<void> | null = null;
+
+	constructor(
+		private readonly client: Client,
+		private readonly cache: Cache,
+		private readonly catchUp: () => Promise<void>,
+	) {}
+
+	// run sends everything that waits. It throws when the server cannot be reached; what
+	// waits then goes on waiting.
+	run(): Promise<void> {
+		this.running ??= this.all().finally(() => (this.running = null));
+		return this.running;
+	}
+
+	private async all(): Promise<void> {
+		for (;;) {
+			const waiting = await this.cache.acts.where('status').anyOf('waiting', 'sending').sortBy('seq');
+			const first = waiting[0];
+			if (!first) return;
+			try {
+				if (first.kind === 'email') await this.emails(together(waiting, this.client.limits.maxObjectsInSet));
+				else await this.one(first);
+			} catch (e) {
+				const error = refusal(e);
+				if (!error) throw e;
+				await this.setAside(first, error);
+			}
+		}
+	}
+
+	private async one(act: Exclude<Act, EmailAct>): Promise<void> {
+		const tried = act.status === 'sending';
+		await this.cache.acts.update(act.seq!, { status: 'sending' });
+		switch (act.kind) {
+			case 'destroy':
+				return this.destroy(act);
+			case 'draft':
+				return this.draft(act, tried);
+			case 'send':
+				return this.send(act, tried);
+			case 'mailbox':
+				return this.mailbox(act, tried);
+		}
+	}
+
+	// real is what the server calls something that was made here.
+	private async real(id: Id): Promise<Id> {
+		if (!isLocal(id)) return id;
+		const row = await this.cache.localIds.get(id);
+		if (!row) throw new Refused({ type: 'notFound', description: 'what it needs was set aside' });
+		return row.real;
+	}
+
+	// emails sends the changes of several acts as one call. What one of them says of an
+	// email the next may take back: they are laid over each other in their order.
+	private async emails(acts: EmailAct[]): Promise<void> {
+		await this.cache.acts.bulkUpdate(acts.map((a) => ({ key: a.seq!, changes: { status: 'sending' } })));
+		const names = new Map<Id, Id>();
+		for (const id of acts.flatMap((a) => [...a.changes.map((c) => c.id), ...a.changes.flatMap((c) => Object.keys(c.patch.mailboxIds ?? {}))])) {
+			if (isLocal(id)) names.set(id, await this.real(id));
+		}
+		const real = (id: Id) => names.get(id) ?? id;
+		const update: Record<Id, Record<string, true | null>> = {};
+		for (const act of acts) for (const c of act.changes.slice(0, this.client.limits.maxObjectsInSet)) Object.assign((update[real(c.id)] ??= {}), jmapPatch(c.patch, real));
+		const answer = await this.client.call<SetResponse>('Email/set', { update });
+		await this.confirm(acts, answer, real);
+	}
+
+	// confirm makes the acts' changes part of what the server said, so that the screen
+	// does not flicker while the changes are still on their way back.
+	private async confirm(acts: EmailAct[], answer: SetResponse, real: (id: Id) => Id): Promise<void> {
+		const c = this.cache;
+		await c.transaction('rw', [c.acts, c.emails], async () => {
+			for (const act of acts) {
+				const rest: Change[] = [];
+				const refused: { change: Change; error: SetError }[] = [];
+				for (const change of act.changes) {
+					const id = real(change.id);
+					const error = answer.notUpdated?.[id];
+					if (answer.updated && id in answer.updated) {
+						const email = await c.emails.get(id);
+						if (email) await c.emails.put(patched(email, mapped(change.patch, real)));
+					} else if (!error) rest.push(change);
+					else if (error.type !== 'notFound') refused.push({ change, error });
+					// An email that is gone has nothing left to change.
+				}
+				if (rest.length > 0) await c.acts.put({ ...act, status: 'waiting', changes: rest, ids: rest.map((r) => r.id) });
+				else await c.acts.delete(act.seq!);
+				const error = refused[0]?.error;
+				const { seq: _, ...again } = act;
+				if (error) await c.acts.add({ ...again, status: 'aside', error, changes: refused.map((r) => r.change), ids: refused.map((r) => r.change.id) });
+			}
+		});
+	}
+
+	// destroy is for good, so it happens only to emails that nobody moved meanwhile.
+	private async destroy(act: DestroyAct): Promise<void> {
+		const c = this.cache;
+		await this.catchUp();
+		const ids = act.gone.map((g) => g.id);
+		const here = (await c.emails.bulkGet(ids)).filter((e) => e !== undefined);
+		const moved = here.filter((e) => !same(e.mailboxIds, act.gone.find((g) => g.id === e.id)!.mailboxIds));
+		const safe = here.filter((e) => !moved.includes(e)).map((e) => e.id).slice(0, this.client.limits.maxObjectsInSet);
+		if (safe.length > 0) {
+			const answer = await this.client.call<SetResponse>('Email/set', { destroy: safe, ifInState: await c.state('Email') }).catch((e: unknown) => {
+				if (e instanceof MethodError && e.type === 'stateMismatch') return null; // looked at once more
+				throw e;
+			});
+			if (!answer) return;
+			const gone = safe.filter((id) => !answer.notDestroyed?.[id] || answer.notDestroyed[id].type === 'notFound');
+			await c.emails.bulkDelete(gone);
+			await c.bodies.bulkDelete(gone);
+			const error = Object.values(answer.notDestroyed ?? {}).find((e) => e.type !== 'notFound');
+			if (error) throw new Refused(error);
+			const rest = act.gone.filter((g) => here.some((e) => e.id === g.id) && !gone.includes(g.id) && !moved.some((m) => m.id === g.id));
+			if (rest.length > 0) return void (await c.acts.put({ ...act, gone: rest, ids: rest.map((g) => g.id), status: 'waiting' }));
+		}
+		if (moved.length > 0) {
+			const gone = act.gone.filter((g) => moved.some((m) => m.id === g.id));
+			await c.acts.put({ ...act, gone, ids: gone.map((g) => g.id) });
+			throw new Refused({ type: 'movedMeanwhile', description: 'moved meanwhile' });
+		}
+		await c.acts.delete(act.seq!);
+	}
+
+	// draft creates a draft, then removes the one it replaces, in one call. Sent before
+	// without an answer, it is looked for by its Message-ID first.
+	private async draft(act: DraftAct, tried: boolean): Promise<void> {
+		const c = this.cache;
+		let id = tried ? await this.findDraft(act) : undefined;
+		const replaces = act.replaces ? await this.real(act.replaces).catch(() => null) : null;
+		const mailboxIds: Record<Id, true> = {};
+		for (const m of Object.keys(act.email.mailboxIds)) mailboxIds[await this.real(m)] = true;
+		if (!id) {
+			const answer = await this.client.call<SetResponse>('Email/set', { create: { d: { ...act.email, mailboxIds } } });
+			const error = answer.notCreated?.d;
+			if (error) throw new Refused(error);
+			id = answer.created!.d!.id;
+		}
+		// What another device rewrote meanwhile is another draft: both stay.
+		if (replaces && replaces !== id) await this.client.call<SetResponse>('Email/set', { destroy: [replaces] });
+		await c.transaction('rw', [c.acts, c.localIds, c.emails, c.bodies], async () => {
+			await c.localIds.put({ local: act.local, real: id });
+			if (replaces && replaces !== id) {
+				await c.emails.delete(replaces);
+				await c.bodies.delete(replaces);
+			}
+			await c.acts.delete(act.seq!);
+		});
+	}
+
+	private async findDraft(act: DraftAct): Promise<Id | undefined> {
+		const found = await this.client.call<QueryResponse>('Email/query', { filter: { header: ['Message-ID', act.email.messageId[0]] }, limit: 1 });
+		return found.ids[0];
+	}
+
+	// send submits a draft once: sent before without an answer, its submission is looked
+	// for first.
+	private async send(act: SendAct, tried: boolean): Promise<void> {
+		const emailId = await this.real(act.email);
+		if (!tried || !(await this.submitted(emailId))) {
+			const after: Record<string, true | null> = { 'keywords/$draft': null, 'keywords/$seen': true };
+			if (act.drafts) after[`mailboxIds/${await this.real(act.drafts)}`] = null;
+			if (act.sent) after[`mailboxIds/${await this.real(act.sent)}`] = true;
+			const answer = await this.client.call<SetResponse>('EmailSubmission/set', {
+				create: { s: { emailId, identityId: act.identityId, ...(act.envelope && { envelope: act.envelope }) } },
+				onSuccessUpdateEmail: { '#s': after },
+			});
+			const error = answer.notCreated?.s;
+			if (error) throw new Refused(error);
+		}
+		await this.cache.acts.delete(act.seq!);
+	}
+
+	private async submitted(emailId: Id): Promise<boolean> {
+		const found = await this.client.call<QueryResponse>('EmailSubmission/query', { filter: { emailIds: [emailId] }, limit: 1 });
+		return found.ids.length > 0;
+	}
+
+	private async mailbox(act: MailboxAct, tried: boolean): Promise<void> {
+		const c = this.cache;
+		const set = act.set.parentId ? { ...act.set, parentId: await this.real(act.set.parentId) } : act.set;
+		if (act.op === 'create') {
+			const id = (tried && (await this.findMailbox(set.name!, set.parentId ?? null))) || (await this.createMailbox(set));
+			await c.transaction('rw', [c.acts, c.localIds], async () => {
+				await c.localIds.put({ local: act.mailbox, real: id });
+				await c.acts.delete(act.seq!);
+			});
+		} else {
+			const id = await this.real(act.mailbox);
+			const answer = await this.client.call<SetResponse>('Mailbox/set', act.op === 'update' ? { update: { [id]: set } } : { destroy: [id], onDestroyRemoveEmails: true });
+			const error = answer.notUpdated?.[id] ?? answer.notDestroyed?.[id];
+			if (error && !(act.op === 'destroy' && error.type === 'notFound')) throw new Refused(error);
+			await c.transaction('rw', [c.acts, c.mailboxes], async () => {
+				if (act.op === 'update') await c.mailboxes.update(id, set as never);
+				else await c.mailboxes.delete(id);
+				await c.acts.delete(act.seq!);
+			});
+		}
+		await this.catchUp();
+	}
+
+	private async createMailbox(set: MailboxAct['set']): Promise<Id> {
+		const answer = await this.client.call<SetResponse>('Mailbox/set', { create: { m: set } });
+		const error = answer.notCreated?.m;
+		if (error) throw new Refused(error);
+		return answer.created!.m!.id;
+	}
+
+	private async findMailbox(name: string, parentId: Id | null): Promise<Id | undefined> {
+		const all = await this.client.call<GetResponse<{ id: Id; name: string; parentId: Id | null }>>('Mailbox/get', { ids: null, properties: ['id', 'name', 'parentId'] });
+		return all.list.find((m) => m.name === name && m.parentId === parentId)?.id;
+	}
+
+	private async setAside(act: Act, error: SetError): Promise<void> {
+		await this.cache.acts.update(act.seq!, { status: 'aside', error });
+	}
+}
+
+// together takes the acts from the head of the queue that fit one call.
+function together(waiting: Act[], most: number): EmailAct[] {
+	const out: EmailAct[] = [];
+	let n = 0;
+	for (const act of waiting) {
+		if (act.kind !== 'email' || (out.length > 0 && n + act.changes.length > most)) break;
+		out.push(act);
+		n += act.changes.length;
+	}
+	return out;
+}
+
+function mapped(patch: Change['patch'], real: (id: Id) => Id): Change['patch'] {
+	if (!patch.mailboxIds) return patch;
+	return { ...patch, mailboxIds: Object.fromEntries(Object.entries(patch.mailboxIds).map(([id, on]) => [real(id), on])) };
+}
+
+function same(a: Record<string, true>, b: Record<string, true>): boolean {
+	const keys = Object.keys(a);
+	return keys.length === Object.keys(b).length && keys.every((k) => k in b);
+}
+
+// refusal is what a failure says against the act itself; undefined when trying later
+// may help.
+function refusal(e: unknown): SetError | undefined {
+	if (e instanceof Refused) return e.error;
+	if (e instanceof MethodError && !e.passing) return { type: e.type, description: e.description };
+	if (e instanceof RequestError && !e.passing) return { type: e.type, description: e.detail };
+	return undefined;
+}

@@ -1,0 +1,34 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+
+import { expect, test } from 'vitest';
+
+const dist = join(import.meta.dirname, '../dist');
+const most = 150_000; // bytes, compressed
+
+// reached collects what a file needs before it does anything: its static imports.
+function reached(file: string, seen: Set<string>): void {
+	if (seen.has(file) || !existsSync(join(dist, file))) return;
+	seen.add(file);
+	const text = readFileSync(join(dist, file), 'utf8');
+	if (file.endsWith('.html')) for (const m of text.matchAll(/(?:src|href)="\/([^"]+\.(?:js|css|svg))"/g)) reached(m[1]!, seen);
+	else for (const m of text.matchAll(/(?:^|[;}\s])(?:import|export)[^'"`();]*?["']\.\/([^"']+)["']/g)) reached(`assets/${m[1]}`, seen);
+}
+
+// The catalogue of one language comes with the page, though by a dynamic import.
+function catalogue(): string[] {
+	const entry = readFileSync(join(dist, 'index.html'), 'utf8').match(/assets\/index-[^"]+\.js/)![0];
+	return [...readFileSync(join(dist, entry), 'utf8').matchAll(/\.\/(de-[\w-]+\.js)/g)].map((m) => `assets/${m[1]}`).slice(0, 1);
+}
+
+test('the first load is small', () => {
+	const files = new Set<string>();
+	reached('index.html', files);
+	for (const c of catalogue()) reached(c, files);
+	expect([...files].some((f) => f.includes('/de-')), 'the catalogue is counted').toBe(true);
+	const sizes = [...files].map((f) => [f, gzipSync(readFileSync(join(dist, f)), { level: 9 }).length] as const);
+	const total = sizes.reduce((n, [, size]) => n + size, 0);
+	console.info(`first load: ${total} bytes in ${sizes.length} files`);
+	expect(total, sizes.map((s) => s.join(' ')).join('\n')).toBeLessThanOrEqual(most);
+});
