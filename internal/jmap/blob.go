@@ -33,8 +33,8 @@ type content struct {
 	decoded func() io.Reader
 	closers []func() error
 
-	part   *message.Part // of which it is, nil if it is not one of a message's
-	within io.ReaderAt   // the bytes of that message
+	part   *message.Part    // of which it is, nil if it is not one of a message's
+	parsed *message.Message // what it is when it is a whole email
 }
 
 // Size is how many bytes Reader reads, if that is known without reading.
@@ -70,8 +70,7 @@ func (s *Server) openBlob(ctx context.Context, account mail.AccountID, id string
 	}
 	switch id[:1] {
 	case "B":
-		c, _, err := s.openMessage(ctx, account, id[1:])
-		return c, err
+		return s.openMessage(ctx, account, id[1:])
 	case partBlobMark:
 		return s.openPart(ctx, account, id[1:])
 	}
@@ -79,10 +78,10 @@ func (s *Server) openBlob(ctx context.Context, account mail.AccountID, id string
 }
 
 // openMessage opens a whole message by its email id.
-func (s *Server) openMessage(ctx context.Context, account mail.AccountID, id string) (*content, *message.Message, error) {
+func (s *Server) openMessage(ctx context.Context, account mail.AccountID, id string) (*content, error) {
 	email, ok := mail.ParseEmailID(id)
 	if !ok {
-		return nil, nil, noBlob()
+		return nil, noBlob()
 	}
 	var m mail.Message
 	err := s.Store.View(ctx, account, func(r store.Reader) (err error) {
@@ -90,17 +89,17 @@ func (s *Server) openMessage(ctx context.Context, account mail.AccountID, id str
 		return err
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	parsed, err := message.Decode(m.Parsed)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	body, err := s.Blobs(ctx, m.Blob)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return &content{size: m.Size, at: body, closers: []func() error{body.Close}}, parsed, nil
+	return &content{size: m.Size, at: body, parsed: parsed, closers: []func() error{body.Close}}, nil
 }
 
 // openPart opens a part by the id of what it is in, and its number.
@@ -138,11 +137,11 @@ func (s *Server) openPart(ctx context.Context, account mail.AccountID, id string
 // openBase opens the message that a part is of: an email, or an upload that holds one.
 func (s *Server) openBase(ctx context.Context, account mail.AccountID, id string) (*content, *message.Part, error) {
 	if _, ok := mail.ParseEmailID(id); ok {
-		c, parsed, err := s.openMessage(ctx, account, id)
+		c, err := s.openMessage(ctx, account, id)
 		if err != nil {
 			return nil, nil, err
 		}
-		return c, parsed.Root, nil
+		return c, c.parsed.Root, nil
 	}
 	c, err := s.openBlob(ctx, account, id)
 	if err != nil {
@@ -184,7 +183,7 @@ func findPart(root *message.Part, number string) (*message.Part, bool) {
 
 // become makes of an opened message one of its parts.
 func (c *content) become(p *message.Part, within io.ReaderAt) {
-	c.part, c.within = p, within
+	c.part, c.parsed = p, nil
 	c.at, c.decoded, c.size = nil, func() io.Reader { return message.DecodeBody(p.Body(within), p.Encoding) }, -1
 	if p.Encoding != "base64" && p.Encoding != "quoted-printable" {
 		c.at, c.size = p.Body(within), p.BodySize

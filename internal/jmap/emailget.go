@@ -166,5 +166,5 @@ func (c *call) writeEmail(ctx context.Context, w *emailWish, e *email, room int6
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(o)
+	return encodeJSON(o)
 }

@@ -109,7 +109,7 @@ func TestEmailGetReadsTheTexts(t *testing.T) {
 	w := newTown(t)
 	id := w.emailID(w.put("INBOX", wholeLetter))
 	const text = `{"value":"Grüße\nan alle","isEncodingProblem":false,"isTruncated":false}`
-	const html = `{"value":"\u003cp class=\"x\"\u003eGrüße\u003c/p\u003e","isEncodingProblem":false,"isTruncated":false}`
+	const html = `{"value":"<p class=\"x\">Grüße</p>","isEncodingProblem":false,"isTruncated":false}`
 	for _, c := range []struct{ more, want string }{
 		{`"fetchTextBodyValues":true`, `{"1_1":` + text + `}`},
 		{`"fetchHTMLBodyValues":true`, `{"1_2":` + html + `}`},
@@ -117,7 +117,7 @@ func TestEmailGetReadsTheTexts(t *testing.T) {
 		{`"fetchTextBodyValues":true,"maxBodyValueBytes":3`, `{"1_1":{"value":"Gr","isEncodingProblem":false,"isTruncated":true}}`},
 		{`"fetchTextBodyValues":true,"maxBodyValueBytes":15`, `{"1_1":` + text + `}`},
 		{`"fetchHTMLBodyValues":true,"maxBodyValueBytes":11`, `{"1_2":{"value":"","isEncodingProblem":false,"isTruncated":true}}`},
-		{`"fetchHTMLBodyValues":true,"maxBodyValueBytes":20`, `{"1_2":{"value":"\u003cp class=\"x\"\u003eGrüße","isEncodingProblem":false,"isTruncated":true}}`},
+		{`"fetchHTMLBodyValues":true,"maxBodyValueBytes":20`, `{"1_2":{"value":"<p class=\"x\">Grüße","isEncodingProblem":false,"isTruncated":true}}`},
 	} {
 		got := w.emails(`"properties":["bodyValues"],`+c.more, id)[0]
 		if string(got["bodyValues"]) != c.want {

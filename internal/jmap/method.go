@@ -28,6 +28,9 @@ func init() { // a method may call another, which is found here
 		"Mailbox/get":     {mailURN, with(mailboxGet)},
 		"Mailbox/changes": {mailURN, with(mailboxChanges)},
 		"Email/set":       {mailURN, with(emailSet)},
+		"Thread/get":      {mailURN, with(threadGet)},
+		"Thread/changes":  {mailURN, with(threadChanges)},
+		"Email/parse":     {mailURN, with(emailParse)},
 		"Email/get":       {mailURN, with(emailGet)},
 		"Email/query":     {mailURN, with(emailQueryMethod)},
 	}

@@ -61,7 +61,7 @@ type response struct {
 
 // MarshalJSON implements json.Marshaler.
 func (r response) MarshalJSON() ([]byte, error) {
-	return json.Marshal([]any{r.name, r.args, r.callID})
+	return encodeJSON([]any{r.name, r.args, r.callID})
 }
 
 // api serves the requests of methods (§3.1).
@@ -209,7 +209,7 @@ func unknownMethodHint(name string, m method, known bool) string {
 
 // respond adds an answer.
 func (r *request) respond(name, callID string, v any) {
-	b, err := json.Marshal(v)
+	b, err := encodeJSON(v)
 	if err != nil {
 		panic(err) // all that is answered can be said in JSON
 	}

@@ -1,0 +1,117 @@
+package jmap
+
+import (
+	"context"
+
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+)
+
+// threadProperties are those of a Thread (RFC 8621 §3).
+var threadProperties = []string{"id", "emailIds"}
+
+// threadGet serves Thread/get (RFC 8621 §3.1). It costs the rows of the emails in the
+// threads, however much other mail there is.
+func threadGet(ctx context.Context, c *call, a *getArguments) error {
+	account, err := c.account(a.AccountID)
+	if err != nil {
+		return err
+	}
+	ids, all, err := c.wantedIDs(a.IDs)
+	if err != nil {
+		return err
+	}
+	properties, err := wantedProperties(a.Properties, threadProperties, threadProperties)
+	if err != nil {
+		return err
+	}
+	var out *getAnswer
+	err = c.srv.Store.View(ctx, account, func(r store.Reader) error {
+		out = newGetAnswer(a.AccountID)
+		acct, err := r.Account()
+		if err != nil {
+			return err
+		}
+		out.State = stateOf(acct, mail.TypeThread)
+		if all {
+			if ids, err = everyThread(r, c.srv.limits.ObjectsInGet); err != nil {
+				return err
+			}
+		}
+		return out.threads(r, ids, properties)
+	})
+	if err != nil {
+		return err
+	}
+	return c.answer(out)
+}
+
+// threads reads threads with the emails in them, the oldest first.
+func (out *getAnswer) threads(r store.Reader, ids, properties []string) error {
+	room := maxThreadEmails
+	for _, id := range ids {
+		thread, ok := parseThreadID(id)
+		if !ok {
+			out.NotFound = append(out.NotFound, id)
+			continue
+		}
+		keys, err := r.Thread(thread)
+		if err != nil && mail.KindOf(err) == mail.NotFound {
+			out.NotFound = append(out.NotFound, id)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if room -= len(keys); room < 0 {
+			return refused("requestTooLarge", "there are too many emails in these threads; ask for fewer threads")
+		}
+		emails, err := emailIDs(r, keys)
+		if err != nil {
+			return err
+		}
+		out.List = append(out.List, object{"id": id, "emailIds": emails}.only(properties))
+	}
+	return nil
+}
+
+func emailIDs(r store.Reader, keys []mail.MessageKey) ([]string, error) {
+	ids := make([]string, 0, len(keys))
+	for _, key := range keys {
+		m, err := r.Message(key)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, m.EmailID.String())
+	}
+	return ids, nil
+}
+
+// everyThread names all threads of the account, if they have at most so many emails.
+func everyThread(r store.Reader, most int) (ids []string, err error) {
+	emails, err := everyEmail(r, most)
+	if err != nil {
+		return nil, err
+	}
+	seen := map[mail.ThreadID]bool{}
+	for _, id := range emails {
+		key, _ := mail.ParseEmailID(id)
+		m, err := r.MessageByEmailID(key)
+		if err != nil {
+			return nil, err
+		}
+		if !seen[m.Thread] {
+			seen[m.Thread], ids = true, append(ids, m.Thread.String())
+		}
+	}
+	return ids, nil
+}
+
+// threadChanges serves Thread/changes (RFC 8621 §3.2).
+func threadChanges(ctx context.Context, c *call, a *changesArguments) error {
+	out, err := c.changed(ctx, a, mail.TypeThread, func(ch mail.Change) string { return mail.ThreadID(ch.ID).String() })
+	if err != nil {
+		return err
+	}
+	return c.answer(out)
+}
