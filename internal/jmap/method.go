@@ -33,6 +33,18 @@ func init() { // a method may call another, which is found here
 		"Email/parse":     {mailURN, with(emailParse)},
 		"Email/get":       {mailURN, with(emailGet)},
 		"Email/query":     {mailURN, with(emailQueryMethod)},
+		"Act/query":          {ours, with(actQuery)},
+		"Act/get":            {ours, with(actGet)},
+		"Act/undo":           {ours, with(actUndo)},
+		"Device/get":         {ours, with(deviceGet)},
+		"Device/set":         {ours, with(deviceSet)},
+		"Mailbox/get":        {mailURN, with(mailboxGet)},
+		"Mailbox/changes":    {mailURN, with(mailboxChanges)},
+		"Email/set":          {mailURN, with(emailSet)},
+		"Email/get":          {mailURN, with(emailGet)},
+		"Email/query":        {mailURN, with(emailQueryMethod)},
+		"Email/queryChanges": {mailURN, with(emailQueryChanges)},
+		"Email/changes":      {mailURN, with(emailChanges)},
 	}
 }
 
