@@ -112,6 +112,7 @@ var routes = []route{
 	{sessionPath, http.MethodGet, (*Server).session},
 	{apiPath, http.MethodPost, (*Server).api},
 	{eventSourcePath, http.MethodGet, (*Server).events},
+	{webSocketPath, http.MethodGet, (*Server).webSocket},
 }
 
 // ServeHTTP implements http.Handler.
