@@ -30,7 +30,6 @@ type wire struct {
 	addr    string
 	secure  bool
 	waiting atomic.Int64
-	inside  atomic.Int64
 	stop    func() // and wait
 }
 

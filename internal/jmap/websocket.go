@@ -107,10 +107,18 @@ func (k *webSocket) turn(t longpoll.Turn) (time.Time, error) {
 	if t.Stopping && err == nil {
 		err = &websocket.Error{Code: websocket.GoingAway, Reason: "the server stops"}
 	}
-	if e, ok := errors.AsType[*websocket.Error](err); ok {
-		_ = k.write(websocket.AppendClose(nil, e.Code, e.Reason))
+	if e, ok := errors.AsType[*websocket.Error](err); ok && k.write(websocket.AppendClose(nil, e.Code, e.Reason)) == nil && !t.Stopping {
+		k.linger()
 	}
 	return k.pinged.Add(webSocketPing), err
+}
+
+// linger lets a client that is still writing read why it is closed: what nobody read
+// would have the kernel throw that away.
+func (k *webSocket) linger() {
+	if k.SetReadDeadline(time.Now().Add(lingering)) == nil {
+		_, _ = io.CopyN(io.Discard, &k.Stream, k.srv.limits.Request)
+	}
 }
 
 func (k *webSocket) do(t longpoll.Turn, now time.Time) error {

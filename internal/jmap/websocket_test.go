@@ -280,6 +280,7 @@ func TestBadFramesEndAWebSocket(t *testing.T) {
 	} {
 		conn := x.dial()
 		io.WriteString(conn, handshake("")+c.frames)
+		conn.(*net.TCPConn).CloseWrite()
 		if got := closing(t, conn); got != c.want {
 			t.Errorf("%q: %d, want %d", c.frames, got, c.want)
 		}
