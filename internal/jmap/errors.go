@@ -34,6 +34,10 @@ func pastLimit(name, detail string) *problem {
 	return &problem{Type: problemPrefix + "limit", Status: http.StatusBadRequest, Detail: detail, Limit: name}
 }
 
+func tooManyRequests() *problem {
+	return pastLimit("maxConcurrentRequests", "too many requests are under way; wait for one to end")
+}
+
 // httpProblem is a refusal that is not of JMAP's own making (RFC 7807 §4.2).
 func httpProblem(status int, detail string) *problem {
 	return &problem{Type: "about:blank", Status: status, Title: http.StatusText(status), Detail: detail}

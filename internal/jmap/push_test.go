@@ -30,7 +30,6 @@ type wire struct {
 	addr    string
 	secure  bool
 	waiting atomic.Int64
-	inside  atomic.Int64
 	stop    func() // and wait
 }
 
@@ -412,6 +411,7 @@ func TestListenersCostLittle(t *testing.T) {
 		bound         int64
 	}{
 		{"event sources", "GET " + eventSourcePath + "?types=*&closeafter=no&ping=300 HTTP/1.1\r\nHost: x\r\n" + credentials() + "\r\n\r\n", 10 << 10},
+		{"WebSockets", handshake("") + string(frame(0x81, `{"@type":"WebSocketPushEnable","dataTypes":null}`)), 10 << 10},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newTown(t)

@@ -68,7 +68,7 @@ func (r response) MarshalJSON() ([]byte, error) {
 func (s *Server) api(w http.ResponseWriter, r *http.Request, sess *auth.Session) {
 	leave, ok := s.rooms.enter(sess.Principal.ID, "requests", s.limits.ConcurrentRequests)
 	if !ok {
-		pastLimit("maxConcurrentRequests", "too many requests are under way; wait for one to end").write(w)
+		tooManyRequests().write(w)
 		return
 	}
 	defer leave()

@@ -27,6 +27,7 @@ type capability struct {
 // capabilities are all that are announced; each is served whole.
 var capabilities = []capability{
 	{core, (*Server).coreCapability, nil},
+	{webSocketURN, nothing, nil},
 	{mailURN, nothing, (*Server).mailCapability},
 	{ours, nothing, (*Server).oursOfAccount},
 }
@@ -100,6 +101,7 @@ func (s *Server) sessionOf(sess *auth.Session, base string) *sessionObject {
 			o.PrimaryAccounts[c.name] = id
 		}
 	}
+	o.Capabilities[webSocketURN] = webSocketCapability(base)
 	o.Accounts[id] = own
 	return o
 }
