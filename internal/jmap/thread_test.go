@@ -9,12 +9,12 @@ import (
 	"lockstep/internal/store"
 )
 
-const reply = "Subject: Re: a\r\nMessage-ID: <2@example.test>\r\nReferences: <1@example.test>\r\nFrom: b@example.test\r\n\r\nyes"
+const replyLetter = "Subject: Re: a\r\nMessage-ID: <2@example.test>\r\nReferences: <1@example.test>\r\nFrom: b@example.test\r\n\r\nyes"
 
 func TestThreadsHaveTheirEmailsInOrder(t *testing.T) {
 	w := newTown(t)
 	one := w.put("INBOX", "Subject: a\r\nMessage-ID: <1@example.test>\r\nFrom: a@example.test\r\n\r\nno")
-	two, deleted := w.put("Archive", reply), w.put("INBOX", "Subject: Re: a\r\nReferences: <1@example.test>\r\n\r\n", `\Deleted`)
+	two, deleted := w.put("Archive", replyLetter), w.put("INBOX", "Subject: Re: a\r\nReferences: <1@example.test>\r\n\r\n", `\Deleted`)
 	thread := string(w.emails(`"properties":["threadId"]`, w.emailID(two))[0]["threadId"])
 	var got struct {
 		State    string
