@@ -147,11 +147,10 @@ func (c *call) writeEmails(ctx context.Context, w *emailWish, emails []*email) (
 }
 
 func (c *call) writeEmail(ctx context.Context, w *emailWish, e *email, room int64) (json.RawMessage, error) {
-	parsed, err := message.Decode(e.stored.Parsed)
-	if err != nil {
+	var err error
+	if e.parsed, err = w.decode(e.stored); err != nil {
 		return nil, err
 	}
-	e.parsed = parsed
 	var body Body
 	e.open = func() (io.ReaderAt, error) {
 		body, err = c.srv.Blobs(ctx, e.stored.Blob)
@@ -167,4 +166,14 @@ func (c *call) writeEmail(ctx context.Context, w *emailWish, e *email, room int6
 		return nil, err
 	}
 	return encodeJSON(o)
+}
+
+// decode reads what the row of a message says of its bytes: for a list the envelope
+// alone.
+func (w *emailWish) decode(m *mail.Message) (*message.Message, error) {
+	if w.readsHeader() || w.any(emailBodies) || w.plain["references"] {
+		return message.Decode(m.Parsed)
+	}
+	envelope, err := message.DecodeEnvelope(m.Parsed)
+	return &message.Message{Envelope: envelope, Size: m.Size, Preview: m.Preview, HasAttachment: message.DecodeHasAttachment(m.Parsed)}, err
 }

@@ -203,9 +203,9 @@ func quoteLocal(local string) string {
 	return quoted(local)
 }
 
-func quoted(s string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
-}
+func quoted(s string) string { return `"` + inQuotes.Replace(s) + `"` }
+
+var inQuotes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
 // downgradeParams writes parameters, those beyond ASCII as RFC 2231 has them.
 func downgradeParams(params []Param) string {
