@@ -22,10 +22,20 @@ func emailSet(ctx context.Context, c *call, a *setArguments) error {
 		return err
 	}
 	s := &emailSetting{call: c, ctx: ctx, account: account, asked: a, refused: map[string]*setError{}}
-	if err := s.commit(); err != nil {
-		return err
+	s.readAll()
+	for try := 0; ; try++ {
+		if err := s.makeAll(); err != nil {
+			return err
+		}
+		err := s.commit()
+		if mail.KindOf(err) == mail.Expired && err != nil && try < 2 {
+			continue // the bytes were not kept meanwhile: once more
+		}
+		if err != nil {
+			return err
+		}
+		return c.answer(s.done.out)
 	}
-	return c.answer(s.done.out)
 }
 
 // emailSetting is one Email/set under way.
@@ -34,6 +44,7 @@ type emailSetting struct {
 	ctx     context.Context
 	account mail.AccountID
 	asked   *setArguments
+	news    map[string]*newEmail // by creation id
 	refused map[string]*setError // emails that an earlier try could not change
 	done    *emailChanging
 }
@@ -69,8 +80,10 @@ type emailChanging struct {
 	*emailSetting
 	*batch
 	out       *setAnswer
-	made      map[string]string       // creation ids to ids
-	mailboxes map[mail.MailboxID]bool // which there are, of those asked for
+	made      map[string]string        // creation ids to ids
+	mailboxes map[mail.MailboxID]bool  // which there are, of those asked for
+	grewFrom  map[string]*settingEmail // creation ids of drafts to those that they take the place of
+	replaced  map[string]*settingEmail // by id, those of which drafts have taken the place
 }
 
 func (t *emailChanging) all() error {
@@ -82,8 +95,11 @@ func (t *emailChanging) all() error {
 	if t.asked.IfInState != nil && *t.asked.IfInState != t.out.OldState {
 		return refused("stateMismatch", "the state is "+t.out.OldState)
 	}
-	for creation := range t.asked.Create {
-		t.out.notCreated(creation, &setError{Type: "forbidden", Description: "emails come by import"})
+	if err := t.pairDrafts(); err != nil {
+		return err
+	}
+	if err := t.createAll(); err != nil {
+		return err
 	}
 	if err := t.updateAll(); err != nil {
 		return err
@@ -149,6 +165,10 @@ func (t *emailChanging) destroyAll() error {
 		} else if err != nil {
 			return err
 		}
+		if t.isKept(e.message.Key) {
+			t.out.notDestroyed(said, &setError{Type: "forbidden", Description: "the draft that was to take its place could not be made"})
+			continue
+		}
 		e.verb, e.said = destroys, said
 		t.emails = append(t.emails, e)
 		for _, p := range e.visible {
@@ -166,7 +186,7 @@ func (t *emailChanging) wrong(err error) *setError {
 	if e, ok := errors.AsType[*setError](err); ok {
 		return e
 	}
-	if kind := mail.KindOf(err); kind == mail.Internal || kind == mail.Corrupt {
+	if kind := mail.KindOf(err); kind == mail.Internal || kind == mail.Corrupt || kind == mail.Expired {
 		return nil
 	}
 	return t.srv.setErrorOf(t.ctx, t.name, err)
@@ -189,6 +209,9 @@ func (t *emailChanging) find(said string) (*settingEmail, error) {
 		return nil, wrong
 	}
 	id, _ := t.id(said)
+	if e := t.replaced[id]; e != nil {
+		return e, nil // but for what is left of it elsewhere it is gone already
+	}
 	name, ok := mail.ParseEmailID(id)
 	if !ok {
 		return nil, errNotFound

@@ -45,10 +45,9 @@ const (
 	maxReferenced   = 100_000  // values that a result reference may lead to
 	maxPointerBytes = 1024     // of its path
 
-	maxMailboxesPerEmail = 100       // that JMAP puts one into
-	maxProperties        = 500       // named in one call, of emails or of parts
-	maxThreadEmails      = 100_000   // in the threads of one answer
-	maxParsedBytes       = 256 << 20 // read by one Email/parse
-	maxDownloads         = 32        // of one principal under way
-	maxFileNameBytes     = 255       // of a download
+	maxProperties    = 500       // named in one call, of emails or of parts
+	maxThreadEmails  = 100_000   // in the threads of one answer
+	maxParsedBytes   = 256 << 20 // read by one Email/parse
+	maxDownloads     = 32        // of one principal under way
+	maxFileNameBytes = 255       // of a download
 )
