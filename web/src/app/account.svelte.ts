@@ -9,8 +9,9 @@ import type { Condition } from '../store/mail';
 export interface Person {
 	login: string;
 	name: string;
+	account: string;
 	csrf: string;
-	device: string;
+	device: { id: string; name: string };
 }
 
 export type Step = 'totp' | 'passkey' | 'recovery';
@@ -34,12 +35,18 @@ let mail = $state.raw<Mail | null>(null);
 let condition = $state.raw<Condition>({ online: true, working: false, waiting: 0, aside: 0, trouble: '', since: 0 });
 let expired = $state(false);
 
-const client = new Client(undefined, () => {
-	if (phase !== 'ready') return;
-	expired = true;
-	phase = 'signedOut';
-	mail?.stop();
-	mail = null;
+const client = new Client(undefined, {
+	signedOut() {
+		if (phase !== 'ready') return;
+		expired = true;
+		phase = 'signedOut';
+		mail?.stop();
+		mail = null;
+	},
+	// Another tab signed in anew: this one learns the token that goes with the cookie.
+	async renew() {
+		client.csrf = (await client.json<Person>('/auth/session')).csrf;
+	},
 });
 
 export const account = {
@@ -72,7 +79,7 @@ export async function start(): Promise<void> {
 		await enter(await client.json<Person>('/auth/session'));
 	} catch (e) {
 		if (e instanceof SignedOut) phase = 'signedOut';
-		else if (!enterOffline()) phase = 'unreachable';
+		else if (!enterCached()) phase = 'unreachable';
 	}
 }
 
@@ -83,7 +90,8 @@ async function enter(p: Person): Promise<void> {
 	open(p);
 }
 
-function enterOffline(): boolean {
+// enterCached goes on as who was signed in last, for when there is no network.
+function enterCached(): boolean {
 	const kept = localStorage.getItem(remembered);
 	if (!kept) return false;
 	const { person: p, session } = JSON.parse(kept) as Remembered;

@@ -27,6 +27,11 @@ const defaults: CoreCapability = {
 	collationAlgorithms: [],
 };
 
+export interface Hooks {
+	signedOut?: () => void; // the cookie is no longer good
+	renew?: () => Promise<void>; // the token is not the cookie's
+}
+
 // Client speaks JMAP (RFC 8620) for one person. The cookie says who that is; csrf is
 // sent along with whatever changes something.
 export class Client {
@@ -35,7 +40,7 @@ export class Client {
 
 	constructor(
 		private readonly fetcher: Fetch = (...args) => fetch(...args),
-		private readonly onSignedOut: () => void = () => {},
+		private readonly hooks: Hooks = {},
 	) {}
 
 	get limits(): CoreCapability {
@@ -84,6 +89,16 @@ export class Client {
 
 	// request is fetch with our cookie and token, and with errors that say what is known.
 	async request(url: string, init: RequestInit = {}): Promise<Response> {
+		try {
+			return await this.once(url, init);
+		} catch (e) {
+			if (!(e instanceof RequestError) || e.status !== 403 || !e.type.endsWith('csrf') || !this.hooks.renew) throw e;
+			await this.hooks.renew();
+			return this.once(url, init);
+		}
+	}
+
+	private async once(url: string, init: RequestInit): Promise<Response> {
 		const headers = new Headers(init.headers);
 		if (init.method && init.method !== 'GET' && this.csrf) headers.set('X-CSRF-Token', this.csrf);
 		let answer: Response;
@@ -94,7 +109,7 @@ export class Client {
 			throw new Offline(String(e));
 		}
 		if (answer.status === 401) {
-			this.onSignedOut();
+			this.hooks.signedOut?.();
 			throw new SignedOut('signed out');
 		}
 		if (!answer.ok) throw await problem(answer);

@@ -35,6 +35,7 @@ export interface DraftEmail {
 export type ActStatus =
 	| 'waiting' // to be sent
 	| 'sending' // sent, and nothing is known of what became of it
+	| 'done' // the server did it; it stays until what the server says was taken over
 	| 'aside'; // refused for good; a person has to say what next
 
 interface ActBase {

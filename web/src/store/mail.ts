@@ -67,8 +67,7 @@ export class Mail {
 		addEventListener('offline', this.woken);
 		document.addEventListener('visibilitychange', this.woken);
 		this.counting = liveQuery(() => this.cache.acts.toArray()).subscribe((acts) => {
-			const aside = acts.filter((a) => a.status === 'aside').length;
-			this.set({ waiting: acts.length - aside, aside });
+			this.set({ waiting: acts.filter((a) => a.status === 'waiting' || a.status === 'sending').length, aside: acts.filter((a) => a.status === 'aside').length });
 		});
 		void navigator.locks.request(`lockstep:${this.cache.name}`, async () => {
 			if (this.stopped) return;
@@ -123,6 +122,7 @@ export class Mail {
 		try {
 			await this.replay.run();
 			await this.sync.catchUp();
+			await this.replay.settle();
 			this.set({ online: true, trouble: '', since: Date.now() });
 		} catch (e) {
 			if (this.stopped || e instanceof SignedOut) return;
@@ -174,7 +174,10 @@ export class Mail {
 		if (what.say === 'condition') {
 			this.condition = { ...what.condition, waiting: this.condition.waiting, aside: this.condition.aside };
 			for (const l of this.listeners) l(this.condition);
-		} else if (what.say === 'changed') this.tellChanged(what.ids, { from: what.from, to: what.to });
+		} else if (what.say === 'changed') {
+			this.tellChanged(what.ids, { from: what.from, to: what.to });
+			void this.sync.refreshLive().catch(() => {}); // the lead looks only at its own lists
+		}
 		else if (this.leading) this.work();
 	}
 
@@ -187,14 +190,15 @@ export class Mail {
 	}
 
 	// change patches emails, and can be undone. null when there was nothing to change.
-	async change(ids: Id[], patch: EmailPatch | ((email: EmailHead) => EmailPatch), label: Label): Promise<Act | null> {
+	async change(ids: Id[], patch: EmailPatch | ((email: EmailHead) => EmailPatch), label: Label, { undoable = true } = {}): Promise<Act | null> {
 		const changes: Change[] = [];
 		for (const email of await this.emails(ids)) {
 			const c = changeOf(email, typeof patch === 'function' ? patch(email) : patch);
 			if (c) changes.push(c);
 		}
 		if (changes.length === 0) return null;
-		return this.remember(await this.act({ kind: 'email', ids: changes.map((c) => c.id), changes, label }));
+		const act = await this.act({ kind: 'email', ids: changes.map((c) => c.id), changes, label });
+		return undoable ? this.remember(act) : act;
 	}
 
 	// emails returns cached emails as the screen shows them.

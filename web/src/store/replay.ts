@@ -23,6 +23,11 @@ export class Replay {
 		private readonly catchUp: () => Promise<void>,
 	) {}
 
+	// settle forgets what is done, for when what the server says of it was taken over.
+	async settle(): Promise<void> {
+		await this.cache.acts.where('status').equals('done').delete();
+	}
+
 	// run sends everything that waits. It throws when the server cannot be reached; what
 	// waits then goes on waiting.
 	run(): Promise<void> {
@@ -84,8 +89,8 @@ export class Replay {
 		await this.confirm(acts, answer, real);
 	}
 
-	// confirm makes the acts' changes part of what the server said, so that the screen
-	// does not flicker while the changes are still on their way back.
+	// confirm makes the acts' changes part of what the server said. The acts stay until
+	// lists were caught up too, so that no row comes back for a moment.
 	private async confirm(acts: EmailAct[], answer: SetResponse, real: (id: Id) => Id): Promise<void> {
 		const c = this.cache;
 		await c.transaction('rw', [c.acts, c.emails], async () => {
@@ -102,10 +107,13 @@ export class Replay {
 					else if (error.type !== 'notFound') refused.push({ change, error });
 					// An email that is gone has nothing left to change.
 				}
-				if (rest.length > 0) await c.acts.put({ ...act, status: 'waiting', changes: rest, ids: rest.map((r) => r.id) });
-				else await c.acts.delete(act.seq!);
-				const error = refused[0]?.error;
+				const did = act.changes.filter((ch) => !rest.includes(ch) && !refused.some((r) => r.change === ch));
 				const { seq: _, ...again } = act;
+				if (rest.length > 0) {
+					await c.acts.put({ ...act, status: 'waiting', changes: rest, ids: rest.map((r) => r.id) });
+					await c.acts.add({ ...again, status: 'done', changes: did, ids: did.map((d) => d.id) });
+				} else await c.acts.put({ ...act, status: 'done', changes: did, ids: did.map((d) => d.id) });
+				const error = refused[0]?.error;
 				if (error) await c.acts.add({ ...again, status: 'aside', error, changes: refused.map((r) => r.change), ids: refused.map((r) => r.change.id) });
 			}
 		});

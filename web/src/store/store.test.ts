@@ -183,6 +183,7 @@ describe('replay', () => {
 		await replay.run();
 		await sync.catchUp();
 		expect(server.emails.get(e.id)!.keywords).toEqual({ $seen: true });
+		await replay.settle();
 		expect(await cache.acts.count()).toBe(0);
 		await agree();
 	});
@@ -195,6 +196,7 @@ describe('replay', () => {
 		await expect(replay.run()).rejects.toThrow();
 		await replay.run();
 		expect(server.emails.get(e.id)!.keywords).toEqual({ $flagged: true });
+		await replay.settle();
 		expect(await cache.acts.count()).toBe(0);
 	});
 
@@ -206,6 +208,7 @@ describe('replay', () => {
 		await change(b.id, { keywords: { $seen: true } });
 		await replay.run();
 		expect(server.emails.get(b.id)!.keywords).toEqual({ $seen: true });
+		await replay.settle();
 		const left = await cache.acts.toArray();
 		expect(left.map((x) => [x.status, x.error?.type, x.ids])).toEqual([['aside', 'forbidden', [a.id]]]);
 		expect(emailWith((await cache.emails.get(a.id))!, left)!.keywords).toEqual({});
@@ -217,6 +220,7 @@ describe('replay', () => {
 		await change(e.id, { keywords: { $seen: true } });
 		server.destroy(e.id);
 		await replay.run();
+		await replay.settle();
 		expect(await cache.acts.count()).toBe(0);
 	});
 
@@ -227,6 +231,7 @@ describe('replay', () => {
 		await add({ kind: 'email', ids: changes.map((c) => c.id), changes, label: { key: 'x' } });
 		await replay.run();
 		expect(mails.every((m) => server.emails.get(m.id)!.keywords.$seen)).toBe(true);
+		await replay.settle();
 		expect(await cache.acts.count()).toBe(0);
 	});
 

@@ -67,7 +67,12 @@ export class Sync {
 	private async once(): Promise<void> {
 		if ((await this.cache.state('Email')) === undefined) await this.bootstrap();
 		for (let round = 0; round < maxRounds; round++) if (!(await this.changes(round))) break;
-		for (const w of this.live.values()) await this.refreshQuery(w.spec, w.from, w.to);
+		await this.refreshLive();
+	}
+
+	// refreshLive brings the lists that are looked at to the present.
+	async refreshLive(): Promise<void> {
+		for (const w of [...this.live.values()]) await this.refreshQuery(w.spec, w.from, w.to);
 	}
 
 	// bootstrap fetches what a start needs: all mailboxes, and where Email and Thread stand.
