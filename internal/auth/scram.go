@@ -173,7 +173,7 @@ func (x *Scram) final(ctx context.Context, message string) (string, *Session, er
 		if err != nil || !conv.Valid() || i >= len(x.creds) {
 			continue
 		}
-		sess, err := x.s.admit(ctx, x.principal, x.creds[i], x.attempt, x.ends)
+		sess, err := x.s.admit(ctx, known{p: x.principal, c: x.creds[i], ends: x.ends}, x.attempt)
 		return proof, sess, err
 	}
 	x.s.limits.failed(x.login, x.attempt.Addr, x.s.now())

@@ -84,16 +84,22 @@ type Session struct {
 	Protocol   mail.Protocol
 	Addr       netip.Addr
 
-	mu       sync.Mutex
-	device   mail.Device
-	implicit bool      // signed in by the password alone
-	stays    *SignedIn // nil unless it stays signed in
-	ends     uint64    // that had been when it began to sign in
+	mu        sync.Mutex
+	device    mail.Device
+	implicit  bool            // signed in by the password alone
+	protocols []mail.Protocol // that the credential is for; empty is all
+	stays     *SignedIn       // nil unless it stays signed in
+	ends      uint64          // that had been when it began to sign in
 }
 
 // WipeOnly reports whether the session is for nothing but to tell the device to
 // remove what it holds, and to hear what it says of that.
 func (s *Session) WipeOnly() bool { return s.Device().Wipe.Open() }
+
+// MayUse reports whether what the session signed in with is good for a protocol too.
+func (s *Session) MayUse(p mail.Protocol) bool {
+	return len(s.protocols) == 0 || slices.Contains(s.protocols, p)
+}
 
 // Account is whose mail the session is about.
 func (s *Session) Account() mail.AccountID { return s.Principal.Account }
@@ -128,40 +134,48 @@ func (s *Service) Login(ctx context.Context, a Attempt) (*Session, error) {
 }
 
 func (s *Service) login(ctx context.Context, a Attempt) (*Session, error) {
-	p, c, ends, err := s.prove(ctx, a)
+	k, err := s.prove(ctx, a)
 	if err != nil {
 		return nil, err
 	}
-	return s.admit(ctx, p, c, a, ends)
+	return s.admit(ctx, k, a)
 }
 
 // Check is Login for who asks what there is before it comes as a device: nobody is
 // signed in, and no device is made or seen.
 func (s *Service) Check(ctx context.Context, a Attempt) (store.Principal, error) {
-	p, c, _, err := s.prove(ctx, a)
+	k, err := s.prove(ctx, a)
 	if err == nil {
-		s.limits.succeeded(p.Login, a.Addr, s.now())
-		err = mayUse(p, c, a)
+		s.limits.succeeded(k.p.Login, a.Addr, s.now())
+		err = mayUse(k.p, k.c, a)
 	}
 	s.count(err)
-	return p, err
+	return k.p, err
+}
+
+// known is who proved who they are.
+type known struct {
+	p    store.Principal
+	c    store.Credential // that was proved
+	in   *SignedIn        // of which a token was shown; nil else
+	ends uint64           // what Session keeps
 }
 
 // prove finds the credential that an attempt proves, and counts the failures.
-func (s *Service) prove(ctx context.Context, a Attempt) (p store.Principal, c store.Credential, ends uint64, err error) {
+func (s *Service) prove(ctx context.Context, a Attempt) (known, error) {
 	login := strings.ToLower(strings.TrimSpace(a.Login))
 	if err := s.mayTry(login, a.Addr); err != nil {
-		return p, c, 0, err
+		return known{}, err
 	}
-	p, c, ends, err = s.verify(ctx, login, a)
+	k, err := s.verify(ctx, login, a)
 	if late := s.mayTry(login, a.Addr); late != nil { // others failed meanwhile: guessing at once tells no more than in turn
-		return p, c, 0, late
+		return known{}, late
 	}
-	if mail.KindOf(err) == mail.BadCredentials {
+	if mail.KindOf(err) == mail.BadCredentials && err != errExpiredToken && err != errBadGrant {
 		s.limits.failed(login, a.Addr, s.now())
 		s.log.InfoContext(ctx, "sign-in failed", "proto", a.Protocol, "addr", a.Addr)
 	}
-	return p, c, ends, err
+	return k, err
 }
 
 // mayUse is Denied if somebody who proved the credential may not come in with it.
@@ -182,30 +196,32 @@ func (s *Service) mayTry(login string, addr netip.Addr) error {
 	return nil
 }
 
-// verify finds the credential that the secret proves. Ends is what Session keeps.
-func (s *Service) verify(ctx context.Context, login string, a Attempt) (p store.Principal, c store.Credential, ends uint64, err error) {
-	ends = s.sessions.soFar()
+// verify finds the credential that the secret proves.
+func (s *Service) verify(ctx context.Context, login string, a Attempt) (k known, err error) {
+	ends := s.sessions.soFar()
 	if a.Bearer {
-		p, c, err = s.byToken(ctx, login, a.Secret)
-		return p, c, ends, err
+		k, err = s.byToken(ctx, login, a.Secret, a.Addr)
+		k.ends = ends
+		return k, err
 	}
-	p, err = s.dir.PrincipalByLogin(ctx, login)
+	k.ends = ends
+	k.p, err = s.dir.PrincipalByLogin(ctx, login)
 	if err != nil && mail.KindOf(err) == mail.NotFound {
 		_, _ = checkPassword(ctx, nobody(), a.Secret) // as long as a wrong password takes
-		return p, c, 0, errBadCredentials
+		return k, errBadCredentials
 	}
 	if err != nil {
-		return p, c, 0, err
+		return k, err
 	}
-	creds, err := s.dir.Credentials(ctx, p.ID)
+	creds, err := s.dir.Credentials(ctx, k.p.ID)
 	if err != nil {
-		return p, c, 0, err
+		return k, err
 	}
-	c, err = s.match(ctx, creds, a.Secret)
-	if err == nil && c.Kind == store.Password && factorsOf(creds).Any() {
+	k.c, err = s.match(ctx, creds, a.Secret)
+	if err == nil && k.c.Kind == store.Password && factorsOf(creds).Any() {
 		err = errSecondFactor()
 	}
-	return p, c, ends, err
+	return k, err
 }
 
 // match finds the credential that the secret proves: first among the app
@@ -276,9 +292,10 @@ func (s *Service) checkSlow(ctx context.Context, c store.Credential, secret stri
 }
 
 // admit lets somebody who proved the credential in, as a device.
-func (s *Service) admit(ctx context.Context, p store.Principal, c store.Credential, a Attempt, ends uint64) (*Session, error) {
+func (s *Service) admit(ctx context.Context, k known, a Attempt) (*Session, error) {
+	p, c := k.p, k.c
 	s.limits.succeeded(p.Login, a.Addr, s.now())
-	sess := &Session{Principal: p, Credential: c.ID, Protocol: a.Protocol, Addr: a.Addr, implicit: c.Device == 0, ends: ends}
+	sess := &Session{Principal: p, Credential: c.ID, Protocol: a.Protocol, Addr: a.Addr, implicit: c.Device == 0, protocols: c.Protocols, stays: k.in, ends: k.ends}
 	if a.CanWipe {
 		d, err := s.toWipe(ctx, p, c, a)
 		if err != nil {

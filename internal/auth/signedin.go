@@ -287,9 +287,7 @@ func (s *Service) still(ctx context.Context, proof *Proof) (store.Principal, err
 
 const browserKey = "web:"
 
-// browser is the device of a browser: known by its secret. An account with very many
-// knows further ones by what they are, or one could fill it by signing in again and
-// again without keeping cookies.
+// browser is the device of a browser: known by its secret.
 func (s *Service) browser(ctx context.Context, p store.Principal, b Browser) (mail.Device, error) {
 	a := Attempt{Protocol: mail.JMAP, Addr: b.Addr, Client: AgentName(b.Agent), Told: mail.Told{Kind: "Browser", UserAgent: b.Agent}}
 	name := clientName(b.Name)
@@ -297,14 +295,20 @@ func (s *Service) browser(ctx context.Context, p store.Principal, b Browser) (ma
 		name = a.Client
 	}
 	sum := sha256.Sum256([]byte(b.Key))
-	key := browserKey + base64.RawURLEncoding.EncodeToString(sum[:18])
+	return s.lasting(ctx, p, browserKey+base64.RawURLEncoding.EncodeToString(sum[:18]), browserKey, name, a)
+}
+
+// lasting is the device of a key. An account with very many of a kind knows further
+// ones by what they are, or one could fill it by signing in again and again without
+// keeping cookies.
+func (s *Service) lasting(ctx context.Context, p store.Principal, key, kind, name string, a Attempt) (mail.Device, error) {
 	known, room := false, 0
 	err := s.store.View(ctx, p.Account, func(r store.Reader) error {
 		all, err := r.Devices()
 		known, room = false, maxBrowserDevices
 		for _, d := range all {
 			known = known || d.Key == key
-			if strings.HasPrefix(d.Key, browserKey) {
+			if strings.HasPrefix(d.Key, kind) {
 				room--
 			}
 		}

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"crypto/sha256"
+	"net/netip"
 
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
@@ -17,40 +18,44 @@ func tokenOf(secret string) []byte {
 
 var errBadToken = mail.Errorf(mail.BadCredentials, "this token is not, or no longer, good for anything")
 
-// byToken finds the app password that a token is, and whose it is. One from before
-// app passwords had tokens is found by its login.
-func (s *Service) byToken(ctx context.Context, login, token string) (p store.Principal, c store.Credential, err error) {
-	c, err = s.dir.CredentialByToken(ctx, tokenOf(token))
+// byToken finds what a token is, and whose: an access token, or an app password. An app
+// password from before they had tokens is found by its login.
+func (s *Service) byToken(ctx context.Context, login, token string, addr netip.Addr) (k known, err error) {
+	if selector, secret, ok := cutToken(accessPrefix, token); ok {
+		return s.byAccess(ctx, login, selector, secret, addr)
+	}
+	k.c, err = s.dir.CredentialByToken(ctx, tokenOf(token))
 	if err == nil {
-		p, err = s.dir.PrincipalByID(ctx, c.Principal)
+		k.p, err = s.dir.PrincipalByID(ctx, k.c.Principal)
 	}
 	switch {
-	case err == nil && (login == "" || login == p.Login):
-		return p, c, nil
+	case err == nil && (login == "" || login == k.p.Login):
+		return k, nil
 	case err != nil && mail.KindOf(err) != mail.NotFound:
-		return p, c, err
+		return k, err
 	case err == nil || login == "":
-		return p, c, errBadToken
+		return k, errBadToken
 	}
 	return s.byOldToken(ctx, login, token)
 }
 
-func (s *Service) byOldToken(ctx context.Context, login, token string) (p store.Principal, c store.Credential, err error) {
-	p, err = s.dir.PrincipalByLogin(ctx, login)
+func (s *Service) byOldToken(ctx context.Context, login, token string) (k known, err error) {
+	k.p, err = s.dir.PrincipalByLogin(ctx, login)
 	if err != nil && mail.KindOf(err) == mail.NotFound {
-		return p, c, errBadToken
+		return k, errBadToken
 	}
 	if err != nil {
-		return p, c, err
+		return k, err
 	}
-	creds, err := s.dir.Credentials(ctx, p.ID)
+	creds, err := s.dir.Credentials(ctx, k.p.ID)
 	if err != nil {
-		return p, c, err
+		return k, err
 	}
 	for _, c := range creds {
 		if c.Kind == store.AppPassword && checkAppPassword(c.Verifier, token) {
-			return p, c, nil
+			k.c = c
+			return k, nil
 		}
 	}
-	return p, c, errBadToken
+	return k, errBadToken
 }
