@@ -193,11 +193,7 @@ func emailQueryMethod(ctx context.Context, c *call, a *emailQueryArguments) erro
 	if err := a.check(); err != nil {
 		return err
 	}
-	if a.Anchor != nil {
-		if id, ok := c.idOf(*a.Anchor); ok {
-			a.Anchor = &id
-		}
-	}
+	c.anchored(&a.queryArguments)
 	out := &queryAnswer{AccountID: a.AccountID, CanCalculateChanges: true, IDs: []string{}}
 	err = q.run(ctx, a.enough(), func(r store.Reader, t *emailTable, list []int32) error {
 		acct, err := r.Account()

@@ -58,6 +58,16 @@ func (a *queryArguments) check() error {
 	return nil
 }
 
+// anchored finds what the anchor is an id of, if it was created just now.
+func (c *call) anchored(a *queryArguments) {
+	if a.Anchor == nil {
+		return
+	}
+	if id, ok := c.idOf(*a.Anchor); ok {
+		a.Anchor = &id
+	}
+}
+
 // most is how many ids are answered at most; capped is true when that is our bound.
 func (a *queryArguments) most() (n int64, capped bool) {
 	if a.Limit != nil && *a.Limit <= maxQueryLimit {
