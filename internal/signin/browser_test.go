@@ -111,9 +111,6 @@ func (b *browser) refused(status int, reason, method, path string, body any) {
 	}
 }
 
-// m is a JSON object.
-type m map[string]any
-
 // signIn signs in with the password.
 func (b *browser) signIn() Session {
 	b.t.Helper()

@@ -24,6 +24,7 @@ type Server struct {
 
 	once    sync.Once
 	pending pendings
+	codes   codes
 	mux     *http.ServeMux
 	now     func() time.Time
 }
@@ -36,7 +37,7 @@ func (s *Server) init() {
 		if s.Log == nil {
 			s.Log = slog.New(slog.DiscardHandler)
 		}
-		s.pending.now = s.now
+		s.pending.now, s.codes.now = s.now, s.now
 		s.mux = s.routes()
 	})
 }
@@ -44,7 +45,9 @@ func (s *Server) init() {
 const pathPrefix = "/auth/"
 
 // Serves reports whether a path is for signing in.
-func Serves(path string) bool { return strings.HasPrefix(path, pathPrefix) }
+func Serves(path string) bool {
+	return strings.HasPrefix(path, pathPrefix) || path == serverMetadata || path == resourceMetadata || strings.HasPrefix(path, resourceMetadata+"/")
+}
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -52,7 +55,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Referrer-Policy", "same-origin") // with none, browsers do not say whence a form comes
 	if !s.safe(r) {
 		s.problem(w, r, errNeedsTLS)
 		return

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"lockstep/internal/auth"
@@ -49,6 +50,21 @@ func (s *Server) routes() *http.ServeMux {
 			return serve(w, r, sess)
 		}))
 	}
+	for at, serve := range map[string]func(http.ResponseWriter, *http.Request) (any, error){
+		"GET " + serverMetadata:         s.metadata,
+		"GET " + resourceMetadata:       s.resource,
+		"GET " + resourceMetadata + "/": s.resource,
+		"POST " + tokenPath:             s.token,
+		"POST " + revokePath:            s.revoke,
+		"POST " + registerPath:          s.register,
+	} {
+		mux.Handle(at, s.forPrograms(serve))
+		_, path, _ := strings.Cut(at, " ")
+		mux.Handle("OPTIONS "+path, s.forPrograms(serve))
+	}
+	mux.HandleFunc("GET "+authorizePath, s.authorize)
+	mux.HandleFunc("POST "+authorizePath, s.authorize)
+	mux.HandleFunc("GET "+stylePath, style)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, r, mail.Errorf(mail.NotFound, "there is nothing here"))
 	})
