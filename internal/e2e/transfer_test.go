@@ -188,6 +188,7 @@ const maxMemoryMiB = 200
 
 // The server and the importing command stay small: 2 GB in CI, a tenth elsewhere.
 func TestLargeImportTakesLittleMemory(t *testing.T) {
+	t.Parallel()
 	messages, size := 1000, 200_000
 	if os.Getenv("CI") == "true" && !testing.Short() {
 		messages = 10_000
@@ -229,6 +230,7 @@ func TestLargeImportTakesLittleMemory(t *testing.T) {
 // A client that asks for everything and does not read makes the server hold
 // nothing: 100 000 messages in CI, a tenth elsewhere.
 func TestSlowReaderTakesLittleMemory(t *testing.T) {
+	t.Parallel()
 	messages := 10_000
 	if os.Getenv("CI") == "true" && !testing.Short() {
 		messages = 100_000
