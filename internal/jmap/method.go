@@ -54,6 +54,7 @@ func init() { // a method may call another, which is found here
 		"Mailbox/set":          {mailURN, with(mailboxSet)},
 		"Mailbox/query":        {mailURN, with(mailboxQueryMethod)},
 		"Mailbox/queryChanges": {mailURN, with(mailboxQueryChanges)},
+		"SearchSnippet/get":    {mailURN, with(snippetGet)},
 	}
 }
 
