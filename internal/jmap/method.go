@@ -35,9 +35,26 @@ func init() { // a method may call another, which is found here
 		"Email/query":          {mailURN, with(emailQueryMethod)},
 		"Email/queryChanges":   {mailURN, with(emailQueryChanges)},
 		"Email/changes":        {mailURN, with(emailChanges)},
+		"Act/query":          {ours, with(actQuery)},
+		"Act/get":            {ours, with(actGet)},
+		"Act/undo":           {ours, with(actUndo)},
+		"Device/get":         {ours, with(deviceGet)},
+		"Device/set":         {ours, with(deviceSet)},
+		"Mailbox/get":        {mailURN, with(mailboxGet)},
+		"Mailbox/changes":    {mailURN, with(mailboxChanges)},
+		"Email/set":          {mailURN, with(emailSet)},
+		"Thread/get":         {mailURN, with(threadGet)},
+		"Thread/changes":     {mailURN, with(threadChanges)},
+		"Email/parse":        {mailURN, with(emailParse)},
+		"Email/get":          {mailURN, with(emailGet)},
+		"Email/query":        {mailURN, with(emailQueryMethod)},
+		"Email/queryChanges": {mailURN, with(emailQueryChanges)},
+		"Email/changes":      {mailURN, with(emailChanges)},
+
 		"Mailbox/set":          {mailURN, with(mailboxSet)},
 		"Mailbox/query":        {mailURN, with(mailboxQueryMethod)},
 		"Mailbox/queryChanges": {mailURN, with(mailboxQueryChanges)},
+		"SearchSnippet/get":    {mailURN, with(snippetGet)},
 	}
 }
 
