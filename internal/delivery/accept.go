@@ -123,6 +123,9 @@ func (s *Service) enqueueOnce(ctx context.Context, env *Envelope, in *spool, fro
 	}
 	sum := in.sum.Sum(nil)
 	now := env.Hop.Arrived
+	if env.HoldUntil.After(now) {
+		now = env.HoldUntil
+	}
 	answer := ""
 	if env.answer != nil {
 		answer = env.answer.key()

@@ -27,8 +27,15 @@ type Envelope struct {
 	Once    string
 	OnceFor time.Duration
 
+	// HoldUntil is until when nobody gets a submission (RFC 4865), and it can be taken
+	// back; zero is at once.
+	HoldUntil time.Time
+
 	answer *answered // it is an automatic answer
 }
+
+// DeliveryID is what the queue calls a submission that has a name.
+func (e *Envelope) DeliveryID() string { return deliveryID(e, nil) }
 
 // Recipient is an accepted recipient. Make it with LocalRecipient or
 // AnyRecipient.

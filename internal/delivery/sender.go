@@ -378,6 +378,7 @@ func (q *Sender) pause(p *parcel) time.Duration {
 
 func (q *Sender) close(ctx context.Context, p *parcel) error {
 	r := &p.result
+	q.Service.tellOutcome(ctx, p)
 	log := q.Service.Log.With("session", p.opts.ID, "delivery", p.Delivery, "host", r.host, "attempts", p.Attempts+1)
 	switch {
 	case r.err == nil:

@@ -39,6 +39,11 @@ type Service struct {
 	// known, when it comes to automatic answers. With nil nobody is.
 	WroteTo func(ctx context.Context, account mail.AccountID, address string) (bool, error)
 
+	// Outcome hears what became of each recipient of what was queued under a name, after
+	// each attempt: before it leaves the queue, and so once more after a crash. With nil
+	// nobody does.
+	Outcome func(context.Context, Outcome)
+
 	counts    counters
 	names     nameLocks
 	deputy    deputy

@@ -15,7 +15,8 @@ import (
 // Submit takes a message in from somebody who signed in (RFC 6409). It adds what
 // a message has to have and refuses one whose From is not the account's own.
 // Without an error each recipient is committed here or durable in the queue; with
-// one, handing it in again makes no second copy.
+// one, handing it in again makes no second copy. What is to be held is in the queue
+// for everybody.
 func (s *Service) Submit(ctx context.Context, from mail.AccountID, env *Envelope, body io.Reader) error {
 	in, err := s.arrive(env, body)
 	if err != nil {
@@ -30,6 +31,9 @@ func (s *Service) Submit(ctx context.Context, from mail.AccountID, env *Envelope
 		return err
 	}
 	in.prefix = append(env.Hop.received(s.Hostname), s.missingFields(h, env.Hop.Arrived)...)
+	if !env.HoldUntil.IsZero() {
+		return s.enqueue(ctx, env, in, from, env.Recipients)
+	}
 	ours, elsewhere := divide(env)
 	errs, err := s.commitOurs(ctx, ours, in)
 	if err != nil {

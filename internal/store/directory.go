@@ -190,10 +190,11 @@ type Outgoing struct {
 	ReversePath string
 	Recipient   string
 	Options     []byte // ESMTP parameters as package delivery writes them
-	Arrived     time.Time
-	Attempts    int
-	Next        time.Time // of the next attempt
-	LastError   string
+	// Arrived is when it came, or until when it is held: nobody begins with it before.
+	Arrived   time.Time
+	Attempts  int
+	Next      time.Time // of the next attempt
+	LastError string
 }
 
 // Queue keeps what is on its way out. Each method is one durable transaction.
@@ -206,12 +207,18 @@ type Queue interface {
 	Due(ctx context.Context, now, lease time.Time, limit int) ([]Outgoing, error)
 	// GiveBack makes due now what would be due after now and until then, and counts
 	// no attempt: for who starts, the longest lease ahead, as whoever had taken
-	// something in hand is gone. What was put off for a shorter time is due too.
+	// something in hand is gone. What was put off for a shorter time is due too, what is
+	// held is not.
 	GiveBack(ctx context.Context, now, until time.Time) error
 	// Retry notes a failed attempt and when the next is.
 	Retry(ctx context.Context, id int64, next time.Time, lastError string) error
 	// Done removes what is delivered or bounced.
 	Done(ctx context.Context, id int64) error
+	// Queued returns what is left of one delivery of an account, by recipient.
+	Queued(ctx context.Context, id mail.AccountID, delivery string) ([]Outgoing, error)
+	// Withdraw removes a delivery of an account that is held after now, and nobody has
+	// begun with; it returns how many recipients it had. 0 is too late.
+	Withdraw(ctx context.Context, id mail.AccountID, delivery string, now time.Time) (int, error)
 	// Pending returns up to limit messages in the order of their next attempt.
 	Pending(ctx context.Context, limit int) ([]Outgoing, error)
 	// NextDue is when the next attempt of all is; zero when the queue is empty.

@@ -82,7 +82,7 @@ func (st *Store) GiveBack(_ context.Context, now, until time.Time) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	for id, o := range st.queue.rows {
-		if o.Next.After(now) && !o.Next.After(until) {
+		if o.Next.After(now) && !o.Next.After(until) && !o.Arrived.After(now) {
 			o.Next = now
 			st.queue.rows[id] = o
 		}
@@ -113,6 +113,33 @@ func (st *Store) Done(_ context.Context, id int64) error {
 	}
 	delete(st.queue.rows, id)
 	return nil
+}
+
+// Queued returns what is left of one delivery.
+func (st *Store) Queued(_ context.Context, id mail.AccountID, delivery string) ([]store.Outgoing, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	var left []store.Outgoing
+	for _, o := range st.queue.rows {
+		if o.Account == id && o.Delivery == delivery {
+			left = append(left, o)
+		}
+	}
+	slices.SortFunc(left, func(a, b store.Outgoing) int { return cmp.Compare(a.Recipient, b.Recipient) })
+	return left, nil
+}
+
+// Withdraw removes a delivery that is held.
+func (st *Store) Withdraw(_ context.Context, id mail.AccountID, delivery string, now time.Time) (n int, _ error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for row, o := range st.queue.rows {
+		if o.Account == id && o.Delivery == delivery && o.Arrived.After(now) && o.Next.Equal(o.Arrived) {
+			delete(st.queue.rows, row)
+			n++
+		}
+	}
+	return n, nil
 }
 
 // Pending returns what waits.

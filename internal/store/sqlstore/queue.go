@@ -15,9 +15,11 @@ const (
 	selectOutgoing = `SELECT q.outgoing_id, q.delivery, q.owner_id, q.blob, q.reverse_path, q.recipient, q.options, q.arrived, q.attempts,
 	q.next_attempt, q.last_error, b.size, b.place, b.key FROM queue q JOIN blob b ON b.name = q.blob`
 	selectDue      = selectOutgoing + " WHERE q.next_attempt <= ?1 ORDER BY q.next_attempt, q.outgoing_id LIMIT ?2"
+	selectQueued   = selectOutgoing + " WHERE q.delivery = ?2 AND q.owner_id = ?1 ORDER BY q.recipient"
+	withdraw       = "DELETE FROM queue WHERE delivery = ?2 AND owner_id = ?1 AND arrived > ?3 AND next_attempt = arrived"
 	selectPending  = selectOutgoing + " ORDER BY q.next_attempt, q.outgoing_id LIMIT ?1"
 	leaseOutgoing  = "UPDATE queue SET next_attempt = ?2 WHERE outgoing_id = ?1"
-	giveBack       = "UPDATE queue SET next_attempt = ?1 WHERE next_attempt > ?1 AND next_attempt <= ?2"
+	giveBack       = "UPDATE queue SET next_attempt = ?1 WHERE next_attempt > ?1 AND next_attempt <= ?2 AND arrived <= ?1"
 	retryOutgoing  = "UPDATE queue SET next_attempt = ?2, last_error = ?3, attempts = attempts + 1 WHERE outgoing_id = ?1"
 	deleteOutgoing = "DELETE FROM queue WHERE outgoing_id = ?1"
 	selectNextDue  = "SELECT next_attempt FROM queue ORDER BY next_attempt LIMIT 1"
@@ -96,6 +98,25 @@ func (db *DB) Retry(ctx context.Context, id int64, next time.Time, lastError str
 // Done implements store.Queue.
 func (db *DB) Done(ctx context.Context, id int64) error {
 	return db.writeOne(ctx, "not in the queue", deleteOutgoing, id)
+}
+
+// Queued implements store.Queue.
+func (db *DB) Queued(ctx context.Context, id mail.AccountID, delivery string) ([]store.Outgoing, error) {
+	var left []store.Outgoing
+	err := db.read(ctx, func(c conn) error {
+		return c.query(selectQueued, func(r row) error { left = append(left, scanOutgoing(r)); return nil }, id, delivery)
+	})
+	return left, err
+}
+
+// Withdraw implements store.Queue.
+func (db *DB) Withdraw(ctx context.Context, id mail.AccountID, delivery string, now time.Time) (n int, err error) {
+	err = db.write(ctx, func(c conn) error {
+		gone, err := c.exec(withdraw, id, delivery, now)
+		n = int(gone)
+		return err
+	}, nil)
+	return n, err
 }
 
 // Pending implements store.Queue.

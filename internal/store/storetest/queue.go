@@ -14,6 +14,7 @@ var queueChecks = []check{
 	{"DueLeasesWhatItGives", dueLeases},
 	{"GiveBackMakesLeasedDue", giveBack},
 	{"RetryMovesAndDoneRemoves", retryAndDone},
+	{"WhatIsHeldCanBeWithdrawn", withdraw},
 }
 
 var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
@@ -85,4 +86,31 @@ func retryAndDone(t *trial) {
 	equal("pending", s.pending(), "d1 to b@else.example at 12:05 after 1 busy")
 	ok(s.Done(ctx, id))
 	equal("pending", s.pending(), "")
+}
+
+// What is held is not begun with, also by who starts, and can be taken back until
+// somebody begins with it.
+func withdraw(t *trial) {
+	s := t.subject()
+	until := noon.Add(10 * time.Minute)
+	held := func(delivery, to string) store.Outgoing {
+		o := s.outgoing(delivery, to, until)
+		o.Arrived = until
+		return o
+	}
+	ok(s.Enqueue(ctx, []store.Outgoing{held("d1", "b@else.example"), held("d1", "c@else.example"), held("d2", "b@else.example"), s.outgoing("d3", "b@else.example", noon.Add(time.Minute))}))
+	ok(s.GiveBack(ctx, noon, until.Add(time.Hour)))
+	equal("due is what is not held", len(must(s.Due(ctx, noon, noon.Add(time.Hour), 9))), 1)
+	left := must(s.Queued(ctx, s.account, "d1"))
+	equal("left of d1", len(left), 2)
+	equal("by recipient", left[0].Recipient+" "+left[1].Recipient, "b@else.example c@else.example")
+	equal("of another account", len(must(s.Queued(ctx, s.account+1, "d1"))), 0)
+	equal("by another account", must(s.Withdraw(ctx, s.account+1, "d1", noon)), 0)
+	equal("one that is under way", must(s.Withdraw(ctx, s.account, "d3", noon)), 0)
+	equal("one that is held", must(s.Withdraw(ctx, s.account, "d1", noon)), 2)
+	equal("again", must(s.Withdraw(ctx, s.account, "d1", noon)), 0)
+	equal("its time has come", must(s.Withdraw(ctx, s.account, "d2", until)), 0)
+	must(s.Due(ctx, until, until.Add(time.Hour), 9))
+	equal("somebody has it in hand", must(s.Withdraw(ctx, s.account, "d2", noon)), 0)
+	equal("it is still there", len(must(s.Queued(ctx, s.account, "d2"))), 1)
 }
