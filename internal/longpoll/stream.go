@@ -62,7 +62,7 @@ var errGone = errors.New("the client hung up")
 // the head of the answer.
 func (s *Stream) Hold(rw http.ResponseWriter, r *http.Request) bool {
 	sock, _ := r.Context().Value(socketKey{}).(*socket)
-	if sock == nil || sock.raw == nil || !sock.home.begin() {
+	if sock == nil || !sock.home.begin() {
 		return false
 	}
 	s.last = r.Close || !r.ProtoAtLeast(1, 1) || !drained(r.Body)
@@ -201,6 +201,9 @@ func (s *Stream) next() (Turn, bool) {
 
 // park reports whether the stream is in the lot; mu is held.
 func (s *Stream) park() bool {
+	if s.sock.raw == nil { // nothing that a lot could watch
+		return false
+	}
 	if !s.shrink() && s.Reads {
 		s.todo.Came = true
 		return false

@@ -63,6 +63,7 @@ type TruthBox struct {
 	Name     string
 	Validity uint32
 	Letters  map[uint32]Letter // by UID
+	Emails   map[uint32]string // their email ids, by UID; only the truth knows them
 }
 
 // unread counts what is not \Seen.

@@ -19,9 +19,12 @@ import (
 	"lockstep/internal/delivery"
 	"lockstep/internal/eas"
 	"lockstep/internal/imap"
+	"lockstep/internal/jmap"
+	"lockstep/internal/longpoll"
 	"lockstep/internal/mail"
 	"lockstep/internal/notify"
 	"lockstep/internal/pop3"
+	"lockstep/internal/signin"
 	"lockstep/internal/smtp"
 	"lockstep/internal/store"
 	"lockstep/internal/store/model"
@@ -37,6 +40,7 @@ const (
 	smtpService = "smtp"
 	pop3Service = "pop3"
 	easService  = "eas"
+	jmapService = "jmap"
 )
 
 // house is a server in this process: the parts of the product, on a network, a
@@ -48,9 +52,10 @@ type house struct {
 	model *model.Store
 	blame func(format string, args ...any)
 	// wrap, if set, stands between the servers and the engine: a planted fault.
-	wrap       func(store.Store) store.Store
-	wrapPhones func(http.Handler) http.Handler
-	wrapKept   func(store.Store) store.Store
+	wrap         func(store.Store) store.Store
+	wrapPhones   func(http.Handler) http.Handler
+	wrapPrograms func(http.Handler) http.Handler
+	wrapKept     func(store.Store) store.Store
 
 	shift time.Duration // of the store's clock
 	life  int
@@ -138,10 +143,23 @@ func (h *house) serve(ctx context.Context, hub *notify.Hub, log *slog.Logger) {
 		phones = h.wrapPhones(phones)
 	}
 	h.listen(ctx, easService, overHTTP(phones))
+	h.listen(ctx, jmapService, overLongpoll(h.programs(d, hub, log, anywhere), log))
 	h.listen(ctx, imapService, im.Serve)
 	h.listen(ctx, pop3Service, pop.Serve)
 	h.listen(ctx, lmtpService, (&smtp.Server{Role: smtp.LMTP, Hostname: "mx.example.test", Delivery: d, Log: log, Limits: in}).Serve)
 	h.listen(ctx, smtpService, (&smtp.Server{Role: smtp.Receiving, Hostname: "mx.example.test", Delivery: d, Log: log, Limits: in}).Serve)
+}
+
+// programs is what those are served by that speak JMAP.
+func (h *house) programs(d *delivery.Service, hub *notify.Hub, log *slog.Logger, anywhere func(netip.Addr) bool) http.Handler {
+	programs := http.Handler(&jmap.Server{
+		Store: h.mirror, Directory: h.db, Auth: &signin.Server{Auth: h.auth, Log: log, AllowPlainAuth: anywhere}, Accounts: h.auth, Delivery: d, Hub: hub, Log: log, Hostname: "mx.example.test", SpoolDir: h.dir,
+		Blobs: func(ctx context.Context, which mail.Blob) (jmap.Body, error) { return h.openBody(ctx, which) },
+	})
+	if h.wrapPrograms != nil {
+		programs = h.wrapPrograms(programs)
+	}
+	return programs
 }
 
 const maxConnections = 10_000
@@ -181,6 +199,17 @@ func overHTTP(handler http.Handler) func(context.Context, net.Listener) error {
 		return nil
 	}
 }
+
+// overLongpoll serves a handler whose answers may go on for ever.
+func overLongpoll(handler http.Handler, log *slog.Logger) func(context.Context, net.Listener) error {
+	return func(ctx context.Context, l net.Listener) error {
+		s := &http.Server{Handler: handler, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+		return longpoll.Serve(ctx, s, longpoll.Listen(l, longpoll.Options{Log: log}), stopping)
+	}
+}
+
+// stopping is how long requests under way may take when the server stops.
+const stopping = time.Second
 
 // kept is called at the moment of a kill: what is on the disk now is all that the
 // next life has.

@@ -25,6 +25,7 @@ type letter struct {
 	hidden bool // deleted or moved offline
 
 	subject string // its last word, if it was asked for
+	email   string // its EMAILID, likewise
 }
 
 func (b *box) uids() []uint32 { return slices.Sorted(maps.Keys(b.letters)) }

@@ -22,6 +22,9 @@ var roster = []any{
 	easKind{version: "16.1", window: 3, coded: true},
 	easKind{version: "16.1", filter: 3, rebuild: true},
 	easKind{version: "14.1", filter: 5, window: 7, rebuild: true},
+	jmapKind{},
+	jmapKind{window: 3},
+	jmapKind{listen: true},
 }
 
 // popKind is a device that downloads.
@@ -34,6 +37,8 @@ func deviceName(n int) string {
 		return k.name
 	case easKind:
 		return fmt.Sprintf("eas%s-filter%d", k.version, k.filter)
+	case jmapKind:
+		return fmt.Sprintf("jmap-window%d-listen%t", k.window, k.listen)
 	}
 	return "pop3"
 }
@@ -63,6 +68,10 @@ func newDevice(n int, s setup) device {
 	case easKind:
 		d := newEASDevice(k, s.name, s.login, s.secret, at(easService), s.blame)
 		d.writes, d.outgoing, d.ledger, d.others, d.touched = s.writes, s.outgoing, s.ledger, s.others, s.touched
+		return d
+	case jmapKind:
+		d := newJMAPDevice(k, s.name, s.login, s.secret, at(jmapService), s.blame)
+		d.ledger, d.others = s.ledger, s.others
 		return d
 	}
 	return &popDevice{name: s.name, login: s.login, secret: s.secret, dial: at(pop3Service), blame: s.blame, held: map[string]string{}}

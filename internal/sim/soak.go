@@ -215,6 +215,7 @@ func (s *soak) configure(data string) error {
 		defer l.Close()
 		s.ports[service] = l.Addr().String()
 	}
+	s.ports[jmapService] = s.ports[easService] // one server of HTTP
 	text := fmt.Sprintf("data = %q\nhostname = \"mx.example.test\"\n[listen]\nimap = %q\npop3 = %q\nlmtp = %q\nsmtp = %q\nhttp = %q\n", data,
 		s.ports[imapService], s.ports[pop3Service], s.ports[lmtpService], s.ports[smtpService], s.ports[easService])
 	for _, other := range []string{"imaps", "pop3s", "submission", "submissions", "https"} {
@@ -504,7 +505,7 @@ func (s *soak) syncNow(d device) {
 	}
 }
 
-// readSubjects learns what phones tell letters by.
+// readSubjects learns what phones and programs tell letters by.
 func (d *imapDevice) readSubjects() error {
 	for _, id := range slices.Sorted(maps.Keys(d.boxes)) {
 		b := d.boxes[id]
@@ -526,8 +527,11 @@ func (d *imapDevice) readSubjects() error {
 			if l, words := b.letters[uint32(number(uid))], strings.Fields(text); l != nil && len(words) > 0 {
 				l.subject = words[len(words)-1]
 			}
+			if id, ok := items["EMAILID"].([]any); ok && len(id) == 1 && b.letters[uint32(number(uid))] != nil {
+				b.letters[uint32(number(uid))].email, _ = id[0].(string)
+			}
 		}
-		_, err := d.link.run("UID FETCH 1:* (BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
+		_, err := d.link.run("UID FETCH 1:* (EMAILID BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
 		d.link.hear = hear
 		if err != nil {
 			return err
@@ -540,8 +544,9 @@ func (d *imapDevice) readSubjects() error {
 func (d *imapDevice) asTruth() Truth {
 	t := Truth{}
 	for id, b := range d.boxes {
-		t[id] = &TruthBox{Name: b.name, Validity: b.validity, Letters: map[uint32]Letter{}}
+		t[id] = &TruthBox{Name: b.name, Validity: b.validity, Letters: map[uint32]Letter{}, Emails: map[uint32]string{}}
 		for uid, l := range b.letters {
+			t[id].Emails[uid] = l.email
 			t[id].Letters[uid] = Letter{Token: l.token, Flags: l.flags, Subject: l.subject, Date: time.Now()}
 		}
 	}

@@ -44,6 +44,8 @@ type Fault struct {
 	Garble func(service, line string) []string
 	Store  func(store.Store) store.Store
 	Phones func(http.Handler) http.Handler // before what phones speak to
+	// Programs stands before what speaks JMAP.
+	Programs func(http.Handler) http.Handler
 	// Kept stands between what phones speak to and both engine and model, for what
 	// only that server keeps.
 	Kept func(store.Store) store.Store
@@ -86,9 +88,9 @@ func Run(ctx context.Context, p Plan, dir string, f Fault, wait func()) Result {
 }
 
 func newWorld(ctx context.Context, p Plan, dir string, f Fault, wait func()) (*world, error) {
-	w := &world{plan: p, sunk: newLedger(newTried()), net: &Network{Latency: latency, Garble: f.Garble, Lineless: map[string]bool{easService: true}}, wait: wait, course: fnv.New64a()}
+	w := &world{plan: p, sunk: newLedger(newTried()), net: &Network{Latency: latency, Garble: f.Garble, Lineless: map[string]bool{easService: true, jmapService: true}}, wait: wait, course: fnv.New64a()}
 	w.house = newHouse(dir, p.Seed, w.net, w.blame)
-	w.house.wrap, w.house.wrapPhones, w.house.wrapKept = f.Store, f.Phones, f.Kept
+	w.house.wrap, w.house.wrapPhones, w.house.wrapPrograms, w.house.wrapKept = f.Store, f.Phones, f.Programs, f.Kept
 	w.sender = sender{dial: w.dial, blame: w.blame}
 	return w, w.begin(ctx)
 }
@@ -459,10 +461,11 @@ func (w *world) addTruth(t Truth, r store.Reader, owner, who int) error {
 }
 
 func truthBox(r store.Reader, mb mail.Mailbox, as mail.PrincipalID) (*TruthBox, error) {
-	b := &TruthBox{Name: mb.Path, Validity: uint32(mb.UIDValidity), Letters: map[uint32]Letter{}}
+	b := &TruthBox{Name: mb.Path, Validity: uint32(mb.UIDValidity), Letters: map[uint32]Letter{}, Emails: map[uint32]string{}}
 	err := r.Messages(store.PlacementQuery{Mailbox: mb.ID, As: as}, func(p *mail.Placement, m *mail.Message) error {
 		token, _, _ := strings.Cut(m.MessageID, "@")
 		b.Letters[uint32(p.UID)] = Letter{token, flagWords(p.Flags.Names()), subjectOf(m), m.InternalDate}
+		b.Emails[uint32(p.UID)] = m.EmailID.String()
 		return nil
 	})
 	return b, err
