@@ -48,7 +48,7 @@ type SoakReport struct {
 }
 
 // devicesPerAccount is how many devices share an account: a busy person's.
-const devicesPerAccount = 14
+const devicesPerAccount = 17
 
 // Soak lets devices work against a server in a process of its own, over TCP, all
 // at once. The server is killed meanwhile and connections break. What is done
