@@ -243,13 +243,14 @@ func (t *tx) news() mail.News {
 }
 
 const updateAccount = `UPDATE account SET head = ?2, last_mailbox = ?3, last_email = ?4, last_thread = ?5, last_placement = ?6,
-	next_id = ?7, next_uidvalidity = ?8, quota = ?9, used = ?10, named_to = ?11, last_identity = ?12, last_submission = ?13 WHERE account_id = ?1`
+	next_id = ?7, next_uidvalidity = ?8, quota = ?9, used = ?10, named_to = ?11, last_identity = ?12, last_submission = ?13,
+	peak = ?14, peak_key = ?15, emails = ?16, threads = ?17 WHERE account_id = ?1`
 
 func (t *tx) saveAccount() error {
 	a := &t.account
 	_, err := t.c.exec(updateAccount, t.id, a.Head, a.Last[mail.TypeMailbox], a.Last[mail.TypeEmail], a.Last[mail.TypeThread],
 		a.Last[mail.TypePlacement], a.nextID, a.nextValidity, a.Quota, a.Used, a.namedTo,
-		a.Last[mail.TypeIdentity], a.Last[mail.TypeSubmission])
+		a.Last[mail.TypeIdentity], a.Last[mail.TypeSubmission], a.peak.date, a.peak.number, a.Emails, a.Threads)
 	t.unwell = false
 	return err
 }
@@ -307,7 +308,7 @@ func (t *tx) settleBox(b *box) error {
 	}
 	c := b.Counts
 	_, err := t.c.exec(updateMailbox, t.id, b.ID, b.UIDNext, b.recent, max(b.PropsModSeq, b.CountsModSeq), b.HighestModSeq, b.PropsModSeq,
-		b.CountsModSeq, c.Placements, c.Unseen, c.Deleted, c.Size, c.Emails, c.UnreadEmails, c.Threads, c.UnreadThreads, b.peak.date, b.peak.uid)
+		b.CountsModSeq, c.Placements, c.Unseen, c.Deleted, c.Size, c.Emails, c.UnreadEmails, c.Threads, c.UnreadThreads, b.peak.date, b.peak.number)
 	b.stored = b.mailbox
 	return err
 }
