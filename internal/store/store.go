@@ -306,7 +306,10 @@ type Tx interface {
 	Expunge(mb mail.MailboxID, uids mail.UIDSet, onlyDeleted bool) (mail.UIDSet, error)
 
 	// Undo takes back what an act changed, where nothing later touched it, and says
-	// what it had to leave. An act of an act's undo is a redo. NotFound below the
+	// what it had to leave. Several acts are undone in one transaction one after the
+	// other, the newest first, with nothing between: what one put back is in the way of
+	// none. In an Update that ends with an error it is a preview: the report is true and
+	// nothing changed. An act of an act's undo is a redo. NotFound below the
 	// horizon. What comes back holds the line it held when it left; if it had handed
 	// that on, only when this undo took the holder away, else it begins one of its own.
 	Undo(mail.ActID) (mail.UndoReport, error)

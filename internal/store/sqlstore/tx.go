@@ -32,6 +32,9 @@ type tx struct {
 	touched   map[mail.MailboxID]bool // placements changed
 	dirty     map[mail.MessageKey]*message
 	objects   map[mail.ObjectID]object // changed
+	added     int                      // entries, also those that became one with the one before
+	undone    *undo                    // the last that was undone here
+	undoneAt  int                      // added, after that
 }
 
 var _ store.Tx = (*tx)(nil)
@@ -97,6 +100,7 @@ func (t *tx) touch(b *box) {
 // add writes down what was done. Entries that continue the one before become
 // one.
 func (t *tx) add(e mail.Entry) {
+	t.added++
 	if n := len(t.entries); n > 0 && continues(t.entries[n-1], e) {
 		last := &t.entries[n-1]
 		last.UIDs, last.DestUIDs = joined(last.UIDs, e.UIDs), joined(last.DestUIDs, e.DestUIDs)
