@@ -45,6 +45,8 @@ type Account struct {
 	Last     map[Type]ModSeq // of the last change to each type
 	Quota    int64           // bytes; 0 is without bound
 	Used     int64           // bytes, a message in several mailboxes counted once
+	Emails   int64           // that JMAP shows: some placement is not \Deleted
+	Threads  int64           // with such an email
 	Disabled bool
 	Created  time.Time
 	Reparsed uint64 // how often what is derived from the bytes of messages was made anew

@@ -99,6 +99,17 @@ type Reader interface {
 	// ByDate returns the placements of a mailbox in the order of their internal dates,
 	// newest first. It costs what it returns, however large the mailbox is.
 	ByDate(DateQuery) ([]mail.Dated, error)
+	// EmailsByDate returns visible messages of the whole account in the order of their
+	// internal dates, newest first, each once and without its Places. It costs what it
+	// returns and skips, and of what it passes also those that are not visible: some
+	// 0.3 ms for a page of 50, and 1 ms more for each 2 000 skipped.
+	EmailsByDate(EmailDateQuery) ([]mail.Email, error)
+	// EmailsBefore counts the visible messages that stand before a place in that order,
+	// the newer ones. It costs what it counts: a millisecond for each 3 000.
+	EmailsBefore(mail.Arrived) (int64, error)
+	// Emails calls fn with each visible message of the account, by key. It is for
+	// filters and sorts that no order helps: 0.15 s for 100 000. Of what is only shown it reads nothing.
+	Emails(fn func(*mail.Email) error) error
 	// Versions returns the versions of lines in a mailbox, by line, then the newest
 	// message last. mail.Shown says which of a line is its item. Below the horizon
 	// LeftAfter is TooOld.
@@ -168,6 +179,15 @@ type DateQuery struct {
 	Before  mail.Dated // that come before; zero is from the newest
 	Since   time.Time  // not older than
 	Limit   int        // at least 1
+}
+
+// EmailDateQuery asks for a page of the account in the order of internal dates,
+// newest first.
+type EmailDateQuery struct {
+	Before mail.Arrived // that come before; zero is from the newest. Without a key: older than its date
+	Since  time.Time    // not older than
+	Skip   int          // pass over that many first
+	Limit  int          // at least 1
 }
 
 // VersionQuery selects versions of lines in a mailbox.
@@ -286,7 +306,10 @@ type Tx interface {
 	Expunge(mb mail.MailboxID, uids mail.UIDSet, onlyDeleted bool) (mail.UIDSet, error)
 
 	// Undo takes back what an act changed, where nothing later touched it, and says
-	// what it had to leave. An act of an act's undo is a redo. NotFound below the
+	// what it had to leave. Several acts are undone in one transaction one after the
+	// other, the newest first, with nothing between: what one put back is in the way of
+	// none. In an Update that ends with an error it is a preview: the report is true and
+	// nothing changed. An act of an act's undo is a redo. NotFound below the
 	// horizon. What comes back holds the line it held when it left; if it had handed
 	// that on, only when this undo took the holder away, else it begins one of its own.
 	Undo(mail.ActID) (mail.UndoReport, error)

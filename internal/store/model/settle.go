@@ -23,6 +23,7 @@ func (t *tx) settled() *state {
 	t.settleMailboxes(threads)
 	t.settleObjects()
 	s.account.Used = s.used()
+	s.account.Emails, s.account.Threads = s.visible()
 	for typ, n := range s.account.Last {
 		if n == t.n {
 			t.news.Types.Add(typ)

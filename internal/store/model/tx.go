@@ -29,6 +29,10 @@ type tx struct {
 
 	annotates bool // a mailbox, or the account
 	noted     bool // notes already copied
+
+	added    int   // entries, also those that became one with the one before
+	undone   *undo // the last that was undone here
+	undoneAt int   // added, after that
 }
 
 func (st *Store) begin(a *account, by mail.Origin) *tx {
@@ -42,6 +46,7 @@ func (st *Store) begin(a *account, by mail.Origin) *tx {
 // the entry before, so that a set over many messages reads as one.
 func (t *tx) did(e mail.Entry) {
 	t.dirty = true
+	t.added++
 	if n := len(t.entries); n > 0 && continues(t.entries[n-1], e) {
 		last := &t.entries[n-1]
 		last.UIDs, last.DestUIDs = joined(last.UIDs, e.UIDs), joined(last.DestUIDs, e.DestUIDs)

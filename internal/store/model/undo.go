@@ -3,6 +3,7 @@ package model
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"lockstep/internal/mail"
@@ -32,7 +33,7 @@ func (t *tx) Undo(act mail.ActID) (mail.UndoReport, error) {
 			records = append(records, rec)
 		}
 	}
-	u := t.newUndo(records)
+	u := t.goOnUndoing(records)
 	if act == 0 || len(records) == 0 || mail.ModSeq(act) <= t.base.account.Horizon {
 		return u.report, mail.Errorf(mail.NotFound, "there is no such act any more")
 	}
@@ -42,7 +43,19 @@ func (t *tx) Undo(act mail.ActID) (mail.UndoReport, error) {
 			u.entry(e)
 		}
 	}
+	t.undone, t.undoneAt = u, t.added
 	return u.report, nil
+}
+
+// goOnUndoing begins to undo records, and knows of what the transaction undid just
+// before.
+func (t *tx) goOnUndoing(records []mail.Record) *undo {
+	u := t.newUndo(records)
+	if before := t.undone; before != nil && t.undoneAt == t.added {
+		u.now, u.kept, u.ended = before.now, before.kept, before.ended
+		maps.Copy(u.acts, before.acts)
+	}
+	return u
 }
 
 // newUndo begins to undo records.

@@ -117,8 +117,8 @@ func (t *tx) room(size int64, old []held) error {
 const (
 	// The engine numbers the rows, as they come.
 	insertContent = "INSERT INTO content (account_id, blob, sent_at, message_id, parsed, preview, names) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
-	insertMessage = `INSERT INTO message (account_id, message_key, email_id, thread_id, size, internal_date, created, modseq, visible, placements, left_modseq, born, named, content_id, internal_zone)
-	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)`
+	insertMessage = `INSERT INTO message (account_id, message_key, email_id, thread_id, size, internal_date, created, modseq, visible, placements, left_modseq, born, named, content_id, internal_zone, behind, sent_at)
+	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)`
 	insertPlacement = `INSERT INTO placement (account_id, mailbox_id, uid, placement_id, message_key, lineage, system, keywords, save_date, created, modseq, changed_by, size, content_id, received, behind)
 	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)`
 )
@@ -142,7 +142,7 @@ func (t *tx) arrive(b *box, a mail.Arrival, line mail.Lineage) (mail.Placement, 
 	b.count(p.Flags, p.Size, 1)
 	t.place(m, place{id: p.ID, mailbox: b.ID, flags: p.Flags})
 	_, err = t.c.exec(insertPlacement, t.id, b.ID, uid, p.ID, p.Message, p.Lineage, p.Flags.System, p.Flags.KeywordText(), p.SaveDate,
-		p.Created, p.ModSeq, p.ChangedBy, p.Size, content, m.received, b.follow(uid, m.received))
+		p.Created, p.ModSeq, p.ChangedBy, p.Size, content, m.received, b.follow(int64(uid), m.received))
 	return p, err
 }
 
@@ -165,9 +165,10 @@ func (t *tx) newMessage(a mail.Arrival) (m *message, content int64, err error) {
 	if err != nil {
 		return nil, 0, err
 	}
+	behind := t.account.peak.follow(int64(m.key), m.received)
 	m.insert = func(rw messageRow) error {
 		_, err := t.c.exec(insertMessage, t.id, m.key, a.EmailID, m.thread, m.size, a.InternalDate, rw.created, rw.modseq, rw.visible, rw.placements, rw.left,
-			t.n, keyOf(a.EmailID) != m.key, content, minutesEast(a.InternalDate))
+			t.n, keyOf(a.EmailID) != m.key, content, minutesEast(a.InternalDate), behind, a.SentAt)
 		return err
 	}
 	t.messages[m.key] = m

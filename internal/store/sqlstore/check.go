@@ -58,6 +58,14 @@ var flaws = []flaw{
 		`UPDATE mailbox SET (peak, peak_uid) = (SELECT p.received, p.uid FROM placement p WHERE p.account_id = ?1 AND p.mailbox_id = mailbox.mailbox_id
 	AND p.behind = 0 ORDER BY p.uid DESC LIMIT 1) WHERE account_id = ?1 AND placements > 0`,
 	}},
+	{"an account out of the order of dates", arrivalOrder + "SELECT 'message ' || message_key FROM ordered WHERE wrong", []string{
+		arrivalOrder + `UPDATE message SET behind = o.should FROM ordered o WHERE message.account_id = ?1 AND message.message_key = o.message_key AND message.behind <> o.should`,
+		`UPDATE account SET (peak, peak_key) = (SELECT m.internal_date, m.message_key FROM message m WHERE m.account_id = ?1 AND m.behind = 0
+	ORDER BY m.message_key DESC LIMIT 1) WHERE account_id = ?1`,
+	}},
+	{"a message that says otherwise when it was sent", `SELECT 'message ' || m.message_key FROM message m JOIN content c ON c.account_id = m.account_id AND c.content_id = m.content_id
+	WHERE m.account_id = ?1 AND m.sent_at <> c.sent_at`, []string{`UPDATE message SET sent_at = c.sent_at FROM content c
+	WHERE message.account_id = ?1 AND c.account_id = ?1 AND c.content_id = message.content_id AND message.sent_at <> c.sent_at`}},
 	{"ids that don't grow with UIDs", `SELECT 'mailbox ' || mailbox_id || ', UID ' || uid FROM (SELECT mailbox_id, uid, placement_id,
 	max(placement_id) OVER (PARTITION BY mailbox_id ORDER BY uid) AS most FROM placement WHERE account_id = ?1) p WHERE placement_id < most`, nil},
 	{"numbers out of order", `SELECT b.path || ', UID ' || p.uid FROM placement p JOIN mailbox b ON b.account_id = p.account_id AND b.mailbox_id = p.mailbox_id
@@ -73,6 +81,11 @@ var flaws = []flaw{
 	AND (x.emails <> coalesce(t.emails, 0) OR x.unread <> coalesce(t.unread, 0))`, []string{
 		truth + `UPDATE thread SET emails = coalesce((SELECT t.emails FROM threads t WHERE t.thread_id = thread.thread_id), 0),
 	unread = coalesce((SELECT t.unread FROM threads t WHERE t.thread_id = thread.thread_id), 0) WHERE account_id = ?1`,
+	}},
+	{"visible messages or threads counted wrongly", `SELECT 'says ' || a.emails || ' and ' || a.threads FROM account a WHERE a.account_id = ?1
+	AND (a.emails <> (SELECT count(*) FROM message m WHERE m.account_id = ?1 AND m.visible = 1) OR a.threads <> (SELECT count(*) FROM thread t WHERE t.account_id = ?1 AND t.emails > 0))`, []string{
+		`UPDATE account SET emails = (SELECT count(*) FROM message m WHERE m.account_id = ?1 AND m.visible = 1),
+	threads = (SELECT count(*) FROM thread t WHERE t.account_id = ?1 AND t.emails > 0) WHERE account_id = ?1`,
 	}},
 	{"a thread counted wrongly in a mailbox", truth + `SELECT 'thread ' || thread_id FROM (
 	SELECT * FROM (SELECT thread_id, mailbox_id, emails FROM inside EXCEPT SELECT thread_id, mailbox_id, emails FROM said)
@@ -116,6 +129,16 @@ const order = `WITH dates AS (SELECT p.mailbox_id, p.uid, p.received, p.behind, 
 ordered AS (SELECT *, CASE WHEN astray THEN max(CASE WHEN astray THEN 0 ELSE uid END) OVER (PARTITION BY mailbox_id ORDER BY uid) ELSE 0 END AS should,
 	received <> internal_date OR behind = 0 AND (received < high OR received > peak OR uid > peak_uid)
 	OR behind > 0 AND (behind < coalesce(last, 0) OR behind >= uid) AS wrong FROM dates)
+`
+
+// arrivalOrder is the same of the messages of the account.
+const arrivalOrder = `WITH dates AS (SELECT m.message_key, m.internal_date, m.behind, a.peak, a.peak_key,
+	m.internal_date < max(m.internal_date) OVER w AS astray,
+	max(CASE WHEN m.behind = 0 THEN m.internal_date END) OVER w AS high, max(CASE WHEN m.behind = 0 THEN m.message_key END) OVER w AS last
+	FROM message m JOIN account a ON a.account_id = m.account_id WHERE m.account_id = ?1 WINDOW w AS (ORDER BY m.message_key)),
+ordered AS (SELECT *, CASE WHEN astray THEN max(CASE WHEN astray THEN 0 ELSE message_key END) OVER (ORDER BY message_key) ELSE 0 END AS should,
+	behind = 0 AND (internal_date < high OR internal_date > peak OR message_key > peak_key)
+	OR behind > 0 AND (behind < coalesce(last, 0) OR behind >= message_key) AS wrong FROM dates)
 `
 
 const memberSeen = `(SELECT count(*) FROM seen s JOIN placement p ON p.account_id = s.account_id AND p.mailbox_id = s.mailbox_id AND p.uid = s.uid

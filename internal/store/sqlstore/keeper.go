@@ -98,6 +98,7 @@ func (db *DB) prune(c conn, id mail.AccountID, olderThan time.Time) (more bool, 
 
 const (
 	updateContent = "UPDATE content SET sent_at = ?3, message_id = ?4, parsed = ?5, preview = ?6 WHERE account_id = ?1 AND content_id = (SELECT content_id FROM message WHERE account_id = ?1 AND message_key = ?2)"
+	updateSent    = "UPDATE message SET sent_at = ?3 WHERE account_id = ?1 AND message_key = ?2"
 	countReparsed = "UPDATE account SET reparsed = reparsed + 1 WHERE account_id = ?1"
 )
 
@@ -108,6 +109,9 @@ func (db *DB) Reparsed(ctx context.Context, id mail.AccountID, all []store.Deriv
 			return err
 		}
 		for _, d := range all {
+			if _, err := c.exec(updateSent, id, d.Message, d.SentAt); err != nil {
+				return err
+			}
 			if _, err := c.exec(updateContent, id, d.Message, d.SentAt, d.MessageID, d.Parsed, d.Preview); err != nil {
 				return err
 			}

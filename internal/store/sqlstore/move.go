@@ -82,7 +82,7 @@ func (t *tx) duplicate(source *box, hs []held, dest *box) ([]held, error) {
 	}
 	id := t.newIDs(len(hs))
 	_, uids := uidsOf(hs)
-	if _, err := t.c.exec(copyPlacements, t.id, source.ID, dest.ID, uid, id, t.now, t.n, t.by.Device(), uids, dest.peak.uid, dest.peak.bound()); err != nil {
+	if _, err := t.c.exec(copyPlacements, t.id, source.ID, dest.ID, uid, id, t.now, t.n, t.by.Device(), uids, dest.peak.number, dest.peak.bound()); err != nil {
 		return nil, err
 	}
 	placed := t.placed(dest, hs, uid, id)
@@ -98,7 +98,7 @@ func (t *tx) restore(b *box, hs []held) ([]held, error) {
 	}
 	id := t.newIDs(len(hs))
 	_, uids := uidsOf(hs)
-	if _, err := t.c.exec(restorePlacements, t.id, b.ID, uid, id, t.n, t.by.Device(), uids, b.peak.uid, b.peak.bound()); err != nil {
+	if _, err := t.c.exec(restorePlacements, t.id, b.ID, uid, id, t.n, t.by.Device(), uids, b.peak.number, b.peak.bound()); err != nil {
 		return nil, err
 	}
 	if _, err := t.c.exec(markDeparted, t.id, b.ID, uids); err != nil {
@@ -116,7 +116,7 @@ func (t *tx) placed(dest *box, hs []held, uid mail.UID, id int64) []held {
 		p := h.Placement
 		p.ID, p.Mailbox, p.UID, p.Created, p.ModSeq = mail.PlacementID(id)+mail.PlacementID(i), dest.ID, uid+mail.UID(i), t.n, t.n
 		dest.count(p.Flags, p.Size, 1)
-		dest.follow(p.UID, h.m.received)
+		dest.follow(int64(p.UID), h.m.received)
 		t.place(h.m, place{id: p.ID, mailbox: dest.ID, flags: p.Flags})
 		placed[i] = held{p, h.m}
 	}

@@ -41,10 +41,11 @@ type account struct {
 	nextID       int64
 	nextValidity mail.UIDValidity
 	namedTo      int64 // the names of messages up to this key are in the index
+	peak         peak
 }
 
 const selectAccount = `SELECT name, head, epoch, horizon, last_mailbox, last_email, last_thread, last_placement, last_identity, last_submission,
-	next_id, next_uidvalidity, quota, used, disabled, created, reparsed, named_to FROM account WHERE account_id = ?1`
+	next_id, next_uidvalidity, quota, used, disabled, created, reparsed, named_to, peak, peak_key, emails, threads FROM account WHERE account_id = ?1`
 
 func loadAccount(c conn, id mail.AccountID) (account, error) {
 	var a account
@@ -53,6 +54,7 @@ func loadAccount(c conn, id mail.AccountID) (account, error) {
 			ID: id, Name: r.text(0), Head: mail.ModSeq(r.num(1)), Epoch: mail.Epoch(r.num(2)), Horizon: mail.ModSeq(r.num(3)),
 			Last:  map[mail.Type]mail.ModSeq{},
 			Quota: r.num(12), Used: r.num(13), Disabled: r.num(14) != 0, Created: unstamp(r.num(15)), Reparsed: uint64(r.num(16)),
+			Emails: r.num(20), Threads: r.num(21),
 		}
 		for i, t := range allTypes {
 			if n := r.num(4 + i); n != 0 {
@@ -60,6 +62,7 @@ func loadAccount(c conn, id mail.AccountID) (account, error) {
 			}
 		}
 		a.nextID, a.nextValidity, a.namedTo = r.num(10), mail.UIDValidity(r.num(11)), r.num(17)
+		a.peak = peak{r.num(18), r.num(19)}
 	}, id)
 	if err == nil && !found {
 		err = mail.Errorf(mail.NotFound, "no such account")
@@ -102,7 +105,7 @@ func scanMailbox(r row) mailbox {
 			Placements: r.num(13), Unseen: r.num(14), Deleted: r.num(15), Size: r.num(16),
 			Emails: r.num(17), UnreadEmails: r.num(18), Threads: r.num(19), UnreadThreads: r.num(20),
 		},
-	}, mail.UID(r.num(7)), shared{mail.ModSeq(r.num(22)), r.num(23) != 0}, r.num(24), peak{r.num(25), mail.UID(r.num(26))}}
+	}, mail.UID(r.num(7)), shared{mail.ModSeq(r.num(22)), r.num(23) != 0}, r.num(24), peak{r.num(25), r.num(26)}}
 }
 
 const (

@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
@@ -8,49 +9,166 @@ import (
 	"lockstep/internal/store"
 )
 
-// peak is the last placement of a mailbox that came in the order of dates: none
-// before it has a later one.
+// peak is the last of those that came in the order of dates: none before it has a
+// later one. Of a mailbox its number is a UID, of an account a message's key.
 type peak struct {
-	date int64
-	uid  mail.UID // 0 is none yet
+	date   int64
+	number int64 // 0 is none yet
 }
 
 // bound is the least date that is in order.
 func (p peak) bound() int64 {
-	if p.uid == 0 {
+	if p.number == 0 {
 		return math.MinInt64
 	}
 	return p.date
 }
 
-// follow notes a placement that is made and returns what it is behind: the last one
-// in order, if its own date is before that one's; 0 if it is in order itself.
-func (b *box) follow(uid mail.UID, received int64) (behind mail.UID) {
-	if received < b.peak.bound() {
-		return b.peak.uid
+// follow notes what is made and returns what it is behind: the last one in order, if
+// its own date is before that one's; 0 if it is in order itself.
+func (p *peak) follow(number, received int64) (behind int64) {
+	if received < p.bound() {
+		return p.number
 	}
-	b.peak = peak{received, uid}
+	*p = peak{received, number}
 	return 0
 }
 
-// In these ?3 is a UID, or in the last the dates and the UID of what comes after.
+// In these the last parameter is a number, or the least date, what comes after it,
+// and how many there are to be.
 const (
-	selectDown   = "SELECT uid, received, behind FROM placement WHERE account_id = ?1 AND mailbox_id = ?2 AND uid <= ?3 ORDER BY uid DESC"
-	selectDown1  = selectDown + " LIMIT 1"
+	selectDown   = "SELECT uid, received, behind, 1 FROM placement WHERE account_id = ?1 AND mailbox_id = ?2 AND uid <= ?3 ORDER BY uid DESC"
 	selectAstray = `SELECT uid, received FROM placement WHERE account_id = ?1 AND mailbox_id = ?2 AND behind > 0
 	AND received >= ?3 AND (received, uid) < (?4, ?5) ORDER BY received DESC, uid DESC LIMIT ?6`
 )
 
-// dated is a placement in the order of dates, as it is stored.
-type dated struct {
-	date int64
-	uid  mail.UID
+// dated is a message in the order of dates, by its number there.
+type dated struct{ date, number int64 }
+
+func (d dated) before(e dated) bool { return d.compare(e) < 0 }
+
+func (d dated) compare(e dated) int {
+	return cmp.Or(cmp.Compare(d.date, e.date), cmp.Compare(d.number, e.number))
 }
 
-func (d dated) before(e dated) bool { return d.date < e.date || d.date == e.date && d.uid < e.uid }
+// newest comes after all.
+var newest = dated{math.MaxInt64, math.MaxInt64}
 
-// ByDate implements store.Reader. Those in order are read from the last UID down,
-// and those astray, which an index holds, are put between them.
+// dateOrder is the order of dates of a mailbox, or of an account. Those in order are
+// read from the last number down, and those astray, which an index holds, are put
+// between them.
+type dateOrder struct {
+	c            conn
+	down, astray string
+	of           []any // what is ordered
+	next         int64 // the first number that nobody has
+}
+
+func (o dateOrder) with(args ...any) []any { return append(slices.Clip(o.of), args...) }
+
+// page returns up to limit before a place, newest first and not older than since.
+func (o dateOrder) page(before dated, since int64, limit int) ([]dated, error) {
+	var astray []dated
+	err := o.c.query(o.astray, func(row row) error {
+		astray = append(astray, dated{row.num(1), row.num(0)})
+		return nil
+	}, o.with(since, before.date, before.number, limit)...)
+	if err != nil {
+		return nil, err
+	}
+	start, err := o.lastInOrder(before)
+	if err != nil {
+		return nil, err
+	}
+	all, err := o.inOrder(start, since, limit)
+	all = append(all, astray...)
+	slices.SortFunc(all, func(a, b dated) int { return b.compare(a) })
+	return all[:min(len(all), limit)], err
+}
+
+// orderedAt returns the last in order up to a number; number 0 if there is none.
+func (o dateOrder) orderedAt(number int64) (dated, error) {
+	for number > 0 {
+		var d dated
+		behind := int64(0)
+		err := o.c.query(o.down, func(row row) error {
+			d, behind = dated{row.num(1), row.num(0)}, row.num(2)
+			return enough{}
+		}, o.with(number)...)
+		if err = ignoreEnough(err); err != nil || behind == 0 {
+			return d, err
+		}
+		number = behind
+	}
+	return dated{}, nil
+}
+
+// lastInOrder returns the number of the last in order that comes before, 0 if there
+// is none. Most often who asks stopped at the one after it; else it halves.
+func (o dateOrder) lastInOrder(before dated) (int64, error) {
+	if before == newest {
+		return o.next - 1, nil
+	}
+	at, err := o.orderedAt(min(before.number, o.next-1))
+	if err != nil {
+		return 0, err
+	}
+	if at == before {
+		return at.number - 1, nil
+	}
+	low, high := int64(1), o.next // before low all come before, from high on none does
+	best := int64(0)
+	for low < high {
+		mid := low + (high-low)/2
+		at, err := o.orderedAt(mid)
+		switch {
+		case err != nil:
+			return 0, err
+		case at.number == 0:
+			low = mid + 1
+		case at.before(before):
+			best, low = at.number, mid+1
+		default:
+			high = at.number
+		}
+	}
+	return best, nil
+}
+
+// shortRun is how many that are astray are passed by one by one; more are leapt over.
+const shortRun = 16
+
+// inOrder reads those in order from a number down.
+func (o dateOrder) inOrder(from, since int64, limit int) (found []dated, err error) {
+	for from > 0 {
+		leap := int64(0)
+		err = o.c.query(o.down, func(row row) error {
+			d, behind, shown := dated{row.num(1), row.num(0)}, row.num(2), row.num(3) != 0
+			switch {
+			case behind > 0 && d.number-behind > shortRun:
+				leap = behind
+				return enough{}
+			case behind > 0:
+				return nil
+			case d.date < since:
+				return enough{}
+			case !shown:
+				return nil
+			}
+			if found = append(found, d); len(found) == limit {
+				return enough{}
+			}
+			return nil
+		}, o.with(from)...)
+		if err = ignoreEnough(err); err != nil || leap == 0 {
+			return found, err
+		}
+		from = leap
+	}
+	return found, nil
+}
+
+// ByDate implements store.Reader.
 func (r *reader) ByDate(q store.DateQuery) ([]mail.Dated, error) {
 	mb, err := r.mailbox(q.Mailbox)
 	if err != nil {
@@ -59,121 +177,17 @@ func (r *reader) ByDate(q store.DateQuery) ([]mail.Dated, error) {
 	if q.Limit < 1 {
 		return nil, mail.Errorf(mail.Invalid, "a page holds at least one message")
 	}
-	before, since := dated{math.MaxInt64, math.MaxUint32}, stamp(q.Since)
+	before := newest
 	if !q.Before.IsZero() {
-		before = dated{stamp(q.Before.Date), q.Before.UID}
+		before = dated{stamp(q.Before.Date), int64(q.Before.UID)}
 	}
-	var astray []dated
-	err = r.c.query(selectAstray, func(row row) error {
-		astray = append(astray, dated{row.num(1), mail.UID(row.num(0))})
-		return nil
-	}, r.id, q.Mailbox, since, before.date, before.uid, q.Limit)
-	if err != nil {
-		return nil, err
+	o := dateOrder{r.c, selectDown, selectAstray, []any{r.id, q.Mailbox}, int64(mb.UIDNext)}
+	page, err := o.page(before, stamp(q.Since), q.Limit)
+	found := make([]mail.Dated, len(page))
+	for i, d := range page {
+		found[i] = mail.Dated{Date: unstamp(d.date), UID: mail.UID(d.number)}
 	}
-	start, err := r.lastInOrder(q.Mailbox, mb.UIDNext, before)
-	if err != nil {
-		return nil, err
-	}
-	ordered, err := r.inOrder(q.Mailbox, start, since, q.Limit)
-	return merged(ordered, astray, q.Limit), err
-}
-
-// merged puts two lists together, newest first.
-func merged(a, b []dated, limit int) []mail.Dated {
-	all := slices.Concat(a, b)
-	slices.SortFunc(all, func(a, b dated) int {
-		switch {
-		case b.before(a):
-			return -1
-		case a.before(b):
-			return 1
-		}
-		return 0
-	})
-	all = all[:min(len(all), limit)]
-	found := make([]mail.Dated, len(all))
-	for i, d := range all {
-		found[i] = mail.Dated{Date: unstamp(d.date), UID: d.uid}
-	}
-	return found
-}
-
-// orderedAt returns the last placement in order up to a UID; UID 0 if there is none.
-func (r *reader) orderedAt(mb mail.MailboxID, uid mail.UID) (dated, error) {
-	for uid > 0 {
-		var d dated
-		behind := mail.UID(0)
-		found, err := one(r.c, selectDown1, func(row row) { d, behind = dated{row.num(1), mail.UID(row.num(0))}, mail.UID(row.num(2)) }, r.id, mb, uid)
-		if err != nil || !found || behind == 0 {
-			return d, err
-		}
-		uid = behind
-	}
-	return dated{}, nil
-}
-
-// lastInOrder returns the UID of the last placement in order that comes before, 0
-// if there is none. Most often who asks stopped at the one after it; else it halves.
-func (r *reader) lastInOrder(mb mail.MailboxID, next mail.UID, before dated) (mail.UID, error) {
-	if before.date == math.MaxInt64 {
-		return next - 1, nil
-	}
-	at, err := r.orderedAt(mb, min(before.uid, next-1))
-	if err != nil {
-		return 0, err
-	}
-	if at == before {
-		return at.uid - 1, nil
-	}
-	low, high := mail.UID(1), next // before low all come before, from high on none does
-	best := mail.UID(0)
-	for low < high {
-		mid := low + (high-low)/2
-		at, err := r.orderedAt(mb, mid)
-		switch {
-		case err != nil:
-			return 0, err
-		case at.uid == 0:
-			low = mid + 1
-		case at.before(before):
-			best, low = at.uid, mid+1
-		default:
-			high = at.uid
-		}
-	}
-	return best, nil
-}
-
-// shortRun is how many placements astray are passed by one by one; more are leapt over.
-const shortRun = 16
-
-// inOrder reads placements in order from a UID down.
-func (r *reader) inOrder(mb mail.MailboxID, from mail.UID, since int64, limit int) (found []dated, err error) {
-	for from > 0 {
-		leap := mail.UID(0)
-		err = r.c.query(selectDown, func(row row) error {
-			d, behind := dated{row.num(1), mail.UID(row.num(0))}, mail.UID(row.num(2))
-			switch {
-			case behind > 0 && d.uid-behind > shortRun:
-				leap = behind
-				return enough{}
-			case behind > 0:
-				return nil
-			case d.date < since:
-				return enough{}
-			}
-			if found = append(found, d); len(found) == limit {
-				return enough{}
-			}
-			return nil
-		}, r.id, mb, from)
-		if err = ignoreEnough(err); err != nil || leap == 0 {
-			return found, err
-		}
-		from = leap
-	}
-	return found, nil
+	return found, err
 }
 
 // In these ?3 is a UID, a placement's id, or lines, and ?4 what left after it.

@@ -14,7 +14,7 @@ CREATE TABLE account (
   used             INTEGER NOT NULL,
   disabled         INTEGER NOT NULL,
   created          INTEGER NOT NULL
-, named_to INTEGER NOT NULL DEFAULT 0, reparsed INTEGER NOT NULL DEFAULT 0, last_identity INTEGER NOT NULL DEFAULT 0, last_submission INTEGER NOT NULL DEFAULT 0) STRICT;
+, named_to INTEGER NOT NULL DEFAULT 0, reparsed INTEGER NOT NULL DEFAULT 0, last_identity INTEGER NOT NULL DEFAULT 0, last_submission INTEGER NOT NULL DEFAULT 0, peak INTEGER NOT NULL DEFAULT 0, peak_key INTEGER NOT NULL DEFAULT 0, emails INTEGER NOT NULL DEFAULT 0, threads INTEGER NOT NULL DEFAULT 0) STRICT;
 
 CREATE TABLE acl (
   account_id   INTEGER NOT NULL,
@@ -225,7 +225,7 @@ CREATE TABLE message (
   modseq        INTEGER NOT NULL,
   visible       INTEGER NOT NULL, -- some placement is not \Deleted
   placements    INTEGER NOT NULL,
-  left_modseq   INTEGER NOT NULL, born INTEGER NOT NULL DEFAULT 0, named INTEGER NOT NULL DEFAULT 1, content_id INTEGER NOT NULL DEFAULT 0, internal_zone INTEGER NOT NULL DEFAULT 0, -- when the last placement left; 0 while there is one
+  left_modseq   INTEGER NOT NULL, born INTEGER NOT NULL DEFAULT 0, named INTEGER NOT NULL DEFAULT 1, content_id INTEGER NOT NULL DEFAULT 0, internal_zone INTEGER NOT NULL DEFAULT 0, behind INTEGER NOT NULL DEFAULT 0, sent_at INTEGER NOT NULL DEFAULT -9223372036854775808, -- when the last placement left; 0 while there is one
   PRIMARY KEY (account_id, message_key)
 ) STRICT, WITHOUT ROWID;
 
@@ -431,6 +431,8 @@ CREATE INDEX flood_untold ON flood (account_id) WHERE told = 0;
 CREATE INDEX journal_act ON journal (account_id, act, modseq) WHERE act <> modseq;
 
 CREATE UNIQUE INDEX mailbox_path ON mailbox (account_id, path);
+
+CREATE INDEX message_astray ON message (account_id, internal_date, message_key) WHERE behind > 0 AND visible = 1;
 
 CREATE INDEX message_changed ON message (account_id, modseq, message_key) WHERE visible = 1 AND modseq > born;
 

@@ -32,6 +32,9 @@ type tx struct {
 	touched   map[mail.MailboxID]bool // placements changed
 	dirty     map[mail.MessageKey]*message
 	objects   map[mail.ObjectID]object // changed
+	added     int                      // entries, also those that became one with the one before
+	undone    *undo                    // the last that was undone here
+	undoneAt  int                      // added, after that
 }
 
 var _ store.Tx = (*tx)(nil)
@@ -97,6 +100,7 @@ func (t *tx) touch(b *box) {
 // add writes down what was done. Entries that continue the one before become
 // one.
 func (t *tx) add(e mail.Entry) {
+	t.added++
 	if n := len(t.entries); n > 0 && continues(t.entries[n-1], e) {
 		last := &t.entries[n-1]
 		last.UIDs, last.DestUIDs = joined(last.UIDs, e.UIDs), joined(last.DestUIDs, e.DestUIDs)
@@ -243,13 +247,14 @@ func (t *tx) news() mail.News {
 }
 
 const updateAccount = `UPDATE account SET head = ?2, last_mailbox = ?3, last_email = ?4, last_thread = ?5, last_placement = ?6,
-	next_id = ?7, next_uidvalidity = ?8, quota = ?9, used = ?10, named_to = ?11, last_identity = ?12, last_submission = ?13 WHERE account_id = ?1`
+	next_id = ?7, next_uidvalidity = ?8, quota = ?9, used = ?10, named_to = ?11, last_identity = ?12, last_submission = ?13,
+	peak = ?14, peak_key = ?15, emails = ?16, threads = ?17 WHERE account_id = ?1`
 
 func (t *tx) saveAccount() error {
 	a := &t.account
 	_, err := t.c.exec(updateAccount, t.id, a.Head, a.Last[mail.TypeMailbox], a.Last[mail.TypeEmail], a.Last[mail.TypeThread],
 		a.Last[mail.TypePlacement], a.nextID, a.nextValidity, a.Quota, a.Used, a.namedTo,
-		a.Last[mail.TypeIdentity], a.Last[mail.TypeSubmission])
+		a.Last[mail.TypeIdentity], a.Last[mail.TypeSubmission], a.peak.date, a.peak.number, a.Emails, a.Threads)
 	t.unwell = false
 	return err
 }
@@ -307,7 +312,7 @@ func (t *tx) settleBox(b *box) error {
 	}
 	c := b.Counts
 	_, err := t.c.exec(updateMailbox, t.id, b.ID, b.UIDNext, b.recent, max(b.PropsModSeq, b.CountsModSeq), b.HighestModSeq, b.PropsModSeq,
-		b.CountsModSeq, c.Placements, c.Unseen, c.Deleted, c.Size, c.Emails, c.UnreadEmails, c.Threads, c.UnreadThreads, b.peak.date, b.peak.uid)
+		b.CountsModSeq, c.Placements, c.Unseen, c.Deleted, c.Size, c.Emails, c.UnreadEmails, c.Threads, c.UnreadThreads, b.peak.date, b.peak.number)
 	b.stored = b.mailbox
 	return err
 }

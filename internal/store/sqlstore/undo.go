@@ -37,7 +37,7 @@ func (t *tx) Undo(act mail.ActID) (mail.UndoReport, error) {
 	if act == 0 || len(records) == 0 || mail.ModSeq(act) <= t.account.Horizon {
 		return mail.UndoReport{}, mail.Errorf(mail.NotFound, "there is no such act any more")
 	}
-	u := t.newUndo(records)
+	u := t.goOnUndoing(records)
 	t.undoes = act
 	for _, rec := range records {
 		for _, e := range slices.Backward(rec.Entries) {
@@ -46,7 +46,19 @@ func (t *tx) Undo(act mail.ActID) (mail.UndoReport, error) {
 			}
 		}
 	}
+	t.undone, t.undoneAt = u, t.added
 	return u.report, nil
+}
+
+// goOnUndoing begins to undo records, and knows of what the transaction undid just
+// before: that is no change that would be in the way.
+func (t *tx) goOnUndoing(records []mail.Record) *undo {
+	u := t.newUndo(records)
+	if before := t.undone; before != nil && t.undoneAt == t.added {
+		u.now, u.intact, u.ended = before.now, before.intact, before.ended
+		maps.Copy(u.acts, before.acts)
+	}
+	return u
 }
 
 // newUndo begins to undo records.

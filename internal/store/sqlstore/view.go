@@ -166,6 +166,7 @@ func recounts(a, b view) bool {
 
 // recount moves m's part in the counters from how it is counted to now.
 func (t *tx) recount(m *message, now view) error {
+	t.account.Emails += difference(m.counts.visible, now.visible)
 	th := t.threads[m.thread]
 	if err := t.count(th, m.counts, -1); err != nil {
 		return err
@@ -302,6 +303,7 @@ func (t *tx) settleThreads(changed map[mail.ThreadID]*thread) error {
 // countThread moves a thread's part in the counters of mailboxes from how it is
 // stored to now.
 func (t *tx) countThread(th *thread) error {
+	t.account.Threads += difference(th.stored.emails > 0, th.emails > 0)
 	for mb, n := range th.in {
 		was, is := th.storedIn[mb] > 0, n > 0
 		wasUnread, isUnread := was && th.stored.unread > 0, is && th.unread > 0

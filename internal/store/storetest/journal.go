@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"time"
 
@@ -25,6 +27,9 @@ var journalChecks = []check{
 	{"UndoOfADeleteBringsBackWhatItDeleted", undoEmptied},
 	{"UndoOfAnUndoIsARedo", undoUndo},
 	{"UndoOfManyTransactionsTakesAllBack", undoMany},
+	{"UndoOfSeveralActsAtOnceTakesAllBack", undoSeveral},
+	{"UndoThatFailsIsAPreview", undoPreview},
+	{"UndoMindsWhatIsDoneBetween", undoBetween},
 	{"UndoOfTwoMovesOfOneMessageTakesBothBack", undoTwoMoves},
 }
 
@@ -443,6 +448,117 @@ func undoMany(t *trial) {
 	if d := difference(s.snapshot().contents(op{}), before.contents(op{})); d != "" {
 		fail("not as before: %s", d)
 	}
+}
+
+// several does five acts, each in the way of the one before, and returns them, the
+// newest first.
+func (s *subject) several() (acts []mail.ActID) {
+	for _, fn := range []func(tx store.Tx) error{
+		func(tx store.Tx) error { _, err := tx.Append(s.boxIn(tx, "INBOX"), arrival(9)); return err },
+		func(tx store.Tx) error {
+			_, err := tx.StoreFlags(s.boxIn(tx, "INBOX"), mail.AllUIDs, add(`\Seen`, "blue"), nil)
+			return err
+		},
+		func(tx store.Tx) error {
+			_, err := tx.Move(s.boxIn(tx, "INBOX"), uids("2:4"), s.boxIn(tx, "Archive"))
+			return err
+		},
+		func(tx store.Tx) error { _, err := tx.Expunge(s.boxIn(tx, "Archive"), uids("2:3"), false); return err },
+		func(tx store.Tx) error {
+			_, err := tx.CreateMailbox(mail.MailboxImage{Name: "Late"})
+			if err == nil {
+				_, err = tx.Copy(s.boxIn(tx, "Archive"), mail.AllUIDs, s.boxIn(tx, "Late"))
+			}
+			return err
+		},
+	} {
+		acts = append([]mail.ActID{mail.ActID(must(s.Update(ctx, s.account, s.origin(0), fn)))}, acts...)
+	}
+	return acts
+}
+
+// undoAll undoes acts in one transaction.
+func undoAll(tx store.Tx, acts []mail.ActID) (all mail.UndoReport, err error) {
+	for _, act := range acts {
+		r, err := tx.Undo(act)
+		if err != nil {
+			return all, err
+		}
+		all.Undone += r.Undone
+		all.Left = append(all.Left, r.Left...)
+	}
+	return all, nil
+}
+
+func undoSeveral(t *trial) {
+	s := t.subject()
+	s.fill("INBOX", 3)
+	before := s.snapshot()
+	acts := s.several()
+	after := s.snapshot()
+	r, n, err := change(s, s.origin(0).WithCause(mail.ByUndo), func(tx store.Tx) (mail.UndoReport, error) { return undoAll(tx, acts) })
+	ok(err)
+	if len(r.Left) > 0 {
+		fail("left %q", r.Left)
+	}
+	if d := difference(s.snapshot().contents(op{}), before.contents(op{})); d != "" {
+		fail("not as before: %s", d)
+	}
+	equal("one record", len(s.records(store.JournalQuery{After: after.account.Head})), 1)
+	r = must(update(s, func(tx store.Tx) (mail.UndoReport, error) { return tx.Undo(mail.ActID(n)) }))
+	if len(r.Left) > 0 {
+		fail("redone, left %q", r.Left)
+	}
+	if d := difference(s.snapshot().contents(op{}), after.contents(op{})); d != "" {
+		fail("redone, not as it was done: %s", d)
+	}
+	s.snapshot().sound()
+	s.checked()
+}
+
+func undoPreview(t *trial) {
+	s := t.subject()
+	s.fill("INBOX", 3)
+	acts := s.several()
+	must(update(s, func(tx store.Tx) (store.StoreResult, error) { // in the way of some of it
+		return tx.StoreFlags(s.boxIn(tx, "INBOX"), uids("1"), mail.FlagChange{Remove: flags("blue")}, nil)
+	}))
+	w := newWatch(s)
+	var foreseen mail.UndoReport
+	s.unchanged("a preview", func() {
+		_, err := update(s, func(tx store.Tx) (int, error) {
+			var err error
+			foreseen, err = undoAll(tx, acts)
+			return 0, cmp.Or(err, errBroken)
+		})
+		equal("its own error", errors.Is(err, errBroken), true)
+	})
+	w.stop()
+	equal("news of a preview", len(w.news()), 0)
+	r := must(update(s, func(tx store.Tx) (mail.UndoReport, error) { return undoAll(tx, acts) }))
+	equal("the report", fmt.Sprint(r), fmt.Sprint(foreseen))
+	equal("it left something, and not all", len(r.Left) > 0 && r.Undone > 0, true)
+}
+
+func undoBetween(t *trial) {
+	s := t.subject()
+	p := s.append("INBOX", arrival(1))
+	came := mail.ActID(s.head())
+	_, n, err := change(s, s.origin(0), func(tx store.Tx) (store.StoreResult, error) {
+		return tx.StoreFlags(p.Mailbox, mail.AllUIDs, add(`\Seen`), nil)
+	})
+	ok(err)
+	r := must(update(s, func(tx store.Tx) (mail.UndoReport, error) {
+		if _, err := tx.Undo(mail.ActID(n)); err != nil {
+			return mail.UndoReport{}, err
+		}
+		if _, err := tx.StoreFlags(p.Mailbox, mail.AllUIDs, add(`\Flagged`), nil); err != nil {
+			return mail.UndoReport{}, err
+		}
+		return tx.Undo(came)
+	}))
+	equal("what was changed between is left", len(r.Left), 1)
+	equal("and is there", s.placement(p.Mailbox, p.UID).Flags.String(), `\Flagged`)
 }
 
 // undoTwoMoves moves a message inside its mailbox twice in one transaction: the

@@ -183,7 +183,7 @@ func read(r store.Reader) (*snapshot, error) {
 		}
 	}
 	sn.derive()
-	return sn, nil
+	return sn, sn.listed(r)
 }
 
 // shown compares what is shown of the first messages of a mailbox with their rows.
@@ -278,7 +278,7 @@ func (sn *snapshot) box(id mail.MailboxID) (mail.Mailbox, bool) {
 // compared between engines.
 func (sn *snapshot) text(s *subject) []string {
 	since := func(n mail.ModSeq) int64 { return max(0, int64(n)-int64(s.base)) }
-	lines := []string{fmt.Sprintf("head %d used %d", since(sn.account.Head), sn.account.Used)}
+	lines := []string{fmt.Sprintf("head %d used %d emails %d threads %d", since(sn.account.Head), sn.account.Used, sn.account.Emails, sn.account.Threads)}
 	for _, typ := range slices.Sorted(maps.Keys(sn.account.Last)) {
 		if n := since(sn.account.Last[typ]); n > 0 {
 			lines = append(lines, fmt.Sprintf("type %d last changed %d", typ, n))
@@ -375,6 +375,9 @@ func (sn *snapshot) sound() {
 		if mb, there := sn.box(a.Mailbox); a.ModSeq == 0 || a.ModSeq > sn.account.Head || there && a.ModSeq > mb.HighestModSeq {
 			fail("an annotation ahead: %+v in %+v", a, mb)
 		}
+	}
+	if n, threads := sn.account.Emails, sn.account.Threads; n != int64(len(sn.emails)) || threads != int64(len(sn.threads)) {
+		fail("the account counts %d emails in %d threads, shows %d in %d", n, threads, len(sn.emails), len(sn.threads))
 	}
 	for _, e := range sn.emails {
 		if e.Created == 0 || e.Created > e.ModSeq || e.ModSeq > sn.account.Head {

@@ -16,18 +16,71 @@ import (
 func (h *history) undoes() {
 	s, m := h.subject(), newSubject(newModel())
 	r := rand.New(rand.NewPCG(h.seed, 1))
+	var run []done // one after the other, undone by nobody
 	for i, o := range h.ops {
 		before := s.snapshot()
 		o.do(s)
 		o.do(m)
+		head := s.head()
+		if head != before.account.Head {
+			run = append(run, done{o, mail.ActID(head), before})
+		}
 		if r.IntN(3) == 0 && !o.isUndo() && s.head() != before.account.Head {
 			s.undoAndRedo(i, o, before, m)
 		}
 		if r.IntN(6) == 0 && len(s.acts) > 0 {
 			s.undoLater(s.acts[r.IntN(len(s.acts))], m)
 		}
+		if len(run) > 4 && !o.isUndo() && s.head() == head {
+			s.undoRun(run[len(run)-1-r.IntN(4):], m)
+		}
+		if o.isUndo() || s.head() != head {
+			run = nil
+		}
 	}
 	s.checked()
+}
+
+// done is an operation, its act, and what was before it.
+type done struct {
+	op
+	act    mail.ActID
+	before *snapshot
+}
+
+// undoRun takes the newest acts back in one transaction, and brings them back, in
+// both engines.
+func (s *subject) undoRun(run []done, m *subject) {
+	var all op
+	var acts [2][]mail.ActID
+	for _, d := range run {
+		all.steps = append(all.steps, d.steps...)
+		acts[0] = append([]mail.ActID{d.act}, acts[0]...)
+		acts[1] = append([]mail.ActID{d.act - mail.ActID(s.base) + mail.ActID(m.base)}, acts[1]...)
+	}
+	after := s.snapshot()
+	for i, e := range []*subject{s, m} {
+		r, n, err := change(e, e.origin(0).WithCause(mail.ByUndo), func(tx store.Tx) (mail.UndoReport, error) { return undoAll(tx, acts[i]) })
+		ok(err)
+		if len(r.Left) > 0 {
+			fail("%v, undone at once, leave %q", run, r.Left)
+		}
+		acts[i] = []mail.ActID{mail.ActID(n)}
+	}
+	if d := difference(s.snapshot().contents(all), run[0].before.contents(all)); d != "" {
+		fail("%v, undone at once, are not as before: %s", run, d)
+	}
+	for i, e := range []*subject{s, m} {
+		if acts[i][0] == 0 {
+			continue
+		}
+		if r := must(update(e, func(tx store.Tx) (mail.UndoReport, error) { return undoAll(tx, acts[i]) })); len(r.Left) > 0 {
+			fail("%v, redone, leave %q", run, r.Left)
+		}
+	}
+	if d := difference(s.snapshot().contents(all), after.contents(all)); d != "" {
+		fail("%v, redone, are not as they were done: %s", run, d)
+	}
 }
 
 func (o op) isUndo() bool {
