@@ -247,7 +247,7 @@ func (r reader) Journal(q store.JournalQuery) ([]mail.Record, error) {
 	}
 	var found []mail.Record
 	for _, rec := range slices.Backward(r.state().journal) {
-		if len(found) < q.Limit && asked(q, rec) {
+		if len(found) < q.Limit && asked(q, rec) && (q.Message == 0 || r.state().touchesMessage(q, rec)) {
 			found = append(found, rec)
 		}
 	}
@@ -257,12 +257,33 @@ func (r reader) Journal(q store.JournalQuery) ([]mail.Record, error) {
 func asked(q store.JournalQuery, rec mail.Record) bool {
 	switch {
 	case q.Before != 0 && rec.ModSeq >= q.Before, rec.ModSeq <= q.After,
-		q.Act != 0 && rec.Act != q.Act, q.Device != 0 && rec.Device != q.Device:
+		q.Act != 0 && rec.Act != q.Act, q.Device != 0 && rec.Device != q.Device,
+		q.Protocol != "" && rec.Protocol != q.Protocol, q.Cause != "" && rec.Cause != q.Cause,
+		rec.Time.Before(q.Since), !q.Until.IsZero() && !rec.Time.Before(q.Until):
 		return false
-	case q.Mailbox == 0:
+	case q.Mailbox == 0 || q.Message != 0:
 		return true
 	}
 	return slices.ContainsFunc(rec.Entries, func(e mail.Entry) bool { return touches(e, q.Mailbox, q.UID) })
+}
+
+// touchesMessage says whether a record did something to a placement of the message.
+func (s *state) touchesMessage(q store.JournalQuery, rec mail.Record) bool {
+	return slices.ContainsFunc(rec.Entries, func(e mail.Entry) bool {
+		for _, p := range s.where.get(int64(q.Message)) {
+			if (q.Mailbox == 0 || q.Mailbox == p.Mailbox) && (q.UID == 0 || q.UID == p.UID) && touches(e, p.Mailbox, p.UID) {
+				return true
+			}
+		}
+		for mb, left := range s.left {
+			for _, d := range left {
+				if d.Message == q.Message && (q.Mailbox == 0 || q.Mailbox == mb) && (q.UID == 0 || q.UID == d.UID) && touches(e, mb, d.UID) {
+					return true
+				}
+			}
+		}
+		return false
+	})
 }
 
 func touches(e mail.Entry, mb mail.MailboxID, uid mail.UID) bool {

@@ -85,18 +85,39 @@ func journalFilters(t *trial) {
 		return tx.StoreFlags(archive, uids("2"), add(`\Seen`), nil)
 	})
 	ok(err)
+	message := s.placement(inbox, 1).Message
+	must(update(s, func(tx store.Tx) (mail.UIDSet, error) { return tx.Expunge(archive, uids("2"), false) }))
+	expunged := s.head()
+	by := mail.NewOrigin("cleaner", 0, mail.Local, mail.ByAdmin)
+	must(s.Update(ctx, s.account, by, func(tx store.Tx) error { return tx.Unsubscribe("Trash") }))
+	all := s.records(store.JournalQuery{})
+	last := all[0].Time
+	ok(s.do(func(tx store.Tx) error { return tx.Subscribe("Trash") }))
 	for _, c := range []struct {
 		what string
 		q    store.JournalQuery
 		want int
 	}{
-		{"all", store.JournalQuery{After: s.base}, 4},
+		{"by protocol", store.JournalQuery{Protocol: mail.Local, After: s.base}, 1},
+		{"by cause", store.JournalQuery{Cause: mail.ByUser, After: s.base}, 6},
+		{"by both", store.JournalQuery{Protocol: mail.IMAP, Cause: mail.ByAdmin}, 0},
+		{"of one message", store.JournalQuery{Message: message}, 4},
+		{"of one message, in its mailbox", store.JournalQuery{Message: message, Mailbox: inbox}, 2},
+		{"of one message, where it left", store.JournalQuery{Message: message, Mailbox: archive, Before: expunged}, 2},
+		{"of one message, elsewhere", store.JournalQuery{Message: message, Mailbox: s.box("Trash").ID}, 0},
+		{"of no message", store.JournalQuery{Message: 1 << 40}, 0},
+		{"since long ago", store.JournalQuery{After: s.base, Since: last.Add(-time.Hour)}, 7},
+		{"since a moment to come", store.JournalQuery{Since: time.Now().Add(time.Hour)}, 0},
+		{"until long ago", store.JournalQuery{Until: last.Add(-time.Hour)}, 0},
+		{"of one moment", store.JournalQuery{Since: last, Until: last.Add(time.Microsecond), Cause: mail.ByAdmin}, 1},
+		{"until just before it", store.JournalQuery{Until: last, Cause: mail.ByAdmin}, 0},
+		{"all", store.JournalQuery{After: s.base}, 7},
 		{"limit", store.JournalQuery{Limit: 2}, 2},
 		{"before", store.JournalQuery{After: s.base, Before: n}, 3},
-		{"after", store.JournalQuery{After: n - 1}, 1},
+		{"after", store.JournalQuery{After: n - 1}, 4},
 		{"inbox", store.JournalQuery{After: s.base, Mailbox: inbox}, 2},
-		{"archive", store.JournalQuery{After: s.base, Mailbox: archive}, 3},
-		{"a message", store.JournalQuery{After: s.base, Mailbox: archive, UID: 2}, 2},
+		{"archive", store.JournalQuery{After: s.base, Mailbox: archive}, 4},
+		{"a message", store.JournalQuery{After: s.base, Mailbox: archive, UID: 2}, 3},
 		{"a device", store.JournalQuery{Device: s.devices[1]}, 1},
 	} {
 		rs := s.records(c.q)
