@@ -137,7 +137,7 @@ func (h *house) imapServer(t *tls.Config, m *metrics) *imap.Server {
 	l := h.cfg.Limits
 	return &imap.Server{
 		Store: h.db, Auth: h.auth, Blobs: bodies{h}, Transfer: h.transfer, Ingest: h.ingest, Search: h.search, Hub: h.hub, Log: h.log, TLS: t,
-		Hostname: hostname(h.cfg), AllowPlainAuth: h.allowPlain, NoUnauthenticate: !h.cfg.Auth.Unauthenticate, Metrics: m, IndexBudget: int64(l.IndexMemory),
+		Hostname: hostname(h.cfg), JMAP: h.jmapURL(), AllowPlainAuth: h.allowPlain, NoUnauthenticate: !h.cfg.Auth.Unauthenticate, Metrics: m, IndexBudget: int64(l.IndexMemory),
 		Limits: imap.Limits{Message: int64(l.Message), Connections: l.Connections, PerAddress: l.ConnectionsPerAddress, LoginTime: time.Duration(l.LoginTime), Idle: time.Duration(l.IdleTime)},
 	}
 }
@@ -172,6 +172,15 @@ func (h *house) easServer(m *metrics) *eas.Server {
 		People: h.people(),
 		Limits: eas.Limits{Message: int64(h.cfg.Limits.Message), Recipients: h.cfg.Limits.Recipients}, QuietRepeat: h.cfg.ActiveSync.QuietRepeat,
 	}
+}
+
+// jmapURL is where IMAP clients find JMAP; "" if the server does not know by which name
+// it is reached.
+func (h *house) jmapURL() string {
+	if u := h.cfg.Public(); u != nil {
+		return u.JoinPath(jmap.WellKnown).String()
+	}
+	return ""
 }
 
 // signinServer says who asks over HTTP, and signs people in there.
