@@ -185,7 +185,27 @@ func (h *house) jmapURL() string {
 
 // signinServer says who asks over HTTP, and signs people in there.
 func (h *house) signinServer() *signin.Server {
-	return &signin.Server{Auth: h.auth, Log: h.log, AllowPlainAuth: h.allowPlain, PublicURL: h.cfg.Public()}
+	return &signin.Server{Auth: h.auth, Log: h.log, AllowPlainAuth: h.allowPlain, PublicURL: h.cfg.Public(), Ports: h.securePorts()}
+}
+
+// securePorts are where programs reach the server under TLS.
+func (h *house) securePorts() (p signin.Ports) {
+	p.IMAP, p.Submission = portOf(h.cfg.Listen.IMAPS), portOf(h.cfg.Listen.Submissions)
+	if h.cfg.ActiveSync.Enabled {
+		p.HTTPS = portOf(h.cfg.Listen.HTTPS)
+	}
+	return p
+}
+
+// portOf is the first port of the addresses that has a number; 0 if none has.
+func portOf(at config.Addresses) int {
+	for _, addr := range at {
+		_, port, _ := net.SplitHostPort(addr) // the configuration was checked
+		if n, err := strconv.Atoi(port); err == nil {
+			return n
+		}
+	}
+	return 0
 }
 
 func (h *house) jmapServer(m *metrics, door *signin.Server) *jmap.Server {
@@ -210,12 +230,8 @@ func (h *house) mailservers() (all []eas.Mailserver) {
 		kind string
 		at   config.Addresses
 	}{{"IMAP", h.cfg.Listen.IMAPS}, {"POP3", h.cfg.Listen.POP3S}, {"SMTP", h.cfg.Listen.Submissions}} {
-		for _, addr := range m.at {
-			_, port, _ := net.SplitHostPort(addr) // the configuration was checked
-			if n, err := strconv.Atoi(port); err == nil {
-				all = append(all, eas.Mailserver{Type: m.kind, Port: n})
-				break
-			}
+		if n := portOf(m.at); n != 0 {
+			all = append(all, eas.Mailserver{Type: m.kind, Port: n})
 		}
 	}
 	return all
