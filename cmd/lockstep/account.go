@@ -14,15 +14,16 @@ import (
 )
 
 type accountCommand struct {
-	Add     accountAdd     `cmd:"" help:"Add an account. The password is asked for, or read from standard input."`
-	List    accountList    `cmd:"" help:"List the accounts."`
-	Passwd  accountPasswd  `cmd:"" help:"Change an account's password. It is asked for, or read from standard input."`
-	Quota   accountQuota   `cmd:"" help:"Set how much an account may keep."`
-	Set     accountSet     `cmd:"" help:"Name an account's owner, or choose for it, such as pop3.delete=trash. NAME= chooses the default."`
-	Show    accountShow    `cmd:"" help:"Show whose an account is, what is chosen for it, and what can be."`
-	Disable accountDisable `cmd:"" help:"Lock an account out and end its sessions. Its mail still arrives."`
-	Enable  accountEnable  `cmd:"" help:"Let a disabled account in again."`
-	Remove  accountRemove  `cmd:"" help:"Remove an account and all its mail."`
+	Add          accountAdd          `cmd:"" help:"Add an account. The password is asked for, or read from standard input."`
+	List         accountList         `cmd:"" help:"List the accounts."`
+	Passwd       accountPasswd       `cmd:"" help:"Change an account's password. It is asked for, or read from standard input."`
+	Quota        accountQuota        `cmd:"" help:"Set how much an account may keep."`
+	Set          accountSet          `cmd:"" help:"Name an account's owner, or choose for it, such as pop3.delete=trash. NAME= chooses the default."`
+	Show         accountShow         `cmd:"" help:"Show whose an account is, what is chosen for it, and what can be."`
+	SecondFactor secondFactorCommand `cmd:"" help:"Let somebody in again who has lost a second factor."`
+	Disable      accountDisable      `cmd:"" help:"Lock an account out and end its sessions. Its mail still arrives."`
+	Enable       accountEnable       `cmd:"" help:"Let a disabled account in again."`
+	Remove       accountRemove       `cmd:"" help:"Remove an account and all its mail."`
 }
 
 type accountAdd struct {
@@ -159,6 +160,25 @@ func (a *accountShow) Run(ctx context.Context, g *globals) error {
 			t.row(string(p.Name), p.Value, strings.Join(p.Choices, ", "))
 		}
 		return t.print(os.Stdout)
+	})
+}
+
+type secondFactorCommand struct {
+	Remove secondFactorRemove `cmd:"" help:"Take codes, passkeys and recovery codes away: the password alone is enough again."`
+}
+
+type secondFactorRemove struct {
+	Login string `arg:"" help:"The account."`
+}
+
+func (a *secondFactorRemove) Run(ctx context.Context, g *globals) error {
+	return g.with(ctx, func(c *admin.Client) error {
+		was, err := admin.AccountFactors.One(ctx, c, admin.OfAccount{Login: a.Login})
+		codes := "no codes"
+		if was.TOTP {
+			codes = "codes"
+		}
+		return said(err, "%s had %s and %d passkeys, and signs in with the password alone now. Make sure that it was its owner who asked.", a.Login, codes, was.Passkeys)
 	})
 }
 

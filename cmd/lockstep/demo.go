@@ -48,6 +48,11 @@ func (d *demoCommand) Run(ctx context.Context, g *globals) error {
 	if err := shiftPorts(&cfg.Listen, d.PortOffset); err != nil {
 		return err
 	}
+	_, port, err := net.SplitHostPort(cfg.Listen.HTTPS[0])
+	if err != nil {
+		return err
+	}
+	cfg.PublicURL = "https://localhost:" + port
 	if cfg.Data == "" {
 		dir, err := os.MkdirTemp("", "lockstep-demo-")
 		if err != nil {

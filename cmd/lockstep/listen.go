@@ -137,7 +137,7 @@ func (h *house) imapServer(t *tls.Config, m *metrics) *imap.Server {
 	l := h.cfg.Limits
 	return &imap.Server{
 		Store: h.db, Auth: h.auth, Blobs: bodies{h}, Transfer: h.transfer, Ingest: h.ingest, Search: h.search, Hub: h.hub, Log: h.log, TLS: t,
-		Hostname: hostname(h.cfg), AllowPlainAuth: h.allowPlain, NoUnauthenticate: !h.cfg.Auth.Unauthenticate, Metrics: m, IndexBudget: int64(l.IndexMemory),
+		Hostname: hostname(h.cfg), JMAP: h.jmapURL(), AllowPlainAuth: h.allowPlain, NoUnauthenticate: !h.cfg.Auth.Unauthenticate, Metrics: m, IndexBudget: int64(l.IndexMemory),
 		Limits: imap.Limits{Message: int64(l.Message), Connections: l.Connections, PerAddress: l.ConnectionsPerAddress, LoginTime: time.Duration(l.LoginTime), Idle: time.Duration(l.IdleTime)},
 	}
 }
@@ -174,9 +174,38 @@ func (h *house) easServer(m *metrics) *eas.Server {
 	}
 }
 
+// jmapURL is where IMAP clients find JMAP; "" if the server does not know by which name
+// it is reached.
+func (h *house) jmapURL() string {
+	if u := h.cfg.Public(); u != nil {
+		return u.JoinPath(jmap.WellKnown).String()
+	}
+	return ""
+}
+
 // signinServer says who asks over HTTP, and signs people in there.
 func (h *house) signinServer() *signin.Server {
-	return &signin.Server{Auth: h.auth, Log: h.log, AllowPlainAuth: h.allowPlain, PublicURL: h.cfg.Public()}
+	return &signin.Server{Auth: h.auth, Log: h.log, AllowPlainAuth: h.allowPlain, PublicURL: h.cfg.Public(), Ports: h.securePorts()}
+}
+
+// securePorts are where programs reach the server under TLS.
+func (h *house) securePorts() (p signin.Ports) {
+	p.IMAP, p.Submission = portOf(h.cfg.Listen.IMAPS), portOf(h.cfg.Listen.Submissions)
+	if h.cfg.ActiveSync.Enabled {
+		p.HTTPS = portOf(h.cfg.Listen.HTTPS)
+	}
+	return p
+}
+
+// portOf is the first port of the addresses that has a number; 0 if none has.
+func portOf(at config.Addresses) int {
+	for _, addr := range at {
+		_, port, _ := net.SplitHostPort(addr) // the configuration was checked
+		if n, err := strconv.Atoi(port); err == nil {
+			return n
+		}
+	}
+	return 0
 }
 
 func (h *house) jmapServer(m *metrics, door *signin.Server) *jmap.Server {
@@ -201,12 +230,8 @@ func (h *house) mailservers() (all []eas.Mailserver) {
 		kind string
 		at   config.Addresses
 	}{{"IMAP", h.cfg.Listen.IMAPS}, {"POP3", h.cfg.Listen.POP3S}, {"SMTP", h.cfg.Listen.Submissions}} {
-		for _, addr := range m.at {
-			_, port, _ := net.SplitHostPort(addr) // the configuration was checked
-			if n, err := strconv.Atoi(port); err == nil {
-				all = append(all, eas.Mailserver{Type: m.kind, Port: n})
-				break
-			}
+		if n := portOf(m.at); n != 0 {
+			all = append(all, eas.Mailserver{Type: m.kind, Port: n})
 		}
 	}
 	return all

@@ -42,6 +42,7 @@ var (
 	AccountPassword = Verb[NewPassword, Nothing]{"account/password", (*Ops).accountPassword}
 	AccountDisable  = Verb[SetDisabled, Nothing]{"account/disable", (*Ops).accountDisable}
 	AccountRemove   = Verb[OfAccount, Nothing]{"account/remove", (*Ops).accountRemove}
+	AccountFactors  = Verb[OfAccount, Removed]{"account/second-factor", (*Ops).accountFactors}
 	AccountQuota    = Verb[SetQuota, Nothing]{"account/quota", (*Ops).accountQuota}
 )
 
@@ -181,6 +182,31 @@ func (o *Ops) accountPassword(ctx context.Context, q NewPassword, _ func(Nothing
 		return err
 	}
 	return o.Auth.SetPassword(ctx, p, q.Password)
+}
+
+// Removed is what was taken from an account's sign-in.
+type Removed struct {
+	TOTP     bool
+	Passkeys int
+}
+
+// accountFactors lets somebody in with the password alone who has lost the rest.
+func (o *Ops) accountFactors(ctx context.Context, q OfAccount, emit func(Removed) error) error {
+	p, err := o.principal(ctx, q.Login)
+	if err != nil {
+		return err
+	}
+	f, err := o.Auth.Factors(ctx, p)
+	if err != nil {
+		return err
+	}
+	if !f.Any() {
+		return mail.Errorf(mail.NotFound, "%s has no second factor", p.Login)
+	}
+	if err := o.Auth.RemoveSecondFactors(ctx, p); err != nil {
+		return err
+	}
+	return emit(Removed{f.TOTP, len(f.Passkeys)})
 }
 
 func (o *Ops) accountDisable(ctx context.Context, q SetDisabled, _ func(Nothing) error) error {

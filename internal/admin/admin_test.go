@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pquerna/otp/totp"
+
 	"lockstep/internal/auth"
 	"lockstep/internal/delivery/deliverytest"
 	"lockstep/internal/device"
@@ -121,6 +123,37 @@ func TestPasswordChangeLetsTheNewOneIn(t *testing.T) {
 		}
 		_, err = o.Auth.Login(t.Context(), auth.Attempt{Login: alice, Secret: "a good password", Protocol: mail.IMAP})
 		wantKind(t, err, mail.BadCredentials, "wrong")
+	})
+}
+
+func TestALostSecondFactorIsTakenAway(t *testing.T) {
+	both(t, func(t *testing.T, o *Ops, c *Client) {
+		addAlice(t, c)
+		_, err := AccountFactors.One(t.Context(), c, OfAccount{Login: alice})
+		wantKind(t, err, mail.NotFound, "has no second factor")
+		p, err := o.Directory.PrincipalByLogin(t.Context(), alice)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := o.Auth.BeginTOTP(p, "test")
+		code, err := totp.GenerateCode(e.Secret, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := o.Auth.ConfirmTOTP(t.Context(), p, e.Secret, code); err != nil {
+			t.Fatal(err)
+		}
+		attempt := auth.Attempt{Login: alice, Secret: "a good password", Protocol: mail.IMAP}
+		if _, err := o.Auth.Login(t.Context(), attempt); auth.RefusalOf(err) != auth.NeedsAppPassword {
+			t.Errorf("by the password alone: %v", err)
+		}
+		was, err := AccountFactors.One(t.Context(), c, OfAccount{Login: alice})
+		if err != nil || !was.TOTP || was.Passkeys != 0 {
+			t.Errorf("%+v, %v", was, err)
+		}
+		if _, err := o.Auth.Login(t.Context(), attempt); err != nil {
+			t.Errorf("by the password alone, afterwards: %v", err)
+		}
 	})
 }
 

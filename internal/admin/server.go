@@ -75,6 +75,7 @@ func (o *Ops) Handler() http.Handler {
 	mux.HandleFunc(VacationShow.handler(o))
 	mux.HandleFunc(VacationSet.handler(o))
 	mux.HandleFunc(AccountPassword.handler(o))
+	mux.HandleFunc(AccountFactors.handler(o))
 	mux.HandleFunc(AccountDisable.handler(o))
 	mux.HandleFunc(AccountRemove.handler(o))
 	mux.HandleFunc(AccountQuota.handler(o))

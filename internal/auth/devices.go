@@ -277,3 +277,23 @@ func (s *Service) SetDisabled(ctx context.Context, account mail.AccountID, disab
 func (s *Service) EndAll(account mail.AccountID, reason string) {
 	s.sessions.end(account, func(*Session) bool { return true }, reason)
 }
+
+// StartOver has a device that speaks ActiveSync forget what it holds and fill it anew,
+// from when it next comes. What it does now ends first, so that nothing of it is
+// remembered afterwards.
+func (s *Service) StartOver(ctx context.Context, account mail.AccountID, id mail.DeviceID) error {
+	s.sessions.end(account, func(sess *Session) bool { return sess.Device().ID == id }, "the device starts over")
+	return device.Forget(ctx, s.store, account, id)
+}
+
+// Rename gives a device another name, for people.
+func (s *Service) Rename(ctx context.Context, by mail.Origin, account mail.AccountID, id mail.DeviceID, name string) (mail.Device, error) {
+	name = clientName(name)
+	if name == "" {
+		return mail.Device{}, mail.Errorf(mail.Invalid, "a device's name has 1 to %d bytes", mail.MaxDeviceNameBytes)
+	}
+	return s.decide(ctx, by, account, id, func(d *mail.Device) error {
+		d.Name = name
+		return nil
+	})
+}

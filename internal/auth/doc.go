@@ -6,6 +6,11 @@
 // password a person chose is kept as argon2id and gives an implicit device, made
 // from what the client says of itself.
 //
+// Beside the password there may be a second factor: codes that change, or passkeys.
+// With one, the password alone opens nothing. Browsers stay signed in by a cookie, and
+// programs by what they were granted with OAuth; each is a device of its own, and the
+// store keeps hashes of their secrets.
+//
 // Guessing is slowed down for each login, each address and each pair of them.
 // Everything kept in memory has a bound.
 package auth

@@ -85,3 +85,37 @@ func TestWhatADeviceDoesToAnItemItDoesNotHoldIsTold(t *testing.T) {
 		t.Error(short(c))
 	}
 }
+
+// A person may have a phone start over: what it says by its old keys is not done, and
+// afterwards it holds everything.
+func TestADeviceThatIsToStartOver(t *testing.T) {
+	w := newTown(t)
+	p := w.phone(v161)
+	first := w.put("INBOX", "Subject: one\r\n\r\nx")
+	key := p.primed(p.inbox())
+	var id mail.DeviceID
+	err := w.Store.View(w.T.Context(), w.alice.Account, func(r store.Reader) error {
+		all, err := r.Devices()
+		id = all[len(all)-1].ID
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.server.Auth.StartOver(t.Context(), w.alice.Account, id); err != nil {
+		t.Fatal(err)
+	}
+	c := p.call("Sync", syncing(key, p.inbox(), readMark(itemID(first.Mailbox, first.Lineage))))
+	told := c.Get(wbxml.AirSyncStatus)
+	if told == "" {
+		told = collectionOf(c).Get(wbxml.AirSyncStatus)
+	}
+	if w.isSeen(first) || told != "3" && told != "12" {
+		t.Error("done, or not told so:", short(c))
+	}
+	p.folders()
+	p.primed(p.inbox())
+	if err := w.server.Auth.StartOver(t.Context(), w.alice.Account, id+1000); mail.KindOf(err) != mail.NotFound {
+		t.Errorf("a device that is not there: %v", err)
+	}
+}

@@ -85,6 +85,9 @@ func (s *session) capabilities() string {
 	if !s.compressed {
 		caps = append(caps, "COMPRESS=DEFLATE")
 	}
+	if s.mayJMAP() {
+		caps = append(caps, "JMAPACCESS")
+	}
 	if s.mayUnauthenticate() {
 		caps = append(caps, "UNAUTHENTICATE")
 	}

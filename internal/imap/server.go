@@ -40,6 +40,9 @@ type Server struct {
 	// the client connected to.
 	Hostname string
 
+	// JMAP is the URL of the JMAP session of the same mail (RFC 9698); "" is not known.
+	JMAP string
+
 	// AllowPlainAuth says from which addresses passwords may come without TLS.
 	AllowPlainAuth func(netip.Addr) bool
 	// NoUnauthenticate leaves UNAUTHENTICATE out: a proxy in front that judges who

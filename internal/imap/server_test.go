@@ -105,7 +105,10 @@ func (c *testClient) closedWith(want string) {
 }
 
 func TestCapabilities(t *testing.T) {
-	h := newHouse(t, withTLS(t))
+	h := newHouse(t, func(s *Server) {
+		withTLS(t)(s)
+		s.JMAP = testJMAP
+	})
 	var got []string
 	say := func(when string, c *testClient) {
 		got = append(got, when)
@@ -131,6 +134,41 @@ func TestCapabilities(t *testing.T) {
 	if want, _ := os.ReadFile(golden); string(want) != text {
 		t.Errorf("got\n%s\nwant\n%s", text, want)
 	}
+}
+
+const testJMAP = "https://mail.example.test/jmap/session"
+
+// JMAP is told of to who may use it with what was said here (RFC 9698).
+func TestJMAPAccess(t *testing.T) {
+	h := newHouse(t, func(s *Server) { s.JMAP = testJMAP })
+	c := dial(t, h.addr).ready()
+	c.refused("GETJMAPACCESS", "BAD")
+	if caps := c.must("CAPABILITY")[0]; strings.Contains(caps, "JMAPACCESS") {
+		t.Error("before login:", caps)
+	}
+	c.login()
+	if caps := c.must("CAPABILITY")[0]; !strings.Contains(caps, " JMAPACCESS") {
+		t.Error(caps)
+	}
+	c.says("GETJMAPACCESS", `* JMAPACCESS "`+testJMAP+`"`, "OK GETJMAPACCESS completed")
+
+	p, err := h.server.Auth.Principal(t.Context(), testLogin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, secret, err := h.server.Auth.AddDevice(t.Context(), p, "only IMAP", []mail.Protocol{mail.IMAP})
+	if err != nil {
+		t.Fatal(err)
+	}
+	only := dial(t, h.addr).ready()
+	only.must("LOGIN " + testLogin + " " + secret)
+	if caps := only.must("CAPABILITY")[0]; strings.Contains(caps, "JMAPACCESS") {
+		t.Error("with an app password for IMAP alone:", caps)
+	}
+	only.refused("GETJMAPACCESS", "BAD")
+
+	none := dial(t, newHouse(t, nil).addr).ready().login()
+	none.refused("GETJMAPACCESS", "BAD")
 }
 
 func TestEveryCommandOfTheGrammarIsServed(t *testing.T) {

@@ -43,9 +43,10 @@ const (
 	challengeLength = 43 // of the hash of one
 )
 
-// issuer is the server's name among those that give tokens.
+// issuer is the server's name among those that give tokens: its public one, but for
+// who tries it out on the same machine without TLS.
 func (s *Server) issuer(r *http.Request) string {
-	if s.PublicURL != nil {
+	if s.PublicURL != nil && s.secure(r) {
 		return s.PublicURL.Scheme + "://" + s.PublicURL.Host
 	}
 	return s.origin(r)

@@ -565,6 +565,17 @@ func TestMetadataSaysWhatIsServed(t *testing.T) {
 	if doc["issuer"] != "https://post.example" {
 		t.Error(doc)
 	}
+	b.addr = "127.0.0.1"
+	r := b.request("GET", serverMetadata, nil)
+	r.TLS, r.Host = nil, "localhost:8080"
+	if w := b.do(r); !strings.Contains(w.Body.String(), `"issuer":"http://localhost:8080"`) {
+		t.Error(w.Body)
+	}
+	r = b.request("GET", serverMetadata, nil)
+	r.TLS, r.Host = nil, "post.example" // by a proxy of ours that ends TLS
+	if w := b.do(r); !strings.Contains(w.Body.String(), `"issuer":"https://post.example"`) {
+		t.Error(w.Body)
+	}
 }
 
 func TestPagesSpeakTheLanguageOfTheBrowser(t *testing.T) {

@@ -19,6 +19,7 @@ type pending struct {
 	ceremony *auth.Ceremony // the passkey that was asked for; it is finished once
 	secret   string         // of codes that are being set up
 	device   string         // what the device is to be called
+	offer    *offer         // a profile that a phone may fetch
 	network  netip.Prefix
 	until    time.Time
 }

@@ -21,6 +21,7 @@ type Server struct {
 	// PublicURL is by which the server is reached from outside, also through a proxy
 	// that ends TLS; nil is by whatever name it is asked for.
 	PublicURL *url.URL
+	Ports     Ports
 
 	once    sync.Once
 	pending pendings

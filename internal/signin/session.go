@@ -38,6 +38,7 @@ func (s *Server) routes() *http.ServeMux {
 		"POST /auth/account/passkeys/finish":  s.passkeyAdded,
 		"POST /auth/account/passkeys/remove":  s.passkeyRemove,
 		"POST /auth/account/recovery/renew":   s.recoveryRenew,
+		"POST /auth/account/profile":          s.profileOffer,
 		"GET /auth/account/sessions":          s.sessions,
 		"POST /auth/account/sessions/end":     s.sessionEnd,
 		"POST /auth/account/sessions/end-all": s.sessionsEnd,
@@ -65,6 +66,7 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("GET "+authorizePath, s.authorize)
 	mux.HandleFunc("POST "+authorizePath, s.authorize)
 	mux.HandleFunc("GET "+stylePath, style)
+	mux.HandleFunc("GET "+profilePath+"{key}", s.profile)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, r, mail.Errorf(mail.NotFound, "there is nothing here"))
 	})

@@ -44,30 +44,31 @@ func init() { // a variable's value would refer to itself through "UID"
 		"AUTHENTICATE": parseAuthenticate,
 		"LOGIN":        parseLogin,
 
-		"ENABLE":      parseEnable,
-		"COMPRESS":    parseCompress,
-		"SELECT":      parseSelect,
-		"EXAMINE":     parseExamine,
-		"CREATE":      parseCreate,
-		"DELETE":      parseDelete,
-		"RENAME":      parseRename,
-		"SUBSCRIBE":   parseSubscribe,
-		"UNSUBSCRIBE": parseUnsubscribe,
-		"LIST":        parseList,
-		"LSUB":        parseLsub,
-		"NAMESPACE":   plain[Namespace],
-		"STATUS":      parseStatus,
-		"APPEND":      parseAppend,
-		"IDLE":        plain[Idle],
-		"NOTIFY":      parseNotify,
-		"GETMETADATA": parseGetMetadata,
-		"SETMETADATA": parseSetMetadata,
-		"SETACL":      parseSetACL,
-		"DELETEACL":   parseDeleteACL,
-		"GETACL":      parseGetACL,
-		"LISTRIGHTS":  parseListRights,
-		"MYRIGHTS":    parseMyRights,
-		"ESEARCH":     parseESearch,
+		"ENABLE":        parseEnable,
+		"COMPRESS":      parseCompress,
+		"SELECT":        parseSelect,
+		"EXAMINE":       parseExamine,
+		"CREATE":        parseCreate,
+		"DELETE":        parseDelete,
+		"RENAME":        parseRename,
+		"SUBSCRIBE":     parseSubscribe,
+		"UNSUBSCRIBE":   parseUnsubscribe,
+		"LIST":          parseList,
+		"LSUB":          parseLsub,
+		"NAMESPACE":     plain[Namespace],
+		"GETJMAPACCESS": plain[GetJMAPAccess],
+		"STATUS":        parseStatus,
+		"APPEND":        parseAppend,
+		"IDLE":          plain[Idle],
+		"NOTIFY":        parseNotify,
+		"GETMETADATA":   parseGetMetadata,
+		"SETMETADATA":   parseSetMetadata,
+		"SETACL":        parseSetACL,
+		"DELETEACL":     parseDeleteACL,
+		"GETACL":        parseGetACL,
+		"LISTRIGHTS":    parseListRights,
+		"MYRIGHTS":      parseMyRights,
+		"ESEARCH":       parseESearch,
 
 		"CANCELUPDATE": parseCancelUpdate,
 
@@ -197,39 +198,42 @@ var words = func() map[string]string {
 
 // Commands without arguments, and those the grammar does not have.
 type (
-	Capability struct{}
-	Noop       struct{}
-	Logout     struct{}
-	StartTLS   struct{}
-	Namespace  struct{} // RFC 2342
-	Idle       struct{} // RFC 2177; read its end with ReadDone
-	Check      struct{} // RFC 3501 §6.4.1
-	Close      struct{}
-	Unselect   struct{} // RFC 3691
+	Capability    struct{}
+	Noop          struct{}
+	Logout        struct{}
+	StartTLS      struct{}
+	Namespace     struct{} // RFC 2342
+	GetJMAPAccess struct{} // RFC 9698
+	Idle          struct{} // RFC 2177; read its end with ReadDone
+	Check         struct{} // RFC 3501 §6.4.1
+	Close         struct{}
+	Unselect      struct{} // RFC 3691
 
 	// Unknown is a command the grammar does not have; its arguments were passed
 	// over.
 	Unknown struct{ Command string }
 )
 
-func (*Capability) Name() string { return "CAPABILITY" }
-func (*Noop) Name() string       { return "NOOP" }
-func (*Logout) Name() string     { return "LOGOUT" }
-func (*StartTLS) Name() string   { return "STARTTLS" }
-func (*Namespace) Name() string  { return "NAMESPACE" }
-func (*Idle) Name() string       { return "IDLE" }
-func (*Check) Name() string      { return "CHECK" }
-func (*Close) Name() string      { return "CLOSE" }
-func (*Unselect) Name() string   { return "UNSELECT" }
-func (u *Unknown) Name() string  { return u.Command }
+func (*Capability) Name() string    { return "CAPABILITY" }
+func (*Noop) Name() string          { return "NOOP" }
+func (*Logout) Name() string        { return "LOGOUT" }
+func (*StartTLS) Name() string      { return "STARTTLS" }
+func (*Namespace) Name() string     { return "NAMESPACE" }
+func (*GetJMAPAccess) Name() string { return "GETJMAPACCESS" }
+func (*Idle) Name() string          { return "IDLE" }
+func (*Check) Name() string         { return "CHECK" }
+func (*Close) Name() string         { return "CLOSE" }
+func (*Unselect) Name() string      { return "UNSELECT" }
+func (u *Unknown) Name() string     { return u.Command }
 
-func (*Capability) appendTo(b []byte) []byte { return b }
-func (*Noop) appendTo(b []byte) []byte       { return b }
-func (*Logout) appendTo(b []byte) []byte     { return b }
-func (*StartTLS) appendTo(b []byte) []byte   { return b }
-func (*Namespace) appendTo(b []byte) []byte  { return b }
-func (*Idle) appendTo(b []byte) []byte       { return b }
-func (*Check) appendTo(b []byte) []byte      { return b }
-func (*Close) appendTo(b []byte) []byte      { return b }
-func (*Unselect) appendTo(b []byte) []byte   { return b }
-func (*Unknown) appendTo(b []byte) []byte    { return b }
+func (*Capability) appendTo(b []byte) []byte    { return b }
+func (*Noop) appendTo(b []byte) []byte          { return b }
+func (*Logout) appendTo(b []byte) []byte        { return b }
+func (*StartTLS) appendTo(b []byte) []byte      { return b }
+func (*Namespace) appendTo(b []byte) []byte     { return b }
+func (*GetJMAPAccess) appendTo(b []byte) []byte { return b }
+func (*Idle) appendTo(b []byte) []byte          { return b }
+func (*Check) appendTo(b []byte) []byte         { return b }
+func (*Close) appendTo(b []byte) []byte         { return b }
+func (*Unselect) appendTo(b []byte) []byte      { return b }
+func (*Unknown) appendTo(b []byte) []byte       { return b }

@@ -124,6 +124,7 @@ var commands = []struct {
 	{`SETQUOTA "" ()`, &SetQuota{}},
 	{"STATUS INBOX (DELETED DELETED-STORAGE)", &Status{"INBOX", []StatusItem{StatusDeleted, StatusDeletedSize}}},
 	{"UNAUTHENTICATE", &Unauthenticate{}},
+	{"GETJMAPACCESS", &GetJMAPAccess{}},
 	{"UIDBATCHES 2000", &UIDBatches{Size: 2000}},
 	{"UIDBATCHES 500 3:1", &UIDBatches{Size: 500, First: 3, Last: 1}},
 	{"SEARCH UIDAFTER 7 UIDBEFORE 4294967295", search(And{UIDBoundKey{true, 7}, UIDBoundKey{false, 1<<32 - 1}})},

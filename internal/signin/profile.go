@@ -1,0 +1,136 @@
+package signin
+
+import (
+	"bytes"
+	"cmp"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"lockstep/internal/auth"
+	"lockstep/internal/device/profile"
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+)
+
+// Ports are where programs reach the server under TLS; 0 is nowhere.
+type Ports struct {
+	IMAP       int
+	Submission int
+	HTTPS      int // of ActiveSync; 0 where that is not served
+}
+
+// offer is a configuration profile that a phone may fetch: its app password is made
+// when it comes, so that a code nobody scanned leaves nothing behind.
+type offer struct {
+	owner   store.Principal
+	name    string
+	account profile.Account // without its password before the first time
+	fetched int
+}
+
+const (
+	profilePath = "/auth/profile/"
+	maxFetches  = 3 // of one profile: phones ask more than once
+)
+
+// Offer is where a phone fetches its profile, for a QR code.
+type Offer struct {
+	URL     string    `json:"url"`
+	Expires time.Time `json:"expires"`
+}
+
+// profileOffer offers a profile for a device that is to be added.
+func (s *Server) profileOffer(_ http.ResponseWriter, r *http.Request, sess *auth.Session) (any, error) {
+	var q struct{ Name, Kind string }
+	if err := read(r, &q); err != nil {
+		return nil, err
+	}
+	if err := s.Auth.Proven(sess); err != nil {
+		return nil, err
+	}
+	q.Name = cleanName(q.Name)
+	if q.Name == "" || len(q.Name) > mail.MaxDeviceNameBytes {
+		return nil, mail.Errorf(mail.Invalid, "a device's name has 1 to %d bytes", mail.MaxDeviceNameBytes)
+	}
+	o := &offer{owner: sess.Principal, name: q.Name}
+	var err error
+	if o.account, err = s.profileFor(r, sess.Principal, q.Kind); err != nil {
+		return nil, err
+	}
+	one := &pending{offer: o, network: mail.Network(auth.AddrOf(r))}
+	key, err := s.pending.begin(one)
+	return Offer{s.issuer(r) + profilePath + key, one.until}, err
+}
+
+// profileFor is a profile of a kind: mail alone, or all that ActiveSync brings.
+func (s *Server) profileFor(r *http.Request, p store.Principal, kind string) (profile.Account, error) {
+	u, err := url.Parse(s.issuer(r))
+	if err != nil {
+		return profile.Account{}, mail.Errorf(mail.Invalid, "the server does not know its name")
+	}
+	a := profile.Account{Name: p.Login, Owner: cmp.Or(p.Name, p.Login), Login: p.Login, Host: u.Hostname(), IMAP: s.Ports.IMAP, Submission: s.Ports.Submission}
+	switch {
+	case kind == "mail" && a.IMAP != 0 && a.Submission != 0:
+		return a, nil
+	case kind == "exchange" && s.Ports.HTTPS != 0:
+		a.ActiveSync = true
+		if port := cmp.Or(u.Port(), "443"); port != "443" {
+			a.Host = net.JoinHostPort(a.Host, port)
+		}
+		return a, nil
+	case kind == "mail" || kind == "exchange":
+		return a, mail.Errorf(mail.NotFound, "this server does not serve that")
+	}
+	return a, mail.Errorf(mail.Invalid, "kind is mail or exchange")
+}
+
+// protocols are what the app password in the profile is for.
+func (o *offer) protocols() []mail.Protocol {
+	if o.account.ActiveSync {
+		return []mail.Protocol{mail.EAS}
+	}
+	return []mail.Protocol{mail.IMAP, mail.Submission}
+}
+
+// profile gives a phone its profile.
+func (s *Server) profile(w http.ResponseWriter, r *http.Request) {
+	if err := s.tryProfile(w, r); err != nil {
+		s.sorry(w, r, err)
+	}
+}
+
+var errNoProfile = mail.Errorf(mail.Expired, "this profile was fetched already, or was offered too long ago: offer it again")
+
+func (s *Server) tryProfile(w http.ResponseWriter, r *http.Request) error {
+	one := s.pending.find(r.PathValue("key"))
+	if one == nil || one.offer == nil {
+		return errNoProfile
+	}
+	one.mu.Lock()
+	defer one.mu.Unlock()
+	o := one.offer
+	if o.fetched >= maxFetches {
+		return errNoProfile
+	}
+	if o.account.Password == "" {
+		_, secret, err := s.Auth.AddDevice(r.Context(), o.owner, o.name, o.protocols())
+		if err != nil {
+			return err
+		}
+		o.account.Password = secret
+	}
+	o.fetched++
+	var text bytes.Buffer
+	if err := profile.Write(&text, o.account); err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Type", profile.ContentType)
+	h.Set("Content-Disposition", `attachment; filename="lockstep.mobileconfig"`)
+	h.Set("Content-Length", strconv.Itoa(text.Len()))
+	_, _ = w.Write(text.Bytes()) // whoever asked may be gone
+	return nil
+}
