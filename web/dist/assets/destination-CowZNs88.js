@@ -1,0 +1,1 @@
+function e(e){if(/^mailto:/i.test(e))return t(e.slice(7).split(`?`)[0]);try{return new URL(e).href}catch{return e}}function t(e){try{return decodeURIComponent(e)}catch{return e}}export{e as n,t};
