@@ -15,6 +15,7 @@ func TestURLsOfAField(t *testing.T) {
 		"<mailto:a@x.test>": {"mailto:a@x.test"},
 		"(by mail) <mailto:a@x.test> , <https:// x.test/ a>": {"mailto:a@x.test", "https://x.test/a"},
 		"<a:b>(one)(two),<c:d> and more, <e:f>":              {"a:b", "c:d"},
+		"<a:b> <c:d>":                                        {"a:b", "c:d"},
 		"NO (closed)":                                        nil,
 		"<a:b":                                               nil,
 		"<>,<a:b>":                                           {"a:b"},
