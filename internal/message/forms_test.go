@@ -105,7 +105,7 @@ func (o onlyOne) Read(b []byte) (int, error) { return o.Reader.Read(b[:min(len(b
 
 func TestDecodedSizeIsThatOfTheDecodedBody(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 1))
-	for range 60 {
+	for range 25 {
 		decoded := make([]byte, random.IntN(3*wholeSizeBytes))
 		line, ending := 4*(1+random.IntN(30)), []string{"\r\n", "\n"}[random.IntN(2)]
 		var body strings.Builder
