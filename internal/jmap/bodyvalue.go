@@ -75,7 +75,7 @@ func (w *emailWish) bodyValue(e *email, p *message.Part, room int64) (bodyValue,
 	}
 	limit := room
 	if w.MaxBodyValueBytes > 0 {
-		limit = min(w.MaxBodyValueBytes, room)
+		limit = min(int64(w.MaxBodyValueBytes), room)
 	}
 	text := message.NewTextReader(ra, p)
 	read, err := io.ReadAll(io.LimitReader(unixLines(text), limit+lookahead))
@@ -86,7 +86,7 @@ func (w *emailWish) bodyValue(e *email, p *message.Part, room int64) (bodyValue,
 	if int64(len(read)) <= limit {
 		return v, nil
 	}
-	if limit != w.MaxBodyValueBytes {
+	if limit != int64(w.MaxBodyValueBytes) {
 		return bodyValue{}, answerTooLarge()
 	}
 	v.Value, v.IsTruncated = cutText(v.Value, int(limit), p.Subtype == "html"), true

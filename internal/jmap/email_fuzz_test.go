@@ -27,7 +27,7 @@ func FuzzEmail(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w, err := parseEmailWish(&all, nil, bodyArguments{BodyProperties: &parts, FetchAllBodyValues: true, FetchTextBodyValues: true, MaxBodyValueBytes: max(most, 0)})
+		w, err := parseEmailWish(&all, nil, bodyArguments{BodyProperties: &parts, FetchAllBodyValues: true, FetchTextBodyValues: true, MaxBodyValueBytes: unsignedInt(max(most, 0))})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -64,7 +64,7 @@ func (b *bodyMaker) list(parts []*message.Part) []object {
 	for _, p := range parts {
 		o := b.part(p)
 		if b.plain["subParts"] {
-			o["subParts"] = nil
+			o["subParts"] = []object{}
 		}
 		out = append(out, o)
 	}
@@ -77,7 +77,7 @@ func (b *bodyMaker) tree(p *message.Part) object {
 	o := b.part(p)
 	if !p.IsMultipart() {
 		if b.plain["subParts"] {
-			o["subParts"] = nil
+			o["subParts"] = []object{}
 		}
 		return o
 	}

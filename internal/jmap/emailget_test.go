@@ -132,7 +132,7 @@ func TestWhatAnEmailHasNotIsRefused(t *testing.T) {
 	for _, more := range []string{
 		`"properties":["none"]`, `"properties":["header:"]`, `"properties":["header:From:asDate"]`, `"properties":["header:Received:asText"]`, `"properties":["header:Subject:asAddresses"]`,
 		`"properties":["header:X:all:asText"]`, `"properties":["header:X:asSomething"]`, `"properties":["header:X:asText:all:all"]`, `"properties":["header:a b"]`, `"properties":["header:X:"]`,
-		`"properties":["header:List-Post:asMessageIds"]`, `"bodyProperties":["from"]`, `"bodyProperties":["header:To:asURLs"]`, `"maxBodyValueBytes":-1`, `"properties":[` + many + `]`,
+		`"properties":["header:List-Post:asMessageIds"]`, `"bodyProperties":["from"]`, `"bodyProperties":["header:To:asURLs"]`, `"maxBodyValueBytes":-1`, `"maxBodyValueBytes":null`, `"maxBodyValueBytes":"1"`, `"maxBodyValueBytes":true`, `"maxBodyValueBytes":{}`, `"properties":[` + many + `]`,
 		`"ids":["E"],"fetchAll":true`, `"properties":"id"`,
 	} {
 		var e methodError

@@ -24,11 +24,11 @@ var (
 
 // bodyArguments are those that say what of the bodies is wanted (RFC 8621 §4.2).
 type bodyArguments struct {
-	BodyProperties      *[]string `json:"bodyProperties"`
-	FetchTextBodyValues bool      `json:"fetchTextBodyValues"`
-	FetchHTMLBodyValues bool      `json:"fetchHTMLBodyValues"`
-	FetchAllBodyValues  bool      `json:"fetchAllBodyValues"`
-	MaxBodyValueBytes   int64     `json:"maxBodyValueBytes"`
+	BodyProperties      *[]string   `json:"bodyProperties"`
+	FetchTextBodyValues bool        `json:"fetchTextBodyValues"`
+	FetchHTMLBodyValues bool        `json:"fetchHTMLBodyValues"`
+	FetchAllBodyValues  bool        `json:"fetchAllBodyValues"`
+	MaxBodyValueBytes   unsignedInt `json:"maxBodyValueBytes"`
 }
 
 // wish is the properties wanted of an Email, or of a part: plain ones, and those that
@@ -78,9 +78,6 @@ type emailWish struct {
 
 func parseEmailWish(properties *[]string, standard []string, body bodyArguments) (*emailWish, error) {
 	w := &emailWish{bodyArguments: body}
-	if body.MaxBodyValueBytes < 0 {
-		return nil, invalidArguments("maxBodyValueBytes is not negative", "maxBodyValueBytes")
-	}
 	var err error
 	if w.wish, err = parseWish("properties", properties, emailProperties, standard); err != nil {
 		return nil, err

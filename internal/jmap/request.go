@@ -222,6 +222,9 @@ func (r *request) account(id string) (mail.AccountID, error) {
 	if own := r.sess.Account(); id == accountID(own) {
 		return own, nil
 	}
+	if id == "" {
+		return 0, invalidArguments("accountId is missing", "accountId")
+	}
 	return 0, refused("accountNotFound", "there is no such account")
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"unicode/utf8"
 )
 
@@ -63,6 +64,19 @@ func decodeStrict(b []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	return d.Decode(into)
+}
+
+// An unsignedInt is a number that is never negative, nor null (§1.3).
+type unsignedInt int64
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (u *unsignedInt) UnmarshalJSON(b []byte) error {
+	n, err := strconv.ParseInt(string(b), 10, 64)
+	if err != nil || n < 0 {
+		return fmt.Errorf("%s is no number from 0 up", b)
+	}
+	*u = unsignedInt(n)
+	return nil
 }
 
 // encodeJSON writes a value as it is, without what would make it fit to stand in HTML.

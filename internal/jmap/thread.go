@@ -38,7 +38,7 @@ func threadGet(ctx context.Context, c *call, a *getArguments) error {
 				return err
 			}
 		}
-		return out.threads(r, ids, properties)
+		return out.threads(r, ids, properties, maxThreadEmails)
 	})
 	if err != nil {
 		return err
@@ -46,9 +46,9 @@ func threadGet(ctx context.Context, c *call, a *getArguments) error {
 	return c.answer(out)
 }
 
-// threads reads threads with the emails in them, the oldest first.
-func (out *getAnswer) threads(r store.Reader, ids, properties []string) error {
-	room := maxThreadEmails
+// threads reads threads with the emails in them, the oldest first, if these are at most
+// so many.
+func (out *getAnswer) threads(r store.Reader, ids, properties []string, most int) error {
 	for _, id := range ids {
 		thread, ok := parseThreadID(id)
 		if !ok {
@@ -63,7 +63,7 @@ func (out *getAnswer) threads(r store.Reader, ids, properties []string) error {
 		if err != nil {
 			return err
 		}
-		if room -= len(keys); room < 0 {
+		if most -= len(keys); most < 0 {
 			return refused("requestTooLarge", "there are too many emails in these threads; ask for fewer threads")
 		}
 		emails, err := emailIDs(r, keys)

@@ -46,8 +46,8 @@ func (a Address) Spec() string {
 }
 
 // ParseURLs reads the unfolded value of a field of RFC 2369 §2: URLs in angle brackets,
-// commas between them, comments anywhere. What follows anything else is passed over; nil
-// is that there is none.
+// commas between them, which some forget, comments anywhere. What follows anything else
+// is passed over; nil is that there is none.
 func ParseURLs(value string) (urls []string) {
 	for len(urls) < maxURLs {
 		value = skipCFWS(value)
@@ -61,11 +61,7 @@ func ParseURLs(value string) (urls []string) {
 		if url := strings.Join(strings.Fields(value[1:end]), ""); url != "" {
 			urls = append(urls, url)
 		}
-		value = skipCFWS(value[end+1:])
-		if !strings.HasPrefix(value, ",") {
-			return urls
-		}
-		value = value[1:]
+		value = strings.TrimPrefix(skipCFWS(value[end+1:]), ",")
 	}
 	return urls
 }
