@@ -291,7 +291,7 @@ func TestMailboxQueryChangesLeadToTheListOfNow(t *testing.T) {
 			w.put("INBOX", "Subject: x\r\n\r\n")
 		}
 		query := []string{`"sort":[{"property":"name"}]`, `"sortAsTree":true,"sort":[{"property":"sortOrder"},{"property":"name"}]`, `"filter":{"name":"r"},"filterAsTree":true,"sort":[{"property":"name"}]`,
-			`"filter":{"parentId":null}`}[step%4]
+			`"filter":{"parentId":null}`, `"filter":{"isSubscribed":true},"sort":[{"property":"name"}]`}[step%5]
 		var now gotQuery
 		w.must("Mailbox/query", `{"accountId":"$ACCOUNT",`+query+`}`, &now)
 		lists = append(lists, remembered{query, now.QueryState, now.IDs})

@@ -65,7 +65,7 @@ type Mailbox struct {
 	CommonSeen    bool // see MailboxImage
 	Created       ModSeq
 	HighestModSeq ModSeq // last change of its placements, expunges or itself (RFC 7162)
-	PropsModSeq   ModSeq // last change of name, parent, role, sort order, rights
+	PropsModSeq   ModSeq // last change of name, parent, role, sort order, rights, subscription
 	CountsModSeq  ModSeq // last change of the counts that JMAP shows
 	Counts        Counts
 }

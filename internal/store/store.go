@@ -271,7 +271,8 @@ type Tx interface {
 	SetRights(mb mail.MailboxID, p mail.PrincipalID, r mail.Rights) error
 	// Subscribe and Unsubscribe change the set of subscribed paths; a path need not
 	// exist to be unsubscribed, but does to be subscribed, unless it is below
-	// OtherUsers, where the caller looks.
+	// OtherUsers, where the caller looks. It is a change of the mailbox's properties, and
+	// none that its HighestModSeq tells.
 	Subscribe(path string) error
 	Unsubscribe(path string) error
 

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"unicode"
@@ -131,7 +132,7 @@ func (t *tx) followSubscriptions(from, to string) {
 	if from == to {
 		return
 	}
-	moved := map[string]bool{}
+	moved, were := map[string]bool{}, maps.Clone(t.s.subs)
 	for path := range t.s.subs {
 		if rest, ok := strings.CutPrefix(path, from); ok && (rest == "" || strings.HasPrefix(rest, mail.Delimiter)) {
 			delete(t.s.subs, path)
@@ -140,6 +141,19 @@ func (t *tx) followSubscriptions(from, to string) {
 	}
 	for path := range moved {
 		t.s.subs[path] = true
+	}
+	for path := range were {
+		if rest, ok := strings.CutPrefix(path, to+mail.Delimiter); ok && !were[from+mail.Delimiter+rest] {
+			t.resubscribed(path)
+		}
+	}
+}
+
+// resubscribed notes that it changed whether a mailbox is subscribed.
+func (t *tx) resubscribed(path string) {
+	if b, err := t.s.byPath(path); err == nil && t.s.path(b.ID) == path {
+		t.edit(b.ID).PropsModSeq = t.n
+		t.dirty = true
 	}
 }
 
@@ -191,6 +205,7 @@ func (t *tx) subscribe(path string) {
 	if !t.s.subs[path] {
 		t.s.subs[path] = true
 		t.did(mail.Entry{Op: mail.OpSubscribe, Name: path})
+		t.resubscribed(path)
 	}
 }
 
@@ -202,6 +217,7 @@ func (t *tx) Unsubscribe(path string) error {
 	if t.s.subs[path] {
 		delete(t.s.subs, path)
 		t.did(mail.Entry{Op: mail.OpUnsubscribe, Name: path})
+		t.resubscribed(path)
 	}
 	return nil
 }

@@ -93,6 +93,7 @@ func (u *undo) entry(e mail.Entry) {
 		if u.s.subs[e.Name] {
 			delete(u.s.subs, e.Name)
 			u.did(mail.Entry{Op: mail.OpUnsubscribe, Name: e.Name})
+			u.resubscribed(e.Name)
 		}
 	case mail.OpUnsubscribe:
 		u.subscribe(e.Name)

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -239,6 +240,15 @@ func (t *tx) repath(from, to string) error {
 			return err
 		}
 	}
+	for _, path := range paths { // what comes below one that outlived its mailbox
+		rest, ok := strings.CutPrefix(path, to+mail.Delimiter)
+		if !ok || slices.Contains(paths, from+mail.Delimiter+rest) {
+			continue
+		}
+		if err := t.resubscribed(path); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -321,11 +331,7 @@ func (t *tx) Subscribe(path string) error {
 }
 
 func (t *tx) subscribe(path string) error {
-	n, err := t.c.exec(insertSubscription, t.id, path)
-	if n > 0 {
-		t.add(mail.Entry{Op: mail.OpSubscribe, Name: path})
-	}
-	return err
+	return t.resubscribe(insertSubscription, mail.OpSubscribe, path)
 }
 
 // Unsubscribe implements store.Tx.
@@ -333,9 +339,35 @@ func (t *tx) Unsubscribe(path string) error {
 	if mb, err := t.MailboxByPath(path); err == nil {
 		path = mb.Path
 	}
-	n, err := t.c.exec(deleteSubscription, t.id, path)
-	if n > 0 {
-		t.add(mail.Entry{Op: mail.OpUnsubscribe, Name: path})
+	return t.unsubscribe(path)
+}
+
+func (t *tx) unsubscribe(path string) error {
+	return t.resubscribe(deleteSubscription, mail.OpUnsubscribe, path)
+}
+
+// resubscribe changes whether a path is subscribed, if it does.
+func (t *tx) resubscribe(sql string, op mail.Op, path string) error {
+	n, err := t.c.exec(sql, t.id, path)
+	if err != nil || n == 0 {
+		return err
+	}
+	t.add(mail.Entry{Op: op, Name: path})
+	return t.resubscribed(path)
+}
+
+// resubscribed notes that it changed whether a mailbox is subscribed.
+func (t *tx) resubscribed(path string) error {
+	mb, err := t.mailboxWhere(selectMailboxByPath, path)
+	if mail.KindOf(err) == mail.NotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	b, err := t.box(mb.ID)
+	if err == nil {
+		b.PropsModSeq = t.n
 	}
 	return err
 }

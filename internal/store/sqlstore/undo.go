@@ -94,11 +94,7 @@ func (u *undo) entry(e mail.Entry) error {
 	case mail.OpDeleteMailbox:
 		return u.bringBackMailbox(e)
 	case mail.OpSubscribe:
-		n, err := u.c.exec(deleteSubscription, u.id, e.Name)
-		if n > 0 {
-			u.add(mail.Entry{Op: mail.OpUnsubscribe, Name: e.Name})
-		}
-		return err
+		return u.unsubscribe(e.Name)
 	case mail.OpUnsubscribe:
 		return u.subscribe(e.Name)
 	case mail.OpPreference:

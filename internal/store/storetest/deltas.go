@@ -48,7 +48,7 @@ func (sn *snapshot) objects(f feed) objects {
 	case mail.TypeMailbox:
 		for _, mb := range sn.mailboxes {
 			c := mb.Counts
-			o[int64(mb.ID)] = fmt.Sprint(mb.Image(), c.Emails, c.UnreadEmails, c.Threads, c.UnreadThreads)
+			o[int64(mb.ID)] = fmt.Sprint(mb.Image(), slices.Contains(sn.subs, mb.Path), c.Emails, c.UnreadEmails, c.Threads, c.UnreadThreads)
 		}
 	case mail.TypeEmail:
 		for key, e := range sn.emails {

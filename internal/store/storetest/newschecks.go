@@ -42,7 +42,7 @@ func newsNames(t *trial) {
 			[]mail.MailboxID{inbox.ID, archive.ID}, []mail.Type{mail.TypeMailbox, mail.TypeEmail, mail.TypePlacement}},
 		{"create", func(tx store.Tx) error { _, err := tx.CreateMailbox(mail.MailboxImage{Name: "Work"}); return err },
 			nil, []mail.Type{mail.TypeMailbox, mail.TypeNames}},
-		{"subscribe", func(tx store.Tx) error { return tx.Subscribe("Work") }, nil, []mail.Type{mail.TypeNames}},
+		{"subscribe", func(tx store.Tx) error { return tx.Subscribe("Work") }, nil, []mail.Type{mail.TypeMailbox, mail.TypeNames}},
 		{"expunge", func(tx store.Tx) error { _, err := tx.Expunge(archive.ID, mail.AllUIDs, false); return err },
 			[]mail.MailboxID{archive.ID}, []mail.Type{mail.TypeMailbox, mail.TypeEmail, mail.TypeThread, mail.TypePlacement}},
 	} {
