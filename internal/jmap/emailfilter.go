@@ -68,7 +68,10 @@ type emailFilter struct {
 	root    *filter[emailCondition]
 	words   []*wordTest
 	threads []*threadTest
+	says    bool // it asks for what an Email says of itself
 	mutable bool // what it asks for may change
+
+	table *emailTable // that is asked
 }
 
 // newEmailFilter reads one.
@@ -160,7 +163,8 @@ func (p *preparation) rows() {
 		p.add(rowTest(func(r *emailRow) bool { return r.size < *n }))
 	}
 	if is := p.c.HasAttachment; is != nil {
-		p.add(rowTest(func(r *emailRow) bool { return r.attached == *is }))
+		p.add(&attachedTest{want: *is, filter: p.emailFilter})
+		p.says = true
 	}
 }
 
@@ -283,6 +287,20 @@ func oneOf(nodes []*filter[emailCondition], r *emailRow) verdict {
 		}
 	}
 	return v
+}
+
+// attachedTest asks whether a person would say that something is attached.
+type attachedTest struct {
+	want   bool
+	filter *emailFilter
+}
+
+func (t *attachedTest) judge(r *emailRow) verdict {
+	s, known := t.filter.table.says[r.key]
+	if !known {
+		return perhaps
+	}
+	return verdictOf(s.attached == t.want)
 }
 
 // threadHas is what is asked of the Emails of a thread.

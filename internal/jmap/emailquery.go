@@ -41,10 +41,10 @@ func (c *call) newEmailQuery(accountID string, filter json.RawMessage, sort []co
 // A missing is what has to be known of Emails before a list can be made.
 type missing struct {
 	words []mail.MessageKey // that some test has no answer for
-	texts []mail.MessageKey // that can't be put in order
+	said  []mail.MessageKey // that have not been asked what they say
 }
 
-func (m *missing) isNothing() bool { return len(m.words) == 0 && len(m.texts) == 0 }
+func (m *missing) isNothing() bool { return len(m.words) == 0 && len(m.said) == 0 }
 
 // maxLooks bounds how often what is missing is looked up: the index, the Emails it does
 // not know, and those that came meanwhile.
@@ -57,13 +57,13 @@ const maxLooks = 6
 // date sorting what was found. Words are asked of the index, for what else of the filter leaves
 // open; texts that are sorted by are read once.
 func (q *emailQuery) run(ctx context.Context, enough int, fn func(r store.Reader, t *emailTable, list []int32) error) error {
-	var texts map[mail.MessageKey]sortTexts
+	var says map[mail.MessageKey]headline
 	asked := map[mail.MessageKey]bool{} // of the index
 	for range maxLooks {
 		var lacks missing
 		err := q.srv.emails.on(ctx, q.srv, q.account, func(r store.Reader, t *emailTable) error {
 			t.remember(q.filter.words)
-			t.learn(texts)
+			t.learn(says)
 			list := q.sift(t, enough, &lacks)
 			if lacks.isNothing() {
 				q.put(t, &list)
@@ -77,7 +77,7 @@ func (q *emailQuery) run(ctx context.Context, enough int, fn func(r store.Reader
 		if err != nil || lacks.isNothing() {
 			return err
 		}
-		if texts, err = q.lookFor(ctx, lacks, asked); err != nil {
+		if says, err = q.lookFor(ctx, lacks, asked); err != nil {
 			return err
 		}
 	}
@@ -85,9 +85,9 @@ func (q *emailQuery) run(ctx context.Context, enough int, fn func(r store.Reader
 }
 
 // lookFor looks up what is missing.
-func (q *emailQuery) lookFor(ctx context.Context, lacks missing, asked map[mail.MessageKey]bool) (texts map[mail.MessageKey]sortTexts, err error) {
-	if len(lacks.words) == 0 {
-		return q.readSortTexts(ctx, q.account, lacks.texts)
+func (q *emailQuery) lookFor(ctx context.Context, lacks missing, asked map[mail.MessageKey]bool) (map[mail.MessageKey]headline, error) {
+	if len(lacks.said) > 0 {
+		return q.readSaid(ctx, q.account, lacks.said)
 	}
 	fresh := false
 	for _, k := range lacks.words {
@@ -100,14 +100,14 @@ func (q *emailQuery) lookFor(ctx context.Context, lacks missing, asked map[mail.
 	return nil, q.readTexts(ctx, q.account, q.filter.words)
 }
 
-// learn keeps texts that lists are sorted by.
-func (t *emailTable) learn(texts map[mail.MessageKey]sortTexts) {
-	if t.texts == nil {
-		t.texts = map[mail.MessageKey]sortTexts{}
+// learn keeps what Emails say of themselves.
+func (t *emailTable) learn(says map[mail.MessageKey]headline) {
+	if t.says == nil {
+		t.says = map[mail.MessageKey]headline{}
 	}
-	for k, s := range texts {
+	for k, s := range says {
 		if _, there := t.dates[k]; there {
-			t.texts[k] = s
+			t.says[k] = s
 		}
 	}
 }
@@ -130,7 +130,8 @@ func (q *emailQuery) sift(t *emailTable, enough int, lacks *missing) []int32 {
 	if q.collapse && byDate {
 		met = make([]bool, len(t.names))
 	}
-	needsTexts := q.order.needsTexts()
+	q.filter.table = t
+	sorted := q.order.needsTexts()
 	list := t.list[:0]
 	for i := range t.rows {
 		at := i
@@ -141,22 +142,22 @@ func (q *emailQuery) sift(t *emailTable, enough int, lacks *missing) []int32 {
 		if met != nil && met[row.thread] {
 			continue
 		}
-		switch q.filter.judge(row) {
-		case no:
+		fits := q.filter.judge(row)
+		if fits == no {
 			continue
-		case perhaps:
+		}
+		if _, known := t.says[row.key]; !known && (sorted || fits == perhaps && q.filter.says) {
+			lacks.said = append(lacks.said, row.key)
+			continue
+		}
+		if fits == perhaps {
 			lacks.words = append(lacks.words, row.key)
 			continue
 		}
-		if needsTexts {
-			if _, known := t.texts[row.key]; !known {
-				lacks.texts = append(lacks.texts, row.key)
-			}
-		}
-		if met != nil && len(lacks.words) == 0 {
+		if met != nil && lacks.isNothing() {
 			met[row.thread] = true
 		}
-		if list = append(list, int32(at)); enough > 0 && len(list) == enough && len(lacks.words) == 0 {
+		if list = append(list, int32(at)); enough > 0 && len(list) == enough && lacks.isNothing() {
 			break
 		}
 	}

@@ -64,6 +64,7 @@ func BenchmarkEmailQuery(b *testing.B) {
 		{"unread", `"filter":{"inMailbox":"` + inbox + `","notKeyword":"$seen"},"limit":50,"calculateTotal":true`},
 		{"by size", `"sort":[{"property":"size"}],"limit":50`},
 		{"by sender", `"sort":[{"property":"from"},{"property":"subject"}],"limit":50`},
+		{"with attachments", `"filter":{"hasAttachment":true},"limit":50`},
 		{"unread threads", `"filter":{"allInThreadHaveKeyword":"$seen"},"limit":50,"collapseThreads":true`},
 	} {
 		b.Run(bm.name, func(b *testing.B) {

@@ -268,7 +268,7 @@ func TestChangesOfEmails(t *testing.T) {
 }
 
 func FuzzFilters(f *testing.F) {
-	for _, s := range []string{`{}`, `{"operator":"AND","conditions":[{"text":"a"},{"before":"2026-01-01T00:00:00Z"}]}`, `{"header":["a"]}`, `{"operator":"NOT","conditions":[{"hasKeyword":"$seen"}]}`} {
+	for _, s := range []string{`{}`, `{"operator":"AND","conditions":[{"text":"a"},{"before":"2026-01-01T00:00:00Z"}]}`, `{"header":["a"]}`, `{"hasAttachment":true}`, `{"operator":"NOT","conditions":[{"hasKeyword":"$seen"}]}`} {
 		f.Add(s)
 	}
 	w := newTown(f)
@@ -284,6 +284,7 @@ func FuzzFilters(f *testing.F) {
 			return
 		}
 		table := newEmailTable(mail.Position{})
+		filter.table = table
 		table.threadNumber(1)
 		for _, th := range filter.threads {
 			th.look(table)

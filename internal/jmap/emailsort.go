@@ -113,10 +113,10 @@ func (o *emailOrder) comparison(t *emailTable, list []int32, i int) func(a, b in
 		fits := o.threads[i].fits
 		return func(a, b int32) int { return compareBools(fits[t.rows[a].thread], fits[t.rows[b].thread]) }
 	default:
-		folded := make(map[int32]string, len(list))
+		folded := make([]string, len(t.rows))
 		fold := foldFor(c.Collation)
 		for _, at := range list {
-			folded[at] = fold(t.texts[t.rows[at].key].of(c.Property))
+			folded[at] = fold(t.says[t.rows[at].key].of(c.Property))
 		}
 		return func(a, b int32) int { return strings.Compare(folded[a], folded[b]) }
 	}
@@ -151,10 +151,13 @@ func upperASCII(r rune) rune {
 	return r
 }
 
-// sortTexts are the texts of an Email that lists are sorted by.
-type sortTexts struct{ from, to, subject string }
+// headline is what an Email says of itself that some lists ask for.
+type headline struct {
+	from, to, subject string // as lists are sorted by them
+	attached          bool
+}
 
-func (s sortTexts) of(property string) string {
+func (s headline) of(property string) string {
 	switch property {
 	case "from":
 		return s.from
@@ -164,28 +167,28 @@ func (s sortTexts) of(property string) string {
 	return s.subject
 }
 
-// sortTextsOf reads them. A damaged row sorts as one that says nothing.
-func sortTextsOf(parsed []byte) sortTexts {
+// saidIn reads it. A damaged row says nothing.
+func saidIn(parsed []byte) headline {
 	s, err := message.DecodeSummary(parsed)
 	if err != nil {
-		return sortTexts{}
+		return headline{}
 	}
-	return sortTexts{s.From.DisplayName(), s.To.DisplayName(), s.BaseSubject}
+	return headline{s.From.DisplayName(), s.To.DisplayName(), s.BaseSubject, message.DecodeHasAttachment(parsed)}
 }
 
-// fewTexts is how many Emails are read one by one; more cost a pass over all mailboxes.
-const fewTexts = 2000
+// fewSaid is how many Emails are read one by one; more cost a pass over all mailboxes.
+const fewSaid = 2000
 
-// readSortTexts reads the texts of Emails. It costs a row for each, or of many a pass
-// over the rows of all messages.
-func (c *call) readSortTexts(ctx context.Context, account mail.AccountID, keys []mail.MessageKey) (map[mail.MessageKey]sortTexts, error) {
-	found := make(map[mail.MessageKey]sortTexts, len(keys))
+// readSaid reads what Emails say. It costs a row for each, or of many a pass over the
+// rows of all messages.
+func (c *call) readSaid(ctx context.Context, account mail.AccountID, keys []mail.MessageKey) (map[mail.MessageKey]headline, error) {
+	found := make(map[mail.MessageKey]headline, len(keys))
 	for _, k := range keys {
-		found[k] = sortTexts{}
+		found[k] = headline{}
 	}
 	err := c.srv.Store.View(ctx, account, func(r store.Reader) error {
-		if len(keys) > fewTexts {
-			return allSortTexts(r, found)
+		if len(keys) > fewSaid {
+			return readAllSaid(r, found)
 		}
 		for _, k := range keys {
 			m, err := r.Message(k)
@@ -195,14 +198,14 @@ func (c *call) readSortTexts(ctx context.Context, account mail.AccountID, keys [
 			if err != nil {
 				return err
 			}
-			found[k] = sortTextsOf(m.Parsed)
+			found[k] = saidIn(m.Parsed)
 		}
 		return nil
 	})
 	return found, err
 }
 
-func allSortTexts(r store.Reader, found map[mail.MessageKey]sortTexts) error {
+func readAllSaid(r store.Reader, found map[mail.MessageKey]headline) error {
 	all, err := r.Mailboxes()
 	if err != nil {
 		return err
@@ -210,7 +213,7 @@ func allSortTexts(r store.Reader, found map[mail.MessageKey]sortTexts) error {
 	for _, mb := range all {
 		err := r.Messages(store.PlacementQuery{Mailbox: mb.ID, Shown: true}, func(_ *mail.Placement, m *mail.Message) error {
 			if _, wanted := found[m.Key]; wanted {
-				found[m.Key] = sortTextsOf(m.Parsed)
+				found[m.Key] = saidIn(m.Parsed)
 			}
 			return nil
 		})

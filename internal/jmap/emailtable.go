@@ -13,7 +13,7 @@ import (
 // follows the account's changes, can be thrown away at any time, and is made again by
 // one pass.
 //
-// What it costs: to make, some 3 µs an Email; to bring up to date, what changed, and a
+// What it costs: to make, some 2 µs an Email; to bring up to date, what changed, and a
 // move of what came after; to go through, some 10 ns an Email.
 type emailTable struct {
 	at       mail.Position // everything up to here is in it
@@ -23,7 +23,7 @@ type emailTable struct {
 	names    []mail.ThreadID // of the threads, by number
 	keywords map[string]string
 	answers  map[asked]map[mail.MessageKey]bool // of what was asked of their text
-	texts    map[mail.MessageKey]sortTexts      // of those that were sorted by them
+	says     map[mail.MessageKey]headline       // of those that were asked for it
 	list     []int32                            // room for a result
 }
 
@@ -38,7 +38,6 @@ type emailRow struct {
 	mailbox   mail.MailboxID
 	elsewhere *[]mail.MailboxID // where it is besides
 	thread    uint32
-	attached  bool
 }
 
 // isIn reports whether the Email is in a mailbox.
@@ -87,7 +86,7 @@ func makeEmailTable(r store.Reader) (*emailTable, error) {
 		return nil, err
 	}
 	t := newEmailTable(acct.Epoch.At(acct.Head))
-	err = eachEmail(r, func(e *listedEmail) error {
+	err = r.Emails(func(e *mail.Email) error {
 		t.rows = append(t.rows, t.rowOf(e))
 		return nil
 	})
@@ -103,16 +102,21 @@ func (t *emailTable) order(rows []emailRow) {
 }
 
 // rowOf makes the row of an Email.
-func (t *emailTable) rowOf(e *listedEmail) emailRow {
-	row := emailRow{
-		key: e.key, id: e.id, received: e.received.Unix(), size: e.size, thread: t.threadNumber(e.thread), attached: e.attached,
-		keywords: t.interned(e.keywords), mailbox: e.mailboxes[0],
+func (t *emailTable) rowOf(e *mail.Email) emailRow {
+	row := emailRow{key: e.Key, id: e.EmailID, received: e.InternalDate.Unix(), size: e.Size, thread: t.threadNumber(e.Thread), mailbox: e.Places[0].Mailbox}
+	if row.sent = row.received; !e.SentAt.IsZero() {
+		row.sent = e.SentAt.Unix()
 	}
-	if row.sent = row.received; !e.sent.IsZero() {
-		row.sent = e.sent.Unix()
+	var few [4]mail.Flags
+	flags := few[:0]
+	var others []mail.MailboxID
+	for _, p := range e.Places {
+		flags = append(flags, p.Flags)
+		if p.Mailbox != row.mailbox && !slices.Contains(others, p.Mailbox) {
+			others = append(others, p.Mailbox)
+		}
 	}
-	if len(e.mailboxes) > 1 {
-		others := slices.Clone(e.mailboxes[1:])
+	if row.keywords = t.interned(shownFlags(flags)); len(others) > 0 {
 		row.elsewhere = &others
 	}
 	return row
@@ -225,7 +229,7 @@ func (t *emailTable) remove(gone map[mail.MessageKey]bool) {
 	t.rows = slices.DeleteFunc(t.rows, func(r emailRow) bool { return gone[r.key] })
 	for key := range gone {
 		delete(t.dates, key)
-		delete(t.texts, key)
+		delete(t.says, key)
 	}
 }
 
