@@ -23,6 +23,7 @@ type newEmail struct {
 	root       *compose.Part
 	rootFields map[string]string // header fields that the root itself gives
 	blobs      []blobUse
+	source     string // the blob that it is, if it is imported
 	defaults   object // what the client did not say, and the server did
 	arrival    mail.Arrival
 	wrong      *setError
