@@ -57,7 +57,7 @@ func emailImport(ctx context.Context, c *call, a *importArguments) error {
 
 // parseImport reads an EmailImport. What is wrong with it is in it.
 func parseImport(raw json.RawMessage) *newEmail {
-	r := &emailReader{email: &newEmail{defaults: object{}}}
+	r := &emailReader{email: new(newEmail)}
 	var all map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &all); err != nil || all == nil {
 		r.email.wrong = invalidProperties("an email to be imported is an object")
@@ -76,7 +76,6 @@ func parseImport(raw json.RawMessage) *newEmail {
 	if len(r.wrong) > 0 {
 		r.email.wrong = invalidProperties(strings.Join(r.details, "; "), r.wrong...)
 	}
-	clear(r.email.defaults)
 	return r.email
 }
 

@@ -101,7 +101,6 @@ func (s *emailSetting) make(e *newEmail, room *budget) error {
 	arrival.Flags, arrival.InternalDate = e.keywords, e.receivedAt
 	if e.receivedAt.IsZero() {
 		arrival.InternalDate = s.srv.now().UTC()
-		e.defaults["receivedAt"] = utcDate(arrival.InternalDate)
 	}
 	e.arrival = arrival
 	return nil
@@ -172,7 +171,6 @@ func (t *emailChanging) createAll() error {
 			return err
 		}
 		o := object{"id": id, "blobId": wholeBlobID(m.EmailID), "threadId": m.Thread.String(), "size": m.Size}
-		maps.Copy(o, t.news[creation].defaults)
 		if t.out.Created == nil {
 			t.out.Created = map[string]object{}
 		}
