@@ -73,6 +73,8 @@ func (s *Server) openBlob(ctx context.Context, account mail.AccountID, id string
 		return s.openMessage(ctx, account, id[1:])
 	case partBlobMark:
 		return s.openPart(ctx, account, id[1:])
+	case "U":
+		return s.openUpload(ctx, account, id)
 	}
 	return nil, noBlob()
 }

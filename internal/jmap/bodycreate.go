@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"lockstep/internal/mail"
 	"lockstep/internal/message"
@@ -33,9 +34,15 @@ func (r *emailReader) readValues(raw json.RawMessage) {
 	}
 	r.values = map[string]string{}
 	for _, id := range slices.Sorted(maps.Keys(all)) {
-		v := all[id]
-		if v.Value == nil || v.IsEncodingProblem || v.IsTruncated {
-			r.bad("bodyValues/"+id, "it has a value, which is whole")
+		v, path := all[id], "bodyValues/"+id
+		if v.IsEncodingProblem {
+			r.bad(path+"/isEncodingProblem", "what is given has none")
+		}
+		if v.IsTruncated {
+			r.bad(path+"/isTruncated", "what is given is whole")
+		}
+		if v.Value == nil {
+			r.bad(path+"/value", "it is a text")
 			continue
 		}
 		r.values[id] = *v.Value
@@ -114,9 +121,17 @@ func multipart(subtype string, parts []*compose.Part) *compose.Part {
 }
 
 func textPart(mediaType, text string) *compose.Part {
-	return &compose.Part{Type: mediaType, Params: []message.Param{{Name: "charset", Value: "utf-8"}}, Text: true, Open: func() (io.ReadCloser, error) {
+	return &compose.Part{Type: mediaType, Params: []message.Param{{Name: "charset", Value: charsetFor(text)}}, Text: true, Open: func() (io.ReadCloser, error) {
 		return io.NopCloser(strings.NewReader(text)), nil
 	}}
+}
+
+// charsetFor is the least that a text needs.
+func charsetFor(text string) string {
+	if strings.ContainsFunc(text, func(r rune) bool { return r >= utf8.RuneSelf }) {
+		return "utf-8"
+	}
+	return "us-ascii"
 }
 
 // only reads a list that has exactly one part, of the type.
@@ -238,7 +253,7 @@ func (b *partReader) header(property string, raw json.RawMessage) {
 	case h.field == "content-type":
 		b.contentType(property, h, raw)
 	default:
-		b.field(b.given, b.fields, property, field, h, raw)
+		b.field(b.given, b.fields, b.path+"/"+property, field, h, raw)
 	}
 }
 
@@ -250,7 +265,7 @@ func (b *partReader) contentType(property string, h headerProperty, raw json.Raw
 		b.wrong(property, "it is a media type with its parameters")
 		return
 	}
-	b.given["content-type"], b.part.Type = property, mediaType
+	b.given["content-type"], b.part.Type = b.path+"/"+property, mediaType
 	for _, name := range slices.Sorted(maps.Keys(params)) {
 		if name != "boundary" {
 			b.part.Params = append(b.part.Params, message.Param{Name: name, Value: params[name]})
@@ -264,10 +279,10 @@ func (b *partReader) finish(all map[string]json.RawMessage, or partDefaults, dep
 		if _, says := all[property]; !says {
 			continue
 		}
-		if other, twice := b.given[claims[property]]; twice && claims[other] != claims[property] {
+		if other, twice := b.given[claims[property]]; twice && claims[strings.TrimPrefix(other, b.path+"/")] != claims[property] {
 			b.wrong(property, "it is the same field as "+other)
 		} else if !twice {
-			b.given[claims[property]] = property
+			b.given[claims[property]] = b.path + "/" + property
 		}
 	}
 	b.finishType(or)
@@ -374,8 +389,11 @@ func (b *partReader) content(all map[string]json.RawMessage, depth int) {
 				b.part.Parts = append(b.part.Parts, below)
 			}
 		}
-	case (b.partID == nil) == (b.blobID == nil):
+	case b.partID == nil && b.blobID == nil:
 		b.wrong("partId", "a part has either a partId or a blobId")
+	case b.partID != nil && b.blobID != nil:
+		b.wrong("partId", "a part has either a partId or a blobId")
+		b.wrong("blobId", "a part has either a partId or a blobId")
 	case b.partID != nil:
 		b.value(all)
 	default:
@@ -396,7 +414,7 @@ func (b *partReader) value(all map[string]json.RawMessage) {
 		return
 	}
 	if strings.HasPrefix(b.part.Type, "text/") {
-		b.param("charset", "utf-8")
+		b.param("charset", charsetFor(text))
 	}
 	from := textPart(b.part.Type, text)
 	b.part.Text, b.part.Open = true, from.Open

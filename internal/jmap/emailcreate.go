@@ -23,7 +23,7 @@ type newEmail struct {
 	root       *compose.Part
 	rootFields map[string]string // header fields that the root itself gives
 	blobs      []blobUse
-	defaults   object // what the client did not say, and the server did
+	source     string // the blob that it is, if it is imported
 	arrival    mail.Arrival
 	wrong      *setError
 }
@@ -51,7 +51,7 @@ type emailReader struct {
 
 // parseNewEmail reads an Email. What is wrong with it is in it.
 func parseNewEmail(raw json.RawMessage) *newEmail {
-	r := &emailReader{email: &newEmail{fields: map[string][]byte{}, defaults: object{}}, given: map[string]string{}, headers: map[*compose.Part]map[string]string{}}
+	r := &emailReader{email: &newEmail{fields: map[string][]byte{}}, given: map[string]string{}, headers: map[*compose.Part]map[string]string{}}
 	var all map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &all); err != nil || all == nil {
 		r.email.wrong = invalidProperties("an email is an object")
@@ -97,8 +97,6 @@ func (r *emailReader) metadata(all map[string]json.RawMessage) {
 		} else if wrong != nil {
 			e.wrong = wrong
 		}
-	} else {
-		e.defaults["keywords"] = object{}
 	}
 	if raw, ok := all["receivedAt"]; ok {
 		var wrong bool
@@ -223,15 +221,12 @@ func (r *emailReader) checkRoot() {
 func (e *newEmail) complete(id string, now time.Time, from message.Address) {
 	if e.lacks("message-id") {
 		e.fields["message-id"], _ = compose.IDField("Message-ID", []string{id})
-		e.defaults["messageId"] = []string{id}
 	}
 	if e.lacks("date") {
 		e.fields["date"], _ = compose.DateField("Date", now)
-		e.defaults["sentAt"] = dateOrNil(now)
 	}
 	if e.lacks("from") {
 		e.fields["from"] = compose.AddressField("From", []message.Address{from})
-		e.defaults["from"] = emailAddresses([]message.Address{from})
 	}
 }
 

@@ -23,7 +23,11 @@ func (s *emailSetting) makeAll() error {
 		if e.wrong != nil {
 			continue
 		}
-		err := s.make(e, room)
+		how := s.make
+		if e.source != "" {
+			how = s.takeIn
+		}
+		err := how(e, room)
 		if wrong, ok := errors.AsType[*setError](err); ok {
 			e.wrong = wrong
 		} else if err != nil {
@@ -57,7 +61,11 @@ func (s *Server) author(c *call) message.Address {
 func (s *emailSetting) make(e *newEmail, room *budget) error {
 	one := &budget{left: s.srv.limits.Upload}
 	var missing []string
-	for _, use := range e.blobs {
+	for i := range e.blobs {
+		use := &e.blobs[i]
+		if id, ok := s.idOf(use.id); ok {
+			use.id = id
+		}
 		c, err := s.srv.openBlob(s.ctx, s.account, use.id)
 		if mail.KindOf(err) == mail.NotFound && err != nil {
 			missing = append(missing, use.id)
@@ -86,17 +94,20 @@ func (s *emailSetting) make(e *newEmail, room *budget) error {
 	case errors.Is(err, errSpent) && one.left < 0:
 		return &setError{Type: "tooLarge", Description: "what is attached to an email is too large", Extra: map[string]any{"maxSize": s.srv.limits.Upload}}
 	case errors.Is(err, errSpent):
-		return &setError{Type: "rateLimit", Description: "this is too much for one call; make some of the emails in another"}
+		return tooMuchInCall()
 	case err != nil:
 		return err
 	}
 	arrival.Flags, arrival.InternalDate = e.keywords, e.receivedAt
 	if e.receivedAt.IsZero() {
 		arrival.InternalDate = s.srv.now().UTC()
-		e.defaults["receivedAt"] = utcDate(arrival.InternalDate)
 	}
 	e.arrival = arrival
 	return nil
+}
+
+func tooMuchInCall() *setError {
+	return &setError{Type: "rateLimit", Description: "this is too much for one call; make some of the emails in another"}
 }
 
 // ingest takes a message in as it is written.
@@ -156,8 +167,10 @@ func (t *emailChanging) createAll() error {
 			return err
 		}
 		id := m.EmailID.String()
+		if err := t.used(t.news[creation], m.EmailID); err != nil {
+			return err
+		}
 		o := object{"id": id, "blobId": wholeBlobID(m.EmailID), "threadId": m.Thread.String(), "size": m.Size}
-		maps.Copy(o, t.news[creation].defaults)
 		if t.out.Created == nil {
 			t.out.Created = map[string]object{}
 		}
@@ -174,6 +187,11 @@ func (t *emailChanging) create(creation string, e *newEmail) (mail.Placement, er
 	}
 	in, wrong := t.parseMailboxIDs(e.mailboxIDs)
 	if wrong != nil {
+		return mail.Placement{}, wrong
+	}
+	if wrong, err := t.there(e); err != nil {
+		return mail.Placement{}, err
+	} else if wrong != nil {
 		return mail.Placement{}, wrong
 	}
 	boxes := slices.Sorted(maps.Keys(in))
@@ -200,6 +218,52 @@ func (t *emailChanging) create(creation string, e *newEmail) (mail.Placement, er
 		}
 	}
 	return p, nil
+}
+
+// there is why a message is not imported: it is one of the account, or was imported
+// from the same upload before, by a call whose answer may have been lost.
+func (t *emailChanging) there(e *newEmail) (*setError, error) {
+	var all []mail.EmailID
+	if email, ok := mail.ParseEmailID(strings.TrimPrefix(e.source, "B")); ok {
+		all = append(all, email)
+	} else if id, ok := mail.ParseUploadID(e.source); ok {
+		u, err := t.tx.Upload(id)
+		if err != nil && mail.KindOf(err) != mail.NotFound {
+			return nil, err
+		}
+		all = u.Emails
+	}
+	for _, id := range all {
+		m, err := t.tx.MessageByEmailID(id)
+		if mail.KindOf(err) == mail.NotFound && err != nil {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if m.Blob.Name == e.arrival.Blob.Name {
+			return &setError{Type: "alreadyExists", Description: "this message is there already", Extra: map[string]any{"existingId": id.String()}}, nil
+		}
+	}
+	return nil, nil
+}
+
+// used notes of uploads what was made of them.
+func (t *emailChanging) used(e *newEmail, made mail.EmailID) error {
+	ids := map[string]bool{e.source: true}
+	for _, use := range e.blobs {
+		ids[use.id] = true
+	}
+	for id := range ids {
+		name, ok := mail.ParseUploadID(id)
+		if !ok {
+			continue
+		}
+		if err := t.tx.UsedUpload(name, made); err != nil && mail.KindOf(err) != mail.NotFound {
+			return err
+		}
+	}
+	return nil
 }
 
 // pairDrafts finds which draft that is destroyed each draft that is made grew from: one

@@ -23,18 +23,22 @@ func emailSet(ctx context.Context, c *call, a *setArguments) error {
 	}
 	s := &emailSetting{call: c, ctx: ctx, account: account, asked: a, refused: map[string]*setError{}}
 	s.readAll()
+	if err := s.makeAndCommit(); err != nil {
+		return err
+	}
+	return c.answer(s.done.out)
+}
+
+// makeAndCommit does all of it. Bytes that were not kept until the commit are put once
+// more.
+func (s *emailSetting) makeAndCommit() error {
 	for try := 0; ; try++ {
 		if err := s.makeAll(); err != nil {
 			return err
 		}
-		err := s.commit()
-		if mail.KindOf(err) == mail.Expired && err != nil && try < 2 {
-			continue // the bytes were not kept meanwhile: once more
-		}
-		if err != nil {
+		if err := s.commit(); err == nil || mail.KindOf(err) != mail.Expired || try == 2 {
 			return err
 		}
-		return c.answer(s.done.out)
 	}
 }
 

@@ -36,6 +36,17 @@ func init() { // a method may call another, which is found here
 		"Email/queryChanges": {mailURN, with(emailQueryChanges)},
 		"Email/changes":      {mailURN, with(emailChanges)},
 
+		"Email/import":       {mailURN, with(emailImport)},
+		"Email/copy":         {mailURN, with(emailCopy)},
+		"Blob/copy":          {core, with(blobCopy)},
+		"Blob/upload":        {blobURN, with(blobUpload)},
+		"Blob/get":           {blobURN, with(blobGet)},
+		"Blob/lookup":        {blobURN, with(blobLookup)},
+		"Quota/get":          {quotaURN, with(quotaGet)},
+		"Quota/changes":      {quotaURN, with(quotaChanges)},
+		"Quota/query":        {quotaURN, with(quotaQuery)},
+		"Quota/queryChanges": {quotaURN, with(quotaQueryChanges)},
+
 		"Mailbox/set":          {mailURN, with(mailboxSet)},
 		"Mailbox/query":        {mailURN, with(mailboxQueryMethod)},
 		"Mailbox/queryChanges": {mailURN, with(mailboxQueryChanges)},

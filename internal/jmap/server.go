@@ -113,6 +113,7 @@ var routes = []route{
 	{apiPath, http.MethodPost, (*Server).api},
 	{eventSourcePath, http.MethodGet, (*Server).events},
 	{downloadPath, http.MethodGet, (*Server).download},
+	{uploadPath, http.MethodPost, (*Server).upload},
 	{webSocketPath, http.MethodGet, (*Server).webSocket},
 }
 

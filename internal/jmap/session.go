@@ -29,6 +29,8 @@ var capabilities = []capability{
 	{core, (*Server).coreCapability, nil},
 	{webSocketURN, nothing, nil},
 	{mailURN, nothing, (*Server).mailCapability},
+	{blobURN, nothing, (*Server).blobCapability},
+	{quotaURN, nothing, func(*Server, *auth.Session) any { return struct{}{} }},
 	{ours, nothing, (*Server).oursOfAccount},
 }
 

@@ -33,8 +33,12 @@ func TextField(name, text string) ([]byte, error) {
 	return []byte(name + ":\r\n"), nil
 }
 
-// RawField writes a field as it is said: ASCII, folded already where it is long.
+// RawField writes a field as it is said: ASCII, folded already where it is long. White
+// space before the value is added if there is none.
 func RawField(name, value string) ([]byte, error) {
+	if value != "" && value[0] != ' ' && value[0] != '\t' {
+		value = " " + value
+	}
 	for i, line := range strings.Split(value, "\r\n") {
 		switch {
 		case i > 0 && (line == "" || line[0] != ' ' && line[0] != '\t'):
