@@ -28,6 +28,7 @@ type capability struct {
 var capabilities = []capability{
 	{core, (*Server).coreCapability, nil},
 	{webSocketURN, nothing, nil},
+	{submissionURN, nothing, (*Server).submissionCapability},
 	{mailURN, nothing, (*Server).mailCapability},
 	{ours, nothing, (*Server).oursOfAccount},
 }
