@@ -29,6 +29,7 @@ var capabilities = []capability{
 	{core, (*Server).coreCapability, nil},
 	{webSocketURN, nothing, nil},
 	{submissionURN, nothing, (*Server).submissionCapability},
+	{vacationURN, nothing, func(*Server, *auth.Session) any { return struct{}{} }},
 	{mailURN, nothing, (*Server).mailCapability},
 	{ours, nothing, (*Server).oursOfAccount},
 }

@@ -11,7 +11,8 @@ import (
 	"lockstep/internal/store"
 )
 
-// methodsOfSending are those of who mail is from, and of what went out.
+// methodsOfSending are those of who mail is from, of what went out, and of what
+// is answered.
 func methodsOfSending() map[string]method {
 	return map[string]method{
 		"Identity/get":     {submissionURN, with(identityGet)},
@@ -23,6 +24,9 @@ func methodsOfSending() map[string]method {
 		"EmailSubmission/query":        {submissionURN, with(submissionQuery)},
 		"EmailSubmission/queryChanges": {submissionURN, with(submissionQueryChanges)},
 		"EmailSubmission/set":          {submissionURN, with(submissionSet)},
+
+		"VacationResponse/get": {vacationURN, with(vacationGet)},
+		"VacationResponse/set": {vacationURN, with(vacationSet)},
 	}
 }
 
