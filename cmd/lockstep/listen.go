@@ -210,7 +210,7 @@ func portOf(at config.Addresses) int {
 
 func (h *house) jmapServer(m *metrics, door *signin.Server) *jmap.Server {
 	l := h.cfg.Limits
-	return &jmap.Server{
+	s := &jmap.Server{
 		Store: h.db, Directory: h.db, Auth: door, Accounts: h.auth, Delivery: h.delivery, Search: h.search, Hub: h.hub, Log: h.log, Metrics: m.jmap, Policies: h.cfg.Policies(), Trails: h.trails,
 		Hostname: hostname(h.cfg), PublicName: h.cfg.Hostname, SpoolDir: h.path(spoolDir), People: h.people(),
 		Blobs: func(ctx context.Context, b mail.Blob) (jmap.Body, error) {
@@ -220,8 +220,10 @@ func (h *house) jmapServer(m *metrics, door *signin.Server) *jmap.Server {
 			}
 			return r, nil
 		},
-		Limits: jmap.Limits{Upload: int64(l.Message)},
+		Limits: jmap.Limits{Upload: int64(l.Message), Message: int64(l.Message), Recipients: l.Recipients},
 	}
+	h.delivery.Outcome = s.Outcome
+	return s
 }
 
 // mailservers are what programs that ask by autodiscovery can use under TLS.

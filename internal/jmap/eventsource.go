@@ -49,7 +49,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, sess *auth.Sessi
 	ctx, stop := context.WithCancel(context.Background()) // the request's ends when the handler returns
 	e.ctx, e.Turn, e.Over = ctx, e.turn, e.over
 	e.forget = []func(){stop, leave, s.Accounts.Track(sess, func(string) { e.End() }), s.Store.Watch(sess.Account(), e.hear)}
-	f, err := s.follow(ctx, sess.Account(), e.types, r.Header.Get("Last-Event-ID"))
+	f, err := s.follow(ctx, sess.Principal, e.types, r.Header.Get("Last-Event-ID"))
 	if err != nil {
 		e.over()
 		s.logFault(ctx, "EventSource", mail.KindOf(err), err)
@@ -126,7 +126,7 @@ func (e *eventSource) turn(t longpoll.Turn) (time.Time, error) {
 	}
 	told := false
 	if t.Woken && !t.Stopping {
-		states, err := e.look(e.ctx, e.srv.Store)
+		states, err := e.look(e.ctx, e.srv)
 		if err != nil {
 			e.srv.logFault(e.ctx, "EventSource", mail.KindOf(err), err)
 			return now, err

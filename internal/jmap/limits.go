@@ -13,6 +13,8 @@ type Limits struct {
 	ObjectsInGet       int           // 1000
 	ObjectsInSet       int           // 1000
 	EmailRows          int           // of all accounts, kept for Email/query, some 150 bytes each; 1 000 000
+	Message            int64         // bytes of one that is sent; 50 MiB
+	Recipients         int           // of one that is sent; 100
 	Pushes             int           // connections of one principal that listen: event sources and WebSockets; 64
 	MinPing            time.Duration // between two pings of an event source; 30 s
 }
@@ -26,6 +28,8 @@ func (l Limits) orDefault() Limits {
 	orDefault(&l.ObjectsInGet, 1000)
 	orDefault(&l.ObjectsInSet, 1000)
 	orDefault(&l.EmailRows, 1_000_000)
+	orDefault(&l.Message, 50<<20)
+	orDefault(&l.Recipients, 100)
 	orDefault(&l.Pushes, 64)
 	orDefault(&l.MinPing, 30*time.Second)
 	return l

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"strings"
 )
 
@@ -52,6 +53,7 @@ func init() { // a method may call another, which is found here
 		"Mailbox/queryChanges": {mailURN, with(mailboxQueryChanges)},
 		"SearchSnippet/get":    {mailURN, with(snippetGet)},
 	}
+	maps.Copy(methods, methodsOfSending())
 }
 
 // A call is one method call under way.

@@ -22,6 +22,8 @@ type pushType struct {
 var pushTypes = []pushType{
 	{"Email", mail.TypeEmail, lastOf(mail.TypeEmail)},
 	{"EmailDelivery", mail.TypeEmail, lastDelivery},
+	{"EmailSubmission", mail.TypeSubmission, lastOf(mail.TypeSubmission)},
+	{"Identity", mail.TypeIdentity, lastOf(mail.TypeIdentity)},
 	{"Mailbox", mail.TypeMailbox, lastOf(mail.TypeMailbox)},
 	{"Thread", mail.TypeThread, lastOf(mail.TypeThread)},
 	{"VacationResponse", mail.TypeMetadata, lastVacation},
@@ -75,6 +77,7 @@ func parsePushTypes(s string) []*pushType {
 
 // A follower knows what its client was told of an account.
 type follower struct {
+	who     store.PrincipalID
 	account mail.AccountID
 	types   []*pushType
 	known   mail.Token
@@ -82,13 +85,13 @@ type follower struct {
 
 // follow begins with what there is now, so that only what changes from here on is
 // told; or where the client stopped.
-func (s *Server) follow(ctx context.Context, id mail.AccountID, types []*pushType, from string) (f follower, err error) {
-	f = follower{account: id, types: types}
+func (s *Server) follow(ctx context.Context, p store.Principal, types []*pushType, from string) (f follower, err error) {
+	f = follower{who: p.ID, account: p.Account, types: types}
 	if from != "" {
 		f.known, _ = mail.ParseToken(from) // what is none is of no epoch: all is told
 		return f, nil
 	}
-	err = s.Store.View(ctx, id, func(r store.Reader) error {
+	err = s.Store.View(ctx, p.Account, func(r store.Reader) error {
 		a, err := r.Account()
 		f.known = mail.Token{Epoch: a.Epoch, ModSeq: a.Head}
 		return err
@@ -104,9 +107,9 @@ func (f *follower) concerns(n mail.News) bool {
 // look returns the states of what changed since the client was told, nil if nothing
 // did, and knows them from then on. It costs one row, and for deliveries and
 // vacations one look more, whatever the account holds.
-func (f *follower) look(ctx context.Context, st store.Store) (states map[string]string, err error) {
+func (f *follower) look(ctx context.Context, s *Server) (states map[string]string, err error) {
 	var now mail.Token
-	err = st.View(ctx, f.account, func(r store.Reader) error {
+	err = s.Store.View(ctx, f.account, func(r store.Reader) error {
 		a, err := r.Account()
 		if err != nil {
 			return err
@@ -130,6 +133,10 @@ func (f *follower) look(ctx context.Context, st store.Store) (states map[string]
 		}
 		return nil
 	})
+	if identity, changed := states["Identity"]; changed && err == nil {
+		st, failed := s.standing(ctx, f.who, f.account)
+		states["Identity"], err = identity+st.mark(), failed
+	}
 	if err == nil {
 		f.known = now
 	}

@@ -66,6 +66,10 @@ type Server struct {
 	once   sync.Once
 	limits Limits
 	rooms  rooms
+
+	outcomes outcomes
+	sends    pace
+
 	emails emailTables
 	now    func() time.Time
 }

@@ -28,6 +28,8 @@ type capability struct {
 var capabilities = []capability{
 	{core, (*Server).coreCapability, nil},
 	{webSocketURN, nothing, nil},
+	{submissionURN, nothing, (*Server).submissionCapability},
+	{vacationURN, nothing, func(*Server, *auth.Session) any { return struct{}{} }},
 	{mailURN, nothing, (*Server).mailCapability},
 	{blobURN, nothing, (*Server).blobCapability},
 	{quotaURN, nothing, func(*Server, *auth.Session) any { return struct{}{} }},

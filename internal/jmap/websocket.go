@@ -317,7 +317,7 @@ func (k *webSocket) enable(in *envelope) error {
 		wakes.Add(t.news)
 	}
 	k.pushes.Store(uint32(wakes)) // first: what changes from here on is not missed
-	f, err := k.srv.follow(k.ctx, k.account, types, in.PushState)
+	f, err := k.srv.follow(k.ctx, k.sess.Principal, types, in.PushState)
 	if err != nil {
 		return err
 	}
@@ -330,7 +330,7 @@ func (k *webSocket) enable(in *envelope) error {
 
 // push tells what changed.
 func (k *webSocket) push() error {
-	states, err := k.look(k.ctx, k.srv.Store)
+	states, err := k.look(k.ctx, k.srv)
 	if err != nil {
 		k.srv.logFault(k.ctx, "WebSocket", mail.KindOf(err), err)
 		return err
