@@ -53,6 +53,19 @@ func (r reader) EmailsByDate(q store.EmailDateQuery) ([]mail.Email, error) {
 	return all[:min(q.Limit, len(all))], nil
 }
 
+// EmailsOf returns those of the messages that are visible.
+func (r reader) EmailsOf(keys []mail.MessageKey) ([]mail.Email, error) {
+	var found []mail.Email
+	err := r.Emails(func(e *mail.Email) error {
+		if slices.Contains(keys, e.Key) {
+			e.Places = nil
+			found = append(found, *e)
+		}
+		return nil
+	})
+	return found, err
+}
+
 // EmailsBefore counts them.
 func (r reader) EmailsBefore(place mail.Arrived) (n int64, err error) {
 	for _, e := range r.newestFirst() {

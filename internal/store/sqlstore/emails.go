@@ -10,7 +10,7 @@ import (
 
 const (
 	emailColumns    = "message_key, email_id, thread_id, size, internal_date, internal_zone, sent_at, created, modseq"
-	selectEmails    = "SELECT " + emailColumns + " FROM message WHERE account_id = ?1 AND message_key IN list(?2)"
+	selectEmails    = "SELECT " + emailColumns + " FROM message WHERE account_id = ?1 AND message_key IN list(?2) AND visible = 1 ORDER BY message_key"
 	selectAllEmails = "SELECT " + emailColumns + " FROM message WHERE account_id = ?1 AND visible = 1 ORDER BY message_key"
 	// 8 is \Deleted.
 	selectAllPlaces = "SELECT message_key, mailbox_id, uid, system, keywords FROM placement WHERE account_id = ?1 AND system & 8 = 0"
@@ -60,13 +60,26 @@ func (r *reader) EmailsByDate(q store.EmailDateQuery) ([]mail.Email, error) {
 		return nil, err
 	}
 	page = page[min(q.Skip, len(page)):]
-	keys := make(ints, len(page))
+	keys := make([]mail.MessageKey, len(page))
 	for i, d := range page {
-		keys[i] = d.number
+		keys[i] = mail.MessageKey(d.number)
 	}
-	found := make([]mail.Email, 0, len(page))
-	err = r.c.query(selectEmails, func(row row) error { found = append(found, scanEmail(row)); return nil }, r.id, keys)
+	found, err := r.EmailsOf(keys)
 	slices.SortFunc(found, func(a, b mail.Email) int { return b.Arrived().Compare(a.Arrived()) })
+	return found, err
+}
+
+// EmailsOf implements store.Reader.
+func (r *reader) EmailsOf(keys []mail.MessageKey) ([]mail.Email, error) {
+	if err := r.settled(); err != nil {
+		return nil, err
+	}
+	of := make(ints, len(keys))
+	for i, key := range keys {
+		of[i] = int64(key)
+	}
+	found := make([]mail.Email, 0, len(keys))
+	err := r.c.query(selectEmails, func(row row) error { found = append(found, scanEmail(row)); return nil }, r.id, of)
 	return found, err
 }
 

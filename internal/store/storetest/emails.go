@@ -113,6 +113,13 @@ func emailsOnce(t *trial) {
 		return tx.StoreFlags(mb.ID, mail.AllUIDs, add(`\Deleted`), nil)
 	}))
 	s.snapshot()
+	shown, hidden := s.placement(archive.ID, 7), s.placement(mb.ID, 30)
+	of := must(view(s, func(r store.Reader) ([]mail.Email, error) {
+		return r.EmailsOf([]mail.MessageKey{hidden.Message, shown.Message, shown.Message, 1 << 40})
+	}))
+	equal("those of them that are visible", len(of), 1)
+	equal("the one", of[0].Key, shown.Message)
+	equal("as the list has it", emailLine(of[0], false), emailLine(s.emailsByDate(store.EmailDateQuery{Before: mail.Arrived{Date: of[0].InternalDate, Key: of[0].Key + 1}, Limit: 1})[0], false))
 	equal("emails", len(s.emailsByDate(store.EmailDateQuery{Limit: 100})), 20)
 	equal("counted", must(view(s, store.Reader.Account)).Emails, 20)
 	ok(s.do(func(tx store.Tx) error { // and a transaction sees its own
