@@ -106,7 +106,7 @@ func (s *session) mechanisms() []string {
 	}
 	m = append(m, "SCRAM-SHA-256")
 	if s.mayPlain() {
-		m = append(m, "PLAIN", "LOGIN")
+		m = append(m, "PLAIN", "LOGIN", "OAUTHBEARER")
 	}
 	return m
 }

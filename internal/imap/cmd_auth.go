@@ -76,6 +76,8 @@ func (s *session) authenticate(ctx context.Context, cmd *wire.Authenticate, r *r
 		user, err = s.saslPlain(ctx, x)
 	case "LOGIN":
 		user, err = s.saslLogin(ctx, x)
+	case "OAUTHBEARER":
+		user, err = s.saslBearer(ctx, x)
 	case "SCRAM-SHA-256":
 		user, err = s.saslScram(ctx, x, false)
 	case "SCRAM-SHA-256-PLUS":
@@ -150,6 +152,29 @@ func (s *session) saslLogin(ctx context.Context, x *exchange) (*auth.Session, er
 		return nil, err
 	}
 	return s.srv.Auth.Login(ctx, s.attempt(name, password))
+}
+
+// saslBearer is OAUTHBEARER (RFC 7628).
+func (s *session) saslBearer(ctx context.Context, x *exchange) (*auth.Session, error) {
+	if !s.mayPlain() {
+		return nil, errNeedsTLS
+	}
+	message, err := x.ask("")
+	if err != nil {
+		return nil, err
+	}
+	a := s.attempt("", "")
+	a.Bearer = true
+	if a.Login, a.Secret, err = auth.ParseBearer(message); err != nil {
+		return nil, err
+	}
+	user, err := s.srv.Auth.Login(ctx, a)
+	if err != nil && mail.KindOf(err) == mail.BadCredentials {
+		if _, broken := x.ask(auth.BearerRefused); broken != nil {
+			return nil, broken
+		}
+	}
+	return user, err
 }
 
 // saslScram is SCRAM-SHA-256 (RFC 7677), and with plus its form that is bound to

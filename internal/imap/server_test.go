@@ -280,6 +280,36 @@ func TestSASLMechanisms(t *testing.T) {
 	c.refused("AUTHENTICATE PLAIN %%%", "BAD")
 }
 
+// A token alone says whose mail it opens (RFC 7628).
+func TestBearerTokens(t *testing.T) {
+	h := newHouse(t, withTLS(t))
+	_, secret, err := h.auth.AddDevice(context.Background(), h.user, "laptop", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	message := func(header, token string) string {
+		return base64.StdEncoding.EncodeToString([]byte(header + "\x01host=mail.example.test\x01auth=Bearer " + token + "\x01\x01"))
+	}
+	c := dial(t, h.addr).ready()
+	c.refused("AUTHENTICATE OAUTHBEARER "+message("n,,", secret), "NO [PRIVACYREQUIRED]")
+	c.must("STARTTLS")
+	c.startTLS()
+	for _, bad := range []string{message("n,a=bob@example.test,", secret), message("n,,", "wrong"), message("n,,", testPassword)} {
+		got := c.run("AUTHENTICATE OAUTHBEARER " + bad)
+		told, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(got[0], "+ "))
+		if err != nil || !strings.Contains(string(told), "invalid_token") {
+			t.Errorf("%q: %q, %v", bad, got, err)
+		}
+		tag := c.tag
+		c.send("AQ==")
+		if c.tag = tag; !strings.Contains(c.answer()[0], "NO [AUTHENTICATIONFAILED]") {
+			t.Errorf("%q is let in", bad)
+		}
+	}
+	c.refused("AUTHENTICATE OAUTHBEARER "+base64.StdEncoding.EncodeToString([]byte("n,,\x01\x01")), "NO [CANNOT]")
+	c.must("AUTHENTICATE OAUTHBEARER " + message("n,,", secret))
+}
+
 func TestScram(t *testing.T) {
 	h := newHouse(t, withTLS(t))
 	_, secret, err := h.auth.AddDevice(context.Background(), h.user, "laptop", nil)

@@ -302,6 +302,9 @@ func (c *call) createDevice(ctx context.Context, out *setAnswer, creation string
 			return invalidProperties(string(p)+" is no protocol that devices sign in by", "protocols")
 		}
 	}
+	if err := c.srv.Accounts.Proven(c.sess); err != nil { // with a stolen session nobody makes one that stays
+		return err
+	}
 	d, secret, err := c.srv.Accounts.AddDevice(ctx, c.sess.Principal, n.Name, n.Protocols)
 	if err != nil {
 		return err
@@ -382,6 +385,9 @@ func (c *call) wipeDevice(ctx context.Context, account mail.AccountID, id mail.D
 	}
 	if wipe.Scope != mail.WipeAccount && wipe.Scope != mail.WipeDevice {
 		return invalidProperties("a wipe is of the account or of the device", "wipe")
+	}
+	if err := c.srv.Accounts.Proven(c.sess); err != nil {
+		return err
 	}
 	_, err := c.srv.Accounts.RequestWipe(ctx, c.sess.Origin(), account, id, wipe.Scope)
 	return err

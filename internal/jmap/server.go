@@ -39,6 +39,8 @@ type Body interface {
 // Authenticator says who asks. Its errors are mail.BadCredentials, Denied and Limit.
 type Authenticator interface {
 	Authenticate(*http.Request) (*auth.Session, error)
+	// Challenge tells in an answer of 401 how to sign in.
+	Challenge(http.Header, *http.Request)
 }
 
 // Server answers requests. Its fields are set once, before it is used.
@@ -157,8 +159,7 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request, at route) {
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	switch mail.KindOf(err) {
 	case mail.BadCredentials:
-		w.Header().Add("WWW-Authenticate", `Basic realm="Lockstep", charset="UTF-8"`)
-		w.Header().Add("WWW-Authenticate", `Bearer realm="Lockstep"`)
+		s.Auth.Challenge(w.Header(), r)
 		httpProblem(http.StatusUnauthorized, mail.DetailOf(err)).write(w)
 	case mail.Limit:
 		w.Header().Set("Retry-After", "60")

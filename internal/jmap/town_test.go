@@ -35,6 +35,10 @@ var verifier = sync.OnceValue(func() []byte {
 // byPassword signs in by Basic alone.
 type byPassword struct{ auth *auth.Service }
 
+func (byPassword) Challenge(h http.Header, _ *http.Request) {
+	h.Set("WWW-Authenticate", `Basic realm="tests"`)
+}
+
 func (b byPassword) Authenticate(r *http.Request) (*auth.Session, error) {
 	login, secret, _ := r.BasicAuth()
 	return b.auth.Login(r.Context(), auth.Attempt{Login: login, Secret: secret, Protocol: mail.JMAP, Addr: netip.IPv6Loopback(), Client: "tests"})

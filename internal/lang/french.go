@@ -141,4 +141,8 @@ var french = map[string]string{
 	"the form can't be read":                                                        "Le formulaire est illisible",
 	"not signed in":                                                                 "Non connecté",
 	"this profile was fetched already, or was offered too long ago: offer it again": "Ce profil a déjà été récupéré, ou a été proposé il y a trop longtemps : proposez-le de nouveau",
+	"this token is not, or no longer, good for anything":                            "Ce jeton ne vaut rien, ou plus rien",
+	"this access token has run out: refresh it":                                     "Ce jeton d'accès a expiré : renouvelez-le",
+	"not a response of OAUTHBEARER":                                                 "Ce n'est pas une réponse d'OAUTHBEARER",
+	"this account has a second factor: use an app password here, not the password":  "Ce compte a un second facteur : utilisez ici un mot de passe d'application, pas le mot de passe",
 }

@@ -142,4 +142,8 @@ var german = map[string]string{
 	"the form can't be read":                                                        "Das Formular ist nicht lesbar",
 	"not signed in":                                                                 "Nicht angemeldet",
 	"this profile was fetched already, or was offered too long ago: offer it again": "Dieses Profil wurde schon geholt, oder vor zu langer Zeit angeboten: bitte neu anbieten",
+	"this token is not, or no longer, good for anything":                            "Dieser Schlüssel ist nichts wert, oder nicht mehr",
+	"this access token has run out: refresh it":                                     "Dieser Zugangsschlüssel ist abgelaufen und muss erneuert werden",
+	"not a response of OAUTHBEARER":                                                 "Keine Antwort von OAUTHBEARER",
+	"this account has a second factor: use an app password here, not the password":  "Dieses Konto hat einen zweiten Faktor: hier gilt ein App-Kennwort, nicht das Kennwort",
 }

@@ -31,7 +31,7 @@ func (s *session) mechanisms() []string {
 	}
 	list = append(list, "SCRAM-SHA-256")
 	if s.mayPlain() {
-		list = append(list, "PLAIN", "LOGIN")
+		list = append(list, "PLAIN", "LOGIN", "OAUTHBEARER")
 	}
 	return list
 }
@@ -151,7 +151,7 @@ func (s *session) auth(ctx context.Context, cmd command) error {
 	switch {
 	case mech == "":
 		return errSyntax
-	case (mech == "PLAIN" || mech == "LOGIN") && !s.mayPlain():
+	case (mech == "PLAIN" || mech == "LOGIN" || mech == "OAUTHBEARER") && !s.mayPlain():
 		return errNeedsTLS
 	case !slices.Contains(s.mechanisms(), mech):
 		return &refusal{text: "There is no such mechanism"}
@@ -177,6 +177,8 @@ func (x *exchange) run(ctx context.Context, mech string) (*auth.Session, error) 
 		return x.plain(ctx)
 	case "LOGIN":
 		return x.login(ctx)
+	case "OAUTHBEARER":
+		return x.bearer(ctx)
 	}
 	return x.scram(ctx, mech == "SCRAM-SHA-256-PLUS")
 }
@@ -232,6 +234,26 @@ func (x *exchange) login(ctx context.Context) (*auth.Session, error) {
 		return nil, err
 	}
 	return x.s.signIn(ctx, a)
+}
+
+// bearer is OAUTHBEARER (RFC 7628).
+func (x *exchange) bearer(ctx context.Context) (*auth.Session, error) {
+	message, err := x.ask("")
+	if err != nil {
+		return nil, err
+	}
+	a := x.s.attempt()
+	a.Bearer = true
+	if a.Login, a.Secret, err = auth.ParseBearer(message); err != nil {
+		return nil, err
+	}
+	who, err := x.s.signIn(ctx, a)
+	if err != nil && mail.KindOf(err) == mail.BadCredentials {
+		if _, broken := x.ask(auth.BearerRefused); broken != nil {
+			return nil, broken
+		}
+	}
+	return who, err
 }
 
 // scram is SCRAM-SHA-256 (RFC 7677), and with plus its form that is bound to the

@@ -229,6 +229,25 @@ func signInBy(t *testing.T, c *client, mech, secret string, binding *scram.Chann
 	}
 }
 
+// A token alone says whose maildrop it opens (RFC 7628).
+func TestBearerTokens(t *testing.T) {
+	w := newTown(t)
+	_, secret, err := w.auth.AddDevice(t.Context(), w.alice, "laptop", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cl := dial(t, w.serve(w.server("implicit"), true))
+	cl.startTLS()
+	cl.hears("+OK")
+	message := func(token string) string {
+		return base64.StdEncoding.EncodeToString([]byte("n,,\x01auth=Bearer " + token + "\x01\x01"))
+	}
+	cl.says("AUTH OAUTHBEARER "+message("wrong"), "+ "+base64.StdEncoding.EncodeToString([]byte(auth.BearerRefused)))
+	cl.says("AQ==", "-ERR [AUTH] this token")
+	cl.says("AUTH OAUTHBEARER AQE=", "-ERR not a response")
+	cl.says("AUTH OAUTHBEARER "+message(secret), "+OK 0 0")
+}
+
 func TestScram(t *testing.T) {
 	w := newTown(t)
 	_, secret, err := w.auth.AddDevice(t.Context(), w.alice, "laptop", nil)

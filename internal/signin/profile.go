@@ -32,7 +32,7 @@ type offer struct {
 }
 
 const (
-	profilePath = "/auth/profile/"
+	profilePath = "/auth/profile"
 	maxFetches  = 3 // of one profile: phones ask more than once
 )
 
@@ -62,7 +62,7 @@ func (s *Server) profileOffer(_ http.ResponseWriter, r *http.Request, sess *auth
 	}
 	one := &pending{offer: o, network: mail.Network(auth.AddrOf(r))}
 	key, err := s.pending.begin(one)
-	return Offer{s.issuer(r) + profilePath + key, one.until}, err
+	return Offer{s.issuer(r) + profilePath + "?key=" + key, one.until}, err // paths are logged, queries are not
 }
 
 // profileFor is a profile of a kind: mail alone, or all that ActiveSync brings.
@@ -105,7 +105,7 @@ func (s *Server) profile(w http.ResponseWriter, r *http.Request) {
 var errNoProfile = mail.Errorf(mail.Expired, "this profile was fetched already, or was offered too long ago: offer it again")
 
 func (s *Server) tryProfile(w http.ResponseWriter, r *http.Request) error {
-	one := s.pending.find(r.PathValue("key"))
+	one := s.pending.find(r.URL.Query().Get("key"))
 	if one == nil || one.offer == nil {
 		return errNoProfile
 	}

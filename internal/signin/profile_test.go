@@ -90,7 +90,7 @@ func TestProfilesThatAreNotOffered(t *testing.T) {
 		b.refused(400, "invalid", "POST", "/auth/account/profile", m{"name": "x", "kind": "fax"})
 		b.refused(400, "invalid", "POST", "/auth/account/profile", m{"name": "", "kind": "mail"})
 		b.refused(404, "not-found", "POST", "/auth/account/profile", m{"name": "x", "kind": "exchange"})
-		if w := h.scan("https://mail.example.test" + profilePath + "guess"); w.Code != http.StatusGone {
+		if w := h.scan("https://mail.example.test" + profilePath + "?key=guess"); w.Code != http.StatusGone {
 			t.Errorf("a guess: %d", w.Code)
 		}
 		var o Offer

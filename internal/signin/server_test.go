@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 
@@ -122,5 +123,18 @@ func TestGuessingTokensIsSlow(t *testing.T) {
 	tls := from("192.0.2.7", "GET", "https://mail.example.test/", "Authorization", "Bearer "+secret)
 	if _, err := h.Authenticate(tls); err != nil {
 		t.Error("another network:", err)
+	}
+}
+
+// Who may sign in hears how, but a page is not interrupted by the browser's own window.
+func TestChallenges(t *testing.T) {
+	h := newHouse(t)
+	for mode, want := range map[string]bool{"": true, "navigate": true, "cors": false, "same-origin": false, "websocket": false} {
+		r, answer := from("127.0.0.1", "GET", "/jmap/session", "Sec-Fetch-Mode", mode), http.Header{}
+		h.Challenge(answer, r)
+		said := strings.Join(answer.Values("WWW-Authenticate"), ", ")
+		if strings.Contains(said, "Basic") != want || !strings.Contains(said, `resource_metadata="http://example.com/.well-known/oauth-protected-resource"`) {
+			t.Errorf("%q: %s", mode, said)
+		}
 	}
 }

@@ -66,7 +66,7 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("GET "+authorizePath, s.authorize)
 	mux.HandleFunc("POST "+authorizePath, s.authorize)
 	mux.HandleFunc("GET "+stylePath, style)
-	mux.HandleFunc("GET "+profilePath+"{key}", s.profile)
+	mux.HandleFunc("GET "+profilePath, s.profile)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, r, mail.Errorf(mail.NotFound, "there is nothing here"))
 	})

@@ -21,7 +21,7 @@ func (s *session) mechanisms() []string {
 	if s.srv.Role != Submission || s.who != nil || !s.mayAuth() {
 		return nil
 	}
-	list := []string{"SCRAM-SHA-256", "PLAIN", "LOGIN"}
+	list := []string{"SCRAM-SHA-256", "PLAIN", "LOGIN", "OAUTHBEARER"}
 	if s.binding() != nil {
 		list = append([]string{"SCRAM-SHA-256-PLUS"}, list...)
 	}
@@ -88,6 +88,8 @@ func (s *session) exchange(ctx context.Context, mech, initial string) (*auth.Ses
 		return s.authPlain(ctx, a, initial)
 	case "LOGIN":
 		return s.authLogin(ctx, a, initial)
+	case "OAUTHBEARER":
+		return s.authBearer(ctx, a, initial)
 	}
 	var b *scram.ChannelBinding
 	plus := mech == "SCRAM-SHA-256-PLUS"
@@ -155,6 +157,25 @@ func (s *session) authLogin(ctx context.Context, a auth.Attempt, initial string)
 		return nil, err
 	}
 	return s.srv.Auth.Login(ctx, a)
+}
+
+// authBearer serves OAUTHBEARER (RFC 7628).
+func (s *session) authBearer(ctx context.Context, a auth.Attempt, initial string) (*auth.Session, error) {
+	message, err := s.initialOr(initial)
+	if err != nil {
+		return nil, err
+	}
+	a.Bearer = true
+	if a.Login, a.Secret, err = auth.ParseBearer(message); err != nil {
+		return nil, err
+	}
+	who, err := s.srv.Auth.Login(ctx, a)
+	if err != nil && mail.KindOf(err) == mail.BadCredentials {
+		if _, broken := s.ask(auth.BearerRefused); broken != nil {
+			return nil, broken
+		}
+	}
+	return who, err
 }
 
 // authScram serves SCRAM-SHA-256 and -PLUS (RFC 7677). The server's proof goes in

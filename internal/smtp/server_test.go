@@ -21,6 +21,7 @@ import (
 
 	"github.com/xdg-go/scram"
 
+	"lockstep/internal/auth"
 	"lockstep/internal/delivery"
 	"lockstep/internal/delivery/deliverytest"
 	"lockstep/internal/mail"
@@ -489,6 +490,25 @@ func signIn(t *testing.T, c *client, mech, login, secret string, binding *scram.
 		}
 		c.send(base64.StdEncoding.EncodeToString([]byte(answer)) + "\r\n")
 	}
+}
+
+// A token alone says who sends (RFC 7628).
+func TestBearerTokens(t *testing.T) {
+	w := newTown(t)
+	_, secret, err := w.auth.AddDevice(t.Context(), w.alice, "laptop", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := dial(t, w.serve(Submission, func(s *Server) { s.AllowPlainAuth = netip.Addr.IsLoopback }))
+	c.hears("220")
+	c.says("EHLO x", "250")
+	message := func(token string) string {
+		return base64.StdEncoding.EncodeToString([]byte("n,,\x01auth=Bearer " + token + "\x01\x01"))
+	}
+	c.says("AUTH OAUTHBEARER "+message("wrong"), "334 "+base64.StdEncoding.EncodeToString([]byte(auth.BearerRefused)))
+	c.says("AQ==", "535 5.7.8 this token")
+	c.says("AUTH OAUTHBEARER AQE=", "501")
+	c.says("AUTH OAUTHBEARER "+message(secret), "235")
 }
 
 func TestScram(t *testing.T) {
