@@ -30,6 +30,13 @@ export function shortDate(at: string | number, now = Date.now()): string {
 	return dateFormat({ day: '2-digit', month: '2-digit', year: '2-digit' }).format(date);
 }
 
+// mediumDate is for an open message: the day and the time, the year when it is another.
+export function mediumDate(at: string | number, now = Date.now()): string {
+	const date = new Date(at);
+	const other = date.getFullYear() !== new Date(now).getFullYear();
+	return dateFormat({ ...(other ? { year: 'numeric' } : { weekday: 'short' }), day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' }).format(date);
+}
+
 export function longDate(at: string | number): string {
 	return dateFormat({ weekday: 'short', day: 'numeric', month: 'long', year: 'numeric', hour: '2-digit', minute: '2-digit' }).format(new Date(at));
 }

@@ -54,7 +54,7 @@ export class Mail {
 		});
 		this.replay = new Replay(client, cache, () => this.sync.catchUp());
 		this.push = new Push(client, {
-			changed: () => this.work(),
+			changed: (types) => void this.told(types),
 			opened: () => this.work(),
 			lost: () => this.work(),
 		});
@@ -98,6 +98,12 @@ export class Mail {
 		this.push.retry();
 		this.work();
 	};
+
+	// told hears of new states: what we did ourselves is often known already.
+	private async told(types: Record<string, string>): Promise<void> {
+		const known = new Map((await this.cache.states.toArray()).map((s) => [s.type, s.state]));
+		if (Object.entries(types).some(([type, state]) => known.has(type) && known.get(type) !== state)) this.work();
+	}
 
 	// work replays and catches up, once more if it was asked for meanwhile.
 	work(): void {

@@ -99,15 +99,17 @@ function ofControl(e: KeyboardEvent): boolean {
 	return (e.key === 'Enter' || e.key === ' ') && at instanceof HTMLElement && at.matches('a, button, summary, [role=menuitem], [role=option]') && !at.hasAttribute('data-row');
 }
 
+// nameOf is what the table calls a key. Letters are the same with Shift, which then says
+// more to who handles them; signs are what Shift makes of them.
 function nameOf(e: KeyboardEvent): string {
 	const control = e.ctrlKey || e.metaKey ? 'Control+' : '';
-	return control + e.key;
+	return control + (/^\p{Lu}$/u.test(e.key) ? e.key.toLowerCase() : e.key);
 }
 
 // press finds what a key does and does it. Modal dialogs keep keys to themselves.
 export function press(e: KeyboardEvent): void {
 	if (e.defaultPrevented || e.altKey || e.isComposing) return;
-	if (document.querySelector('dialog:modal') && e.key !== 'Escape') return;
+	if (document.querySelector('dialog:modal')) return;
 	const name = nameOf(e);
 	const sequence = pending ? `${pending} ${name}` : name;
 	const quiet = typing(e) || !singleKeys;

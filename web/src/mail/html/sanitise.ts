@@ -1,4 +1,5 @@
 import DOMPurify from 'dompurify';
+import type { DOMPurify as Purifier, WindowLike } from 'dompurify';
 
 import { decoded, destination } from './destination';
 
@@ -26,9 +27,28 @@ const forbidden = [
 const allowedLink = /^(https?|mailto|tel|geo|xmpp|sms):/i;
 const most = 4_000_000; // characters that are looked at
 
-export function sanitise(html: string): Sanitised {
+let bench: Promise<Purifier> | undefined;
+
+// workbench is where messages are parsed: a document under the frame's policy, as ours
+// would not even read a style attribute.
+function workbench(): Promise<Purifier> {
+	bench ??= new Promise((resolve, reject) => {
+		const frame = document.createElement('iframe');
+		frame.hidden = true;
+		frame.setAttribute('sandbox', 'allow-same-origin');
+		frame.src = '/frame/closed';
+		frame.onload = () => resolve(DOMPurify(frame.contentWindow as unknown as WindowLike));
+		frame.onerror = () => reject(new Error('no frame to sanitise in'));
+		document.body.append(frame);
+	});
+	return bench;
+}
+
+// sanitise parses a message's HTML and keeps what is good.
+export async function sanitise(html: string): Promise<Sanitised> {
+	const purifier = await workbench();
 	const dirty = html.length > most ? html.slice(0, most) : html;
-	const root = DOMPurify.sanitize(dirty, {
+	const root = purifier.sanitize(dirty, {
 		WHOLE_DOCUMENT: true,
 		RETURN_DOM: true,
 		FORBID_TAGS: forbidden,

@@ -1,0 +1,1 @@
+export{t as foldQuotes,n as sanitise}from"./sanitise-6F-Bu8VB.js";

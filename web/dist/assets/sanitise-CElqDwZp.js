@@ -1,1 +1,0 @@
-export{t as foldQuotes,n as sanitise}from"./sanitise-BHBYEux-.js";
