@@ -10,8 +10,8 @@ import (
 // threadProperties are those of a Thread (RFC 8621 §3).
 var threadProperties = []string{"id", "emailIds"}
 
-// threadGet serves Thread/get (RFC 8621 §3.1). It costs the rows of the emails in the
-// threads, however much other mail there is.
+// threadGet serves Thread/get (RFC 8621 §3.1). Each thread costs one statement that reads
+// the narrow rows of its emails, however much other mail there is.
 func threadGet(ctx context.Context, c *call, a *getArguments) error {
 	account, err := c.account(a.AccountID)
 	if err != nil {
@@ -55,7 +55,7 @@ func (out *getAnswer) threads(r store.Reader, ids, properties []string, most int
 			out.NotFound = append(out.NotFound, id)
 			continue
 		}
-		keys, err := r.Thread(thread)
+		emails, err := r.ThreadEmails(thread)
 		if err != nil && mail.KindOf(err) == mail.NotFound {
 			out.NotFound = append(out.NotFound, id)
 			continue
@@ -63,48 +63,28 @@ func (out *getAnswer) threads(r store.Reader, ids, properties []string, most int
 		if err != nil {
 			return err
 		}
-		if most -= len(keys); most < 0 {
+		if most -= len(emails); most < 0 {
 			return refused("requestTooLarge", "there are too many emails in these threads; ask for fewer threads")
 		}
-		emails, err := emailIDs(r, keys)
-		if err != nil {
-			return err
+		names := make([]string, len(emails))
+		for i, e := range emails {
+			names[i] = e.EmailID.String()
 		}
-		out.List = append(out.List, object{"id": id, "emailIds": emails}.only(properties))
+		out.List = append(out.List, object{"id": id, "emailIds": names}.only(properties))
 	}
 	return nil
-}
-
-func emailIDs(r store.Reader, keys []mail.MessageKey) ([]string, error) {
-	ids := make([]string, 0, len(keys))
-	for _, key := range keys {
-		m, err := r.Message(key)
-		if err != nil {
-			return nil, err
-		}
-		ids = append(ids, m.EmailID.String())
-	}
-	return ids, nil
 }
 
 // everyThread names all threads of the account, if they have at most so many emails.
 func everyThread(r store.Reader, most int) (ids []string, err error) {
 	emails, err := everyEmail(r, most)
-	if err != nil {
-		return nil, err
-	}
 	seen := map[mail.ThreadID]bool{}
-	for _, id := range emails {
-		key, _ := mail.ParseEmailID(id)
-		m, err := r.MessageByEmailID(key)
-		if err != nil {
-			return nil, err
-		}
-		if !seen[m.Thread] {
-			seen[m.Thread], ids = true, append(ids, m.Thread.String())
+	for _, e := range emails {
+		if !seen[e.Thread] {
+			seen[e.Thread], ids = true, append(ids, e.Thread.String())
 		}
 	}
-	return ids, nil
+	return ids, err
 }
 
 // threadChanges serves Thread/changes (RFC 8621 §3.2).

@@ -53,6 +53,7 @@ func (r reader) EmailsByDate(q store.EmailDateQuery) ([]mail.Email, error) {
 	return all[:min(q.Limit, len(all))], nil
 }
 
+<<<<<<< HEAD
 // EmailsOf returns those of the messages that are visible.
 func (r reader) EmailsOf(keys []mail.MessageKey) ([]mail.Email, error) {
 	var found []mail.Email
@@ -64,6 +65,16 @@ func (r reader) EmailsOf(keys []mail.MessageKey) ([]mail.Email, error) {
 		return nil
 	})
 	return found, err
+=======
+// ThreadEmails sorts them all.
+func (r reader) ThreadEmails(id mail.ThreadID) ([]mail.Email, error) {
+	all := slices.DeleteFunc(r.newestFirst(), func(e mail.Email) bool { return e.Thread != id })
+	slices.Reverse(all)
+	if len(all) == 0 {
+		return nil, mail.Errorf(mail.NotFound, "no such thread")
+	}
+	return all, nil
+>>>>>>> h/jget
 }
 
 // EmailsBefore counts them.

@@ -294,10 +294,12 @@ func (r *reader) Thread(id mail.ThreadID) ([]mail.MessageKey, error) {
 		return nil
 	}, r.id, id)
 	if err == nil && keys == nil {
-		err = mail.Errorf(mail.NotFound, "no such thread")
+		err = noThread()
 	}
 	return keys, err
 }
+
+func noThread() error { return mail.Errorf(mail.NotFound, "no such thread") }
 
 func tooOld() error { return mail.Errorf(mail.TooOld, "history does not reach back that far") }
 
