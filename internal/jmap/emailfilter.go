@@ -3,7 +3,6 @@ package jmap
 import (
 	"encoding/json"
 	"slices"
-	"strings"
 	"time"
 
 	"lockstep/internal/mail"
@@ -174,7 +173,7 @@ func (p *preparation) date(s *string) (int64, bool) {
 		return 0, false
 	}
 	at, err := time.Parse(time.RFC3339, *s)
-	if err != nil || !strings.HasSuffix(*s, "Z") {
+	if _, offset := at.Zone(); err != nil || offset != 0 {
 		p.wrong("before and after are dates such as 2026-01-31T12:00:00Z")
 		return 0, false
 	}

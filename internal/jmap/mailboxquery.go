@@ -50,7 +50,8 @@ type mailboxQuery struct {
 	filter *filter[mailboxCondition]
 	sort   []comparator
 	mailboxTree
-	idOf func(string) (string, bool)
+	idOf   func(string) (string, bool)
+	places map[mail.MailboxID]int // in the order of Mailbox/get
 }
 
 func (c *call) newMailboxQuery(raw json.RawMessage, sort []comparator, tree mailboxTree) (*mailboxQuery, error) {
@@ -66,14 +67,16 @@ func (c *call) newMailboxQuery(raw json.RawMessage, sort []comparator, tree mail
 			return nil, refused("unsupportedSort", "mailboxes are not sorted by "+by.Property)
 		}
 	}
-	return &mailboxQuery{f, sort, tree, c.idOf}, nil
+	return &mailboxQuery{filter: f, sort: sort, mailboxTree: tree, idOf: c.idOf}, nil
 }
 
 // run makes the list. It costs the number of mailboxes.
 func (q *mailboxQuery) run(b *boxes) (list []*mail.Mailbox) {
 	fits := map[mail.MailboxID]bool{}
+	q.places = map[mail.MailboxID]int{}
 	for i := range b.all {
 		mb := &b.all[i]
+		q.places[mb.ID] = i
 		fits[mb.ID] = q.filter.matches(func(c *mailboxCondition) bool { return q.fits(b, mb, c) })
 	}
 	for i := range b.all {
@@ -121,7 +124,7 @@ func (b *boxes) allAbove(mb *mail.Mailbox, fits map[mail.MailboxID]bool) bool {
 	return true
 }
 
-// compare orders mailboxes by what was asked for, then by name.
+// compare orders mailboxes by what was asked for, then as Mailbox/get gives them.
 func (q *mailboxQuery) compare(x, y *mail.Mailbox) int {
 	for _, by := range q.sort {
 		n := cmp.Compare(x.SortOrder, y.SortOrder)
@@ -136,7 +139,7 @@ func (q *mailboxQuery) compare(x, y *mail.Mailbox) int {
 			return n
 		}
 	}
-	return cmp.Or(strings.Compare(casemapped(shownName(*x)), casemapped(shownName(*y))), cmp.Compare(x.ID, y.ID))
+	return cmp.Compare(q.places[x.ID], q.places[y.ID])
 }
 
 // compareInTree puts what is above before what is below, and two that are neither as

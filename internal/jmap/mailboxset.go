@@ -176,19 +176,16 @@ func (t *mailboxChanging) create(creation string) error {
 	if err := json.Unmarshal(t.asked.Create[creation], &given); err != nil || given == nil {
 		return invalidProperties("a mailbox is an object")
 	}
-	var wrong []string
-	for name := range given {
-		if !slices.Contains(mailboxSettable, name) {
-			wrong = append(wrong, name)
-		}
-	}
-	if len(wrong) > 0 {
-		slices.Sort(wrong)
-		return invalidProperties("a new mailbox can't have these properties", wrong...)
-	}
 	want, err := t.wish(given, mail.Mailbox{})
 	if err != nil {
 		return err
+	}
+	fresh, err := t.unborn(want.Parent)
+	if err != nil {
+		return err
+	}
+	if e := onlySettable(fresh, given, mailboxProperties, mailboxSettable, false); e != nil {
+		return e
 	}
 	mb, err := t.tx.CreateMailbox(want.MailboxImage)
 	if err != nil {
@@ -210,6 +207,21 @@ func (t *mailboxChanging) create(creation string) error {
 	return nil
 }
 
+// unborn is what a new mailbox below another will be, but for its id.
+func (t *mailboxChanging) unborn(parent mail.MailboxID) (object, error) {
+	var above mail.Mailbox
+	if parent != 0 {
+		var err error
+		if above, err = t.tx.Mailbox(parent); err != nil {
+			return nil, err
+		}
+		above.Path += mail.Delimiter
+	}
+	o := plainObject(mailboxObject(mail.Mailbox{Path: above.Path}, false))
+	delete(o, "id")
+	return o, nil
+}
+
 func (t *mailboxChanging) update(said string) error {
 	mb, err := t.find(said)
 	if err != nil {
@@ -227,7 +239,7 @@ func (t *mailboxChanging) update(said string) error {
 	if wrong != nil {
 		return wrong
 	}
-	if e := onlySettable(now, then, mailboxProperties, mailboxSettable); e != nil {
+	if e := onlySettable(now, then, mailboxProperties, mailboxSettable, true); e != nil {
 		return e
 	}
 	want, err := t.wish(then, mb)

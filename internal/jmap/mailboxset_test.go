@@ -19,6 +19,7 @@ type gotSet struct {
 	NotCreated, NotUpdated, NotDestroyed map[string]struct {
 		Type       string
 		Properties []string
+		ExistingID string
 	}
 }
 
@@ -118,6 +119,11 @@ func TestWhatMailboxesCantBeIsSaid(t *testing.T) {
 	inbox, sent := w.mailbox("INBOX").ID.String(), w.mailbox("Sent").ID.String()
 	made := w.setMailboxes(`"create":{"a":{"name":"A"},"b":{"name":"B","parentId":"#a"}}`).Created
 	a, b := made["a"]["id"].(string), made["b"]["id"].(string)
+	plain, err := json.Marshal(w.mailboxes().List[1].MyRights)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rights := string(plain)
 	for _, tt := range []struct{ args, want string }{
 		{`"create":{"x":{}}`, "invalidProperties name"},
 		{`"create":{"x":{"name":""}}`, "invalidProperties name"},
@@ -126,8 +132,8 @@ func TestWhatMailboxesCantBeIsSaid(t *testing.T) {
 		{`"create":{"x":{"name":7,"role":7,"sortOrder":"x","parentId":7,"isSubscribed":7}}`, "invalidProperties name parentId role sortOrder isSubscribed"},
 		{`"create":{"x":{"name":"` + strings.Repeat("x", mail.MaxMailboxNameBytes) + `"}}`, ""},
 		{`"create":{"x":{"name":"` + strings.Repeat("x", mail.MaxMailboxNameBytes+1) + `"}}`, "invalidProperties name"},
-		{`"create":{"x":{"name":"A"}}`, "invalidProperties name"},
-		{`"create":{"x":{"name":"inbox"}}`, "invalidProperties name"},
+		{`"create":{"x":{"name":"A"}}`, "alreadyExists name"},
+		{`"create":{"x":{"name":"inbox"}}`, "alreadyExists name"},
 		{`"create":{"x":{"name":"Other Users"}}`, "invalidProperties name"},
 		{`"create":{"x":{"name":"X","parentId":"#y"}}`, "invalidProperties parentId"},
 		{`"create":{"x":{"name":"X","parentId":"Mzzz"}}`, "invalidProperties parentId"},
@@ -143,12 +149,15 @@ func TestWhatMailboxesCantBeIsSaid(t *testing.T) {
 		{`"update":{"#none":{"name":"X"}}`, "notFound"},
 		{`"update":{"` + a + `":{"parentId":"` + b + `"}}`, "invalidProperties parentId"},
 		{`"update":{"` + a + `":{"parentId":"` + a + `"}}`, "invalidProperties parentId"},
-		{`"update":{"` + a + `":{"name":"Sent"}}`, "invalidProperties name"},
+		{`"update":{"` + a + `":{"name":"Sent"}}`, "alreadyExists name"},
 		{`"update":{"` + a + `":{"role":"sent"}}`, "invalidProperties role"},
 		{`"update":{"` + a + `":{"name":null}}`, "invalidProperties name"},
 		{`"update":{"` + a + `":{"totalEmails":4,"colour":"red"}}`, "invalidProperties colour totalEmails"},
 		{`"update":{"` + a + `":{"totalEmails":null}}`, "invalidProperties totalEmails"},
-		{`"update":{"` + a + `":{"myRights/mayDelete":false}}`, "invalidProperties myRights"},
+		{`"update":{"` + a + `":{"myRights/mayDelete":false}}`, "invalidProperties myRights/mayDelete"},
+		{`"update":{"` + a + `":{"myRights":{}}}`, "invalidProperties myRights/mayAddItems myRights/mayCreateChild myRights/mayDelete myRights/mayReadItems myRights/mayRemoveItems myRights/mayRename myRights/maySetKeywords myRights/maySetSeen myRights/maySubmit"},
+		{`"create":{"x":{"name":"X","totalEmails":0,"unreadThreads":0,"isSubscribed":true,"myRights":` + rights + `}}`, ""},
+		{`"create":{"x":{"name":"X","unreadThreads":1,"myRights":` + strings.Replace(rights, "true", "false", 1) + `}}`, "invalidProperties myRights/mayAddItems unreadThreads"},
 		{`"update":{"` + a + `":{"myRights/mayDelete":true}}`, ""},
 		{`"update":{"` + a + `":{"name/x":"y"}}`, "invalidPatch name/x"},
 		{`"update":{"` + inbox + `":{"name":"Post"}}`, "forbidden"},
@@ -164,6 +173,7 @@ func TestWhatMailboxesCantBeIsSaid(t *testing.T) {
 		for _, all := range []map[string]struct {
 			Type       string
 			Properties []string
+			ExistingID string
 		}{g.NotCreated, g.NotUpdated, g.NotDestroyed} {
 			for _, e := range all {
 				wrong = append(wrong, strings.Join(append([]string{e.Type}, e.Properties...), " "))
@@ -178,7 +188,10 @@ func TestWhatMailboxesCantBeIsSaid(t *testing.T) {
 			}
 		}
 	}
-	made = w.setMailboxes(`"create":{"b":{"name":"B","parentId":"` + a + `"}}`).Created
+	if g := w.setMailboxes(`"create":{"x":{"name":"Sent"}}`); g.NotCreated["x"].ExistingID != sent {
+		t.Errorf("%+v", g)
+	}
+	w.setMailboxes(`"create":{"b":{"name":"B","parentId":"` + a + `"}}`)
 	w.put("Sent", "Subject: x\r\n\r\n")
 	g := w.setMailboxes(`"destroy":["` + a + `","` + sent + `"]`)
 	if g.NotDestroyed[a].Type != "mailboxHasChild" || g.NotDestroyed[sent].Type != "mailboxHasEmail" || g.OldState != g.NewState {

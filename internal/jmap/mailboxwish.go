@@ -36,16 +36,20 @@ func plainObject(o object) object {
 }
 
 // onlySettable says what was changed that can't be: a property that does not exist,
-// or one that the server sets, unless it is given as it is.
-func onlySettable(now, then object, known, settable []string) *setError {
+// or one that the server sets, unless it is given as it is. Of a whole object none may
+// be missing.
+func onlySettable(now, then object, known, settable []string, whole bool) *setError {
 	var wrong []string
 	for name, v := range then {
-		if !slices.Contains(known, name) || !slices.Contains(settable, name) && !reflect.DeepEqual(v, now[name]) {
+		switch {
+		case !slices.Contains(known, name):
 			wrong = append(wrong, name)
+		case !slices.Contains(settable, name):
+			wrong = append(wrong, differing(name, now[name], v)...)
 		}
 	}
 	for _, name := range known {
-		if _, there := then[name]; !there && !slices.Contains(settable, name) {
+		if _, there := then[name]; whole && !there && !slices.Contains(settable, name) {
 			wrong = append(wrong, name)
 		}
 	}
@@ -54,6 +58,29 @@ func onlySettable(now, then object, known, settable []string) *setError {
 	}
 	slices.Sort(wrong)
 	return invalidProperties("these properties can't be set", wrong...)
+}
+
+// differing is a property if its values differ, or of objects the paths to what differs.
+func differing(name string, now, then any) (all []string) {
+	was, ok := now.(map[string]any)
+	is, both := then.(map[string]any)
+	if !ok || !both {
+		if !reflect.DeepEqual(now, then) {
+			all = append(all, name)
+		}
+		return all
+	}
+	for key := range is {
+		if _, known := was[key]; !known {
+			all = append(all, name+"/"+key)
+		}
+	}
+	for key, v := range was {
+		if w, there := is[key]; !there || !reflect.DeepEqual(v, w) {
+			all = append(all, name+"/"+key)
+		}
+	}
+	return all
 }
 
 // wish reads what a mailbox is to become; what is not said has its default. All that is
@@ -140,7 +167,7 @@ func (t *mailboxChanging) misfit(err error, id mail.MailboxID, im mail.MailboxIm
 				return invalidProperties("another mailbox has this role", "role")
 			}
 		}
-		return invalidProperties("there is a mailbox of this name", "name")
+		return alreadyExists(all, im)
 	case mail.Invalid:
 		depth, inItself, failed := t.above(im.Parent, id)
 		switch {
@@ -162,6 +189,18 @@ func (t *mailboxChanging) misfit(err error, id mail.MailboxID, im mail.MailboxIm
 		return invalidProperties(mail.DetailOf(err), "parentId")
 	}
 	return err
+}
+
+// alreadyExists names the mailbox that has the name beside it. The inbox has its own
+// at the top, in any case.
+func alreadyExists(all []mail.Mailbox, im mail.MailboxImage) error {
+	e := &setError{Type: "alreadyExists", Description: "there is a mailbox of this name", Properties: []string{"name"}}
+	for _, other := range all {
+		if other.Parent == im.Parent && (other.Name == im.Name || other.Role == mail.RoleInbox && strings.EqualFold(other.Name, im.Name)) {
+			e.Extra = map[string]any{"existingId": other.ID.String()}
+		}
+	}
+	return e
 }
 
 // above counts a mailbox and those above it, and says whether one of them is the other.
