@@ -3,10 +3,12 @@ package jmap
 import (
 	"encoding/json"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
 	"lockstep/internal/mail"
+	"lockstep/internal/message"
 )
 
 // An emailChange is what a patch asks of an email (RFC 8621 §4.6): only keywords and
@@ -47,8 +49,8 @@ func (p mailboxPatch) on(in map[mail.MailboxID]bool) map[mail.MailboxID]bool {
 	return out
 }
 
-// parseEmailPatch reads a patch.
-func (t *emailChanging) parseEmailPatch(p patchObject) (emailChange, *setError) {
+// parseEmailPatch reads a patch of an email.
+func (t *emailChanging) parseEmailPatch(e *settingEmail, p patchObject) (emailChange, *setError) {
 	change := emailChange{mailboxes: mailboxPatch{add: map[mail.MailboxID]bool{}, remove: map[mail.MailboxID]bool{}}}
 	for _, path := range slices.Sorted(maps.Keys(p)) {
 		property, below, isBelow := strings.Cut(path, "/")
@@ -67,7 +69,7 @@ func (t *emailChanging) parseEmailPatch(p patchObject) (emailChange, *setError) 
 		case property == "mailboxIds":
 			change.mailboxes.whole = true
 			change.mailboxes.add, wrong = t.parseMailboxIDs(p[path])
-		default:
+		case !e.has(path, p[path]):
 			wrong = invalidProperties("of an email that is there only keywords and mailboxIds can change", path)
 		}
 		if wrong != nil {
@@ -76,6 +78,33 @@ func (t *emailChanging) parseEmailPatch(p patchObject) (emailChange, *setError) 
 	}
 	return change, nil
 }
+
+// has reports whether a property that never changes is what a patch says it is: who
+// sends back the whole object changes nothing (§5.3). What only the bytes tell is not
+// looked at.
+func (e *settingEmail) has(property string, raw json.RawMessage) bool {
+	if !slices.Contains(unchanging, property) {
+		return false
+	}
+	parsed, err := message.Decode(e.message.Parsed)
+	if err != nil {
+		return false
+	}
+	w := &emailWish{wish: wish{plain: map[string]bool{property: true}}}
+	o, err := w.object(&email{stored: &e.message, parsed: parsed, blobID: wholeBlobID(e.message.EmailID)}, 0)
+	if err != nil {
+		return false
+	}
+	is, err := json.Marshal(o[property])
+	if err != nil {
+		return false
+	}
+	var a, b any
+	return json.Unmarshal(is, &a) == nil && json.Unmarshal(raw, &b) == nil && reflect.DeepEqual(a, b)
+}
+
+// unchanging are the properties that are known without the bytes of a message.
+var unchanging = slices.Concat([]string{"id", "blobId", "threadId", "size", "receivedAt", "hasAttachment", "preview"}, emailFields)
 
 // one takes in a patch of one keyword: true adds it, null removes it.
 func (p *flagPatch) one(word string, raw json.RawMessage) *setError {

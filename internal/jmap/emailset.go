@@ -141,7 +141,7 @@ func (t *emailChanging) update(said string) error {
 	case t.destroys(said):
 		return &setError{Type: "willDestroy", Description: "the same call destroys it"}
 	}
-	change, wrong := t.parseEmailPatch(t.asked.Update[said])
+	change, wrong := t.parseEmailPatch(e, t.asked.Update[said])
 	if wrong != nil {
 		return wrong
 	}

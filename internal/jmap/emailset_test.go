@@ -368,3 +368,57 @@ func TestASetTooLargeIsRefused(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+func TestWhoSendsBackAWholeEmailChangesNothing(t *testing.T) {
+	w := newTown(t)
+	p := w.put("INBOX", "From: a <a@example.test>\r\nTo: b@example.test\r\nDate: Sun, 22 Nov 2026 08:00:00 +0100\r\nSubject: hello\r\nMessage-ID: <x@y>\r\n\r\nHello.\r\n")
+	id := w.emailID(p)
+	whole := w.email(id, unchanging...)
+	whole["keywords"], whole["mailboxIds"] = map[string]any{"$seen": true}, map[string]any{w.id("INBOX"): true}
+	b, err := json.Marshal(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := w.emailSet(`"update":{"%s":%s}`, id, strings.ReplaceAll(string(b), "%", "%%")); len(r.Updated) != 1 || w.placements(p) != `INBOX: \Seen` {
+		t.Errorf("%s: %+v", b, r)
+	}
+	for _, property := range unchanging {
+		r := w.emailSet(`"update":{"%s":{"%s":"another"}}`, id, property)
+		if e := r.NotUpdated[id]; e["type"] != "invalidProperties" || fmt.Sprint(e["properties"]) != "["+property+"]" {
+			t.Errorf("%s: %+v", property, r)
+		}
+	}
+}
+
+// Whatever an update says, it is done or refused, and no email is left in no mailbox.
+func FuzzEmailUpdate(f *testing.F) {
+	for _, patch := range []string{`{"keywords/$seen":true}`, `{"keywords":{"a":true},"mailboxIds/M3":true}`, `{"mailboxIds":{"M3":true},"subject":"x"}`, `{"keywords/~01":null,"mailboxIds/M2":null}`, `{"a/b":1}`, `null`, `[]`} {
+		f.Add([]byte(patch))
+	}
+	w := newTown(f)
+	w.server.init()
+	sess, err := w.auth.Login(f.Context(), auth.Attempt{Login: login, Secret: password, Protocol: mail.JMAP, Addr: netip.IPv6Loopback(), Client: "tests"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	p := w.put("INBOX", hello)
+	id := w.emailID(p)
+	f.Fuzz(func(t *testing.T, patch []byte) {
+		args := []byte(`{"accountId":"` + w.account + `","update":{"` + id + `":` + string(patch) + `}}`)
+		if checkJSON(args) != nil {
+			return
+		}
+		req := &request{srv: w.server, sess: sess, using: []string{mailURN}, created: map[string]string{}}
+		req.run(t.Context(), invocation{"Email/set", args, "c"})
+		err := w.Store.View(t.Context(), w.alice.Account, func(r store.Reader) error {
+			all, err := r.PlacementsOf(p.Message)
+			if len(visiblePlacements(all)) == 0 {
+				t.Errorf("%s: the email is nowhere: %s", patch, req.responses[0].args)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+}
