@@ -220,7 +220,7 @@ func (h *house) jmapServer(m *metrics, door *signin.Server) *jmap.Server {
 			}
 			return r, nil
 		},
-		Limits: jmap.Limits{Upload: int64(l.Message), Message: int64(l.Message), Recipients: l.Recipients},
+		Limits:     jmap.Limits{Upload: int64(l.Message), Message: int64(l.Message), Recipients: l.Recipients},
 		PushSecret: h.salts,
 	}
 	h.delivery.Outcome, h.push = s.Outcome, s.Push
