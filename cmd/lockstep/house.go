@@ -56,6 +56,8 @@ type house struct {
 	ops       *admin.Ops
 	newKey    bool // the key file was made just now
 
+	push func(context.Context) error // tells clients elsewhere what changed
+
 	closers []func() error // what to close, the last first
 }
 

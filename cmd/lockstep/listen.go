@@ -220,9 +220,10 @@ func (h *house) jmapServer(m *metrics, door *signin.Server) *jmap.Server {
 			}
 			return r, nil
 		},
-		Limits: jmap.Limits{Upload: int64(l.Message), Message: int64(l.Message), Recipients: l.Recipients},
+		Limits:     jmap.Limits{Upload: int64(l.Message), Message: int64(l.Message), Recipients: l.Recipients},
+		PushSecret: h.salts,
 	}
-	h.delivery.Outcome = s.Outcome
+	h.delivery.Outcome, h.push = s.Outcome, s.Push
 	return s
 }
 
@@ -319,6 +320,7 @@ func (h *house) run(ctx context.Context, ready func([]service)) error {
 	begin("maintenance", h.maintain)
 	begin("queue", sender.Run)
 	begin("search", h.search.Run)
+	begin("push", h.push)
 	notifySystemd("READY=1")
 	ready(services)
 	<-ctx.Done()

@@ -2,9 +2,11 @@ package jmap
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"lockstep/internal/auth"
 	"lockstep/internal/delivery"
 	"lockstep/internal/device"
+	"lockstep/internal/jmap/webpush"
 	"lockstep/internal/mail"
 	"lockstep/internal/notify"
 	"lockstep/internal/search"
@@ -65,12 +68,19 @@ type Server struct {
 	Policies   device.Policies
 	Limits     Limits
 
+	PushSecret []byte                // what the key is made of that says who pushes (RFC 8292); nil has none
+	PushTLS    *tls.Config           // of connections to push services; nil is the system's roots
+	MayPush    func(netip.Addr) bool // which addresses are pushed to; nil is those of the public network
+
 	once   sync.Once
 	limits Limits
 	rooms  rooms
 
-	outcomes outcomes
-	sends    pace
+	outcomes   outcomes
+	sends      pace
+	subscribed pace
+	pusher     pusher
+	signer     *webpush.Signer
 
 	emails emailTables
 	now    func() time.Time
@@ -96,6 +106,13 @@ func (s *Server) init() {
 		}
 		if s.Metrics == nil {
 			s.Metrics = noMetrics{}
+		}
+		s.pusher.init()
+		if s.PushSecret != nil {
+			var err error
+			if s.signer, err = webpush.NewSigner(s.PushSecret, "mailto:postmaster@"+s.Hostname); err != nil {
+				s.Log.Error("no key for Web Push", "proto", "jmap", "err", err)
+			}
 		}
 	})
 }

@@ -29,6 +29,7 @@ var capabilities = []capability{
 	{core, (*Server).coreCapability, nil},
 	{webSocketURN, nothing, nil},
 	{submissionURN, nothing, (*Server).submissionCapability},
+	{vapidURN, (*Server).vapidCapability, nil},
 	{vacationURN, nothing, func(*Server, *auth.Session) any { return struct{}{} }},
 	{mailURN, nothing, (*Server).mailCapability},
 	{blobURN, nothing, (*Server).blobCapability},
@@ -106,6 +107,9 @@ func (s *Server) sessionOf(sess *auth.Session, base string) *sessionObject {
 		}
 	}
 	o.Capabilities[webSocketURN] = webSocketCapability(base)
+	if s.signer == nil {
+		delete(o.Capabilities, vapidURN)
+	}
 	o.Accounts[id] = own
 	return o
 }

@@ -11,8 +11,8 @@ import (
 	"lockstep/internal/store"
 )
 
-// methodsOfSending are those of who mail is from, of what went out, and of what
-// is answered.
+// methodsOfSending are those of who mail is from, of what went out, of what is
+// answered, and of pushes.
 func methodsOfSending() map[string]method {
 	return map[string]method{
 		"Identity/get":     {submissionURN, with(identityGet)},
@@ -24,6 +24,9 @@ func methodsOfSending() map[string]method {
 		"EmailSubmission/query":        {submissionURN, with(submissionQuery)},
 		"EmailSubmission/queryChanges": {submissionURN, with(submissionQueryChanges)},
 		"EmailSubmission/set":          {submissionURN, with(submissionSet)},
+
+		"PushSubscription/get": {core, with(subscriptionGet)},
+		"PushSubscription/set": {core, with(subscriptionSet)},
 
 		"VacationResponse/get": {vacationURN, with(vacationGet)},
 		"VacationResponse/set": {vacationURN, with(vacationSet)},
