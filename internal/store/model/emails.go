@@ -53,7 +53,6 @@ func (r reader) EmailsByDate(q store.EmailDateQuery) ([]mail.Email, error) {
 	return all[:min(q.Limit, len(all))], nil
 }
 
-<<<<<<< HEAD
 // EmailsOf returns those of the messages that are visible.
 func (r reader) EmailsOf(keys []mail.MessageKey) ([]mail.Email, error) {
 	var found []mail.Email
@@ -65,7 +64,8 @@ func (r reader) EmailsOf(keys []mail.MessageKey) ([]mail.Email, error) {
 		return nil
 	})
 	return found, err
-=======
+}
+
 // ThreadEmails sorts them all.
 func (r reader) ThreadEmails(id mail.ThreadID) ([]mail.Email, error) {
 	all := slices.DeleteFunc(r.newestFirst(), func(e mail.Email) bool { return e.Thread != id })
@@ -74,7 +74,6 @@ func (r reader) ThreadEmails(id mail.ThreadID) ([]mail.Email, error) {
 		return nil, mail.Errorf(mail.NotFound, "no such thread")
 	}
 	return all, nil
->>>>>>> h/jget
 }
 
 // EmailsBefore counts them.

@@ -72,7 +72,6 @@ func (r *reader) EmailsByDate(q store.EmailDateQuery) ([]mail.Email, error) {
 	return found, err
 }
 
-<<<<<<< HEAD
 // EmailsOf implements store.Reader.
 func (r *reader) EmailsOf(keys []mail.MessageKey) ([]mail.Email, error) {
 	if err := r.settled(); err != nil {
@@ -85,7 +84,8 @@ func (r *reader) EmailsOf(keys []mail.MessageKey) ([]mail.Email, error) {
 	found := make([]mail.Email, 0, len(keys))
 	err := r.c.query(selectEmails, func(row row) error { found = append(found, scanEmail(row)); return nil }, r.id, of)
 	return found, err
-=======
+}
+
 // ThreadEmails implements store.Reader.
 func (r *reader) ThreadEmails(id mail.ThreadID) ([]mail.Email, error) {
 	if err := r.settled(); err != nil {
@@ -97,7 +97,6 @@ func (r *reader) ThreadEmails(id mail.ThreadID) ([]mail.Email, error) {
 		err = noThread()
 	}
 	return all, err
->>>>>>> h/jget
 }
 
 // EmailsBefore implements store.Reader.
