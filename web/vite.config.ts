@@ -32,5 +32,5 @@ export default defineConfig({
 			'/frame': server,
 		},
 	},
-	test: { include: ['src/**/*.test.ts', 'test/**/*.test.ts'], environment: 'node' },
+	test: { include: ['src/**/*.test.ts', 'test/**/*.test.ts'], environment: 'node', testTimeout: 60_000 },
 } as Parameters<typeof defineConfig>[0]);
