@@ -10,6 +10,7 @@ import type { Key } from '../i18n/index.svelte';
 import type { EmailHead, Id, Mailbox } from '../jmap/types';
 import type { EmailPatch, Label } from '../store/acts';
 import type { Spec } from '../store/db';
+import { mailboxSpec } from '../store/mail';
 import { tell } from '../ui/toast.svelte';
 import { nothing } from './list';
 import type { View } from './list';
@@ -56,7 +57,7 @@ export class Desk {
 
 	readonly spec = $derived.by((): Spec | null => {
 		const r = this.route;
-		if (r.page === 'mail') return this.current ? { filter: { inMailbox: this.current.id }, sort: newestFirst, collapseThreads: true } : null;
+		if (r.page === 'mail') return this.current ? mailboxSpec(this.current.id) : null;
 		if (r.page !== 'search' || !this.ready) return null;
 		const skip = ['trash', 'junk'].map((role) => byRole(this.mailboxes, role)?.id).filter((id) => id !== undefined);
 		return { filter: filterOf(parseQuery(r.query), this.places, skip), sort: newestFirst, collapseThreads: true };
@@ -68,18 +69,8 @@ export class Desk {
 		return r.page === 'search' ? { page: 'search', query: r.query, thread } : { page: 'mail', mailbox: r.page === 'mail' ? r.mailbox : 'inbox', thread };
 	}
 
-	rowIds(): Id[] {
-		const out: Id[] = [];
-		for (let i = 0; i < this.view.total; i++) {
-			const id = this.view.ids(i);
-			if (id !== undefined) out.push(id);
-		}
-		return out;
-	}
-
 	indexOf(id: Id): number {
-		for (let i = 0; i < this.view.total; i++) if (this.view.ids(i) === id) return i;
-		return -1;
+		return this.view.index(id);
 	}
 
 	// step moves the cursor, and with it what is open.

@@ -2,7 +2,7 @@ import type { EmailAddress, EmailHead, Id } from '../jmap/types';
 import type { Act } from '../store/acts';
 import type { Cache, QueryRow, Spec } from '../store/db';
 import { actsOn, emailWith } from '../store/overlay';
-import { idAt } from '../store/window';
+import { idAt, positionOf } from '../store/window';
 import { shownKeywords } from './keywords';
 
 // What the list of conversations shows: a query's results as the server gave them,
@@ -36,10 +36,11 @@ export interface View {
 	total: number;
 	rows: Map<number, Row>; // by index; what is missing is on its way
 	ids: (index: number) => Id | undefined;
-	hidden: number[]; // positions that are not shown, ascending
+	index: (id: Id) => number; // -1 when it is not known
+	extra: number; // rows that are in the query and not shown
 }
 
-export const nothing: View = { known: false, total: 0, rows: new Map(), ids: () => undefined, hidden: [] };
+export const nothing: View = { known: false, total: 0, rows: new Map(), ids: () => undefined, index: () => -1, extra: 0 };
 
 // mailboxOf is the mailbox that a list shows, if it is one.
 export function mailboxOf(spec: Spec): Id | undefined {
@@ -52,46 +53,71 @@ export async function view(cache: Cache, key: string, from: number, to: number, 
 	if (!q) return nothing;
 	const mailbox = mailboxOf(q.spec);
 	const by = actsOn(acts);
-	const gone = await removed(cache, by, mailbox);
-	const hidden = positions(q, gone);
-	const ids = (index: number) => idAt(q.segments, shift(index, hidden));
-	const total = Math.max(0, q.total - hidden.length);
-	const wanted = Array.from({ length: Math.max(0, Math.min(to, total) - from) }, (_, i) => [from + i, ids(from + i)] as const).filter((p): p is [number, Id] => p[1] !== undefined);
+	const { gone, come } = await moved(cache, by, mailbox);
+	const shown = arrange(q, gone, await placed(cache, q, come, gone));
+	const wanted = Array.from({ length: Math.max(0, Math.min(to, shown.total) - from) }, (_, i) => [from + i, shown.ids(from + i)] as const).filter((p): p is [number, Id] => p[1] !== undefined);
 	const rows = await rowsOf(cache, wanted, by, mailbox, me);
-	return { known: true, total, rows, ids, hidden };
+	return { known: true, ...shown, rows };
 }
 
-// removed are the emails that acts take out of the list.
-async function removed(cache: Cache, by: Map<Id, Act[]>, mailbox: Id | undefined): Promise<Set<Id>> {
+// moved are the emails that acts take out of the list, and those that they bring in.
+async function moved(cache: Cache, by: Map<Id, Act[]>, mailbox: Id | undefined): Promise<{ gone: Set<Id>; come: EmailHead[] }> {
+	const gone = new Set<Id>();
+	const come: EmailHead[] = [];
 	const suspects = [...by].filter(([, acts]) => acts.some((a) => a.kind !== 'email' || a.changes.some((c) => c.patch.mailboxIds))).map(([id]) => id);
-	if (suspects.length === 0) return new Set();
-	const emails = await cache.emails.bulkGet(suspects);
-	return new Set(
-		suspects.filter((id, i) => {
-			const now = emails[i] && emailWith(emails[i], by.get(id)!);
-			return !now || (mailbox !== undefined && !(mailbox in now.mailboxIds));
-		}),
-	);
+	const emails = suspects.length > 0 ? await cache.emails.bulkGet(suspects) : [];
+	suspects.forEach((id, i) => {
+		const now = emails[i] && emailWith(emails[i], by.get(id)!);
+		if (!now || (mailbox !== undefined && !(mailbox in now.mailboxIds))) gone.add(id);
+		else if (mailbox !== undefined) come.push(now);
+	});
+	return { gone, come };
 }
 
-function positions(q: QueryRow, ids: Set<Id>): number[] {
-	if (ids.size === 0) return [];
-	return q.segments.flatMap((s) => s.ids.map((id, i) => (ids.has(id) ? s.from + i : -1)).filter((p) => p >= 0));
+const nearTop = 200; // rows among which one that comes is put in its place
+
+// placed says before which position of the query each conversation that comes is shown.
+// One that is there already by another of its emails is not shown twice.
+async function placed(cache: Cache, q: QueryRow, come: EmailHead[], gone: Set<Id>): Promise<{ at: number; id: Id }[]> {
+	const top = q.segments[0]?.from === 0 ? q.segments[0].ids : [];
+	const known = new Set(q.segments.flatMap((s) => s.ids));
+	const fresh = come.filter((e) => !known.has(e.id));
+	if (fresh.length === 0 || (top.length === 0 && q.total > 0)) return [];
+	const heads = (await cache.emails.bulkGet(top.slice(0, nearTop))).map((e, at) => ({ e, at })).filter((h) => h.e && !gone.has(h.e.id)) as { e: EmailHead; at: number }[];
+	const threads = new Set(heads.map((h) => h.e.threadId));
+	const newest = new Map<Id, EmailHead>();
+	for (const e of fresh) if (!threads.has(e.threadId) && !(newest.get(e.threadId)?.receivedAt! > e.receivedAt)) newest.set(e.threadId, e);
+	return [...newest.values()]
+		.sort((a, b) => b.receivedAt.localeCompare(a.receivedAt))
+		.map((e) => ({ id: e.id, at: heads.find((h) => h.e.receivedAt < e.receivedAt)?.at ?? (top.length <= nearTop && top.length >= q.total ? top.length : -1) }))
+		.filter((p) => p.at >= 0);
 }
 
-// shift is the position in the query of what is shown at an index.
-export function shift(index: number, hidden: number[]): number {
-	let position = index;
-	for (const h of hidden) {
-		if (h > position) break;
-		position++;
-	}
-	return position;
-}
-
-// unshift is the index at which a position is shown.
-export function unshift(position: number, hidden: number[]): number {
-	return position - hidden.filter((h) => h < position).length;
+// arrange leaves out what is gone and puts in what comes: which id is shown where.
+export function arrange(q: QueryRow, gone: Set<Id>, comes: { at: number; id: Id }[]): Pick<View, 'total' | 'ids' | 'index' | 'extra'> {
+	const hidden = gone.size === 0 ? [] : q.segments.flatMap((s) => s.ids.map((id, i) => (gone.has(id) ? s.from + i : -1)).filter((p) => p >= 0));
+	const before = (position: number) => hidden.filter((h) => h < position).length;
+	const guests = comes.map((c, i) => ({ id: c.id, index: c.at - before(c.at) + i }));
+	const ids = (index: number) => {
+		const guest = guests.find((g) => g.index === index);
+		if (guest) return guest.id;
+		let position = index - guests.filter((g) => g.index < index).length;
+		for (const h of hidden) {
+			if (h > position) break;
+			position++;
+		}
+		return idAt(q.segments, position);
+	};
+	const index = (id: Id) => {
+		const guest = guests.find((g) => g.id === id);
+		if (guest) return guest.index;
+		const position = gone.has(id) ? undefined : positionOf(q.segments, id);
+		if (position === undefined) return -1;
+		let at = position - before(position);
+		for (const g of guests) if (g.index <= at) at++;
+		return at;
+	};
+	return { total: Math.max(0, q.total - hidden.length + guests.length), ids, index, extra: hidden.length };
 }
 
 async function rowsOf(cache: Cache, wanted: [number, Id][], by: Map<Id, Act[]>, mailbox: Id | undefined, me: Set<string>): Promise<Map<number, Row>> {

@@ -23,6 +23,7 @@ interface JournalAct {
 }
 
 const shown = 4000; // ms
+const seen = 'lastAct';
 const newest = 20; // acts are looked at, at most
 
 export const marks = new SvelteMap<Id, Mark>();
@@ -34,22 +35,28 @@ export function announcement(): string {
 	return heard;
 }
 
-// watchMarks looks up who changed what, whenever something changed elsewhere.
+// watchMarks looks up who changed what, whenever something changed elsewhere. What
+// was seen last is remembered, so that a start marks only what is new since.
 export function watchMarks(): () => void {
 	const { mail, client } = account;
-	if (!client.has(LOCKSTEP)) return () => {};
-	let last: Id | undefined;
 	const query = (filter: Record<string, unknown>, limit: number) => client.call<{ ids: Id[] }>('Act/query', { filter, limit });
-	const begun = query({}, 1).then(({ ids }) => (last = ids[0]), () => {});
-	return mail.onChanged(() => {
-		void begun.then(async () => {
-			const { ids } = await query(last ? { after: last } : {}, newest);
-			if (ids.length === 0) return;
-			last = ids[0];
-			const { list } = await client.call<GetResponse<JournalAct>>('Act/get', { ids });
-			for (const act of list) show(act);
-		}).catch(() => {});
-	});
+	let last: Id | undefined;
+	const look = async () => {
+		if (!client.has(LOCKSTEP)) return;
+		last ??= await mail.cache.getMeta<Id>(seen);
+		const { ids } = await query(last ? { after: last } : {}, last ? newest : 1);
+		if (ids.length === 0) return;
+		const known = last !== undefined;
+		last = ids[0];
+		await mail.cache.setMeta(seen, last);
+		if (!known) return;
+		const { list } = await client.call<GetResponse<JournalAct>>('Act/get', { ids });
+		for (const act of list) show(act);
+	};
+	// A mark is worth no trouble: what can't be asked now is not shown.
+	const quietly = () => void look().catch(() => {});
+	quietly();
+	return mail.onChanged(quietly);
 }
 
 function show(act: JournalAct): void {

@@ -15,6 +15,7 @@ export interface BodyRow {
 	id: Id;
 	body: EmailBody;
 	used: number; // when last shown, in ms
+	limit: number; // bytes of a text that were asked for; 0 is all
 	size: number; // about how much it takes
 }
 

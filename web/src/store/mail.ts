@@ -7,6 +7,7 @@ import type { EmailHead, Id } from '../jmap/types';
 import { changeOf, inverseOf, newLocalId } from './acts';
 import type { Act, Change, EmailPatch, Label, NewAct } from './acts';
 import { Cache } from './db';
+import type { Spec } from './db';
 import { emailWith } from './overlay';
 import { Replay } from './replay';
 import { Sync } from './sync';
@@ -23,7 +24,9 @@ export interface Condition {
 
 type Said = { say: 'acted' } | { say: 'condition'; condition: Condition } | { say: 'changed'; ids: Id[]; from: string; to: string } | { say: 'catchUp' };
 
-const retryAfter = 15_000;
+const retryAfter = 15_000; // ms
+const quiet = 3000; // ms
+const stocked = 50; // conversations of the inbox
 
 // Mail is the account on this device: the cache, what keeps it in step, and the acts
 // that wait. One tab of all leads: it holds the connection, catches up and replays;
@@ -86,6 +89,7 @@ export class Mail {
 		removeEventListener('offline', this.woken);
 		document.removeEventListener('visibilitychange', this.woken);
 		clearTimeout(this.timer);
+		clearTimeout(this.stocking);
 		this.push.stop();
 		this.counting?.unsubscribe();
 		this.stopLeading();
@@ -130,6 +134,7 @@ export class Mail {
 			await this.sync.catchUp();
 			await this.replay.settle();
 			this.set({ online: true, trouble: '', since: Date.now() });
+			this.stockSoon();
 		} catch (e) {
 			if (this.stopped || e instanceof SignedOut) return;
 			if (e instanceof Offline) this.set({ online: false, trouble: '' });
@@ -138,6 +143,23 @@ export class Mail {
 		} finally {
 			this.set({ working: false });
 		}
+	}
+
+	// stock gets what one will want offline, once it is quiet, and forgets what is old.
+	private async stock(): Promise<void> {
+		const inbox = await this.cache.mailboxes.filter((m) => m.role === 'inbox').first();
+		if (!inbox || this.stopped) return;
+		const spec = mailboxSpec(inbox.id);
+		await this.sync.ensure(spec, 0, stocked);
+		await this.sync.prefetch(spec);
+		await this.sync.tidy();
+	}
+
+	private stocking: ReturnType<typeof setTimeout> | undefined;
+
+	private stockSoon(): void {
+		clearTimeout(this.stocking);
+		this.stocking = setTimeout(() => void this.stock().catch(() => {}), quiet);
 	}
 
 	// ensure is Sync.ensure for a view; offline it does nothing, what is cached is shown.
@@ -268,6 +290,11 @@ export class Mail {
 	async drop(seq: number): Promise<void> {
 		await this.cache.acts.delete(seq);
 	}
+}
+
+// mailboxSpec is the list of a mailbox's conversations, the newest first.
+export function mailboxSpec(mailbox: Id): Spec {
+	return { filter: { inMailbox: mailbox }, sort: [{ property: 'receivedAt', isAscending: false }], collapseThreads: true };
 }
 
 export function openCache(accountId: Id): Cache {

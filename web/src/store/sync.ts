@@ -13,6 +13,10 @@ const partProperties = ['partId', 'blobId', 'size', 'name', 'type', 'charset', '
 const maxChanges = 250; // of one type in one answer
 const maxRounds = 10_000; // of changes until there are no more
 const maxBodyBytes = 512 * 1024; // of a text part, until somebody asks for the rest
+const prefetched = 50; // conversations
+const prefetchedBodies = 200; // at once
+const prefetchPage = 20;
+const maxPrefetchBytes = 64 * 1024;
 const keptBodyBytes = 64 * 1024 * 1024;
 const keptEmails = 30_000;
 const keptQueryDays = 30;
@@ -380,22 +384,42 @@ export class Sync {
 	// body fetches what reading a message needs, from the cache where it can.
 	async body(id: Id, whole = false): Promise<EmailBody | undefined> {
 		const row = await this.cache.bodies.get(id);
+		const limit = whole ? 0 : maxBodyBytes;
 		const cut = row && Object.values(row.body.bodyValues).some((v) => v.isTruncated);
-		if (row && !(whole && cut)) {
+		if (row && !(cut && row.limit !== 0 && (limit === 0 || row.limit < limit))) {
 			void this.cache.bodies.update(id, { used: Date.now() });
 			return row.body;
 		}
+		try {
+			return (await this.bodies([id], limit))[0];
+		} catch (e) {
+			if (row && !whole) return row.body; // some of it is better than none
+			throw e;
+		}
+	}
+
+	private async bodies(ids: Id[], limit: number): Promise<EmailBody[]> {
 		const got = await this.client.call<GetResponse<EmailBody>>('Email/get', {
-			ids: [id],
+			ids,
 			properties: bodyProperties,
 			bodyProperties: partProperties,
 			fetchTextBodyValues: true,
 			fetchHTMLBodyValues: true,
-			maxBodyValueBytes: whole ? 0 : maxBodyBytes,
+			maxBodyValueBytes: limit,
 		});
-		const body = got.list[0];
-		if (body) await this.cache.bodies.put({ id, body, used: Date.now(), size: JSON.stringify(body).length });
-		return body;
+		await this.cache.bodies.bulkPut(got.list.map((body) => ({ id: body.id, body, used: Date.now(), limit, size: JSON.stringify(body).length })));
+		return got.list;
+	}
+
+	// prefetch gets the texts of the newest conversations of a list, to be read offline.
+	async prefetch(spec: Spec): Promise<void> {
+		const q = await this.cache.queries.get(queryKey(spec));
+		const ids = range(q, 0, prefetched);
+		const heads = (await this.cache.emails.bulkGet(ids)).filter((e) => e !== undefined);
+		const threads = (await this.cache.threads.bulkGet(heads.map((e) => e.threadId))).flatMap((t) => t?.emailIds ?? []);
+		const have = new Set(await this.cache.bodies.where('id').anyOf(threads).primaryKeys());
+		const missing = [...new Set(threads)].filter((id) => !have.has(id)).slice(0, prefetchedBodies);
+		for (let at = 0; at < missing.length; at += prefetchPage) await this.bodies(missing.slice(at, at + prefetchPage), maxPrefetchBytes);
 	}
 
 	// tidy forgets what was not looked at for longest, once there is too much.
@@ -426,10 +450,10 @@ function unsure(q: QueryRow): Pick<QueryRow, 'segments' | 'state'> {
 	return { state: '', segments: q.segments.map((s) => ({ ...s, sure: false })) };
 }
 
-function range(q: QueryRow, from: number, to: number): Id[] {
+function range(q: QueryRow | undefined, from: number, to: number): Id[] {
 	const out: Id[] = [];
 	for (let i = from; i < to; i++) {
-		const id = idAt(q.segments, i);
+		const id = idAt(q?.segments ?? [], i);
 		if (id !== undefined) out.push(id);
 	}
 	return out;
