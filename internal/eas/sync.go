@@ -440,7 +440,7 @@ func (q *request) changed(r store.Reader, id string) (bool, error) {
 	if rel == nil {
 		return false, nil
 	}
-	yes, err := isNew(r, mb, rel.Current.View)
+	yes, err := isNew(r, mb, rel.Current.View, rel.floor(q.srv.now().UTC(), q.policy.MailAge))
 	if err != nil && slices.Contains([]mail.Kind{mail.TooOld, mail.NotFound}, mail.KindOf(err)) {
 		return true, nil // the device hears why from Sync
 	}

@@ -357,19 +357,27 @@ func TestTheWindowMovesWithTheDay(t *testing.T) {
 	h.agrees()
 	was := len(h.holds)
 	w.server.now = func() time.Time { return time.Now().Add(24 * time.Hour) }
-	q := h.request()
-	if err := q.view(func(r store.Reader) error {
-		yes, err := q.changed(r, folderID(h.folder.ID))
-		if yes {
-			t.Error("a day that passed wakes the device")
+	wakes := func() (yes bool) {
+		q := h.request()
+		if err := q.view(func(r store.Reader) (err error) { yes, err = q.changed(r, folderID(h.folder.ID)); return err }); err != nil {
+			t.Fatal(err)
 		}
-		return err
-	}); err != nil {
-		t.Fatal(err)
+		return yes
+	}
+	if wakes() {
+		t.Error("a day that passed wakes the device")
+	}
+	w.mailAt("INBOX", 10, 3*24*time.Hour, nil)
+	if wakes() {
+		t.Error("the device is woken for what came and is too old already: Sync does not tell it")
+	}
+	w.mailAt("INBOX", 11, 2*24*time.Hour, nil)
+	if !wakes() {
+		t.Error("the device is not woken for what is in its window")
 	}
 	h.settle()
 	h.agrees()
-	if len(h.holds) != was-1 || h.softs != 1 || h.deletes != 0 {
+	if len(h.holds) != was || h.softs != 1 || h.deletes != 0 {
 		t.Errorf("of %d it holds %d, after %d soft deletes and %d deletes", was, len(h.holds), h.softs, h.deletes)
 	}
 }

@@ -169,7 +169,7 @@ func TestAWindowCostsWhatItTells(t *testing.T) {
 				t.Fatalf("one new message is %d entries, more %v", steps, more)
 			}
 		}), cost(func() {
-			b.read(func(r store.Reader) error { _, err := isNew(&counting{r, &b.rows}, b.inbox, b.view); return err })
+			b.read(func(r store.Reader) error { _, err := isNew(&counting{r, &b.rows}, b.inbox, b.view, 0); return err })
 		}))
 		costs = append(costs, all)
 	}

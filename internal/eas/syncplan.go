@@ -35,9 +35,10 @@ type planner struct {
 	mb    mail.Mailbox
 	head  mail.ModSeq
 	view  view
-	begin view // where the device stood before
-	want  int  // steps
-	read  int  // entries still to be looked at
+	begin view  // where the device stood before
+	want  int   // steps
+	read  int   // entries still to be looked at
+	least int64 // what comes with an older date is not told: it would leave again at once
 	steps []step
 	byID  map[mail.Lineage]int // the step that tells of a line
 }
@@ -72,17 +73,22 @@ func plan(r store.Reader, id mail.MailboxID, v view, floor int64, want int) (p *
 	return p.cut(want, more)
 }
 
-// isNew reports whether there is something to tell to who stands at v; that a window
-// grows older is not.
-func isNew(r store.Reader, id mail.MailboxID, v view) (bool, error) {
+// isNew reports whether there is something to tell to who stands at v, and whose
+// window begins at floor now. That it grows older is not, nor what came and is too old
+// already: a Sync brings neither.
+func isNew(r store.Reader, id mail.MailboxID, v view, floor int64) (bool, error) {
 	p, err := newPlanner(r, id, v, 1)
 	if err != nil {
 		return false, err
 	}
+	p.least = floor
 	if err := p.log(); err != nil {
 		return false, err
 	}
 	if p.atHead() {
+		if floor > v.Floor {
+			p.view.refloor(floor)
+		}
 		err = p.fill()
 	}
 	return p.count() > 0 || p.read <= 0, err
@@ -282,6 +288,9 @@ func (p *planner) entry(c mail.Change, version *mail.Version, families map[mail.
 		}
 	}
 	o := p.verdict(c, version, item, held)
+	if o == opAdd && item.Date.UnixMicro() < p.least {
+		o = opNone
+	}
 	if o == opDelete {
 		p.forget(family, version)
 	}

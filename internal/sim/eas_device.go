@@ -449,7 +449,7 @@ func (d *easDevice) Differs(t Truth, live bool) (out []string) {
 	for _, f := range folders {
 		id := boxID(f.ID)
 		seen[id] = true
-		out = append(out, d.differs(f, t[id])...)
+		out = append(out, d.differs(f, t[id], live)...)
 	}
 	for id, b := range t {
 		if !live && !seen[id] && !isOthers(b.Name) && (b.Name != "Drafts" || d.kind.version >= "16") {
@@ -469,7 +469,9 @@ func mailboxOf(folder string) mail.MailboxID {
 // boxID is its MAILBOXID.
 func boxID(folder string) string { return mailboxOf(folder).String() }
 
-func (d *easDevice) differs(f *easclient.Folder, b *TruthBox) (out []string) {
+// differs compares a folder with the window that its last Sync had. Live, the days may
+// have gone on: nobody is woken for what the next Sync would not bring.
+func (d *easDevice) differs(f *easclient.Folder, b *TruthBox, live bool) (out []string) {
 	if b == nil {
 		return []string{f.Name + ": is not there"}
 	}
@@ -477,9 +479,17 @@ func (d *easDevice) differs(f *easclient.Folder, b *TruthBox) (out []string) {
 		out = append(out, fmt.Sprintf("%s: is called %s", f.Name, b.Name))
 	}
 	since := windowOf(d.kind.filter, f.At)
-	count := map[string]int{}
+	sure := since
+	if live {
+		sure = windowOf(d.kind.filter, time.Now())
+	}
+	count, old := map[string]int{}, map[string]int{}
 	for _, l := range b.Letters {
-		if withFlag(l.Flags, `\Deleted`) != l.Flags && !l.Date.Before(since) {
+		switch {
+		case withFlag(l.Flags, `\Deleted`) == l.Flags || l.Date.Before(since):
+		case l.Date.Before(sure):
+			old[easShown(l)]++
+		default:
 			count[easShown(l)]++
 		}
 	}
@@ -488,6 +498,7 @@ func (d *easDevice) differs(f *easclient.Folder, b *TruthBox) (out []string) {
 	}
 	for _, what := range slices.Sorted(maps.Keys(count)) {
 		switch n := count[what]; {
+		case n < 0 && n+old[what] >= 0:
 		case n > 0:
 			out = append(out, fmt.Sprintf("%s: lacks %d of %s", f.Name, n, what))
 		case n < 0:

@@ -7,24 +7,25 @@ import (
 // pool holds the connections that read. Who waits is served in order.
 type pool struct {
 	path string
-	free chan conn // nil in it is leave to open one
+	free chan *sqliteConn // nil in it is leave to open one
 }
 
 func newPool(path string, n int) *pool {
-	p := &pool{path: path, free: make(chan conn, n)}
+	p := &pool{path: path, free: make(chan *sqliteConn, n)}
 	for range n {
 		p.free <- nil
 	}
 	return p
 }
 
-func (p *pool) get(ctx context.Context) (conn, error) {
+func (p *pool) get(ctx context.Context) (*sqliteConn, error) {
 	select {
 	case c, open := <-p.free:
 		switch {
 		case !open:
 			return nil, errClosed
 		case c != nil:
+			c.idle.Store(false)
 			return c, nil
 		}
 	case <-ctx.Done():
@@ -38,7 +39,10 @@ func (p *pool) get(ctx context.Context) (conn, error) {
 	return c, nil
 }
 
-func (p *pool) put(c conn) { p.free <- c }
+func (p *pool) put(c *sqliteConn) {
+	c.idle.Store(true)
+	p.free <- c
+}
 
 // close waits for every connection to come back.
 func (p *pool) close() {

@@ -19,6 +19,7 @@ type sqliteConn struct {
 	alone map[string]string // forOne
 	count atomic.Int64
 	wrote int64
+	idle  atomic.Bool // nobody may use it: what a View left behind is the next one's
 }
 
 // statement is a prepared statement; busy while its rows are being read.
@@ -115,6 +116,9 @@ func (s *sqliteConn) prepare(sql string) (st *statement, transient bool, err err
 }
 
 func (s *sqliteConn) query(sql string, each func(row) error, args ...any) error {
+	if s.idle.Load() {
+		panic("sqlstore: a Reader is used after its View")
+	}
 	for _, arg := range args {
 		if list, ok := arg.(ints); ok && len(list) == 1 {
 			sql = s.forOne(sql)

@@ -163,10 +163,11 @@ func (db *DB) Close() error {
 	db.done.Wait()
 	db.readers.close()
 	db.keeper.close()
+	err := db.writer.c.close()
 	if db.walIndex != nil {
-		db.walIndex.Close()
+		db.walIndex.Close() // last: closing a file gives back all locks that the process has on it (fcntl)
 	}
-	return db.writer.c.close()
+	return err
 }
 
 var errClosed = mail.Errorf(mail.Unavailable, "the server is stopping")
