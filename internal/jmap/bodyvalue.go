@@ -1,12 +1,13 @@
 package jmap
 
 import (
-	"bufio"
+	"bytes"
 	"io"
 	"strings"
 	"unicode/utf8"
 
 	"golang.org/x/net/html"
+	"golang.org/x/text/transform"
 
 	"lockstep/internal/message"
 	"lockstep/internal/message/render"
@@ -117,27 +118,31 @@ func cutText(s string, n int, isHTML bool) string {
 }
 
 // unixLines reads text whose lines end in CRLF as one whose lines end in LF.
-func unixLines(r io.Reader) io.Reader { return &lineReader{in: bufio.NewReader(r)} }
+func unixLines(r io.Reader) io.Reader { return transform.NewReader(r, crlfToLF{}) }
 
-type lineReader struct{ in *bufio.Reader }
+type crlfToLF struct{ transform.NopResetter }
 
-// Read implements io.Reader.
-func (l *lineReader) Read(b []byte) (n int, err error) {
-	for n < len(b) {
-		if n > 0 && l.in.Buffered() == 0 {
-			return n, nil // what there is, before waiting for more
-		}
-		c, err := l.in.ReadByte()
-		if err != nil {
-			return n, err
-		}
-		if c == '\r' {
-			if next, _ := l.in.Peek(1); len(next) == 1 && next[0] == '\n' {
+// Transform implements transform.Transformer.
+func (crlfToLF) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) {
+	for nSrc < len(src) {
+		piece := src[nSrc:]
+		if i := bytes.IndexByte(piece, '\r'); i > 0 {
+			piece = piece[:i]
+		} else if i == 0 {
+			if len(piece) == 1 && !atEOF {
+				return nDst, nSrc, transform.ErrShortSrc
+			}
+			if len(piece) > 1 && piece[1] == '\n' {
+				nSrc++
 				continue
 			}
+			piece = piece[:1]
 		}
-		b[n] = c
-		n++
+		n := copy(dst[nDst:], piece)
+		nDst, nSrc = nDst+n, nSrc+n
+		if n < len(piece) {
+			return nDst, nSrc, transform.ErrShortDst
+		}
 	}
-	return n, nil
+	return nDst, nSrc, nil
 }

@@ -95,3 +95,18 @@ func BenchmarkEmailGet(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkEmailGetBody(b *testing.B) {
+	w := newTown(b)
+	id := w.emailID(w.put("INBOX", "Subject: a\r\nContent-Type: text/html\r\n\r\n"+strings.Repeat("<p class=\"x\">Some text of a letter, which is long.</p>\r\n", 1<<20/54)))
+	sess := w.session()
+	body := []byte(`{"using":["` + mailURN + `"],"methodCalls":[["Email/get",{"accountId":"` + w.account + `","ids":["` + id + `"],"properties":["bodyValues"],"fetchAllBodyValues":true},"c"]]}`)
+	b.ReportAllocs()
+	for b.Loop() {
+		out, wrong := w.server.process(b.Context(), sess, body, "")
+		if wrong != nil {
+			b.Fatal(wrong)
+		}
+		b.SetBytes(int64(len(out.encode())))
+	}
+}

@@ -60,8 +60,14 @@ type response struct {
 }
 
 // MarshalJSON implements json.Marshaler.
-func (r response) MarshalJSON() ([]byte, error) {
-	return encodeJSON([]any{r.name, r.args, r.callID})
+func (r response) MarshalJSON() ([]byte, error) { return r.appendTo(nil), nil }
+
+// appendTo writes the response. What it answers is JSON already, and may be long.
+func (r response) appendTo(b []byte) []byte {
+	b = append(append(b, '['), mustEncode(r.name)...)
+	b = append(append(b, ','), r.args...)
+	b = append(append(b, ','), mustEncode(r.callID)...)
+	return append(b, ']')
 }
 
 // api serves the requests of methods (§3.1).
@@ -89,21 +95,26 @@ func (s *Server) api(w http.ResponseWriter, r *http.Request, sess *auth.Session)
 		wrong.write(w)
 		return
 	}
-	writeJSON(w, out)
+	sendJSON(w, out.encode())
 }
 
 // writeJSON answers with a JSON object.
-func writeJSON(w http.ResponseWriter, v any) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false) // it is no HTML, and says so
-	if err := e.Encode(v); err != nil {
-		panic(err) // all that is answered can be said in JSON
+func writeJSON(w http.ResponseWriter, v any) { sendJSON(w, mustEncode(v)) }
+
+// mustEncode is encodeJSON of what we answer, all of which can be said in JSON.
+func mustEncode(v any) []byte {
+	b, err := encodeJSON(v)
+	if err != nil {
+		panic(err)
 	}
+	return b
+}
+
+func sendJSON(w http.ResponseWriter, b []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-cache, no-store, must-revalidate")
-	_, _ = w.Write(b.Bytes()) // who left does not hear it
+	_, _ = w.Write(b) // who left does not hear it
 }
 
 // answer is a Response object (§3.4).
@@ -111,6 +122,28 @@ type answer struct {
 	MethodResponses []response        `json:"methodResponses"`
 	CreatedIDs      map[string]string `json:"createdIds,omitzero"`
 	SessionState    string            `json:"sessionState"`
+}
+
+// encode writes the answer. A Marshaler's work would be looked through once more for
+// each level it is nested in.
+func (a *answer) encode() []byte {
+	size := 1024
+	for _, r := range a.MethodResponses {
+		size += len(r.args) + 256
+	}
+	b := append(make([]byte, 0, size), `{"methodResponses":[`...)
+	for i, r := range a.MethodResponses {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = r.appendTo(b)
+	}
+	b = append(b, ']')
+	if a.CreatedIDs != nil {
+		b = append(append(b, `,"createdIds":`...), mustEncode(a.CreatedIDs)...)
+	}
+	b = append(append(b, `,"sessionState":`...), mustEncode(a.SessionState)...)
+	return append(b, '}')
 }
 
 // process does what a Request object asks for, whichever way it came.
@@ -209,10 +242,7 @@ func unknownMethodHint(name string, m method, known bool) string {
 
 // respond adds an answer.
 func (r *request) respond(name, callID string, v any) {
-	b, err := encodeJSON(v)
-	if err != nil {
-		panic(err) // all that is answered can be said in JSON
-	}
+	b := mustEncode(v)
 	r.bytes += int64(len(b))
 	r.responses = append(r.responses, response{name, b, callID})
 }
