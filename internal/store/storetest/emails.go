@@ -47,6 +47,21 @@ func emailLine(e mail.Email, places bool) string {
 	return line
 }
 
+// threaded returns an error unless the threads of messages, newest first, are as these
+// say.
+func threaded(r store.Reader, messages []mail.Email) error {
+	want := map[mail.ThreadID][]mail.MessageKey{}
+	for _, e := range slices.Backward(messages) {
+		want[e.Thread] = append(want[e.Thread], e.Key)
+	}
+	for id, keys := range want {
+		if got, err := r.Thread(id); err != nil || !slices.Equal(got, keys) {
+			return fmt.Errorf("%v is %v (%v), want %v", id, got, err, keys)
+		}
+	}
+	return nil
+}
+
 // listed returns an error unless the lists of the account's messages are what its
 // mailboxes show.
 func (sn *snapshot) listed(r store.Reader) error {
@@ -77,6 +92,9 @@ func (sn *snapshot) listed(r store.Reader) error {
 		if err == nil && !slices.EqualFunc(got, want, func(a, b mail.Email) bool { return emailLine(a, false) == emailLine(b, false) }) {
 			err = fmt.Errorf("by date %+v: got %v, want %v", q, got, want)
 		}
+	}
+	if err == nil {
+		err = threaded(r, want)
 	}
 	same(store.EmailDateQuery{Limit: len(want) + 1}, want)
 	for i := 0; i < len(want) && err == nil; i += len(want)/2 + 1 {
