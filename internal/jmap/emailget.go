@@ -53,8 +53,13 @@ func emailGet(ctx context.Context, c *call, a *emailGetArguments) error {
 			return err
 		}
 		if all {
-			if ids, err = everyEmail(r, c.srv.limits.ObjectsInGet); err != nil {
+			every, err := everyEmail(r, c.srv.limits.ObjectsInGet)
+			if err != nil {
 				return err
+			}
+			ids = nil
+			for _, e := range every {
+				ids = append(ids, e.EmailID.String())
 			}
 		}
 		out.State, out.NotFound = stateOf(acct, mail.TypeEmail), []string{}
@@ -101,32 +106,13 @@ func (w *emailWish) readRows(r store.Reader, ids []string, out *emailGetAnswer) 
 	return emails, nil
 }
 
-// everyEmail names all emails of the account, if these are at most so many.
-func everyEmail(r store.Reader, most int) (ids []string, err error) {
-	boxes, err := r.Mailboxes()
-	if err != nil {
-		return nil, err
+// everyEmail lists all emails of the account, newest first, if these are at most so many.
+func everyEmail(r store.Reader, most int) ([]mail.Email, error) {
+	all, err := r.EmailsByDate(store.EmailDateQuery{Limit: most + 1})
+	if len(all) > most {
+		return nil, refused("requestTooLarge", "there are too many to get all of them; ask for them by id")
 	}
-	seen := map[mail.MessageKey]bool{}
-	for _, mb := range boxes {
-		if mb.Counts.Emails == 0 {
-			continue
-		}
-		err := r.Messages(store.PlacementQuery{Mailbox: mb.ID}, func(p *mail.Placement, m *mail.Message) error {
-			if p.Flags.Has(mail.Deleted) || seen[m.Key] {
-				return nil
-			}
-			if len(ids) == most {
-				return refused("requestTooLarge", "there are too many to get all of them; ask for them by id")
-			}
-			seen[m.Key], ids = true, append(ids, m.EmailID.String())
-			return nil
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	return ids, nil
+	return all, err
 }
 
 // writeEmails makes the objects, one after the other, while they fit into the answer.
