@@ -10,8 +10,9 @@ import (
 // threadProperties are those of a Thread (RFC 8621 §3).
 var threadProperties = []string{"id", "emailIds"}
 
-// threadGet serves Thread/get (RFC 8621 §3.1). Each thread costs one statement that reads
-// the narrow rows of its emails, however much other mail there is.
+// threadGet serves Thread/get (RFC 8621 §3.1). Each thread costs a statement, and all
+// of them one more that reads the narrow rows of their emails, however much other mail
+// there is.
 func threadGet(ctx context.Context, c *call, a *getArguments) error {
 	account, err := c.account(a.AccountID)
 	if err != nil {
@@ -49,13 +50,10 @@ func threadGet(ctx context.Context, c *call, a *getArguments) error {
 // threads reads threads with the emails in them, the oldest first, if these are at most
 // so many.
 func (out *getAnswer) threads(r store.Reader, ids, properties []string, most int) error {
+	keys := map[string][]mail.MessageKey{}
+	var all []mail.MessageKey
 	for _, id := range ids {
-		thread, ok := parseThreadID(id)
-		if !ok {
-			out.NotFound = append(out.NotFound, id)
-			continue
-		}
-		emails, err := r.ThreadEmails(thread)
+		found, err := threadKeys(r, id)
 		if err != nil && mail.KindOf(err) == mail.NotFound {
 			out.NotFound = append(out.NotFound, id)
 			continue
@@ -63,16 +61,42 @@ func (out *getAnswer) threads(r store.Reader, ids, properties []string, most int
 		if err != nil {
 			return err
 		}
-		if most -= len(emails); most < 0 {
+		if most -= len(found); most < 0 {
 			return refused("requestTooLarge", "there are too many emails in these threads; ask for fewer threads")
 		}
-		names := make([]string, len(emails))
-		for i, e := range emails {
-			names[i] = e.EmailID.String()
+		keys[id], all = found, append(all, found...)
+	}
+	emails, err := r.EmailsOf(all)
+	if err != nil {
+		return err
+	}
+	names := make(map[mail.MessageKey]string, len(emails))
+	for _, e := range emails {
+		names[e.Key] = e.EmailID.String()
+	}
+	for _, id := range ids {
+		if found, ok := keys[id]; ok {
+			out.List = append(out.List, object{"id": id, "emailIds": namesOf(found, names)}.only(properties))
 		}
-		out.List = append(out.List, object{"id": id, "emailIds": names}.only(properties))
 	}
 	return nil
+}
+
+// threadKeys finds the messages of a thread by its id as clients say it.
+func threadKeys(r store.Reader, id string) ([]mail.MessageKey, error) {
+	thread, ok := parseThreadID(id)
+	if !ok {
+		return nil, mail.Errorf(mail.NotFound, "there is no such thread")
+	}
+	return r.Thread(thread)
+}
+
+func namesOf(keys []mail.MessageKey, names map[mail.MessageKey]string) []string {
+	list := make([]string, len(keys))
+	for i, key := range keys {
+		list[i] = names[key]
+	}
+	return list
 }
 
 // everyThread names all threads of the account, if they have at most so many emails.
