@@ -16,12 +16,13 @@ type emailQueryChangesArguments struct {
 // maxQueryDelta bounds the changes that Email/queryChanges looks at.
 const maxQueryDelta = 20_000
 
-// An emailDelta is what became of an account's Emails since a state.
+// An emailDelta is what became of an account's Emails since a state, by their places
+// in the table.
 type emailDelta struct {
-	came    map[mail.MessageKey]bool // that were not there
-	changed map[mail.MessageKey]bool // that were there, and may be something else now
+	came    []bool // that were not there
+	changed []bool // that were there, and may be in a list now, or no longer, or elsewhere in it
+	threads []bool // of all that came, changed or left, by number, where they are asked for
 	gone    []mail.EmailID
-	threads map[mail.ThreadID]bool // of all of these, where they are asked for
 }
 
 // emailQueryChanges serves Email/queryChanges. What changed since is looked up among
@@ -109,40 +110,54 @@ func (q *emailQuery) delta(r store.Reader, t *emailTable, since mail.Token) (*em
 	if page.More {
 		return nil, refused("cannotCalculateChanges", "too much has changed since; ask for the list anew")
 	}
-	d := &emailDelta{came: map[mail.MessageKey]bool{}, changed: map[mail.MessageKey]bool{}}
+	d := &emailDelta{came: make([]bool, len(t.rows)), changed: make([]bool, len(t.rows))}
 	if q.byThread() {
-		d.threads = map[mail.ThreadID]bool{}
+		d.threads = make([]bool, len(t.names))
 	}
 	for _, ch := range page.Changes {
-		key := mail.MessageKey(ch.ID)
-		switch ch.Op {
-		case mail.Created:
-			d.came[key] = true
-		case mail.Updated:
-			d.changed[key] = q.isMutable()
-		case mail.Destroyed:
+		at := t.find(mail.MessageKey(ch.ID))
+		switch {
+		case ch.Op == mail.Destroyed:
 			d.gone = append(d.gone, ch.EmailID)
+		case at < 0:
+			return nil, mail.Errorf(mail.Internal, "a message is said to be there, and is not in the table")
+		case ch.Op == mail.Created:
+			d.came[at] = true
+		default:
+			d.changed[at] = q.isMutable()
 		}
 		if d.threads == nil {
 			continue
 		}
-		if at := t.find(key); at >= 0 {
-			d.threads[t.names[t.rows[at].thread]] = true
-			continue
-		}
-		m, err := r.Message(key)
+		n, there, err := threadOf(r, t, mail.MessageKey(ch.ID), at)
 		if err != nil {
 			return nil, err
 		}
-		d.threads[m.Thread] = true
+		if there {
+			d.threads[n] = true
+		}
 	}
 	return d, nil
 }
 
-// touches reports whether an Email that is there may have been at another place of the
+// threadOf is the number of an Email's thread, also of one that left; there is none if
+// nothing is left of that.
+func threadOf(r store.Reader, t *emailTable, key mail.MessageKey, at int) (n uint32, there bool, err error) {
+	if at >= 0 {
+		return t.rows[at].thread, true, nil
+	}
+	m, err := r.Message(key)
+	if err != nil {
+		return 0, false, err
+	}
+	n, there = t.threads[m.Thread]
+	return n, there, nil
+}
+
+// touches reports whether the Email at a place may have been at another place of the
 // old list, or in only one of the two.
-func (d *emailDelta) touches(t *emailTable, row *emailRow) bool {
-	return d.came[row.key] || d.changed[row.key] || d.threads[t.names[row.thread]]
+func (d *emailDelta) touches(t *emailTable, at int) bool {
+	return d.came[at] || d.changed[at] || d.threads != nil && d.threads[t.rows[at].thread]
 }
 
 // fill says what a client does to its list. What was touched is taken out, if it can
@@ -152,13 +167,13 @@ func (q *emailQuery) fill(out *queryChangesAnswer, t *emailTable, list []int32, 
 		out.Removed = append(out.Removed, id.String())
 	}
 	for i := range t.rows {
-		if row := &t.rows[i]; d.touches(t, row) && !d.came[row.key] {
-			out.Removed = append(out.Removed, row.id.String())
+		if d.touches(t, i) && !d.came[i] {
+			out.Removed = append(out.Removed, t.rows[i].id.String())
 		}
 	}
 	for i, at := range list[:upTo] {
-		if row := &t.rows[at]; d.touches(t, row) {
-			out.Added = append(out.Added, addedItem{row.id.String(), int64(i)})
+		if d.touches(t, int(at)) {
+			out.Added = append(out.Added, addedItem{t.rows[at].id.String(), int64(i)})
 		}
 	}
 }

@@ -195,27 +195,28 @@ func (t *emailTable) follow(r store.Reader) (bool, error) {
 
 // take brings changes in.
 func (t *emailTable) take(r store.Reader, changes []mail.Change) error {
-	var came []emailRow
 	gone := map[mail.MessageKey]bool{}
+	var there []mail.MessageKey
 	for _, ch := range changes {
 		key := mail.MessageKey(ch.ID)
-		at := t.find(key)
-		if ch.Op == mail.Destroyed {
-			if at >= 0 {
-				gone[key] = true
-			}
-			continue
+		if ch.Op != mail.Destroyed {
+			there = append(there, key)
+		} else if t.find(key) >= 0 {
+			gone[key] = true
 		}
-		e, err := readEmail(r, key)
-		if err != nil {
-			return err
-		}
-		row := t.rowOf(e)
-		if at >= 0 {
+	}
+	emails, err := readEmails(r, there)
+	if err != nil {
+		return err
+	}
+	var came []emailRow
+	for i := range emails {
+		row := t.rowOf(&emails[i])
+		if at := t.find(row.key); at >= 0 {
 			t.rows[at] = row // its date stays
-			continue
+		} else {
+			came = append(came, row)
 		}
-		came = append(came, row)
 	}
 	t.remove(gone)
 	t.insert(came)

@@ -5,24 +5,28 @@ import (
 	"lockstep/internal/store"
 )
 
-// readEmail reads one Email that is there, as store.Reader's Emails gives each.
-func readEmail(r store.Reader, key mail.MessageKey) (*mail.Email, error) {
-	m, err := r.Message(key)
+// readEmails reads some Emails that are there, as store.Reader's Emails gives each.
+func readEmails(r store.Reader, keys []mail.MessageKey) ([]mail.Email, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	found, err := r.EmailsOf(keys)
 	if err != nil {
 		return nil, err
 	}
-	places, err := r.PlacementsOf(key)
-	if err != nil {
-		return nil, err
-	}
-	e := &mail.Email{Key: m.Key, EmailID: m.EmailID, Thread: m.Thread, Size: m.Size, InternalDate: m.InternalDate, SentAt: m.SentAt}
-	for _, p := range places {
-		if !p.Flags.Has(mail.Deleted) {
-			e.Places = append(e.Places, mail.Place{Mailbox: p.Mailbox, UID: p.UID, Flags: p.Flags})
+	for i := range found {
+		places, err := r.PlacementsOf(found[i].Key)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range places {
+			if !p.Flags.Has(mail.Deleted) {
+				found[i].Places = append(found[i].Places, mail.Place{Mailbox: p.Mailbox, UID: p.UID, Flags: p.Flags})
+			}
+		}
+		if len(found[i].Places) == 0 {
+			return nil, mail.Errorf(mail.Internal, "a message is said to be there, and is nowhere")
 		}
 	}
-	if len(e.Places) == 0 {
-		return nil, mail.Errorf(mail.Internal, "a message is said to be there, and is nowhere")
-	}
-	return e, nil
+	return found, nil
 }

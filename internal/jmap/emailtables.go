@@ -79,7 +79,7 @@ func (ts *emailTables) of(account mail.AccountID) *keptTable {
 func (ts *emailTables) keep(account mail.AccountID, k *keptTable, most int) {
 	rows := 0
 	if k.table != nil {
-		rows = len(k.table.rows)
+		rows = k.table.weight()
 	}
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
@@ -92,6 +92,18 @@ func (ts *emailTables) keep(account mail.AccountID, k *keptTable, most int) {
 		ts.letGo(account)
 	}
 }
+
+// weight is how many rows a table is worth, with what it remembers of its Emails.
+func (t *emailTable) weight() int {
+	n := len(t.rows) + len(t.says)
+	for _, answers := range t.answers {
+		n += len(answers) / answersPerRow
+	}
+	return n
+}
+
+// answersPerRow is how many answers take as much memory as a row.
+const answersPerRow = 8
 
 // letGo forgets the table that was asked for longest ago, but for one.
 func (ts *emailTables) letGo(but mail.AccountID) {

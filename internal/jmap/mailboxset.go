@@ -286,7 +286,7 @@ func (t *mailboxChanging) destroy(said string) error {
 	case mail.Limit: // the account's guard holds it back
 		return &setError{Type: "forbidden", Description: mail.DetailOf(err)}
 	case mail.HasChildren:
-		return &setError{Type: "mailboxHasChild", Description: "there are mailboxes below it"}
+		return &setError{Type: "mailboxHasChild"}
 	}
 	if err == nil {
 		t.out.Destroyed = append(t.out.Destroyed, mb.ID.String())
@@ -306,5 +306,5 @@ func (t *mailboxChanging) mayDestroy(mb mail.Mailbox) error {
 	if slices.ContainsFunc(all, func(below mail.Mailbox) bool { return below.Parent == mb.ID }) {
 		return mail.Errorf(mail.HasChildren, "there are mailboxes below it")
 	}
-	return &setError{Type: "mailboxHasEmail", Description: "there is mail in it"}
+	return &setError{Type: "mailboxHasEmail"}
 }

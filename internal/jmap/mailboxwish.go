@@ -57,7 +57,7 @@ func onlySettable(now, then object, known, settable []string, whole bool) *setEr
 		return nil
 	}
 	slices.Sort(wrong)
-	return invalidProperties("these properties can't be set", wrong...)
+	return invalidProperties("", wrong...)
 }
 
 // differing is a property if its values differ, or of objects the paths to what differs.
