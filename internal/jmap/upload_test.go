@@ -69,7 +69,7 @@ func TestUploadsAreBounded(t *testing.T) {
 	}
 }
 
-func TestAnAccountHasOnlySoManyUploads(t *testing.T) {
+func TestTheOldestUploadsMakeRoom(t *testing.T) {
 	w := newTown(t)
 	id := w.upload("x", "")
 	name, _ := mail.ParseUploadID(id)
@@ -88,8 +88,12 @@ func TestAnAccountHasOnlySoManyUploads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if rec := w.do("POST", uploadPath+w.account+"/", "", []byte("x")); rec.Code != 507 || !strings.Contains(rec.Body.String(), fmt.Sprint(mail.MaxUploads)) {
-		t.Errorf("HTTP %d %s", rec.Code, rec.Body)
+	newest := w.upload("y", "")
+	if rec := w.download(newest, "x", "text/plain"); rec.Body.String() != "y" {
+		t.Errorf("the newest: HTTP %d %s", rec.Code, rec.Body)
+	}
+	if rec := w.download(id, "x", "text/plain"); rec.Code != 404 {
+		t.Errorf("the oldest: HTTP %d %s", rec.Code, rec.Body)
 	}
 }
 
