@@ -175,3 +175,20 @@ func TestBlobsAreAnnounced(t *testing.T) {
 		t.Errorf("%v", said)
 	}
 }
+
+func TestBlobsOfBlobsHaveABound(t *testing.T) {
+	w := newTown(t)
+	chain := func(n int) string {
+		all := []string{fmt.Sprintf(`"b%02d":{"data":[{"data:asText":"x"}]}`, n)}
+		for i := range n {
+			all = append(all, fmt.Sprintf(`"b%02d":{"data":[{"blobId":"#b%02d"}]}`, i, i+1))
+		}
+		return strings.Join(all, ",")
+	}
+	if r := w.blobUpload(chain(maxBlobDepth)); len(r.NotCreated) != 0 || r.Created["b00"]["size"] != 1.0 {
+		t.Errorf("%+v", r)
+	}
+	if r := w.blobUpload(chain(maxBlobDepth + 1)); r.NotCreated["b00"]["type"] != "blobNotFound" {
+		t.Errorf("%+v", r)
+	}
+}

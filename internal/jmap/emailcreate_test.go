@@ -476,3 +476,35 @@ func countNew(p *compose.Part) int {
 	}
 	return n
 }
+
+func TestWhatOneEmailCanHaveIsBounded(t *testing.T) {
+	w := newTown(t)
+	parts := func(n int) string {
+		return `"bodyStructure":{"subParts":[` + strings.TrimSuffix(strings.Repeat(`{"partId":"t"},`, n), ",") + `]},"bodyValues":{"t":{"value":"x"}}`
+	}
+	fields := func(n int) string {
+		var all []string
+		for i := range n {
+			all = append(all, fmt.Sprintf(`"header:X-%d:asText":"%s"`, i, strings.Repeat("y ", 7<<10)))
+		}
+		return strings.Join(all, ",")
+	}
+	var wrong []string
+	for i := range maxWrongProperties + 10 {
+		wrong = append(wrong, fmt.Sprintf(`"wrong%d":1`, i))
+	}
+	for _, c := range []struct {
+		properties string
+		wrong      int
+	}{
+		{parts(compose.MaxAttachments - 1), 0}, {parts(compose.MaxAttachments), 1}, {fields(8), 0}, {fields(10), 1}, {strings.Join(wrong, ","), maxWrongProperties},
+		{`"bodyStructure":{"partId":"t","type":"text/` + strings.Repeat("x", maxTokenBytes) + `"},"bodyValues":{"t":{"value":"x"}}`, 0},
+		{`"bodyStructure":{"partId":"t","type":"text/` + strings.Repeat("x", maxTokenBytes+1) + `"},"bodyValues":{"t":{"value":"x"}}`, 1},
+	} {
+		id, r := w.create(c.properties)
+		list, _ := r.NotCreated["new"]["properties"].([]any)
+		if len(list) != c.wrong || (id == "") != (c.wrong > 0) {
+			t.Errorf("%s: %v", c.properties[:100], r.NotCreated)
+		}
+	}
+}

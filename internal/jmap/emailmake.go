@@ -28,9 +28,11 @@ func (s *emailSetting) makeAll() error {
 			how = s.takeIn
 		}
 		err := how(e, room)
-		if wrong, ok := errors.AsType[*setError](err); ok {
-			e.wrong = wrong
-		} else if err != nil {
+		switch kind := mail.KindOf(err); {
+		case err == nil:
+		case isSetError(err), kind != mail.Internal && kind != mail.Expired:
+			e.wrong = s.srv.setErrorOf(s.ctx, s.name, err)
+		default:
 			return err
 		}
 	}

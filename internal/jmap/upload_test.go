@@ -1,6 +1,7 @@
 package jmap
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http/httptest"
@@ -69,7 +70,7 @@ func TestUploadsAreBounded(t *testing.T) {
 	}
 }
 
-func TestAnAccountHasOnlySoManyUploads(t *testing.T) {
+func TestTheOldestUploadsMakeRoom(t *testing.T) {
 	w := newTown(t)
 	id := w.upload("x", "")
 	name, _ := mail.ParseUploadID(id)
@@ -88,8 +89,12 @@ func TestAnAccountHasOnlySoManyUploads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if rec := w.do("POST", uploadPath+w.account+"/", "", []byte("x")); rec.Code != 507 || !strings.Contains(rec.Body.String(), fmt.Sprint(mail.MaxUploads)) {
-		t.Errorf("HTTP %d %s", rec.Code, rec.Body)
+	newest := w.upload("y", "")
+	if rec := w.download(newest, "x", "text/plain"); rec.Body.String() != "y" {
+		t.Errorf("the newest: HTTP %d %s", rec.Code, rec.Body)
+	}
+	if rec := w.download(id, "x", "text/plain"); rec.Code != 404 {
+		t.Errorf("the oldest: HTTP %d %s", rec.Code, rec.Body)
 	}
 }
 
@@ -203,6 +208,26 @@ func TestNothingIsCopiedBetweenAccountsThatAreNotThere(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	if w.ask("Email/copy", `{"fromAccountId":"$ACCOUNT","accountId":"Azz","create":{"a":{},"b":{}}}`, &r); r.Type != "requestTooLarge" {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestADamagedBlobFailsOneEmail(t *testing.T) {
+	w := newTown(t)
+	bad := w.upload("damaged", "")
+	open := w.server.Blobs
+	w.server.Blobs = func(ctx context.Context, b mail.Blob) (Body, error) {
+		if b.Size == int64(len("damaged")) {
+			return nil, mail.Errorf(mail.Corrupt, "damaged")
+		}
+		return open(ctx, b)
+	}
+	r := w.emailSet(`"create":{"bad":{"mailboxIds":{"%s":true},"attachments":[{"blobId":"%s"}]},"good":{"mailboxIds":{"%[1]s":true}}}`, w.id("Drafts"), bad)
+	if r.NotCreated["bad"]["type"] != "serverFail" || r.Created["good"] == nil {
+		t.Errorf("%+v", r)
+	}
+	r = w.imports(`"emails":{"bad":{"blobId":"%s","mailboxIds":{"%s":true}},"good":{"blobId":"%s","mailboxIds":{"%[2]s":true}}}`, bad, w.id("Drafts"), w.upload(hello, ""))
+	if r.NotCreated["bad"]["type"] != "serverFail" || r.Created["good"] == nil {
 		t.Errorf("%+v", r)
 	}
 }

@@ -48,8 +48,8 @@ type Upload struct {
 // UploadLife is how long an upload stays after it was made, or last used.
 const UploadLife = 24 * time.Hour
 
-// Bounds on uploads: one past any is refused with Limit. What has expired goes
-// first.
+// Bounds on uploads. What has expired goes first, then, to make room, the oldest (RFC
+// 8620 §6.1).
 const (
 	MaxUploads         = 1000    // in one account
 	MaxUploadsTotal    = 1 << 30 // bytes of all of an account
@@ -57,17 +57,20 @@ const (
 	MaxUploadEmails    = 32 // older ones are forgotten
 )
 
-// Check is Limit for what can't be kept beside n uploads of so many bytes.
-func (u Upload) Check(n, total int64) error {
+// Check is Limit for what can't be kept, whatever makes room.
+func (u Upload) Check() error {
 	switch {
 	case len(u.Type) > MaxUploadTypeBytes:
 		return Errorf(Limit, "a media type has at most %d bytes", MaxUploadTypeBytes)
-	case n >= MaxUploads:
-		return Errorf(Limit, "an account has at most %d uploads at a time", MaxUploads)
-	case total+u.Blob.Size > MaxUploadsTotal:
+	case u.Blob.Size > MaxUploadsTotal:
 		return Errorf(Limit, "the uploads of an account have at most %d bytes at a time", MaxUploadsTotal)
 	}
 	return nil
+}
+
+// Fits reports whether there is room for it beside n uploads of so many bytes.
+func (u Upload) Fits(n, total int64) bool {
+	return n < MaxUploads && total+u.Blob.Size <= MaxUploadsTotal
 }
 
 // Made notes that emails were made of it.

@@ -382,7 +382,8 @@ type Notes interface {
 	// remembered with 0, and Remembered returns the zero Placement.
 	Remember(key string, p mail.PlacementID, until time.Time) error
 	Forget(key string) error
-	// AddUpload keeps bytes for mail.UploadLife, and returns them as Upload would.
+	// AddUpload keeps bytes for mail.UploadLife, and returns them as Upload would. To
+	// make room, the oldest go.
 	// Expired (put the blob again), Exists if the id is taken; a bound is Limit.
 	AddUpload(mail.Upload) (mail.Upload, error)
 	// UsedUpload keeps an upload for that long from now, and notes which emails were

@@ -1,6 +1,8 @@
 package model
 
 import (
+	"bytes"
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -21,11 +23,7 @@ func (r reader) Upload(id mail.UploadID) (mail.Upload, error) {
 // AddUpload keeps bytes for a while.
 func (t *tx) AddUpload(u mail.Upload) (mail.Upload, error) {
 	t.s.forgetUploads(t.now)
-	total := int64(0)
-	for _, other := range t.s.uploads {
-		total += other.Blob.Size
-	}
-	if err := u.Check(int64(len(t.s.uploads)), total); err != nil {
+	if err := u.Check(); err != nil {
 		return u, err
 	}
 	if u.ID == (mail.UploadID{}) {
@@ -37,6 +35,7 @@ func (t *tx) AddUpload(u mail.Upload) (mail.Upload, error) {
 	if err := t.fresh(mail.Arrival{Blob: u.Blob, Parts: u.Parts}); err != nil {
 		return u, err
 	}
+	t.makeRoom(u)
 	if u.Until.IsZero() {
 		u.Until = t.now.Add(mail.UploadLife)
 	}
@@ -44,6 +43,24 @@ func (t *tx) AddUpload(u mail.Upload) (mail.Upload, error) {
 	u.Parts, u.Created, u.Until = nil, t.now.UTC().Truncate(time.Microsecond), u.Until.UTC().Truncate(time.Microsecond)
 	t.s.uploads[u.ID] = u
 	return u, nil
+}
+
+// makeRoom drops the oldest until there is room for one more.
+func (t *tx) makeRoom(u mail.Upload) {
+	all, total := slices.Collect(maps.Values(t.s.uploads)), int64(0)
+	for _, other := range all {
+		total += other.Blob.Size
+	}
+	slices.SortFunc(all, func(a, b mail.Upload) int {
+		return cmp.Or(a.Created.Compare(b.Created), bytes.Compare(a.ID[:], b.ID[:]))
+	})
+	for _, oldest := range all {
+		if u.Fits(int64(len(t.s.uploads)), total) {
+			return
+		}
+		delete(t.s.uploads, oldest.ID)
+		total -= oldest.Blob.Size
+	}
 }
 
 // UsedUpload keeps an upload longer.

@@ -13,6 +13,8 @@ const (
 	sumUploads    = "SELECT count(*), coalesce(sum(size), 0) FROM upload WHERE account_id = ?1"
 	insertUpload  = "INSERT INTO upload (account_id, upload_id, blob, size, type, created, until, emails) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
 	updateUpload  = "UPDATE upload SET until = ?3, emails = ?4 WHERE account_id = ?1 AND upload_id = ?2"
+	oldestUploads = "SELECT upload_id, size FROM upload WHERE account_id = ?1 ORDER BY created, upload_id"
+	deleteUpload  = "DELETE FROM upload WHERE account_id = ?1 AND upload_id = ?2"
 	deleteUploads = "DELETE FROM upload WHERE account_id = ?1 AND until <= ?2"
 )
 
@@ -49,13 +51,16 @@ func (n *notes) AddUpload(u mail.Upload) (mail.Upload, error) {
 	if _, err := t.c.exec(deleteUploads, t.id, t.now); err != nil {
 		return u, err
 	}
-	if err := t.uploadFits(u); err != nil {
+	if err := u.Check(); err != nil {
 		return u, err
 	}
 	if u.ID == (mail.UploadID{}) {
 		u.ID = mail.NewUploadID()
 	} else if _, err := t.upload(u.ID); mail.KindOf(err) != mail.NotFound {
 		return u, existing(err, "there is an upload of that id")
+	}
+	if err := t.makeRoom(u); err != nil {
+		return u, err
 	}
 	if u.Until.IsZero() {
 		u.Until = t.now.Add(mail.UploadLife)
@@ -80,13 +85,25 @@ func existing(err error, words string) error {
 	return err
 }
 
-// uploadFits looks at the bounds.
-func (t *tx) uploadFits(u mail.Upload) error {
+// makeRoom drops the oldest uploads until there is room for one more.
+func (t *tx) makeRoom(u mail.Upload) error {
 	var n, total int64
-	if _, err := one(t.c, sumUploads, func(r row) { n, total = r.num(0), r.num(1) }, t.id); err != nil {
+	if _, err := one(t.c, sumUploads, func(r row) { n, total = r.num(0), r.num(1) }, t.id); err != nil || u.Fits(n, total) {
 		return err
 	}
-	return u.Check(n, total)
+	var dropped []mail.UploadID
+	err := t.c.query(oldestUploads, func(r row) error {
+		if !u.Fits(n, total) {
+			dropped, n, total = append(dropped, mail.UploadID(r.bytes(0))), n-1, total-r.num(1)
+		}
+		return nil
+	}, t.id)
+	for _, id := range dropped {
+		if err == nil {
+			_, err = t.c.exec(deleteUpload, t.id, id)
+		}
+	}
+	return err
 }
 
 func emailIDs(all []mail.EmailID) []byte {

@@ -139,9 +139,6 @@ func uploadBounds(t *trial) {
 	large.Blob.Size = mail.MaxUploadsTotal + 1
 	_, err = s.upload(large)
 	want(mail.Limit, err)
-	over := uploaded(2)
-	over.Until = time.Now().Add(-time.Second)
-	must(s.upload(over))
 	ok(s.note(func(n store.Notes) error {
 		for i := range mail.MaxUploads {
 			u := uploaded(10 + i)
@@ -152,17 +149,31 @@ func uploadBounds(t *trial) {
 		}
 		return nil
 	}))
-	_, err = s.upload(uploaded(3))
-	want(mail.Limit, err)
+	must(s.upload(uploaded(3)))
+	must(s.uploadOf(uploaded(3).ID))
+	gone := 0
+	for i := range mail.MaxUploads {
+		if _, err := s.uploadOf(uploaded(10 + i).ID); mail.KindOf(err) == mail.NotFound && err != nil {
+			gone++
+		}
+	}
+	equal("gone to make room", gone, 1)
 
 	s = t.subject()
+	first, second := uploaded(1), uploaded(2)
+	first.Blob.Size, second.Blob.Size = mail.MaxUploadsTotal/2, mail.MaxUploadsTotal/2
+	must(s.upload(first))
+	must(s.upload(second))
+	must(s.uploadOf(first.ID))
+	must(s.upload(uploaded(3)))
+	must(s.uploadOf(second.ID))
+	_, err = s.uploadOf(first.ID)
+	want(mail.NotFound, err)
 	large.Blob.Size = mail.MaxUploadsTotal
-	large.Until = time.Now().Add(-time.Second)
 	must(s.upload(large))
-	must(s.upload(uploaded(2))) // what had expired made room
-	large.ID, large.Until = uploaded(3).ID, time.Time{}
-	_, err = s.upload(large)
-	want(mail.Limit, err)
+	_, err = s.uploadOf(second.ID)
+	want(mail.NotFound, err)
+	must(s.uploadOf(large.ID))
 }
 
 func uploadsPruned(t *trial) {
