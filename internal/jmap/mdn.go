@@ -3,6 +3,7 @@ package jmap
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -91,21 +92,38 @@ func mdnSend(ctx context.Context, c *call, a *mdnSendArguments) error {
 			notSent[creation] = invalidProperties("it is no receipt")
 			continue
 		}
+		if !setsMDNSent(a.OnSuccessUpdateEmail["#"+creation]) {
+			notSent[creation] = invalidProperties("onSuccessUpdateEmail has to set $mdnsent on the email", "onSuccessUpdateEmail")
+			continue
+		}
 		m := &receipt{call: c, ctx: ctx, account: account, from: is, mdn: a.Send[creation]}
 		if err := m.send(); err != nil {
 			notSent[creation] = c.srv.setErrorOf(ctx, c.name, err)
 			continue
 		}
 		sent[creation] = object{"finalRecipient": m.FinalRecipient, "originalMessageId": m.OriginalMessageID, "originalRecipient": m.OriginalRecipient, "subject": m.Subject}
-		if p, ok := a.OnSuccessUpdateEmail["#"+creation]; ok {
-			emails.Update[m.msg.EmailID.String()] = p
-		}
+		emails.Update[m.msg.EmailID.String()] = a.OnSuccessUpdateEmail["#"+creation]
 	}
 	if err := c.answer(object{"accountId": a.AccountID, "sent": sent, "notSent": notSent}); err != nil {
 		return err
 	}
 	c.implied(ctx, &emails)
 	return nil
+}
+
+// setsMDNSent reports whether a client marks the email itself, without which it must
+// not send a receipt (RFC 9007 §2.1).
+func setsMDNSent(p patchObject) bool {
+	var whole map[string]bool
+	if raw, ok := p["keywords"]; ok && json.Unmarshal(raw, &whole) != nil {
+		return false
+	}
+	for name, raw := range p {
+		if path, ok := strings.CutPrefix(name, "keywords/"); ok && strings.EqualFold(path, mdnSent) && string(raw) == "true" {
+			return true
+		}
+	}
+	return whole[strings.ToLower(mdnSent)]
 }
 
 // identity finds one; not there, the call fails.
@@ -315,7 +333,8 @@ func mdnParse(ctx context.Context, c *call, a *mdnParseArguments) error {
 	if err != nil {
 		return err
 	}
-	parsed, notParsable, notFound := map[string]*mdn{}, []string{}, []string{}
+	var notParsable, notFound []string // null if there are none
+	parsed := map[string]*mdn{}
 	for _, id := range ids {
 		m, err := c.srv.parseMDN(ctx, account, id)
 		switch {

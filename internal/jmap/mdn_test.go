@@ -23,7 +23,7 @@ func TestAReceiptIsSentOnce(t *testing.T) {
 	send := func() (out mdnAnswer, more []response) {
 		answers := w.api(`[["MDN/send",{"accountId":"$ACCOUNT","identityId":"` + w.identity() + `","send":{"k":{"forEmailId":"` + email + `","textBody":"gelesen: ja, ü","reportingUA":"tests; Lockstep",
 			"includeOriginalMessage":true,"disposition":{"actionMode":"manual-action","sendingMode":"mdn-sent-manually","type":"displayed"},"extensionFields":{"X-Mood":"good"}}},
-			"onSuccessUpdateEmail":{"#k":{"keywords/$seen":true}}},"c"]]`)
+			"onSuccessUpdateEmail":{"#k":{"keywords/$seen":true,"keywords/$mdnsent":true}}},"c"]]`)
 		if err := json.Unmarshal(answers[0].args, &out); err != nil || answers[0].name != "MDN/send" {
 			t.Fatalf("%s", answers)
 		}
@@ -79,9 +79,17 @@ func TestWhatReceiptsRefuse(t *testing.T) {
 		`"forEmailId":"` + wants + `",` + displayed + `,"mdnGateway":"x"`:              "invalidProperties",
 	} {
 		var out mdnAnswer
-		w.call("MDN/send", `{"accountId":"$ACCOUNT","identityId":"`+w.identity()+`","send":{"k":{`+create+`}}}`, &out)
+		w.call("MDN/send", `{"accountId":"$ACCOUNT","identityId":"`+w.identity()+`","send":{"k":{`+create+`}},"onSuccessUpdateEmail":{"#k":{"keywords/$mdnsent":true}}}`, &out)
 		if e := out.NotSent["k"]; e == nil || e.Type != want {
 			t.Errorf("%s: %+v, want %s", create, e, want)
+		}
+	}
+	for patch, want := range map[string]bool{
+		`{"keywords/$mdnsent":true}`: true, `{"keywords/$MDNSent":true}`: true, `{"keywords":{"$mdnsent":true}}`: true, `{"keywords/$mdnsent":null}`: false, `{"keywords":{}}`: false, `{"keywords":7}`: false, `{}`: false,
+	} {
+		var p patchObject
+		if err := json.Unmarshal([]byte(patch), &p); err != nil || setsMDNSent(p) != want {
+			t.Errorf("%s: %v", patch, err)
 		}
 	}
 	if name := w.call("MDN/send", `{"accountId":"$ACCOUNT","identityId":"I99","send":{}}`, &object{}); name != "error" {
