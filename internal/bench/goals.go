@@ -35,6 +35,8 @@ var goals = map[[2]string]goal{
 	{"eas-idle", perConnection}:   upTo(16),
 	{"eas-push", pushMedian}:      {"≤ fsync + 1 ms", false, func(ours, _ float64, f Floor) bool { return ours <= f.SyncP50+1 }},
 	{"eas-push", toIdle}:          {"≤ fsync + 1 ms", false, func(ours, _ float64, f Floor) bool { return ours <= f.SyncP50+1 }},
+	{"jmap-idle", perConnection}:  upTo(16),
+	{"jmap-push", pushMedian}:     {"≤ fsync + 1 ms", false, func(ours, _ float64, f Floor) bool { return ours <= f.SyncP50+1 }},
 	{"push", pushMedian}:          {"≤ fsync + 0.5 ms", false, func(ours, _ float64, f Floor) bool { return ours <= f.SyncP50+0.5 }},
 	{"push", pushTail}:            {"≤ 3 fsync + 2 ms", false, func(ours, _ float64, f Floor) bool { return ours <= 3*f.SyncP50+2 }},
 }

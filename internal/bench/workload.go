@@ -86,6 +86,7 @@ var workloads = []workload{
 	{name: "store-16", about: "UID STORE of single messages, 16 accounts at once", rounds: everyRound, warm: true, needs: storeAccounts(), measure: storeMany},
 	{name: "push", about: "from A's UID STORE to B's line in IDLE, same account", rounds: everyRound, warm: true, needs: []string{pushAccount}, measure: push},
 	{name: "eas-push", about: "from A's UID STORE to a phone's waiting Ping and Sync, and from its Sync to IDLE", rounds: everyRound, alone: true, warm: true, needs: []string{pushAccount}, measure: easPush},
+	{name: "jmap-push", about: "from A's UID STORE to the event of who listens over JMAP, and to a WebSocket", rounds: everyRound, alone: true, warm: true, needs: []string{pushAccount}, measure: jmapPush},
 	{name: "open-warm", about: "SELECT and FETCH 1:* (UID FLAGS) of the big INBOX", rounds: everyRound, warm: true, needs: []string{bigAccount}, measure: openWarm},
 	{name: "qresync", about: "SELECT (QRESYNC …) of the big INBOX after 100 changes", rounds: everyRound, warm: true, needs: []string{bigAccount}, measure: qresync},
 	{name: "envelope", about: "FETCH 1:* (UID ENVELOPE) of the middle INBOX", rounds: everyRound, warm: true, needs: []string{midAccount}, measure: fetchEnvelopes},
@@ -101,6 +102,7 @@ var workloads = []workload{
 	{name: "idle-plain", about: "connections in IDLE, INBOX selected, QRESYNC enabled", rounds: once, needs: []string{midAccount}, measure: idlePlain},
 	{name: "idle-tls", about: "the same under TLS", rounds: once, alone: true, needs: []string{midAccount}, measure: idleTLS},
 	{name: "eas-idle", about: "phones that wait in an ActiveSync Ping, under TLS", rounds: once, alone: true, uses: named(phoneAccounts, phoneAccount), measure: easIdle},
+	{name: "jmap-idle", about: "clients that listen over JMAP, under TLS: half by events, half by WebSocket", rounds: once, alone: true, uses: named(phoneAccounts, phoneAccount), measure: jmapIdle},
 	{name: "slow-fetch", about: "memory while a slow client fetches everything of the big INBOX", rounds: once, needs: []string{bigAccount}, measure: slowFetch},
 	{name: "import", uses: []string{importAccount}, about: "memory while a large mbox is imported", rounds: once, alone: true, measure: importMbox},
 }

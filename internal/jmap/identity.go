@@ -310,7 +310,7 @@ func (t *identitySetting) all(a *setArguments, forbidden map[string]*setError) e
 			t.out.notUpdated(said, wrong)
 			continue
 		}
-		t.out.updated(said, nil)
+		t.out.updated(said, object{}) // nothing else changed: some clients take null for a failure
 	}
 	for _, said := range a.Destroy {
 		is, ok := t.find(list, said)

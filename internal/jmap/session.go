@@ -29,6 +29,7 @@ var capabilities = []capability{
 	{core, (*Server).coreCapability, nil},
 	{webSocketURN, nothing, nil},
 	{submissionURN, nothing, (*Server).submissionCapability},
+	{mdnURN, nothing, func(*Server, *auth.Session) any { return struct{}{} }},
 	{vapidURN, (*Server).vapidCapability, nil},
 	{vacationURN, nothing, func(*Server, *auth.Session) any { return struct{}{} }},
 	{mailURN, nothing, (*Server).mailCapability},

@@ -25,6 +25,9 @@ func methodsOfSending() map[string]method {
 		"EmailSubmission/queryChanges": {submissionURN, with(submissionQueryChanges)},
 		"EmailSubmission/set":          {submissionURN, with(submissionSet)},
 
+		"MDN/send":  {mdnURN, with(mdnSend)},
+		"MDN/parse": {mdnURN, with(mdnParse)},
+
 		"PushSubscription/get": {core, with(subscriptionGet)},
 		"PushSubscription/set": {core, with(subscriptionSet)},
 

@@ -94,6 +94,7 @@ func submissionQuery(ctx context.Context, c *call, a *queryArguments) error {
 	for _, s := range list {
 		ids = append(ids, submissionID(s.object))
 	}
+	a.CalculateTotal = true // it is known, and some clients count on it
 	if err := a.window(ids, out); err != nil {
 		return err
 	}

@@ -94,16 +94,22 @@ func (s *submissionSetting) then(a *submissionSetArguments) {
 			emails.Destroy = append(emails.Destroy, email)
 		}
 	}
-	if len(emails.Update)+len(emails.Destroy) == 0 {
+	s.implied(s.ctx, &emails)
+}
+
+// implied makes an Email/set that another call implies, whose answer follows that of
+// the call.
+func (c *call) implied(ctx context.Context, a *setArguments) {
+	if len(a.Update)+len(a.Destroy) == 0 {
 		return
 	}
-	args, err := json.Marshal(emails)
+	args, err := json.Marshal(a)
 	if err != nil {
 		panic(err) // it was read from JSON
 	}
-	implied := &call{request: s.request, name: "Email/set", id: s.id, args: args}
-	if err := methods["Email/set"].serve(s.ctx, implied); err != nil {
-		s.respond("error", s.id, s.srv.methodErrorOf(s.ctx, implied.name, err))
+	set := &call{request: c.request, name: "Email/set", id: c.id, args: args}
+	if err := methods["Email/set"].serve(ctx, set); err != nil {
+		c.respond("error", c.id, c.srv.methodErrorOf(ctx, set.name, err))
 	}
 }
 
