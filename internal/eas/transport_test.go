@@ -9,6 +9,9 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/pquerna/otp/totp"
 
 	"lockstep/internal/eas/wbxml"
 	"lockstep/internal/mail"
@@ -101,6 +104,35 @@ func TestWhoMaySignIn(t *testing.T) {
 	}
 	if rec := w.options(""); rec.Code != 401 {
 		t.Error(rec.Code)
+	}
+}
+
+// A phone whose owner has a second factor is asked for another password, and told which.
+func TestASecondFactorAsksForAnAppPassword(t *testing.T) {
+	w := newTown(t)
+	p := w.phone(v161)
+	if status := p.folders(); status != 1 {
+		t.Fatal(status)
+	}
+	e := w.auth.BeginTOTP(w.alice, "test")
+	code, err := totp.GenerateCode(e.Secret, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.auth.ConfirmTOTP(t.Context(), w.alice, e.Secret, code); err != nil {
+		t.Fatal(err)
+	}
+	rec := p.post(p.query("FolderSync"), nil)
+	if rec.Code != 401 || !strings.Contains(rec.Body.String(), "app password") || rec.Header().Get("WWW-Authenticate") == "" {
+		t.Errorf("%d %s", rec.Code, rec.Body)
+	}
+	_, secret, err := w.auth.AddDevice(t.Context(), w.alice, "phone", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.secret = secret
+	if status := p.folders(); status != 1 {
+		t.Errorf("with an app password: %d", status)
 	}
 }
 
