@@ -3,6 +3,7 @@ package signin
 import (
 	"bytes"
 	"embed"
+	"errors"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -105,7 +106,8 @@ type asked struct {
 	state     string
 	scope     string
 	challenge string
-	login     string // whom the program expects
+	login     string      // whom the program expects
+	wrong     *oauthError // what is wrong with it; nil is nothing
 }
 
 // parseAsked reads a request. An error without a redirect is for the person: whoever
@@ -186,9 +188,8 @@ func (s *Server) sorry(w http.ResponseWriter, r *http.Request, err error) {
 func (s *Server) tryAuthorize(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	a, err := s.parseAsked(q)
-	if bad, ok := err.(*oauthError); ok && a.redirect != "" {
-		http.Redirect(w, r, s.back(r, a, url.Values{"error": {bad.code}, "error_description": {bad.detail}}), http.StatusSeeOther)
-		return nil
+	if errors.As(err, &a.wrong) && a.redirect != "" {
+		err = nil // the program is told, once it is known who asks
 	}
 	if err != nil {
 		return err
@@ -215,11 +216,21 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, a asked, status int
 	if err != nil && mail.KindOf(err) != mail.BadCredentials {
 		return err
 	}
+	if err == nil && a.wrong != nil {
+		return s.tellWrong(w, r, a)
+	}
 	if err == nil {
 		p.Title, p.Step, p.Login, p.CSRF = "Allow access?", "consent", sess.Principal.Login, auth.CSRF(token)
 		p.Target = target(a.redirect)
 	}
 	return show(w, r, status, p, a.redirect)
+}
+
+// tellWrong tells the program what was wrong with its request. Anybody can register one,
+// so nobody is sent on by a mere link: only who is signed in (RFC 9700 §4.11.2).
+func (s *Server) tellWrong(w http.ResponseWriter, r *http.Request, a asked) error {
+	http.Redirect(w, r, s.back(r, a, url.Values{"error": {a.wrong.code}, "error_description": {a.wrong.detail}}), http.StatusSeeOther)
+	return nil
 }
 
 // target is where somebody is sent, as far as it says who that is.
@@ -314,6 +325,9 @@ func (s *Server) consent(w http.ResponseWriter, r *http.Request, a asked, q url.
 	}
 	if !equal(q.Get("csrf"), auth.CSRF(token)) {
 		return errNoCSRF
+	}
+	if a.wrong != nil {
+		return s.tellWrong(w, r, a)
 	}
 	answer := url.Values{"error": {"access_denied"}}
 	if q.Get("action") == "allow" {

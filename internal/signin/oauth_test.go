@@ -318,6 +318,10 @@ func TestRequestsThatAreWrong(t *testing.T) {
 			t.Errorf("%s: %d to %q", name, w.Code, w.Header().Get("Location"))
 		}
 	}
+	if w := b.visit(a.request("response_type", "token")); w.Code != 200 || w.Header().Get("Location") != "" {
+		t.Errorf("somebody is sent on by a mere link: %d to %q", w.Code, w.Header().Get("Location"))
+	}
+	b.signIn()
 	for name, c := range map[string]struct {
 		change []string
 		want   string
