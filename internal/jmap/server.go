@@ -143,6 +143,9 @@ var routes = []route{
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.init()
+	if crossOrigin(w, r) {
+		return
+	}
 	found := false
 	for _, at := range routes {
 		if at.path != r.URL.Path && !(strings.HasSuffix(at.path, "/") && strings.HasPrefix(r.URL.Path, at.path)) {
