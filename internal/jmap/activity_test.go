@@ -2,6 +2,7 @@ package jmap
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -273,6 +274,45 @@ func TestDevicesAreMadeRenamedBlockedAndWiped(t *testing.T) {
 	}
 	if list := w.acts(`{}`).List; !strings.Contains(fmt.Sprint(list[0].Entries), "Desk") {
 		t.Errorf("the journal says %+v", list[0])
+	}
+}
+
+func TestADeviceStartsOver(t *testing.T) {
+	w := newTown(t)
+	sess, err := w.auth.Login(t.Context(), auth.Attempt{Login: login, Secret: password, Protocol: mail.EAS, DeviceKey: "PHONE", Client: "iPhone"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := sess.Device().ID
+	held, policy := device.CursorPrefix("PHONE")+"c/1", device.CursorPrefix("PHONE")+"policy"
+	err = w.Store.Note(t.Context(), w.alice.Account, func(n store.Notes) error {
+		return errors.Join(n.SetCursor(id, held, []byte("x")), n.SetCursor(id, policy, []byte("x")))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	update := func(patch string) *setError {
+		var a setAnswer
+		w.call("Device/set", `{"accountId":"$ACCOUNT","update":{"`+deviceID(id)+`":`+patch+`}}`, &a)
+		return a.NotUpdated[deviceID(id)]
+	}
+	if bad := update(`{"startOver":false}`); bad == nil {
+		t.Error("false is taken")
+	}
+	if bad := update(`{"startOver":true}`); bad != nil {
+		t.Errorf("%+v", bad)
+	}
+	err = w.Store.View(t.Context(), w.alice.Account, func(r store.Reader) error {
+		if left, err := r.Cursors(id, ""); err != nil || !slices.Equal(left, []string{policy}) {
+			t.Errorf("left %v, %v", left, err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bad := update(`{"startOver":true}`); bad == nil || bad.Type != "notFound" {
+		t.Errorf("a device that holds nothing: %+v", bad)
 	}
 }
 

@@ -321,8 +321,8 @@ func (c *call) updateDevice(ctx context.Context, account mail.AccountID, said st
 		return errNotFound
 	}
 	for name := range patch {
-		if name != "name" && name != "access" && name != "wipe" {
-			return invalidProperties("only name, access and wipe can be changed", name)
+		if name != "name" && name != "access" && name != "wipe" && name != "startOver" {
+			return invalidProperties("only name, access, wipe and startOver can be changed", name)
 		}
 	}
 	if len(patch) > 1 && patch["access"] != nil && patch["wipe"] != nil {
@@ -331,7 +331,7 @@ func (c *call) updateDevice(ctx context.Context, account mail.AccountID, said st
 	for _, step := range []struct {
 		name string
 		do   func(context.Context, mail.AccountID, mail.DeviceID, json.RawMessage) error
-	}{{"name", c.renameDevice}, {"access", c.accessDevice}, {"wipe", c.wipeDevice}} {
+	}{{"name", c.renameDevice}, {"access", c.accessDevice}, {"wipe", c.wipeDevice}, {"startOver", c.startDeviceOver}} {
 		if raw, ok := patch[step.name]; ok {
 			if err := step.do(ctx, account, id, raw); err != nil {
 				return err
@@ -391,6 +391,14 @@ func (c *call) wipeDevice(ctx context.Context, account mail.AccountID, id mail.D
 	}
 	_, err := c.srv.Accounts.RequestWipe(ctx, c.sess.Origin(), account, id, wipe.Scope)
 	return err
+}
+
+// startDeviceOver has a device that speaks ActiveSync fill its folders anew.
+func (c *call) startDeviceOver(ctx context.Context, account mail.AccountID, id mail.DeviceID, raw json.RawMessage) error {
+	if string(raw) != "true" {
+		return invalidProperties("startOver is true, or not there", "startOver")
+	}
+	return c.srv.Accounts.StartOver(ctx, account, id)
 }
 
 func (c *call) signOutDevice(ctx context.Context, said string) error {
