@@ -28,7 +28,7 @@ type RelyingParty struct {
 
 // A Ceremony is a passkey that was asked for. It is finished once.
 type Ceremony struct {
-	Options json.RawMessage // for the browser
+	Options json.RawMessage // for the browser: {"publicKey": …}, as its functions take it
 
 	rp    *webauthn.WebAuthn
 	data  webauthn.SessionData
@@ -130,7 +130,7 @@ func (s *Service) BeginPasskey(ctx context.Context, p store.Principal, rp Relyin
 }
 
 func ceremony(w *webauthn.WebAuthn, options any, data *webauthn.SessionData, proof *Proof) (*Ceremony, error) {
-	text, err := json.Marshal(options)
+	text, err := json.Marshal(map[string]any{"publicKey": options})
 	return &Ceremony{text, w, *data, proof}, err
 }
 

@@ -122,8 +122,7 @@ func (a *authenticator) sign(o request) m {
 // register makes a passkey for who is signed in.
 func (b *browser) register(a *authenticator) (recovery []string) {
 	b.t.Helper()
-	var o creation
-	b.post(200, "/auth/account/passkeys/begin", nil, &o)
+	o := b.creation()
 	if o.RP.ID != a.rp || o.User.Name != login || o.AuthenticatorSelection.ResidentKey != "required" {
 		b.t.Errorf("options %+v", o)
 	}
@@ -135,9 +134,23 @@ func (b *browser) register(a *authenticator) (recovery []string) {
 // ask begins a sign-in with a passkey.
 func (b *browser) ask() request {
 	b.t.Helper()
-	var o request
-	b.post(200, "/auth/passkey/begin", nil, &o)
-	return o
+	return b.asked("/auth/passkey/begin")
+}
+
+// asked is what a passkey is to sign.
+func (b *browser) asked(path string) request {
+	b.t.Helper()
+	var o struct{ PublicKey request }
+	b.post(200, path, nil, &o)
+	return o.PublicKey
+}
+
+// creation is what a passkey is to be made of.
+func (b *browser) creation() creation {
+	b.t.Helper()
+	var o struct{ PublicKey creation }
+	b.post(200, "/auth/account/passkeys/begin", nil, &o)
+	return o.PublicKey
 }
 
 func TestPasskeysAreMadeAndListed(t *testing.T) {
@@ -150,8 +163,7 @@ func TestPasskeysAreMadeAndListed(t *testing.T) {
 	if codes := b.register(newAuthenticator(t)); codes != nil {
 		t.Errorf("recovery codes again: %v", codes)
 	}
-	var again creation
-	b.post(200, "/auth/account/passkeys/begin", nil, &again)
+	again := b.creation()
 	if len(again.ExcludeCredentials) != 2 || again.ExcludeCredentials[0].ID != b64(a.id) {
 		t.Errorf("one key could be made twice: %+v", again)
 	}
@@ -182,16 +194,14 @@ func TestPasskeysThatDoNotFitAreNotKept(t *testing.T) {
 		"nobody there":      func(a *authenticator, _ *creation) { a.flags = 0 },
 	} {
 		a := newAuthenticator(t)
-		var o creation
-		b.post(200, "/auth/account/passkeys/begin", nil, &o)
+		o := b.creation()
 		spoil(a, &o)
 		b.refused(400, "invalid", "POST", "/auth/account/passkeys/finish", m{"name": name, "credential": a.make(o)})
 		b.refused(410, "expired", "POST", "/auth/account/passkeys/finish", m{"name": name, "credential": a.make(o)})
 	}
 	for _, name := range []string{"", string(make([]byte, 200))} {
 		a := newAuthenticator(t)
-		var o creation
-		b.post(200, "/auth/account/passkeys/begin", nil, &o)
+		o := b.creation()
 		b.refused(400, "invalid", "POST", "/auth/account/passkeys/finish", m{"name": name, "credential": a.make(o)})
 	}
 	for range auth.MaxPasskeys {
@@ -285,10 +295,10 @@ func TestAPasskeyProvesWhoIsSignedIn(t *testing.T) {
 	b, a := h.browser(), newAuthenticator(t)
 	b.signIn()
 	b.register(a)
-	var o request
-	b.post(200, "/auth/prove/passkey/begin", nil, &o)
+	const begin = "/auth/prove/passkey/begin"
+	o := b.asked(begin)
 	b.post(204, "/auth/prove/passkey/finish", m{"credential": a.sign(o)}, nil)
-	b.post(200, "/auth/prove/passkey/begin", nil, &o)
+	o = b.asked(begin)
 	b.refused(401, "credentials", "POST", "/auth/prove/passkey/finish", m{"credential": newAuthenticator(t).sign(o)})
 
 	bob, err := h.store.CreateAccount(t.Context(), by, newAccount("bob@example.test"))
@@ -299,7 +309,7 @@ func TestAPasskeyProvesWhoIsSignedIn(t *testing.T) {
 	var s Session
 	other.post(200, "/auth/sign-in", m{"login": bob.Login, "password": password}, &s)
 	other.csrf = s.CSRF
-	b.post(200, "/auth/prove/passkey/begin", nil, &o)
+	o = b.asked(begin)
 	other.cookies["__Host-lockstep-pending"] = b.cookies["__Host-lockstep-pending"]
 	other.refused(401, "credentials", "POST", "/auth/prove/passkey/finish", m{"credential": a.sign(o)}) // alice's proof is not bob's
 }
