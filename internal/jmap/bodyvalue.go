@@ -70,6 +70,9 @@ func leaves(p *message.Part) (all []*message.Part) {
 const lookahead = utf8.UTFMax
 
 func (w *emailWish) bodyValue(e *email, p *message.Part, room int64) (bodyValue, error) {
+	if e.damaged {
+		return bodyValue{IsEncodingProblem: true, IsTruncated: true}, nil
+	}
 	ra, err := e.read()
 	if err != nil {
 		return bodyValue{}, err

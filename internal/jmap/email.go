@@ -17,6 +17,7 @@ type email struct {
 	partPrefix string                      // of its parts' blob ids
 	open       func() (io.ReaderAt, error) // its bytes; it is asked for them when they are needed
 	bytes      io.ReaderAt
+	damaged    bool // they can't be read: what only they tell is left empty
 }
 
 // read opens the bytes, once.
@@ -117,6 +118,9 @@ func (w *emailWish) fields(e *email, o object) {
 
 // header reads the header of the message or of one of its parts.
 func (w wish) header(e *email, p *message.Part) (map[string][]message.Field, message.Header, error) {
+	if e.damaged {
+		return nil, "", nil
+	}
 	ra, err := e.read()
 	if err != nil {
 		return nil, "", err

@@ -134,7 +134,7 @@ func (b *bodyMaker) size(p *message.Part) int64 {
 	switch {
 	case p.IsMultipart() || b.err != nil:
 		return 0
-	case p.Encoding != "base64" && p.Encoding != "quoted-printable":
+	case p.Encoding != "base64" && p.Encoding != "quoted-printable", b.e.damaged:
 		return p.BodySize
 	}
 	var ra io.ReaderAt

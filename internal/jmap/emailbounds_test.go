@@ -152,3 +152,27 @@ func TestHeaderFieldsCostTheHeader(t *testing.T) {
 		}
 	}
 }
+
+func TestADamagedMessageLeavesTheOthers(t *testing.T) {
+	w := newTown(t)
+	whole, damaged := w.emailID(w.put("INBOX", wholeLetter)), w.emailID(w.put("INBOX", wholeLetter+"damaged"))
+	open := w.server.Blobs
+	w.server.Blobs = func(ctx context.Context, b mail.Blob) (Body, error) {
+		if b.Size > int64(len(wholeLetter)) {
+			return nil, mail.Errorf(mail.Corrupt, "a frame does not authenticate")
+		}
+		return open(ctx, b)
+	}
+	got := w.emails(`"properties":["subject","bodyValues","attachments","header:X-Tag"],"fetchTextBodyValues":true`, damaged, whole)
+	if len(got) != 2 {
+		t.Fatalf("%d emails", len(got))
+	}
+	for i, want := range []string{`{"1_1":{"value":"","isEncodingProblem":true,"isTruncated":true}}`, `{"1_1":{"value":"Grüße\nan alle","isEncodingProblem":false,"isTruncated":false}}`} {
+		if string(got[i]["bodyValues"]) != want || string(got[i]["subject"]) != `"Grüße aus K"` {
+			t.Errorf("%s, %s; want %s", got[i]["subject"], got[i]["bodyValues"], want)
+		}
+	}
+	if rec := w.download("B"+damaged, "a", ""); rec.Code != 500 || rec.Header().Get("Cache-Control") != "no-store" {
+		t.Errorf("its download: HTTP %d %v", rec.Code, rec.Header())
+	}
+}

@@ -148,6 +148,11 @@ func (c *call) writeEmail(ctx context.Context, w *emailWish, e *email, room int6
 		}
 	}()
 	o, err := w.object(e, room)
+	if mail.KindOf(err) == mail.Corrupt && err != nil { // the others are not to suffer
+		c.srv.logFault(ctx, c.name, mail.Corrupt, err)
+		e.damaged = true
+		o, err = w.object(e, room)
+	}
 	if err != nil {
 		return nil, err
 	}

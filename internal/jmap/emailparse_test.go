@@ -89,3 +89,25 @@ func TestEmailParseSaysWhatIsNoEmail(t *testing.T) {
 		t.Errorf("too many: %v", e)
 	}
 }
+
+func TestEmailParseReadsUploads(t *testing.T) {
+	w := newTown(t)
+	upload := func(text string) string {
+		var up struct{ BlobID string }
+		rec := w.do("POST", uploadPath+w.account+"/", "message/rfc822", []byte(text))
+		if err := json.Unmarshal(rec.Body.Bytes(), &up); err != nil {
+			t.Fatalf("%s: %v", rec.Body, err)
+		}
+		return up.BlobID
+	}
+	letter, text := upload(wholeLetter), upload("this is no email, just words")
+	got := w.parse(`"blobIds":["` + letter + `","` + text + `"],"properties":["subject","attachments"],"bodyProperties":["blobId"]`)
+	if want := `[{"blobId":"P` + letter + `-2"},{"blobId":"P` + letter + `-3"}]`; string(got.Parsed[letter]["attachments"]) != want || len(got.NotParsable) != 1 {
+		t.Errorf("%s, not parsable %s; want %s", got.Parsed, got.NotParsable, want)
+	}
+	for id, want := range map[string]string{"P" + letter + "-2": "%PDF-1", "P" + letter + "-3_1": "inner text"} {
+		if rec := w.download(id, "a", ""); rec.Body.String() != want {
+			t.Errorf("%s is %q, want %q", id, rec.Body, want)
+		}
+	}
+}
