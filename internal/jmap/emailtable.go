@@ -2,6 +2,7 @@ package jmap
 
 import (
 	"cmp"
+	"context"
 	"slices"
 
 	"lockstep/internal/mail"
@@ -80,7 +81,7 @@ func newEmailTable(at mail.Position) *emailTable {
 }
 
 // makeEmailTable reads all Emails of a snapshot.
-func makeEmailTable(r store.Reader) (*emailTable, error) {
+func makeEmailTable(ctx context.Context, r store.Reader) (*emailTable, error) {
 	acct, err := r.Account()
 	if err != nil {
 		return nil, err
@@ -88,13 +89,16 @@ func makeEmailTable(r store.Reader) (*emailTable, error) {
 	t := newEmailTable(acct.Epoch.At(acct.Head))
 	err = r.Emails(func(e *mail.Email) error {
 		t.rows = append(t.rows, t.rowOf(e))
-		return nil
+		return ctx.Err()
 	})
+	if err != nil {
+		return nil, err
+	}
 	t.order(t.rows)
 	for i := range t.rows {
 		t.dates[t.rows[i].key] = t.rows[i].received
 	}
-	return t, err
+	return t, nil
 }
 
 func (t *emailTable) order(rows []emailRow) {

@@ -31,7 +31,7 @@ func (ts *emailTables) on(ctx context.Context, s *Server, account mail.AccountID
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	err := s.Store.View(ctx, account, func(r store.Reader) error {
-		if err := k.follow(r); err != nil {
+		if err := k.follow(ctx, r); err != nil {
 			return err
 		}
 		return fn(r, k.table)
@@ -40,7 +40,7 @@ func (ts *emailTables) on(ctx context.Context, s *Server, account mail.AccountID
 	return err
 }
 
-func (k *keptTable) follow(r store.Reader) error {
+func (k *keptTable) follow(ctx context.Context, r store.Reader) error {
 	if k.table != nil {
 		current, err := k.table.follow(r)
 		if current {
@@ -51,7 +51,7 @@ func (k *keptTable) follow(r store.Reader) error {
 			return err
 		}
 	}
-	t, err := makeEmailTable(r)
+	t, err := makeEmailTable(ctx, r)
 	if err == nil {
 		k.table = t
 	}
