@@ -62,34 +62,8 @@ func (s *Server) author(c *call) message.Address {
 // make writes a message and takes it in.
 func (s *emailSetting) make(e *newEmail, room *budget) error {
 	one := &budget{left: s.srv.limits.Upload}
-	var missing []string
-	for i := range e.blobs {
-		use := &e.blobs[i]
-		if id, ok := s.idOf(use.id); ok {
-			use.id = id
-		}
-		c, err := s.srv.openBlob(s.ctx, s.account, use.id)
-		if mail.KindOf(err) == mail.NotFound && err != nil {
-			missing = append(missing, use.id)
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if err := c.Close(); err != nil {
-			return err
-		}
-		use.part.Open = func() (io.ReadCloser, error) {
-			c, err := s.srv.openBlob(s.ctx, s.account, use.id)
-			if err != nil {
-				return nil, err
-			}
-			return &blobReader{Reader: c.Reader(), Closer: c, budgets: []*budget{one, room}}, nil
-		}
-	}
-	if missing != nil {
-		slices.Sort(missing)
-		return &setError{Type: "blobNotFound", Description: "some of its parts are blobs that are not there", Extra: map[string]any{"notFound": slices.Compact(missing)}}
+	if err := s.findBlobs(e, one, room); err != nil {
+		return err
 	}
 	arrival, err := s.srv.ingest(s.ctx, func(w io.Writer) error { return compose.WriteParts(w, e.header(), e.root) })
 	switch {
@@ -106,6 +80,40 @@ func (s *emailSetting) make(e *newEmail, room *budget) error {
 	}
 	e.arrival = arrival
 	return nil
+}
+
+// findBlobs looks whether the blobs that an email consists of are there. Each is opened
+// again when it is written, and closed behind that.
+func (s *emailSetting) findBlobs(e *newEmail, budgets ...*budget) error {
+	var missing []string
+	for i := range e.blobs {
+		use := &e.blobs[i]
+		if id, ok := s.idOf(use.id); ok {
+			use.id = id
+		}
+		use.part.Open = func() (io.ReadCloser, error) {
+			c, err := s.srv.openBlob(s.ctx, s.account, use.id)
+			if err != nil {
+				return nil, err
+			}
+			return &blobReader{Reader: c.Reader(), Closer: c, budgets: budgets}, nil
+		}
+		r, err := use.part.Open()
+		switch {
+		case err == nil:
+			err = r.Close()
+		case mail.KindOf(err) == mail.NotFound:
+			missing, err = append(missing, use.id), nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if missing == nil {
+		return nil
+	}
+	slices.Sort(missing)
+	return &setError{Type: "blobNotFound", Description: "some of its parts are blobs that are not there", Extra: map[string]any{"notFound": slices.Compact(missing)}}
 }
 
 func tooMuchInCall() *setError {
@@ -215,7 +223,11 @@ func (t *emailChanging) create(creation string, e *newEmail) (mail.Placement, er
 		old.visible = slices.DeleteFunc(old.visible, func(p mail.Placement) bool { return p.Mailbox == boxes[0] && p.UID == a.Replaces })
 	}
 	for _, to := range boxes[1:] {
-		if _, err := t.tx.Copy(boxes[0], mail.MakeUIDSet(p.UID), to); err != nil {
+		_, err := t.tx.Copy(boxes[0], mail.MakeUIDSet(p.UID), to)
+		if wrong := t.wrong(err); wrong != nil {
+			e.wrong = wrong // it can't be made whole: all is taken back, and done without it
+			return p, errPartly
+		} else if err != nil {
 			return p, err
 		}
 	}
@@ -281,17 +293,9 @@ func (t *emailChanging) pairDrafts() error {
 	if len(made) == 0 {
 		return nil
 	}
-	var gone []*settingEmail
-	for _, said := range t.asked.Destroy {
-		e, err := t.find(said)
-		if wrong := t.wrong(err); wrong != nil {
-			continue
-		} else if err != nil {
-			return err
-		}
-		if shownFlags(e.flags()).Has(mail.Draft) && !slices.ContainsFunc(gone, func(o *settingEmail) bool { return o.message.Key == e.message.Key }) {
-			gone = append(gone, e)
-		}
+	gone, err := t.draftsGone()
+	if err != nil {
+		return err
 	}
 	pair := func(creation string, e *settingEmail) {
 		t.grewFrom[creation] = e
@@ -310,6 +314,25 @@ func (t *emailChanging) pairDrafts() error {
 		pair(made[0], gone[0])
 	}
 	return nil
+}
+
+// draftsGone are the drafts that are to be destroyed.
+func (t *emailChanging) draftsGone() (gone []*settingEmail, err error) {
+	seen := map[mail.MessageKey]bool{}
+	for _, said := range t.asked.Destroy {
+		e, err := t.find(said)
+		switch wrong := t.wrong(err); {
+		case wrong != nil:
+			continue
+		case err != nil:
+			return nil, err
+		}
+		if shownFlags(e.flags()).Has(mail.Draft) && !seen[e.message.Key] {
+			seen[e.message.Key] = true
+			gone = append(gone, e)
+		}
+	}
+	return gone, nil
 }
 
 // isKept reports whether a draft stays because what was to take its place could not be
