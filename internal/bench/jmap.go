@@ -46,8 +46,14 @@ func (s *site) listen(account string, byWebSocket bool) (*listener, error) {
 		err = fmt.Errorf("%s", r.Status)
 	}
 	if err == nil && byWebSocket {
-		const enable = `{"@type":"WebSocketPushEnable","dataTypes":null}`
-		_, err = l.Write(append([]byte{0x81, 0x80 | byte(len(enable)), 0, 0, 0, 0}, enable...))
+		for _, text := range []string{`{"@type":"WebSocketPushEnable","dataTypes":null}`, `{"@type":"Request","using":[],"methodCalls":[]}`} {
+			if err == nil {
+				_, err = l.Write(append([]byte{0x81, 0x80 | byte(len(text)), 0, 0, 0, 0}, text...))
+			}
+		}
+		if err == nil {
+			err = l.hear("Response") // it heard what was before that
+		}
 	} else if err == nil {
 		l.in = bufio.NewReader(r.Body)
 	}
@@ -58,12 +64,12 @@ func (s *site) listen(account string, byWebSocket bool) (*listener, error) {
 	return l, nil
 }
 
-// hear returns when a change is told.
-func (l *listener) hear() error {
+// hear returns when something of a type is told.
+func (l *listener) hear(what string) error {
 	l.SetDeadline(time.Now().Add(patience))
 	for {
 		line, err := l.in.ReadString('}')
-		if err != nil || strings.Contains(line, "StateChange") {
+		if err != nil || strings.Contains(line, `"@type":"`+what+`"`) {
 			return err
 		}
 	}
@@ -88,7 +94,7 @@ func jmapPush(_ context.Context, s *site) ([]figure, error) {
 		}
 		defer l.Close()
 		took, err := s.pushes([]*phone{{}}, func(p *phone) (time.Duration, error) {
-			return s.storeTo(a, p, l.hear)
+			return s.storeTo(a, p, func() error { return l.hear("StateChange") })
 		})
 		if err != nil {
 			return nil, err

@@ -20,6 +20,7 @@ import (
 type eventSource struct {
 	longpoll.Stream
 	follower
+	heard   heard
 	srv     *Server
 	ctx     context.Context
 	once    bool          // it ends with the first change
@@ -112,6 +113,7 @@ func (e *eventSource) begin(h http.Header) []byte {
 // hear takes note of news. It must not block.
 func (e *eventSource) hear(n mail.News) {
 	if e.concerns(n) {
+		e.heard.hear(n)
 		e.Wake()
 	}
 }
@@ -120,13 +122,14 @@ func (e *eventSource) hear(n mail.News) {
 func (e *eventSource) turn(t longpoll.Turn) (time.Time, error) {
 	var out bytes.Buffer
 	now := time.Now()
-	if e.head != nil {
+	first := e.head != nil
+	if first {
 		out.Write(e.head)
 		e.head, e.next = nil, now.Add(e.ping)
 	}
 	told := false
 	if t.Woken && !t.Stopping {
-		states, err := e.look(e.ctx, e.srv)
+		states, err := e.news(first)
 		if err != nil {
 			e.srv.logFault(e.ctx, "EventSource", mail.KindOf(err), err)
 			return now, err
@@ -154,6 +157,16 @@ func (e *eventSource) turn(t longpoll.Turn) (time.Time, error) {
 		return now.Add(never), nil
 	}
 	return e.next, nil
+}
+
+// news are the states of what changed since the last turn; in the first, since the
+// client stopped.
+func (e *eventSource) news(first bool) (map[string]string, error) {
+	l := e.heard.take()
+	if first {
+		return e.look(e.ctx, e.srv)
+	}
+	return e.lookAt(e.ctx, e.srv, l)
 }
 
 // event writes one (HTML Living Standard §9.2.5).

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
@@ -13,41 +14,37 @@ import (
 type pushType struct {
 	name string
 	news mail.Type // whose news concern it
-	// last finds the last change of it, which makes its state. Known is the last that
-	// the client was told of.
-	last func(r store.Reader, a mail.Account, known mail.ModSeq) (mail.ModSeq, error)
+	// last finds the last change of it, which makes its state: after known, which the
+	// client was told of, and no later than latest, the last of news. Nil is latest.
+	last func(r store.Reader, a mail.Account, known, latest mail.ModSeq) (mail.ModSeq, error)
+	with mail.Type // that news have too whenever it changes; 0 is none
 }
 
 // pushTypes are all there are.
 var pushTypes = []pushType{
-	{"Email", mail.TypeEmail, lastOf(mail.TypeEmail)},
-	{"EmailDelivery", mail.TypeEmail, lastDelivery},
-	{"EmailSubmission", mail.TypeSubmission, lastOf(mail.TypeSubmission)},
-	{"Identity", mail.TypeIdentity, lastOf(mail.TypeIdentity)},
-	{"Mailbox", mail.TypeMailbox, lastOf(mail.TypeMailbox)},
-	{"Thread", mail.TypeThread, lastOf(mail.TypeThread)},
-	{"VacationResponse", mail.TypeMetadata, lastVacation},
-}
-
-// lastOf is the last change that the account keeps of a type.
-func lastOf(t mail.Type) func(store.Reader, mail.Account, mail.ModSeq) (mail.ModSeq, error) {
-	return func(_ store.Reader, a mail.Account, _ mail.ModSeq) (mail.ModSeq, error) { return a.Last[t], nil }
+	{name: "Email", news: mail.TypeEmail},
+	{name: "EmailDelivery", news: mail.TypeEmail, last: lastDelivery, with: mail.TypeThread},
+	{name: "EmailSubmission", news: mail.TypeSubmission},
+	{name: "Identity", news: mail.TypeIdentity},
+	{name: "Mailbox", news: mail.TypeMailbox},
+	{name: "Thread", news: mail.TypeThread},
+	{name: "VacationResponse", news: mail.TypeMetadata, last: lastVacation},
 }
 
 // lastDelivery is newer than what is known when an email came since (RFC 8621 §1.5).
-func lastDelivery(r store.Reader, a mail.Account, known mail.ModSeq) (mail.ModSeq, error) {
+func lastDelivery(r store.Reader, a mail.Account, known, latest mail.ModSeq) (mail.ModSeq, error) {
 	page, err := r.Changes(store.ChangeQuery{Type: mail.TypeEmail, From: a.Epoch.At(known), Limit: 1})
 	if err != nil && mail.KindOf(err) == mail.TooOld {
-		return a.Last[mail.TypeEmail], nil
+		return latest, nil
 	}
 	if err != nil || len(page.Changes) == 0 || page.Changes[0].Op != mail.Created { // what came is told first
 		return known, err
 	}
-	return a.Last[mail.TypeEmail], nil
+	return latest, nil
 }
 
 // lastVacation is the change of the annotation that holds it.
-func lastVacation(r store.Reader, _ mail.Account, _ mail.ModSeq) (mail.ModSeq, error) {
+func lastVacation(r store.Reader, _ mail.Account, _, _ mail.ModSeq) (mail.ModSeq, error) {
 	all, err := r.Metadata(0, 0)
 	for _, m := range all {
 		if m.Name == mail.VacationEntry {
@@ -101,7 +98,35 @@ func (s *Server) follow(ctx context.Context, p store.Principal, types []*pushTyp
 
 // concerns reports whether news are about what the client asked for.
 func (f *follower) concerns(n mail.News) bool {
-	return slices.ContainsFunc(f.types, func(t *pushType) bool { return n.Types.Has(t.news) })
+	return slices.ContainsFunc(f.types, func(t *pushType) bool { return n.Types.Has(t.news) && (t.with == 0 || n.Types.Has(t.with)) })
+}
+
+// heard collects news that were not looked at yet: the last of each type.
+type heard struct {
+	mu   sync.Mutex
+	last lasts
+}
+
+// lasts are the last changes of types, by type; 0 is none.
+type lasts [16]mail.ModSeq
+
+// hear takes note of news. It must not block.
+func (h *heard) hear(n mail.News) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for t := range h.last {
+		if n.Types.Has(mail.Type(t)) {
+			h.last[t] = max(h.last[t], n.ModSeq)
+		}
+	}
+}
+
+func (h *heard) take() lasts {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	l := h.last
+	h.last = lasts{}
+	return l
 }
 
 // look returns the states of what changed since the client was told, nil if nothing
@@ -114,33 +139,84 @@ func (f *follower) look(ctx context.Context, s *Server) (states map[string]strin
 		if err != nil {
 			return err
 		}
+		states, now = map[string]string{}, mail.Token{Epoch: a.Epoch, ModSeq: a.Head}
 		known := f.known.ModSeq
 		anew := f.known.Epoch != a.Epoch || known > a.Head
-		if now = (mail.Token{Epoch: a.Epoch, ModSeq: a.Head}); anew {
+		if anew {
 			known = 0
 		}
 		for _, t := range f.types {
-			last, err := t.last(r, a, known)
-			if err != nil {
-				return err
+			last := a.Last[t.news]
+			if t.last != nil {
+				if last, err = t.last(r, a, known, last); err != nil {
+					return err
+				}
 			}
 			if anew || last > known {
-				if states == nil {
-					states = map[string]string{}
-				}
 				states[t.name] = mail.Token{Epoch: a.Epoch, ModSeq: last}.String()
 			}
 		}
 		return nil
 	})
-	if identity, changed := states["Identity"]; changed && err == nil {
-		st, failed := s.standing(ctx, f.who, f.account)
-		states["Identity"], err = identity+st.mark(), failed
+	return f.settle(ctx, s, states, now, err)
+}
+
+// lookAt is look for news that tell what changed: mostly they say it all.
+func (f *follower) lookAt(ctx context.Context, s *Server, l lasts) (states map[string]string, err error) {
+	states = map[string]string{}
+	known, now := f.known.ModSeq, f.known
+	var unsure []*pushType
+	for _, t := range f.types {
+		switch last := l[t.news]; {
+		case last <= known || t.with != 0 && l[t.with] <= known:
+			continue
+		case t.last != nil:
+			unsure = append(unsure, t)
+		default:
+			states[t.name] = mail.Token{Epoch: now.Epoch, ModSeq: last}.String()
+		}
 	}
-	if err == nil {
-		f.known = now
+	if len(unsure) > 0 {
+		err = s.Store.View(ctx, f.account, func(r store.Reader) error {
+			a, err := r.Account()
+			if err != nil {
+				return err
+			}
+			for _, t := range unsure {
+				last, err := t.last(r, a, known, l[t.news])
+				if err != nil {
+					return err
+				}
+				if last > known {
+					states[t.name] = mail.Token{Epoch: now.Epoch, ModSeq: last}.String()
+				}
+			}
+			return nil
+		})
 	}
-	return states, err
+	for _, last := range l {
+		now.ModSeq = max(now.ModSeq, last)
+	}
+	return f.settle(ctx, s, states, now, err)
+}
+
+// settle knows what is about to be told.
+func (f *follower) settle(ctx context.Context, s *Server, states map[string]string, now mail.Token, err error) (map[string]string, error) {
+	if err != nil {
+		return nil, err
+	}
+	if identity, changed := states["Identity"]; changed {
+		st, err := s.standing(ctx, f.who, f.account)
+		if err != nil {
+			return nil, err
+		}
+		states["Identity"] = identity + st.mark()
+	}
+	f.known = now
+	if len(states) == 0 {
+		return nil, nil
+	}
+	return states, nil
 }
 
 // stateChange is what clients are told (§7.1).

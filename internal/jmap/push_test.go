@@ -325,6 +325,17 @@ func TestNoChangeIsLostToAListener(t *testing.T) {
 	for range listeners {
 		all = append(all, x.events("types=Email,EmailDelivery&closeafter=no&ping=0"))
 	}
+	next := make([]func() map[string]string, 0, 2*listeners)
+	for _, l := range all {
+		next = append(next, func() map[string]string { return l.states(w.account) })
+	}
+	for range listeners / 2 {
+		k := x.talk()
+		k.send(`{"@type":"WebSocketPushEnable","dataTypes":["Email","EmailDelivery"]}`)
+		k.send(echo("a", ""))
+		k.reply()
+		next = append(next, func() map[string]string { return k.reply().Changed[w.account] })
+	}
 	var writing sync.WaitGroup
 	var last atomic.Uint64
 	for range writers {
@@ -351,11 +362,11 @@ func TestNoChangeIsLostToAListener(t *testing.T) {
 	var hearing sync.WaitGroup
 	finished := make(chan struct{})
 	go func() { writing.Wait(); close(finished) }()
-	for i, l := range all {
+	for i, states := range next {
 		hearing.Go(func() {
 			told := mail.Token{}
 			for {
-				states := l.states(w.account)
+				states := states()
 				now, ok := mail.ParseToken(states["Email"])
 				if !ok || now.ModSeq <= told.ModSeq || states["EmailDelivery"] != states["Email"] {
 					t.Errorf("listener %d: %v after %v", i, states, told)

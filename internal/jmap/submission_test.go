@@ -417,3 +417,79 @@ func TestSubmissionsAreBounded(t *testing.T) {
 		t.Error("an hour's mail is not counted")
 	}
 }
+
+// dying is a store that dies at one of its transactions, before it or after it.
+type dying struct {
+	store.Store
+	store.Queue
+	left  int
+	after bool
+}
+
+var errDied = mail.Errorf(mail.Unavailable, "the power went")
+
+func (d *dying) die(run func() error) error {
+	if d.left--; d.left < 0 {
+		return errDied
+	}
+	if d.left > 0 {
+		return run()
+	}
+	if d.after {
+		_ = run()
+	}
+	return errDied
+}
+
+func (d *dying) Update(ctx context.Context, id mail.AccountID, by mail.Origin, fn func(store.Tx) error) (n mail.ModSeq, err error) {
+	err = d.die(func() (err error) {
+		n, err = d.Store.Update(ctx, id, by, fn)
+		return err
+	})
+	return n, err
+}
+
+func (d *dying) Enqueue(ctx context.Context, out []store.Outgoing) error {
+	return d.die(func() error { return d.Queue.Enqueue(ctx, out) })
+}
+
+// Wherever the server dies on the way, and whatever the queue has sent by the time the
+// client asks again, everybody gets one copy.
+func TestDyingOnTheWaySendsOnce(t *testing.T) {
+	for dies := 1; dies <= 3; dies++ {
+		for _, after := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%d/%v", dies, after), func(t *testing.T) {
+				w := newTown(t)
+				bob, _ := w.neighbours()
+				w.Delivery.CanSend = true
+				email := w.emailID(w.put("Drafts", strings.Replace(draft, "carol@example.test", "dave@nowhere.test", 1)))
+				w.identity() // signs in, so that the device is there
+				told := 0
+				w.Delivery.Outcome = func(ctx context.Context, o delivery.Outcome) {
+					told++
+					w.server.Outcome(ctx, o)
+				}
+				d := &dying{Store: w.Store, Queue: w.Store, left: dies, after: after}
+				w.server.Store, w.Delivery.Store, w.Delivery.Queue = d, d, d
+				first, _ := w.submits(email, "")
+				w.server.Store, w.Delivery.Store, w.Delivery.Queue = w.Store, w.Store, w.Store
+				w.runQueue()
+				out, _ := w.submits(email, "")
+				if out.Created["s"] == nil {
+					t.Fatalf("again: %+v", out.NotCreated["s"])
+				}
+				w.runQueue()
+				again, _ := w.submits(email, "")
+				if again.Created["s"]["id"] != out.Created["s"]["id"] {
+					t.Errorf("%v, then %v", out, again)
+				}
+				if n := len(w.Inbox(bob)); n != 1 {
+					t.Errorf("first %v: bob has %d", first.NotCreated["s"], n)
+				}
+				if told != 1 {
+					t.Errorf("first %v: the queue tried %d times", first.NotCreated["s"], told)
+				}
+			})
+		}
+	}
+}

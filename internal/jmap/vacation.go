@@ -84,7 +84,7 @@ func vacationState(r store.Reader) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	last, err := lastVacation(r, a, 0)
+	last, err := lastVacation(r, a, 0, 0)
 	return mail.Token{Epoch: a.Epoch, ModSeq: last}.String(), err
 }
 

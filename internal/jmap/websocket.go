@@ -43,6 +43,7 @@ type webSocket struct {
 
 	requests sync.WaitGroup // under way
 	pushes   atomic.Uint32  // mail.TypeSet of what wakes it
+	heard    heard
 
 	writing sync.Mutex
 
@@ -90,6 +91,7 @@ func (s *Server) webSocket(w http.ResponseWriter, r *http.Request, sess *auth.Se
 // hear takes note of news. It must not block.
 func (k *webSocket) hear(n mail.News) {
 	if mail.TypeSet(k.pushes.Load())&n.Types != 0 {
+		k.heard.hear(n)
 		k.Wake()
 	}
 }
@@ -128,7 +130,7 @@ func (k *webSocket) do(t longpoll.Turn, now time.Time) error {
 		}
 	}
 	if t.Woken && k.types != nil && !t.Stopping {
-		if err := k.push(); err != nil {
+		if err := k.push(k.lookAt(k.ctx, k.srv, k.heard.take())); err != nil {
 			return err
 		}
 	}
@@ -325,12 +327,11 @@ func (k *webSocket) enable(in *envelope) error {
 	if in.PushState == "" {
 		return nil
 	}
-	return k.push()
+	return k.push(k.look(k.ctx, k.srv))
 }
 
 // push tells what changed.
-func (k *webSocket) push() error {
-	states, err := k.look(k.ctx, k.srv)
+func (k *webSocket) push(states map[string]string, err error) error {
 	if err != nil {
 		k.srv.logFault(k.ctx, "WebSocket", mail.KindOf(err), err)
 		return err

@@ -8,6 +8,9 @@
 // it comes to net/http again, as one that the Listener accepted, handshake and all
 // else still in force.
 //
+// A Stream is a request whose answer goes on, events or WebSocket frames: it is in the
+// lot between its turns.
+//
 // What a client sends while it waits stays in its socket until it was answered: a
 // client that pipelines is answered in order.
 package longpoll
