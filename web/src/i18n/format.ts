@@ -41,6 +41,19 @@ export function longDate(at: string | number): string {
 	return dateFormat({ weekday: 'short', day: 'numeric', month: 'long', year: 'numeric', hour: '2-digit', minute: '2-digit' }).format(new Date(at));
 }
 
+// dayName is for a heading: today and yesterday by their words.
+export function dayName(midnight: number, now = Date.now()): string {
+	const days = Math.round((new Date(now).setHours(0, 0, 0, 0) - midnight) / day);
+	const written = dateFormat({ weekday: 'long', day: 'numeric', month: 'long', ...(new Date(midnight).getFullYear() !== new Date(now).getFullYear() && { year: 'numeric' }) }).format(midnight);
+	if (days > 1 || days < 0) return written;
+	const word = new Intl.RelativeTimeFormat(locale(), { numeric: 'auto' }).format(-days, 'day');
+	return `${word.charAt(0).toLocaleUpperCase(locale())}${word.slice(1)}, ${written}`;
+}
+
+export function timeOfDay(at: string | number): string {
+	return dateFormat({ hour: '2-digit', minute: '2-digit' }).format(new Date(at));
+}
+
 export function ago(at: number, now = Date.now()): string {
 	const f = new Intl.RelativeTimeFormat(locale(), { numeric: 'auto', style: 'short' });
 	const s = Math.round((at - now) / 1000);
