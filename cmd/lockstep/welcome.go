@@ -5,6 +5,7 @@ import "text/template"
 // demoWelcome says how to connect. Its commands are pasted by people and by tests.
 var demoWelcome = template.Must(template.New("welcome").Parse(`Lockstep is running, on this machine only. It ends with Ctrl-C.
 
+  Web        http://localhost:{{.HTTP}}
   Accounts   {{.Alice}} and {{.Bob}}, password {{.Password}}
   Devices    of {{.Alice}}, each with a password of its own:
 {{- range .Devices}}

@@ -40,8 +40,7 @@ const client = new Client(undefined, {
 		if (phase !== 'ready') return;
 		expired = true;
 		phase = 'signedOut';
-		mail?.stop();
-		mail = null;
+		mail?.stop(); // and kept, as what is on the screen is taken down with it
 	},
 	// Another tab signed in anew: this one learns the token that goes with the cookie.
 	async renew() {
@@ -143,12 +142,11 @@ export async function signIn(path: string, body: unknown): Promise<Step[]> {
 export async function signOut(): Promise<void> {
 	await post('/auth/sign-out', {}).catch(() => {});
 	const cache = mail?.cache;
+	phase = 'signedOut';
 	mail?.stop();
-	mail = null;
 	person = null;
 	client.csrf = '';
 	client.session = null;
 	localStorage.removeItem(remembered);
 	await cache?.delete();
-	phase = 'signedOut';
 }

@@ -27,6 +27,7 @@ export class Desk {
 	view = $state.raw<View>(nothing);
 	cursor = $state<Id | null>(null); // the row where the keys are
 	readonly selected = new SvelteMap<Id, Id>(); // the row's email, its conversation
+	listed = ''; // the list that the cursor is in
 	anchor: Id | null = null; // where a range of selected rows begins
 	focusRow: (id: Id) => void = () => {}; // of the list that is shown
 

@@ -45,6 +45,7 @@ interface ActBase {
 	ids: Id[]; // the emails it shows on
 	label: Label;
 	error?: SetError;
+	tries?: number; // how often the server failed at it
 }
 
 // Label is how an act is said, in the note that offers to undo it and in the queue.

@@ -16,7 +16,6 @@ export interface BodyRow {
 	body: EmailBody;
 	used: number; // when last shown, in ms
 	limit: number; // bytes of a text that were asked for; 0 is all
-	size: number; // about how much it takes
 }
 
 // Segment is a run of a query's results from a position on. A sure one is where the

@@ -26,6 +26,7 @@ type Said = { say: 'acted' } | { say: 'condition'; condition: Condition } | { sa
 
 const retryAfter = 15_000; // ms
 const quiet = 3000; // ms
+const tidyEvery = 3_600_000; // ms
 const stocked = 50; // conversations of the inbox
 
 // Mail is the account on this device: the cache, what keeps it in step, and the acts
@@ -152,9 +153,12 @@ export class Mail {
 		const spec = mailboxSpec(inbox.id);
 		await this.sync.ensure(spec, 0, stocked);
 		await this.sync.prefetch(spec);
+		if (Date.now() - this.tidied < tidyEvery) return;
+		this.tidied = Date.now();
 		await this.sync.tidy();
 	}
 
+	private tidied = 0;
 	private stocking: ReturnType<typeof setTimeout> | undefined;
 
 	private stockSoon(): void {
@@ -283,7 +287,7 @@ export class Mail {
 
 	// retry puts an act that was set aside back into the queue; drop forgets it.
 	async retry(seq: number): Promise<void> {
-		await this.cache.acts.update(seq, { status: 'waiting', error: undefined });
+		await this.cache.acts.update(seq, { status: 'waiting', error: undefined, tries: 0 });
 		this.work();
 	}
 

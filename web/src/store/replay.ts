@@ -5,6 +5,8 @@ import { isLocal, jmapPatch, patched } from './acts';
 import type { Act, Change, DestroyAct, DraftAct, EmailAct, MailboxAct, SendAct } from './acts';
 import type { Cache } from './db';
 
+const maxTries = 5; // of an act that the server fails at
+
 // Refused says that the server will not do an act, however often it is asked.
 class Refused extends Error {
 	constructor(readonly error: SetError) {
@@ -36,19 +38,32 @@ export class Replay {
 	}
 
 	private async all(): Promise<void> {
+		let alone = false; // as a call of several failed, and it is not known for which
 		for (;;) {
 			const waiting = await this.cache.acts.where('status').anyOf('waiting', 'sending').sortBy('seq');
 			const first = waiting[0];
 			if (!first) return;
+			const some = first.kind === 'email' ? together(waiting, alone ? 1 : this.client.limits.maxObjectsInSet) : [];
 			try {
-				if (first.kind === 'email') await this.emails(together(waiting, this.client.limits.maxObjectsInSet));
+				if (first.kind === 'email') await this.emails(some);
 				else await this.one(first);
+				alone = false;
 			} catch (e) {
-				const error = refusal(e);
-				if (!error) throw e;
-				await this.setAside(first, error);
+				const error = refusal(e) ?? (await this.givenUp(first, e));
+				if (some.length > 1 && answered(e)) alone = true;
+				else if (!error) throw e;
+				else await this.setAside(first, error);
 			}
 		}
+	}
+
+	// givenUp says why an act is set aside that the server fails at again and again: what
+	// comes after it shall not wait for ever.
+	private async givenUp(act: Act, e: unknown): Promise<SetError | undefined> {
+		if (!answered(e)) return undefined;
+		const tries = (act.tries ?? 0) + 1;
+		await this.cache.acts.update(act.seq!, { tries });
+		return tries < maxTries ? undefined : { type: e.type, description: e.message };
 	}
 
 	private async one(act: Exclude<Act, EmailAct>): Promise<void> {
@@ -263,6 +278,12 @@ function mapped(patch: Change['patch'], real: (id: Id) => Id): Change['patch'] {
 function same(a: Record<string, true>, b: Record<string, true>): boolean {
 	const keys = Object.keys(a);
 	return keys.length === Object.keys(b).length && keys.every((k) => k in b);
+}
+
+// answered says that the server took a request and failed at it, rather than not being
+// there or having no time.
+function answered(e: unknown): e is MethodError | RequestError {
+	return e instanceof MethodError || (e instanceof RequestError && e.status === 500);
 }
 
 // refusal is what a failure says against the act itself; undefined when trying later

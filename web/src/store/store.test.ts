@@ -170,6 +170,14 @@ describe('sync', () => {
 	});
 });
 
+test('what was not looked at for longest is forgotten first', async () => {
+	await cache.bodies.bulkAdd(Array.from({ length: 2100 }, (_, i) => ({ id: `E${i}`, body: {} as never, used: i, limit: 0 })));
+	await sync.tidy();
+	expect(await cache.bodies.count()).toBe(2000);
+	expect(await cache.bodies.get('E99')).toBeUndefined();
+	expect(await cache.bodies.get('E100')).toBeDefined();
+});
+
 describe('replay', () => {
 	test('what was done offline arrives, in order, and is not seen twice', async () => {
 		const e = server.addEmail();
@@ -212,6 +220,23 @@ describe('replay', () => {
 		const left = await cache.acts.toArray();
 		expect(left.map((x) => [x.status, x.error?.type, x.ids])).toEqual([['aside', 'forbidden', [a.id]]]);
 		expect(emailWith((await cache.emails.get(a.id))!, left)!.keywords).toEqual({});
+	});
+
+	test('one that the server always fails at is set aside after some tries, and only that one', async () => {
+		const [a, b, d] = [server.addEmail(), server.addEmail(), server.addEmail()];
+		await sync.ensure(inbox(), 0, 10);
+		for (const e of [a, b, d]) await change(e.id, { keywords: { $seen: true } });
+		const failing = new Client(async (url, init) => {
+			const { methodCalls } = JSON.parse(String(init?.body ?? '{}')) as { methodCalls?: [string, { update?: object }, string][] };
+			if (methodCalls?.[0]?.[0] === 'Email/set' && b.id in (methodCalls[0][1].update ?? {})) return new Response(JSON.stringify({ methodResponses: [['error', { type: 'serverFail' }, 'c0']], sessionState: 's1' }));
+			return server.fetch(url as string, init);
+		});
+		await failing.discover();
+		const again = new Replay(failing, cache, () => sync.catchUp());
+		for (let i = 0; i < 10; i++) await again.run().catch(() => {});
+		await again.settle();
+		expect((await cache.acts.toArray()).map((x) => [x.status, x.error?.type, x.ids])).toEqual([['aside', 'serverFail', [b.id]]]);
+		expect([a, d].every((e) => server.emails.get(e.id)!.keywords.$seen)).toBe(true);
 	});
 
 	test('flags of an email that is gone are nobody’s trouble', async () => {

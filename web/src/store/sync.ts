@@ -17,7 +17,7 @@ const prefetched = 50; // conversations
 const prefetchedBodies = 200; // at once
 const prefetchPage = 20;
 const maxPrefetchBytes = 64 * 1024;
-const keptBodyBytes = 64 * 1024 * 1024;
+const keptBodies = 2000;
 const keptEmails = 30_000;
 const keptQueryDays = 30;
 
@@ -407,7 +407,7 @@ export class Sync {
 			fetchHTMLBodyValues: true,
 			maxBodyValueBytes: limit,
 		});
-		await this.cache.bodies.bulkPut(got.list.map((body) => ({ id: body.id, body, used: Date.now(), limit, size: JSON.stringify(body).length })));
+		await this.cache.bodies.bulkPut(got.list.map((body) => ({ id: body.id, body, used: Date.now(), limit })));
 		return got.list;
 	}
 
@@ -425,13 +425,7 @@ export class Sync {
 	// tidy forgets what was not looked at for longest, once there is too much.
 	async tidy(): Promise<void> {
 		const c = this.cache;
-		let room = keptBodyBytes;
-		const drop: Id[] = [];
-		await c.bodies.orderBy('used').reverse().each((b) => {
-			room -= b.size;
-			if (room < 0) drop.push(b.id);
-		});
-		await c.bodies.bulkDelete(drop);
+		await c.bodies.bulkDelete(await c.bodies.orderBy('used').reverse().offset(keptBodies).primaryKeys());
 		await c.queries.where('used').below(Date.now() - keptQueryDays * 86_400_000).delete();
 		const excess = (await c.emails.count()) - keptEmails;
 		if (excess > 0) await c.emails.bulkDelete(await c.emails.orderBy('receivedAt').limit(excess).primaryKeys());

@@ -59,7 +59,8 @@ export async function sanitise(html: string): Promise<Sanitised> {
 		ADD_TAGS: ['style', 'center'],
 		ADD_ATTR: ['background', 'bgcolor', 'align', 'valign', 'cellpadding', 'cellspacing', 'border'],
 		ADD_URI_SAFE_ATTR: ['background'],
-		ALLOWED_URI_REGEXP: /^(?:https?|mailto|tel|geo|xmpp|sms|cid|data:image\/(?:png|gif|jpe?g|webp|avif|bmp);)/i,
+		// Every attribute is held against this, so it has to let pass what is no address.
+		ALLOWED_URI_REGEXP: /^(?:(?:https?|mailto|tel|geo|xmpp|sms|cid):|[^a-z]|[a-z+.-]+(?:[^a-z+.:-]|$))/i,
 	}) as unknown as HTMLElement;
 
 	const out: Sanitised = { body: root.querySelector('body') ?? root, styles: [], lang: root.getAttribute('lang') ?? '', dir: root.getAttribute('dir') ?? '', remote: 0, pixels: 0, cids: new Set(), coloured: false };
@@ -97,6 +98,12 @@ function image(img: HTMLImageElement, out: Sanitised): void {
 		img.dataset.remote = src.startsWith('//') ? `https:${src}` : src;
 		img.referrerPolicy = 'no-referrer';
 	} else if (!/^data:image\//i.test(src)) img.removeAttribute('src');
+}
+
+// withoutUrls takes addresses out of style, for as long as nothing is to be loaded. The
+// frame's policy would refuse them, one by one and noisily.
+export function withoutUrls(css: string): string {
+	return css.replaceAll(/url\(\s*(?:"(?!data:)[^"]*"|'(?!data:)[^']*'|(?!["']?data:)[^)]*)\s*\)/gi, 'none');
 }
 
 // tiny says whether an image could not be seen if it were loaded.
@@ -153,7 +160,7 @@ function own(el: HTMLElement, out: Sanitised): void {
 // cleanSheet takes out of a sheet what fetches other sheets or fonts. The frame's
 // policy refuses them too.
 function cleanSheet(css: string): string {
-	return css.replaceAll(/@(?:import|charset|namespace)[^;{]*(?:;|$)/gi, '').replaceAll(/position\s*:\s*(?:fixed|sticky)/gi, 'position:static').replaceAll(/<\/?style/gi, '').replaceAll('<!--', '').replaceAll('-->', '');
+	return css.replaceAll(/@(?:import|charset|namespace)[^;{]*(?:;|$)/gi, '').replaceAll(/@font-face\s*\{[^}]*\}/gi, '').replaceAll(/position\s*:\s*(?:fixed|sticky)/gi, 'position:static').replaceAll(/<\/?style/gi, '').replaceAll('<!--', '').replaceAll('-->', '');
 }
 
 const quotes = 'blockquote[type="cite"], .gmail_quote, .yahoo_quoted, .moz-cite-prefix + blockquote, #appendonsend ~ *, [class*="OutlookMessageHeader"] ~ *';

@@ -1,1 +1,0 @@
-export{t as foldQuotes,n as sanitise}from"./sanitise-6F-Bu8VB.js";
