@@ -129,5 +129,8 @@ func (b *browser) authenticate(h *house, r *http.Request) mail.Kind {
 	return mail.KindOf(err)
 }
 
+// m is a JSON object.
+type m = object
+
 // letIn is no Kind.
 const letIn mail.Kind = 255

@@ -55,7 +55,7 @@ func (s *Server) issuer(r *http.Request) string {
 // metadata says where everything is (RFC 8414 §2).
 func (s *Server) metadata(_ http.ResponseWriter, r *http.Request) (any, error) {
 	at := s.issuer(r)
-	return m{
+	return object{
 		"issuer": at, "authorization_endpoint": at + authorizePath, "token_endpoint": at + tokenPath, "revocation_endpoint": at + revokePath, "registration_endpoint": at + registerPath,
 		"response_types_supported": []string{"code"}, "response_modes_supported": []string{"query"}, "grant_types_supported": []string{"authorization_code", "refresh_token"},
 		"token_endpoint_auth_methods_supported": []string{"none"}, "revocation_endpoint_auth_methods_supported": []string{"none"},
@@ -67,11 +67,11 @@ func (s *Server) metadata(_ http.ResponseWriter, r *http.Request) (any, error) {
 // resource says who gives tokens for the protocols here (RFC 9728 §2).
 func (s *Server) resource(_ http.ResponseWriter, r *http.Request) (any, error) {
 	at := s.issuer(r)
-	return m{"resource": at + strings.TrimPrefix(r.URL.Path, resourceMetadata), "authorization_servers": []string{at}, "scopes_supported": auth.Scopes(), "bearer_methods_supported": []string{"header"}}, nil
+	return object{"resource": at + strings.TrimPrefix(r.URL.Path, resourceMetadata), "authorization_servers": []string{at}, "scopes_supported": auth.Scopes(), "bearer_methods_supported": []string{"header"}}, nil
 }
 
-// m is a JSON object.
-type m map[string]any
+// object is a JSON object.
+type object map[string]any
 
 // Challenge tells in an answer of 401 how to sign in (RFC 9110 §11.6.1). Browsers that
 // run a page are not asked for a password: they would show a window of their own.
@@ -155,7 +155,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) (any, error) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusCreated)
-	return m{"client_id": id, "client_name": c.Name, "redirect_uris": c.Redirects, "token_endpoint_auth_method": "none",
+	return object{"client_id": id, "client_name": c.Name, "redirect_uris": c.Redirects, "token_endpoint_auth_method": "none",
 		"grant_types": []string{"authorization_code", "refresh_token"}, "response_types": []string{"code"}, "scope": scope}, nil
 }
 
@@ -263,7 +263,7 @@ func (s *Server) tellProgram(w http.ResponseWriter, r *http.Request, err error) 
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(m{"error": code, "error_description": detail}) // whoever asked may be gone
+	_ = json.NewEncoder(w).Encode(object{"error": code, "error_description": detail}) // whoever asked may be gone
 }
 
 // form reads a form, each field of which is there once (RFC 6749 §3.1).
@@ -305,7 +305,7 @@ func (s *Server) token(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m{"access_token": t.Access, "token_type": "Bearer", "expires_in": int(auth.AccessLife.Seconds()), "refresh_token": t.Refresh, "scope": t.Scope}, nil
+	return object{"access_token": t.Access, "token_type": "Bearer", "expires_in": int(auth.AccessLife.Seconds()), "refresh_token": t.Refresh, "scope": t.Scope}, nil
 }
 
 // revoke serves RFC 7009: whatever the token was, it is good for nothing afterwards.
