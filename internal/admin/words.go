@@ -128,8 +128,26 @@ func (n names) clause(rec mail.Record, e mail.Entry) string {
 		return remarked(e) + " " + count + " in " + n.mailbox(e.Mailbox, nil)
 	case mail.OpMetadata:
 		return n.annotated(e)
+	case mail.OpObject:
+		return objectWords(e)
 	}
 	return string(e.Op)
+}
+
+// objectWords says what became of an identity, or of what is kept of a message that
+// was sent.
+func objectWords(e mail.Entry) string {
+	words := map[mail.Type][3]string{
+		mail.TypeIdentity:   {"made an identity", "changed an identity", "removed an identity"},
+		mail.TypeSubmission: {"sent a message", "noted what became of a sent message", "forgot a sent message"},
+	}[e.Type]
+	switch {
+	case e.Old == nil:
+		return words[0]
+	case e.New == nil:
+		return words[2]
+	}
+	return words[1]
 }
 
 func preferred(e mail.Entry) string {

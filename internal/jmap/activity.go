@@ -398,6 +398,9 @@ func describeEntry(r store.Reader, e mail.Entry) (object, error) {
 	if e.Op == mail.OpPreference || e.Op == mail.OpMetadata || e.Op == mail.OpAnnotate {
 		o["isSet"] = e.New != nil
 	}
+	if name := objectNames[e.Type]; e.Op == mail.OpObject && name != "" {
+		o["name"], o["isSet"] = name, e.New != nil
+	}
 	if e.Before != nil && e.After != nil && e.Before.Name != e.After.Name {
 		o["oldName"] = e.Before.Name
 	}
@@ -407,6 +410,9 @@ func describeEntry(r store.Reader, e mail.Entry) (object, error) {
 	}
 	return o, err
 }
+
+// objectNames are what JMAP calls the types of objects.
+var objectNames = map[mail.Type]string{mail.TypeIdentity: "Identity", mail.TypeSubmission: "EmailSubmission"}
 
 // spelledAsKeywords spells flags as JMAP does (RFC 8621 §4.1.1).
 func spelledAsKeywords(flags []string) []string {

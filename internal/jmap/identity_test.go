@@ -49,6 +49,15 @@ func TestEachAddressHasAnIdentity(t *testing.T) {
 	}
 }
 
+func TestTheJournalNamesIdentities(t *testing.T) {
+	w := newTown(t)
+	w.set("Identity/set", `"update":{"`+w.identity()+`":{"name":"X"}}`)
+	got := w.api(`[["Act/query",{"accountId":"$ACCOUNT","limit":1},"c"],["Act/get",{"accountId":"$ACCOUNT","#ids":{"resultOf":"c","name":"Act/query","path":"/ids"}},"d"]]`)
+	if s := string(got[1].args); !strings.Contains(s, `"isSet":true,"name":"Identity","op":"object"`) {
+		t.Error(s)
+	}
+}
+
 func TestWhatIdentitiesRefuse(t *testing.T) {
 	w := newTown(t)
 	w.neighbours()
