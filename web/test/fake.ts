@@ -1,6 +1,6 @@
 // A JMAP server in memory, small and exact, for the unit tests and for work on pages:
 // the methods that the client calls, with states that count changes.
-import type { ChangesResponse, EmailBody, EmailCondition, EmailFilter, EmailHead, Id, Invocation, Mailbox, QueryChangesResponse, QueryResponse, Session } from '../src/jmap/types';
+import type { ChangesResponse, EmailBody, EmailBodyPart, EmailCondition, EmailFilter, EmailHead, Id, Invocation, Mailbox, QueryChangesResponse, QueryResponse, Session } from '../src/jmap/types';
 
 type Type = 'Mailbox' | 'Email' | 'Thread';
 type Args = Record<string, unknown>;
@@ -13,6 +13,11 @@ interface Log {
 	type: Type;
 	id: Id;
 	what: 'created' | 'updated' | 'destroyed';
+}
+
+interface Envelope {
+	mailFrom: { email: string; parameters: Record<string, string> | null };
+	rcptTo: { email: string }[];
 }
 
 class Fault extends Error {
@@ -29,7 +34,8 @@ const rights = { mayReadItems: true, mayAddItems: true, mayRemoveItems: true, ma
 export class FakeServer {
 	mailboxes = new Map<Id, Mailbox>();
 	emails = new Map<Id, FakeEmail>();
-	submissions: { id: Id; emailId: Id; identityId: Id }[] = [];
+	submissions: { id: Id; emailId: Id; identityId: Id; undoStatus: string; sendAt: string; envelope?: Envelope }[] = [];
+	submissionState = 0;
 	log: Log[] = [];
 	calls: Invocation[] = [];
 	listeners = new Set<() => void>();
@@ -164,6 +170,7 @@ export class FakeServer {
 		if (url === '/.well-known/jmap') return { status: 200, body: this.session() };
 		if (url === '/auth/session') return { status: 200, body: { login: 'me@example.test', name: 'Ada Example', csrf: 'c', device: 'd' } };
 		if (url === '/auth/sign-in') return { status: 200, body: { login: 'me@example.test', name: 'Ada Example', csrf: 'c', device: 'd' } };
+		if (url.startsWith('/jmap/upload/')) return { status: 201, body: { accountId: 'A1', blobId: this.id('U'), type: 'text/plain', size: 1 } };
 		if (url === '/jmap/api' && method === 'POST') return { status: 200, body: this.request(JSON.parse(body) as { methodCalls: Invocation[] }) };
 		return { status: 404, body: { type: 'about:blank' } };
 	}
@@ -209,10 +216,12 @@ export class FakeServer {
 				return this.mailboxSet(args);
 			case 'EmailSubmission/set':
 				return this.submit(args);
-			case 'EmailSubmission/query': {
-				const wanted = (args.filter as { emailIds: Id[] }).emailIds;
-				return { ids: this.submissions.filter((s) => wanted.includes(s.emailId)).map((s) => s.id) };
-			}
+			case 'EmailSubmission/query':
+				return { ids: this.submissions.filter((s) => submitted(s, args.filter as Args)).map((s) => s.id) };
+			case 'EmailSubmission/get':
+				return { ...(this.get(this.submissions, args) as Args), state: `s${this.submissionState}` };
+			case 'EmailSubmission/changes':
+				return { oldState: args.sinceState, newState: `s${this.submissionState}`, hasMoreChanges: false, created: [], updated: [], destroyed: [] };
 		}
 		throw new Fault('unknownMethod', name);
 	}
@@ -318,7 +327,9 @@ export class FakeServer {
 		const out = this.setResponse();
 		for (const [key, value] of Object.entries((args.create ?? {}) as Record<string, Partial<FakeEmail>>)) {
 			this.attempt(out.notCreated, 'create', key, () => {
-				const { body: _, ...head } = this.addEmail({ ...value, receivedAt: new Date().toISOString() });
+				const email = this.addEmail({ ...value, receivedAt: new Date().toISOString() });
+				const { body: _, ...head } = email;
+				email.body.attachments = ((value as { attachments?: EmailBodyPart[] }).attachments ?? []).map((a, i) => ({ ...a, partId: null, blobId: `P${head.id}-${i + 2}` }));
 				out.created[key] = { id: head.id, threadId: head.threadId, blobId: head.blobId, size: head.size };
 			});
 		}
@@ -377,14 +388,27 @@ export class FakeServer {
 
 	private submit(args: Args): unknown {
 		const out = this.setResponse();
-		for (const [key, value] of Object.entries((args.create ?? {}) as Record<string, { emailId: Id; identityId: Id }>)) {
+		for (const [key, value] of Object.entries((args.create ?? {}) as Record<string, { emailId: Id; identityId: Id; envelope?: Envelope }>)) {
 			this.attempt(out.notCreated, 'submit', value.emailId, () => {
 				if (!this.emails.has(value.emailId)) fail();
 				const id = this.id('S');
-				this.submissions.push({ id, ...value });
+				const hold = value.envelope?.mailFrom.parameters;
+				this.submissions.push({ ...value, id, undoStatus: hold ? 'pending' : 'final', sendAt: hold?.HOLDUNTIL ?? new Date().toISOString() });
+				this.submissionState++;
 				out.created[key] = { id };
 				const after = (args.onSuccessUpdateEmail as Record<string, Args> | undefined)?.[`#${key}`];
 				if (after) this.patch(value.emailId, after);
+			});
+		}
+		for (const [id, { undoStatus }] of Object.entries((args.update ?? {}) as Record<Id, { undoStatus: string }>)) {
+			this.attempt(out.notUpdated, 'unsend', id, () => {
+				const s = this.submissions.find((x) => x.id === id) ?? fail();
+				if (s.undoStatus === 'final') throw new Fault('cannotUnsend');
+				s.undoStatus = undoStatus;
+				this.submissionState++;
+				out.updated[id] = null;
+				const after = (args.onSuccessUpdateEmail as Record<string, Args> | undefined)?.[id];
+				if (after) this.patch(s.emailId, after);
 			});
 		}
 		return { ...out, newState: this.state };
@@ -393,6 +417,12 @@ export class FakeServer {
 
 function fail(): never {
 	throw new Fault('notFound');
+}
+
+function submitted(s: { emailId: Id; undoStatus: string }, f: Args): boolean {
+	if (f.operator === 'AND') return (f.conditions as Args[]).every((c) => submitted(s, c));
+	if (f.operator === 'NOT') return !(f.conditions as Args[]).some((c) => submitted(s, c));
+	return (!f.emailIds || (f.emailIds as Id[]).includes(s.emailId)) && (!f.undoStatus || f.undoStatus === s.undoStatus);
 }
 
 // resolve fills in result references (RFC 8620 §3.7).

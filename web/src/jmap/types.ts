@@ -189,6 +189,16 @@ export interface Identity {
 	mayDelete: boolean;
 }
 
+// EmailSubmission is what was sent, or waits to be (RFC 8621 §7).
+export interface EmailSubmission {
+	id: Id;
+	emailId: Id;
+	threadId: Id;
+	identityId: Id;
+	sendAt: UTCDate;
+	undoStatus: 'pending' | 'final' | 'canceled';
+}
+
 export interface SetError {
 	type: string;
 	description?: string | null;

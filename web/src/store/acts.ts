@@ -29,7 +29,19 @@ export interface DraftEmail {
 	messageId: string[]; // made here: by it a draft is found again when an answer got lost
 	inReplyTo?: string[] | null;
 	references?: string[] | null;
-	[property: string]: unknown; // bodyStructure or textBody/htmlBody, bodyValues, attachments
+	attachments: DraftPart[];
+	[property: string]: unknown; // textBody, htmlBody, bodyValues
+}
+
+// DraftPart is something attached. What its blob is called on the server is in the
+// cache's localIds by the name that it has here; what is not there yet is in its files.
+export interface DraftPart {
+	blobId: Id; // made here
+	name: string;
+	type: string;
+	size: number;
+	disposition: 'attachment' | 'inline';
+	cid: string | null;
 }
 
 export type ActStatus =
@@ -73,15 +85,27 @@ export interface DraftAct extends ActBase {
 	email: DraftEmail;
 }
 
-// SendAct submits the draft that is called email.
+// SendAct submits the draft that is called email. The server holds it until a moment,
+// or for some seconds after it got it, in which it can be taken back (RFC 4865).
 export interface SendAct extends ActBase {
 	kind: 'send';
 	email: Id;
 	identityId: Id;
-	envelope: { mailFrom: { email: string; parameters?: Record<string, string> | null }; rcptTo: { email: string }[] } | null;
+	mailFrom: string;
+	rcptTo: string[];
+	hold: number; // seconds
+	sendAt: string | null; // a UTCDate
 	drafts: Id | null; // the mailboxes that it leaves and enters once sent
 	sent: Id | null;
-	submissionId?: Id;
+	source: { id: Id; keyword: '$answered' | '$forwarded' } | null; // what it answers or forwards
+}
+
+// UnsendAct takes back what a SendAct submitted: it is a draft again.
+export interface UnsendAct extends ActBase {
+	kind: 'unsend';
+	email: Id;
+	drafts: Id | null;
+	sent: Id | null;
 }
 
 export interface MailboxAct extends ActBase {
@@ -92,8 +116,8 @@ export interface MailboxAct extends ActBase {
 	was?: { name?: string; parentId?: Id | null; isSubscribed?: boolean; sortOrder?: number };
 }
 
-export type Act = EmailAct | DestroyAct | DraftAct | SendAct | MailboxAct;
-export type NewAct = Omit<EmailAct, 'seq' | 'at' | 'status'> | Omit<DestroyAct, 'seq' | 'at' | 'status'> | Omit<DraftAct, 'seq' | 'at' | 'status'> | Omit<SendAct, 'seq' | 'at' | 'status'> | Omit<MailboxAct, 'seq' | 'at' | 'status'>;
+export type Act = EmailAct | DestroyAct | DraftAct | SendAct | UnsendAct | MailboxAct;
+export type NewAct = Omit<EmailAct, 'seq' | 'at' | 'status'> | Omit<DestroyAct, 'seq' | 'at' | 'status'> | Omit<DraftAct, 'seq' | 'at' | 'status'> | Omit<SendAct, 'seq' | 'at' | 'status'> | Omit<UnsendAct, 'seq' | 'at' | 'status'> | Omit<MailboxAct, 'seq' | 'at' | 'status'>;
 
 const localMark = 'local-';
 

@@ -1,7 +1,7 @@
 import Dexie from 'dexie';
 import type { Table } from 'dexie';
 
-import type { Comparator, EmailBody, EmailFilter, EmailHead, Id, Identity, Mailbox, Thread } from '../jmap/types';
+import type { Comparator, EmailBody, EmailFilter, EmailHead, EmailSubmission, Id, Identity, Mailbox, Thread } from '../jmap/types';
 import type { Act } from './acts';
 
 // StateRow is how far a type is known: its JMAP state, written by the transaction
@@ -49,6 +49,12 @@ export interface LocalIdRow {
 	real: Id;
 }
 
+// FileRow is something attached that the server does not have yet, or may forget.
+export interface FileRow {
+	key: Id; // the local id by which drafts name it
+	blob: Blob;
+}
+
 export interface MetaRow {
 	key: string;
 	value: unknown;
@@ -66,6 +72,8 @@ export class Cache extends Dexie {
 	states!: Table<StateRow, string>;
 	acts!: Table<Act, number>;
 	localIds!: Table<LocalIdRow, Id>;
+	submissions!: Table<EmailSubmission, Id>; // those that can be taken back
+	files!: Table<FileRow, Id>;
 	meta!: Table<MetaRow, string>;
 
 	constructor(name: string) {
@@ -82,6 +90,7 @@ export class Cache extends Dexie {
 			localIds: 'local',
 			meta: 'key',
 		});
+		this.version(2).stores({ submissions: 'id', files: 'key' });
 	}
 
 	async state(type: string): Promise<string | undefined> {

@@ -4,8 +4,8 @@ import type { Client } from '../jmap/client';
 import { Offline, SignedOut } from '../jmap/errors';
 import { Push } from '../jmap/push';
 import type { EmailHead, Id } from '../jmap/types';
-import { changeOf, inverseOf, newLocalId } from './acts';
-import type { Act, Change, EmailPatch, Label, NewAct } from './acts';
+import { changeOf, inverseOf, isLocal, newLocalId } from './acts';
+import type { Act, Change, DraftAct, DraftEmail, EmailPatch, Label, NewAct, SendAct } from './acts';
 import { Cache } from './db';
 import type { Spec } from './db';
 import { emailWith } from './overlay';
@@ -246,6 +246,88 @@ export class Mail {
 		return this.act({ kind: 'destroy', ids: gone.map((g) => g.id), gone, label });
 	}
 
+	// latest is the newest version of a draft that waits here, undefined when the server
+	// has it: by its name here, or by what the server calls the one that it replaces.
+	async latest(email: Id): Promise<DraftAct | undefined> {
+		const acts = (await this.cache.acts.orderBy('seq').toArray()).filter((a): a is DraftAct => a.kind === 'draft' && a.status !== 'done');
+		let found: DraftAct | undefined;
+		for (const a of acts) if (a.local === (found?.local ?? email) || a.replaces === (found?.local ?? email) || a.ids.includes(found?.local ?? email)) found = a;
+		return found;
+	}
+
+	// named is what the server calls an email, where it is known already.
+	async named(email: Id): Promise<Id> {
+		return isLocal(email) ? ((await this.cache.localIds.get(email))?.real ?? email) : email;
+	}
+
+	// saveDraft writes a draft, in the place of the version called before, and returns
+	// what it is called now. A version that was not sent yet is overwritten.
+	async saveDraft(before: Id | null, email: DraftEmail): Promise<Id> {
+		const c = this.cache;
+		const label = { key: 'act.draft', args: { subject: email.subject } };
+		const local = await c.transaction('rw', [c.acts, c.localIds], async () => {
+			const last = before === null ? undefined : await this.latest(before);
+			if (last?.status === 'waiting' || last?.status === 'aside') {
+				await c.acts.put({ ...last, email, label, at: Date.now(), status: 'waiting', error: undefined });
+				return last.local;
+			}
+			const fresh = newLocalId();
+			await c.acts.add({ kind: 'draft', local: fresh, replaces: before, ids: before === null ? [] : [before, await this.named(before)], email, label, at: Date.now(), status: 'waiting' });
+			return fresh;
+		});
+		this.work();
+		return local;
+	}
+
+	// discard throws a draft away: what the server never had is forgotten, the rest goes
+	// to the trash.
+	async discard(email: Id, drafts: Id | null, trash: Id | null, label: Label): Promise<Act | null> {
+		const c = this.cache;
+		const unsent = await c.transaction('rw', c.acts, async () => {
+			const last = await this.latest(email);
+			if (!last || last.status === 'sending') return false;
+			await c.acts.delete(last.seq!);
+			return last.replaces === null;
+		});
+		if (unsent) return null;
+		const id = await this.named(email);
+		const mailboxIds = drafts ? { [drafts]: true as const } : {};
+		const change = changeOf({ id, keywords: { $draft: true, $seen: true }, mailboxIds }, { mailboxIds: { ...(drafts && { [drafts]: false }), ...(trash && { [trash]: true }) } });
+		return change ? this.remember(await this.act({ kind: 'email', ids: [id], changes: [change], label })) : null;
+	}
+
+	// send submits a draft; it can be undone while it is held.
+	async send(act: Omit<SendAct, 'kind' | 'seq' | 'at' | 'status' | 'ids'>): Promise<Act> {
+		return this.remember(await this.act({ ...act, kind: 'send', ids: [act.email, await this.named(act.email)] }));
+	}
+
+	// unsend takes back what was sent. It says whether that went well, once that is known.
+	async unsend(email: Id, drafts: Id | null, sent: Id | null, label: Label): Promise<boolean> {
+		const c = this.cache;
+		const here = await c.transaction('rw', c.acts, async () => {
+			const act = (await c.acts.where('ids').equals(email).toArray()).find((a) => a.kind === 'send' && (a.status === 'waiting' || a.status === 'aside'));
+			if (act) await c.acts.delete(act.seq!);
+			return act !== undefined;
+		});
+		if (here) return true;
+		const id = await this.named(email);
+		const act = await this.act({ kind: 'unsend', email, drafts, sent, ids: [email, id], label });
+		return this.outcome(act.seq!);
+	}
+
+	// outcome waits until it is known what became of an act: false if it was refused, which
+	// who asks for it says itself.
+	private outcome(seq: number): Promise<boolean> {
+		return new Promise((done) => {
+			const subscription = liveQuery(() => this.cache.acts.get(seq)).subscribe((act) => {
+				if (act && act.status !== 'done' && act.status !== 'aside') return;
+				queueMicrotask(() => subscription.unsubscribe());
+				if (act?.status === 'aside') void this.drop(seq);
+				done(act?.status !== 'aside');
+			});
+		});
+	}
+
 	async createMailbox(name: string, parentId: Id | null): Promise<Id> {
 		const mailbox = newLocalId();
 		this.remember(await this.act({ kind: 'mailbox', op: 'create', mailbox, ids: [], set: { name, parentId }, label: { key: 'act.mailboxMade', args: { name } } }));
@@ -274,6 +356,7 @@ export class Mail {
 		const act = which ?? this.undoable.at(-1);
 		if (!act) return undefined;
 		this.undoable = this.undoable.filter((a) => a.seq !== act.seq);
+		if (act.kind === 'send') return act; // who asked shows the draft again (app/compose.svelte.ts)
 		const unsent = await this.cache.transaction('rw', this.cache.acts, async () => {
 			const row = await this.cache.acts.get(act.seq!);
 			if (row?.status !== 'waiting' || (row.kind === 'email' && act.kind === 'email' && row.changes.length < act.changes.length)) return false;

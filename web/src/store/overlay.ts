@@ -1,6 +1,6 @@
 import type { EmailHead, Id, Mailbox } from '../jmap/types';
 import { patched } from './acts';
-import type { Act } from './acts';
+import type { Act, DraftAct, EmailPatch, SendAct, UnsendAct } from './acts';
 
 // What the screen shows is what the server said with the acts laid over it that it has
 // not confirmed yet. These are pure functions; acts set aside show nothing.
@@ -14,9 +14,22 @@ export function emailWith(email: EmailHead, acts: Act[]): EmailHead | undefined 
 			const change = act.changes.find((c) => c.id === email.id);
 			if (change) e = patched(e, change.patch);
 		} else if (act.kind === 'destroy' && act.gone.some((g) => g.id === email.id)) return undefined;
-		else if (act.kind === 'draft' && act.replaces === email.id) return undefined;
+		else if (act.kind === 'draft' && act.ids.includes(email.id)) e = rewritten(e, act);
+		else if ((act.kind === 'send' || act.kind === 'unsend') && act.ids.includes(email.id)) e = patched(e, moved(act));
 	}
 	return e;
+}
+
+// rewritten is a draft with what was written since.
+function rewritten(e: EmailHead, { email }: DraftAct): EmailHead {
+	const preview = Object.values((email.bodyValues ?? {}) as Record<string, { value: string }>)[0]?.value ?? '';
+	return { ...e, from: email.from, to: email.to, cc: email.cc, subject: email.subject, hasAttachment: email.attachments.some((a) => a.disposition === 'attachment'), preview: preview.slice(0, 256).replaceAll(/\s+/g, ' ') };
+}
+
+// moved is what becomes of an email that is sent, or taken back.
+export function moved({ kind, drafts, sent }: SendAct | UnsendAct): EmailPatch {
+	const sends = kind === 'send';
+	return { keywords: { $draft: !sends, ...(sends && { $seen: true }) }, mailboxIds: { ...(drafts && { [drafts]: !sends }), ...(sent && { [sent]: sends }) } };
 }
 
 // actsOn sorts acts by the emails that they show on, so that a list of rows does not

@@ -1,9 +1,10 @@
 import type { Client } from '../jmap/client';
 import { MethodError, RequestError } from '../jmap/errors';
-import type { GetResponse, Id, QueryResponse, SetError, SetResponse } from '../jmap/types';
-import { isLocal, jmapPatch, patched } from './acts';
-import type { Act, Change, DestroyAct, DraftAct, EmailAct, MailboxAct, SendAct } from './acts';
+import type { EmailBodyPart, GetResponse, Id, QueryResponse, SetError, SetResponse } from '../jmap/types';
+import { changeOf, isLocal, jmapPatch, patched } from './acts';
+import type { Act, Change, DestroyAct, DraftAct, DraftPart, EmailAct, MailboxAct, SendAct, UnsendAct } from './acts';
 import type { Cache } from './db';
+import { moved } from './overlay';
 
 const maxTries = 5; // of an act that the server fails at
 
@@ -66,9 +67,21 @@ export class Replay {
 		return tries < maxTries ? undefined : { type: e.type, description: e.message };
 	}
 
-	private async one(act: Exclude<Act, EmailAct>): Promise<void> {
+	// claim takes acts to be sent, as they are now: since they were looked at, somebody
+	// may have taken one back, or gone on writing.
+	private async claim<A extends Act>(acts: A[]): Promise<A[]> {
+		const { acts: table } = this.cache;
+		return this.cache.transaction('rw', table, async () => {
+			const rows = (await table.bulkGet(acts.map((a) => a.seq!))).filter((a) => a?.status === 'waiting' || a?.status === 'sending');
+			await table.bulkUpdate(rows.map((a) => ({ key: a!.seq!, changes: { status: 'sending' } })));
+			return rows as A[];
+		});
+	}
+
+	private async one(waiting: Exclude<Act, EmailAct>): Promise<void> {
+		const [act] = await this.claim([waiting]);
+		if (!act) return;
 		const tried = act.status === 'sending';
-		await this.cache.acts.update(act.seq!, { status: 'sending' });
 		switch (act.kind) {
 			case 'destroy':
 				return this.destroy(act);
@@ -76,6 +89,8 @@ export class Replay {
 				return this.draft(act, tried);
 			case 'send':
 				return this.send(act, tried);
+			case 'unsend':
+				return this.unsend(act);
 			case 'mailbox':
 				return this.mailbox(act, tried);
 		}
@@ -91,8 +106,9 @@ export class Replay {
 
 	// emails sends the changes of several acts as one call. What one of them says of an
 	// email the next may take back: they are laid over each other in their order.
-	private async emails(acts: EmailAct[]): Promise<void> {
-		await this.cache.acts.bulkUpdate(acts.map((a) => ({ key: a.seq!, changes: { status: 'sending' } })));
+	private async emails(waiting: EmailAct[]): Promise<void> {
+		const acts = await this.claim(waiting);
+		if (acts.length === 0) return;
 		const names = new Map<Id, Id>();
 		for (const id of acts.flatMap((a) => [...a.changes.map((c) => c.id), ...a.changes.flatMap((c) => Object.keys(c.patch.mailboxIds ?? {}))])) {
 			if (isLocal(id)) names.set(id, await this.real(id));
@@ -164,29 +180,26 @@ export class Replay {
 		await c.acts.delete(act.seq!);
 	}
 
-	// draft creates a draft, then removes the one it replaces, in one call. Sent before
-	// without an answer, it is looked for by its Message-ID first.
+	// draft creates a draft and removes the one it replaces in one call, so that its line
+	// in IMAP goes on. Sent before without an answer, it is looked for by its Message-ID
+	// first. What another device rewrote meanwhile is another draft: both stay.
 	private async draft(act: DraftAct, tried: boolean): Promise<void> {
 		const c = this.cache;
-		let id = tried ? await this.findDraft(act) : undefined;
 		const replaces = act.replaces ? await this.real(act.replaces).catch(() => null) : null;
-		const mailboxIds: Record<Id, true> = {};
-		for (const m of Object.keys(act.email.mailboxIds)) mailboxIds[await this.real(m)] = true;
+		let id = tried ? await this.findDraft(act) : undefined;
 		if (!id) {
-			const answer = await this.client.call<SetResponse>('Email/set', { create: { d: { ...act.email, mailboxIds } } });
+			const destroy = replaces ? [replaces] : [];
+			const answer = await this.client.call<SetResponse>('Email/set', { create: { d: await this.written(act) }, destroy });
 			const error = answer.notCreated?.d;
+			if (error?.type === 'blobNotFound' && (await this.forgetUploads(act))) return;
 			if (error) throw new Refused(error);
 			id = answer.created!.d!.id;
-		}
-		// What another device rewrote meanwhile is another draft: both stay.
-		if (replaces && replaces !== id) await this.client.call<SetResponse>('Email/set', { destroy: [replaces] });
-		await c.transaction('rw', [c.acts, c.localIds, c.emails, c.bodies], async () => {
+		} else if (replaces && replaces !== id) await this.client.call<SetResponse>('Email/set', { destroy: [replaces] });
+		if (act.email.attachments.length > 0) await this.renameParts(act, id);
+		await c.transaction('rw', [c.acts, c.localIds, c.bodies], async () => {
 			await c.localIds.put({ local: act.local, real: id });
-			if (replaces && replaces !== id) {
-				await c.emails.delete(replaces);
-				await c.bodies.delete(replaces);
-			}
-			await c.acts.delete(act.seq!);
+			if (replaces) await c.bodies.delete(replaces);
+			await c.acts.update(act.seq!, { status: 'done' });
 		});
 	}
 
@@ -195,27 +208,99 @@ export class Replay {
 		return found.ids[0];
 	}
 
+	// written is a draft with the server's names for what it consists of.
+	private async written(act: DraftAct): Promise<Record<string, unknown>> {
+		const mailboxIds: Record<Id, true> = {};
+		for (const m of Object.keys(act.email.mailboxIds)) mailboxIds[await this.real(m)] = true;
+		const attachments = [];
+		for (const { size: _, ...part } of act.email.attachments) attachments.push({ ...part, blobId: await this.blob(part.blobId, part.type) });
+		return { ...act.email, mailboxIds, ...(attachments.length > 0 ? { attachments } : { attachments: undefined }) };
+	}
+
+	// blob is what the server calls something attached; it is uploaded if it has to be.
+	private async blob(key: Id, type: string): Promise<Id> {
+		const c = this.cache;
+		const known = await c.localIds.get(key);
+		if (known) return known.real;
+		const file = await c.files.get(key);
+		if (!file) throw new Refused({ type: 'blobNotFound', description: 'a file is not here any more' });
+		const { blobId } = await this.client.json<{ blobId: Id }>(this.client.uploadUrl(), { method: 'POST', headers: { 'Content-Type': type || 'application/octet-stream' }, body: file.blob });
+		await c.localIds.put({ local: key, real: blobId });
+		return blobId;
+	}
+
+	// forgetUploads has files uploaded anew that the server forgot, and says whether there
+	// were any.
+	private async forgetUploads(act: DraftAct): Promise<boolean> {
+		const keys = act.email.attachments.map((a) => a.blobId);
+		const here = (await this.cache.files.bulkGet(keys)).filter((f) => f !== undefined).map((f) => f.key);
+		const stale = (await this.cache.localIds.bulkGet(here)).filter((row) => row !== undefined);
+		await this.cache.localIds.bulkDelete(stale.map((row) => row.local));
+		return stale.length > 0;
+	}
+
+	// renameParts notes what the attachments are called now: an upload is kept for a day,
+	// and the parts of the replaced draft are gone with it.
+	private async renameParts(act: DraftAct, id: Id): Promise<void> {
+		const got = await this.client.call<GetResponse<{ id: Id; attachments: EmailBodyPart[] }>>('Email/get', { ids: [id], properties: ['attachments'], bodyProperties: ['blobId', 'name', 'type', 'cid'] });
+		const parts = [...(got.list[0]?.attachments ?? [])];
+		const rows: { local: Id; real: Id }[] = [];
+		for (const a of act.email.attachments) {
+			const at = parts.findIndex((p) => isPart(p, a));
+			const [part] = at < 0 ? [] : parts.splice(at, 1);
+			if (part?.blobId) rows.push({ local: a.blobId, real: part.blobId });
+		}
+		await this.cache.transaction('rw', [this.cache.localIds, this.cache.files], async () => {
+			await this.cache.localIds.bulkPut(rows);
+			await this.cache.files.bulkDelete(rows.map((r) => r.local));
+		});
+	}
+
 	// send submits a draft once: sent before without an answer, its submission is looked
 	// for first.
 	private async send(act: SendAct, tried: boolean): Promise<void> {
+		const c = this.cache;
 		const emailId = await this.real(act.email);
-		if (!tried || !(await this.submitted(emailId))) {
-			const after: Record<string, true | null> = { 'keywords/$draft': null, 'keywords/$seen': true };
-			if (act.drafts) after[`mailboxIds/${await this.real(act.drafts)}`] = null;
-			if (act.sent) after[`mailboxIds/${await this.real(act.sent)}`] = true;
+		if (!tried || (await this.pending(emailId)).length === 0) {
 			const answer = await this.client.call<SetResponse>('EmailSubmission/set', {
-				create: { s: { emailId, identityId: act.identityId, ...(act.envelope && { envelope: act.envelope }) } },
-				onSuccessUpdateEmail: { '#s': after },
+				create: { s: { emailId, identityId: act.identityId, envelope: envelope(act) } },
+				onSuccessUpdateEmail: { '#s': jmapPatch(moved(act)) },
 			});
 			const error = answer.notCreated?.s;
 			if (error) throw new Refused(error);
 		}
-		await this.cache.acts.delete(act.seq!);
+		await c.transaction('rw', [c.acts, c.emails], async () => {
+			const source = act.source && (await c.emails.get(act.source.id));
+			const change = source && changeOf(source, { keywords: { [act.source!.keyword]: true } });
+			if (change) await c.acts.add({ kind: 'email', at: Date.now(), status: 'waiting', ids: [change.id], changes: [change], label: act.label });
+			await c.acts.update(act.seq!, { status: 'done', ids: [emailId] });
+		});
 	}
 
-	private async submitted(emailId: Id): Promise<boolean> {
-		const found = await this.client.call<QueryResponse>('EmailSubmission/query', { filter: { emailIds: [emailId] }, limit: 1 });
-		return found.ids.length > 0;
+	// pending are the submissions of an email that were not taken back.
+	private async pending(emailId: Id, undoStatus?: 'pending'): Promise<Id[]> {
+		const conditions = undoStatus ? [{ emailIds: [emailId] }, { undoStatus }] : [{ emailIds: [emailId] }, { operator: 'NOT', conditions: [{ undoStatus: 'canceled' }] }];
+		const found = await this.client.call<QueryResponse>('EmailSubmission/query', { filter: { operator: 'AND', conditions } });
+		return found.ids;
+	}
+
+	// unsend cancels a submission that is held, and makes the email a draft again.
+	private async unsend(act: UnsendAct): Promise<void> {
+		const emailId = await this.real(act.email);
+		const ids = await this.pending(emailId, 'pending');
+		if (ids.length === 0) {
+			if ((await this.pending(emailId)).length > 0) throw new Refused({ type: 'cannotUnsend' });
+			// It was canceled before, without an answer.
+			await this.client.call<SetResponse>('Email/set', { update: { [emailId]: jmapPatch(moved(act)) } });
+		} else {
+			const answer = await this.client.call<SetResponse>('EmailSubmission/set', {
+				update: Object.fromEntries(ids.map((id) => [id, { undoStatus: 'canceled' }])),
+				onSuccessUpdateEmail: Object.fromEntries(ids.map((id) => [id, jmapPatch(moved(act))])),
+			});
+			const error = Object.values(answer.notUpdated ?? {})[0];
+			if (error) throw new Refused(error);
+		}
+		await this.cache.acts.update(act.seq!, { status: 'done', ids: [emailId] });
 	}
 
 	private async mailbox(act: MailboxAct, tried: boolean): Promise<void> {
@@ -256,6 +341,17 @@ export class Replay {
 	private async setAside(act: Act, error: SetError): Promise<void> {
 		await this.cache.acts.update(act.seq!, { status: 'aside', error });
 	}
+}
+
+// envelope says who gets it, and how long the server holds it (RFC 8621 §7, RFC 4865 §4).
+function envelope(act: SendAct): unknown {
+	const until = act.sendAt !== null && Date.parse(act.sendAt) > Date.now() + act.hold * 1000;
+	const parameters = until ? { HOLDUNTIL: act.sendAt } : act.hold > 0 ? { HOLDFOR: String(act.hold) } : null;
+	return { mailFrom: { email: act.mailFrom, parameters }, rcptTo: act.rcptTo.map((email) => ({ email, parameters: null })) };
+}
+
+function isPart(p: EmailBodyPart, a: DraftPart): boolean {
+	return a.cid ? p.cid === a.cid : p.name === a.name && p.type === a.type;
 }
 
 // together takes the acts from the head of the queue that fit one call.

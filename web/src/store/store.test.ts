@@ -6,7 +6,7 @@ import { FakeServer } from '../../test/fake';
 import { Client } from '../jmap/client';
 import type { Id } from '../jmap/types';
 import { changeOf, newLocalId } from './acts';
-import type { Act, EmailPatch, NewAct } from './acts';
+import type { Act, EmailPatch, DraftAct, DraftPart, NewAct } from './acts';
 import { Cache, queryKey } from './db';
 import type { Spec } from './db';
 import { emailWith } from './overlay';
@@ -274,8 +274,10 @@ describe('replay', () => {
 
 	const draft = (local: Id, replaces: Id | null, subject: string): NewAct => ({
 		kind: 'draft', local, replaces, ids: replaces ? [replaces] : [], label: { key: 'x' },
-		email: { mailboxIds: { [server.role('drafts')]: true }, keywords: { $draft: true, $seen: true }, from: [], to: [], cc: [], bcc: [], subject, messageId: [`${subject}@me.test`] },
+		email: { mailboxIds: { [server.role('drafts')]: true }, keywords: { $draft: true, $seen: true }, from: [], to: [], cc: [], bcc: [], subject, messageId: [`${subject}@me.test`], attachments: [] },
 	});
+
+	const sending = (email: Id): NewAct => ({ kind: 'send', email, identityId: 'I1', mailFrom: 'me@example.test', rcptTo: ['ada@example.test'], hold: 8, sendAt: null, drafts: server.role('drafts'), sent: server.role('sent'), source: null, ids: [email], label: { key: 'x' } });
 
 	test('a draft is saved once although its answer was lost, and again in its own place', async () => {
 		await sync.catchUp();
@@ -294,7 +296,7 @@ describe('replay', () => {
 		await sync.catchUp();
 		const local = newLocalId();
 		await add(draft(local, null, 'hello'));
-		await add({ kind: 'send', email: local, identityId: 'I1', envelope: null, drafts: server.role('drafts'), sent: server.role('sent'), ids: [], label: { key: 'x' } });
+		await add(sending(local));
 		server.loseAnswers = 0;
 		let calls = 0;
 		const client2 = new Client(async (url, init) => {
@@ -310,12 +312,76 @@ describe('replay', () => {
 		expect([...server.emails.values()].map((e) => Object.keys(e.mailboxIds))).toEqual([[server.role('sent')]]);
 	});
 
+	test('what is held is taken back once although the answer was lost, and what it answers is marked', async () => {
+		const e = server.addEmail();
+		await sync.ensure(inbox(), 0, 10);
+		const local = newLocalId();
+		await add(draft(local, null, 'hello'));
+		await add({ ...sending(local), source: { id: e.id, keyword: '$answered' } } as NewAct);
+		await replay.run();
+		expect(server.emails.get(e.id)!.keywords).toEqual({ $answered: true });
+		const sent = [...server.emails.values()].find((m) => m.subject === 'hello')!;
+		expect([sent.keywords, sent.mailboxIds]).toEqual([{ $seen: true }, { [server.role('sent')]: true }]);
+		expect(server.submissions[0]).toMatchObject({ undoStatus: 'pending', envelope: { mailFrom: { email: 'me@example.test', parameters: { HOLDFOR: '8' } }, rcptTo: [{ email: 'ada@example.test', parameters: null }] } });
+		await add({ kind: 'unsend', email: local, drafts: server.role('drafts'), sent: server.role('sent'), ids: [local], label: { key: 'x' } });
+		server.loseAnswers = 1;
+		await expect(replay.run()).rejects.toThrow();
+		await replay.run();
+		expect(server.submissions[0]!.undoStatus).toBe('canceled');
+		expect([server.emails.get(sent.id)!.keywords, server.emails.get(sent.id)!.mailboxIds]).toEqual([{ $seen: true, $draft: true }, { [server.role('drafts')]: true }]);
+	});
+
+	test('what is on its way cannot be taken back', async () => {
+		await sync.catchUp();
+		const local = newLocalId();
+		await add(draft(local, null, 'hello'));
+		await add(sending(local));
+		await replay.run();
+		server.submissions[0]!.undoStatus = 'final';
+		await add({ kind: 'unsend', email: local, drafts: server.role('drafts'), sent: server.role('sent'), ids: [local], label: { key: 'x' } });
+		await replay.run();
+		expect((await cache.acts.toArray()).filter((a) => a.status === 'aside').map((a) => [a.kind, a.error?.type])).toEqual([['unsend', 'cannotUnsend']]);
+		expect([...server.emails.values()][0]!.mailboxIds).toEqual({ [server.role('sent')]: true });
+	});
+
+	test('a file attached offline is uploaded with the draft, and the next version names its part', async () => {
+		await sync.catchUp();
+		const [one, two] = [newLocalId(), newLocalId()];
+		const part: DraftPart = { blobId: newLocalId(), name: 'a.txt', type: 'text/plain', size: 2, disposition: 'attachment', cid: null };
+		await cache.files.put({ key: part.blobId, blob: new Blob(['hi']) });
+		const a = draft(one, null, 'first') as DraftAct;
+		const b = draft(two, one, 'second') as DraftAct;
+		await add({ ...a, email: { ...a.email, attachments: [part] } });
+		await replay.run();
+		const first = [...server.emails.values()][0]!;
+		expect((await cache.localIds.get(part.blobId))!.real).toBe(first.body.attachments[0]!.blobId);
+		await add({ ...b, email: { ...b.email, attachments: [part] } });
+		await replay.run();
+		expect([...server.emails.values()].map((e) => [e.subject, e.body.attachments.length])).toEqual([['second', 1]]);
+		const sets = server.calls.filter(([name]) => name === 'Email/set');
+		expect(sets.at(-1)![1]).toMatchObject({ destroy: [first.id], create: { d: { attachments: [{ blobId: first.body.attachments[0]!.blobId }] } } });
+	});
+
+	test('what waits to be sent is known, and forgotten once it cannot be taken back', async () => {
+		await sync.catchUp();
+		const local = newLocalId();
+		await add(draft(local, null, 'later'));
+		await add({ ...sending(local), sendAt: '2999-01-01T08:00:00Z' } as NewAct);
+		await replay.run();
+		await sync.catchUp();
+		expect((await cache.submissions.toArray()).map((s) => s.sendAt)).toEqual(['2999-01-01T08:00:00Z']);
+		server.submissions[0]!.undoStatus = 'canceled';
+		server.submissionState++;
+		await sync.catchUp();
+		expect(await cache.submissions.count()).toBe(0);
+	});
+
 	test('when a draft is refused, what would send it waits for nobody', async () => {
 		await sync.catchUp();
 		const local = newLocalId();
 		server.refuse = (what) => (what === 'create' ? 'overQuota' : undefined);
 		await add(draft(local, null, 'hello'));
-		await add({ kind: 'send', email: local, identityId: 'I1', envelope: null, drafts: null, sent: null, ids: [], label: { key: 'x' } });
+		await add(sending(local));
 		await replay.run();
 		expect((await cache.acts.toArray()).map((a) => [a.kind, a.status, a.error?.type])).toEqual([['draft', 'aside', 'overQuota'], ['send', 'aside', 'notFound']]);
 	});

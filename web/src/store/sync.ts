@@ -1,7 +1,7 @@
 import type { Client } from '../jmap/client';
 import { MethodError } from '../jmap/errors';
 import { SUBMISSION } from '../jmap/types';
-import type { ChangesResponse, EmailBody, EmailHead, GetResponse, Id, Identity, Mailbox, QueryChangesResponse, QueryResponse, Thread } from '../jmap/types';
+import type { ChangesResponse, EmailBody, EmailHead, EmailSubmission, GetResponse, Id, Identity, Mailbox, QueryChangesResponse, QueryResponse, Thread } from '../jmap/types';
 import { queryKey } from './db';
 import type { Cache, QueryRow, Spec } from './db';
 import { apply, covered, idAt, merge, trim } from './window';
@@ -71,7 +71,29 @@ export class Sync {
 	private async once(): Promise<void> {
 		if ((await this.cache.state('Email')) === undefined) await this.bootstrap();
 		for (let round = 0; round < maxRounds; round++) if (!(await this.changes(round))) break;
+		if (this.client.has(SUBMISSION)) await this.submissions();
 		await this.refreshLive();
+	}
+
+	// submissions fetches what waits to be sent and can be taken back, if that changed.
+	private async submissions(): Promise<void> {
+		const c = this.cache;
+		const since = await c.state('EmailSubmission');
+		if (since !== undefined) {
+			const delta = await orNull(this.client.call<ChangesResponse>('EmailSubmission/changes', { sinceState: since }), 'cannotCalculateChanges');
+			if (delta && delta.newState === since) return;
+		}
+		const batch = this.client.batch();
+		const query = batch.call<QueryResponse>('EmailSubmission/query', { filter: { undoStatus: 'pending' } });
+		const get = batch.call<GetResponse<EmailSubmission>>('EmailSubmission/get', { '#ids': query.ref('/ids'), properties: ['id', 'emailId', 'threadId', 'identityId', 'sendAt', 'undoStatus'] });
+		await batch.send();
+		const got = await get.result;
+		await this.fetchHeads(got.list.map((s) => s.emailId));
+		await c.transaction('rw', [c.submissions, c.states], async () => {
+			await c.submissions.clear();
+			await c.submissions.bulkPut(got.list);
+			await c.states.put({ type: 'EmailSubmission', state: got.state });
+		});
 	}
 
 	// refreshLive brings the lists that are looked at to the present.
