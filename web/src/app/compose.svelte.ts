@@ -1,6 +1,9 @@
 import type { Component } from 'svelte';
 
+import { t } from '../i18n/index.svelte';
 import type { Id } from '../jmap/types';
+import { tell } from '../ui/toast.svelte';
+import { account } from './account.svelte';
 
 // What somebody wants to write. Panels of compose show these, each until it is closed.
 export interface ComposeRequest {
@@ -8,13 +11,30 @@ export interface ComposeRequest {
 	kind: 'new' | 'reply' | 'replyAll' | 'forward' | 'draft';
 	email?: Id; // replied to, forwarded, or the draft
 	to?: string; // a mailto: URL or an address
+	minimised?: boolean;
 }
 
-// editor loads what shows the requests; null while there is none.
-export const editor: (() => Promise<{ default: Component<{ requests: ComposeRequest[] }> }>) | null = null;
+// editor loads what shows the requests.
+export const editor: (() => Promise<{ default: Component<{ requests: ComposeRequest[] }> }>) | null = () => import('../compose/Compose.svelte');
 
-let requests = $state.raw<ComposeRequest[]>([]);
+// Drafts that are open here are open again after a reload.
+const kept = 'lockstep.composing';
+
 let next = 1;
+let requests = $state.raw<ComposeRequest[]>(open());
+
+function open(): ComposeRequest[] {
+	try {
+		return (JSON.parse(sessionStorage.getItem(kept) ?? '[]') as Id[]).map((email) => ({ kind: 'draft', email, minimised: true, key: next++ }));
+	} catch {
+		return [];
+	}
+}
+
+function keep(list: ComposeRequest[]): void {
+	requests = list;
+	sessionStorage.setItem(kept, JSON.stringify(list.filter((r) => r.kind === 'draft').map((r) => r.email)));
+}
 
 export function composing(): ComposeRequest[] {
 	return requests;
@@ -24,11 +44,27 @@ export function canCompose(): boolean {
 	return editor !== null;
 }
 
+// compose opens a panel, or the one where the same draft is written already.
 export function compose(request: Omit<ComposeRequest, 'key'>): void {
 	const same = request.kind === 'draft' && requests.find((r) => r.kind === 'draft' && r.email === request.email);
-	if (!same) requests = [...requests, { ...request, key: next++ }];
+	if (same) keep(requests.map((r) => (r === same ? { ...r, minimised: false } : r)));
+	else keep([...requests, { ...request, key: next++ }]);
+}
+
+// nowCalled notes what the draft of a panel is called since it was saved.
+export function nowCalled(key: number, email: Id): void {
+	if (requests.some((r) => r.key === key && r.email !== email)) keep(requests.map((r) => (r.key === key ? { ...r, kind: 'draft', email } : r)));
 }
 
 export function closeCompose(key: number): void {
-	requests = requests.filter((r) => r.key !== key);
+	keep(requests.filter((r) => r.key !== key));
+}
+
+// takeBack undoes that a message was sent, and opens it again.
+export async function takeBack(email: Id): Promise<void> {
+	const { mail } = account;
+	const mailboxes = await mail.cache.mailboxes.toArray();
+	const role = (name: string) => mailboxes.find((m) => m.role === name)?.id ?? null;
+	if (await mail.unsend(email, role('drafts'), role('sent'), { key: 'act.unsent' })) compose({ kind: 'draft', email });
+	else tell(t('act.tooLate'), { kind: 'trouble' });
 }
