@@ -20,7 +20,7 @@ RACE ?= ./internal/auth/... ./internal/blob/... ./internal/delivery/... ./intern
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o lockstep ./cmd/lockstep
 
-test: format vet cross web-check
+test: format vet cross web-check web-e2e
 	$(GO) test -timeout 30m ./...
 	$(MAKE) race
 
@@ -82,9 +82,9 @@ soak-fleet: build
 	./lockstep simulate --devices 200 --minutes $$(( $$(echo $(SOAKTIME) | tr -dc 0-9) ))
 
 # The web client. What it is built to is committed, so that building the server needs
-# no Node.js; web-check holds it to its sources.
+# no Node.js; web-check holds it to its sources, web-e2e drives it with Debian's Chromium.
 NODE_NEEDED = needs Node.js 20.19 or newer, with npm: https://nodejs.org
-.PHONY: web web-check web-node
+.PHONY: web web-check web-e2e web-node
 web: web/node_modules/.package-lock.json
 	cd web && npm run --silent build
 
@@ -93,6 +93,9 @@ web-check: web/node_modules/.package-lock.json
 	cd web && npm run --silent build -- --outDir .dist-check --logLevel warn
 	@diff -r web/dist web/.dist-check >/dev/null || { echo "web/dist is not what its sources make: run make web, and commit it"; exit 1; }
 	@rm -rf web/.dist-check
+
+web-e2e: build web/node_modules/.package-lock.json
+	LOCKSTEP_BIN=$${LOCKSTEP_BIN:-$(CURDIR)/lockstep} node --test --test-concurrency=1 web/e2e/*.test.mjs
 
 web-node:
 	@command -v npm >/dev/null && node -e 'const [a, b] = process.versions.node.split("."); process.exit(+a > 20 || (+a == 20 && +b >= 19) ? 0 : 1)' || { echo "make $(MAKECMDGOALS) $(NODE_NEEDED)"; exit 1; }
