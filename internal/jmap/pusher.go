@@ -105,7 +105,10 @@ func (s *Server) Push(ctx context.Context) error {
 	defer pushing.Wait()
 	client, slots := s.pushClient(), make(chan struct{}, maxPushes)
 	accounts, err := s.Directory.Accounts(ctx)
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case err != nil:
 		return err
 	}
 	for _, a := range accounts {
