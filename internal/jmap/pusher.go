@@ -105,6 +105,9 @@ func (s *Server) Push(ctx context.Context) error {
 	defer pushing.Wait()
 	client, slots := s.pushClient(), make(chan struct{}, maxPushes)
 	accounts, err := s.Directory.Accounts(ctx)
+	if ctx.Err() != nil { // it is over before it began
+		return nil
+	}
 	if err != nil {
 		return err
 	}
