@@ -15,8 +15,20 @@ const (
 
 // Bounds on second factors.
 const (
+	maxTries        = 5 // wrong codes that a proof lives through
 	RecoveryCodes   = 10
 	MaxPasskeys     = 20 // of a principal
 	MaxPasskeyName  = 100
 	maxPasskeyBytes = 64 << 10 // of what a browser says of a passkey
+)
+
+// Lives of what a program was granted.
+const (
+	AccessLife = time.Hour
+	grantIdle  = 180 * 24 * time.Hour // without a refresh
+	// repeatWithin is how long a refresh may be repeated whose answer got lost. A thief
+	// gains nothing by it: either he or the owner comes later with what was replaced.
+	repeatWithin = 30 * time.Second
+	maxAccess    = 3 // access tokens at once: those before are still on their way
+	maxGrants    = 100
 )

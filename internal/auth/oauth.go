@@ -39,17 +39,6 @@ type access struct {
 	Ends   time.Time
 }
 
-// Lives of what a program was granted.
-const (
-	AccessLife = time.Hour
-	grantIdle  = 180 * 24 * time.Hour // without a refresh
-	// repeatWithin is how long a refresh may be repeated whose answer got lost. A thief
-	// gains nothing by it: either he or the owner comes later with what was replaced.
-	repeatWithin = 30 * time.Second
-	maxAccess    = 3 // access tokens at once: those before are still on their way
-	maxGrants    = 100
-)
-
 // Tokens are what a program gets, once.
 type Tokens struct {
 	Access  string

@@ -32,9 +32,6 @@ type Proof struct {
 // Done reports whether it is enough to come in.
 func (p *Proof) Done() bool { return p.second }
 
-// maxTries is how many wrong codes a proof lives through.
-const maxTries = 5
-
 // ProvePassword begins with the password, and nothing else: an app password is for a
 // program. BadCredentials and Limit are as for Login, and count with it.
 func (s *Service) ProvePassword(ctx context.Context, login, password string, addr netip.Addr) (*Proof, error) {

@@ -58,8 +58,10 @@ func TestSecretsAreSealedForTheirOwner(t *testing.T) {
 	for name, open := range map[string]func() ([]byte, error){
 		"somebody else":        func() ([]byte, error) { return b.unseal(2, sealed) },
 		"another installation": func() ([]byte, error) { return other.unseal(1, sealed) },
-		"damaged":              func() ([]byte, error) { return b.unseal(1, append(bytes.Clone(sealed[:len(sealed)-1]), 'x')) },
-		"cut":                  func() ([]byte, error) { return b.unseal(1, sealed[:3]) },
+		"damaged": func() ([]byte, error) {
+			return b.unseal(1, append(bytes.Clone(sealed[:len(sealed)-1]), ^sealed[len(sealed)-1]))
+		},
+		"cut": func() ([]byte, error) { return b.unseal(1, sealed[:3]) },
 	} {
 		if got, err := open(); err == nil {
 			t.Errorf("%s: %q", name, got)
@@ -148,4 +150,31 @@ func TestRefreshingTwiceAtOnceIsNoTheft(t *testing.T) {
 			t.Fatal("no answer")
 		}
 	}
+}
+
+func TestGrantsAreBounded(t *testing.T) {
+	b := newBench(t)
+	grant := func() Tokens {
+		t.Helper()
+		got, err := b.Grant(t.Context(), b.alice, Program{Client: "client", Name: "Program", Scope: ScopeJMAP, Addr: home})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.clock = b.clock.Add(time.Second)
+		return got
+	}
+	first := grant()
+	ended := make(chan string, 1)
+	b.Track(b.in(Attempt{Secret: first.Access, Bearer: true, Protocol: mail.JMAP, Addr: home}), func(why string) { ended <- why })
+	second := grant()
+	for range maxGrants - 1 {
+		grant()
+	}
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Error("the one seen longest ago is still there")
+	}
+	b.refused(Attempt{Secret: first.Access, Bearer: true, Protocol: mail.JMAP, Addr: home}, mail.BadCredentials)
+	b.in(Attempt{Secret: second.Access, Bearer: true, Protocol: mail.JMAP, Addr: home})
 }

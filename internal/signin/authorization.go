@@ -28,12 +28,6 @@ type authorization struct {
 	grant     int64 // what came of it, once it was used
 }
 
-const (
-	codeLife  = time.Minute
-	codesKept = 10 * time.Minute // used ones, to notice a second use
-	maxCodes  = 10_000
-)
-
 // codes are all that were given lately.
 type codes struct {
 	mu  sync.Mutex

@@ -299,3 +299,23 @@ func TestTokensDoNotManageTheAccount(t *testing.T) {
 		t.Errorf("an app password proves who it is: %v", err)
 	}
 }
+
+// Also who guesses slowly has to begin again with the password.
+func TestWrongCodesEndASignIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		b := h.browser()
+		b.signIn()
+		secret, _ := b.enrol()
+		c := h.browser()
+		c.addr = "198.51.100.1"
+		c.half("totp", "recovery")
+		for range 5 {
+			c.refused(401, "credentials", "POST", "/auth/totp", m{"code": "000000"})
+			time.Sleep(step)
+		}
+		c.refused(410, "expired", "POST", "/auth/totp", m{"code": code(t, secret)})
+		c.half("totp", "recovery")
+		c.post(200, "/auth/totp", m{"code": code(t, secret)}, nil)
+	})
+}

@@ -31,18 +31,6 @@ const (
 	stylePath        = "/auth/style.css"
 )
 
-// Bounds on clients.
-const (
-	maxClientName   = 100
-	maxRedirects    = 8
-	maxRedirectURI  = 500
-	maxClientID     = 8 << 10
-	maxStateBytes   = 2 << 10
-	minVerifier     = 43 // of a code_verifier (RFC 7636 §4.1)
-	maxVerifier     = 128
-	challengeLength = 43 // of the hash of one
-)
-
 // issuer is the server's name among those that give tokens: its public one, but for
 // who tries it out on the same machine without TLS.
 func (s *Server) issuer(r *http.Request) string {

@@ -629,3 +629,16 @@ func FuzzClientsAndRequests(f *testing.F) {
 		}
 	})
 }
+
+func TestCodesAreBounded(t *testing.T) {
+	c := &codes{now: time.Now}
+	for range maxCodes + 10 {
+		c.give(&authorization{})
+	}
+	if len(c.all) > maxCodes {
+		t.Errorf("%d codes", len(c.all))
+	}
+	if _, _, ok := c.take(c.give(&authorization{})); !ok {
+		t.Error("the newest is not there")
+	}
+}

@@ -31,10 +31,7 @@ type offer struct {
 	fetched int
 }
 
-const (
-	profilePath = "/auth/profile"
-	maxFetches  = 3 // of one profile: phones ask more than once
-)
+const profilePath = "/auth/profile"
 
 // Offer is where a phone fetches its profile, for a QR code.
 type Offer struct {
