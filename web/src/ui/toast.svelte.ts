@@ -1,3 +1,5 @@
+import { untrack } from 'svelte';
+
 // The note at the bottom: what was done, and the offer to undo it.
 
 export interface Note {
@@ -19,10 +21,11 @@ export function note(): Note | null {
 
 // tell shows a note in the place of the one there is: only the last act is undone by z.
 export function tell(text: string, more: Partial<Omit<Note, 'id' | 'text'>> = {}): number {
-	current = { id: next++, text, kind: 'done', ms: shown, ...more };
-	return current.id;
+	const id = next++;
+	current = { id, text, kind: 'done', ms: shown, ...more };
+	return id; // and not current.id: an effect that tells something must not wait for it
 }
 
 export function hush(id?: number): void {
-	if (id === undefined || current?.id === id) current = null;
+	if (id === undefined || untrack(() => current?.id) === id) current = null;
 }
