@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"lockstep/internal/mail"
 )
 
 // A device is one thing that syncs, with a local store of its own. It is built
@@ -62,8 +64,20 @@ func (t Truth) String() string {
 type TruthBox struct {
 	Name     string
 	Validity uint32
-	Letters  map[uint32]Letter // by UID
-	Emails   map[uint32]string // their email ids, by UID; only the truth knows them
+	Letters  map[uint32]Letter       // by UID
+	Emails   map[uint32]string       // their email ids, by UID; only the truth knows them
+	Versions map[uint32]mail.Version // so too
+}
+
+// superseded reports whether there is a newer version of a letter among others.
+func (b *TruthBox) superseded(uid uint32, others map[uint32]bool) bool {
+	v, known := b.Versions[uid]
+	for other := range others {
+		if w := b.Versions[other]; known && w.Lineage.Line() == v.Lineage.Line() && w.Compare(v) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // unread counts what is not \Seen.

@@ -483,10 +483,16 @@ func (d *easDevice) differs(f *easclient.Folder, b *TruthBox, live bool) (out []
 	if live {
 		sure = windowOf(d.kind.filter, time.Now())
 	}
+	there := map[uint32]bool{}
+	for uid, l := range b.Letters {
+		if withFlag(l.Flags, `\Deleted`) != l.Flags && !l.Date.Before(since) {
+			there[uid] = true
+		}
+	}
 	count, old := map[string]int{}, map[string]int{}
-	for _, l := range b.Letters {
-		switch {
-		case withFlag(l.Flags, `\Deleted`) == l.Flags || l.Date.Before(since):
+	for uid := range there {
+		switch l := b.Letters[uid]; {
+		case b.superseded(uid, there):
 		case l.Date.Before(sure):
 			old[easShown(l)]++
 		default:

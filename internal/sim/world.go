@@ -461,11 +461,12 @@ func (w *world) addTruth(t Truth, r store.Reader, owner, who int) error {
 }
 
 func truthBox(r store.Reader, mb mail.Mailbox, as mail.PrincipalID) (*TruthBox, error) {
-	b := &TruthBox{Name: mb.Path, Validity: uint32(mb.UIDValidity), Letters: map[uint32]Letter{}, Emails: map[uint32]string{}}
+	b := &TruthBox{Name: mb.Path, Validity: uint32(mb.UIDValidity), Letters: map[uint32]Letter{}, Emails: map[uint32]string{}, Versions: map[uint32]mail.Version{}}
 	err := r.Messages(store.PlacementQuery{Mailbox: mb.ID, As: as}, func(p *mail.Placement, m *mail.Message) error {
 		token, _, _ := strings.Cut(m.MessageID, "@")
 		b.Letters[uint32(p.UID)] = Letter{token, flagWords(p.Flags.Names()), subjectOf(m), m.InternalDate}
 		b.Emails[uint32(p.UID)] = m.EmailID.String()
+		b.Versions[uint32(p.UID)] = mail.Version{Placement: *p, Date: m.InternalDate}
 		return nil
 	})
 	return b, err
