@@ -141,7 +141,7 @@ export class Draft {
 		const { text, html } = textsOf(body);
 		let inner = textBlock(kind === 'forward' ? text : text.trimEnd());
 		if (html?.trim()) {
-			const clean = sanitise(html);
+			const clean = await sanitise(html);
 			inner = restored(clean.body, kind === 'forward' ? clean.styles : []);
 		}
 		const when = longDate(head.sentAt ?? head.receivedAt);
