@@ -47,7 +47,7 @@ var headers = map[string]string{
 }
 
 // shellPages are the first parts of paths at which the client shows a page of its own.
-var shellPages = map[string]bool{"": true, "mail": true, "search": true, "settings": true, "devices": true, "activity": true}
+var shellPages = map[string]bool{"": true, "mail": true, "search": true, "settings": true, "devices": true, "activity": true, "outbox": true}
 
 // Serves says whether a path is the client's: one of its files, or one of its pages.
 func Serves(p string) bool { return fileOf(p) != "" }

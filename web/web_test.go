@@ -26,7 +26,7 @@ func get(t *testing.T, path string, headers ...string) *http.Response {
 
 func TestPagesAreTheShell(t *testing.T) {
 	for path, want := range map[string]int{
-		"/": 200, "/mail/inbox": 200, "/mail/inbox/T7": 200, "/search/is%3Aunread": 200, "/settings": 200, "/devices/d1": 200, "/activity": 200,
+		"/": 200, "/mail/inbox": 200, "/mail/inbox/T7": 200, "/search/is%3Aunread": 200, "/settings": 200, "/devices/d1": 200, "/activity": 200, "/outbox": 200,
 		"/mailbox": 404, "/assets/none.js": 404, "/assets": 404, "/web.go": 404, "/jmap/session": 404, "/../web.go": 404, "/healthz": 404,
 	} {
 		if got := get(t, path).StatusCode; got != want {

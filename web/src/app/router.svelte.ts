@@ -7,7 +7,7 @@ export type Route =
 	| { page: PageName; rest: string[] };
 
 // pages are loaded when somebody goes there. web/web.go serves the shell at these.
-export const pageNames = ['settings', 'devices', 'activity'] as const;
+export const pageNames = ['settings', 'devices', 'activity', 'outbox'] as const;
 export type PageName = (typeof pageNames)[number];
 
 export const home: Route = { page: 'mail', mailbox: 'inbox', thread: null };
@@ -53,7 +53,7 @@ export function followLinks(e: MouseEvent): void {
 	if (e.defaultPrevented || e.button !== 0 || e.metaKey || e.ctrlKey || e.shiftKey || e.altKey) return;
 	const a = (e.target as Element).closest<HTMLAnchorElement>('a[href]');
 	if (!a || a.target || a.hasAttribute('download') || a.origin !== location.origin) return;
-	if (!/^\/(mail|search|settings|devices|activity)(\/|$)|^\/$/.test(a.pathname)) return;
+	if (!/^\/(mail|search|settings|devices|activity|outbox)(\/|$)|^\/$/.test(a.pathname)) return;
 	e.preventDefault();
 	go(parse(a.pathname));
 }

@@ -41,5 +41,5 @@ self.addEventListener('fetch', (e) => {
 });
 
 function isPage(path: string): boolean {
-	return path === '/' || /^\/(mail|search|settings|devices|activity)(\/|$)/.test(path);
+	return path === '/' || /^\/(mail|search|settings|devices|activity|outbox)(\/|$)/.test(path);
 }
