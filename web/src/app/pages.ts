@@ -8,4 +8,5 @@ type Page = () => Promise<{ default: Component<{ rest: string[] }> }>;
 export const pages: Partial<Record<PageName, Page>> = {
 	activity: () => import('../activity/ActivityPage.svelte'),
 	devices: () => import('../devices/DevicesPage.svelte'),
+	settings: () => import('../settings/SettingsPage.svelte'),
 };

@@ -2,11 +2,12 @@ import type activity from './en/activity.json';
 import type app from './en/app.json';
 import type devices from './en/devices.json';
 import type mail from './en/mail.json';
+import type settings from './en/settings.json';
 import type signin from './en/signin.json';
 
 // The one catalogue: a folder for each language, a file for each area. A new area is
 // a file in every language and a line here.
-export type Key = keyof typeof activity | keyof typeof app | keyof typeof devices | keyof typeof mail | keyof typeof signin;
+export type Key = keyof typeof activity | keyof typeof app | keyof typeof devices | keyof typeof mail | keyof typeof settings | keyof typeof signin;
 
 export const languages = { en: 'English', de: 'Deutsch' } as const;
 export type Language = keyof typeof languages;
