@@ -9,4 +9,5 @@ export const pages: Partial<Record<PageName, Page>> = {
 	activity: () => import('../activity/ActivityPage.svelte'),
 	devices: () => import('../devices/DevicesPage.svelte'),
 	outbox: () => import('../compose/OutboxPage.svelte'),
+	settings: () => import('../settings/SettingsPage.svelte'),
 };

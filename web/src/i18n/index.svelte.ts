@@ -3,6 +3,7 @@ import type app from './en/app.json';
 import type compose from './en/compose.json';
 import type devices from './en/devices.json';
 import type mail from './en/mail.json';
+import type settings from './en/settings.json';
 import type signin from './en/signin.json';
 
 // The one catalogue: a folder for each language, a file for each area. A new area is
@@ -13,6 +14,7 @@ export type Key =
 	| keyof typeof compose
 	| keyof typeof devices
 	| keyof typeof mail
+	| keyof typeof settings
 	| keyof typeof signin;
 
 export const languages = { en: 'English', de: 'Deutsch' } as const;

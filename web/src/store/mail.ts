@@ -368,6 +368,19 @@ export class Mail {
 		return act;
 	}
 
+	// forget drops what can be had again. What waits to be sent stays, with the emails it
+	// is about, and so do mailboxes and where each type stands: what is not cached has no
+	// need to be brought up to date.
+	async forget(): Promise<void> {
+		const c = this.cache;
+		await c.transaction('rw', [c.acts, c.emails, c.bodies, c.threads, c.queries], async () => {
+			const needed = new Set((await c.acts.toArray()).flatMap((a) => a.ids));
+			await c.emails.filter((e) => !needed.has(e.id)).delete();
+			for (const table of [c.bodies, c.threads, c.queries]) await table.clear();
+		});
+		this.work();
+	}
+
 	// retry puts an act that was set aside back into the queue; drop forgets it.
 	async retry(seq: number): Promise<void> {
 		await this.cache.acts.update(seq, { status: 'waiting', error: undefined, tries: 0 });

@@ -17,7 +17,7 @@ const prefetched = 50; // conversations
 const prefetchedBodies = 200; // at once
 const prefetchPage = 20;
 const maxPrefetchBytes = 64 * 1024;
-const keptBodies = 2000;
+const keptBodyBytes = 64 * 1024 * 1024; // unless somebody chose otherwise
 const keptEmails = 30_000;
 const keptQueryDays = 30;
 
@@ -447,11 +447,26 @@ export class Sync {
 	// tidy forgets what was not looked at for longest, once there is too much.
 	async tidy(): Promise<void> {
 		const c = this.cache;
-		await c.bodies.bulkDelete(await c.bodies.orderBy('used').reverse().offset(keptBodies).primaryKeys());
+		let room = await bytesKept(c);
+		const drop: Id[] = [];
+		await c.bodies.orderBy('used').reverse().each((b) => {
+			room -= b.size;
+			if (room < 0) drop.push(b.id);
+		});
+		await c.bodies.bulkDelete(drop);
 		await c.queries.where('used').below(Date.now() - keptQueryDays * 86_400_000).delete();
 		const excess = (await c.emails.count()) - keptEmails;
 		if (excess > 0) await c.emails.bulkDelete(await c.emails.orderBy('receivedAt').limit(excess).primaryKeys());
 	}
+}
+
+// bytesKept is how much of messages' texts is kept here; keepBytes changes it.
+export async function bytesKept(cache: Cache): Promise<number> {
+	return (await cache.getMeta<number>('keptBodyBytes')) ?? keptBodyBytes;
+}
+
+export async function keepBytes(cache: Cache, bytes: number): Promise<void> {
+	await cache.setMeta('keptBodyBytes', bytes);
 }
 
 interface Flags {
