@@ -1,1 +1,0 @@
-import{b as e,jt as t,kt as n,pt as r,yt as i}from"./index.svelte-DeoO_Mep.js";function a(a,o,s){let c=t(s),l=t(!1);return i(()=>{let t=a(),r=e(()=>o(t)).subscribe({next:e=>{n(c,e),n(l,!0)},error:e=>{if(e.name!==`DatabaseClosedError`)throw e}});return()=>r.unsubscribe()}),{get value(){return r(c)},get ready(){return r(l)}}}export{a as t};

@@ -1,0 +1,1 @@
+var e=`imagesFrom`;async function t(t){return await t.getMeta(e)??[]}async function n(n,r){let i=await t(n);i.includes(r)||await n.setMeta(e,[...i,r].slice(-2e3))}async function r(n,r){await n.setMeta(e,(await t(n)).filter(e=>e!==r))}export{r as n,t as r,n as t};
