@@ -17,7 +17,7 @@ const prefetched = 50; // conversations
 const prefetchedBodies = 200; // at once
 const prefetchPage = 20;
 const maxPrefetchBytes = 64 * 1024;
-const keptBodyBytes = 64 * 1024 * 1024; // unless somebody chose otherwise
+const keptBodies = 2000; // unless somebody chose otherwise
 const keptEmails = 30_000;
 const keptQueryDays = 30;
 
@@ -447,56 +447,18 @@ export class Sync {
 	// tidy forgets what was not looked at for longest, once there is too much.
 	async tidy(): Promise<void> {
 		const c = this.cache;
-		let room = await bytesKept(c);
-		const drop: Id[] = [];
-		await c.bodies.orderBy('used').reverse().each((b) => {
-			room -= b.size;
-			if (room < 0) drop.push(b.id);
-		});
-		await c.bodies.bulkDelete(drop);
+		await c.bodies.bulkDelete(await c.bodies.orderBy('used').reverse().offset(await textsKept(c)).primaryKeys());
 		await c.queries.where('used').below(Date.now() - keptQueryDays * 86_400_000).delete();
 		const excess = (await c.emails.count()) - keptEmails;
 		if (excess > 0) await c.emails.bulkDelete(await c.emails.orderBy('receivedAt').limit(excess).primaryKeys());
 	}
 }
 
-// bytesKept is how much of messages' texts is kept here; keepBytes changes it.
-export async function bytesKept(cache: Cache): Promise<number> {
-	return (await cache.getMeta<number>('keptBodyBytes')) ?? keptBodyBytes;
+// textsKept is of how many messages the texts are kept here; keepTexts changes it.
+export async function textsKept(cache: Cache): Promise<number> {
+	return (await cache.getMeta<number>('keptBodies')) ?? keptBodies;
 }
 
-export async function keepBytes(cache: Cache, bytes: number): Promise<void> {
-	await cache.setMeta('keptBodyBytes', bytes);
+export async function keepTexts(cache: Cache, n: number): Promise<void> {
+	await cache.setMeta('keptBodies', n);
 }
-
-interface Flags {
-	id: Id;
-	keywords: Record<string, true>;
-	mailboxIds: Record<Id, true>;
-}
-const flagProperties = ['id', 'keywords', 'mailboxIds'];
-
-// unsure keeps a query's results to be shown, and to be asked for again.
-function unsure(q: QueryRow): Pick<QueryRow, 'segments' | 'state'> {
-	return { state: '', segments: q.segments.map((s) => ({ ...s, sure: false })) };
-}
-
-function range(q: QueryRow | undefined, from: number, to: number): Id[] {
-	const out: Id[] = [];
-	for (let i = from; i < to; i++) {
-		const id = idAt(q?.segments ?? [], i);
-		if (id !== undefined) out.push(id);
-	}
-	return out;
-}
-
-// orNull is null when a method failed in the way that is expected.
-async function orNull<T>(result: Promise<T>, type: string): Promise<T | null> {
-	try {
-		return await result;
-	} catch (e) {
-		if (e instanceof MethodError && e.type === type) return null;
-		throw e;
-	}
-}
-
