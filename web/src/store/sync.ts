@@ -462,3 +462,35 @@ export async function textsKept(cache: Cache): Promise<number> {
 export async function keepTexts(cache: Cache, n: number): Promise<void> {
 	await cache.setMeta('keptBodies', n);
 }
+
+interface Flags {
+	id: Id;
+	keywords: Record<string, true>;
+	mailboxIds: Record<Id, true>;
+}
+const flagProperties = ['id', 'keywords', 'mailboxIds'];
+
+// unsure keeps a query's results to be shown, and to be asked for again.
+function unsure(q: QueryRow): Pick<QueryRow, 'segments' | 'state'> {
+	return { state: '', segments: q.segments.map((s) => ({ ...s, sure: false })) };
+}
+
+function range(q: QueryRow | undefined, from: number, to: number): Id[] {
+	const out: Id[] = [];
+	for (let i = from; i < to; i++) {
+		const id = idAt(q?.segments ?? [], i);
+		if (id !== undefined) out.push(id);
+	}
+	return out;
+}
+
+// orNull is null when a method failed in the way that is expected.
+async function orNull<T>(result: Promise<T>, type: string): Promise<T | null> {
+	try {
+		return await result;
+	} catch (e) {
+		if (e instanceof MethodError && e.type === type) return null;
+		throw e;
+	}
+}
+
