@@ -3,6 +3,7 @@ package eas
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -489,6 +490,20 @@ func TestNothingNewWritesNothing(t *testing.T) {
 	}
 	if !bytes.Equal(before, state()) {
 		t.Error("what is remembered was written anew")
+	}
+}
+
+// A draft that is marked and written in one request is both.
+func TestADraftThatIsMarkedAndWritten(t *testing.T) {
+	w := newTown(t)
+	h := w.handset(v161, "Drafts")
+	h.settle()
+	root := h.tell(wbxml.New(wbxml.AirSyncAdd, wbxml.Text(wbxml.AirSyncClientId, "c1"), wbxml.New(wbxml.AirSyncApplicationData, wbxml.Text(wbxml.EmailSubject, "first"))))
+	id := collectionOf(root).Child(wbxml.AirSyncResponses).Child(wbxml.AirSyncAdd).Get(wbxml.AirSyncServerId)
+	h.tell(changeOf(id, wbxml.New(wbxml.EmailCategories, wbxml.Text(wbxml.EmailCategory, "work"))), changeOf(id, wbxml.Text(wbxml.EmailSubject, "second")))
+	ps := placementsIn(w, "Drafts")
+	if len(ps) != 1 || !slices.Contains(ps[0].Flags.Names(), "work") || !strings.Contains(w.textOf(ps[0]), "Subject: second") {
+		t.Errorf("got %+v", ps)
 	}
 }
 

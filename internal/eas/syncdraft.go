@@ -285,7 +285,11 @@ func (a *acting) changeDraft(d *deed) (int, error) {
 			return 0, err
 		}
 	}
-	untold := a.isUntold(item) // that another marked it, say: the device is told of the new version as a whole
+	untold := a.isUntold(item)                                           // that another marked it, say: the device is told of the new version as a whole
+	if change, _, ok := parseMailChange(marks(d.data), item.Flags); ok { // as it is marked by now, also by a command before
+		arrival.Flags = change.Apply(item.Flags)
+		arrival.Flags.System |= mail.Draft
+	}
 	arrival.Replaces = item.UID
 	p, err := a.tx.Append(a.mailbox.ID, arrival)
 	if err != nil {

@@ -53,7 +53,7 @@ func (s *scene) imap(i int) *imapDevice { return s.devices[i].(*imapDevice) }
 // arrive lets letters come in.
 func (s *scene) arrive(tokens ...string) {
 	for _, token := range tokens {
-		s.sender.outbox = append(s.sender.outbox, posted{token, lmtpService, []string{s.people[0].Login}})
+		s.sender.outbox = append(s.sender.outbox, posted{token: token, service: lmtpService, to: []string{s.people[0].Login}})
 	}
 	s.sender.deliver(cut{})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // A sender is a mail server that hands over letters until each is accepted.
@@ -12,14 +13,19 @@ type sender struct {
 	dial   func(service string) (wire, error)
 	blame  func(format string, args ...any)
 	outbox []posted
+	late   map[string]bool // letters that were handed over again when nobody had to know them any more
 	said   transcript
 }
+
+// tookFor is for how long a server has to know again what it took.
+const tookFor = time.Hour
 
 // posted is a letter on its way.
 type posted struct {
 	token   string
 	service string
 	to      []string
+	first   time.Time // handed over; zero before
 }
 
 // accepted reports whether a letter does not wait any more for a recipient.
@@ -35,12 +41,21 @@ func (s *sender) deliver(c cut) {
 	waiting := s.outbox
 	s.outbox = nil
 	for _, p := range waiting {
+		if p.first.IsZero() {
+			p.first = time.Now()
+		}
+		if time.Since(p.first) >= tookFor {
+			if s.late == nil {
+				s.late = map[string]bool{}
+			}
+			s.late[p.token] = true
+		}
 		left, err := s.hand(p, c)
 		if err != nil {
 			left = p.to
 		}
 		if len(left) > 0 {
-			s.outbox = append(s.outbox, posted{p.token, p.service, left})
+			s.outbox = append(s.outbox, posted{p.token, p.service, left, p.first})
 		}
 	}
 }

@@ -322,7 +322,7 @@ func (w *world) settle(ctx context.Context) {
 }
 
 // lookForDoubles looks for letters that are there twice, where nobody copies any: phones
-// can't.
+// can't. What its sender handed over again after days may be.
 func (w *world) lookForDoubles() {
 	if w.pruned { // a phone that had to start over may add again what it heard no answer to
 		return
@@ -334,7 +334,7 @@ func (w *world) lookForDoubles() {
 		seen := map[string]string{}
 		for _, b := range w.truth(i) {
 			for _, l := range b.Letters {
-				if at, twice := seen[l.Subject]; twice && !isOthers(b.Name) {
+				if at, twice := seen[l.Subject]; twice && !isOthers(b.Name) && !w.sender.late[l.Token] {
 					w.blame("%s has %s in %s and in %s", p.Login, l.Subject, at, b.Name)
 				}
 				seen[l.Subject] = b.Name

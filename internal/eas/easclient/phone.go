@@ -254,6 +254,7 @@ func (p *Phone) hasDrafts() bool { return p.Version >= "16" }
 type folderAct struct {
 	command string
 	folder  *Folder // as it is to be
+	asked   bool
 }
 
 // CreateFolder, RenameFolder and DeleteFolder change the hierarchy; what can't be done
@@ -282,6 +283,7 @@ func (p *Phone) Arrange() error {
 				return err
 			}
 		}
+		act.asked = true
 		a, err := p.do(act.command, bytesOf(act.element(p.hierarchyKey)))
 		if err != nil {
 			return err

@@ -108,10 +108,10 @@ func (p *Phone) still(folders []*Folder) (there []*Folder) {
 // Asked reports whether a Sync was sent whose answer did not come.
 func (p *Phone) Asked() bool { return p.asked != nil }
 
-// Unsure reports whether the phone asked something of a folder and does not know what
-// came of it.
+// Unsure reports whether the phone asked something of a folder, or another name for it,
+// and does not know what came of it.
 func (p *Phone) Unsure(f *Folder) bool {
-	return p.asked != nil && slices.ContainsFunc(p.asked.parts, func(s part) bool { return s.folder == f.ID }) ||
+	return slices.ContainsFunc(p.folderActs, func(a *folderAct) bool { return a.asked && a.folder.ID == f.ID }) || p.asked != nil && slices.ContainsFunc(p.asked.parts, func(s part) bool { return s.folder == f.ID }) ||
 		slices.ContainsFunc(p.moves, func(m Move) bool { return m.From == f })
 }
 
