@@ -31,8 +31,11 @@ function linesOf(root: Tree): string[] {
 	};
 	let number = 0;
 	for (const node of Array.from(root.childNodes)) {
-		if (node.nodeType === 3) lines[lines.length - 1] += space(node.textContent ?? '', lines.at(-1)!, root.nodeName === 'PRE', lines);
-		else if (node.nodeType !== 1 || unseen.has(node.nodeName)) continue;
+		if (node.nodeType === 3) {
+			const [first = '', ...rest] = root.nodeName === 'PRE' ? (node.textContent ?? '').split('\n') : [space(node.textContent ?? '', lines.at(-1)!)];
+			lines[lines.length - 1] += first;
+			lines.push(...rest);
+		} else if (node.nodeType !== 1 || unseen.has(node.nodeName)) continue;
 		else if (node.nodeName === 'BR') {
 			lines.push('');
 			open = true;
@@ -69,14 +72,7 @@ function trimmed(lines: string[]): string[] {
 }
 
 // space folds white space as a browser does.
-function space(text: string, before: string, kept: boolean, lines: string[]): string {
-	if (kept) {
-		const [first = '', ...rest] = text.split('\n');
-		if (rest.length === 0) return first;
-		lines[lines.length - 1] += first;
-		lines.push(...rest.slice(0, -1), '');
-		return rest.at(-1)!;
-	}
+function space(text: string, before: string): string {
 	const folded = text.replaceAll('\u200b', '').replaceAll(/[ \t\r\n]+/g, ' ').replaceAll('\u00a0', ' ');
 	return before === '' || before.endsWith(' ') ? folded.replace(/^ /, '') : folded;
 }
