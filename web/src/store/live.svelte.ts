@@ -12,7 +12,9 @@ export function live<D, T>(on: () => D, query: (on: D) => Promise<T>, initial: T
 	let ready = $state(false);
 	$effect(() => {
 		const now = on();
-		const subscription = liveQuery(() => query(now)).subscribe({
+		// Only of a function that is itself async does Dexie follow the awaits: of any other
+		// it would hear but of what is read before the first.
+		const subscription = liveQuery(async () => query(now)).subscribe({
 			next: (v) => {
 				value = v;
 				ready = true;
