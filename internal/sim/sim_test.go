@@ -33,7 +33,7 @@ func scratch(t *testing.T) string {
 	return dir
 }
 
-// plan is of two people who share, with or without phones, of one who has phones alone,
+// plan is of two people who share, with or without phones and programs, of one who has phones alone,
 // or of one who is told everything at once.
 func plan(seed uint64) Plan {
 	switch seed % 4 {
@@ -45,7 +45,10 @@ func plan(seed uint64) Plan {
 		}
 		return from(8, NewPlan(seed, 2, 8, 150))
 	case 2:
-		return NewPlan(seed, 2, len(roster), 150)
+		if seed%8 == 2 {
+			return NewPlan(seed, 2, len(roster), 150)
+		}
+		return NewPlan(seed, 2, 14, 150)
 	}
 	return from(8, NewPlan(seed, 1, 6, 150))
 }
