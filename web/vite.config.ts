@@ -32,5 +32,5 @@ export default defineConfig({
 			'/frame': server,
 		},
 	},
-	test: { include: ['src/**/*.test.ts', 'test/**/*.test.ts'], environment: 'node', testTimeout: 60_000 },
+	test: { include: ['src/**/*.test.ts', 'test/**/*.test.ts'], environment: 'node', testTimeout: 30_000 },
 } as Parameters<typeof defineConfig>[0]);

@@ -1,5 +1,6 @@
 import 'fake-indexeddb/auto';
 
+import { liveQuery } from 'dexie';
 import { expect, test } from 'vitest';
 
 import type { EmailHead, Id } from '../jmap/types';
@@ -44,6 +45,24 @@ test('what was moved here offline is seen in its place, and what was moved away 
 	await act('b', { keywords: { $seen: false } });
 	const v = await view(cache, queryKey(spec), 0, 10, new Set());
 	expect([...v.rows.values()].map((r) => [r.id, r.unread])).toEqual([['b', true], ['c', false], ['d', false]]);
+});
+
+test('a row is seen as soon as what it shows has come', async () => {
+	const cache = new Cache('live');
+	await cache.queries.put(query('ab'));
+	await cache.emails.put(email('b'));
+	const seen: string[] = [];
+	let told = () => {};
+	const subscription = liveQuery(() => view(cache, queryKey(spec), 0, 10, new Set())).subscribe((v) => {
+		seen.push([0, 1].map((i) => v.rows.get(i)?.id ?? '-').join(''));
+		told();
+	});
+	const until = (want: string) => new Promise<void>((done) => (told = () => seen.at(-1) === want && done()));
+	await until('-b');
+	const done = until('ab');
+	await cache.emails.put(email('a'));
+	await done;
+	subscription.unsubscribe();
 });
 
 test('a row says who wrote, and of what I wrote to whom', () => {

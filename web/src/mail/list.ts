@@ -47,25 +47,42 @@ export function mailboxOf(spec: Spec): Id | undefined {
 	return spec.filter && 'inMailbox' in spec.filter ? spec.filter.inMailbox : undefined;
 }
 
-// view reads [from, to) of a list from the cache.
+// view reads [from, to) of a list from the cache. Every await in it is of the cache
+// itself: Dexie would lose sight of what is read after any other, and not tell when
+// that changes.
 export async function view(cache: Cache, key: string, from: number, to: number, me: Set<string>): Promise<View> {
-	const [q, acts] = await Promise.all([cache.queries.get(key), cache.acts.orderBy('seq').toArray()]);
+	const q = await cache.queries.get(key);
+	const acts = await cache.acts.orderBy('seq').toArray();
 	if (!q) return nothing;
 	const mailbox = mailboxOf(q.spec);
 	const by = actsOn(acts);
-	const { gone, come } = await moved(cache, by, mailbox);
-	const shown = arrange(q, gone, await placed(cache, q, come, gone));
+
+	const suspects = [...by].filter(([, list]) => list.some((a) => a.kind !== 'email' || a.changes.some((c) => c.patch.mailboxIds))).map(([id]) => id);
+	const { gone, come } = moved(suspects, await cache.emails.bulkGet(suspects), by, mailbox);
+	const top = come.length > 0 ? topOf(q) : [];
+	const shown = arrange(q, gone, placed(q, come, gone, await cache.emails.bulkGet(top)));
+
 	const wanted = Array.from({ length: Math.max(0, Math.min(to, shown.total) - from) }, (_, i) => [from + i, shown.ids(from + i)] as const).filter((p): p is [number, Id] => p[1] !== undefined);
-	const rows = await rowsOf(cache, wanted, by, mailbox, me);
+	const heads = await cache.emails.bulkGet(wanted.map(([, id]) => id));
+	const threads = await cache.threads.bulkGet(heads.map((h) => h?.threadId ?? ''));
+	const members = await cache.emails.bulkGet([...new Set(threads.flatMap((t) => t?.emailIds ?? []))]);
+
+	const emails = new Map(members.filter((e) => e !== undefined).map((e) => [e.id, e]));
+	const rows = new Map<number, Row>();
+	wanted.forEach(([index, id], i) => {
+		const head = heads[i];
+		if (!head) return;
+		const all = (threads[i]?.emailIds ?? [id]).map((m) => emails.get(m) ?? (m === id ? head : undefined)).filter((e) => e !== undefined);
+		const now = all.map((e) => emailWith(e, by.get(e.id) ?? [])).filter((e) => e !== undefined);
+		rows.set(index, rowOf(head, now, mailbox, me));
+	});
 	return { known: true, ...shown, rows };
 }
 
 // moved are the emails that acts take out of the list, and those that they bring in.
-async function moved(cache: Cache, by: Map<Id, Act[]>, mailbox: Id | undefined): Promise<{ gone: Set<Id>; come: EmailHead[] }> {
+function moved(suspects: Id[], emails: (EmailHead | undefined)[], by: Map<Id, Act[]>, mailbox: Id | undefined): { gone: Set<Id>; come: EmailHead[] } {
 	const gone = new Set<Id>();
 	const come: EmailHead[] = [];
-	const suspects = [...by].filter(([, acts]) => acts.some((a) => a.kind !== 'email' || a.changes.some((c) => c.patch.mailboxIds))).map(([id]) => id);
-	const emails = suspects.length > 0 ? await cache.emails.bulkGet(suspects) : [];
 	suspects.forEach((id, i) => {
 		const now = emails[i] && emailWith(emails[i], by.get(id)!);
 		if (!now || (mailbox !== undefined && !(mailbox in now.mailboxIds))) gone.add(id);
@@ -76,20 +93,23 @@ async function moved(cache: Cache, by: Map<Id, Act[]>, mailbox: Id | undefined):
 
 const nearTop = 200; // rows among which one that comes is put in its place
 
+function topOf(q: QueryRow): Id[] {
+	return q.segments[0]?.from === 0 ? q.segments[0].ids.slice(0, nearTop) : [];
+}
+
 // placed says before which position of the query each conversation that comes is shown.
 // One that is there already by another of its emails is not shown twice.
-async function placed(cache: Cache, q: QueryRow, come: EmailHead[], gone: Set<Id>): Promise<{ at: number; id: Id }[]> {
-	const top = q.segments[0]?.from === 0 ? q.segments[0].ids : [];
-	const known = new Set(q.segments.flatMap((s) => s.ids));
-	const fresh = come.filter((e) => !known.has(e.id));
-	if (fresh.length === 0 || (top.length === 0 && q.total > 0)) return [];
-	const heads = (await cache.emails.bulkGet(top.slice(0, nearTop))).map((e, at) => ({ e, at })).filter((h) => h.e && !gone.has(h.e.id)) as { e: EmailHead; at: number }[];
+function placed(q: QueryRow, come: EmailHead[], gone: Set<Id>, top: (EmailHead | undefined)[]): { at: number; id: Id }[] {
+	const known = new Set(come.length > 0 ? q.segments.flatMap((s) => s.ids) : []);
+	const heads = top.map((e, at) => ({ e, at })).filter((h): h is { e: EmailHead; at: number } => h.e !== undefined && !gone.has(h.e.id));
 	const threads = new Set(heads.map((h) => h.e.threadId));
 	const newest = new Map<Id, EmailHead>();
-	for (const e of fresh) if (!threads.has(e.threadId) && !(newest.get(e.threadId)?.receivedAt! > e.receivedAt)) newest.set(e.threadId, e);
+	for (const e of come) if (!known.has(e.id) && !threads.has(e.threadId) && !(newest.get(e.threadId)?.receivedAt! > e.receivedAt)) newest.set(e.threadId, e);
+	// Behind all that is known there is a place only where nothing else follows.
+	const end = top.length >= q.total ? top.length : -1;
 	return [...newest.values()]
 		.sort((a, b) => b.receivedAt.localeCompare(a.receivedAt))
-		.map((e) => ({ id: e.id, at: heads.find((h) => h.e.receivedAt < e.receivedAt)?.at ?? (top.length <= nearTop && top.length >= q.total ? top.length : -1) }))
+		.map((e) => ({ id: e.id, at: heads.find((h) => h.e.receivedAt < e.receivedAt)?.at ?? end }))
 		.filter((p) => p.at >= 0);
 }
 
@@ -118,22 +138,6 @@ export function arrange(q: QueryRow, gone: Set<Id>, comes: { at: number; id: Id 
 		return at;
 	};
 	return { total: Math.max(0, q.total - hidden.length + guests.length), ids, index, extra: hidden.length };
-}
-
-async function rowsOf(cache: Cache, wanted: [number, Id][], by: Map<Id, Act[]>, mailbox: Id | undefined, me: Set<string>): Promise<Map<number, Row>> {
-	const heads = await cache.emails.bulkGet(wanted.map(([, id]) => id));
-	const threads = await cache.threads.bulkGet(heads.map((h) => h?.threadId ?? ''));
-	const members = await cache.emails.bulkGet([...new Set(threads.flatMap((t) => t?.emailIds ?? []))]);
-	const emails = new Map(members.filter((e) => e !== undefined).map((e) => [e.id, e]));
-	const out = new Map<number, Row>();
-	wanted.forEach(([index, id], i) => {
-		const head = heads[i];
-		if (!head) return;
-		const all = (threads[i]?.emailIds ?? [id]).map((m) => emails.get(m) ?? (m === id ? head : undefined)).filter((e) => e !== undefined);
-		const now = all.map((e) => emailWith(e, by.get(e.id) ?? [])).filter((e) => e !== undefined);
-		out.set(index, rowOf(head, now, mailbox, me));
-	});
-	return out;
 }
 
 // rowOf says what a row shows. What lies in other mailboxes counts for who wrote, not

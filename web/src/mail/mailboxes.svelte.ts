@@ -21,7 +21,8 @@ export function liveMailboxes(): Live<Mailbox[]> {
 	return live(
 		() => account.mail.cache,
 		async (cache) => {
-			const [mailboxes, acts] = await Promise.all([cache.mailboxes.toArray(), cache.acts.orderBy('seq').toArray()]);
+			const mailboxes = await cache.mailboxes.toArray();
+			const acts = await cache.acts.orderBy('seq').toArray();
 			return mailboxesWith(mailboxes, acts);
 		},
 		[],

@@ -6,7 +6,8 @@ export interface Live<T> {
 }
 
 // live is a query of the cache that runs again whenever what it read changes, in this
-// tab or another, and whenever the runes that on reads do.
+// tab or another, and whenever the runes that on reads do. In query, await nothing but
+// the cache: what is read after another await is not followed.
 export function live<D, T>(on: () => D, query: (on: D) => Promise<T>, initial: T): Live<T> {
 	let value = $state.raw(initial);
 	let ready = $state(false);
