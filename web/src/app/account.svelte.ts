@@ -143,6 +143,7 @@ export async function signIn(path: string, body: unknown): Promise<Step[]> {
 export async function signOut(): Promise<void> {
 	await post('/auth/sign-out', {}).catch(() => {});
 	const cache = mail?.cache;
+	phase = 'starting'; // nobody looks at what goes now
 	mail?.stop();
 	mail = null;
 	person = null;
