@@ -11,7 +11,8 @@ export interface ComposeRequest {
 	kind: 'new' | 'reply' | 'replyAll' | 'forward' | 'draft';
 	email?: Id; // replied to, forwarded, or the draft
 	to?: string; // a mailto: URL or an address
-	minimised?: boolean;
+	minimised?: boolean; // at first
+	shown?: number; // how often it was asked for again
 }
 
 // editor loads what shows the requests.
@@ -46,9 +47,23 @@ export function canCompose(): boolean {
 
 // compose opens a panel, or the one where the same draft is written already.
 export function compose(request: Omit<ComposeRequest, 'key'>): void {
-	const same = request.kind === 'draft' && requests.find((r) => r.kind === 'draft' && r.email === request.email);
-	if (same) keep(requests.map((r) => (r === same ? { ...r, minimised: false } : r)));
+	if (request.kind === 'draft') void resume(request.email!);
 	else keep([...requests, { ...request, key: next++ }]);
+}
+
+async function resume(email: Id): Promise<void> {
+	const wanted = await newest(email);
+	for (const r of requests) {
+		if (r.kind !== 'draft' || (await newest(r.email!)) !== wanted) continue;
+		keep(requests.map((o) => (o.key === r.key ? { ...o, shown: (o.shown ?? 0) + 1 } : o)));
+		return;
+	}
+	keep([...requests, { kind: 'draft', email, key: next++ }]);
+}
+
+// newest is one name for a draft, whatever version of it is meant.
+async function newest(email: Id): Promise<Id> {
+	return (await account.mail.latest(email))?.local ?? account.mail.named(email);
 }
 
 // nowCalled notes what the draft of a panel is called since it was saved.

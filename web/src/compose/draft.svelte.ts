@@ -86,7 +86,9 @@ export class Draft {
 	// begin fills in what a message starts with.
 	private async begin(request: ComposeRequest): Promise<void> {
 		const { cache } = account.mail;
-		[this.identities, this.mailboxes] = await Promise.all([cache.identities.toArray(), cache.mailboxes.toArray()]);
+		const [identities, mailboxes] = await Promise.all([cache.identities.toArray(), cache.mailboxes.toArray()]);
+		this.identities = identities.filter((i) => !i.email.startsWith('*')); // any of a domain is nobody
+		this.mailboxes = mailboxes;
 		if (this.identities.length === 0 && account.person) {
 			const { login, name } = account.person;
 			this.identities = [{ id: '', name, email: login, replyTo: null, bcc: null, textSignature: '', htmlSignature: '', mayDelete: false }];

@@ -38,9 +38,14 @@ export function textToHtml(text: string): string {
 		.join('');
 }
 
+// inert is a copy in a document that loads nothing.
+function inert<T extends Element>(el: T): T {
+	return document.implementation.createHTMLDocument('').importNode(el, true);
+}
+
 // mailHtml is what was written, and what it quotes, as it goes into the message.
 export function mailHtml(written: Element, quoted: string): string {
-	const copy = written.cloneNode(true) as Element;
+	const copy = inert(written);
 	for (const img of copy.querySelectorAll<HTMLElement>('img[data-cid]')) {
 		img.setAttribute('src', `cid:${encodeURIComponent(img.dataset.cid!)}`);
 		delete img.dataset.cid;
@@ -63,15 +68,15 @@ export function split(html: string): Parts {
 	return { written: bodyOf(html.slice(0, from).replace(/<div><br><\/div>$/, '')).innerHTML, quoted: html.slice(from + mark.length, to) };
 }
 
-// bodyOf parses HTML without its styles, for its text and its structure: the page's
-// policy would complain of each.
+// bodyOf parses HTML without its styles and handlers, for its text and its structure:
+// the page's policy lets none of them do anything, but complains of each.
 function bodyOf(html: string): HTMLElement {
 	const bare = unstyled(html);
 	return new DOMParser().parseFromString(bare, 'text/html').body;
 }
 
 function unstyled(html: string): string {
-	return html.replaceAll(/<style\b[\s\S]*?(?:<\/style\s*>|$)/gi, '').replaceAll(/<[a-z][^>]*>/gi, (tag) => tag.replaceAll(/([\s"'/])style(?=\s*=)/gi, '$1data-was'));
+	return html.replaceAll(/<style\b[\s\S]*?(?:<\/style\s*>|$)/gi, '').replaceAll(/<[a-z][^>]*>/gi, (tag) => tag.replaceAll(/([\s"'/])(?:style|on\w+)(?=\s*=)/gi, '$1data-was'));
 }
 
 // htmlText is HTML as plain text.
@@ -106,7 +111,7 @@ export function textBlock(text: string): string {
 
 // restored is sanitised HTML with its images where they were.
 export function restored(body: HTMLElement, styles: string[]): string {
-	const copy = body.cloneNode(true) as HTMLElement;
+	const copy = inert(body);
 	for (const img of copy.querySelectorAll('img')) {
 		const { cid, remote } = img.dataset;
 		if (cid) img.setAttribute('src', `cid:${encodeURIComponent(cid)}`);
