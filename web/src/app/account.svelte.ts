@@ -141,15 +141,17 @@ export async function signIn(path: string, body: unknown): Promise<Step[]> {
 
 // signOut ends the session here and forgets everything that was cached.
 export async function signOut(): Promise<void> {
-	await post('/auth/sign-out', {}).catch(() => {});
 	const cache = mail?.cache;
 	phase = 'starting'; // nobody looks at what goes now
+	expired = false;
 	mail?.stop();
 	mail = null;
+	await post('/auth/sign-out', {}).catch(() => {});
 	person = null;
 	client.csrf = '';
 	client.session = null;
 	localStorage.removeItem(remembered);
-	await cache?.delete();
+	// The server tells the browser to clear it too: of the two, one may be in the other's way.
+	await cache?.delete().catch(() => cache.delete()).catch(() => {});
 	phase = 'signedOut';
 }
