@@ -40,7 +40,8 @@ const client = new Client(undefined, {
 		if (phase !== 'ready') return;
 		expired = true;
 		phase = 'signedOut';
-		mail?.stop(); // and kept, as what is on the screen is taken down with it
+		mail?.stop();
+		mail = null;
 	},
 	// Another tab signed in anew: this one learns the token that goes with the cookie.
 	async renew() {
@@ -140,13 +141,16 @@ export async function signIn(path: string, body: unknown): Promise<Step[]> {
 
 // signOut ends the session here and forgets everything that was cached.
 export async function signOut(): Promise<void> {
-	await post('/auth/sign-out', {}).catch(() => {});
 	const cache = mail?.cache;
-	phase = 'signedOut';
+	phase = 'starting'; // nobody looks at what goes now
+	expired = false;
 	mail?.stop();
+	await post('/auth/sign-out', {}).catch(() => {});
 	person = null;
 	client.csrf = '';
 	client.session = null;
 	localStorage.removeItem(remembered);
-	await cache?.delete();
+	// The server tells the browser to clear it too: of the two, one may be in the other's way.
+	await cache?.delete().catch(() => cache.delete()).catch(() => {});
+	phase = 'signedOut';
 }
