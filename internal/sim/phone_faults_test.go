@@ -124,9 +124,9 @@ func plantedPhones() map[string]Fault {
 func phones(seed uint64) Plan { return from(10, NewPlan(seed, 1, 5, 150)) }
 
 func TestFaultsPlantedForPhonesAreFound(t *testing.T) {
-	find(t, plantedPhones, phones, map[string]uint64{
-		"what was done is forgotten before the answer": 1014,
-		"MoreAvailable is forgotten":                   1014,
-		"an own change is echoed":                      1018,
+	find(t, plantedPhones, phones, map[string]Plan{
+		"what was done is forgotten before the answer": phones(1014),
+		"MoreAvailable is forgotten":                   phones(1020),
+		"an own change is echoed":                      phones(1018),
 	})
 }
