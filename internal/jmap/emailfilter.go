@@ -33,7 +33,8 @@ type emailCondition struct {
 	Body                    *string   `json:"body"`
 	Header                  *[]string `json:"header"`
 
-	tests []emailTest // what all of that comes to
+	tests []emailTest    // what all of that comes to
+	only  mail.MailboxID // the mailbox, where it asks for nothing but to be in one
 }
 
 // A verdict is whether an Email fits, as far as is known.
@@ -101,6 +102,9 @@ func (f *emailFilter) prepare(node *filter[emailCondition], idOf func(string) (s
 	p.rows()
 	p.keywords()
 	p.texts()
+	if p.c.InMailbox != nil && len(p.c.tests) == 1 {
+		p.c.only = p.mailbox(*p.c.InMailbox)
+	}
 	return p.err
 }
 
@@ -145,10 +149,10 @@ func (p *preparation) places() {
 
 func (p *preparation) rows() {
 	if at, ok := p.date(p.c.Before); ok {
-		p.add(rowTest(func(r *emailRow) bool { return r.received < at }))
+		p.add(rowTest(func(r *emailRow) bool { return r.second() < at }))
 	}
 	if at, ok := p.date(p.c.After); ok {
-		p.add(rowTest(func(r *emailRow) bool { return r.received >= at }))
+		p.add(rowTest(func(r *emailRow) bool { return r.second() >= at }))
 	}
 	for _, n := range []*int64{p.c.MinSize, p.c.MaxSize} {
 		if n != nil && *n < 0 {

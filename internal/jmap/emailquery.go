@@ -196,6 +196,11 @@ func emailQueryMethod(ctx context.Context, c *call, a *emailQueryArguments) erro
 	}
 	c.anchored(&a.queryArguments)
 	out := &queryAnswer{AccountID: a.AccountID, CanCalculateChanges: true, IDs: []string{}}
+	if done, err := q.answerCold(ctx, a, out); err != nil {
+		return err
+	} else if done {
+		return c.answer(out)
+	}
 	err = q.run(ctx, a.enough(), func(r store.Reader, t *emailTable, list []int32) error {
 		acct, err := r.Account()
 		if err != nil {

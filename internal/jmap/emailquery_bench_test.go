@@ -51,9 +51,16 @@ func BenchmarkEmailQuery(b *testing.B) {
 	b.Run("made anew", func(b *testing.B) {
 		for b.Loop() {
 			m.server.emails = emailTables{}
-			m.ask("Email/query", `{"accountId":"$ACCOUNT","limit":50}`, &gotQuery{})
+			m.ask("Email/query", `{"accountId":"$ACCOUNT","limit":50,"calculateTotal":true}`, &gotQuery{})
 		}
 	})
+	b.Run("first page of threads, without a table", func(b *testing.B) {
+		for b.Loop() {
+			m.server.emails = emailTables{}
+			m.ask("Email/query", `{"accountId":"$ACCOUNT","filter":{"inMailbox":"`+inbox+`"},"sort":[{"property":"receivedAt","isAscending":false}],"limit":50,"collapseThreads":true,"calculateTotal":true}`, &gotQuery{})
+		}
+	})
+	m.ask("Email/query", `{"accountId":"$ACCOUNT","limit":50,"calculateTotal":true}`, &gotQuery{})
 	for _, bm := range []struct{ name, args string }{
 		{"first page", `"filter":{"inMailbox":"` + inbox + `"},"limit":50`},
 		{"first page of threads", `"filter":{"inMailbox":"` + inbox + `"},"limit":50,"collapseThreads":true`},

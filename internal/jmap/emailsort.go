@@ -101,7 +101,7 @@ func (o *emailOrder) sort(t *emailTable, list []int32) {
 func (o *emailOrder) comparison(t *emailTable, list []int32, i int) func(a, b int32) int {
 	switch c := o.by[i]; c.Property {
 	case "receivedAt":
-		return func(a, b int32) int { return cmp.Compare(t.rows[a].received, t.rows[b].received) }
+		return func(a, b int32) int { return cmp.Compare(t.rows[a].second(), t.rows[b].second()) }
 	case "sentAt":
 		return func(a, b int32) int { return cmp.Compare(t.rows[a].sent, t.rows[b].sent) }
 	case "size":

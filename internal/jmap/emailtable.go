@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
@@ -31,8 +32,8 @@ type emailTable struct {
 // emailRow is an Email.
 type emailRow struct {
 	key       mail.MessageKey
-	received  int64 // seconds, as clients see them
-	sent      int64 // so; received where the sender says nothing
+	received  int64 // microseconds, as the store orders by
+	sent      int64 // seconds; when it was received where the sender says nothing
 	size      int64
 	id        mail.EmailID
 	keywords  mail.Flags
@@ -50,6 +51,9 @@ func (r *emailRow) isIn(mb mail.MailboxID) bool {
 func (r *emailRow) isOutside(these map[mail.MailboxID]bool) bool {
 	return !these[r.mailbox] || r.elsewhere != nil && slices.ContainsFunc(*r.elsewhere, func(mb mail.MailboxID) bool { return !these[mb] })
 }
+
+// second is when it was received, as clients see it.
+func (r *emailRow) second() int64 { return time.UnixMicro(r.received).Unix() }
 
 // has reports whether it has a keyword.
 func (r *emailRow) has(k keyword) bool {
@@ -107,8 +111,8 @@ func (t *emailTable) order(rows []emailRow) {
 
 // rowOf makes the row of an Email.
 func (t *emailTable) rowOf(e *mail.Email) emailRow {
-	row := emailRow{key: e.Key, id: e.EmailID, received: e.InternalDate.Unix(), size: e.Size, thread: t.threadNumber(e.Thread), mailbox: e.Places[0].Mailbox}
-	if row.sent = row.received; !e.SentAt.IsZero() {
+	row := emailRow{key: e.Key, id: e.EmailID, received: e.InternalDate.UnixMicro(), size: e.Size, thread: t.threadNumber(e.Thread), mailbox: e.Places[0].Mailbox}
+	if row.sent = row.second(); !e.SentAt.IsZero() {
 		row.sent = e.SentAt.Unix()
 	}
 	var few [4]mail.Flags

@@ -21,6 +21,7 @@ type keptTable struct {
 	mu    sync.Mutex
 	table *emailTable
 	rows  int    // guarded by emailTables.mu
+	made  bool   // so: there is a table
 	used  uint64 // so
 }
 
@@ -58,6 +59,14 @@ func (k *keptTable) follow(ctx context.Context, r store.Reader) error {
 	return err
 }
 
+// has reports whether there is a table of an account.
+func (ts *emailTables) has(account mail.AccountID) bool {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	k := ts.kept[account]
+	return k != nil && k.made
+}
+
 func (ts *emailTables) of(account mail.AccountID) *keptTable {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
@@ -87,7 +96,7 @@ func (ts *emailTables) keep(account mail.AccountID, k *keptTable, most int) {
 		return // it was let go meanwhile
 	}
 	ts.rows += rows - k.rows
-	k.rows = rows
+	k.rows, k.made = rows, k.table != nil
 	for (ts.rows > most || len(ts.kept) > maxEmailTables) && len(ts.kept) > 1 {
 		ts.letGo(account)
 	}
