@@ -256,6 +256,10 @@ func TestDevicesAreMadeRenamedBlockedAndWiped(t *testing.T) {
 	if a := update(`{"name":"Desk"}`); a.NotUpdated != nil || w.devices().List[1].Name != "Desk" {
 		t.Errorf("%+v, %+v", a, w.devices())
 	}
+	if a := update(`{"name":"De\u001b]0;sk\n"}`); a.NotUpdated != nil || w.devices().List[1].Name != "De]0;sk" {
+		t.Errorf("a name that a terminal obeys: %+v, %+v", a, w.devices().List[1])
+	}
+	update(`{"name":"Desk"}`)
 	if a := update(`{"access":"blocked"}`); a.NotUpdated != nil || mail.KindOf(try(mail.IMAP)) != mail.Denied {
 		t.Errorf("%+v: %v", a, try(mail.IMAP))
 	}

@@ -346,14 +346,7 @@ func (c *call) renameDevice(ctx context.Context, account mail.AccountID, id mail
 	if json.Unmarshal(raw, &name) != nil || name == "" || len(name) > mail.MaxDeviceNameBytes {
 		return invalidProperties("a name is a text, not too long", "name")
 	}
-	_, err := c.srv.Store.Update(ctx, account, c.sess.Origin(), func(tx store.Tx) error {
-		d, err := tx.Device(id)
-		if err != nil {
-			return err
-		}
-		d.Name = name
-		return tx.SetDevice(d)
-	})
+	_, err := c.srv.Accounts.Rename(ctx, c.sess.Origin(), account, id, name)
 	return err
 }
 
