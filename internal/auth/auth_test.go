@@ -193,10 +193,13 @@ func TestAppPasswordIsForItsProtocolsOnly(t *testing.T) {
 	if s := b.in(attempt(secret)); s.Device().ID != d.ID {
 		t.Errorf("device %d, want %d", s.Device().ID, d.ID)
 	}
+	if odd, _, err := b.AddDevice(t.Context(), b.alice, "a\x1b]0;b\n", nil); err != nil || odd.Name != "a]0;b" {
+		t.Errorf("a name that a terminal obeys is kept as %q: %v", odd.Name, err)
+	}
 	a := attempt(secret)
 	a.Protocol = mail.POP3
 	b.refused(a, mail.Denied)
-	for _, name := range []string{"", "  ", strings.Repeat("x", mail.MaxDeviceNameBytes+1)} {
+	for _, name := range []string{"", "  ", "\n", strings.Repeat("x", mail.MaxDeviceNameBytes+1)} {
 		if _, _, err := b.AddDevice(t.Context(), b.alice, name, nil); err == nil || mail.KindOf(err) != mail.Invalid {
 			t.Errorf("a device named %.5q: %v", name, err)
 		}

@@ -193,8 +193,8 @@ func (s *Session) become(d mail.Device) {
 // AddDevice makes a device with an app password of its own, for the given
 // protocols or all. The secret is returned once and never stored.
 func (s *Service) AddDevice(ctx context.Context, p store.Principal, name string, protocols []mail.Protocol) (mail.Device, string, error) {
-	name = strings.TrimSpace(name)
-	if name == "" || len(name) > mail.MaxDeviceNameBytes {
+	tooLong := len(name) > mail.MaxDeviceNameBytes
+	if name = clientName(name); name == "" || tooLong {
 		return mail.Device{}, "", mail.Errorf(mail.Invalid, "a device's name has 1 to %d bytes", mail.MaxDeviceNameBytes)
 	}
 	secret := NewAppPassword()

@@ -169,6 +169,12 @@ func (s *Service) Proven(sess *Session) error {
 	return nil
 }
 
+// OfPerson reports whether the session is of somebody who signed in, and not of a
+// program that was given a password or a token of its own.
+func (s *Session) OfPerson() bool {
+	return s.implicit || s.stays != nil && s.stays.Kind == store.WebSignIn
+}
+
 // stay is the state of a sign-in.
 type stay struct {
 	Proved time.Time

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -256,6 +258,10 @@ func TestDevicesAreMadeRenamedBlockedAndWiped(t *testing.T) {
 	if a := update(`{"name":"Desk"}`); a.NotUpdated != nil || w.devices().List[1].Name != "Desk" {
 		t.Errorf("%+v, %+v", a, w.devices())
 	}
+	if a := update(`{"name":"De\u001b]0;sk\n"}`); a.NotUpdated != nil || w.devices().List[1].Name != "De]0;sk" {
+		t.Errorf("a name that a terminal obeys: %+v, %+v", a, w.devices().List[1])
+	}
+	update(`{"name":"Desk"}`)
 	if a := update(`{"access":"blocked"}`); a.NotUpdated != nil || mail.KindOf(try(mail.IMAP)) != mail.Denied {
 		t.Errorf("%+v: %v", a, try(mail.IMAP))
 	}
@@ -274,6 +280,41 @@ func TestDevicesAreMadeRenamedBlockedAndWiped(t *testing.T) {
 	}
 	if list := w.acts(`{}`).List; !strings.Contains(fmt.Sprint(list[0].Entries), "Desk") {
 		t.Errorf("the journal says %+v", list[0])
+	}
+}
+
+// byProgram signs in with an app password, whoever asks.
+type byProgram struct {
+	byPassword
+	secret string
+}
+
+func (b byProgram) Authenticate(r *http.Request) (*auth.Session, error) {
+	return b.auth.Login(r.Context(), auth.Attempt{Login: login, Secret: b.secret, Protocol: mail.JMAP, Addr: netip.IPv6Loopback()})
+}
+
+// A program may keep a device out, but neither let one in nor make passwords or wipe.
+func TestAProgramLetsNoDeviceIn(t *testing.T) {
+	w := newTown(t)
+	_, secret, err := w.auth.AddDevice(t.Context(), w.alice, "program", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	phone, _, err := w.auth.AddDevice(t.Context(), w.alice, "phone", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.server.Auth = byProgram{byPassword{w.auth}, secret}
+	for patch, want := range map[string]bool{`{"access":"blocked"}`: true, `{"access":"allowed"}`: false, `{"wipe":null}`: false, `{"wipe":{"scope":"account"}}`: false} {
+		var a setAnswer
+		w.call("Device/set", `{"accountId":"$ACCOUNT","update":{"`+deviceID(phone.ID)+`":`+patch+`}}`, &a)
+		if no := a.NotUpdated[deviceID(phone.ID)]; (no == nil) != want || no != nil && no.Type != "forbidden" {
+			t.Errorf("%s: %+v", patch, no)
+		}
+	}
+	var a setAnswer
+	if w.call("Device/set", `{"accountId":"$ACCOUNT","create":{"k":{"name":"more","protocols":[]}}}`, &a); a.NotCreated["k"] == nil {
+		t.Error("a program makes a password")
 	}
 }
 

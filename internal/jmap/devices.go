@@ -346,14 +346,7 @@ func (c *call) renameDevice(ctx context.Context, account mail.AccountID, id mail
 	if json.Unmarshal(raw, &name) != nil || name == "" || len(name) > mail.MaxDeviceNameBytes {
 		return invalidProperties("a name is a text, not too long", "name")
 	}
-	_, err := c.srv.Store.Update(ctx, account, c.sess.Origin(), func(tx store.Tx) error {
-		d, err := tx.Device(id)
-		if err != nil {
-			return err
-		}
-		d.Name = name
-		return tx.SetDevice(d)
-	})
+	_, err := c.srv.Accounts.Rename(ctx, c.sess.Origin(), account, id, name)
 	return err
 }
 
@@ -367,10 +360,22 @@ func (c *call) accessDevice(ctx context.Context, account mail.AccountID, id mail
 			if access != mail.Allowed && id == c.sess.Device().ID {
 				return &setError{Type: "forbidden", Description: "this is the device you are signed in with; use another one to keep it out"}
 			}
+			if access == mail.Allowed {
+				return c.letDeviceIn(ctx, account, id)
+			}
 			return c.srv.Accounts.SetAccess(ctx, c.sess.Origin(), account, id, access)
 		}
 	}
 	return invalidProperties("access is allowed, quarantined or blocked", "access")
+}
+
+// letDeviceIn is for people: a program that somebody stole would let the thief's phone
+// in.
+func (c *call) letDeviceIn(ctx context.Context, account mail.AccountID, id mail.DeviceID) error {
+	if !c.sess.OfPerson() {
+		return &setError{Type: "forbidden", Description: "to let a device in, sign in with a browser: an app password or a token is not enough"}
+	}
+	return c.srv.Accounts.SetAccess(ctx, c.sess.Origin(), account, id, mail.Allowed)
 }
 
 func (c *call) wipeDevice(ctx context.Context, account mail.AccountID, id mail.DeviceID, raw json.RawMessage) error {
@@ -381,7 +386,7 @@ func (c *call) wipeDevice(ctx context.Context, account mail.AccountID, id mail.D
 		return invalidProperties("wipe has a scope, or is null", "wipe")
 	}
 	if wipe == nil { // taken back: what also lets it in again
-		return c.srv.Accounts.SetAccess(ctx, c.sess.Origin(), account, id, mail.Allowed)
+		return c.letDeviceIn(ctx, account, id)
 	}
 	if wipe.Scope != mail.WipeAccount && wipe.Scope != mail.WipeDevice {
 		return invalidProperties("a wipe is of the account or of the device", "wipe")

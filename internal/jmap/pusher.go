@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"sync"
 	"syscall"
@@ -316,6 +317,9 @@ func (s *Server) post(ctx context.Context, client *http.Client, sub *pushSubscri
 		r.Header.Set("Authorization", field)
 	}
 	a, err := client.Do(r)
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		err = e.Err // where we push to is told to nobody, and errors are logged
+	}
 	if err != nil {
 		return 0, err
 	}

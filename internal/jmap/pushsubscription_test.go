@@ -250,6 +250,19 @@ func TestFailedPushesAreTriedAgain(t *testing.T) {
 	}
 }
 
+// Whoever knows where it is pushed to may push there too, and failures are logged.
+func TestAFailedPushDoesNotSayWhere(t *testing.T) {
+	w := newTown(t)
+	s := newService(t)
+	s.Close()
+	w.server.PushTLS, w.server.MayPush = &tls.Config{InsecureSkipVerify: true}, func(netip.Addr) bool { return true }
+	w.server.init()
+	_, err := w.server.post(t.Context(), w.server.pushClient(), &pushSubscription{URL: s.URL + "/secret"}, object{})
+	if err == nil || strings.Contains(err.Error(), "secret") {
+		t.Error(err)
+	}
+}
+
 func TestNoPushGoesInside(t *testing.T) {
 	for address, want := range map[string]bool{
 		"93.184.216.34": true, "2606:4700::1": true, "127.0.0.1": false, "10.1.2.3": false, "192.168.1.1": false, "172.16.0.1": false, "169.254.169.254": false, "100.64.0.1": false,

@@ -105,6 +105,8 @@ func (s *Server) byHeader(r *http.Request) (*auth.Session, error) {
 		a.Bearer = true
 	} else if a.Login, a.Secret, ok = auth.Basic(r); !ok {
 		return nil, errUnauthorized
+	} else if r.Header.Get("Upgrade") != "" && s.provenance(r) == theirs {
+		return nil, errForeign // no script says a password there: the browser does, of itself, once a person has typed it
 	}
 	if !s.safe(r) {
 		return nil, errNeedsTLS

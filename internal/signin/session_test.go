@@ -117,6 +117,21 @@ func TestRequestsOfOtherSitesAreRefused(t *testing.T) {
 	}
 }
 
+// A browser repeats a password that was typed into its window, whoever makes it ask: a
+// WebSocket could be read by the page that opened it.
+func TestWebSocketsOfOtherSitesHaveNoPassword(t *testing.T) {
+	h := newHouse(t)
+	for origin, kind := range map[string]mail.Kind{"": 0, "http://example.com": 0, "https://evil.example": mail.Denied} {
+		r := basic(from("127.0.0.1", "GET", "/jmap/ws", "Upgrade", "websocket"), login, password)
+		if origin != "" {
+			r.Header.Set("Origin", origin)
+		}
+		if _, err := h.Authenticate(r); (err != nil) != (kind != 0) || err != nil && mail.KindOf(err) != kind {
+			t.Errorf("%q: %v", origin, err)
+		}
+	}
+}
+
 func TestWithoutTLSOnlyThisMachineSignsIn(t *testing.T) {
 	h := newHouse(t)
 	b := h.browser()
