@@ -7,7 +7,7 @@ import type { Kind } from './answer';
 import { complete, knownFrom } from './completion';
 import { emailOf, everyone, newMessageId } from './email';
 import { choices, inputValue, moment } from './later';
-import { held, stuck } from './outbox';
+import { held, stuck, unsaved } from './outbox';
 import { plainOf } from './plain';
 import type { Tree } from './plain';
 import { remindersOf } from './reminders';
@@ -190,4 +190,7 @@ test('the list of what waits has neither what is just going nor what is done', (
 	const act = (status: 'waiting' | 'done' | 'aside', ago: number) => ({ kind: 'send' as const, status, at: now - ago, email: '', identityId: '', mailFrom: '', rcptTo: [], hold: 8, sendAt: null, drafts: null, sent: null, source: null, ids: [], label: { key: 'x' } });
 	const acts = [act('waiting', 1000), act('waiting', 60_000), act('done', 60_000), act('aside', 0)];
 	expect([stuck(acts, true, now).length, stuck(acts, false, now).length]).toEqual([2, 3]);
+	const draft = (local: string, replaces: string | null) => ({ kind: 'draft' as const, status: 'waiting' as const, at: now - 1000, local, replaces, email: {} as never, ids: [], label: { key: 'x' } });
+	const drafts = [draft('a', null), draft('b', 'a'), draft('c', null), { ...act('waiting', 0), email: 'c' }];
+	expect([unsaved(drafts, true, now), unsaved(drafts, false, now).map((d) => d.local)]).toEqual([[], ['b']]);
 });

@@ -215,8 +215,12 @@ export class Draft {
 
 	// touch notes that something changed; it is saved when one pauses.
 	touch(): void {
-		this.dirty = true;
 		this.problem = '';
+		this.changed();
+	}
+
+	private changed(): void {
+		this.dirty = true;
 		clearTimeout(this.timer);
 		this.timer = setTimeout(() => void this.save(), pause);
 	}
@@ -368,7 +372,7 @@ export class Draft {
 			// Without a connection the draft takes the file along when it is back.
 		}
 		this.change(a.key, { progress: null });
-		this.touch();
+		this.changed();
 	}
 
 	private change(key: Id, part: Partial<Attached>): void {
