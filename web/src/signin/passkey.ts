@@ -16,15 +16,15 @@ export async function provePasskey(): Promise<void> {
 
 // makePasskey makes one more; it returns recovery codes with the first second factor.
 export async function makePasskey(name: string): Promise<string[] | null> {
-	const options = await post<PublicKeyCredentialCreationOptionsJSON>('/auth/account/passkeys/begin', {});
-	const publicKey = PublicKeyCredential.parseCreationOptionsFromJSON(options);
+	const options = await post<{ publicKey: PublicKeyCredentialCreationOptionsJSON }>('/auth/account/passkeys/begin', {});
+	const publicKey = PublicKeyCredential.parseCreationOptionsFromJSON(options.publicKey);
 	const credential = (await navigator.credentials.create({ publicKey })) as PublicKeyCredential;
 	return (await post<{ recovery: string[] | null }>('/auth/account/passkeys/finish', { name, credential: credential.toJSON() })).recovery;
 }
 
 async function answerOf(begin: string, body: unknown): Promise<unknown> {
-	const options = await post<PublicKeyCredentialRequestOptionsJSON>(begin, body);
-	const publicKey = PublicKeyCredential.parseRequestOptionsFromJSON(options);
+	const options = await post<{ publicKey: PublicKeyCredentialRequestOptionsJSON }>(begin, body);
+	const publicKey = PublicKeyCredential.parseRequestOptionsFromJSON(options.publicKey);
 	const credential = (await navigator.credentials.get({ publicKey })) as PublicKeyCredential;
 	return credential.toJSON();
 }
