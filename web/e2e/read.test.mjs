@@ -23,7 +23,7 @@ const seen = (imap, mailbox, subject) => until(() => flags(imap, mailbox, subjec
 test('what is read here is read in IMAP', { skip, timeout: 120_000 }, async () => {
 	const page = await open(browser, server)
 	await read(page, 'Lunch')
-	await page.getByText('The text of Lunch.').waitFor()
+	await page.getByRole('article').getByText('The text of Lunch.').waitFor()
 	await seen(imap, 'INBOX', 'Lunch')
 	await until(() => row(page, 'Lunch').getAttribute('class'), (c) => !c.includes('unread'))
 	assert.deepEqual(page.troubles, [])
@@ -122,7 +122,7 @@ test('a list reloaded in its middle is in its middle', { skip, timeout: 120_000 
 test('on a phone there is one pane, and back is back', { skip, timeout: 120_000 }, async () => {
 	const page = await open(browser, server, { viewport: phone, hasTouch: true, isMobile: true })
 	await row(page, 'Lunch').locator('a').tap()
-	await page.getByText('The text of Lunch.').waitFor()
+	await page.getByRole('article').getByText('The text of Lunch.').waitFor()
 	assert.equal(await rows(page).count(), 0)
 	await page.goBack()
 	await row(page, 'Lunch').waitFor()

@@ -100,10 +100,14 @@ function image(img: HTMLImageElement, out: Sanitised): void {
 	} else if (!/^data:image\//i.test(src)) img.removeAttribute('src');
 }
 
+// fetches says whether style may name an address: in words, or with letters written as
+// escapes. What is set again is normal, and has no more escapes.
+export const fetches = /url|image-set|\\/i;
+
 // withoutUrls takes addresses out of style, for as long as nothing is to be loaded. The
 // frame's policy would refuse them, one by one and noisily.
 export function withoutUrls(css: string): string {
-	return css.replaceAll(/url\(\s*(?:"(?!data:)[^"]*"|'(?!data:)[^']*'|(?!["']?data:)[^)]*)\s*\)/gi, 'none');
+	return css.replaceAll(/(?:-webkit-)?image-set\((?:[^()]|\([^()]*\))*\)/gi, 'none').replaceAll(/url\(\s*(?:"(?!data:)[^"]*"|'(?!data:)[^']*'|(?!["']?data:)[^)]*)\s*\)/gi, 'none');
 }
 
 // tiny says whether an image could not be seen if it were loaded.
