@@ -55,6 +55,17 @@ for (const scheme of ['light', 'dark']) {
 		await page.goto(base + '/mail/junk');
 		await page.waitForTimeout(700);
 		await shot('empty');
+		for (const name of ['devices', 'activity', 'settings', 'outbox']) {
+			await page.goto(`${base}/${name}`);
+			await page.waitForSelector('main');
+			await page.waitForTimeout(900);
+			await shot(name);
+		}
+		await page.goto(base);
+		await page.waitForSelector('[data-row]');
+		await context.setOffline(true);
+		await page.waitForTimeout(600);
+		await shot('offline');
 		await context.close();
 	}
 }

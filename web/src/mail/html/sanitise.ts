@@ -164,7 +164,15 @@ function own(el: HTMLElement, out: Sanitised): void {
 // cleanSheet takes out of a sheet what fetches other sheets or fonts. The frame's
 // policy refuses them too.
 function cleanSheet(css: string): string {
-	return css.replaceAll(/@(?:import|charset|namespace)[^;{]*(?:;|$)/gi, '').replaceAll(/@font-face\s*\{[^}]*\}/gi, '').replaceAll(/position\s*:\s*(?:fixed|sticky)/gi, 'position:static').replaceAll(/<\/?style/gi, '').replaceAll('<!--', '').replaceAll('-->', '');
+	return plain(css).replaceAll(/@(?:import|charset|namespace)[^;{]*(?:;|$)/gi, '').replaceAll(/@font-face\s*\{[^}]*\}/gi, '').replaceAll(/position\s*:\s*(?:fixed|sticky)/gi, 'position:static').replaceAll(/<\/?style/gi, '').replaceAll('<!--', '').replaceAll('-->', '');
+}
+
+// plain writes letters that are escaped as themselves, so that no word hides.
+function plain(css: string): string {
+	return css.replaceAll(/\\(?:([0-9a-f]{1,6})\s?|([g-z]))/gi, (whole, hex: string | undefined, letter: string | undefined) => {
+		const c = letter ?? String.fromCodePoint(Math.min(parseInt(hex!, 16), 0x10ffff));
+		return /[a-z]/i.test(c) ? c : whole;
+	});
 }
 
 const quotes = 'blockquote[type="cite"], .gmail_quote, .yahoo_quoted, .moz-cite-prefix + blockquote, #appendonsend ~ *, [class*="OutlookMessageHeader"] ~ *';
