@@ -102,6 +102,7 @@ func say(h http.Header, want wantedBlob) {
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "private, immutable, max-age=31536000")
+	h.Set("Vary", "Authorization, Cookie") // the next one at the same browser is answered by us
 	h.Set("ETag", `"`+want.id+`"`)
 }
 

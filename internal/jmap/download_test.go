@@ -66,7 +66,7 @@ func TestADocumentThatCameByMailCanDoNothing(t *testing.T) {
 	rec := w.download("P"+id+"-1_2", "page.html", "text/html")
 	for name, want := range map[string]string{
 		"Content-Type": "text/html", "X-Content-Type-Options": "nosniff", "Content-Disposition": `attachment; filename="page.html"`,
-		"Cache-Control": "private, immutable, max-age=31536000", "Content-Length": "22", "Cross-Origin-Resource-Policy": "same-origin",
+		"Cache-Control": "private, immutable, max-age=31536000", "Content-Length": "22", "Cross-Origin-Resource-Policy": "same-origin", "Vary": "Authorization, Cookie",
 	} {
 		if got := rec.Header().Get(name); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
