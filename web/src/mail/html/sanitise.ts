@@ -72,11 +72,17 @@ export async function sanitise(html: string): Promise<Sanitised> {
 	for (const a of out.body.querySelectorAll('a')) link(a);
 	for (const el of [out.body, ...out.body.querySelectorAll<HTMLElement>('[style], [background], [bgcolor]')]) own(el, out);
 	out.coloured ||= out.styles.some((s) => /(?:^|[;{\s])(?:background(?:-color)?|color)\s*:/i.test(s));
-	out.remote += out.styles.reduce((n, s) => n + (s.match(remoteUrl)?.length ?? 0), 0);
+	out.remote += out.styles.reduce((n, s) => n + remoteUrls(s), 0);
 	return out;
 }
 
-const remoteUrl = /url\(\s*["']?\s*(?:https?:)?\/\//gi;
+// Sheets are strangers' and long: no expression here may look at the same text again and
+// again, so what is not closed is taken to the end.
+const remoteUrl = /url\(\s*(?:["']\s*)?(?:https?:)?\/\//gi;
+
+export function remoteUrls(css: string): number {
+	return css.match(remoteUrl)?.length ?? 0;
+}
 
 // image sorts an image: a part of the message, one that watches, or one from elsewhere.
 function image(img: HTMLImageElement, out: Sanitised): void {
@@ -107,7 +113,7 @@ export const fetches = /url|image-set|\\/i;
 // withoutUrls takes addresses out of style, for as long as nothing is to be loaded. The
 // frame's policy would refuse them, one by one and noisily.
 export function withoutUrls(css: string): string {
-	return css.replaceAll(/(?:-webkit-)?image-set\((?:[^()]|\([^()]*\))*\)/gi, 'none').replaceAll(/url\(\s*(?:"(?!data:)[^"]*"|'(?!data:)[^']*'|(?!["']?data:)[^)]*)\s*\)/gi, 'none');
+	return css.replaceAll(/(?:-webkit-)?image-set\([^()]*(?:\([^()]*\)[^()]*)*\)?/gi, 'none').replaceAll(/url\((?!\s*["']?data:)(?:\s*"[^"]*"?\s*|\s*'[^']*'?\s*|[^)]*)\)?/gi, 'none');
 }
 
 // tiny says whether an image could not be seen if it were loaded.
@@ -156,15 +162,15 @@ function own(el: HTMLElement, out: Sanitised): void {
 		el.removeAttribute('background');
 		if (/^(?:https?:)?\/\//i.test(behind)) out.remote++;
 	}
-	out.remote += (css.cssText.match(remoteUrl) ?? []).length;
+	out.remote += remoteUrls(css.cssText);
 	// Nothing may leave its place in the text or lie over it for ever.
 	if (/fixed|sticky/.test(css.position)) css.position = 'static';
 }
 
 // cleanSheet takes out of a sheet what fetches other sheets or fonts. The frame's
 // policy refuses them too.
-function cleanSheet(css: string): string {
-	return css.replaceAll(/@(?:import|charset|namespace)[^;{]*(?:;|$)/gi, '').replaceAll(/@font-face\s*\{[^}]*\}/gi, '').replaceAll(/position\s*:\s*(?:fixed|sticky)/gi, 'position:static').replaceAll(/<\/?style/gi, '').replaceAll('<!--', '').replaceAll('-->', '');
+export function cleanSheet(css: string): string {
+	return css.replaceAll(/@(?:import|charset|namespace)[^;{]*;?/gi, '').replaceAll(/@font-face\s*\{[^}]*\}?/gi, '').replaceAll(/position\s*:\s*(?:fixed|sticky)/gi, 'position:static').replaceAll(/<\/?style/gi, '').replaceAll('<!--', '').replaceAll('-->', '');
 }
 
 const quotes = 'blockquote[type="cite"], .gmail_quote, .yahoo_quoted, .moz-cite-prefix + blockquote, #appendonsend ~ *, [class*="OutlookMessageHeader"] ~ *';

@@ -1,1 +1,0 @@
-export{t as foldQuotes,n as sanitise,r as withoutUrls}from"./sanitise-M0hWoqJq.js";
