@@ -215,6 +215,7 @@ func (d *jmapDevice) edit(r *rand.Rand) {
 		d.leaves(e, to)
 		patch["mailboxIds"] = map[string]bool{to: true}
 	case 7: // also in another
+		d.ledger.double(e.Token())
 		patch["mailboxIds/"+to] = true
 	case 8:
 		d.ledger.remove(e.Token())
