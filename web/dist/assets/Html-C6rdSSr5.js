@@ -1,0 +1,1 @@
+export{t as default}from"./Html-DSEsj7T1.js";

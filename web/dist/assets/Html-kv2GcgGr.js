@@ -1,1 +1,0 @@
-export{t as default}from"./Html-DiFkH7nF.js";

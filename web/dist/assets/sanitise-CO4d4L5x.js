@@ -1,0 +1,1 @@
+export{t as cleanSheet,n as fetches,r as foldQuotes,i as remoteUrls,a as sanitise,o as withoutUrls}from"./sanitise-CqAWDzzC.js";

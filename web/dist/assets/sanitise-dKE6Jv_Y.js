@@ -1,1 +1,0 @@
-export{t as fetches,n as foldQuotes,r as sanitise,i as withoutUrls}from"./sanitise-BiGeg5m7.js";
