@@ -293,10 +293,10 @@ func (b byProgram) Authenticate(r *http.Request) (*auth.Session, error) {
 	return b.auth.Login(r.Context(), auth.Attempt{Login: login, Secret: b.secret, Protocol: mail.JMAP, Addr: netip.IPv6Loopback()})
 }
 
-// A program may keep a device out, but neither let one in nor make passwords or wipe.
-func TestAProgramLetsNoDeviceIn(t *testing.T) {
+// A program decides about its own device alone, and neither makes passwords nor wipes.
+func TestAProgramDecidesAboutItselfAlone(t *testing.T) {
 	w := newTown(t)
-	_, secret, err := w.auth.AddDevice(t.Context(), w.alice, "program", nil)
+	own, secret, err := w.auth.AddDevice(t.Context(), w.alice, "program", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,14 +305,26 @@ func TestAProgramLetsNoDeviceIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.server.Auth = byProgram{byPassword{w.auth}, secret}
-	for patch, want := range map[string]bool{`{"access":"blocked"}`: true, `{"access":"allowed"}`: false, `{"wipe":null}`: false, `{"wipe":{"scope":"account"}}`: false} {
+	update := func(d mail.Device, patch string) *setError {
 		var a setAnswer
-		w.call("Device/set", `{"accountId":"$ACCOUNT","update":{"`+deviceID(phone.ID)+`":`+patch+`}}`, &a)
-		if no := a.NotUpdated[deviceID(phone.ID)]; (no == nil) != want || no != nil && no.Type != "forbidden" {
+		w.call("Device/set", `{"accountId":"$ACCOUNT","update":{"`+deviceID(d.ID)+`":`+patch+`}}`, &a)
+		return a.NotUpdated[deviceID(d.ID)]
+	}
+	for _, patch := range []string{`{"access":"blocked"}`, `{"access":"allowed"}`, `{"wipe":null}`, `{"wipe":{"scope":"account"}}`, `{"name":"mine"}`, `{"startOver":true}`} {
+		if no := update(phone, patch); no == nil || no.Type != "forbidden" {
 			t.Errorf("%s: %+v", patch, no)
 		}
 	}
+	if no := update(own, `{"wipe":{"scope":"account"}}`); no == nil {
+		t.Error("a program wipes its own device")
+	}
+	if no := update(own, `{"name":"Mail on the desk"}`); no != nil {
+		t.Errorf("its own name: %+v", no)
+	}
 	var a setAnswer
+	if w.call("Device/set", `{"accountId":"$ACCOUNT","destroy":["`+deviceID(phone.ID)+`"]}`, &a); a.NotDestroyed[deviceID(phone.ID)] == nil {
+		t.Error("a program signs another device out")
+	}
 	if w.call("Device/set", `{"accountId":"$ACCOUNT","create":{"k":{"name":"more","protocols":[]}}}`, &a); a.NotCreated["k"] == nil {
 		t.Error("a program makes a password")
 	}

@@ -328,6 +328,9 @@ func (c *call) updateDevice(ctx context.Context, account mail.AccountID, said st
 	if len(patch) > 1 && patch["access"] != nil && patch["wipe"] != nil {
 		return invalidProperties("block a device, or wipe it", "access", "wipe")
 	}
+	if err := c.mayDecide(id); err != nil {
+		return err
+	}
 	for _, step := range []struct {
 		name string
 		do   func(context.Context, mail.AccountID, mail.DeviceID, json.RawMessage) error
@@ -367,6 +370,15 @@ func (c *call) accessDevice(ctx context.Context, account mail.AccountID, id mail
 		}
 	}
 	return invalidProperties("access is allowed, quarantined or blocked", "access")
+}
+
+// mayDecide is forbidden to a program that would decide about other devices than its
+// own: one that somebody stole would throw its owner's out.
+func (c *call) mayDecide(id mail.DeviceID) error {
+	if c.sess.OfPerson() || id == c.sess.Device().ID {
+		return nil
+	}
+	return &setError{Type: "forbidden", Description: "an app password or a token decides about its own device alone; sign in with the password"}
 }
 
 // letDeviceIn is for people: a program that somebody stole would let the thief's phone
@@ -410,6 +422,9 @@ func (c *call) signOutDevice(ctx context.Context, said string) error {
 	id, ok := parseDeviceID(said)
 	if !ok {
 		return errNotFound
+	}
+	if err := c.mayDecide(id); err != nil {
+		return err
 	}
 	return c.srv.Accounts.SignOut(ctx, c.sess.Principal, id)
 }

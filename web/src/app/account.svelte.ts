@@ -21,6 +21,7 @@ export type Step = 'totp' | 'passkey' | 'recovery';
 export type SignInAnswer = Person | { next: Step[] };
 
 const remembered = 'lockstep.person';
+const leaving = 'lockstep.leaving'; // signed out, and the server does not know
 
 interface Remembered {
 	person: Person;
@@ -45,7 +46,10 @@ const client = new Client(undefined, {
 	},
 	// Another tab signed in anew: this one learns the token that goes with the cookie.
 	async renew() {
-		client.csrf = (await client.json<Person>('/auth/session')).csrf;
+		const now = await client.json<Person>('/auth/session');
+		// Somebody else may have: what waits here is not theirs to send.
+		if (now.account !== person?.account) return location.reload();
+		client.csrf = now.csrf;
 	},
 });
 
@@ -76,15 +80,27 @@ export const account = {
 // cached.
 export async function start(): Promise<void> {
 	try {
-		await enter(await client.json<Person>('/auth/session'));
+		const now = await client.json<Person>('/auth/session');
+		if (localStorage.getItem(leaving)) await leave(now);
+		else await enter(now);
 	} catch (e) {
 		if (e instanceof SignedOut) phase = 'signedOut';
 		else if (!enterCached()) phase = 'unreachable';
 	}
 }
 
+// leave ends a session that somebody signed out of while the server was away.
+async function leave(p: Person): Promise<void> {
+	client.csrf = p.csrf;
+	await post('/auth/sign-out', {});
+	localStorage.removeItem(leaving);
+	client.csrf = '';
+	phase = 'signedOut';
+}
+
 async function enter(p: Person): Promise<void> {
 	client.csrf = p.csrf;
+	localStorage.removeItem(leaving);
 	const session = await client.discover();
 	localStorage.setItem(remembered, JSON.stringify({ person: p, session } satisfies Remembered));
 	open(p);
@@ -145,7 +161,8 @@ export async function signOut(): Promise<void> {
 	phase = 'starting'; // nobody looks at what goes now
 	expired = false;
 	mail?.stop();
-	await post('/auth/sign-out', {}).catch(() => {});
+	const told = await post('/auth/sign-out', {}).then(() => true, (e) => !(e instanceof Offline));
+	if (!told) localStorage.setItem(leaving, '1');
 	person = null;
 	client.csrf = '';
 	client.session = null;
