@@ -1,1 +1,0 @@
-export{t as default}from"./Html-DSEsj7T1.js";
