@@ -126,6 +126,12 @@ func (s demoState) write(data string) error {
 
 func runDemo(ctx context.Context, cfg config.Config, state demoState) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	out := &demoOutput{w: os.Stdout, colour: isTerminal(os.Stdout)}
+	stop, err := demoOutside{out}.listen(&cfg.Outgoing)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	h, err := openHouse(ctx, cfg, log)
 	if err != nil {
 		return err
@@ -133,7 +139,6 @@ func runDemo(ctx context.Context, cfg config.Config, state demoState) error {
 	if err := h.fillDemo(ctx, &state); err != nil {
 		return errors.Join(err, h.close())
 	}
-	out := &demoOutput{w: os.Stdout, colour: isTerminal(os.Stdout)}
 	f := &admin.Follower{Ops: h.ops, Wait: gatherTime, Tell: out.change}
 	h.hub.OnWritten(f.Wrote)
 	ctx, cancel := context.WithCancel(ctx)
