@@ -1,0 +1,1 @@
+export{t as default}from"./Html-Bq1aj7ga.js";
