@@ -51,6 +51,12 @@ test('what was done offline is done when the connection is back, and what cannot
 
 	await page.context().setOffline(true)
 	await state(page, 'Offline').waitFor()
+	await page.getByRole('searchbox').or(page.getByRole('combobox', { name: 'Search' })).first().fill('text of flag')
+	await page.keyboard.press('Enter')
+	await row(page, 'Flag later').waitFor()
+	await row(page, 'Move later').waitFor({ state: 'detached' })
+	await page.getByRole('navigation').getByText('Inbox').click()
+	await row(page, 'Move later').waitFor()
 	await press(page, 'Flag later', 's')
 	await state(page, '1 change waiting').waitFor()
 	await moveTo(page, 'Lost later', 'Projects')

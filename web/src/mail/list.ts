@@ -1,6 +1,7 @@
 import type { EmailAddress, EmailHead, Id } from '../jmap/types';
 import type { Act } from '../store/acts';
 import type { Cache, QueryRow, Spec } from '../store/db';
+import { here } from '../store/here';
 import { actsOn, emailWith } from '../store/overlay';
 import { idAt, positionOf } from '../store/window';
 import { shownKeywords } from './keywords';
@@ -49,9 +50,9 @@ export function mailboxOf(spec: Spec): Id | undefined {
 
 // view reads [from, to) of a list from the cache. Every await in it is of the cache
 // itself: Dexie would lose sight of what is read after any other, and not tell when
-// that changes.
-export async function view(cache: Cache, key: string, from: number, to: number, me: Set<string>): Promise<View> {
-	const q = await cache.queries.get(key);
+// that changes. With offline, a list that was never read is what of it is kept here.
+export async function view(cache: Cache, key: string, from: number, to: number, me: Set<string>, offline?: Spec): Promise<View> {
+	const q = (await cache.queries.get(key)) ?? (offline && (await here(cache, offline)));
 	const acts = await cache.acts.orderBy('seq').toArray();
 	if (!q) return nothing;
 	const mailbox = mailboxOf(q.spec);
