@@ -120,8 +120,6 @@ type Reader interface {
 	Versions(VersionQuery) ([]mail.Version, error)
 	// Thread returns the visible messages of a thread, oldest first.
 	Thread(mail.ThreadID) ([]mail.MessageKey, error)
-	// ThreadEmails is Thread with what lists show of the messages, without their Places.
-	ThreadEmails(mail.ThreadID) ([]mail.Email, error)
 
 	// Vanished returns the UIDs that left the mailbox after since, also those that
 	// came after it: who has not been told of a newer ModSeq may know them all the

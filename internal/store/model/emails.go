@@ -66,16 +66,6 @@ func (r reader) EmailsOf(keys []mail.MessageKey) ([]mail.Email, error) {
 	return found, err
 }
 
-// ThreadEmails sorts them all.
-func (r reader) ThreadEmails(id mail.ThreadID) ([]mail.Email, error) {
-	all := slices.DeleteFunc(r.newestFirst(), func(e mail.Email) bool { return e.Thread != id })
-	slices.Reverse(all)
-	if len(all) == 0 {
-		return nil, mail.Errorf(mail.NotFound, "no such thread")
-	}
-	return all, nil
-}
-
 // EmailsBefore counts them.
 func (r reader) EmailsBefore(place mail.Arrived) (n int64, err error) {
 	for _, e := range r.newestFirst() {

@@ -12,9 +12,6 @@ const (
 	emailColumns    = "message_key, email_id, thread_id, size, internal_date, internal_zone, sent_at, created, modseq"
 	selectEmails    = "SELECT " + emailColumns + " FROM message WHERE account_id = ?1 AND message_key IN list(?2) AND visible = 1 ORDER BY message_key"
 	selectAllEmails = "SELECT " + emailColumns + " FROM message WHERE account_id = ?1 AND visible = 1 ORDER BY message_key"
-	// As selectThread.
-	selectThreadEmails = "SELECT " + emailColumns + " FROM (SELECT " + emailColumns + " FROM message WHERE account_id = ?1 AND message_key = ?2 - 1 AND thread_id = ?2 AND visible = 1" +
-		" UNION ALL SELECT " + emailColumns + " FROM message WHERE account_id = ?1 AND thread_id = ?2 AND thread_id <> message_key + 1 AND visible = 1) ORDER BY internal_date, message_key"
 	// 8 is \Deleted.
 	selectAllPlaces = "SELECT message_key, mailbox_id, uid, system, keywords FROM placement WHERE account_id = ?1 AND system & 8 = 0"
 	selectLastKey   = "SELECT message_key FROM message WHERE account_id = ?1 ORDER BY message_key DESC LIMIT 1"
@@ -84,19 +81,6 @@ func (r *reader) EmailsOf(keys []mail.MessageKey) ([]mail.Email, error) {
 	found := make([]mail.Email, 0, len(keys))
 	err := r.c.query(selectEmails, func(row row) error { found = append(found, scanEmail(row)); return nil }, r.id, of)
 	return found, err
-}
-
-// ThreadEmails implements store.Reader.
-func (r *reader) ThreadEmails(id mail.ThreadID) ([]mail.Email, error) {
-	if err := r.settled(); err != nil {
-		return nil, err
-	}
-	var all []mail.Email
-	err := r.c.query(selectThreadEmails, func(row row) error { all = append(all, scanEmail(row)); return nil }, r.id, id)
-	if err == nil && all == nil {
-		err = noThread()
-	}
-	return all, err
 }
 
 // EmailsBefore implements store.Reader.
