@@ -42,6 +42,8 @@ var layers = map[string]int{
 	"internal/delivery":  services,
 	"internal/search":    services,
 	"internal/transfer":  services,
+	"internal/backup":    services,
+	"internal/past":      services,
 	"internal/imap":      views,
 	"internal/pop3":      views,
 	"internal/smtp":      views,
