@@ -67,6 +67,21 @@ func (OS) ReadDir(dir string) ([]Info, error) {
 	return infos, nil
 }
 
+// Dirs implements FS.
+func (OS) Dirs(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		if e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
 // Rename implements FS.
 func (OS) Rename(from, to string) error { return os.Rename(from, to) }
 

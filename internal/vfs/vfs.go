@@ -28,6 +28,8 @@ type FS interface {
 	Stat(name string) (Info, error)
 	// ReadDir lists the plain files of a directory, sorted by name.
 	ReadDir(dir string) ([]Info, error)
+	// Dirs lists the directories in a directory, sorted by name.
+	Dirs(dir string) ([]string, error)
 	// Rename gives a file another name, replacing what had it.
 	Rename(from, to string) error
 	// Remove removes a file's name.

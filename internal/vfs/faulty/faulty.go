@@ -257,6 +257,22 @@ func (f *FS) ReadDir(dir string) ([]vfs.Info, error) {
 	return infos, nil
 }
 
+// Dirs implements vfs.FS: a directory is there while something is in it.
+func (f *FS) Dirs(dir string) ([]string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	prefix := filepath.Clean(dir) + string(filepath.Separator)
+	var names []string
+	for _, name := range sortedNames(f.names) {
+		rest, below := strings.CutPrefix(name, prefix)
+		if first, _, deeper := strings.Cut(rest, string(filepath.Separator)); below && deeper {
+			names = append(names, first)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
 // Rename implements vfs.FS.
 func (f *FS) Rename(from, to string) error {
 	f.mu.Lock()

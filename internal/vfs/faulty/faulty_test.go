@@ -3,6 +3,7 @@ package faulty
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"testing"
@@ -18,6 +19,7 @@ func TestBothFileSystemsAgree(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "a", "b")
 			must(t, fsys.MkdirAll(dir))
 			testFiles(t, fsys, dir)
+			testDirs(t, fsys, dir)
 			testTemp(t, fsys, dir)
 			testLock(t, fsys, filepath.Join(dir, "lock"))
 		})
@@ -68,6 +70,20 @@ func testFiles(t *testing.T, fsys vfs.FS, dir string) {
 	if _, err := fsys.Open(two); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("after removal: %v", err)
 	}
+}
+
+func testDirs(t *testing.T, fsys vfs.FS, dir string) {
+	below := filepath.Join(dir, "below", "further")
+	must(t, fsys.MkdirAll(below))
+	f, err := fsys.Create(filepath.Join(below, "file"))
+	must(t, err)
+	must(t, f.Close())
+	for of, want := range map[string]string{dir: "[below]", filepath.Join(dir, "below"): "[further]", below: "[]"} {
+		if names, err := fsys.Dirs(of); err != nil || fmt.Sprint(names) != want {
+			t.Errorf("directories in %s: %v, %v; want %s", of, names, err, want)
+		}
+	}
+	must(t, fsys.Remove(filepath.Join(below, "file")))
 }
 
 func testTemp(t *testing.T, fsys vfs.FS, dir string) {
