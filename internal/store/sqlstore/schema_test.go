@@ -88,6 +88,7 @@ var across = []string{
 	selectNamed,    // a blob is named by whoever has it
 	selectUploaded, // so
 	selectUntold,   // who is to be told of a flood, whoever it is
+	selectHeads,    // where each account is
 	countAccess,    // how many devices there are of each kind, whoever has them
 }
 

@@ -70,6 +70,8 @@ type DB struct {
 
 	keeping sync.Mutex
 	keeper  *sqliteConn // writes the log back; guarded by keeping
+
+	copies copies // guarded by the writer's turn
 }
 
 // counters are counted always: they tell whether the writer groups.
@@ -132,7 +134,7 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 		return nil, err
 	}
 	db.readers = newPool(path, o.Readers)
-	db.writer = &writer{c: c, jobs: make(chan *job, maxBatch), runTwice: o.RunTwice, stats: &db.stats, before: db.catchUp, undone: db.tails.forget, naming: &db.naming}
+	db.writer = &writer{c: c, jobs: make(chan *job, maxBatch), runTwice: o.RunTwice, stats: &db.stats, before: db.catchUp, undone: db.tails.forget, note: db.note, naming: &db.naming}
 	db.walIndex, _ = os.Open(path + "-shm")
 	db.done.Go(db.writer.loop)
 	db.done.Go(db.checkpoint)
@@ -167,6 +169,7 @@ func (db *DB) Close() error {
 	if db.walIndex != nil {
 		db.walIndex.Close() // last: closing a file gives back all locks that the process has on it (fcntl)
 	}
+	db.copies.close() // so
 	return err
 }
 

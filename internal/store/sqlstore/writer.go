@@ -60,6 +60,7 @@ type writer struct {
 	turn     sync.Mutex // held during a batch, or by the checkpointer
 	before   func()     // called before each batch
 	undone   func()     // called when something was rolled back
+	note     func()     // called after each commit, also one that failed
 	naming   *naming
 	// lost is a test's way to make a transaction fall over after a closure.
 	lost func(conn)
@@ -319,6 +320,7 @@ func (w *writer) commit() error {
 	if err != nil && w.c.inTransaction() {
 		_ = w.rollback() // else begin tries again
 	}
+	w.note()
 	w.stats.commits.Add(1)
 	w.stats.commitNanos.Add(int64(time.Since(started)))
 	return err
