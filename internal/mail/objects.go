@@ -37,19 +37,22 @@ const (
 
 // Account is the state of an account as one snapshot shows it.
 type Account struct {
-	ID       AccountID
-	Name     string // the login of its owner
-	Head     ModSeq // of the newest change
-	Epoch    Epoch
-	Horizon  ModSeq          // the deltas from any position at or after it are exact
-	Last     map[Type]ModSeq // of the last change to each type
-	Quota    int64           // bytes; 0 is without bound
-	Used     int64           // bytes, a message in several mailboxes counted once
-	Emails   int64           // that JMAP shows: some placement is not \Deleted
-	Threads  int64           // with such an email
-	Disabled bool
-	Created  time.Time
-	Reparsed uint64 // how often what is derived from the bytes of messages was made anew
+	ID      AccountID
+	Name    string // the login of its owner
+	Head    ModSeq // of the newest change
+	Epoch   Epoch
+	Horizon ModSeq // the deltas from any position at or after it are exact
+	// HorizonAt is since when the account is known: from then on what was at any
+	// moment can be told.
+	HorizonAt time.Time
+	Last      map[Type]ModSeq // of the last change to each type
+	Quota     int64           // bytes; 0 is without bound
+	Used      int64           // bytes, a message in several mailboxes counted once
+	Emails    int64           // that JMAP shows: some placement is not \Deleted
+	Threads   int64           // with such an email
+	Disabled  bool
+	Created   time.Time
+	Reparsed  uint64 // how often what is derived from the bytes of messages was made anew
 }
 
 // Mailbox is where messages live.

@@ -130,6 +130,18 @@ type Reader interface {
 	// was; a session that was not told yet may still ask for it.
 	Departed(mb mail.MailboxID, uid mail.UID) (mail.Placement, error)
 
+	// Left calls fn with the placements that left a mailbox after q.Since and had come
+	// by then, by UID; also of a mailbox that is gone, and none of one that never was.
+	// With those that are there and had come by then they are what the mailbox held.
+	// Below the horizon it is TooOld.
+	Left(q LeftQuery, fn func(*mail.Departure) error) error
+	// DeletedMailboxes returns the mailboxes that were deleted inside the horizon and
+	// are not back, by id. An id is seen once, as it left last.
+	DeletedMailboxes() ([]mail.DeletedMailbox, error)
+	// AllMetadata returns the annotations of the account and of its mailboxes, whoever's,
+	// by mailbox, whose and name; also of those deleted mailboxes, as they were then.
+	AllMetadata() ([]mail.KeptMetadata, error)
+
 	// Changes returns the next page of the delta from q.From to now. From a position
 	// of another epoch or below the horizon it is TooOld, from one that was never
 	// given out Invalid. Placements that came are by UID, the others of a kind by ModSeq.
@@ -206,11 +218,20 @@ type VersionQuery struct {
 	Later bool
 }
 
+// LeftQuery selects placements that left a mailbox.
+type LeftQuery struct {
+	Mailbox mail.MailboxID
+	Since   mail.ModSeq
+	After   mail.UID // UID greater than
+	Limit   int      // 0 is all
+}
+
 // AnnotationQuery selects annotations of messages of one mailbox.
 type AnnotationQuery struct {
-	Mailbox mail.MailboxID
-	UIDs    mail.UIDSet      // nil is all
-	Who     mail.PrincipalID // whose private ones; 0 is the owner's
+	Mailbox   mail.MailboxID
+	UIDs      mail.UIDSet      // nil is all
+	Who       mail.PrincipalID // whose private ones; 0 is the owner's
+	Everybody bool             // everybody's private ones
 	// ChangedSince selects what changed after it, also what was removed; 0 is what
 	// there is.
 	ChangedSince mail.ModSeq
@@ -321,6 +342,16 @@ type Tx interface {
 	// Expunge removes those of uids that are there, only those with \Deleted if
 	// onlyDeleted, and returns them.
 	Expunge(mb mail.MailboxID, uids mail.UIDSet, onlyDeleted bool) (mail.UIDSet, error)
+
+	// BringBack puts placements that left a mailbox inside the horizon into it again,
+	// as Undo does: the same messages under new UIDs, with the flags, annotations and
+	// save dates they had when they left. The result names those of uids that are still
+	// kept; a line is held again by who held it last.
+	BringBack(mb mail.MailboxID, uids mail.UIDSet) (Mapping, error)
+	// BringBackMailbox makes a deleted mailbox again, without its messages, with its id
+	// and UIDVALIDITY, its annotations and the given image; nobody has rights in it.
+	// NotFound if it is there or no longer kept, else as CreateMailbox.
+	BringBackMailbox(mail.MailboxID, mail.MailboxImage) (mail.Mailbox, error)
 
 	// Undo takes back what an act changed, where nothing later touched it, and says
 	// what it had to leave. Several acts are undone in one transaction one after the

@@ -30,7 +30,7 @@ func keyOf(mb mail.MailboxID, a mail.Annotation) noteKey {
 // Annotations calls fn with annotations of messages.
 func (r reader) Annotations(q store.AnnotationQuery, fn func(*mail.Annotation) error) error {
 	for _, a := range r.raw().notesOf(q.Mailbox, q.UIDs) {
-		if !a.Shared && a.Who != q.Who || q.ChangedSince == 0 && a.Value == nil || a.ModSeq <= q.ChangedSince {
+		if !a.Shared && a.Who != q.Who && !q.Everybody || q.ChangedSince == 0 && a.Value == nil || a.ModSeq <= q.ChangedSince {
 			continue
 		}
 		if err := fn(&a); err != nil {

@@ -70,9 +70,10 @@ func (st *Store) register(a store.NewAccount) (store.Principal, error) {
 	if a.Verifier != nil {
 		d.setPassword(p.ID, a.Verifier, st.Now())
 	}
+	now := st.Now()
 	acct := &account{}
 	acct.current.Store(&state{
-		account: mail.Account{ID: p.Account, Name: login, Epoch: 1, Last: map[mail.Type]mail.ModSeq{}, Quota: a.Quota, Created: st.Now()},
+		account: mail.Account{ID: p.Account, Name: login, Epoch: 1, Last: map[mail.Type]mail.ModSeq{}, Quota: a.Quota, Created: now, HorizonAt: now},
 		boxes:   map[mail.MailboxID]*box{}, threadOf: map[string]mail.ThreadID{}, subjects: map[string]mail.ThreadID{},
 		grants: map[grantKey]mail.Grant{}, own: map[ownKey]own{}, ownLast: map[grantKey]mail.ModSeq{},
 		subs: map[string]bool{}, chosen: map[mail.Preference]string{}, metadata: map[annotation]mail.Metadata{}, notes: map[noteKey]mail.Annotation{},

@@ -22,6 +22,9 @@ func (st *Store) Prune(ctx context.Context, id mail.AccountID, olderThan time.Ti
 	s := a.current.Load().clone()
 	for len(s.journal) > 0 && s.journal[0].Time.Before(olderThan) && !s.isPinned(s.journal[0].ModSeq) {
 		s.account.Horizon = s.journal[0].ModSeq
+		if at := s.journal[0].Time; at.After(s.account.HorizonAt) {
+			s.account.HorizonAt = at
+		}
 		s.journal = s.journal[1:]
 	}
 	s.forget(s.account.Horizon, st.Now())

@@ -122,30 +122,40 @@ func (t *tx) SetMailbox(id mail.MailboxID, im mail.MailboxImage) error {
 		t.hailed[id] = true
 	}
 	b.Name, b.Parent, b.Role, b.SortOrder, b.CommonSeen, b.PropsModSeq = im.Name, im.Parent, im.Role, im.SortOrder, im.CommonSeen, t.n
-	t.followSubscriptions(oldPath, t.s.path(id))
+	newPath := t.s.path(id)
+	outlived := t.setAside(oldPath, newPath)
+	t.followSubscriptions(oldPath, newPath)
 	t.did(mail.Entry{Op: mail.OpUpdateMailbox, Mailbox: id, Before: &before, After: &im})
+	for _, path := range outlived {
+		t.subscribe(path)
+	}
 	return nil
+}
+
+// setAside takes away the subscriptions at and below a path that a mailbox takes.
+func (t *tx) setAside(from, to string) []string {
+	var outlived []string
+	for _, path := range slices.Sorted(maps.Keys(t.s.subs)) {
+		if from != to && (path == to || strings.HasPrefix(path, to+mail.Delimiter)) {
+			outlived = append(outlived, path)
+			delete(t.s.subs, path)
+			t.did(mail.Entry{Op: mail.OpUnsubscribe, Name: path})
+		}
+	}
+	return outlived
 }
 
 // followSubscriptions renames the subscribed paths at and below one that moved.
 func (t *tx) followSubscriptions(from, to string) {
-	if from == to {
-		return
-	}
-	moved, were := map[string]bool{}, maps.Clone(t.s.subs)
+	moved := map[string]bool{}
 	for path := range t.s.subs {
-		if rest, ok := strings.CutPrefix(path, from); ok && (rest == "" || strings.HasPrefix(rest, mail.Delimiter)) {
+		if rest, ok := strings.CutPrefix(path, from); ok && from != to && (rest == "" || strings.HasPrefix(rest, mail.Delimiter)) {
 			delete(t.s.subs, path)
 			moved[to+rest] = true
 		}
 	}
 	for path := range moved {
 		t.s.subs[path] = true
-	}
-	for path := range were {
-		if rest, ok := strings.CutPrefix(path, to+mail.Delimiter); ok && !were[from+mail.Delimiter+rest] {
-			t.resubscribed(path)
-		}
 	}
 }
 

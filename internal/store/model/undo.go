@@ -321,11 +321,10 @@ func (u *undo) bringBack(e mail.Entry) {
 		u.left("mailbox %s is no longer kept", e.Before.Name)
 		return
 	}
-	if err := u.fits(0, *e.Before); err != nil {
+	if _, err := u.BringBackMailbox(e.Mailbox, *e.Before); err != nil {
 		u.left("mailbox %s: %s", e.Before.Name, mail.DetailOf(err))
 		return
 	}
-	u.place(f.Mailbox, *e.Before)
 	u.report.Undone++
 	var uids mail.UIDSet
 	for _, d := range u.s.left[e.Mailbox] {

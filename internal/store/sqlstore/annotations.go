@@ -31,7 +31,7 @@ func scanAnnotation(r row) mail.Annotation {
 // Annotations implements store.Reader.
 func (r *reader) Annotations(q store.AnnotationQuery, fn func(*mail.Annotation) error) error {
 	visit := func(a mail.Annotation) error {
-		if q.UIDs != nil && !q.UIDs.Contains(a.UID) || !a.Shared && a.Who != q.Who {
+		if q.UIDs != nil && !q.UIDs.Contains(a.UID) || !a.Shared && a.Who != q.Who && !q.Everybody {
 			return nil
 		}
 		return fn(&a)

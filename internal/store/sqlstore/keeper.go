@@ -14,6 +14,7 @@ const pruneChunk = 5000
 const (
 	selectOldest = "SELECT modseq, at FROM journal WHERE account_id = ?1 ORDER BY modseq LIMIT ?2"
 	setHorizon   = "UPDATE account SET horizon = ?2 WHERE account_id = ?1"
+	setHorizonAt = "UPDATE account SET horizon_at = max(horizon_at, ?2) WHERE account_id = ?1"
 )
 
 // forget is what Prune runs: ?1 the account, ?2 the horizon.
@@ -75,12 +76,12 @@ func (db *DB) prune(c conn, id mail.AccountID, olderThan time.Time) (more bool, 
 	if _, err := one(c, selectPinned, func(r row) { pinned = mail.ModSeq(r.num(0)) }, id); err != nil {
 		return false, err
 	}
-	n := 0
+	n, at := 0, int64(0)
 	err = c.query(selectOldest, func(r row) error {
 		if !unstamp(r.num(1)).Before(olderThan) || pinned > 0 && mail.ModSeq(r.num(0)) >= pinned {
 			return enough{}
 		}
-		horizon = mail.ModSeq(r.num(0))
+		horizon, at = mail.ModSeq(r.num(0)), max(at, r.num(1))
 		n++
 		return nil
 	}, id, pruneChunk)
@@ -91,6 +92,9 @@ func (db *DB) prune(c conn, id mail.AccountID, olderThan time.Time) (more bool, 
 		if _, err := c.exec(sql, id, horizon); err != nil {
 			return false, err
 		}
+	}
+	if _, err := c.exec(setHorizonAt, id, at); err != nil {
+		return false, err
 	}
 	_, err = c.exec(recountAnnotations, id)
 	return n == pruneChunk, err

@@ -192,6 +192,10 @@ func (t *tx) SetMailbox(id mail.MailboxID, im mail.MailboxImage) error {
 	if err != nil {
 		return err
 	}
+	outlived, err := t.setAside(b.Path, path)
+	if err != nil {
+		return err
+	}
 	if err := t.repath(b.Path, path); err != nil {
 		return err
 	}
@@ -202,7 +206,37 @@ func (t *tx) SetMailbox(id mail.MailboxID, im mail.MailboxImage) error {
 	}
 	b.PropsModSeq, b.HighestModSeq = t.n, t.n
 	t.add(mail.Entry{Op: mail.OpUpdateMailbox, Mailbox: id, Before: &before, After: &im})
-	return t.settleBox(b)
+	if err := t.settleBox(b); err != nil {
+		return err
+	}
+	for _, path := range outlived {
+		if err := t.subscribe(path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setAside takes the subscriptions away that had outlived mailboxes at and below a
+// path that another is about to take, and returns them. Those that follow it there
+// are then told from them when the rename is taken back.
+func (t *tx) setAside(from, to string) ([]string, error) {
+	if from == to {
+		return nil, nil
+	}
+	paths, err := t.Subscriptions()
+	if err != nil {
+		return nil, err
+	}
+	outlived := slices.DeleteFunc(paths, func(path string) bool {
+		return path != to && !strings.HasPrefix(path, to+mail.Delimiter)
+	})
+	for _, path := range outlived {
+		if err := t.unsubscribe(path); err != nil {
+			return nil, err
+		}
+	}
+	return outlived, nil
 }
 
 // repath moves the paths of all mailboxes below one that moves, and the
@@ -237,15 +271,6 @@ func (t *tx) repath(from, to string) error {
 	}
 	for _, path := range follow {
 		if _, err := t.c.exec(insertSubscription, t.id, path); err != nil {
-			return err
-		}
-	}
-	for _, path := range paths { // what comes below one that outlived its mailbox
-		rest, ok := strings.CutPrefix(path, to+mail.Delimiter)
-		if !ok || slices.Contains(paths, from+mail.Delimiter+rest) {
-			continue
-		}
-		if err := t.resubscribed(path); err != nil {
 			return err
 		}
 	}

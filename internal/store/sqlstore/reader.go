@@ -45,7 +45,7 @@ type account struct {
 }
 
 const selectAccount = `SELECT name, head, epoch, horizon, last_mailbox, last_email, last_thread, last_placement, last_identity, last_submission,
-	next_id, next_uidvalidity, quota, used, disabled, created, reparsed, named_to, peak, peak_key, emails, threads FROM account WHERE account_id = ?1`
+	next_id, next_uidvalidity, quota, used, disabled, created, reparsed, named_to, peak, peak_key, emails, threads, horizon_at FROM account WHERE account_id = ?1`
 
 func loadAccount(c conn, id mail.AccountID) (account, error) {
 	var a account
@@ -54,7 +54,10 @@ func loadAccount(c conn, id mail.AccountID) (account, error) {
 			ID: id, Name: r.text(0), Head: mail.ModSeq(r.num(1)), Epoch: mail.Epoch(r.num(2)), Horizon: mail.ModSeq(r.num(3)),
 			Last:  map[mail.Type]mail.ModSeq{},
 			Quota: r.num(12), Used: r.num(13), Disabled: r.num(14) != 0, Created: unstamp(r.num(15)), Reparsed: uint64(r.num(16)),
-			Emails: r.num(20), Threads: r.num(21),
+			Emails: r.num(20), Threads: r.num(21), HorizonAt: unstamp(r.num(22)),
+		}
+		if r.num(22) == 0 {
+			a.HorizonAt = a.Created
 		}
 		for i, t := range allTypes {
 			if n := r.num(4 + i); n != 0 {

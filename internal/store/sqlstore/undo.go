@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -336,11 +335,8 @@ func (u *undo) bringBackMessages(mb mail.MailboxID, uids mail.UIDSet) error {
 	if len(hs) == 0 {
 		return nil
 	}
-	placed, err := u.restore(b, hs)
+	placed, err := u.bringBack(b, hs)
 	if err != nil {
-		return err
-	}
-	if err := u.carry(b, hs, b, placed, true); err != nil {
 		return err
 	}
 	if err := u.giveLinesBack(hs, placed); err != nil {
@@ -425,43 +421,22 @@ func (u *undo) previousImage(e mail.Entry) error {
 	return u.tried(b.Name, u.SetMailbox(e.Mailbox, *e.Before))
 }
 
-const (
-	selectVanishedMailbox = "SELECT modseq, image FROM vanished WHERE account_id = ?1 AND type = ?2 AND id = ?3 ORDER BY modseq DESC LIMIT 1"
-	selectFallen          = "SELECT uid FROM vanished_placement WHERE account_id = ?1 AND mailbox_id = ?2 AND vanished = ?3 AND why = ?4 ORDER BY uid"
-)
+const selectFallen = "SELECT uid FROM vanished_placement WHERE account_id = ?1 AND mailbox_id = ?2 AND vanished = ?3 AND why = ?4 ORDER BY uid"
 
 // bringBackMailbox makes a deleted mailbox again, with its id, its UIDVALIDITY
 // and what was in it.
 func (u *undo) bringBackMailbox(e mail.Entry) error {
-	alive, err := u.boxOrNil(e.Mailbox)
-	if err != nil {
-		return err
-	}
-	var kept keptMailbox
-	var at mail.ModSeq
-	var broken error
-	ok, err := one(u.c, selectVanishedMailbox, func(r row) {
-		at = mail.ModSeq(r.num(0))
-		broken = json.Unmarshal(r.bytes(1), &kept)
-	}, u.id, mail.TypeMailbox, e.Mailbox)
-	if err = cmp.Or(err, broken); err != nil {
-		return err
-	}
-	if !ok || alive != nil {
+	kept, at, err := u.keptMailbox(e.Mailbox)
+	if mail.KindOf(err) == mail.NotFound && err != nil {
 		u.left("mailbox %s is no longer kept", e.Before.Name)
 		return nil
 	}
-	path, err := u.fits(0, *e.Before)
-	if err != nil {
-		return u.tried(e.Before.Name, err)
-	}
-	mb := mailbox{Mailbox: mail.Mailbox{ID: e.Mailbox, UIDValidity: kept.UIDValidity, UIDNext: kept.UIDNext}, recent: kept.Recent}
-	mb.members = true // there may be some
-	b, err := u.insertBox(mb, *e.Before, path)
 	if err != nil {
 		return err
 	}
-	b.notes = kept.Notes
+	if _, err := u.remakeMailbox(e.Mailbox, *e.Before, kept); err != nil {
+		return u.tried(e.Before.Name, err)
+	}
 	u.report.Undone++
 	var uids mail.UIDSet
 	err = u.c.query(selectFallen, func(r row) error { uids.Add(mail.UID(r.num(0))); return nil }, u.id, e.Mailbox, at, deletedWithMailbox)

@@ -32,7 +32,5 @@ func (h *history) concurrent() {
 	s.checked()
 	watch.heardAll()
 	s.exactDeltas(start, now)
-	w := now.world(s)
-	w.blurred = true // renames between the two snapshots are not known
-	s.rewind([]*snapshot{start, now}, w)
+	s.rewind([]*snapshot{start, now}, now.world(s))
 }

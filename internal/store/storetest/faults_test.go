@@ -449,6 +449,46 @@ var faults = []struct {
 	}})},
 	{"AnUploadForgetsWhatWasMadeOfIt", reading(badReader{uploads: func(u *mail.Upload) { u.Emails = nil }})},
 	{"AnUploadIsOfAnotherSize", reading(badReader{uploads: func(u *mail.Upload) { u.Blob.Size++ }})},
+	{"LeftForgetsWhatFellWithItsMailbox", reading(badReader{left: func(q *store.LeftQuery, _ *mail.Departure) {
+		if q != nil && q.Limit == 0 {
+			q.Limit = 5
+		}
+	}})},
+	{"LeftIsALittleLate", reading(badReader{left: func(q *store.LeftQuery, _ *mail.Departure) {
+		if q != nil {
+			q.Since++
+		}
+	}})},
+	{"WhatLeftIsOfAnotherMessage", reading(badReader{left: func(_ *store.LeftQuery, d *mail.Departure) {
+		if d != nil {
+			d.Message++
+		}
+	}})},
+	{"ADeletedMailboxIsNotKept", reading(badReader{deleted: func(all []mail.DeletedMailbox) []mail.DeletedMailbox { return all[:len(all)/2] }})},
+	{"ADeletedMailboxIsKeptUnderAnotherName", reading(badReader{deleted: func(all []mail.DeletedMailbox) []mail.DeletedMailbox {
+		for i := range all {
+			all[i].Image.SortOrder++
+		}
+		return all
+	}})},
+	{"ADeletedMailboxLosesItsAnnotations", reading(badReader{all: func(all []mail.KeptMetadata) []mail.KeptMetadata {
+		return slices.DeleteFunc(all, func(m mail.KeptMetadata) bool { return m.Mailbox > 6 })
+	}})},
+	{"WhatComesBackIsUnread", writing(badTx{back: func(tx store.Tx, mb mail.MailboxID, uids mail.UIDSet) (store.Mapping, error) {
+		m, err := tx.BringBack(mb, uids)
+		if err == nil && len(m.To) > 0 {
+			_, err = tx.StoreFlags(mb, m.To, mail.FlagChange{Replace: true}, nil)
+		}
+		return m, err
+	}})},
+	{"AMailboxComesBackAsItWas", writing(badTx{again: func(tx store.Tx, id mail.MailboxID, im mail.MailboxImage) (mail.Mailbox, error) {
+		im.SortOrder = 0
+		return tx.BringBackMailbox(id, im)
+	}})},
+	{"TheHorizonIsOfAnotherTime", reading(badReader{account: func(a mail.Account) mail.Account {
+		a.HorizonAt = a.HorizonAt.Add(time.Second)
+		return a
+	}})},
 	{"PruneDoesNothing", func(f *fault) { f.prune = func(*fault, time.Time) error { return nil } }},
 	{"ReparsedForgetsThePreview", func(f *fault) {
 		f.reparsed = func(_ *fault, all []store.Derived) {

@@ -101,6 +101,37 @@ type badReader struct {
 	cursors  func(prefix string, names []string) []string
 	uploads  func(*mail.Upload)
 	objects  func([]mail.Object) []mail.Object
+	left     func(*store.LeftQuery, *mail.Departure)
+	deleted  func([]mail.DeletedMailbox) []mail.DeletedMailbox
+	all      func([]mail.KeptMetadata) []mail.KeptMetadata
+}
+
+func (b badReader) Left(q store.LeftQuery, fn func(*mail.Departure) error) error {
+	if b.left != nil {
+		b.left(&q, nil)
+	}
+	return b.Reader.Left(q, func(d *mail.Departure) error {
+		if b.left != nil {
+			b.left(nil, d)
+		}
+		return fn(d)
+	})
+}
+
+func (b badReader) DeletedMailboxes() ([]mail.DeletedMailbox, error) {
+	all, err := b.Reader.DeletedMailboxes()
+	if b.deleted != nil {
+		all = b.deleted(all)
+	}
+	return all, err
+}
+
+func (b badReader) AllMetadata() ([]mail.KeptMetadata, error) {
+	all, err := b.Reader.AllMetadata()
+	if b.all != nil {
+		all = b.all(all)
+	}
+	return all, err
 }
 
 func (b badReader) Objects(typ mail.Type) ([]mail.Object, error) {
@@ -259,6 +290,22 @@ type badTx struct {
 	note    func(tx store.Tx, mb mail.MailboxID, who mail.PrincipalID, name string, value []byte) error
 	device  func(tx store.Tx, d mail.Device) error
 	told    func(tx store.Tx, id mail.DeviceID, told mail.Told) error
+	back    func(tx store.Tx, mb mail.MailboxID, uids mail.UIDSet) (store.Mapping, error)
+	again   func(tx store.Tx, id mail.MailboxID, im mail.MailboxImage) (mail.Mailbox, error)
+}
+
+func (b badTx) BringBack(mb mail.MailboxID, uids mail.UIDSet) (store.Mapping, error) {
+	if b.back != nil {
+		return b.back(b.Tx, mb, uids)
+	}
+	return b.Tx.BringBack(mb, uids)
+}
+
+func (b badTx) BringBackMailbox(id mail.MailboxID, im mail.MailboxImage) (mail.Mailbox, error) {
+	if b.again != nil {
+		return b.again(b.Tx, id, im)
+	}
+	return b.Tx.BringBackMailbox(id, im)
 }
 
 func (b badTx) SetDevice(d mail.Device) error {

@@ -466,7 +466,7 @@ func undoMany(t *trial) {
 	if len(r.Left) > 0 {
 		fail("left %q", r.Left)
 	}
-	if d := difference(s.snapshot().contents(op{}), before.contents(op{})); d != "" {
+	if d := difference(s.snapshot().contents(), before.contents()); d != "" {
 		fail("not as before: %s", d)
 	}
 }
@@ -522,7 +522,7 @@ func undoSeveral(t *trial) {
 	if len(r.Left) > 0 {
 		fail("left %q", r.Left)
 	}
-	if d := difference(s.snapshot().contents(op{}), before.contents(op{})); d != "" {
+	if d := difference(s.snapshot().contents(), before.contents()); d != "" {
 		fail("not as before: %s", d)
 	}
 	equal("one record", len(s.records(store.JournalQuery{After: after.account.Head})), 1)
@@ -530,7 +530,7 @@ func undoSeveral(t *trial) {
 	if len(r.Left) > 0 {
 		fail("redone, left %q", r.Left)
 	}
-	if d := difference(s.snapshot().contents(op{}), after.contents(op{})); d != "" {
+	if d := difference(s.snapshot().contents(), after.contents()); d != "" {
 		fail("redone, not as it was done: %s", d)
 	}
 	s.snapshot().sound()

@@ -154,6 +154,8 @@ func (st step) do(s *subject, tx store.Tx) (string, error) {
 		return "", tx.SetMetadata(mb.ID, st.who, st.name, given(st.value))
 	case "flood":
 		return st.settle(tx)
+	case "bring-back", "bring-mailbox":
+		return st.doPast(tx)
 	case "make-object", "change-object", "drop-object":
 		return st.doObject(tx)
 	case "prefer":
@@ -482,8 +484,8 @@ func (g *generator) step() step {
 	if g.IntN(12) == 0 {
 		s.from, s.n = 0, 1000 // all of them
 	}
-	switch k := g.IntN(106); {
-	case k >= 100:
+	switch k := g.IntN(107); {
+	case k >= 101:
 		return g.object()
 	case k < 30:
 		return g.arrival(s)
@@ -523,6 +525,8 @@ func (g *generator) step() step {
 		return step{verb: "undo", ago: 1 + g.IntN(8)}
 	case k < 96:
 		return step{verb: "note", box: s.box}
+	case k < 97:
+		return step{verb: pick(g, []string{"bring-back", "bring-mailbox"}), box: s.box, from: s.from, n: min(s.n, 6)}
 	}
 	switch g.IntN(9) {
 	case 7:

@@ -25,8 +25,6 @@ type world struct {
 	metadata map[note]string
 	fallen   map[mail.ModSeq]map[note]string // annotations of mailboxes, when they were deleted
 	at       mail.ModSeq                     // of the record that is taken back
-	before   []string                        // the subscriptions before the record that is taken back
-	blurred  bool                            // subscriptions met on a rename: earlier ones can't be told
 }
 
 // note names an annotation.
@@ -75,9 +73,10 @@ func (s *subject) rewind(past []*snapshot, w *world) {
 	records := s.records(store.JournalQuery{After: s.base, Limit: 1 << 20})
 	contents := contentsWhenDeleted(past[0], records)
 	w.fallen = annotationsWhenDeleted(s, past[0], records)
+	s.keptMailboxes(past[len(past)-1], records, w.fallen)
 	past = past[:len(past)-1]
 	for i, r := range records {
-		w.before, w.at = past[len(past)-1].subs, r.ModSeq
+		w.at = r.ModSeq
 		for _, e := range slices.Backward(r.Entries) {
 			if err := w.takeBack(e, contents[r.ModSeq]); err != nil {
 				fail("record %d, %+v: %v", r.ModSeq, e, err)
@@ -326,9 +325,6 @@ func (w *world) rename(e mail.Entry) error {
 	if from == to {
 		return nil
 	}
-	// A subscription that a mailbox gone before had left on the new path met with
-	// those that followed.
-	w.blurred = w.blurred || slices.ContainsFunc(w.before, func(path string) bool { return under(path, from) })
 	for path := range maps.Clone(w.subs) {
 		if under(path, from) {
 			delete(w.subs, path)
@@ -358,6 +354,7 @@ func (w *world) mustBe(sn *snapshot) {
 		if !maps.Equal(w.messages[mb], want.messages[mb]) {
 			fail("rewound to %d: %s holds %v, want %v", sn.account.Head, want.path(mb), w.messages[mb], want.messages[mb])
 		}
+		w.s.held(mb, sn)
 	}
 	if !maps.Equal(w.metadata, want.metadata) {
 		fail("rewound to %d: annotations are %v, want %v", sn.account.Head, w.metadata, want.metadata)
@@ -369,7 +366,7 @@ func (w *world) mustBe(sn *snapshot) {
 		fail("rewound to %d: chosen %v, want %v", sn.account.Head, w.chosen, want.chosen)
 	}
 	w.sharedAs(want, sn)
-	if !w.blurred && !maps.Equal(w.subs, want.subs) {
+	if !maps.Equal(w.subs, want.subs) {
 		fail("rewound to %d: subscribed %v, want %v", sn.account.Head, w.subs, want.subs)
 	}
 }

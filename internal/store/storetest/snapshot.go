@@ -105,7 +105,15 @@ func annotations(r store.Reader, mb mail.MailboxID, uids mail.UIDSet) (map[mail.
 			return nil, err
 		}
 	}
+	everybody := map[mail.UID]int{}
+	err := r.Annotations(store.AnnotationQuery{Mailbox: mb, UIDs: uids, Everybody: true}, func(a *mail.Annotation) error { everybody[a.UID]++; return nil })
+	if err != nil {
+		return nil, err
+	}
 	for uid, text := range all {
+		if n := strings.Count(text, ";"); n != everybody[uid] {
+			fail("UID %d has %d annotations of everybody, and %q", uid, everybody[uid], text)
+		}
 		all[uid] = sortedNotes(strings.Split(strings.TrimSuffix(text, ";"), ";"))
 	}
 	return all, nil
