@@ -49,6 +49,7 @@ type commands struct {
 	Search   searchCommand   `cmd:"" help:"See the search indexes, and make them anew."`
 	Undo     undoCommand     `cmd:"" help:"Take back an act that history shows."`
 	Guard    guardCommand    `cmd:"" help:"Decide about what devices deleted in a rush."`
+	Key      keyCommand      `cmd:"" help:"See, rotate and retire the keys that all mail is sealed with."`
 	Doctor   doctorCommand   `cmd:"" help:"Check everything that is stored, and say what to do."`
 	Conf     confCommand     `cmd:"" name:"config" help:"Print or check the configuration."`
 	Bench    benchCommand    `cmd:"" help:"Measure this server beside Dovecot."`

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"lockstep/internal/auth"
+	"lockstep/internal/blob"
 	"lockstep/internal/mail"
 )
 
@@ -69,6 +70,18 @@ func giveBackMemory(freed, last, now time.Time) time.Time {
 	return last
 }
 
+// rewrap goes on with a rotation of keys that was cut short.
+func (h *house) rewrap(ctx context.Context) error {
+	if len(h.blobs.Keys().Keys()) == 1 {
+		return nil
+	}
+	done, err := h.blobs.Rewrap(ctx, func(blob.Rewrapped) error { return ctx.Err() })
+	if done.Rows > 0 {
+		h.log.InfoContext(ctx, "keys rewrapped", "blobs", done.Rows)
+	}
+	return err
+}
+
 func (h *house) upkeep(ctx context.Context, compact bool) error {
 	began := time.Now()
 	accounts, err := h.db.Accounts(ctx)
@@ -84,6 +97,9 @@ func (h *house) upkeep(ctx context.Context, compact bool) error {
 		case err != nil && mail.KindOf(err) != mail.NotFound: // one bad account holds no other up
 			h.log.ErrorContext(ctx, "upkeep: history", "account", int64(p.Account), "err", err)
 		}
+	}
+	if err := h.rewrap(ctx); err != nil {
+		return err
 	}
 	collected, err := h.blobs.Collect(ctx)
 	if err != nil {

@@ -45,6 +45,11 @@ func (o *Ops) doctor(ctx context.Context, q Examine, emit func(Finding) error) e
 		all = []store.Principal{p}
 	}
 	x := &examination{o: o, q: q, emit: emit, seen: map[mail.BlobName]struct{}{}, broken: map[mail.BlobName]*broken{}}
+	if q.Login == "" {
+		if err := x.keys(ctx); err != nil {
+			return err
+		}
+	}
 	if err := x.stored(ctx); err != nil {
 		return err
 	}

@@ -320,10 +320,10 @@ func TestKeyFile(t *testing.T) {
 	for want, change := range map[string]func(string) string{
 		"is damaged":    func(s string) string { return strings.Replace(s, "key 1 ", "key 1 A", 1) },
 		"without gaps":  func(s string) string { return strings.Replace(s, "key 1 ", "key 2 ", 1) },
-		"later":         func(s string) string { return strings.Replace(s, "file 1\n", "file 2\n", 1) },
+		"later":         func(s string) string { return strings.Replace(s, "file 1\n", "file 3\n", 1) },
 		"no key":        func(s string) string { return s[:strings.Index(s, "key 1 ")] },
 		"its number":    func(s string) string { return s + "hello\n" },
-		"is no key fil": func(s string) string { return strings.Repeat(s, 1000) },
+		"a few hundred": func(s string) string { return strings.Repeat(s, 1000) },
 	} {
 		var before []byte
 		fsys.Corrupt("/d/key", func(b []byte) []byte { before = b; return []byte(change(string(b))) })

@@ -148,10 +148,7 @@ func TestDepthOfPartsIsBounded(t *testing.T) {
 }
 
 func TestIdlePacksAreClosed(t *testing.T) {
-	k, err := parseKeyring([]byte(keyFileHead + "\n" + keyLine(1, make([]byte, keySize))))
-	if err != nil {
-		t.Fatal(err)
-	}
+	k := ringOf(t, keyFileHead+"\n"+keyLine(1, make([]byte, keySize)))
 	p, err := newPacks(vfs.OS{}, t.TempDir(), k)
 	if err != nil {
 		t.Fatal(err)
@@ -199,15 +196,21 @@ func TestPlacesOfOnePackSortTogether(t *testing.T) {
 	}
 }
 
+// ringOf is the keyring of a key file with this text.
+func ringOf(t *testing.T, text string) *Keyring {
+	t.Helper()
+	r, err := parseKeyring([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := &Keyring{}
+	k.ring.Store(r)
+	return k
+}
+
 func TestKeyOfALaterKeyFileIsNamed(t *testing.T) {
-	k, err := parseKeyring([]byte(keyFileHead + "\n" + keyLine(1, make([]byte, keySize)) + keyLine(2, bytes.Repeat([]byte{2}, keySize))))
-	if err != nil {
-		t.Fatal(err)
-	}
-	old, err := parseKeyring([]byte(keyFileHead + "\n" + keyLine(1, make([]byte, keySize))))
-	if err != nil {
-		t.Fatal(err)
-	}
+	k := ringOf(t, keyFileHead+"\n"+keyLine(1, make([]byte, keySize))+keyLine(2, bytes.Repeat([]byte{2}, keySize)))
+	old := ringOf(t, keyFileHead+"\n"+keyLine(1, make([]byte, keySize)))
 	name := k.name([]byte("sum"))
 	if name != old.name([]byte("sum")) {
 		t.Error("a rotation renames blobs")
@@ -247,6 +250,34 @@ func FuzzDecode(f *testing.F) {
 			if got, err := decode(again, make([]byte, frameBuffer), c2); err != nil || !bytes.Equal(got, plain) {
 				t.Fatalf("does not survive its own encoding: %v", err)
 			}
+		}
+	})
+}
+
+func FuzzKeyFile(f *testing.F) {
+	f.Add(keyFileHead + "\n# made 2026-01-02T03:04:05Z: key 1\n" + keyLine(1, make([]byte, keySize)))
+	f.Add(keyFileHead2 + "\nretired 1 2026-01-02T03:04:05Z\n" + keyLine(2, make([]byte, keySize)) + secretLine(blobNames, make([]byte, keySize)) + secretLine(keyFingerprint, make([]byte, keySize)) + secretLine(laterPurposes, make([]byte, keySize)))
+	f.Fuzz(func(t *testing.T, text string) {
+		r, err := parseKeyring([]byte(text))
+		if err != nil {
+			return
+		}
+		if len(r.naming) != keySize || r.keys[len(r.keys)-1].wrap == nil {
+			t.Fatalf("taken for a key file: %q", text)
+		}
+		if _, err := r.derive("lockstep for anything"); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func FuzzRewrites(f *testing.F) {
+	h := recordHeader{tableLen: 100}
+	f.Add(encodeRewrites([]rewrite{{1, packHeaderSize, h.append(nil)}}))
+	f.Add(encodeRewrites(nil))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if all, whole := decodeRewrites(b); whole && !bytes.Equal(encodeRewrites(all), b) {
+			t.Fatal("does not survive its own encoding")
 		}
 	})
 }

@@ -39,6 +39,14 @@ type Index interface {
 	// move says it was, in one transaction. It returns how many that were.
 	Move(ctx context.Context, moves []Move) (int, error)
 
+	// Wrapped returns how many rows, condemned or not, have their keys wrapped by which
+	// key: the first four bytes of Key, big-endian; rows without a key count for 0.
+	Wrapped(ctx context.Context) (map[uint32]int64, error)
+
+	// Rewrap sets the key of each row, condemned or not, that still is what the change
+	// says it was, in one transaction. It returns how many that were.
+	Rewrap(ctx context.Context, changes []Rewrap) (int, error)
+
 	// Restore makes the rows of records that were found in packs, or makes those
 	// that stand like them, touched now and not condemned.
 	Restore(ctx context.Context, found []mail.Blob) error

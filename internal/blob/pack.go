@@ -76,7 +76,8 @@ func parsePlace(s string) (place, error) {
 func packHeader(id packID, keys *Keyring) []byte {
 	b := append([]byte(packMagic), 0, packVersion, 0, 0)
 	b = binary.BigEndian.AppendUint64(b, uint64(id))
-	b = append(b, keys.fingerprint[:]...)
+	mark := keys.fingerprint()
+	b = append(b, mark[:]...)
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
@@ -88,8 +89,8 @@ func checkPackHeader(b []byte, keys *Keyring) (whole bool, err error) {
 	if v := binary.BigEndian.Uint16(b[8:]); v != packVersion {
 		return false, fmt.Errorf("written by a later Lockstep (version %d of the format)", v)
 	}
-	if string(b[20:28]) != string(keys.fingerprint[:]) {
-		return false, errors.New("sealed with the key of another key file: the right one has to be put in place")
+	if have, want := keys.fingerprint(), [8]byte(b[20:28]); have != want {
+		return false, otherKeyFile(have, want)
 	}
 	return true, nil
 }
@@ -121,6 +122,8 @@ type packs struct {
 	fs   vfs.FS
 	dir  string
 	keys *Keyring
+
+	heads sync.RWMutex // held for reading by who reads the header of a record
 
 	mu      sync.Mutex
 	open    map[packID]*pack

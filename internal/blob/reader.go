@@ -106,7 +106,9 @@ func (s *Store) openRecord(ctx context.Context, b mail.Blob, depth int) (*Reader
 // readHead reads header and table, and of a small record the frames too.
 func (r *Reader) readHead(b mail.Blob, at place) error {
 	r.ahead = frames.get()
+	r.store.packs.heads.RLock()
 	n, err := r.readPack(r.ahead[:min(at.length, int64(len(r.ahead)))], at.offset)
+	r.store.packs.heads.RUnlock()
 	if err != nil {
 		return err
 	}

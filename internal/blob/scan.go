@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"io"
 	"iter"
+	"sync"
 
 	"lockstep/internal/mail"
 	"lockstep/internal/vfs"
@@ -53,7 +54,7 @@ func scanPack(ctx context.Context, p *packs, info packInfo, yield func(Found, er
 		return false, err
 	}
 	defer f.Close()
-	s := scanner{keys: p.keys, file: f, info: info}
+	s := scanner{keys: p.keys, file: f, info: info, heads: &p.heads}
 	for off := int64(packHeaderSize); off < info.size; {
 		if err := ctx.Err(); err != nil {
 			return false, err
@@ -71,9 +72,10 @@ func scanPack(ctx context.Context, p *packs, info packInfo, yield func(Found, er
 }
 
 type scanner struct {
-	keys *Keyring
-	file vfs.File
-	info packInfo
+	keys  *Keyring
+	file  vfs.File
+	info  packInfo
+	heads *sync.RWMutex
 }
 
 // record reads the record at off.
@@ -90,7 +92,9 @@ func (s *scanner) record(off int64) Found {
 
 func (s *scanner) header(off int64) (h recordHeader, err error) {
 	b := make([]byte, headerSize)
+	s.heads.RLock()
 	n, err := readFullAt(s.file, b, off)
+	s.heads.RUnlock()
 	if err != nil {
 		return h, corrupt("a record is cut off", err)
 	}

@@ -73,6 +73,9 @@ func Open(dir string, keys *Keyring, index Index, o Options) (*Store, error) {
 	}
 	if err = s.sweep(); err == nil {
 		s.packs, err = newPacks(s.fs, dir, keys)
+		if err == nil {
+			err = s.packs.finishRewrites()
+		}
 		s.damage = openDamage(s.fs, dir)
 	}
 	if err != nil {

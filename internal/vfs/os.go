@@ -22,6 +22,9 @@ func (OS) Create(name string) (File, error) {
 // Open implements FS.
 func (OS) Open(name string) (File, error) { return wrap(os.Open(name)) }
 
+// Change implements FS.
+func (OS) Change(name string) (File, error) { return wrap(os.OpenFile(name, os.O_RDWR, 0)) }
+
 // Temp implements FS. The file is unlinked while it is open.
 func (OS) Temp(dir string) (File, error) {
 	f, err := os.CreateTemp(dir, "spool-*.tmp")

@@ -21,6 +21,8 @@ type FS interface {
 	Create(name string) (File, error)
 	// Open opens a file to read.
 	Open(name string) (File, error)
+	// Change opens a file that is there, to read and write.
+	Change(name string) (File, error)
 	// Temp makes a file without a name, on the file system of dir; it is gone
 	// when closed, and after a crash.
 	Temp(dir string) (File, error)

@@ -5,6 +5,7 @@ package blobtest
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"maps"
 	"slices"
 	"strings"
@@ -127,6 +128,35 @@ func (x *Index) Unnamed(_ context.Context, touchedBefore time.Time, after mail.B
 	}
 	slices.SortFunc(found, func(a, b mail.BlobName) int { return bytes.Compare(a[:], b[:]) })
 	return found[:min(limit, len(found))], nil
+}
+
+// Wrapped implements blob.Index.
+func (x *Index) Wrapped(context.Context) (map[uint32]int64, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	by := map[uint32]int64{}
+	for _, r := range x.rows {
+		if len(r.blob.Key) < 4 {
+			by[0]++
+			continue
+		}
+		by[binary.BigEndian.Uint32(r.blob.Key)]++
+	}
+	return by, nil
+}
+
+// Rewrap implements blob.Index.
+func (x *Index) Rewrap(_ context.Context, changes []blob.Rewrap) (int, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	n := 0
+	for _, c := range changes {
+		if r := x.rows[c.Name]; r != nil && bytes.Equal(r.blob.Key, c.From) {
+			r.blob.Key = c.To
+			n++
+		}
+	}
+	return n, nil
 }
 
 // Condemn implements blob.Index.

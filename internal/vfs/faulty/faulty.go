@@ -219,6 +219,17 @@ func (f *FS) Open(name string) (vfs.File, error) {
 	return &file{fs: f, node: n, name: name, life: f.life, readOnly: true}, nil
 }
 
+// Change implements vfs.FS.
+func (f *FS) Change(name string) (vfs.File, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := f.names[name]
+	if n == nil {
+		return nil, pathError("open", name, fs.ErrNotExist)
+	}
+	return &file{fs: f, node: n, name: name, life: f.life}, nil
+}
+
 // Temp implements vfs.FS.
 func (f *FS) Temp(string) (vfs.File, error) {
 	f.mu.Lock()

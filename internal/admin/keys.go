@@ -1,0 +1,153 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"lockstep/internal/blob"
+	"lockstep/internal/mail"
+)
+
+// KeyRing is what may be told of the operator's key file.
+type KeyRing struct {
+	File        string
+	Fingerprint string
+	Keys        []Key
+}
+
+// Key is one of the operator's keys.
+type Key struct {
+	blob.KeyInfo
+	Blobs int64 // whose keys it wraps
+}
+
+// Rewrapping is how far a rotation or a retirement is.
+type Rewrapping struct {
+	Key  uint32 // that was made, or retired; 0 until then
+	Done bool
+	blob.Rewrapped
+}
+
+// OfKey names a key by its number.
+type OfKey struct{ Number uint32 }
+
+// The verbs of keys. KeyRotate makes a key and rewraps by it; KeyRewrap goes on with
+// that where it was cut; KeyRetire makes a key needless and takes it out of the key
+// file. No blob is written anew.
+var (
+	KeyShow   = Verb[Nothing, KeyRing]{"key/show", (*Ops).keyShow}
+	KeyRotate = Verb[Nothing, Rewrapping]{"key/rotate", (*Ops).keyRotate}
+	KeyRewrap = Verb[Nothing, Rewrapping]{"key/rewrap", (*Ops).keyRewrap}
+	KeyRetire = Verb[OfKey, Rewrapping]{"key/retire", (*Ops).keyRetire}
+)
+
+func (o *Ops) keyShow(ctx context.Context, _ Nothing, emit func(KeyRing) error) error {
+	keys := o.Blobs.Keys()
+	by, err := o.Blobs.WrappedBy(ctx)
+	if err != nil {
+		return err
+	}
+	ring := KeyRing{File: keys.File(), Fingerprint: keys.Fingerprint()}
+	for _, k := range keys.Keys() {
+		ring.Keys = append(ring.Keys, Key{k, by[k.Number]})
+	}
+	return emit(ring)
+}
+
+func (o *Ops) keyRotate(ctx context.Context, _ Nothing, emit func(Rewrapping) error) error {
+	n, err := o.Blobs.Keys().Rotate(time.Now())
+	if err != nil {
+		return err
+	}
+	o.Log.InfoContext(ctx, "key added", "key", n)
+	if err := emit(Rewrapping{Key: n}); err != nil {
+		return err
+	}
+	return o.rewrap(ctx, n, emit)
+}
+
+func (o *Ops) keyRewrap(ctx context.Context, _ Nothing, emit func(Rewrapping) error) error {
+	return o.rewrap(ctx, 0, emit)
+}
+
+func (o *Ops) rewrap(ctx context.Context, n uint32, emit func(Rewrapping) error) error {
+	done, err := o.Blobs.Rewrap(ctx, progress(n, emit))
+	if err != nil {
+		return err
+	}
+	return emit(Rewrapping{Key: n, Done: true, Rewrapped: done})
+}
+
+func (o *Ops) keyRetire(ctx context.Context, q OfKey, emit func(Rewrapping) error) error {
+	done, err := o.Blobs.Retire(ctx, q.Number, progress(0, emit))
+	if err != nil {
+		return err
+	}
+	o.Log.InfoContext(ctx, "key retired", "key", q.Number)
+	return emit(Rewrapping{Key: q.Number, Done: true, Rewrapped: done})
+}
+
+// tellProgress is how often it is told how far something is.
+const tellProgress = time.Second
+
+// progress tells now and then how far a rewrapping is.
+func progress(n uint32, emit func(Rewrapping) error) func(blob.Rewrapped) error {
+	var told time.Time
+	return func(r blob.Rewrapped) error {
+		if time.Since(told) < tellProgress {
+			return nil
+		}
+		told = time.Now()
+		return emit(Rewrapping{Key: n, Rewrapped: r})
+	}
+}
+
+// keys says what still needs an older key, and what needs one that is not there.
+func (x *examination) keys(ctx context.Context) error {
+	by, err := x.o.Blobs.WrappedBy(ctx)
+	if err != nil {
+		return err
+	}
+	there := map[uint32]blob.KeyInfo{}
+	var newest uint32
+	for _, k := range x.o.Blobs.Keys().Keys() {
+		there[k.Number] = k
+		newest = max(newest, k.Number)
+	}
+	for n, blobs := range by {
+		k, known := there[n]
+		switch {
+		case n == newest || n == 0: // without a key it is damage, which is found with its bytes
+			continue
+		case !known:
+			err = x.found("", false, "%s: their keys are wrapped by key %d, which the key file %s lacks: it is older than the mail. Put the newer copy of it in its place, and nothing is lost", counted(blobs, "blob"), n, x.o.Blobs.Keys().File())
+		case !k.Retired.IsZero():
+			err = x.found("", false, "%s: their keys are wrapped by key %d, which was retired: a copy of the key file from before that reads them", counted(blobs, "blob"), n)
+		default:
+			err = x.rewrapped(ctx, n, blobs)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rewrapped finishes a rotation that was cut.
+func (x *examination) rewrapped(ctx context.Context, n uint32, blobs int64) error {
+	if !x.q.LookOnly {
+		if _, err := x.o.Blobs.Rewrap(ctx, func(blob.Rewrapped) error { return nil }); err != nil && mail.KindOf(err) != mail.Corrupt {
+			return fmt.Errorf("key %d: %w", n, err)
+		}
+		by, err := x.o.Blobs.WrappedBy(ctx)
+		if err != nil {
+			return err
+		}
+		if by[n] == 0 {
+			return x.found("", true, "%s still needed key %d: a rotation was cut short", counted(blobs, "blob"), n)
+		}
+		blobs = by[n]
+	}
+	return x.found("", false, "%s still need key %d: a rotation was cut short; lockstep key rewrap goes on with it", counted(blobs, "blob"), n)
+}
