@@ -37,9 +37,19 @@ func (s *Store) Find(ctx context.Context, name mail.BlobName) (b mail.Blob, foun
 // those lie. Rows that are made for what nobody names are collected again. It
 // returns how many rows it put right.
 func (s *Store) Mend(ctx context.Context, broken []mail.BlobName) (int, error) {
+	return s.mend(ctx, broken, true)
+}
+
+// MendKnown is Mend without the blobs whose rows are lost. It ends as soon as all of
+// the broken ones are found.
+func (s *Store) MendKnown(ctx context.Context, broken []mail.BlobName) (int, error) {
+	return s.mend(ctx, broken, false)
+}
+
+func (s *Store) mend(ctx context.Context, broken []mail.BlobName, lost bool) (int, error) {
 	s.mu.Lock() // nothing is collected or compacted meanwhile: what is found stays where it is
 	defer s.mu.Unlock()
-	m := &mending{s: s, broken: map[mail.BlobName]bool{}}
+	m := &mending{s: s, lost: lost, broken: map[mail.BlobName]bool{}}
 	for _, name := range broken {
 		if err := m.add(ctx, name, 0); err != nil {
 			return 0, err
@@ -49,14 +59,18 @@ func (s *Store) Mend(ctx context.Context, broken []mail.BlobName) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	want := func(name mail.BlobName) (bool, error) { return m.wants(ctx, name) }
 	for _, info := range list {
 		var stop error
-		_, err := scanPack(ctx, s.packs, info, func(f Found, _ error) bool {
+		_, err := scanPack(ctx, s.packs, info, want, func(f Found, _ error) bool {
 			stop = m.found(ctx, f)
-			return stop == nil
+			return stop == nil && !m.complete()
 		})
 		if stop != nil || err != nil {
 			return m.done, orFirst(stop, err)
+		}
+		if m.complete() {
+			break
 		}
 	}
 	return m.done, m.flush(ctx)
@@ -72,6 +86,7 @@ func orFirst(a, b error) error {
 // mending is one run of Mend.
 type mending struct {
 	s      *Store
+	lost   bool // blobs without a row are looked for too
 	broken map[mail.BlobName]bool
 	batch  map[mail.BlobName]mail.Blob
 	done   int
@@ -98,19 +113,25 @@ func (m *mending) add(ctx context.Context, name mail.BlobName, depth int) error 
 	return ctx.Err()
 }
 
-// found takes a record that is wanted and good.
+// wants reports whether a good record of a blob is of use.
+func (m *mending) wants(ctx context.Context, name mail.BlobName) (bool, error) {
+	if _, taken := m.batch[name]; taken {
+		return false, nil
+	}
+	if m.broken[name] || !m.lost {
+		return m.broken[name], nil
+	}
+	_, stands, err := m.s.index.Blob(ctx, name)
+	return !stands, err
+}
+
+// complete reports whether there is nothing more to look for.
+func (m *mending) complete() bool { return !m.lost && len(m.batch) == len(m.broken) }
+
+// found takes a record that is wanted, if it is good.
 func (m *mending) found(ctx context.Context, f Found) error {
 	if f.Err != nil {
 		return nil
-	}
-	if _, taken := m.batch[f.Blob.Name]; taken {
-		return nil
-	}
-	if !m.broken[f.Blob.Name] {
-		_, stands, err := m.s.index.Blob(ctx, f.Blob.Name)
-		if stands || err != nil {
-			return err
-		}
 	}
 	if m.s.verifyCopy(ctx, f.Blob) != nil {
 		return ctx.Err()

@@ -38,7 +38,7 @@ func Scan(ctx context.Context, fsys vfs.FS, dir string, keys *Keyring) iter.Seq2
 			return
 		}
 		for _, info := range list {
-			if ok, err := scanPack(ctx, p, info, yield); err != nil {
+			if ok, err := scanPack(ctx, p, info, nil, yield); err != nil {
 				yield(Found{}, err)
 				return
 			} else if !ok {
@@ -48,7 +48,9 @@ func Scan(ctx context.Context, fsys vfs.FS, dir string, keys *Keyring) iter.Seq2
 	}
 }
 
-func scanPack(ctx context.Context, p *packs, info packInfo, yield func(Found, error) bool) (ok bool, err error) {
+// scanPack goes through one pack. Records that want refuses are passed over, and
+// only their headers read; nil wants all.
+func scanPack(ctx context.Context, p *packs, info packInfo, want func(mail.BlobName) (bool, error), yield func(Found, error) bool) (ok bool, err error) {
 	f, err := p.fs.Open(p.path(info.id))
 	if err != nil {
 		return false, err
@@ -58,6 +60,14 @@ func scanPack(ctx context.Context, p *packs, info packInfo, yield func(Found, er
 	for off := int64(packHeaderSize); off < info.size; {
 		if err := ctx.Err(); err != nil {
 			return false, err
+		}
+		skip, err := s.passOver(off, want)
+		if err != nil {
+			return false, err
+		}
+		if skip > 0 {
+			off += skip
+			continue
 		}
 		found := s.record(off)
 		if found.Err != nil {
@@ -76,6 +86,22 @@ type scanner struct {
 	file  vfs.File
 	info  packInfo
 	heads *sync.RWMutex
+}
+
+// passOver is the length of a record that nobody wants; 0 if it is to be looked at.
+func (s *scanner) passOver(off int64, want func(mail.BlobName) (bool, error)) (int64, error) {
+	if want == nil {
+		return 0, nil
+	}
+	h, err := s.header(off)
+	if err != nil {
+		return 0, nil // no record, as record says too
+	}
+	wanted, err := want(h.name)
+	if wanted || err != nil {
+		return 0, err
+	}
+	return h.length(), nil
 }
 
 // record reads the record at off.
