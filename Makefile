@@ -3,6 +3,7 @@
 # make bench   the benchmark beside a peer, long
 # make fuzz    each decoder for FUZZTIME, long
 # make fleet   simulated devices under 1000 seeds, long
+# make s3server  the S3 server that backups are tested with, before go test without CI
 # make web     the web client's files, from its sources; needs Node.js, and npm its registry
 # make soak    random histories, crashes and devices for SOAKTIME (minutes: 30m), long
 
@@ -20,7 +21,7 @@ RACE ?= ./internal/auth/... ./internal/jmap/... ./internal/longpoll/... ./intern
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o lockstep ./cmd/lockstep
 
-test: format vet cross $(if $(CI)$(NODE_THERE),web-check web-e2e,web-skip)
+test: format vet cross $(if $(CI),s3server) $(if $(CI)$(NODE_THERE),web-check web-e2e,web-skip)
 	$(GO) test -timeout 30m ./...
 	$(MAKE) race
 
@@ -80,6 +81,12 @@ fleet:
 soak: soak-fleet
 soak-fleet: build
 	./lockstep simulate --devices 200 --minutes $$(( $$(echo $(SOAKTIME) | tr -dc 0-9) ))
+
+# The S3 server that backups are tested with, from a module of its own that pins its
+# version. Go keeps what it built; without it, tests that need it are skipped.
+.PHONY: s3server
+s3server:
+	$(GO) -C internal/tools/s3server tool -n versitygw
 
 # The web client. What it is built to is committed, so that building the server needs
 # no Node.js; web-check holds it to its sources, web-e2e drives it with Debian's Chromium.
