@@ -46,6 +46,7 @@ type appender struct {
 	file  *pack
 	acked bool // it holds records that were acknowledged
 	buf   *bufio.Writer
+	tail  *tailWriter // behind buf
 	spare []byte
 }
 
@@ -233,7 +234,7 @@ func (a *appender) write(b *batch) {
 		return
 	}
 	a.acked = true
-	a.packs.appended(a.file, true)
+	a.packs.appended(a.file, a.tail.off)
 	a.sealFull()
 	a.keepText(b)
 	b.durable.Done(nil)
@@ -282,7 +283,8 @@ func (a *appender) ready(b *batch) error {
 	if a.buf == nil {
 		a.buf = bufio.NewWriterSize(nil, 256<<10)
 	}
-	a.buf.Reset(&tailWriter{file: k.file})
+	a.tail = &tailWriter{file: k.file}
+	a.buf.Reset(a.tail)
 	if _, err := a.buf.Write(packHeader(k.id, a.packs.keys)); err != nil {
 		return err
 	}
@@ -336,7 +338,7 @@ func (a *appender) sealFull() {
 
 // seal ends the pack; the next record begins another.
 func (a *appender) seal() {
-	a.packs.appended(a.file, false)
+	a.packs.sealed(a.file)
 	a.packs.release(a.file)
 	a.file = nil
 }

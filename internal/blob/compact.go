@@ -26,21 +26,29 @@ type Compacted struct {
 	Moved   int         // blobs copied
 	Bytes   int64       // that they take
 	Damaged []mail.Blob // left where they are, and their packs with them
+	// Held says that somebody holds the packs (Hold), so that not all was done.
+	Held bool
 }
 
 // Compact copies what lives out of packs that are mostly dead, or small and
 // many, and removes them. It leaves packs alone to which a handle that was not
 // committed yet may point. A damaged record is reported and does not keep the
-// rest from moving.
+// rest from moving. While somebody holds the packs it does nothing.
 func (s *Store) Compact(ctx context.Context) (Compacted, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var c Compacted
+	if c.Held = s.holds.Load() > 0; c.Held {
+		return c, nil
+	}
 	candidates, err := s.candidates(ctx)
 	if err != nil {
 		return c, err
 	}
 	for _, id := range candidates {
+		if c.Held = s.holds.Load() > 0; c.Held {
+			return c, nil
+		}
 		if err := s.compactPack(ctx, id, &c); err != nil {
 			return c, err
 		}

@@ -33,7 +33,8 @@ const (
 	packMagic      = "LockPack"
 	packVersion    = 1
 	packHeaderSize = 32
-	packSuffix     = ".pack"
+	// PackSuffix ends the names of packs.
+	PackSuffix = ".pack"
 )
 
 // maxIdlePacks is how many packs stay open without a reader.
@@ -103,7 +104,7 @@ func listPacks(fsys vfs.FS, dir string) ([]packInfo, error) {
 	}
 	var packs []packInfo
 	for _, f := range files {
-		text, isPack := strings.CutSuffix(f.Name, packSuffix)
+		text, isPack := strings.CutSuffix(f.Name, PackSuffix)
 		if id, ok := parsePackID(text); ok && isPack {
 			packs = append(packs, packInfo{id, f.Size})
 		}
@@ -141,8 +142,9 @@ type pack struct {
 }
 
 type writeState struct {
-	active bool      // records are still added
-	last   time.Time // when the last was added, or sealed
+	active  bool      // records are still added
+	last    time.Time // when the last was added, or sealed
+	durable int64     // up to where it was synced
 }
 
 func newPacks(fsys vfs.FS, dir string, keys *Keyring) (*packs, error) {
@@ -178,7 +180,7 @@ func (p *packs) checkKey(list []packInfo) error {
 	return nil
 }
 
-func (p *packs) path(id packID) string { return filepath.Join(p.dir, id.String()+packSuffix) }
+func (p *packs) path(id packID) string { return filepath.Join(p.dir, id.String()+PackSuffix) }
 
 // create begins a pack and holds it for its writer. Its name is durable.
 func (p *packs) create() (*pack, error) {
@@ -215,11 +217,29 @@ func (p *packs) createFile(id packID) (vfs.File, error) {
 	return f, nil
 }
 
-// appended notes that records were added, or that no more will be.
-func (p *packs) appended(k *pack, active bool) {
+// appended notes that records were added and synced, up to where.
+func (p *packs) appended(k *pack, durable int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.written[k.id] = writeState{active: active, last: time.Now()}
+	p.written[k.id] = writeState{active: true, last: time.Now(), durable: durable}
+}
+
+// sealed notes that no more records will be added.
+func (p *packs) sealed(k *pack) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.written[k.id] = writeState{last: time.Now(), durable: p.written[k.id].durable}
+}
+
+// durable is up to where a pack can be relied on. Of one that an earlier process wrote
+// that is all: what was not synced there was not acknowledged either.
+func (p *packs) durable(info packInfo) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if w, ok := p.written[info.id]; ok {
+		return w.durable
+	}
+	return info.size
 }
 
 // settled reports whether every handle to a record in the pack has either been

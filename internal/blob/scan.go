@@ -106,7 +106,7 @@ func (s *scanner) passOver(off int64, want func(mail.BlobName) (bool, error)) (i
 
 // record reads the record at off.
 func (s *scanner) record(off int64) Found {
-	found := Found{Pack: s.info.id.String() + packSuffix, Offset: off}
+	found := Found{Pack: s.info.id.String() + PackSuffix, Offset: off}
 	h, err := s.header(off)
 	if err == nil {
 		found.Length = h.length()

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lockstep/internal/vfs"
@@ -44,6 +45,8 @@ type Store struct {
 	inTurn              bool
 	now                 func() time.Time
 	stats               counters
+
+	holds atomic.Int64 // who keeps packs from being removed
 
 	mu       sync.Mutex // one Collect or Compact at a time; guards what is below
 	lastPass pass

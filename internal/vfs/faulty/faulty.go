@@ -209,15 +209,7 @@ func (f *FS) Create(name string) (vfs.File, error) {
 }
 
 // Open implements vfs.FS.
-func (f *FS) Open(name string) (vfs.File, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	n := f.names[name]
-	if n == nil {
-		return nil, pathError("open", name, fs.ErrNotExist)
-	}
-	return &file{fs: f, node: n, name: name, life: f.life, readOnly: true}, nil
-}
+func (f *FS) Open(name string) (vfs.File, error) { return f.open(name, true) }
 
 // Change implements vfs.FS.
 func (f *FS) Change(name string) (vfs.File, error) {

@@ -66,6 +66,18 @@ func testFiles(t *testing.T, fsys vfs.FS, dir string) {
 		t.Error("wrote to a file that was opened to read")
 	}
 	must(t, f.Close())
+	if f, err = fsys.Change(two); err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.WriteAt([]byte("j"), 0)
+	must(t, err)
+	if n, err := f.ReadAt(b[:5], 0); string(b[:n]) != "jello" || err != nil {
+		t.Errorf("edited: read %q, %v", b[:n], err)
+	}
+	must(t, f.Close())
+	if _, err := fsys.Change(one); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("edited what is not there: %v", err)
+	}
 	must(t, fsys.Remove(two))
 	if _, err := fsys.Open(two); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("after removal: %v", err)

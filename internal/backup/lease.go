@@ -1,0 +1,120 @@
+package backup
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"time"
+
+	"lockstep/internal/mail"
+)
+
+// The lease is the object by which one writer tells others that it is at work. It
+// keeps nobody out who is determined: what a writer does harms no other, but for
+// removing objects, and points of two servers in one target are a muddle.
+const (
+	leaseName = "lease"
+	maxLease  = 4 << 10
+	// leaseLife is how long a lease holds that is not renewed: longer than one object
+	// takes. renewLease is when its holder renews it.
+	leaseLife  = 30 * time.Minute
+	renewLease = 5 * time.Minute
+)
+
+type leaseText struct {
+	Holder string    `json:"holder"` // who: the same again may take it over
+	Doing  string    `json:"doing"`  // what, for people
+	Nonce  string    `json:"nonce"`
+	Until  time.Time `json:"until"`
+}
+
+type lease struct {
+	t    Target
+	now  func() time.Time
+	text leaseText
+
+	mu sync.Mutex // guards text.Until
+}
+
+// takeLease takes the lease of a target, or fails with mail.Conflict when somebody
+// else has it. holder names the data directory, which one process at a time uses:
+// what an earlier one left is taken over.
+func takeLease(ctx context.Context, t Target, holder, doing string, now func() time.Time) (*lease, error) {
+	had, err := readLease(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	if had != nil && had.Holder != holder && now().Before(had.Until) {
+		return nil, mail.Errorf(mail.Conflict, "%s is writing to the backup in %s (%s). If that has ended without saying so, try again after %s", had.Holder, t, had.Doing, had.Until.UTC().Format("15:04:05 MST"))
+	}
+	l := &lease{t: t, now: now, text: leaseText{Holder: holder, Doing: doing, Nonce: rand.Text()}}
+	if err := l.write(ctx); err != nil {
+		return nil, err
+	}
+	return l, l.check(ctx)
+}
+
+func readLease(ctx context.Context, t Target) (*leaseText, error) {
+	b, err := getBytes(ctx, t, leaseName, maxLease)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var text leaseText
+	if json.Unmarshal(b, &text) != nil {
+		return nil, nil // whoever wrote that holds nothing
+	}
+	return &text, nil
+}
+
+func (l *lease) write(ctx context.Context) error {
+	l.text.Until = l.now().Add(leaseLife).UTC().Truncate(time.Second)
+	b, err := json.Marshal(l.text)
+	if err != nil {
+		panic(err) // it is made of strings and a time
+	}
+	return putBytes(ctx, l.t, leaseName, b)
+}
+
+// keep renews the lease when it is time.
+func (l *lease) keep(ctx context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.text.Until.Sub(l.now()) > leaseLife-renewLease {
+		return nil
+	}
+	if err := l.check(ctx); err != nil {
+		return err
+	}
+	return l.write(ctx)
+}
+
+// check fails with mail.Conflict when the lease is somebody else's by now.
+func (l *lease) check(ctx context.Context) error {
+	has, err := readLease(ctx, l.t)
+	if err != nil {
+		return err
+	}
+	if has == nil || has.Nonce != l.text.Nonce {
+		who := "somebody"
+		if has != nil {
+			who = fmt.Sprintf("%s (%s)", has.Holder, has.Doing)
+		}
+		return mail.Errorf(mail.Conflict, "%s began to write to the backup in %s meanwhile: this run stops. What it stored is used by the next", who, l.t)
+	}
+	return nil
+}
+
+// release gives the lease back, if it still is ours.
+func (l *lease) release(ctx context.Context) error {
+	if err := l.check(ctx); err != nil {
+		return err
+	}
+	return l.t.Delete(ctx, leaseName)
+}
