@@ -47,8 +47,10 @@ func newHouse(t testing.TB, pages int) *house {
 		Pages:   func() (backup.Pages, error) { return h.db.open(), nil },
 		KeyFile: func() ([]byte, error) { return h.file("/data/key"), nil },
 		Config:  "hostname = \"mail.example.test\"\n",
-		Files:   func() (map[string][]byte, error) { return map[string][]byte{"self-signed.crt": []byte("a certificate")}, nil },
-		Holder:  "host.example.test:/data", Version: "1",
+		Files: func() (map[string][]byte, error) {
+			return map[string][]byte{"self-signed.crt": []byte("a certificate")}, nil
+		},
+		Holder: "host.example.test:/data", Version: "1",
 	}
 	h.server.Blobs = h.blobs
 	return h
