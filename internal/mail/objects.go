@@ -41,7 +41,8 @@ type Account struct {
 	Name     string // the login of its owner
 	Head     ModSeq // of the newest change
 	Epoch    Epoch
-	Horizon  ModSeq          // the deltas from any position at or after it are exact
+	Horizon  ModSeq          // history after it is kept
+	Restored ModSeq          // when the account last came back from an older copy; what was known before holds no more
 	Last     map[Type]ModSeq // of the last change to each type
 	Quota    int64           // bytes; 0 is without bound
 	Used     int64           // bytes, a message in several mailboxes counted once
