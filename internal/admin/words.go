@@ -130,6 +130,8 @@ func (n names) clause(rec mail.Record, e mail.Entry) string {
 		return n.annotated(e)
 	case mail.OpObject:
 		return objectWords(e)
+	case mail.OpRestored:
+		return "came back from an older copy: devices start over"
 	}
 	return string(e.Op)
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -19,12 +18,14 @@ func ParseKeyring(text []byte) (*Keyring, error) {
 	if len(text) > maxKeyFile {
 		return nil, fmt.Errorf("it is no key file: it has %d bytes", len(text))
 	}
-	return parseKeyring(text)
+	r, err := parseKeyring(text)
+	if err != nil {
+		return nil, err
+	}
+	k := &Keyring{}
+	k.ring.Store(r)
+	return k, nil
 }
-
-// Fingerprint names a key file by its first key, for people and for whoever has to
-// know whether two are of one server.
-func (k *Keyring) Fingerprint() string { return hex.EncodeToString(k.fingerprint[:]) }
 
 // Hold keeps packs from being removed until release is called: Compact ends early,
 // and does nothing while somebody holds. It waits for a compaction under way to end

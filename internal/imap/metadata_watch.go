@@ -68,7 +68,7 @@ func (s *session) tellMetadata() error {
 			return err
 		}
 		head = a.Head
-		if changed, err = r.MetadataSince(max(m.told, a.Horizon), owner); err != nil {
+		if changed, err = r.MetadataSince(max(m.told, a.Exact()), owner); err != nil {
 			return err
 		}
 		for _, c := range changed {

@@ -41,6 +41,7 @@ const (
 	OpMetadata      Op = "metadata"       // Mailbox (0 is the account), Who, Name, Old, New; nil is none
 	OpRights        Op = "rights"         // Mailbox, Who, Had, Has
 	OpObject        Op = "object"         // Type, Object, Old, New; nil is none
+	OpRestored      Op = "restored"       // the account came back from an older copy: numbers leapt, nothing else changed
 )
 
 // Names reports whether the operation is one on names of mailboxes, or their

@@ -45,6 +45,7 @@ type Account struct {
 	// HorizonAt is since when the account is known: from then on what was at any
 	// moment can be told.
 	HorizonAt time.Time
+	Restored  ModSeq          // when the account last came back from an older copy; what was known before holds no more
 	Last      map[Type]ModSeq // of the last change to each type
 	Quota     int64           // bytes; 0 is without bound
 	Used      int64           // bytes, a message in several mailboxes counted once

@@ -195,6 +195,9 @@ type Outgoing struct {
 	Attempts  int
 	Next      time.Time // of the next attempt
 	LastError string
+	// Restored says that it came back with an older copy of the store, and may have
+	// been sent already: nobody begins with it before Release.
+	Restored bool
 }
 
 // Queue keeps what is on its way out. Each method is one durable transaction.
@@ -221,6 +224,12 @@ type Queue interface {
 	Withdraw(ctx context.Context, id mail.AccountID, delivery string, now time.Time) (int, error)
 	// Pending returns up to limit messages in the order of their next attempt.
 	Pending(ctx context.Context, limit int) ([]Outgoing, error)
-	// NextDue is when the next attempt of all is; zero when the queue is empty.
+	// NextDue is when the next attempt of all is; zero when there is none to come.
 	NextDue(ctx context.Context) (time.Time, error)
+
+	// Held counts the messages that Keeper.Restored holds. Release makes them due, and
+	// Drop removes them: one, or with id 0 all. Both return how many, and touch no other.
+	Held(ctx context.Context) (int, error)
+	Release(ctx context.Context, id int64) (int, error)
+	Drop(ctx context.Context, id int64) (int, error)
 }

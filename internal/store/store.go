@@ -72,7 +72,7 @@ type Reader interface {
 	Metadata(mb mail.MailboxID, who mail.PrincipalID) ([]mail.Metadata, error)
 	// MetadataSince returns what who may see of the annotations that changed after n,
 	// also those that were removed, by mailbox and name. Below the horizon it is
-	// TooOld.
+	// TooOld, as from before a restore.
 	MetadataSince(n mail.ModSeq, who mail.PrincipalID) ([]mail.Metadata, error)
 
 	// Object returns one of a type that objects can be of; Objects all, by id: there are
@@ -123,8 +123,8 @@ type Reader interface {
 
 	// Vanished returns the UIDs that left the mailbox after since, also those that
 	// came after it: who has not been told of a newer ModSeq may know them all the
-	// same. Below the horizon it is TooOld: the caller then names every known UID
-	// that is not there.
+	// same. Below the horizon, or from before a restore, it is TooOld: the caller then
+	// names every known UID that is not there.
 	Vanished(mb mail.MailboxID, since mail.ModSeq) (mail.UIDSet, error)
 	// Departed returns a placement that left the mailbox inside the horizon, as it
 	// was; a session that was not told yet may still ask for it.
@@ -434,6 +434,15 @@ type Keeper interface {
 	// bookkeeping: it takes no ModSeq and wakes nobody. A message that has gone is
 	// left out.
 	Reparsed(ctx context.Context, id mail.AccountID, all []Derived) error
+	// Restored begins all accounts anew after the store came back from an older copy
+	// of itself, before anybody is served: devices know of a time that never was. Each
+	// account's epoch grows; its head, ids, UIDVALIDITYs and UIDNEXTs leap beyond what
+	// can have been handed out (mail.RestoredModSeqs and its kin); everything in it
+	// counts as changed at the new head; and no position from before is good. A record
+	// says so. What people see is as it was, history is kept and can be undone, and so
+	// are memories of arrivals. What was on its way out is held: it may be gone
+	// already. What a crash cuts is finished before the store is next used.
+	Restored(ctx context.Context) error
 }
 
 // Derived is what a message's row says of its bytes. Its thread is no part of it:

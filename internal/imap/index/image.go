@@ -158,7 +158,7 @@ func fromImage(r store.Reader, key boxKey, account *mail.Account) *Version {
 		return nil // the rows say it all, and meet the error again
 	}
 	v := decodeImage(b)
-	if v == nil || v.Epoch != account.Epoch || v.ModSeq > account.Head || v.ModSeq < account.Horizon {
+	if v == nil || v.Epoch != account.Epoch || v.ModSeq > account.Head || v.ModSeq < account.Exact() {
 		return nil
 	}
 	return v

@@ -84,7 +84,7 @@ func (t *tx) Annotate(mb mail.MailboxID, uids mail.UIDSet, changes []mail.Annota
 		}
 	}
 	for _, p := range b.selected(uids) {
-		if unchangedSince != nil && p.ModSeq > *unchangedSince {
+		if unchangedSince != nil && t.s.placed(p).ModSeq > *unchangedSince {
 			r.Modified.Add(p.UID)
 			continue
 		}

@@ -73,6 +73,7 @@ func (st *Store) register(a store.NewAccount) (store.Principal, error) {
 	now := st.Now()
 	acct := &account{}
 	acct.current.Store(&state{
+		nextID: st.firstID, lastValidity: st.validity,
 		account: mail.Account{ID: p.Account, Name: login, Epoch: 1, Last: map[mail.Type]mail.ModSeq{}, Quota: a.Quota, Created: now, HorizonAt: now},
 		boxes:   map[mail.MailboxID]*box{}, threadOf: map[string]mail.ThreadID{}, subjects: map[string]mail.ThreadID{},
 		grants: map[grantKey]mail.Grant{}, own: map[ownKey]own{}, ownLast: map[grantKey]mail.ModSeq{},

@@ -48,7 +48,7 @@ func (r reader) Metadata(mb mail.MailboxID, who mail.PrincipalID) ([]mail.Metada
 // MetadataSince returns the annotations that changed after n.
 func (r reader) MetadataSince(n mail.ModSeq, who mail.PrincipalID) ([]mail.Metadata, error) {
 	s := r.state()
-	if n < s.account.Horizon {
+	if n < s.account.Exact() {
 		return nil, tooOld()
 	}
 	return s.metadataWhere(func(a annotation, m mail.Metadata) bool { return m.ModSeq > n && a.seenBy(who) }), nil

@@ -35,6 +35,8 @@ type Store struct {
 	directory directory
 	queue     queue
 	intents   intents
+	firstID   int64 // less one: what new accounts begin with
+	validity  mail.UIDValidity
 
 	writers sync.Map // goroutine → struct{}: those inside a closure
 }

@@ -70,6 +70,9 @@ func (st *Store) Due(_ context.Context, now, lease time.Time, limit int) ([]stor
 		if o.Next.After(now) || len(due) == limit {
 			break
 		}
+		if o.Restored {
+			continue
+		}
 		o.Next = lease
 		st.queue.rows[o.ID] = o
 		due = append(due, o)
@@ -134,7 +137,7 @@ func (st *Store) Withdraw(_ context.Context, id mail.AccountID, delivery string,
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	for row, o := range st.queue.rows {
-		if o.Account == id && o.Delivery == delivery && o.Arrived.After(now) && o.Next.Equal(o.Arrived) {
+		if o.Account == id && o.Delivery == delivery && o.Arrived.After(now) && (o.Next.Equal(o.Arrived) || o.Restored) {
 			delete(st.queue.rows, row)
 			n++
 		}
@@ -154,8 +157,10 @@ func (st *Store) Pending(_ context.Context, limit int) ([]store.Outgoing, error)
 func (st *Store) NextDue(context.Context) (time.Time, error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if all := st.queue.ordered(); len(all) > 0 {
-		return all[0].Next, nil
+	for _, o := range st.queue.ordered() {
+		if !o.Restored {
+			return o.Next, nil
+		}
 	}
 	return noTime, nil
 }

@@ -139,8 +139,9 @@ func (r reader) MessageByEmailID(id mail.EmailID) (mail.Message, error) {
 
 func (r reader) PlacementsOf(key mail.MessageKey) ([]mail.Placement, error) {
 	var ps []mail.Placement
-	for _, p := range r.state().where.get(int64(key)) {
-		ps = append(ps, *p)
+	s := r.state()
+	for _, p := range s.where.get(int64(key)) {
+		ps = append(ps, s.placed(p))
 	}
 	slices.SortFunc(ps, func(a, b mail.Placement) int {
 		return cmp.Or(cmp.Compare(a.Mailbox, b.Mailbox), cmp.Compare(a.UID, b.UID))
@@ -160,7 +161,7 @@ func (r reader) Vanished(mb mail.MailboxID, since mail.ModSeq) (mail.UIDSet, err
 	if _, err := s.box(mb); err != nil {
 		return nil, err
 	}
-	if since < s.account.Horizon {
+	if since < s.account.Exact() {
 		return nil, tooOld()
 	}
 	var uids []mail.UID
@@ -175,8 +176,9 @@ func (r reader) Vanished(mb mail.MailboxID, since mail.ModSeq) (mail.UIDSet, err
 func tooOld() error { return mail.Errorf(mail.TooOld, "history does not reach back that far") }
 
 func (r reader) Departed(mb mail.MailboxID, uid mail.UID) (mail.Placement, error) {
-	if d, ok := r.state().departed(mb, uid); ok {
-		return d.Placement, nil
+	s := r.state()
+	if d, ok := s.departed(mb, uid); ok {
+		return s.placed(&d.Placement), nil
 	}
 	return mail.Placement{}, mail.Errorf(mail.NotFound, "no such message")
 }
@@ -200,7 +202,7 @@ func (r reader) Changes(q store.ChangeQuery) (mail.ChangePage, error) {
 		return mail.ChangePage{}, tooOld()
 	case from.Since > head || from.Target > head || from.Target != 0 && from.Target < from.Since:
 		return mail.ChangePage{}, mail.Errorf(mail.Invalid, "no such position")
-	case from.Since < s.account.Horizon:
+	case from.Since < s.account.Exact():
 		return mail.ChangePage{}, tooOld()
 	}
 	var mb mail.MailboxID

@@ -35,14 +35,14 @@ func (r reader) Versions(q store.VersionQuery) ([]mail.Version, error) {
 	if err != nil {
 		return nil, err
 	}
-	if q.LeftAfter != 0 && q.LeftAfter < s.account.Horizon {
+	if q.LeftAfter != 0 && q.LeftAfter < s.account.Exact() {
 		return nil, tooOld()
 	}
 	var found []mail.Version
 	note := func(p mail.Placement, left mail.ModSeq) {
 		asked := slices.ContainsFunc(q.Lines, func(l mail.Lineage) bool { return l.Line() == p.Lineage.Line() })
 		if asked && !(q.Later && p.Lineage == mail.Lineage(p.ID)) {
-			found = append(found, mail.Version{Placement: p, Date: s.messages.get(int64(p.Message)).InternalDate.UTC(), Left: left})
+			found = append(found, mail.Version{Placement: s.placed(&p), Date: s.messages.get(int64(p.Message)).InternalDate.UTC(), Left: left})
 		}
 	}
 	for _, p := range b.list {

@@ -29,7 +29,7 @@ type own struct {
 
 // seenBy is a placement as a member sees it.
 func (s *state) seenBy(p *mail.Placement, as mail.PrincipalID) mail.Placement {
-	v := *p
+	v := s.placed(p)
 	b := s.boxes[p.Mailbox]
 	if as == 0 || b == nil {
 		return v
@@ -44,6 +44,14 @@ func (s *state) seenBy(p *mail.Placement, as mail.PrincipalID) mail.Placement {
 	if o.seen {
 		v.Flags.System |= mail.Seen
 	}
+	return v
+}
+
+// placed is a placement as it is shown: everything changed when the account came
+// back.
+func (s *state) placed(p *mail.Placement) mail.Placement {
+	v := *p
+	v.ModSeq = max(v.ModSeq, s.account.Restored)
 	return v
 }
 

@@ -93,7 +93,7 @@ func (t *tx) Annotate(mb mail.MailboxID, uids mail.UIDSet, changes []mail.Annota
 		}
 	}
 	hs, err := t.load(mb, uids, func(p *mail.Placement) bool {
-		if unchangedSince != nil && p.ModSeq > *unchangedSince {
+		if unchangedSince != nil && max(p.ModSeq, t.restored) > *unchangedSince {
 			r.Modified.Add(p.UID)
 			return false
 		}

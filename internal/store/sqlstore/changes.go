@@ -161,7 +161,7 @@ func validPosition(q store.ChangeQuery, a mail.Account) error {
 		return tooOld()
 	case from.Since > a.Head || from.Target > a.Head || from.Target != 0 && (from.Target < from.Since || from.Phase < mail.Created || from.Phase > mail.Destroyed):
 		return mail.Errorf(mail.Invalid, "no such position")
-	case from.Since < a.Horizon:
+	case from.Since < a.Exact():
 		return tooOld()
 	}
 	return nil

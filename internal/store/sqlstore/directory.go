@@ -15,7 +15,8 @@ const (
 	insertAddress   = "INSERT INTO address (domain, local, owner_id, alias) VALUES (?1, ?2, ?3, ?4)"
 	insertDomain    = "INSERT INTO domain (name) VALUES (?1) ON CONFLICT DO NOTHING"
 	insertAccount   = `INSERT INTO account (account_id, name, head, epoch, horizon, last_mailbox, last_email, last_thread, last_placement,
-	next_id, next_uidvalidity, quota, used, disabled, created) VALUES (?1, ?2, 0, 1, 0, 0, 0, 0, 0, 1, 1, ?3, 0, 0, ?4)`
+	next_id, next_uidvalidity, quota, used, disabled, created) VALUES (?1, ?2, 0, 1, 0, 0, 0, 0, 0, ?5, ?6, ?3, 0, 0, ?4)`
+	selectCounter = "SELECT next FROM counter WHERE name = ?1"
 
 	principalColumns  = "principal_id, login, owner_id, disabled, name"
 	selectPrincipals  = "SELECT " + principalColumns + " FROM principal WHERE removed = 0 ORDER BY principal_id"
@@ -109,8 +110,22 @@ func (db *DB) register(c conn, login string, own store.Address, a store.NewAccou
 			return p, err
 		}
 	}
-	_, err = c.exec(insertAccount, id, login, a.Quota, db.now())
+	first, err := firstNumbers(c)
+	if err != nil {
+		return p, err
+	}
+	_, err = c.exec(insertAccount, id, login, a.Quota, db.now(), first[0], first[1])
 	return p, err
+}
+
+// firstNumbers are the id and the UIDVALIDITY that a new account begins with.
+func firstNumbers(c conn) (first [2]int64, err error) {
+	for i, name := range []string{"id", "uidvalidity"} {
+		if _, err := one(c, selectCounter, func(r row) { first[i] = r.num(0) }, name); err != nil {
+			return first, err
+		}
+	}
+	return first, nil
 }
 
 func addAddress(c conn, p store.Principal, a store.Address) error {

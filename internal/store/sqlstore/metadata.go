@@ -39,7 +39,7 @@ func (r *reader) MetadataSince(n mail.ModSeq, who mail.PrincipalID) ([]mail.Meta
 	if err != nil {
 		return nil, err
 	}
-	if n < a.Horizon {
+	if n < a.Exact() {
 		return nil, tooOld()
 	}
 	return r.metadataWhere(selectMetadataSince, int64(n), who)

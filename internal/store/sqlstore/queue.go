@@ -13,16 +13,16 @@ const (
 	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)`
 	selectDelivery = "SELECT 1 FROM queue WHERE delivery = ?1 AND recipient = ?2"
 	selectOutgoing = `SELECT q.outgoing_id, q.delivery, q.owner_id, q.blob, q.reverse_path, q.recipient, q.options, q.arrived, q.attempts,
-	q.next_attempt, q.last_error, b.size, b.place, b.key FROM queue q JOIN blob b ON b.name = q.blob`
-	selectDue      = selectOutgoing + " WHERE q.next_attempt <= ?1 ORDER BY q.next_attempt, q.outgoing_id LIMIT ?2"
+	q.next_attempt, q.last_error, b.size, b.place, b.key, q.restored FROM queue q JOIN blob b ON b.name = q.blob`
+	selectDue      = selectOutgoing + " WHERE q.next_attempt <= ?1 AND q.restored = 0 ORDER BY q.next_attempt, q.outgoing_id LIMIT ?2"
 	selectQueued   = selectOutgoing + " WHERE q.delivery = ?2 AND q.owner_id = ?1 ORDER BY q.recipient"
-	withdraw       = "DELETE FROM queue WHERE delivery = ?2 AND owner_id = ?1 AND arrived > ?3 AND next_attempt = arrived"
+	withdraw       = "DELETE FROM queue WHERE delivery = ?2 AND owner_id = ?1 AND arrived > ?3 AND (next_attempt = arrived OR restored = 1)"
 	selectPending  = selectOutgoing + " ORDER BY q.next_attempt, q.outgoing_id LIMIT ?1"
 	leaseOutgoing  = "UPDATE queue SET next_attempt = ?2 WHERE outgoing_id = ?1"
 	giveBack       = "UPDATE queue SET next_attempt = ?1 WHERE next_attempt > ?1 AND next_attempt <= ?2 AND arrived <= ?1"
 	retryOutgoing  = "UPDATE queue SET next_attempt = ?2, last_error = ?3, attempts = attempts + 1 WHERE outgoing_id = ?1"
 	deleteOutgoing = "DELETE FROM queue WHERE outgoing_id = ?1"
-	selectNextDue  = "SELECT next_attempt FROM queue ORDER BY next_attempt LIMIT 1"
+	selectNextDue  = "SELECT next_attempt FROM queue WHERE restored = 0 ORDER BY next_attempt LIMIT 1"
 )
 
 // Enqueue implements store.Queue.
@@ -59,7 +59,7 @@ func scanOutgoing(r row) store.Outgoing {
 		ID: r.num(0), Delivery: r.text(1), Account: mail.AccountID(r.num(2)),
 		Blob:        mail.Blob{Name: name, Size: r.num(11), Place: r.text(12), Key: r.bytes(13)},
 		ReversePath: r.text(4), Recipient: r.text(5), Options: r.bytes(6), Arrived: unstamp(r.num(7)), Attempts: int(r.num(8)),
-		Next: unstamp(r.num(9)), LastError: r.text(10),
+		Next: unstamp(r.num(9)), LastError: r.text(10), Restored: r.num(14) != 0,
 	}
 }
 

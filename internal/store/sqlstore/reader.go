@@ -21,11 +21,15 @@ type reader struct {
 	last   mailbox             // asked for, so
 	guard  mail.GuardRule
 	held   bool // rows are collected before fn is called, as fn may change them
+	// restored is when the account last came back from an older copy: the least ModSeq
+	// that a view sees of a placement. The rows keep what they had, by which an undo
+	// knows what was touched.
+	restored mail.ModSeq
 }
 
 func newReader(c conn, id mail.AccountID, now time.Time) (*reader, error) {
 	a, err := loadAccount(c, id)
-	return &reader{c: c, id: id, now: now, row: a.Account}, err
+	return &reader{c: c, id: id, now: now, row: a.Account, restored: a.Restored}, err
 }
 
 func (r *reader) settled() error {
@@ -45,7 +49,7 @@ type account struct {
 }
 
 const selectAccount = `SELECT name, head, epoch, horizon, last_mailbox, last_email, last_thread, last_placement, last_identity, last_submission,
-	next_id, next_uidvalidity, quota, used, disabled, created, reparsed, named_to, peak, peak_key, emails, threads, horizon_at FROM account WHERE account_id = ?1`
+	next_id, next_uidvalidity, quota, used, disabled, created, reparsed, named_to, peak, peak_key, emails, threads, horizon_at, restored FROM account WHERE account_id = ?1`
 
 func loadAccount(c conn, id mail.AccountID) (account, error) {
 	var a account
@@ -54,7 +58,7 @@ func loadAccount(c conn, id mail.AccountID) (account, error) {
 			ID: id, Name: r.text(0), Head: mail.ModSeq(r.num(1)), Epoch: mail.Epoch(r.num(2)), Horizon: mail.ModSeq(r.num(3)),
 			Last:  map[mail.Type]mail.ModSeq{},
 			Quota: r.num(12), Used: r.num(13), Disabled: r.num(14) != 0, Created: unstamp(r.num(15)), Reparsed: uint64(r.num(16)),
-			Emails: r.num(20), Threads: r.num(21), HorizonAt: unstamp(r.num(22)),
+			Emails: r.num(20), Threads: r.num(21), HorizonAt: unstamp(r.num(22)), Restored: mail.ModSeq(r.num(23)),
 		}
 		if r.num(22) == 0 {
 			a.HorizonAt = a.Created

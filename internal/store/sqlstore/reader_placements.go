@@ -152,9 +152,9 @@ func (r *reader) scan(q store.PlacementQuery, sql string, each func(row, member)
 	if err != nil {
 		return err
 	}
-	m := mb.seenBy(q.As)
+	m := r.seenBy(&mb, q.As)
 	uids := q.UIDs
-	if q.ChangedSince > 0 && (q.As == 0 || m.floor <= q.ChangedSince) {
+	if q.ChangedSince > 0 && m.floor <= q.ChangedSince {
 		changed, err := r.changedUIDs(q, m)
 		if err != nil {
 			return err
@@ -276,6 +276,7 @@ func (r *reader) PlacementsOf(key mail.MessageKey) ([]mail.Placement, error) {
 	err := r.c.query(selectPlacementsOf, func(row row) error {
 		ps = append(ps, mail.Placement{})
 		scanPlacement(row, &ps[len(ps)-1])
+		r.atLeast(&ps[len(ps)-1])
 		return nil
 	}, r.id, key)
 	slices.SortFunc(ps, func(a, b mail.Placement) int {
@@ -311,7 +312,7 @@ func (r *reader) Vanished(mb mail.MailboxID, since mail.ModSeq) (mail.UIDSet, er
 	if err != nil {
 		return nil, err
 	}
-	if since < a.Horizon {
+	if since < a.Exact() {
 		return nil, tooOld()
 	}
 	var uids mail.UIDSet
@@ -328,7 +329,7 @@ func (r *reader) Departed(mb mail.MailboxID, uid mail.UID) (mail.Placement, erro
 
 func (r *reader) placementWhere(sql string, mb mail.MailboxID, uid mail.UID) (mail.Placement, error) {
 	var p mail.Placement
-	found, err := one(r.c, sql, func(row row) { scanPlacement(row, &p) }, r.id, mb, uid)
+	found, err := one(r.c, sql, func(row row) { scanPlacement(row, &p); r.atLeast(&p) }, r.id, mb, uid)
 	if err == nil && !found {
 		err = noMessage()
 	}

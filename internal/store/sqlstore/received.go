@@ -216,7 +216,7 @@ func (r *reader) Versions(q store.VersionQuery) ([]mail.Version, error) {
 	if err != nil {
 		return nil, err
 	}
-	if q.LeftAfter != 0 && q.LeftAfter < a.Horizon {
+	if q.LeftAfter != 0 && q.LeftAfter < a.Exact() {
 		return nil, tooOld()
 	}
 	lines := lineNumbers(q.Lines)
@@ -228,6 +228,7 @@ func (r *reader) Versions(q store.VersionQuery) ([]mail.Version, error) {
 		return r.c.query(sql, func(row row) error {
 			var v mail.Version
 			scanPlacement(row, &v.Placement)
+			r.atLeast(&v.Placement)
 			v.Date, v.Left = unstamp(row.num(12)), mail.ModSeq(row.num(13))
 			found = append(found, v)
 			return nil

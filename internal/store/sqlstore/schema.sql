@@ -14,7 +14,7 @@ CREATE TABLE account (
   used             INTEGER NOT NULL,
   disabled         INTEGER NOT NULL,
   created          INTEGER NOT NULL
-, named_to INTEGER NOT NULL DEFAULT 0, reparsed INTEGER NOT NULL DEFAULT 0, last_identity INTEGER NOT NULL DEFAULT 0, last_submission INTEGER NOT NULL DEFAULT 0, peak INTEGER NOT NULL DEFAULT 0, peak_key INTEGER NOT NULL DEFAULT 0, emails INTEGER NOT NULL DEFAULT 0, threads INTEGER NOT NULL DEFAULT 0, horizon_at INTEGER NOT NULL DEFAULT 0) STRICT;
+, named_to INTEGER NOT NULL DEFAULT 0, reparsed INTEGER NOT NULL DEFAULT 0, last_identity INTEGER NOT NULL DEFAULT 0, last_submission INTEGER NOT NULL DEFAULT 0, peak INTEGER NOT NULL DEFAULT 0, peak_key INTEGER NOT NULL DEFAULT 0, emails INTEGER NOT NULL DEFAULT 0, threads INTEGER NOT NULL DEFAULT 0, restored INTEGER NOT NULL DEFAULT 0, horizon_at INTEGER NOT NULL DEFAULT 0) STRICT;
 
 CREATE TABLE acl (
   account_id   INTEGER NOT NULL,
@@ -195,6 +195,15 @@ CREATE TABLE mailbox (
   PRIMARY KEY (account_id, mailbox_id)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE mark (
+  instance    BLOB NOT NULL, -- empty before the first start
+  generation  INTEGER NOT NULL,
+  at          INTEGER NOT NULL, -- when it became this
+  restoring   INTEGER NOT NULL, -- accounts are being begun anew
+  restored_to INTEGER NOT NULL, -- up to this account that is done
+  age         INTEGER NOT NULL  -- seconds between the copy and its return
+) STRICT;
+
 CREATE TABLE member (
   account_id   INTEGER NOT NULL,
   mailbox_id   INTEGER NOT NULL,
@@ -300,7 +309,7 @@ CREATE TABLE queue (
   arrived      INTEGER NOT NULL,
   attempts     INTEGER NOT NULL,
   next_attempt INTEGER NOT NULL,
-  last_error   TEXT NOT NULL,
+  last_error   TEXT NOT NULL, restored INTEGER NOT NULL DEFAULT 0,
   UNIQUE (delivery, recipient)
 ) STRICT;
 

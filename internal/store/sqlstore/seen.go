@@ -19,8 +19,11 @@ type member struct {
 	floor  mail.ModSeq      // everything changed then
 }
 
-func (mb *mailbox) seenBy(as mail.PrincipalID) member {
-	return member{as, mb.CommonSeen, mb.switched}
+func (r *reader) seenBy(mb *mailbox, as mail.PrincipalID) member {
+	if as == 0 {
+		return member{floor: r.restored}
+	}
+	return member{as, mb.CommonSeen, max(mb.switched, r.restored)}
 }
 
 // own says whether \Seen is the member's own.
@@ -45,9 +48,11 @@ func (m member) args() []any {
 // show makes of a placement what the member sees; the row has its row of seen
 // from a column on.
 func (m member) show(p *mail.Placement, r row, from int) {
+	var o ownSeen
 	if m.id != 0 {
-		m.apply(p, ownSeen{r.num(from) != 0, mail.ModSeq(r.num(from + 1))})
+		o = ownSeen{r.num(from) != 0, mail.ModSeq(r.num(from + 1))}
 	}
+	m.apply(p, o)
 }
 
 // ownSeen is a row of seen.
@@ -58,7 +63,7 @@ type ownSeen struct {
 
 func (m member) apply(p *mail.Placement, o ownSeen) {
 	p.ModSeq = max(p.ModSeq, m.floor)
-	if m.common {
+	if !m.own() {
 		return
 	}
 	p.ModSeq = max(p.ModSeq, o.modseq)
@@ -180,18 +185,14 @@ type ownFlags struct {
 }
 
 func (t *tx) ownFlags(b *box, as mail.PrincipalID, uids mail.UIDSet) (o ownFlags, err error) {
-	o.member = b.seenBy(as)
+	o.member = t.reader.seenBy(&b.mailbox, as)
 	if o.own() && len(uids) > 0 {
 		o.rows, err = t.ownRows(b.ID, as, uids)
 	}
 	return o, err
 }
 
-func (o ownFlags) show(p *mail.Placement) {
-	if o.id != 0 {
-		o.apply(p, o.rows[p.UID])
-	}
-}
+func (o ownFlags) show(p *mail.Placement) { o.apply(p, o.rows[p.UID]) }
 
 // storeOwnOf changes the member's own \Seen of what is to be changed, and returns
 // those of which something else changes too.

@@ -85,7 +85,7 @@ func (r *reader) following(q store.ChangeQuery) (member, error) {
 			return member{}, tooOld()
 		}
 	}
-	return mb.seenBy(q.As), nil
+	return r.seenBy(&mb, q.As), nil
 }
 
 // SetRights implements store.Tx.

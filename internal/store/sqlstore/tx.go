@@ -46,7 +46,7 @@ func (db *DB) newTx(c conn, id mail.AccountID, by mail.Origin) (*tx, error) {
 		return nil, err
 	}
 	t := &tx{
-		reader: &reader{c: c, id: id, now: now, held: true}, by: by, account: a, n: a.Head + 1, tails: &db.tails, naming: &db.naming,
+		reader: &reader{c: c, id: id, now: now, held: true, restored: a.Restored}, by: by, account: a, n: a.Head + 1, tails: &db.tails, naming: &db.naming,
 		boxes: map[mail.MailboxID]*box{}, messages: map[mail.MessageKey]*message{}, threads: map[mail.ThreadID]*thread{},
 		touched: map[mail.MailboxID]bool{}, dirty: map[mail.MessageKey]*message{},
 		objects: map[mail.ObjectID]object{},

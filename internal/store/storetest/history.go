@@ -27,6 +27,8 @@ var proofs = []proof{
 	{"JournalRewinds", 250, (*history).rewinds, false},
 	{"UndoPutsBack", 120, (*history).undoes, false},
 	{"HorizonIsExact", 100, (*history).horizon, false},
+	{"ARestoreStartsOver", 120, (*history).restored, false},
+	{"ARestoreStartsMembersOver", -60, (*history).restored, false},
 	{"ConcurrentWritersLeaveASoundAccount", 240, (*history).concurrent, true},
 }
 
@@ -44,6 +46,9 @@ const shrinkFor = 20 * time.Second
 func (p proof) ops(seed uint64) []op {
 	if p.n < 0 {
 		return sharedOps(seed, -p.n)
+	}
+	if p.name == "AgreesWithTheModel" {
+		return withRestores(randomOps(seed, p.n), seed)
 	}
 	return randomOps(seed, p.n)
 }

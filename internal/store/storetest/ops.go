@@ -20,6 +20,8 @@ type op struct {
 	device int
 	goesOn bool // in the act of the operation before
 	breaks bool // ends with an error: nothing may have happened
+	// restores is no transaction: the store comes back from a copy of itself.
+	restores bool
 }
 
 // step is one verb.
@@ -49,6 +51,9 @@ func (o op) String() string {
 	var words []string
 	for _, s := range o.steps {
 		words = append(words, s.String())
+	}
+	if o.restores {
+		words = append(words, "the store is restored")
 	}
 	text := fmt.Sprintf("d%d: %s", o.device, strings.Join(words, "; "))
 	if o.goesOn {
@@ -82,6 +87,9 @@ var errBroken = errors.New("the closure failed")
 // do does the operation and returns what came of it, in words that do not
 // depend on the engine's ids.
 func (o op) do(s *subject) string {
+	if o.restores {
+		return s.comeBack()
+	}
 	by := s.origin(o.device)
 	if o.goesOn && len(s.acts) > 0 {
 		by = by.InAct(s.acts[len(s.acts)-1])
@@ -126,12 +134,16 @@ func given(value string) []byte {
 }
 
 // resolve returns the mailbox of the step and the UIDs it means.
-func (st step) resolve(tx store.Tx) (mail.Mailbox, mail.UIDSet, error) {
+func (st step) resolve(s *subject, tx store.Tx) (mail.Mailbox, mail.UIDSet, error) {
 	mb, err := tx.MailboxByPath(st.box)
 	if err != nil {
 		return mb, nil, err
 	}
-	last := max(int64(mb.UIDNext)-1-int64(st.from), 1)
+	newest := int64(mb.UIDNext) - 1
+	if next, leapt := s.leapt[mb.ID]; leapt && st.n%2 == 0 { // what was there before is meant too
+		newest = int64(next) - 1
+	}
+	last := max(newest-int64(st.from), 1)
 	var set mail.UIDSet
 	set.AddRange(mail.UID(max(last-int64(st.n)+1, 1)), mail.UID(last))
 	return mb, set, nil
@@ -155,7 +167,7 @@ func (st step) do(s *subject, tx store.Tx) (string, error) {
 	case "flood":
 		return st.settle(tx)
 	case "bring-back", "bring-mailbox":
-		return st.doPast(tx)
+		return st.doPast(s, tx)
 	case "make-object", "change-object", "drop-object":
 		return st.doObject(tx)
 	case "prefer":
@@ -221,7 +233,7 @@ func (st step) grant(s *subject, tx store.Tx) (string, error) {
 }
 
 func (st step) doMessages(s *subject, tx store.Tx) (string, error) {
-	mb, set, err := st.resolve(tx)
+	mb, set, err := st.resolve(s, tx)
 	if err != nil {
 		return "", err
 	}
@@ -232,7 +244,7 @@ func (st step) doMessages(s *subject, tx store.Tx) (string, error) {
 		if st.replaces && st.to != "" {
 			from := st
 			from.box = st.to
-			mb, set, err := from.resolve(tx)
+			mb, set, err := from.resolve(s, tx)
 			if err != nil {
 				return "", err
 			}

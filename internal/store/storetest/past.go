@@ -230,9 +230,9 @@ func horizonAt(t *trial) {
 func (s *subject) pruneAll() { ok(s.Prune(ctx, s.account, time.Now().Add(time.Hour))) }
 
 // doPast brings back what left, or the mailbox that was deleted last.
-func (st step) doPast(tx store.Tx) (string, error) {
+func (st step) doPast(s *subject, tx store.Tx) (string, error) {
 	if st.verb == "bring-back" {
-		mb, set, err := st.resolve(tx)
+		mb, set, err := st.resolve(s, tx)
 		if err != nil {
 			return "", err
 		}

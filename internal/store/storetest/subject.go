@@ -14,8 +14,9 @@ type subject struct {
 	account mail.AccountID
 	base    mail.ModSeq // its head before the test began
 	devices []mail.DeviceID
-	members []mail.PrincipalID // the account may share with
-	acts    []mail.ActID       // what the test did, oldest first
+	members []mail.PrincipalID          // the account may share with
+	acts    []mail.ActID                // what the test did, oldest first
+	leapt   map[mail.MailboxID]mail.UID // UIDNEXT before the last restore
 }
 
 const login = "ann@example.test"

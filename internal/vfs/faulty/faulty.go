@@ -212,14 +212,16 @@ func (f *FS) Create(name string) (vfs.File, error) {
 func (f *FS) Open(name string) (vfs.File, error) { return f.open(name, true) }
 
 // Change implements vfs.FS.
-func (f *FS) Change(name string) (vfs.File, error) {
+func (f *FS) Change(name string) (vfs.File, error) { return f.open(name, false) }
+
+func (f *FS) open(name string, readOnly bool) (vfs.File, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n := f.names[name]
 	if n == nil {
 		return nil, pathError("open", name, fs.ErrNotExist)
 	}
-	return &file{fs: f, node: n, name: name, life: f.life}, nil
+	return &file{fs: f, node: n, name: name, life: f.life, readOnly: readOnly}, nil
 }
 
 // Temp implements vfs.FS.

@@ -1,0 +1,125 @@
+package model
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+)
+
+// farOff is when the next attempt is of what is held.
+var farOff = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// Restored begins all accounts anew.
+func (st *Store) Restored(context.Context) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	now := st.Now()
+	bound := mail.RestoredUIDs(now.Sub(st.newest(now)))
+	for id, a := range st.accounts {
+		a.mu.Lock()
+		s := a.current.Load().clone()
+		s.beginAnew(now, bound)
+		a.current.Store(s)
+		a.mu.Unlock()
+		defer st.Hub.Publish(id, mail.RestoredNews(s.account.Head, now))
+	}
+	d := &st.directory
+	d.lastAccount += mail.RestoredGlobals
+	d.lastCredential += mail.RestoredGlobals
+	d.lastSignIn += mail.RestoredGlobals
+	st.intents.last += mail.RestoredGlobals
+	st.queue.last += mail.RestoredGlobals
+	st.firstID += mail.RestoredIDs
+	st.validity += mail.RestoredValidities
+	for id, o := range st.queue.rows {
+		o.Restored, o.Next = true, farOff
+		st.queue.rows[id] = o
+	}
+	return nil
+}
+
+// newest is when the last change was made, of any account.
+func (st *Store) newest(now time.Time) time.Time {
+	newest := time.Time{}
+	for _, a := range st.accounts {
+		if journal := a.current.Load().journal; len(journal) > 0 {
+			if at := journal[len(journal)-1].Time; at.After(newest) {
+				newest = at
+			}
+		}
+	}
+	if newest.IsZero() {
+		return now
+	}
+	return newest
+}
+
+// beginAnew puts the numbers of an account ahead.
+func (s *state) beginAnew(now time.Time, uids int64) {
+	a := &s.account
+	a.Head += mail.RestoredModSeqs
+	a.Restored = a.Head
+	a.Epoch++
+	for _, typ := range []mail.Type{mail.TypeMailbox, mail.TypeEmail, mail.TypeThread, mail.TypePlacement, mail.TypeIdentity, mail.TypeSubmission} {
+		a.Last[typ] = a.Head
+	}
+	s.nextID += mail.RestoredIDs
+	s.lastValidity += mail.RestoredValidities
+	for id, b := range s.boxes {
+		leapt := *b
+		leapt.UIDNext, leapt.HighestModSeq = b.UIDNext.AfterRestore(uids), a.Head
+		s.boxes[id] = &leapt
+	}
+	for id, f := range maps.Clone(s.fallen) {
+		f.UIDNext = f.UIDNext.AfterRestore(uids)
+		s.fallen[id] = f
+	}
+	s.journal = append(slices.Clip(s.journal), mail.Record{ModSeq: a.Head, Act: mail.ActID(a.Head), Time: now, Actor: "restore",
+		Protocol: mail.Local, Cause: mail.ByRestore, Entries: []mail.Entry{{Op: mail.OpRestored}}})
+}
+
+// Held counts what Restored holds.
+func (st *Store) Held(context.Context) (n int, _ error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for _, o := range st.queue.rows {
+		if o.Restored {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// Release makes due what is held.
+func (st *Store) Release(_ context.Context, id int64) (int, error) {
+	now := st.Now()
+	return st.heldBack(id, func(o store.Outgoing) {
+		o.Restored, o.Next = false, now
+		if o.Arrived.After(now) {
+			o.Next = o.Arrived
+		}
+		st.queue.rows[o.ID] = o
+	}), nil
+}
+
+// Drop removes what is held.
+func (st *Store) Drop(_ context.Context, id int64) (int, error) {
+	return st.heldBack(id, func(o store.Outgoing) { delete(st.queue.rows, o.ID) }), nil
+}
+
+// heldBack calls fn with what is held, or with one of it.
+func (st *Store) heldBack(id int64, fn func(store.Outgoing)) (n int) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for _, o := range st.queue.rows {
+		if o.Restored && (id == 0 || o.ID == id) {
+			fn(o)
+			n++
+		}
+	}
+	return n
+}
