@@ -65,6 +65,12 @@ soak: soak-crash
 soak-crash:
 	LOCKSTEP_SOAK=$(SOAKTIME) $(GO) test -timeout 0 -v -run 'PowerLoss|FailedSyncs|Killed' ./internal/crashtest
 
+# 10 000 moments of random histories looked back at, in each engine.
+.PHONY: soak-past
+soak: soak-past
+soak-past:
+	$(GO) test -timeout 0 -v -run 'TestThePastIs' ./internal/past -past.points=10000
+
 # IMAP clients that hold the server to every word, with ever new seeds.
 # LOCKSTEP_SEED=N go test -run UnderStress ./internal/imap runs one again.
 .PHONY: soak-imap
