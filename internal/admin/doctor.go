@@ -6,6 +6,7 @@ import (
 
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
+	"lockstep/internal/upkeep"
 )
 
 // Examine asks the doctor.
@@ -91,22 +92,12 @@ func (x *examination) found(login string, repaired bool, format string, args ...
 func (x *examination) whole() bool { return x.q.Login == "" && !x.q.Fast }
 
 func (x *examination) account(ctx context.Context, p store.Principal) error {
-	problems, err := x.o.Keeper.Check(ctx, p.Account, !x.q.LookOnly)
+	problems, err := upkeep.Recount(ctx, x.o.Keeper, p.Account, !x.q.LookOnly)
 	if err != nil {
 		return err
 	}
-	left := map[string]bool{}
-	if len(problems) > 0 && !x.q.LookOnly {
-		again, err := x.o.Keeper.Check(ctx, p.Account, false)
-		if err != nil {
-			return err
-		}
-		for _, what := range again {
-			left[what] = true
-		}
-	}
-	for _, what := range problems {
-		if err := x.found(p.Login, !x.q.LookOnly && !left[what], "%s", what); err != nil {
+	for _, found := range problems {
+		if err := x.found(p.Login, found.Right, "%s", found.What); err != nil {
 			return err
 		}
 	}

@@ -420,6 +420,13 @@ type Notes interface {
 	UsedUpload(id mail.UploadID, made ...mail.EmailID) error
 }
 
+// Checker looks whether accounts are in order.
+type Checker interface {
+	// Check recounts everything derived in an account and says what differs; with
+	// repair it is put right.
+	Check(ctx context.Context, id mail.AccountID, repair bool) ([]string, error)
+}
+
 // Keeper is the upkeep of accounts' history.
 type Keeper interface {
 	// Prune forgets history older than the moment: records, what vanished; and what
@@ -427,9 +434,7 @@ type Keeper interface {
 	Prune(ctx context.Context, id mail.AccountID, olderThan time.Time) error
 	// Untold returns the accounts that have a flood nobody was told of.
 	Untold(ctx context.Context) ([]mail.AccountID, error)
-	// Check recounts everything derived in an account and says what differs; with
-	// repair it is put right.
-	Check(ctx context.Context, id mail.AccountID, repair bool) ([]string, error)
+	Checker
 	// Reparsed replaces what was derived from the bytes of messages. It is
 	// bookkeeping: it takes no ModSeq and wakes nobody. A message that has gone is
 	// left out.
