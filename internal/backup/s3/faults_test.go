@@ -181,6 +181,9 @@ func (w *world) settle(ctx context.Context) {
 // says that trying again may help, and no call takes longer than its bound.
 func TestNetworkFaults(t *testing.T) {
 	rounds, until := 3, time.Time{}
+	if testing.Short() {
+		rounds = 1
+	}
 	if text := os.Getenv("LOCKSTEP_SOAK"); text != "" {
 		d, err := time.ParseDuration(text)
 		if err != nil {

@@ -13,9 +13,15 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"lockstep/internal/backup/s3"
 	"lockstep/internal/backup/s3/s3test"
@@ -162,9 +168,8 @@ func TestRequestsAreCounted(t *testing.T) {
 	}
 	cost("opening", 0, nil)
 	cost("a small object", 1, targettest.Put(t.Context(), to, "a", make([]byte, partSize)))
-	// begin, three parts, complete, and once for a process a look for leftovers
-	cost("an object of three parts", 6, targettest.Put(t.Context(), to, "b", make([]byte, 3*partSize)))
-	cost("another", 5, targettest.Put(t.Context(), to, "c", make([]byte, 3*partSize)))
+	cost("an object of three parts", 5, targettest.Put(t.Context(), to, "b", make([]byte, 3*partSize)))
+	cost("looking for leftovers", 1, to.Sweep(t.Context()))
 	_, err := targettest.Get(t.Context(), to, "b", 0, -1)
 	cost("reading it", 1, err)
 	_, err = targettest.Get(t.Context(), to, "b", 1000, 50)
@@ -208,6 +213,46 @@ func TestUploadThatEndsEarlyIsTakenBack(t *testing.T) {
 	if n := uploads(t, srv); n != 0 || began == 0 {
 		t.Errorf("%d files are left of an upload, of %d that were there", n, began)
 	}
+}
+
+// What a killed process began is taken back when it is old, and what lies beside the
+// prefix is not touched.
+func TestLeftoversAreSwept(t *testing.T) {
+	srv := s3test.Start(t)
+	raw := awss3.New(awss3.Options{
+		BaseEndpoint: aws.String(srv.Endpoint()), UsePathStyle: true, Region: s3test.Region,
+		Credentials: credentials.NewStaticCredentialsProvider(s3test.AccessKey, s3test.Secret, ""),
+	})
+	for _, key := range []string{"p/a", "p/sets/b", "p2/a", "c"} {
+		if _, err := raw.CreateMultipartUpload(t.Context(), &awss3.CreateMultipartUploadInput{Bucket: aws.String(s3test.Bucket), Key: &key}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := func(want ...string) {
+		t.Helper()
+		out, err := raw.ListMultipartUploads(t.Context(), &awss3.ListMultipartUploadsInput{Bucket: aws.String(s3test.Bucket)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var keys []string
+		for _, u := range out.Uploads {
+			keys = append(keys, *u.Key)
+		}
+		slices.Sort(keys)
+		if !slices.Equal(keys, want) {
+			t.Errorf("%q are left, want %q", keys, want)
+		}
+	}
+	cfg := config(srv, "p")
+	if err := open(t, cfg).Sweep(t.Context()); err != nil {
+		t.Error(err)
+	}
+	left("c", "p/a", "p/sets/b", "p2/a")
+	cfg.LeftoverAge = time.Nanosecond
+	if err := open(t, cfg).Sweep(t.Context()); err != nil {
+		t.Error(err)
+	}
+	left("c", "p2/a")
 }
 
 // ending calls do when it is read at a place, in one of the passes.
@@ -281,6 +326,9 @@ func (z *zeros) Seek(offset int64, whence int) (int64, error) {
 
 // Neither putting nor getting holds an object in memory.
 func TestObjectsStream(t *testing.T) {
+	if testing.Short() {
+		t.Skip("moves much")
+	}
 	const size = 300 << 20
 	srv := s3test.Start(t)
 	to := open(t, config(srv, "p"))
