@@ -14,7 +14,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unk
 
 # Packages whose tests are about goroutines, run with the race detector.
 RACE ?= ./internal/auth/... ./internal/jmap/... ./internal/longpoll/... ./internal/lot/... ./internal/signin/... ./internal/blob/... ./internal/delivery/... ./internal/eas/... ./internal/imap/... ./internal/notify/... \
-	./internal/pop3/... ./internal/smtp/... ./internal/store/... ./internal/transfer/... ./internal/admin/... ./internal/httpd/... ./cmd/...
+	./internal/pop3/... ./internal/smtp/... ./internal/store/... ./internal/backup/... ./internal/transfer/... ./internal/admin/... ./internal/httpd/... ./cmd/...
 
 .PHONY: build test format vet race cross bench fuzz soak clean
 

@@ -109,8 +109,14 @@ func retryer(cfg Config) aws.Retryer {
 	})
 }
 
-// retryable adds what the library leaves out: answers that were cut, and
-// certificates, which no repetition makes better.
+// How a server says that what arrived is not what was signed.
+const (
+	badDigest = "BadDigest"
+	badSum    = "XAmzContentSHA256Mismatch"
+)
+
+// retryable adds what the library leaves out: answers that were cut, bytes that
+// changed on the way, and certificates, which no repetition makes better.
 func retryable(err error) aws.Ternary {
 	switch {
 	case errors.Is(err, context.Canceled):
@@ -118,6 +124,8 @@ func retryable(err error) aws.Ternary {
 	case isCertificate(err):
 		return aws.FalseTernary
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return aws.TrueTernary
+	case statusOf(err) == http.StatusTooManyRequests, codeOf(err) == badDigest, codeOf(err) == badSum:
 		return aws.TrueTernary
 	}
 	return aws.UnknownTernary

@@ -97,7 +97,7 @@ func (t *Target) explain(action, code string, status int) (mail.Kind, string) {
 		return mail.Denied, fmt.Sprintf("%s does not allow %s: give it to the credentials (docs/operations.md lists what a backup needs), and look for a lock on the object", t, action)
 	case "InvalidObjectState":
 		return mail.Invalid, fmt.Sprintf("%s: a rule has moved the object into an archive: restore it there first, and take the rule away", t)
-	case "SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "BadDigest", "XAmzContentSHA256Mismatch":
+	case "SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", badDigest, badSum:
 		return mail.Unavailable, fmt.Sprintf("%s can't now: try again later", t)
 	case "QuotaExceeded", "InsufficientStorage", "XMinioStorageFull":
 		return mail.Unavailable, fmt.Sprintf("%s is full: make room there, then try again", t)
@@ -118,8 +118,6 @@ func (t *Target) explainStatus(action, code string, status int) (mail.Kind, stri
 		return mail.Unavailable, fmt.Sprintf("%s is full: make room there, then try again", t)
 	case status == http.StatusPreconditionFailed:
 		return mail.Conflict, fmt.Sprintf("%s: somebody else changed the object meanwhile", t)
-	case status == http.StatusMovedPermanently, status == http.StatusTemporaryRedirect, status == http.StatusPermanentRedirect:
-		return mail.Invalid, fmt.Sprintf("%s is elsewhere: set backup.s3.region and backup.s3.endpoint", t)
 	case status == http.StatusTooManyRequests, status >= 500:
 		return mail.Unavailable, fmt.Sprintf("%s can't now (status %d): try again later", t, status)
 	case code != "" || status >= 400:

@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -29,7 +31,7 @@ const abortTime = 10 * time.Second
 
 // Put stores an object. The bytes are read twice: once for their checksums, which
 // S3 wants to know before it gets them. An object larger than a part takes a request
-// for each part and three more, any other takes one. When it fails, the object is as
+// for each part and two more, any other takes one. When it fails, the object is as
 // it was before, or, where only the answer was lost, it is the new one, whole.
 func (t *Target) Put(ctx context.Context, name string, r io.ReadSeeker, size int64) error {
 	_, err := t.put(ctx, name, r, size, nil)
@@ -187,7 +189,6 @@ func (t *Target) head(ctx context.Context, name string) (*s3.HeadObjectOutput, e
 
 // putParts uploads the parts, one after the other, and makes the object of them.
 func (t *Target) putParts(ctx context.Context, name string, b *body) (err error) {
-	t.sweep.Do(func() { t.abortLeftovers(ctx) })
 	begun, err := t.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
 		Bucket: &t.cfg.Bucket, Key: aws.String(t.key(name)), Metadata: map[string]string{sumKey: b.whole},
 	})
@@ -221,31 +222,34 @@ func (t *Target) putParts(ctx context.Context, name string, b *body) (err error)
 	return t.tell(ctx, "s3:PutObject", name, err)
 }
 
-// abort takes an upload back, so that its parts cost nothing. What it can't, is done
-// by a later abortLeftovers.
+// abort takes an upload back. Where it can't, a later Sweep does.
 func (t *Target) abort(ctx context.Context, key, upload string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTime)
 	defer cancel()
 	_, _ = t.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &t.cfg.Bucket, Key: &key, UploadId: &upload})
 }
 
-// leftoverAge is how old an upload has to be to be nobody's.
-const leftoverAge = 24 * time.Hour
-
-// abortLeftovers takes back what killed processes began below the prefix. One page
-// of them is enough for each run; that it can't be done hurts nobody.
-func (t *Target) abortLeftovers(ctx context.Context) {
+// Sweep takes back what killed processes began below the prefix and is older than
+// LeftoverAge: parts of an upload that nobody completes cost money and are in no list.
+// One page of them is enough for each run. Where the credentials may not list them, a
+// rule of the bucket has to do it.
+func (t *Target) Sweep(ctx context.Context) error {
 	in := &s3.ListMultipartUploadsInput{Bucket: &t.cfg.Bucket}
 	if t.cfg.Prefix != "" {
 		in.Prefix = aws.String(t.cfg.Prefix + "/")
 	}
 	out, err := t.client.ListMultipartUploads(ctx, in)
 	if err != nil {
-		return
+		err = t.tell(ctx, "s3:ListBucketMultipartUploads", "", err)
+		if k := mail.KindOf(err); k == mail.Denied || k == mail.Unimplemented || errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
 	}
 	for _, u := range out.Uploads {
-		if u.Initiated != nil && time.Since(*u.Initiated) > leftoverAge {
+		if u.Initiated != nil && time.Since(*u.Initiated) > t.cfg.LeftoverAge {
 			t.abort(ctx, aws.ToString(u.Key), aws.ToString(u.UploadId))
 		}
 	}
+	return nil
 }

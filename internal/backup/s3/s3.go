@@ -20,7 +20,7 @@
 // A request is tried again a bounded number of times, with pauses of random length
 // that grow. A connection without a byte in either direction for Stall is cut. A
 // download that was cut goes on where it was. An upload of many parts that fails is
-// aborted; what a killed process left is aborted a day later.
+// aborted; Sweep aborts what a killed process left.
 package s3
 
 import (
@@ -30,7 +30,6 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -54,20 +53,22 @@ type Config struct {
 	AccessKey     string
 	SecretKeyFile string
 
-	PartSize int64         // objects larger than this are uploaded in parts of it
-	Attempts int           // of one request
-	MaxPause time.Duration // between two attempts
-	Stall    time.Duration // a connection silent for so long is cut
+	PartSize    int64         // objects larger than this are uploaded in parts of it
+	Attempts    int           // of one request
+	MaxPause    time.Duration // between two attempts
+	Stall       time.Duration // a connection silent for so long is cut
+	LeftoverAge time.Duration // an upload this old that was not completed never will be
 }
 
 // What holds where nothing else is said. A server that does not answer at all is
 // given up after Attempts times Stall and the pauses, some five minutes.
 const (
-	DefaultPartSize = 16 << 20
-	DefaultAttempts = 7
-	DefaultMaxPause = 20 * time.Second
-	DefaultStall    = 30 * time.Second
-	defaultRegion   = "us-east-1"
+	DefaultPartSize    = 64 << 20
+	DefaultAttempts    = 7
+	DefaultMaxPause    = 20 * time.Second
+	DefaultStall       = 30 * time.Second
+	DefaultLeftoverAge = time.Hour
+	defaultRegion      = "us-east-1"
 )
 
 func (c Config) withDefaults() Config {
@@ -75,6 +76,7 @@ func (c Config) withDefaults() Config {
 	c.Attempts = cmp.Or(c.Attempts, DefaultAttempts)
 	c.MaxPause = cmp.Or(c.MaxPause, DefaultMaxPause)
 	c.Stall = cmp.Or(c.Stall, DefaultStall)
+	c.LeftoverAge = cmp.Or(c.LeftoverAge, DefaultLeftoverAge)
 	c.Prefix = strings.Trim(c.Prefix, "/")
 	return c
 }
@@ -111,8 +113,6 @@ func ValidName(name string) bool { return len(name) <= maxName && nameWords.Matc
 type Target struct {
 	cfg    Config
 	client *s3.Client
-
-	sweep sync.Once // of uploads that killed processes left
 }
 
 // Open makes a target. It asks nothing of the server yet.

@@ -34,12 +34,17 @@ func open(t testing.TB, cfg s3.Config) *s3.Target {
 
 var _ backup.Target = (*s3.Target)(nil)
 
-func TestBucketKeepsThePromisesOfATarget(t *testing.T) {
-	srv, n := s3test.Start(t), 0
-	targettest.Run(t, partSize, func(t *testing.T) backup.Target {
+// apart opens targets with prefixes of their own.
+func apart(srv *s3test.Server) func(t *testing.T) backup.Target {
+	n := 0
+	return func(t *testing.T) backup.Target {
 		n++
 		return open(t, config(srv, fmt.Sprintf("mail.example.test/%d", n)))
-	})
+	}
+}
+
+func TestBucketKeepsThePromisesOfATarget(t *testing.T) {
+	targettest.Run(t, partSize, apart(s3test.Start(t)))
 }
 
 // Without a prefix a name is the key.

@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -40,10 +39,12 @@ type Server struct {
 
 	program string
 	iam     string
+	cert    string
+	scheme  string
 }
 
 // Endpoint is the server's URL.
-func (s *Server) Endpoint() string { return "http://" + s.Address }
+func (s *Server) Endpoint() string { return s.scheme + "://" + s.Address }
 
 // program is the path of the server, built once for each process from the module
 // internal/tools/s3server, which pins its version. Go keeps what was built.
@@ -75,7 +76,12 @@ func firstLine(s string) string {
 
 // Start starts a server with an empty bucket. Where it can't be built the test is
 // skipped, in CI it fails.
-func Start(t testing.TB) *Server {
+func Start(t testing.TB) *Server { return start(t, "") }
+
+// StartTLS is Start with a certificate; the file has its key, too.
+func StartTLS(t testing.TB, certFile string) *Server { return start(t, certFile) }
+
+func start(t testing.TB, cert string) *Server {
 	t.Helper()
 	path, err := program()
 	if err != nil && os.Getenv("CI") == "true" {
@@ -84,7 +90,10 @@ func Start(t testing.TB) *Server {
 	if err != nil {
 		t.Skip("the S3 server is not built; make s3server does it: ", err)
 	}
-	s := &Server{program: path, Dir: filepath.Join(t.TempDir(), "s3"), SecretFile: filepath.Join(t.TempDir(), "secret"), iam: t.TempDir(), Address: freeAddress(t)}
+	s := &Server{program: path, Dir: filepath.Join(t.TempDir(), "s3"), SecretFile: filepath.Join(t.TempDir(), "secret"), iam: t.TempDir(), Address: freeAddress(t), cert: cert, scheme: "http"}
+	if cert != "" {
+		s.scheme = "https"
+	}
 	if err := os.MkdirAll(filepath.Join(s.Dir, Bucket), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +123,11 @@ func (s *Server) environ() []string {
 func (s *Server) run(t testing.TB) {
 	t.Helper()
 	var said bytes.Buffer
-	cmd := exec.Command(s.program, "--port", s.Address, "--region", Region, "--quiet", "--keep-alive", "--health", "/health", "--iam-dir", s.iam, "posix", s.Dir)
+	args := []string{"--port", s.Address, "--region", Region, "--quiet", "--keep-alive", "--iam-dir", s.iam}
+	if s.cert != "" {
+		args = append(args, "--cert", s.cert, "--key", s.cert)
+	}
+	cmd := exec.Command(s.program, append(args, "posix", s.Dir)...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = s.environ(), &said, &said
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -124,9 +137,9 @@ func (s *Server) run(t testing.TB) {
 		_ = cmd.Wait()
 	})
 	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
-		resp, err := http.Get(s.Endpoint() + "/health")
+		c, err := net.Dial("tcp", s.Address)
 		if err == nil {
-			resp.Body.Close()
+			c.Close()
 			return
 		}
 		if time.Now().After(deadline) {

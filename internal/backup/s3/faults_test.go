@@ -1,0 +1,232 @@
+package s3_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"lockstep/internal/backup"
+	"lockstep/internal/backup/s3"
+	"lockstep/internal/backup/s3/s3test"
+	"lockstep/internal/backup/targettest"
+	"lockstep/internal/mail"
+)
+
+// impatient gives up soon, so that tests see it.
+func impatient(srv *s3test.Server, proxy *s3test.Proxy, prefix string) s3.Config {
+	cfg := config(srv, prefix)
+	cfg.Endpoint, cfg.Attempts, cfg.MaxPause, cfg.Stall = proxy.Endpoint(), 2, 5*time.Millisecond, 150*time.Millisecond
+	return cfg
+}
+
+// opTime is more than the attempts of one call can take, those of an abort included.
+const opTime = 15 * time.Second
+
+// world is what may be in the bucket: the contents that each name may have, nil
+// being none.
+type world struct {
+	t       *testing.T
+	rng     *rand.Rand
+	through backup.Target // the network that fails
+	direct  backup.Target
+	may     map[string][][]byte
+	failed  int
+	done    int
+}
+
+// tell holds an error of the network to what was promised.
+func (w *world) tell(what string, began time.Time, err error) {
+	w.t.Helper()
+	if took := time.Since(began); took > opTime {
+		w.t.Errorf("%s took %v", what, took)
+	}
+	if err == nil {
+		w.done++
+		return
+	}
+	w.failed++
+	if mail.KindOf(err) != mail.Unavailable {
+		w.t.Errorf("%s: %v: %v", what, mail.KindOf(err), err)
+	}
+}
+
+func (w *world) name() string { return fmt.Sprintf("packs/p%d/0-1", w.rng.IntN(8)) }
+
+// put puts what the name never had, or again what a failed call may have put: a
+// request that the client has given up may reach the server late.
+func (w *world) put(ctx context.Context, n int) {
+	name, size := w.name(), []int{0, 100, 70_000, partSize + 30_000, 2*partSize + 1}[w.rng.IntN(5)]
+	b := targettest.Bytes(uint64(n), size)
+	if now := w.may[name]; len(now) > 1 {
+		b = now[len(now)-1]
+	}
+	before, began := w.may[name], time.Now()
+	if before == nil {
+		before = [][]byte{nil}
+	}
+	err := targettest.Put(ctx, w.through, name, b)
+	w.tell(fmt.Sprintf("put %d bytes", len(b)), began, err)
+	w.may[name] = [][]byte{b}
+	if err != nil {
+		w.may[name] = append(slices.Clone(before), b)
+	}
+}
+
+func (w *world) get(ctx context.Context) {
+	name, began := w.name(), time.Now()
+	got, err := targettest.Get(ctx, w.through, name, 0, -1)
+	if errors.Is(err, fs.ErrNotExist) {
+		got, err = nil, nil
+	} else if err == nil && got == nil {
+		got = []byte{}
+	}
+	w.tell("get", began, err)
+	if err == nil {
+		w.holds(name, got)
+	}
+}
+
+func (w *world) ranges(ctx context.Context) {
+	name, began := w.name(), time.Now()
+	if len(w.may[name]) != 1 || len(w.may[name][0]) < 1000 {
+		return
+	}
+	want := w.may[name][0]
+	from := w.rng.IntN(len(want))
+	length := w.rng.IntN(len(want) - from)
+	got, err := targettest.Get(ctx, w.through, name, int64(from), int64(length))
+	w.tell("get a range", began, err)
+	if err == nil && !bytes.Equal(got, want[from:][:length]) {
+		w.t.Errorf("%s, %d bytes from %d: others", name, length, from)
+	}
+}
+
+func (w *world) list(ctx context.Context) {
+	began := time.Now()
+	names, err := targettest.Names(ctx, w.through, "")
+	w.tell("list", began, err)
+	if err == nil {
+		w.listed(names)
+	}
+}
+
+func (w *world) remove(ctx context.Context) {
+	name, began := w.name(), time.Now()
+	if len(w.may[name]) > 1 {
+		return
+	}
+	err := w.through.Delete(ctx, name)
+	w.tell("delete", began, err)
+	if err == nil {
+		delete(w.may, name)
+	} else if w.may[name] != nil {
+		w.may[name] = append(w.may[name], nil)
+	}
+}
+
+// holds tells whether a name may have these contents; nil is none.
+func (w *world) holds(name string, got []byte) {
+	w.t.Helper()
+	may := w.may[name]
+	if may == nil {
+		may = [][]byte{nil}
+	}
+	if !slices.ContainsFunc(may, func(b []byte) bool { return (b == nil) == (got == nil) && bytes.Equal(b, got) }) {
+		w.t.Errorf("%s has %d bytes that it may not have", name, len(got))
+	}
+}
+
+func (w *world) listed(names []string) {
+	w.t.Helper()
+	for _, n := range names {
+		if w.may[n] == nil {
+			w.t.Errorf("%s is listed, and was never put", n)
+		}
+	}
+	for n, may := range w.may {
+		if !slices.ContainsFunc(may, func(b []byte) bool { return b == nil }) && !slices.Contains(names, n) {
+			w.t.Errorf("%s is not listed", n)
+		}
+	}
+}
+
+// settle looks at everything through a network that works.
+func (w *world) settle(ctx context.Context) {
+	w.t.Helper()
+	names, err := targettest.Names(ctx, w.direct, "")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.listed(names)
+	for _, name := range names {
+		got, err := targettest.Get(ctx, w.direct, name, 0, -1)
+		if err != nil {
+			w.t.Errorf("%s: %v", name, err)
+		} else if got == nil {
+			got = []byte{}
+		}
+		w.holds(name, got)
+	}
+}
+
+// TestNetworkFaults lets a network cut, reset, stall and refuse at any byte. Each
+// object is there whole or not at all, what was acknowledged is there, every error
+// says that trying again may help, and no call takes longer than its bound.
+func TestNetworkFaults(t *testing.T) {
+	rounds, until := 3, time.Time{}
+	if testing.Short() {
+		rounds = 1
+	}
+	if text := os.Getenv("LOCKSTEP_SOAK"); text != "" {
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		until = time.Now().Add(d)
+	}
+	srv := s3test.Start(t)
+	seed, failed, done := rand.Uint64(), 0, 0
+	for round := 0; round < rounds || time.Now().Before(until); round++ {
+		w := faultyRound(t, srv, seed+uint64(round))
+		if t.Failed() {
+			t.Fatal("seed ", seed+uint64(round))
+		}
+		failed, done = failed+w.failed, done+w.done
+	}
+	if failed == 0 || done == 0 {
+		t.Errorf("%d calls failed and %d did not: the network is not what it should be", failed, done)
+	}
+}
+
+func faultyRound(t *testing.T, srv *s3test.Server, seed uint64) *world {
+	proxy := s3test.NewProxy(t, srv.Address, seed)
+	prefix := fmt.Sprint("seed-", seed)
+	cfg := impatient(srv, proxy, prefix)
+	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 2)), through: open(t, cfg), direct: open(t, config(srv, prefix)), may: map[string][][]byte{}}
+	proxy.Harm(1, 3*partSize)
+	for n := range 60 {
+		switch w.rng.IntN(10) {
+		case 0, 1, 2, 3:
+			w.put(t.Context(), n)
+		case 4, 5:
+			w.get(t.Context())
+		case 6, 7:
+			w.ranges(t.Context())
+		case 8:
+			w.list(t.Context())
+		case 9:
+			w.remove(t.Context())
+		}
+	}
+	proxy.Harm(0, 0)
+	w.settle(t.Context())
+	t.Logf("seed %d: %d calls, %d failed; connections: %v", seed, w.done+w.failed, w.failed, proxy.Harmed())
+	return w
+}

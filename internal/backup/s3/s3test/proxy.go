@@ -1,0 +1,225 @@
+package s3test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// A Fault is what becomes of a connection.
+type Fault int
+
+// What may become of a connection, at a byte that chance chooses.
+const (
+	None        Fault = iota
+	CutRequest        // what is sent ends
+	CutAnswer         // what is answered ends
+	ResetAnswer       // it ends by a reset
+	StallSent         // what is sent goes nowhere, and nobody says so
+	StallAnswer       // so does what is answered
+	SlowDown          // the request is answered by a 503 and not passed on
+	Broken            // it is passed on, and its answer is replaced by a 500
+	numFaults
+)
+
+func (f Fault) String() string {
+	return [...]string{"none", "cut request", "cut answer", "reset answer", "stalled request", "stalled answer", "503", "500"}[f]
+}
+
+// Proxy passes connections on to a server, and harms some of them.
+type Proxy struct {
+	Address string
+
+	to     string
+	listen net.Listener
+	all    sync.WaitGroup
+
+	mu   sync.Mutex
+	rng  *rand.Rand
+	rate float64 // of the connections that are harmed
+	span int64   // faults happen before so many bytes
+	seen [numFaults]atomic.Int64
+	live map[net.Conn]bool
+	shut bool
+}
+
+// NewProxy starts a proxy before a server. It harms nothing until Harm is called,
+// and ends with the test.
+func NewProxy(t testing.TB, to string, seed uint64) *Proxy {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Proxy{Address: l.Addr().String(), to: to, listen: l, rng: rand.New(rand.NewPCG(seed, 1)), live: map[net.Conn]bool{}}
+	p.all.Go(p.serve)
+	t.Cleanup(p.close)
+	return p
+}
+
+// Endpoint is the URL by which the server is reached through the proxy.
+func (p *Proxy) Endpoint() string { return "http://" + p.Address }
+
+// Harm says which part of new connections is harmed, before how many bytes. Those that
+// are there are cut.
+func (p *Proxy) Harm(rate float64, span int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.rate, p.span = rate, span
+	for c := range p.live {
+		c.Close()
+	}
+}
+
+// Harmed counts what happened.
+func (p *Proxy) Harmed() map[string]int64 {
+	counts := map[string]int64{}
+	for f := range numFaults {
+		counts[f.String()] = p.seen[f].Load()
+	}
+	return counts
+}
+
+func (p *Proxy) close() {
+	p.listen.Close()
+	p.mu.Lock()
+	p.shut = true
+	for c := range p.live {
+		c.Close()
+	}
+	p.mu.Unlock()
+	p.all.Wait()
+}
+
+// keep lets close end a connection; it says whether there is time left for it.
+func (p *Proxy) keep(c net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.shut {
+		p.live[c] = true
+	}
+	return !p.shut
+}
+
+func (p *Proxy) drop(c net.Conn) {
+	c.Close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.live, c)
+}
+
+func (p *Proxy) serve() {
+	for {
+		c, err := p.listen.Accept()
+		if err != nil {
+			return
+		}
+		p.all.Go(func() { p.pass(c) })
+	}
+}
+
+// fate chooses what becomes of a connection, and after how many bytes. Small numbers
+// are as likely as large ones: heads of requests are short.
+func (p *Proxy) fate() (Fault, int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.rng.Float64() >= p.rate {
+		return None, 0
+	}
+	after := p.span
+	for range p.rng.IntN(20) {
+		after /= 2
+	}
+	return 1 + Fault(p.rng.IntN(int(numFaults)-1)), p.rng.Int64N(after + 1)
+}
+
+func (p *Proxy) pass(c net.Conn) {
+	fault, after := p.fate()
+	p.seen[fault].Add(1)
+	if !p.keep(c) {
+		c.Close()
+		return
+	}
+	defer p.drop(c)
+	if fault == SlowDown {
+		refuse(c)
+		return
+	}
+	s, err := net.Dial("tcp", p.to)
+	if err != nil || !p.keep(s) {
+		return
+	}
+	defer p.drop(s)
+	if fault == Broken {
+		breakAnswer(c, s)
+		return
+	}
+	var both sync.WaitGroup
+	both.Go(func() { forward(s, c, fault == CutRequest, fault == StallSent, after, nil) })
+	both.Go(func() {
+		forward(c, s, fault == CutAnswer || fault == ResetAnswer, fault == StallAnswer, after, func() {
+			if fault == ResetAnswer {
+				_ = c.(*net.TCPConn).SetLinger(0)
+			}
+		})
+	})
+	both.Wait()
+}
+
+// forward copies until either side ends, and then ends both. A cut comes after so
+// many bytes; a stalled one takes what comes and gives nothing.
+func forward(to, from net.Conn, cut, stall bool, after int64, before func()) {
+	defer func() {
+		if before != nil {
+			before()
+		}
+		to.Close()
+		from.Close()
+	}()
+	if !cut && !stall {
+		_, _ = io.Copy(to, from)
+		return
+	}
+	if _, err := io.CopyN(to, from, after); err == nil && stall {
+		_, _ = io.Copy(io.Discard, from)
+	}
+}
+
+// refuse answers a request that it did not read whole, as servers do.
+func refuse(c net.Conn) {
+	if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+		answer(c, http.StatusServiceUnavailable, "SlowDown")
+	}
+}
+
+// breakAnswer lets the server do what it was asked, and says that it could not.
+func breakAnswer(c, s net.Conn) {
+	go func() {
+		_, _ = io.Copy(s, c)
+		s.Close()
+	}()
+	in := bufio.NewReader(s)
+	for {
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil {
+			return
+		}
+		if resp.StatusCode == http.StatusContinue {
+			_, _ = io.WriteString(c, "HTTP/1.1 100 Continue\r\n\r\n")
+			continue
+		}
+		answer(c, http.StatusInternalServerError, "InternalError")
+		return
+	}
+}
+
+func answer(c net.Conn, status int, code string) {
+	body := fmt.Sprintf("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>%s</Code><Message>on purpose</Message></Error>", code)
+	_, _ = fmt.Fprintf(c, "HTTP/1.1 %d %s\r\nContent-Type: application/xml\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", status, http.StatusText(status), len(body), body)
+}
