@@ -94,7 +94,7 @@ func (s *Store) Extent(ctx context.Context, p Pack, from, atLeast int64) (*Exten
 
 // walk goes from record to record.
 func (x *Extent) walk(ctx context.Context, s *Store, p Pack, enough int64) error {
-	scan := scanner{keys: s.keys, file: x.pack.file, info: packInfo{x.pack.id, p.Size}}
+	scan := scanner{keys: s.keys, file: x.pack.file, info: packInfo{x.pack.id, p.Size}, heads: &s.packs.heads}
 	off := max(x.offset, packHeaderSize)
 	for off < p.Size && off < enough {
 		if err := ctx.Err(); err != nil {
