@@ -13,7 +13,8 @@ import (
 	"lockstep/internal/mail"
 )
 
-// ParseKeyring reads the text of a key file.
+// ParseKeyring reads the text of a key file. What it returns opens things and changes
+// nothing: it has no file.
 func ParseKeyring(text []byte) (*Keyring, error) {
 	if len(text) > maxKeyFile {
 		return nil, fmt.Errorf("it is no key file: it has %d bytes", len(text))
@@ -211,7 +212,10 @@ func (x *Extent) read(b []byte, at int64) error {
 // patch puts what the extent has of a header into b, which begins at at.
 func (x *Extent) patch(b []byte, at, header int64) error {
 	var h [headerSize]byte
-	if _, err := readFullAt(x.pack.file, h[:], header); err != nil {
+	x.packs.heads.RLock() // its key may be wrapped anew just now
+	_, err := readFullAt(x.pack.file, h[:], header)
+	x.packs.heads.RUnlock()
+	if err != nil {
 		return err
 	}
 	setKey(&h, make([]byte, wrappedSize))
