@@ -218,6 +218,9 @@ func (d *Dir) Delete(_ context.Context, name string) error {
 	if err == nil {
 		err = d.fs.SyncDir(filepath.Dir(d.path(name)))
 	}
+	if strings.Count(name, "/") > 1 {
+		_ = d.fs.Remove(filepath.Dir(d.path(name))) // if nothing is left in it
+	}
 	return d.explain(err)
 }
 

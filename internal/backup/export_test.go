@@ -1,0 +1,4 @@
+package backup
+
+// Choose is what Prune keeps by age.
+var Choose = choose

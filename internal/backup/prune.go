@@ -1,0 +1,260 @@
+package backup
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"lockstep/internal/mail"
+)
+
+// PruneOptions say what is removed.
+type PruneOptions struct {
+	Keep time.Duration // how far back points are kept
+	// Grace is how old an object is that no point names, and that is removed: a run that
+	// was cut left it, and the next one would use it.
+	Grace    time.Duration
+	LookOnly bool // remove nothing, only say what would be
+}
+
+// DefaultGrace is what Grace is as a rule.
+const DefaultGrace = 24 * time.Hour
+
+// Pruned says what was removed.
+type Pruned struct {
+	Kept, Removed []Point
+	Damaged       []Point // of those kept, the ones that are not whole
+	Objects       int     // removed, points included
+	Bytes         int64   // that they took
+}
+
+// Prune removes points by their age, and the objects that no point needs any more. The
+// newest point stays, and the newest that is whole. It can be cut and called again.
+func (r *Run) Prune(ctx context.Context, o PruneOptions) (Pruned, error) {
+	s := &sweep{r: r, o: o, now: r.server.Now(), all: map[string]Object{}, needed: map[string]bool{}, packs: map[string]int64{}}
+	if err := s.list(ctx); err != nil {
+		return Pruned{}, err
+	}
+	if err := s.choose(ctx); err != nil {
+		return Pruned{}, err
+	}
+	r.looked = false
+	err := s.remove(ctx, s.doomed())
+	return s.done, err
+}
+
+// sweep is one Prune.
+type sweep struct {
+	r      *Run
+	o      PruneOptions
+	now    time.Time
+	all    map[string]Object
+	sorted []string // their names
+	points []Point
+	needed map[string]bool  // objects that points name
+	packs  map[string]int64 // up to where they do
+	done   Pruned
+}
+
+func (s *sweep) list(ctx context.Context) error {
+	err := s.r.repo.Target.List(ctx, "", func(o Object) error {
+		s.all[o.Name] = o
+		if p, ok := parsePoint(o.Name); ok {
+			s.points = append(s.points, p)
+		}
+		return nil
+	})
+	slices.SortFunc(s.points, Point.compare)
+	return err
+}
+
+// choose finds the points that stay, and what they need.
+func (s *sweep) choose(ctx context.Context) error {
+	stay := map[Point]bool{}
+	for _, p := range choose(s.points, s.now, s.o.Keep) {
+		stay[p] = true
+	}
+	whole := false // a whole one was met
+	for _, p := range slices.Backward(s.points) {
+		if !stay[p] && whole {
+			s.done.Removed = append(s.done.Removed, p)
+			continue
+		}
+		good, err := s.need(ctx, p)
+		if err != nil {
+			return err
+		}
+		if !good && !stay[p] { // nothing to keep it for
+			s.done.Removed = append(s.done.Removed, p)
+			continue
+		}
+		s.done.Kept = append(s.done.Kept, p)
+		whole = whole || good
+		if !good {
+			s.done.Damaged = append(s.done.Damaged, p)
+		}
+	}
+	slices.Reverse(s.done.Kept)
+	slices.Reverse(s.done.Removed)
+	return s.r.lease.keep(ctx)
+}
+
+// need notes what a point needs, and says whether it is all there.
+func (s *sweep) need(ctx context.Context, p Point) (whole bool, err error) {
+	m, err := s.r.repo.Manifest(ctx, p)
+	if isDamage(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	whole = true
+	for _, l := range m.Layers {
+		for _, name := range l.Indexes {
+			good, err := s.needIndex(ctx, p.Set, name, m.PageSize)
+			if err != nil {
+				return false, err
+			}
+			whole = whole && good
+		}
+	}
+	for _, name := range m.Digests {
+		whole = s.take(name) && whole
+	}
+	for _, k := range m.Packs {
+		s.packs[k.Pack] = max(s.packs[k.Pack], k.Size)
+		_, end := tile(s.extents(k.Pack))
+		whole = whole && end >= k.Size
+	}
+	s.needed[p.Name()] = true
+	return whole, nil
+}
+
+// isDamage says that an object can't be read, now or ever.
+func isDamage(err error) bool {
+	k := mail.KindOf(err)
+	return err != nil && (k == mail.Corrupt || k == mail.NotFound)
+}
+
+// take notes an object and says whether it is there.
+func (s *sweep) take(name string) bool {
+	s.needed[name] = true
+	_, there := s.all[name]
+	return there
+}
+
+func (s *sweep) needIndex(ctx context.Context, set, name string, pageSize int) (whole bool, err error) {
+	if s.needed[name] { // another point's too: counted there
+		_, there := s.all[name]
+		return there, nil
+	}
+	s.needed[name] = true
+	seal, err := s.r.repo.set(ctx, set)
+	if err != nil {
+		return false, err
+	}
+	content, err := seal.get(ctx, s.r.repo.Target, name)
+	if isDamage(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	whole = true
+	err = eachSegment(content, pageSize, func(segment string, _ []segmentPage) error {
+		whole = s.take(pagesOf(set)+segment) && whole
+		return nil
+	})
+	return whole && err == nil, nil
+}
+
+// extents are those of a pack that are there.
+func (s *sweep) extents(pack string) []extent {
+	var list []extent
+	for _, o := range s.below(packsPrefix + pack + "/") {
+		if e, ok := parseExtent(o); ok {
+			list = append(list, e)
+		}
+	}
+	slices.SortFunc(list, extent.compare)
+	return list
+}
+
+// below lists what is there under a prefix.
+func (s *sweep) below(prefix string) []Object {
+	if s.sorted == nil {
+		for name := range s.all {
+			s.sorted = append(s.sorted, name)
+		}
+		slices.Sort(s.sorted)
+	}
+	at, _ := slices.BinarySearch(s.sorted, prefix)
+	var list []Object
+	for _, name := range s.sorted[at:] {
+		if !strings.HasPrefix(name, prefix) {
+			break
+		}
+		list = append(list, s.all[name])
+	}
+	return list
+}
+
+// doomed lists what goes: points first, so that none is left that is not whole.
+func (s *sweep) doomed() (list []Object) {
+	for _, p := range s.done.Removed {
+		list = append(list, s.all[p.Name()])
+	}
+	tiles := map[string]bool{}
+	for pack := range s.packs {
+		chosen, _ := tile(s.extents(pack))
+		for _, e := range chosen {
+			tiles[e.name()] = true
+		}
+	}
+	for _, o := range s.below("") {
+		if s.isRefuse(o, tiles) {
+			list = append(list, o)
+		}
+	}
+	return list
+}
+
+// isRefuse says that no point needs an object, and no run to come. Whatever is not
+// ours is left alone.
+func (s *sweep) isRefuse(o Object, tiles map[string]bool) bool {
+	if s.needed[o.Name] || tiles[o.Name] || s.now.Sub(o.Modified) < s.o.Grace {
+		return false
+	}
+	if strings.HasPrefix(o.Name, packsPrefix) {
+		return true
+	}
+	set := setOf(o.Name)
+	if _, isPoint := parsePoint(o.Name); isPoint || set == "" {
+		return false
+	}
+	if o.Name == keyOf(set) {
+		return set != s.r.set && !s.hasPoint(set)
+	}
+	return true
+}
+
+func (s *sweep) hasPoint(set string) bool {
+	return slices.ContainsFunc(s.done.Kept, func(p Point) bool { return p.Set == set })
+}
+
+func (s *sweep) remove(ctx context.Context, doomed []Object) error {
+	for _, o := range doomed {
+		if !s.o.LookOnly {
+			if err := s.r.lease.keep(ctx); err != nil {
+				return err
+			}
+			if err := s.r.repo.Target.Delete(ctx, o.Name); err != nil {
+				return err
+			}
+		}
+		s.done.Objects++
+		s.done.Bytes += o.Size
+	}
+	return nil
+}
