@@ -16,6 +16,7 @@ import (
 
 	"lockstep/internal/admin"
 	"lockstep/internal/auth"
+	"lockstep/internal/backup"
 	"lockstep/internal/blob"
 	"lockstep/internal/config"
 	"lockstep/internal/delivery"
@@ -104,7 +105,12 @@ func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *hou
 		return nil, err
 	}
 	h.delivery.WroteTo = h.search.WroteTo
+	backups, err := h.openBackups()
+	if err != nil {
+		return nil, err
+	}
 	h.ops = &admin.Ops{
+		Backups: backups, BackupKeep: time.Duration(cfg.Backup.Keep),
 		Store: h.db, Directory: h.db, Keeper: h.db, Queue: h.db, Auth: h.auth, Policies: cfg.Policies(), Trails: h.trails, Blobs: h.blobs, Search: h.search, Ingest: h.delivery.Ingest, Log: log,
 		Quota: int64(cfg.Accounts.Quota), Message: int64(cfg.Limits.Message), Version: version,
 	}
@@ -142,6 +148,9 @@ func (h *house) openDir() error {
 		return fmt.Errorf("data directory %s %w by another process (%v): stop that one, or name another with --data", h.cfg.Data, errInUse, err)
 	}
 	h.closers = append(h.closers, lock.Close)
+	if _, err := os.Stat(h.path(backup.RestoreMark)); err == nil {
+		return fmt.Errorf("data directory %s is half restored: run the same lockstep restore again, which goes on where it was, or remove the directory", h.cfg.Data)
+	}
 	if err := h.sweepSpool(); err != nil {
 		return err
 	}

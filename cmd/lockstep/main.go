@@ -50,6 +50,8 @@ type commands struct {
 	Undo     undoCommand     `cmd:"" help:"Take back an act that history shows."`
 	Guard    guardCommand    `cmd:"" help:"Decide about what devices deleted in a rush."`
 	Key      keyCommand      `cmd:"" help:"See, rotate and retire the keys that all mail is sealed with."`
+	Backup   backupCommand   `cmd:"" help:"Copy everything elsewhere, so that it can be brought back."`
+	Restore  restoreCommand  `cmd:"" help:"Bring everything back from a backup, into a new directory."`
 	Doctor   doctorCommand   `cmd:"" help:"Check everything that is stored, and say what to do."`
 	Conf     confCommand     `cmd:"" name:"config" help:"Print or check the configuration."`
 	Bench    benchCommand    `cmd:"" help:"Measure this server beside Dovecot."`

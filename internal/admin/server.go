@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"lockstep/internal/auth"
+	"lockstep/internal/backup"
 	"lockstep/internal/blob"
 	"lockstep/internal/device"
 	"lockstep/internal/longpoll"
@@ -21,20 +22,22 @@ import (
 
 // Ops does the verbs.
 type Ops struct {
-	Store     store.Store
-	Directory store.Directory
-	Keeper    store.Keeper
-	Queue     store.Queue
-	Auth      *auth.Service
-	Blobs     *blob.Store
-	Policies  device.Policies
-	Trails    *device.Trails
-	Search    *search.Index                                          // nil: there is none
-	Ingest    func(context.Context, io.Reader) (mail.Arrival, error) // makes a message durable, ready to be appended
-	Log       *slog.Logger
-	Quota     int64 // of a new account that asks for none
-	Message   int64 // bytes of the largest message taken
-	Version   string
+	Store      store.Store
+	Directory  store.Directory
+	Keeper     store.Keeper
+	Queue      store.Queue
+	Auth       *auth.Service
+	Blobs      *blob.Store
+	Policies   device.Policies
+	Trails     *device.Trails
+	Backups    *backup.Service                                        // nil: there are none
+	BackupKeep time.Duration                                          // how far back points are kept
+	Search     *search.Index                                          // nil: there is none
+	Ingest     func(context.Context, io.Reader) (mail.Arrival, error) // makes a message durable, ready to be appended
+	Log        *slog.Logger
+	Quota      int64 // of a new account that asks for none
+	Message    int64 // bytes of the largest message taken
+	Version    string
 }
 
 // stopTime bounds how long a stopping server waits for calls under way.
@@ -107,6 +110,8 @@ func (o *Ops) Handler() http.Handler {
 	mux.HandleFunc(KeyRetire.handler(o))
 	mux.HandleFunc(Doctor.handler(o))
 	mux.HandleFunc(QueueList.handler(o))
+	mux.HandleFunc(BackupMake.handler(o))
+	mux.HandleFunc(BackupPrune.handler(o))
 	mux.HandleFunc(SearchStatus.handler(o))
 	mux.HandleFunc(SearchRebuild.handler(o))
 	mux.HandleFunc(MessageList.handler(o))

@@ -69,9 +69,23 @@ func (r *Repo) Recipients() []string { return r.header.Recipients }
 func (r *Repo) KeyFile() []byte { return r.keyFile }
 
 // Points returns all points, the oldest first. It reads names alone.
-func (r *Repo) Points(ctx context.Context) ([]Point, error) {
+func (r *Repo) Points(ctx context.Context) ([]Point, error) { return listPoints(ctx, r.Target) }
+
+// Times returns the points of a backup that nobody has the key of.
+func Times(ctx context.Context, t Target) ([]Point, error) {
+	h, err := readHeader(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	if h == nil {
+		return nil, noBackup(t)
+	}
+	return listPoints(ctx, t)
+}
+
+func listPoints(ctx context.Context, t Target) ([]Point, error) {
 	var points []Point
-	err := r.Target.List(ctx, setsPrefix, func(o Object) error {
+	err := t.List(ctx, setsPrefix, func(o Object) error {
 		if p, ok := parsePoint(o.Name); ok {
 			points = append(points, p)
 		}

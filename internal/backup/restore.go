@@ -161,14 +161,14 @@ func (t *restoring) mayUse() error {
 		return err
 	}
 	for _, f := range files {
+		if f.Name == t.o.Layout.Database {
+			return mail.Errorf(mail.Conflict, "%s holds a Lockstep already, and nothing there is written over: restore into a new directory, look at it, and then put it in the place of the old one", t.dir)
+		}
 		dirs = append(dirs, f.Name)
 	}
+	ours := []string{t.o.Layout.Lock, RestoreMark, part(RestoreMark)}
 	for _, name := range dirs {
-		switch name {
-		case t.o.Layout.Lock, RestoreMark, part(RestoreMark):
-		case t.o.Layout.Database:
-			return mail.Errorf(mail.Conflict, "%s holds a Lockstep already: nothing there is written over. Restore into a new directory, look at it, and then put it in the place of the old one", t.dir)
-		default:
+		if !slices.Contains(ours, name) {
 			return mail.Errorf(mail.Conflict, "%s is not empty (it holds %s): restore into a new directory", t.dir, name)
 		}
 	}

@@ -19,6 +19,7 @@ import (
 // A Server is what is backed up.
 type Server struct {
 	Pages   func() (Pages, error) // of its database
+	Size    func() int64          // of the database, about, in bytes; nil: not known
 	Blobs   *blob.Store
 	KeyFile func() ([]byte, error)            // its text as it is now
 	Config  string                            // in force, as it is written in its file
@@ -41,6 +42,8 @@ type Options struct {
 	Digests bool
 	// Fresh begins a new set: its points need nothing of the sets before.
 	Fresh bool
+	// Existing fails with mail.NotFound where there is no backup, and begins none.
+	Existing bool
 	// Doing says in a few words what the run is for, to whoever finds the target in use.
 	Doing string
 	// Progress is told how far it is, now and then, by one goroutine at a time.
@@ -83,6 +86,8 @@ type Run struct {
 	objects map[string]bool // pages and indexes that are there already
 
 	up *uploads
+
+	closed func() // tells whoever waits for it; nil: nobody does
 }
 
 // Begin opens the backup in a target, or begins one, and takes its lease. mail.Conflict
@@ -95,6 +100,9 @@ func Begin(ctx context.Context, t Target, s Server, o Options) (_ *Run, err erro
 		s.Now = time.Now
 	}
 	r := &Run{server: s, o: o}
+	if err := r.mayBegin(ctx, t); err != nil { // before anything is written there
+		return nil, err
+	}
 	if r.lease, err = takeLease(ctx, t, s.Holder, o.Doing, s.Now); err != nil {
 		return nil, err
 	}
@@ -122,6 +130,9 @@ func (r *Run) Close(ctx context.Context) error {
 	if r.pages != nil {
 		r.pages.Close()
 	}
+	if r.closed != nil {
+		defer r.closed()
+	}
 	// Also when ctx has ended: the next run would wait otherwise.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
@@ -129,6 +140,19 @@ func (r *Run) Close(ctx context.Context) error {
 		r.server.Log.WarnContext(ctx, "backup: lease not given back", "target", r.lease.t.String(), "err", err)
 	}
 	return nil
+}
+
+// mayBegin refuses a target that has no backup, where none is to be begun.
+func (r *Run) mayBegin(ctx context.Context, t Target) error {
+	switch h, err := readHeader(ctx, t); {
+	case err != nil:
+		return err
+	case h != nil:
+		return nil
+	case r.o.Existing:
+		return noBackup(t)
+	}
+	return isEmpty(ctx, t)
 }
 
 // openRepo opens the backup with the server's key file, or begins it.
@@ -142,8 +166,7 @@ func (r *Run) openRepo(ctx context.Context, t Target) error {
 		return err
 	}
 	if h == nil {
-		h, err = r.beginRepo(ctx, t, keyFile)
-		if err != nil {
+		if h, err = r.beginRepo(ctx, t, keyFile); err != nil {
 			return err
 		}
 	}
@@ -153,12 +176,8 @@ func (r *Run) openRepo(ctx context.Context, t Target) error {
 	return r.changeRecipients(ctx, keyFile)
 }
 
-// beginRepo makes the header. A target that has objects without one is left alone: it
-// is somebody else's, or the header was lost, and without that nothing can be read.
+// beginRepo makes the header.
 func (r *Run) beginRepo(ctx context.Context, t Target, keyFile []byte) (*header, error) {
-	if err := isEmpty(ctx, t); err != nil {
-		return nil, err
-	}
 	recipients, code := r.o.Recipients, ""
 	if len(recipients) == 0 {
 		if r.o.Recovery == nil {
@@ -183,6 +202,8 @@ func (r *Run) beginRepo(ctx context.Context, t Target, keyFile []byte) (*header,
 	return h, putBytes(ctx, t, headerName, h.encode())
 }
 
+// isEmpty refuses a target that has objects and no header: it is somebody else's, or
+// the header was lost, and without that nothing can be read.
 func isEmpty(ctx context.Context, t Target) error {
 	return t.List(ctx, "", func(o Object) error {
 		if o.Name == leaseName {

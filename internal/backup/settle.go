@@ -30,11 +30,15 @@ func (p *making) settle(ctx context.Context) (Point, error) {
 	if l.keep < len(p.state.layers) {
 		p.pages.Want(p.state.ownedFrom(l.keep))
 	}
+	var total int64
+	if p.server.Size != nil {
+		total = p.server.Size()
+	}
 	moment, err := p.pages.Settle(ctx, p.o.Digests, func(pgno uint32, page []byte) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		p.up.reached("database", int64(len(page)), 0)
+		p.up.reached("database", int64(len(page)), total)
 		l.add(pgno, page)
 		return nil
 	})

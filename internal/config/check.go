@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"lockstep/internal/backup"
 )
 
 // check refuses what can't work.
@@ -18,7 +20,7 @@ func (c *Config) check() error {
 		oneOf("guard.mode", c.Guard.Mode, GuardKeep, GuardHold, GuardOff),
 		oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error"),
 		oneOf("log.format", c.Log.Format, "text", "json"),
-		c.checkPublic(), c.checkPostmaster(), c.checkTLS(), c.checkRelay(), c.checkLimits(), c.checkPolicies(),
+		c.checkPublic(), c.checkPostmaster(), c.checkTLS(), c.checkRelay(), c.checkLimits(), c.checkPolicies(), c.checkBackup(),
 	)
 }
 
@@ -41,6 +43,13 @@ func (c *Config) checkPublic() error {
 	u, err := url.Parse(c.PublicURL)
 	if c.PublicURL != "" && (err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "") {
 		return fmt.Errorf("public_url is %q, but it must be https and a name, such as https://mail.example.org", c.PublicURL)
+	}
+	return nil
+}
+
+func (c *Config) checkBackup() error {
+	if _, err := backup.ParseRecipients(c.Backup.Recipient); err != nil {
+		return fmt.Errorf("backup.recipient: %w", err)
 	}
 	return nil
 }
@@ -80,7 +89,7 @@ func (c *Config) checkLimits() error {
 		{"limits.message", int64(c.Limits.Message)}, {"limits.connections", int64(c.Limits.Connections)},
 		{"limits.connections_per_address", int64(c.Limits.ConnectionsPerAddress)}, {"limits.recipients", int64(c.Limits.Recipients)},
 		{"limits.login_time", int64(c.Limits.LoginTime)}, {"limits.idle_time", int64(c.Limits.IdleTime)},
-		{"limits.stop_time", int64(c.Limits.StopTime)}, {"limits.index_memory", int64(c.Limits.IndexMemory)}, {"history.horizon", int64(c.History.Horizon)},
+		{"limits.stop_time", int64(c.Limits.StopTime)}, {"limits.index_memory", int64(c.Limits.IndexMemory)}, {"history.horizon", int64(c.History.Horizon)}, {"backup.keep", int64(c.Backup.Keep)},
 		{"guard.share", int64(c.Guard.Share)}, {"guard.minimum", int64(c.Guard.Minimum)}, {"guard.window", int64(c.Guard.Window)},
 	} {
 		if l.value <= 0 {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"lockstep/internal/backup"
 	"lockstep/internal/device"
 )
 
@@ -28,6 +29,7 @@ type Config struct {
 	Outgoing Outgoing `toml:"outgoing" comment:"Mail to other servers."`
 	Accounts Accounts `toml:"accounts"`
 	History  History  `toml:"history"`
+	Backup   Backup   `toml:"backup" comment:"Copies of everything, elsewhere (docs/backup.md)."`
 	Guard    Guard    `toml:"guard" comment:"What happens when a device deletes a large part of a mailbox at once."`
 
 	Policy map[string]Policy `toml:"policy" comment:"What devices have to do and may do: one table for each policy. Accounts choose one (lockstep device policy); those that chose none are under policy.default."`
@@ -123,6 +125,13 @@ type History struct {
 	Horizon Duration `toml:"horizon" comment:"How far back changes can be looked at and undone, and devices catch up exactly."`
 }
 
+// Backup is about copies of everything.
+type Backup struct {
+	To        string   `toml:"to" comment:"Where lockstep backup keeps them if it is not told: a directory, best on another disk."`
+	Recipient string   `toml:"recipient" comment:"Public sides of age keys (age1…), separated by spaces: whoever has one of the secret sides opens the backup. Empty: a recovery code is made and shown when the first backup is made."`
+	Keep      Duration `toml:"keep" comment:"How far back lockstep backup prune keeps points: all of the last hour, and ever fewer of the time before."`
+}
+
 // GuardMode is what the guard does.
 type GuardMode string
 
@@ -179,6 +188,7 @@ func Default() Config {
 		ActiveSync: ActiveSync{Enabled: true},
 		Outgoing:   Outgoing{Via: ViaNone, RelayTLS: RelayStartTLS, GiveUpAfter: Duration(5 * 24 * time.Hour)},
 		History:    History{Horizon: Duration(30 * 24 * time.Hour)},
+		Backup:     Backup{Keep: Duration(backup.DefaultKeep)},
 		Guard:      Guard{Share: 50, Minimum: 100, Window: Duration(time.Hour), Mode: GuardKeep},
 		Policy:     map[string]Policy{device.Default: defaultPolicy()},
 		Limits: Limits{

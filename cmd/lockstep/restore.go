@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+
+	"lockstep/internal/backup"
+	"lockstep/internal/store/sqlstore"
+)
+
+type restoreCommand struct {
+	From         string `help:"The backup. Default: backup.to." placeholder:"DIR"`
+	At           string `help:"The newest point that is not after this time; see lockstep backup list. Default: the newest." placeholder:"TIME"`
+	Key          string `help:"The key file of the server that was backed up." placeholder:"FILE"`
+	Recovery     string `help:"A file with the recovery code. Without this and --key it is asked for." placeholder:"FILE"`
+	AcceptDamage bool   `help:"Go on without mail that is damaged or missing in the backup, and say how much that is."`
+}
+
+// Help is what --help says below the flags.
+func (*restoreCommand) Help() string {
+	return `Brings everything back into a new directory (--data), and changes nothing else: the backup is only read, and
+a directory that holds anything is refused. Every byte is compared with what was backed up. Cut short,
+the same command goes on. When it says that it is done, start the server on the directory: it notices
+that it was restored, and numbers everything so that no device takes new mail for old.`
+}
+
+// restoredConfig is where the configuration that was in force is written.
+const restoredConfig = "restored.toml"
+
+func (r *restoreCommand) Run(ctx context.Context, g *globals) error {
+	cfg, target, err := openBackup(ctx, g, r.From)
+	if err != nil {
+		return err
+	}
+	at, err := r.when(time.Now())
+	if err != nil {
+		return err
+	}
+	secret, err := readSecret(r.Key, r.Recovery)
+	if err != nil {
+		return err
+	}
+	repo, err := backup.Unlock(ctx, target, secret)
+	if err != nil {
+		return err
+	}
+	point, err := repo.Newest(ctx, at)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "Restoring everything as of %s into %s.\n", localTime(point.Time), cfg.Data)
+	line := &statusLine{}
+	done, err := repo.Restore(ctx, point, cfg.Data, backup.RestoreOptions{
+		Layout:       backup.Layout{Database: databaseFile, Packs: packDir, KeyFile: keyFile, Config: restoredConfig, Lock: lockFile},
+		Rows:         sqlstore.EachBlob,
+		AcceptDamage: r.AcceptDamage,
+		Progress: line.throttled(func(p backup.RestoreProgress) string {
+			return fmt.Sprintf("%s: %s of %s", p.Stage, bytesText(p.Done), bytesText(p.Total))
+		}),
+	})
+	line.clear()
+	if err != nil {
+		return err
+	}
+	return sayRestored(cfg.Data, done)
+}
+
+// when is the time asked for; zero is now.
+func (r *restoreCommand) when(now time.Time) (time.Time, error) {
+	if r.At == "" {
+		return time.Time{}, nil
+	}
+	return parseWhen(r.At, now)
+}
+
+func sayRestored(data string, done backup.Restored) error {
+	fmt.Printf("Restored everything as of %s: the database (%s) and %d stored messages and parts, in %s.\n", localTime(done.Point.Time),
+		bytesText(int64(done.Manifest.Pages)*int64(done.Manifest.PageSize)), done.Blobs, done.Took.Round(time.Millisecond))
+	fmt.Printf("The configuration it ran with is in %s.\nStart it: lockstep serve --data %s\n", filepath.Join(data, restoredConfig), data)
+	if done.LostCount == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d stored messages or parts could not be brought back. Everything else is there: lockstep doctor --data %s names whose they are", done.LostCount, data)
+}
+
+// readSecret reads what opens a backup: a key file, a file with a recovery code, or what
+// is typed.
+func readSecret(key, recovery string) (backup.Secret, error) {
+	switch {
+	case key != "" && recovery != "":
+		return backup.Secret{}, errors.New("--key or --recovery: one of them is enough")
+	case key != "":
+		text, err := os.ReadFile(key)
+		return backup.Secret{KeyFile: text}, err
+	case recovery != "":
+		text, err := os.ReadFile(recovery)
+		return backup.Secret{Recovery: string(text)}, err
+	}
+	code, err := askRecovery()
+	return backup.Secret{Recovery: code}, err
+}
+
+// maxRecoveryLine bounds a recovery code that is typed.
+const maxRecoveryLine = 1 << 10
+
+func askRecovery() (string, error) {
+	in := int(os.Stdin.Fd())
+	if !term.IsTerminal(in) {
+		text, err := io.ReadAll(io.LimitReader(os.Stdin, maxRecoveryLine))
+		if strings.TrimSpace(string(text)) == "" {
+			return "", errors.New("what opens the backup? Give --key with the key file, or --recovery with a file that has the recovery code")
+		}
+		return string(text), err
+	}
+	fmt.Fprint(os.Stderr, "Recovery code (AGE-SECRET-KEY-1…): ")
+	text, err := term.ReadPassword(in)
+	fmt.Fprintln(os.Stderr)
+	return string(text), err
+}
+
+// throttled shows what text says, now and then.
+func (l *statusLine) throttled(text func(backup.RestoreProgress) string) func(backup.RestoreProgress) {
+	var last time.Time
+	return func(p backup.RestoreProgress) {
+		if now := time.Now(); now.Sub(last) > 100*time.Millisecond {
+			last = now
+			l.show(text(p))
+		}
+	}
+}

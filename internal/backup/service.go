@@ -1,0 +1,89 @@
+package backup
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"lockstep/internal/mail"
+)
+
+// A Service makes the backups of one server: by hand, by the clock or all the time, but
+// never two at once to the same target.
+type Service struct {
+	Server     Server
+	Data       string                                                 // the data directory
+	To         string                                                 // the target where nobody names one; may be empty
+	Recipients []string                                               // of age, in place of a recovery code
+	Open       func(ctx context.Context, spec string) (Target, error) // makes a target of its name
+
+	mu   sync.Mutex
+	busy map[string]bool // targets that are written to
+}
+
+// Target opens a target that an operator named; "" is the configured one.
+func (s *Service) Target(ctx context.Context, spec string) (Target, error) {
+	if spec == "" {
+		spec = s.To
+	}
+	if spec == "" {
+		return nil, mail.Errorf(mail.Invalid, "where to? Name a directory with --to, or set backup.to in the configuration")
+	}
+	t, err := s.Open(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	if d, ok := t.(*Dir); ok && (within(s.Data, d.root) || within(d.root, s.Data)) {
+		return nil, mail.Errorf(mail.Invalid, "%s and the data directory lie in each other: name a place elsewhere, best on another disk", d.root)
+	}
+	return t, nil
+}
+
+// within says that a path is a directory, or lies in it.
+func within(dir, path string) bool {
+	dir, err1 := filepath.Abs(dir)
+	path, err2 := filepath.Abs(path)
+	rel, err := filepath.Rel(dir, path)
+	return err1 == nil && err2 == nil && err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
+}
+
+// Begin begins a run to a target; see the function Begin. Another run to it in this
+// process is mail.Conflict.
+func (s *Service) Begin(ctx context.Context, spec string, o Options) (*Run, error) {
+	t, err := s.Target(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	if len(o.Recipients) == 0 {
+		o.Recipients = s.Recipients
+	}
+	name := t.String()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.busy[name] {
+		return nil, mail.Errorf(mail.Conflict, "this server is writing to the backup in %s already: wait until that has ended", name)
+	}
+	s.mark(name, true)
+	s.mu.Unlock()
+	r, err := Begin(ctx, t, s.Server, o)
+	s.mu.Lock()
+	if err != nil {
+		s.mark(name, false)
+		return nil, err
+	}
+	r.closed = func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.mark(name, false)
+	}
+	return r, nil
+}
+
+// mark notes who is written to; mu is held.
+func (s *Service) mark(name string, busy bool) {
+	if s.busy == nil {
+		s.busy = map[string]bool{}
+	}
+	s.busy[name] = busy
+}
