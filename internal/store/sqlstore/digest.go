@@ -125,18 +125,10 @@ func (c *Copier) digests(conn conn) ([]store.Digest, error) {
 // newer schema: it checks all that SQLite can check, and returns the digests of the
 // accounts. A database that is damaged is Corrupt.
 func Inspect(ctx context.Context, path string) ([]store.Digest, error) {
-	holdMemory()
-	path, err := filepath.Abs(path)
+	c, err := openImmutable(ctx, path)
 	if err != nil {
 		return nil, err
 	}
-	uri := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(path), RawQuery: "immutable=1"}
-	opened, err := sqlite.OpenConn(uri.String(), sqlite.OpenReadOnly|sqlite.OpenURI)
-	if err != nil {
-		return nil, readable(err)
-	}
-	opened.SetInterrupt(ctx.Done())
-	c := &sqliteConn{c: opened, cache: map[string]*statement{}, alone: map[string]string{}}
 	defer c.close()
 	err = c.query("PRAGMA integrity_check(1)", func(r row) error {
 		if text := r.text(0); text != "ok" {
@@ -154,4 +146,20 @@ func Inspect(ctx context.Context, path string) ([]store.Digest, error) {
 		}
 	}
 	return all, err
+}
+
+// openImmutable opens a database for reading that nobody changes.
+func openImmutable(ctx context.Context, path string) (*sqliteConn, error) {
+	holdMemory()
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	uri := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(path), RawQuery: "immutable=1"}
+	opened, err := sqlite.OpenConn(uri.String(), sqlite.OpenReadOnly|sqlite.OpenURI)
+	if err != nil {
+		return nil, readable(err)
+	}
+	opened.SetInterrupt(ctx.Done())
+	return &sqliteConn{c: opened, cache: map[string]*statement{}, alone: map[string]string{}}, nil
 }
