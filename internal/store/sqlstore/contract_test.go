@@ -2,8 +2,13 @@ package sqlstore_test
 
 import (
 	"context"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
+	"lockstep/internal/store"
 	"lockstep/internal/store/sqlstore"
 	"lockstep/internal/store/storetest"
 )
@@ -19,12 +24,65 @@ func TestContract(t *testing.T) {
 }
 
 // TestHistoriesAsInProduction runs closures once and, until one fails, without
-// savepoints.
+// savepoints. Each history is copied while it is lived.
 func TestHistoriesAsInProduction(t *testing.T) {
 	storetest.Histories(t, func(t testing.TB) storetest.Engine {
 		db := sqlstore.OpenTempWith(t, sqlstore.Options{Guard: storetest.Rule})
+		copyUntilTheEnd(t, db)
 		t.Cleanup(func() { soundness(t, db) })
 		return db
+	})
+}
+
+// copyUntilTheEnd copies a database whenever it has changed, and holds the last copy
+// against it.
+func copyUntilTheEnd(t testing.TB, db *sqlstore.DB) {
+	c, err := db.NewCopier()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "copy.db")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	settle := func() (m store.Moment) {
+		m, err := c.Settle(context.Background(), true, func(n uint32, page []byte) error {
+			_, err := f.WriteAt(page, int64(n-1)*int64(len(page)))
+			return err
+		})
+		if err == nil {
+			err = f.Truncate(int64(m.Pages) * int64(m.PageSize))
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		c.Kept()
+		return m
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Millisecond):
+			}
+			if c.Changed() > 50 {
+				settle()
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		close(stop)
+		<-stopped
+		m := settle()
+		if got, err := sqlstore.Inspect(context.Background(), path); err != nil || !slices.Equal(got, m.Digests) {
+			t.Errorf("the copy has %v, was %v, %v", got, m.Digests, err)
+		}
+		f.Close()
+		c.Close()
 	})
 }
 

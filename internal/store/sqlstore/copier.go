@@ -38,10 +38,11 @@ const (
 //
 // A Copier is used by one goroutine at a time; a database can have several.
 type Copier struct {
-	db   *DB
-	buf  []byte
-	made map[mail.AccountID]store.Digest // the newest of each account
-	room func() (*os.File, error)        // a nameless file for more than fits into memory
+	db    *DB
+	slice int // slicePages
+	buf   []byte
+	made  map[mail.AccountID]store.Digest // the newest of each account
+	room  func() (*os.File, error)        // a nameless file for more than fits into memory
 
 	// Guarded by the writer's turn.
 	all   bool    // have to be given
@@ -83,7 +84,7 @@ func (db *DB) NewCopier() (*Copier, error) {
 	if err := db.copies.open(db); err != nil {
 		return nil, err
 	}
-	c := &Copier{db: db, made: map[mail.AccountID]store.Digest{}, room: db.roomForPages, all: true}
+	c := &Copier{db: db, made: map[mail.AccountID]store.Digest{}, room: db.roomForPages, slice: slicePages, all: true}
 	db.copies.of = append(db.copies.of, c)
 	return c, nil
 }
@@ -129,7 +130,7 @@ func (c *Copier) Kept() {
 func (c *Copier) Settle(ctx context.Context, digests bool, each func(n uint32, page []byte) error) (store.Moment, error) {
 	c.again()
 	for range copyRounds {
-		if c.Changed() <= slicePages {
+		if c.Changed() <= c.slice {
 			break
 		}
 		if err := c.round(ctx, each); err != nil {
@@ -157,7 +158,7 @@ func (c *Copier) round(ctx context.Context, each func(n uint32, page []byte) err
 	for from, more := uint32(1), true; more; {
 		var pages []uint32
 		err := c.db.pinned(ctx, func(s *snapshot) {
-			pages = c.take(s, from, slicePages)
+			pages = c.take(s, from, c.slice)
 		}, func(s *snapshot) error {
 			return c.read(s, pages)
 		})
@@ -188,7 +189,7 @@ func (c *Copier) last(ctx context.Context, digests bool, each func(n uint32, pag
 		pages = c.take(s, 1, 0)
 	}, func(s *snapshot) (err error) {
 		m.Pages = s.pages
-		if len(pages) <= slicePages {
+		if len(pages) <= c.slice {
 			err = c.read(s, pages)
 		} else {
 			rest, err = c.setAside(ctx, s, pages)
@@ -204,7 +205,7 @@ func (c *Copier) last(ctx context.Context, digests bool, each func(n uint32, pag
 	if rest == nil {
 		return m, c.give(ctx, pages, each)
 	}
-	for part := range slices.Chunk(pages, slicePages) {
+	for part := range slices.Chunk(pages, c.slice) {
 		if _, err := io.ReadFull(rest, c.buffer(len(part))); err != nil {
 			return store.Moment{}, err
 		}
@@ -260,7 +261,7 @@ func (c *Copier) setAside(ctx context.Context, s *snapshot, pages []uint32) (_ *
 	if err != nil {
 		return nil, err
 	}
-	for part := range slices.Chunk(pages, slicePages) {
+	for part := range slices.Chunk(pages, c.slice) {
 		if err = ctx.Err(); err == nil {
 			err = c.read(s, part)
 		}

@@ -45,6 +45,8 @@ type copies struct {
 	pageSize int
 	noted    indexHeader // how far the log is noted
 	stats    copyCounters
+	// spoil is a test's way to make a snapshot something else than it should be.
+	spoil func(*snapshot)
 }
 
 // open opens the files, and begins to note what is committed.
@@ -233,6 +235,9 @@ func (s *snapshot) begin(begun func(*snapshot)) error {
 	}
 	if s.salt = h.salt; h.written < h.frames {
 		s.frames = h.frames
+	}
+	if db.copies.spoil != nil {
+		db.copies.spoil(s)
 	}
 	begun(s)
 	return nil

@@ -21,14 +21,29 @@ func (s *pageSet) add(page uint32) {
 
 // addAll adds 1 to last.
 func (s *pageSet) addAll(last uint32) {
-	for page := uint32(1); page <= last; page++ {
-		s.add(page)
+	s.add(last)
+	for i := range s.words[:last/64] {
+		s.words[i] = ^uint64(0)
 	}
+	s.words[last/64] |= 1<<(last%64) - 1
+	s.words[0] &^= 1
+	s.count()
 }
 
 func (s *pageSet) addSet(other *pageSet) {
-	for _, page := range other.from(0, 0) {
-		s.add(page)
+	if len(s.words) < len(other.words) {
+		s.words = append(s.words, make([]uint64, len(other.words)-len(s.words))...)
+	}
+	for i, word := range other.words {
+		s.words[i] |= word
+	}
+	s.count()
+}
+
+func (s *pageSet) count() {
+	s.n = 0
+	for _, word := range s.words {
+		s.n += bits.OnesCount64(word)
 	}
 }
 

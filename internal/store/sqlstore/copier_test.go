@@ -31,19 +31,33 @@ func newCopied(t testing.TB) *copied {
 // settle brings the file to the next Moment.
 func (c *copied) settle(from *Copier) store.Moment {
 	c.t.Helper()
-	size := int64(from.db.copies.pageSize)
-	m, err := from.Settle(context.Background(), true, func(n uint32, page []byte) error {
-		_, err := c.f.WriteAt(page, int64(n-1)*size)
-		return err
-	})
+	m, err := c.take(from)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	from.Kept()
-	if err := c.f.Truncate(int64(m.Pages) * int64(m.PageSize)); err != nil {
-		c.t.Fatal(err)
-	}
 	return m
+}
+
+func (c *copied) take(from *Copier) (store.Moment, error) {
+	m, err := from.Settle(context.Background(), true, func(n uint32, page []byte) error { return c.write(n, page, from) })
+	if err != nil {
+		return m, err
+	}
+	from.Kept()
+	c.cut(m)
+	return m, nil
+}
+
+func (c *copied) write(n uint32, page []byte, from *Copier) error {
+	_, err := c.f.WriteAt(page, int64(n-1)*int64(from.db.copies.pageSize))
+	return err
+}
+
+// cut gives the file the size that the database has.
+func (c *copied) cut(m store.Moment) {
+	if err := c.f.Truncate(int64(m.Pages) * int64(m.PageSize)); err != nil {
+		c.t.Error(err)
+	}
 }
 
 // differs says how the file differs from the Moment that it should be.
