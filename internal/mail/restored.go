@@ -13,7 +13,8 @@ type Leap struct {
 	Times int64 // how often the copy is known to have come back, this time with it
 }
 
-// What is added at least, and at the moment's side so many numbers for each second.
+// What is added to a number or to the moment, whichever is greater; the moment is
+// spelled with so many numbers for each second.
 const (
 	leapNumbers    = 1 << 32
 	leapPerSecond  = 1 << 14
@@ -37,20 +38,20 @@ func NewLeap(now time.Time, age time.Duration, times int64) Leap {
 }
 
 // Epoch is the next epoch of an account.
-func (l Leap) Epoch(e Epoch) Epoch { return max(e+Epoch(l.Times), Epoch(min(l.At, 1<<32-1))) }
+func (l Leap) Epoch(e Epoch) Epoch { return max(e, Epoch(min(l.At, 1<<31))) + Epoch(l.Times) }
 
 // ModSeq is the next head of an account.
 func (l Leap) ModSeq(n ModSeq) ModSeq { return ModSeq(l.ID(int64(n))) }
 
 // ID is the next number that an account gives to mailboxes, messages and the like.
-func (l Leap) ID(n int64) int64 { return max(n+leapNumbers*l.Times, l.At*leapPerSecond) }
+func (l Leap) ID(n int64) int64 { return max(n, l.At*leapPerSecond) + leapNumbers*l.Times }
 
 // Global is the next number that is given over all accounts.
-func (l Leap) Global(n int64) int64 { return max(n+leapGlobals*l.Times, l.At) }
+func (l Leap) Global(n int64) int64 { return max(n, l.At) + leapGlobals*l.Times }
 
 // UIDValidity is the next one of an account.
 func (l Leap) UIDValidity(v UIDValidity) UIDValidity {
-	return max(v, UIDValidity(min(max(int64(v)+leapValidities*l.Times, l.At), maxValidity)))
+	return max(v, UIDValidity(min(max(int64(v), l.At)+leapValidities*l.Times, maxValidity)))
 }
 
 // UIDNext is that of a mailbox. Each time takes no more than an eighth of what is
