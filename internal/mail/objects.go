@@ -41,19 +41,21 @@ type Account struct {
 	Name    string // the login of its owner
 	Head    ModSeq // of the newest change
 	Epoch   Epoch
-	Horizon ModSeq // the deltas from any position at or after it are exact
+	Horizon ModSeq // history after it is kept
 	// HorizonAt is since when the account is known: from then on what was at any
 	// moment can be told.
 	HorizonAt time.Time
-	Restored  ModSeq          // when the account last came back from an older copy; what was known before holds no more
-	Last      map[Type]ModSeq // of the last change to each type
-	Quota     int64           // bytes; 0 is without bound
-	Used      int64           // bytes, a message in several mailboxes counted once
-	Emails    int64           // that JMAP shows: some placement is not \Deleted
-	Threads   int64           // with such an email
-	Disabled  bool
-	Created   time.Time
-	Reparsed  uint64 // how often what is derived from the bytes of messages was made anew
+	// Restored is when the account last came back from an older copy: what was known
+	// before holds no more. 0 is never.
+	Restored ModSeq
+	Last     map[Type]ModSeq // of the last change to each type
+	Quota    int64           // bytes; 0 is without bound
+	Used     int64           // bytes, a message in several mailboxes counted once
+	Emails   int64           // that JMAP shows: some placement is not \Deleted
+	Threads  int64           // with such an email
+	Disabled bool
+	Created  time.Time
+	Reparsed uint64 // how often what is derived from the bytes of messages was made anew
 }
 
 // Mailbox is where messages live.

@@ -442,7 +442,7 @@ type Keeper interface {
 	// Restored begins all accounts anew after the store came back from an older copy
 	// of itself, before anybody is served: devices know of a time that never was. Each
 	// account's epoch grows; its head, ids, UIDVALIDITYs and UIDNEXTs leap beyond what
-	// can have been handed out (mail.RestoredModSeqs and its kin); everything in it
+	// can have been handed out, as mail.Leap says; everything in it
 	// counts as changed at the new head; and no position from before is good. A record
 	// says so. What people see is as it was, history is kept and can be undone, and so
 	// are memories of arrivals. What was on its way out is held: it may be gone

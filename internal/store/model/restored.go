@@ -18,23 +18,20 @@ func (st *Store) Restored(context.Context) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	now := st.Now()
-	bound := mail.RestoredUIDs(now.Sub(st.newest(now)))
+	leap := mail.NewLeap(now, now.Sub(st.newest(now)), 1)
 	for id, a := range st.accounts {
 		a.mu.Lock()
 		s := a.current.Load().clone()
-		s.beginAnew(now, bound)
+		s.beginAnew(now, leap)
 		a.current.Store(s)
 		a.mu.Unlock()
 		defer st.Hub.Publish(id, mail.RestoredNews(s.account.Head, now))
 	}
 	d := &st.directory
-	d.lastAccount += mail.RestoredGlobals
-	d.lastCredential += mail.RestoredGlobals
-	d.lastSignIn += mail.RestoredGlobals
-	st.intents.last += mail.RestoredGlobals
-	st.queue.last += mail.RestoredGlobals
-	st.firstID += mail.RestoredIDs
-	st.validity += mail.RestoredValidities
+	d.lastAccount = mail.AccountID(leap.Global(int64(d.lastAccount)))
+	d.lastCredential, d.lastSignIn = leap.Global(d.lastCredential), leap.Global(d.lastSignIn)
+	st.intents.last, st.queue.last = leap.Global(st.intents.last), leap.Global(st.queue.last)
+	st.firstID, st.validity = leap.ID(st.firstID), leap.UIDValidity(st.validity)
 	for id, o := range st.queue.rows {
 		o.Restored, o.Next = true, farOff
 		st.queue.rows[id] = o
@@ -59,23 +56,21 @@ func (st *Store) newest(now time.Time) time.Time {
 }
 
 // beginAnew puts the numbers of an account ahead.
-func (s *state) beginAnew(now time.Time, uids int64) {
+func (s *state) beginAnew(now time.Time, leap mail.Leap) {
 	a := &s.account
-	a.Head += mail.RestoredModSeqs
+	a.Head, a.Epoch = leap.ModSeq(a.Head), leap.Epoch(a.Epoch)
 	a.Restored = a.Head
-	a.Epoch++
 	for _, typ := range []mail.Type{mail.TypeMailbox, mail.TypeEmail, mail.TypeThread, mail.TypePlacement, mail.TypeIdentity, mail.TypeSubmission} {
 		a.Last[typ] = a.Head
 	}
-	s.nextID += mail.RestoredIDs
-	s.lastValidity += mail.RestoredValidities
+	s.nextID, s.lastValidity = leap.ID(s.nextID), leap.UIDValidity(s.lastValidity)
 	for id, b := range s.boxes {
 		leapt := *b
-		leapt.UIDNext, leapt.HighestModSeq = b.UIDNext.AfterRestore(uids), a.Head
+		leapt.UIDNext, leapt.HighestModSeq = leap.UIDNext(b.UIDNext), a.Head
 		s.boxes[id] = &leapt
 	}
 	for id, f := range maps.Clone(s.fallen) {
-		f.UIDNext = f.UIDNext.AfterRestore(uids)
+		f.UIDNext = leap.UIDNext(f.UIDNext)
 		s.fallen[id] = f
 	}
 	s.journal = append(slices.Clip(s.journal), mail.Record{ModSeq: a.Head, Act: mail.ActID(a.Head), Time: now, Actor: "restore",

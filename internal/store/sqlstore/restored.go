@@ -3,6 +3,9 @@ package sqlstore
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"lockstep/internal/mail"
@@ -17,22 +20,24 @@ const restoreChunk = 100
 var farOff = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 
 const (
-	beginRestoring = "UPDATE mark SET restoring = 1, restored_to = 0, age = ?1 WHERE restoring = 0"
+	beginRestoring = "UPDATE mark SET restores = restores + ?3, restoring = 1, restored_to = 0, leap_at = ?1, leap_uids = ?2, leap_times = ?3 WHERE restoring = 0"
 	goOnRestoring  = "UPDATE mark SET restored_to = ?1"
-	endRestoring   = "UPDATE mark SET restoring = 0, restored_to = 0, age = 0"
-	leapGlobals    = "UPDATE counter SET next = next + CASE name WHEN 'id' THEN ?1 WHEN 'uidvalidity' THEN ?2 ELSE ?3 END"
+	endRestoring   = "UPDATE mark SET restoring = 0, restored_to = 0"
+	selectCounters = "SELECT name, next FROM counter"
+	updateCounter  = "UPDATE counter SET next = ?2 WHERE name = ?1"
 	holdQueue      = "UPDATE queue SET restored = 1, next_attempt = ?1"
 
-	selectRestoring   = "SELECT restoring, restored_to, age, at FROM mark"
-	someAccountsAfter = "SELECT account_id, head FROM account WHERE account_id > ?1 ORDER BY account_id LIMIT ?2"
-	selectAt          = "SELECT at FROM journal WHERE account_id = ?1 AND modseq = ?2"
+	selectRestoring = "SELECT restoring, restored_to, leap_at, leap_uids, leap_times FROM mark"
+	selectNumbered  = "SELECT account_id, head, epoch, next_id, next_uidvalidity FROM account WHERE account_id > ?1 ORDER BY account_id LIMIT ?2"
+	selectAt        = "SELECT at FROM journal WHERE account_id = ?1 AND modseq = ?2"
+	selectNextUIDs  = "SELECT mailbox_id, uidnext FROM mailbox WHERE account_id = ?1"
 
 	// ?2 is the new head.
-	leapAccount = `UPDATE account SET head = ?2, restored = ?2, epoch = epoch + 1, next_id = next_id + ?3, next_uidvalidity = next_uidvalidity + ?4,
+	leapAccount = `UPDATE account SET head = ?2, restored = ?2, epoch = ?3, next_id = ?4, next_uidvalidity = ?5,
 	last_mailbox = ?2, last_email = ?2, last_thread = ?2, last_placement = ?2, last_identity = ?2, last_submission = ?2 WHERE account_id = ?1`
-	leapMailboxes = "UPDATE mailbox SET highest_modseq = ?2, uidnext = uidnext + min(?3, (4294967295 - uidnext) / 8) WHERE account_id = ?1"
-	selectKept    = "SELECT modseq, id, image FROM vanished WHERE account_id = ?1 AND type = ?2 AND image IS NOT NULL"
-	updateKept    = "UPDATE vanished SET image = ?5 WHERE account_id = ?1 AND type = ?2 AND modseq = ?3 AND id = ?4"
+	leapMailbox = "UPDATE mailbox SET highest_modseq = ?2, uidnext = ?4 WHERE account_id = ?1 AND mailbox_id = ?3"
+	selectKept  = "SELECT modseq, id, image FROM vanished WHERE account_id = ?1 AND type = ?2 AND image IS NOT NULL"
+	updateKept  = "UPDATE vanished SET image = ?5 WHERE account_id = ?1 AND type = ?2 AND modseq = ?3 AND id = ?4"
 )
 
 // restorer is who begins accounts anew.
@@ -41,7 +46,10 @@ var restorer = mail.NewOrigin("restore", 0, mail.Local, mail.ByRestore)
 // Restored implements store.Keeper. Its cost is that of the mailboxes there are: a
 // second for some hundred thousand. That everything counts as changed follows from
 // the account's row; see reader.
-func (db *DB) Restored(ctx context.Context) error {
+func (db *DB) Restored(ctx context.Context) error { return db.restoredTimes(ctx, 1) }
+
+// restoredTimes is Restored for a copy that is known to have come back so often.
+func (db *DB) restoredTimes(ctx context.Context, times int64) error {
 	err := db.write(ctx, func(c conn) error {
 		newest, err := newestMoment(c)
 		if err != nil {
@@ -49,13 +57,14 @@ func (db *DB) Restored(ctx context.Context) error {
 		}
 		age := time.Duration(0)
 		if !newest.IsZero() {
-			age = max(0, db.now().Sub(newest))
+			age = db.now().Sub(newest)
 		}
-		n, err := c.exec(beginRestoring, int64(age/time.Second))
+		leap := mail.NewLeap(db.now(), age, times)
+		n, err := c.exec(beginRestoring, leap.At, leap.UIDs, leap.Times)
 		if err != nil || n == 0 { // it is under way already
 			return err
 		}
-		if _, err := c.exec(leapGlobals, mail.RestoredIDs, mail.RestoredValidities, mail.RestoredGlobals); err != nil {
+		if err := leapCounters(c, leap); err != nil {
 			return err
 		}
 		_, err = c.exec(holdQueue, farOff)
@@ -67,10 +76,33 @@ func (db *DB) Restored(ctx context.Context) error {
 	return db.goOnRestoring(ctx)
 }
 
-// goOnRestoring does what is left to do, also of what a crash cut. Who began stops at
-// nothing: nobody may be served by half of it.
+// leapCounters puts what is numbered over all accounts ahead, and what new accounts
+// begin with.
+func leapCounters(c conn, leap mail.Leap) error {
+	next := map[string]int64{}
+	if err := c.query(selectCounters, func(r row) error { next[r.text(0)] = r.num(1); return nil }); err != nil {
+		return err
+	}
+	for name, n := range next {
+		switch name {
+		case "id":
+			n = leap.ID(n)
+		case "uidvalidity":
+			n = int64(leap.UIDValidity(mail.UIDValidity(n)))
+		default:
+			n = leap.Global(n)
+		}
+		if _, err := c.exec(updateCounter, name, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// goOnRestoring does what is left to do, also of what a crash cut: nobody may be
+// served by half of it.
 func (db *DB) goOnRestoring(ctx context.Context) error {
-	for done := []numberedAccount{{}}; len(done) > 0; {
+	for done := []leaping{{}}; len(done) > 0; {
 		err := db.write(ctx, func(c conn) (err error) {
 			done, err = db.restoreSome(c)
 			return err
@@ -88,13 +120,17 @@ func (db *DB) goOnRestoring(ctx context.Context) error {
 
 // restoreSome begins the next accounts anew and returns them with their new heads;
 // none when that were all.
-func (db *DB) restoreSome(c conn) (done []numberedAccount, err error) {
-	var after, age int64
+func (db *DB) restoreSome(c conn) (done []leaping, err error) {
+	var after int64
+	var leap mail.Leap
 	under := false
-	if _, err := one(c, selectRestoring, func(r row) { under, after, age = r.num(0) != 0, r.num(1), r.num(2) }); err != nil || !under {
+	_, err = one(c, selectRestoring, func(r row) {
+		under, after, leap = r.num(0) != 0, r.num(1), mail.Leap{At: r.num(2), UIDs: r.num(3), Times: r.num(4)}
+	})
+	if err != nil || !under {
 		return nil, err
 	}
-	all, err := someAccounts(c, after)
+	all, err := someNumbered(c, after)
 	if err != nil {
 		return nil, err
 	}
@@ -103,8 +139,9 @@ func (db *DB) restoreSome(c conn) (done []numberedAccount, err error) {
 		return nil, err
 	}
 	for i := range all {
-		all[i].head += mail.RestoredModSeqs
-		if err := db.restoreAccount(c, all[i].id, all[i].head, time.Duration(age)*time.Second); err != nil {
+		a := &all[i]
+		a.head, a.epoch, a.nextID, a.nextValidity = leap.ModSeq(a.head), leap.Epoch(a.epoch), leap.ID(a.nextID), leap.UIDValidity(a.nextValidity)
+		if err := db.restoreAccount(c, *a, leap); err != nil {
 			return nil, err
 		}
 	}
@@ -112,29 +149,36 @@ func (db *DB) restoreSome(c conn) (done []numberedAccount, err error) {
 	return all, err
 }
 
-// restoreAccount begins one account anew, with the given head.
-func (db *DB) restoreAccount(c conn, id mail.AccountID, head mail.ModSeq, age time.Duration) error {
-	if _, err := c.exec(leapAccount, id, head, mail.RestoredIDs, mail.RestoredValidities); err != nil {
+// restoreAccount begins one account anew, with the given numbers.
+func (db *DB) restoreAccount(c conn, a leaping, leap mail.Leap) error {
+	if _, err := c.exec(leapAccount, a.id, a.head, a.epoch, a.nextID, a.nextValidity); err != nil {
 		return err
 	}
-	bound := mail.RestoredUIDs(age)
-	if _, err := c.exec(leapMailboxes, id, head, bound); err != nil {
-		return err
-	}
-	if err := leapKept(c, id, bound); err != nil {
+	if err := errors.Join(leapMailboxes(c, a, leap), leapKept(c, a.id, leap)); err != nil {
 		return err
 	}
 	entries, err := json.Marshal([]mail.Entry{{Op: mail.OpRestored}})
 	if err != nil {
 		return err
 	}
-	_, err = c.exec(insertJournal, id, head, head, 0, db.now(), restorer.Actor(), restorer.Device(), restorer.Session(),
+	_, err = c.exec(insertJournal, a.id, a.head, a.head, 0, db.now(), restorer.Actor(), restorer.Device(), restorer.Session(),
 		restorer.Protocol(), restorer.Cause(), mail.RecordVersion, string(entries))
 	return err
 }
 
+func leapMailboxes(c conn, a leaping, leap mail.Leap) error {
+	next := map[mail.MailboxID]mail.UID{}
+	err := c.query(selectNextUIDs, func(r row) error { next[mail.MailboxID(r.num(0))] = mail.UID(r.num(1)); return nil }, a.id)
+	for _, id := range slices.Sorted(maps.Keys(next)) {
+		if err == nil {
+			_, err = c.exec(leapMailbox, a.id, a.head, id, leap.UIDNext(next[id]))
+		}
+	}
+	return err
+}
+
 // leapKept raises the UIDNEXTs of deleted mailboxes, which an undo may bring back.
-func leapKept(c conn, id mail.AccountID, bound int64) error {
+func leapKept(c conn, id mail.AccountID, leap mail.Leap) error {
 	type kept struct {
 		modseq, id int64
 		image      []byte
@@ -145,7 +189,7 @@ func leapKept(c conn, id mail.AccountID, bound int64) error {
 		if err := json.Unmarshal(r.bytes(2), &mb); err != nil {
 			return err
 		}
-		mb.UIDNext = mb.UIDNext.AfterRestore(bound)
+		mb.UIDNext = leap.UIDNext(mb.UIDNext)
 		image, err := json.Marshal(mb)
 		all = append(all, kept{r.num(0), r.num(1), image})
 		return err
@@ -158,37 +202,42 @@ func leapKept(c conn, id mail.AccountID, bound int64) error {
 	return err
 }
 
-// numberedAccount is an account and its head.
-type numberedAccount struct {
-	id   mail.AccountID
-	head mail.ModSeq
+// leaping is an account with the numbers that leap.
+type leaping struct {
+	id           mail.AccountID
+	head         mail.ModSeq
+	epoch        mail.Epoch
+	nextID       int64
+	nextValidity mail.UIDValidity
 }
 
-func someAccounts(c conn, after int64) (all []numberedAccount, err error) {
-	err = c.query(someAccountsAfter, func(r row) error {
-		all = append(all, numberedAccount{mail.AccountID(r.num(0)), mail.ModSeq(r.num(1))})
+func someNumbered(c conn, after int64) (all []leaping, err error) {
+	err = c.query(selectNumbered, func(r row) error {
+		all = append(all, leaping{mail.AccountID(r.num(0)), mail.ModSeq(r.num(1)), mail.Epoch(r.num(2)), r.num(3), mail.UIDValidity(r.num(4))})
 		return nil
 	}, after, restoreChunk)
 	return all, err
 }
 
+const selectMarkedAt = "SELECT at FROM mark"
+
 // newestMoment is the last that the database knows of: of a change, or of its mark.
 func newestMoment(c conn) (newest time.Time, err error) {
-	note := func(n int64) {
-		if at := unstamp(n); at.After(newest) {
+	note := func(r row) {
+		if at := unstamp(r.num(0)); at.After(newest) {
 			newest = at
 		}
 	}
-	if _, err := one(c, selectRestoring, func(r row) { note(r.num(3)) }); err != nil {
+	if _, err := one(c, selectMarkedAt, note); err != nil {
 		return newest, err
 	}
 	for after := int64(0); ; {
-		all, err := someAccounts(c, after)
+		all, err := someNumbered(c, after)
 		if err != nil || len(all) == 0 {
 			return newest, err
 		}
 		for _, a := range all {
-			if _, err := one(c, selectAt, func(r row) { note(r.num(0)) }, a.id, a.head); err != nil {
+			if _, err := one(c, selectAt, note, a.id, a.head); err != nil {
 				return newest, err
 			}
 		}

@@ -199,9 +199,12 @@ CREATE TABLE mark (
   instance    BLOB NOT NULL, -- empty before the first start
   generation  INTEGER NOT NULL,
   at          INTEGER NOT NULL, -- when it became this
+  restores    INTEGER NOT NULL, -- how often it came back from an older copy
   restoring   INTEGER NOT NULL, -- accounts are being begun anew
   restored_to INTEGER NOT NULL, -- up to this account that is done
-  age         INTEGER NOT NULL  -- seconds between the copy and its return
+  leap_at     INTEGER NOT NULL, -- by how much their numbers leap, as mail.Leap says it
+  leap_uids   INTEGER NOT NULL,
+  leap_times  INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE member (

@@ -85,12 +85,12 @@ func TestEveryAccountTableBeginsWithItsAccount(t *testing.T) {
 
 // across are the statements that look at all accounts, and why they may.
 var across = []string{
-	selectNamed,       // a blob is named by whoever has it
-	selectUploaded,    // so
-	selectUntold,      // who is to be told of a flood, whoever it is
-	selectHeads,       // where each account is
-	countAccess,       // how many devices there are of each kind, whoever has them
-	someAccountsAfter, // which accounts there are
+	selectNamed,    // a blob is named by whoever has it
+	selectUploaded, // so
+	selectUntold,   // who is to be told of a flood, whoever it is
+	selectHeads,    // where each account is
+	countAccess,    // how many devices there are of each kind, whoever has them
+	selectNumbered, // which accounts there are
 }
 
 var (

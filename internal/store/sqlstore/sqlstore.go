@@ -41,6 +41,14 @@ type Options struct {
 	// tests.
 	RunTwice bool
 
+	// Mark is the path of a small file that is kept beside the database, by which an
+	// older copy that was put in its place is found out when it is opened; see mark.
+	// "" keeps none.
+	Mark string
+	// Identity names the database's file, and no copy of it; "" is not known. nil asks
+	// the machine.
+	Identity func(path string) string
+
 	checkpointAt int // pages; 0 is checkpointPages
 }
 
@@ -57,6 +65,8 @@ type DB struct {
 
 	whose whose
 	tails tails // used by the writer
+
+	marking marking
 
 	closing  sync.RWMutex // held for reading by who uses the writer
 	closed   bool
@@ -142,9 +152,15 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	filling, stop := context.WithCancel(context.Background())
 	db.stopFilling = stop
 	db.done.Go(func() { db.keepFilter(filling) })
-	if err := errors.Join(db.resume(ctx), db.listPeople(ctx)); err != nil {
+	if err = db.settleMark(ctx, o); err == nil {
+		err = errors.Join(db.resume(ctx), db.listPeople(ctx))
+	}
+	if err != nil {
 		db.Close()
 		return nil, err
+	}
+	if o.Mark != "" {
+		db.done.Go(func() { db.keepMark(filling) })
 	}
 	return db, nil
 }
@@ -152,6 +168,7 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 // Close waits for what is under way, writes the log back and closes the
 // database.
 func (db *DB) Close() error {
+	db.catchUpMark(context.Background())
 	db.closing.Lock()
 	if db.closed {
 		db.closing.Unlock()

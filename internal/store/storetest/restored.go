@@ -21,6 +21,9 @@ var restoredChecks = []check{
 	{"ARestoreKeepsMemories", restoreRemembers},
 }
 
+// leapt is by how much ids and ModSeqs grow at least.
+const leapt = 1 << 32
+
 // withRestores is a history in which the store comes back from an older copy of
 // itself now and then.
 func withRestores(ops []op, seed uint64) []op {
@@ -73,7 +76,7 @@ func (h *history) restored() {
 // begunAnew gives up unless the numbers leapt and nothing else changed.
 func (s *subject) begunAnew(was, now *snapshot) {
 	a, b := was.account, now.account
-	if b.Epoch != a.Epoch+1 || b.Head < a.Head+mail.RestoredModSeqs || b.Restored != b.Head || b.Exact() != b.Head || b.Horizon != a.Horizon {
+	if b.Epoch <= a.Epoch || b.Head < a.Head+leapt || b.Restored != b.Head || b.Exact() != b.Head || b.Horizon != a.Horizon {
 		fail("restored from %+v to %+v", a, b)
 	}
 	for _, typ := range []mail.Type{mail.TypeMailbox, mail.TypeEmail, mail.TypeThread, mail.TypePlacement, mail.TypeIdentity, mail.TypeSubmission} {
@@ -138,30 +141,30 @@ func restoreLeaps(t *trial) {
 	p := s.append("INBOX", arrival(9))
 	for _, mb := range was.mailboxes {
 		for _, r := range was.messages[mb.ID] {
-			if p.ID < r.ID+mail.RestoredIDs || p.Message < r.Message+mail.RestoredIDs || p.UID < r.UID+1<<20 {
+			if p.ID < r.ID+leapt || p.Message < r.Message+leapt || p.UID < r.UID+1<<20 {
 				fail("%+v after %+v", p, r.Placement)
 			}
 		}
 	}
 	equal("the old mailbox keeps its UIDVALIDITY", s.box("INBOX").UIDValidity, validity)
-	if mb := s.create("After"); mb.UIDValidity < last+mail.RestoredValidities {
+	if mb := s.create("After"); mb.UIDValidity < last+1<<16 {
 		fail("UIDVALIDITY %d after %d", mb.UIDValidity, last)
 	}
 	// What was made since the copy, and is made again, repeats nothing either.
 	again := must(s.CreateAccount(ctx, setup, store.NewAccount{Login: "again@example.test"}))
-	if again.Account < other.Account+mail.RestoredGlobals || again.ID < other.ID+mail.RestoredGlobals {
+	if again.Account < other.Account+1<<20 || again.ID < other.ID+1<<20 {
 		fail("account %d, principal %d after %d, %d", again.Account, again.ID, other.Account, other.ID)
 	}
 	ok(s.View(ctx, again.Account, func(r store.Reader) error {
 		mb, err := r.MailboxByPath("INBOX")
-		if mb.UIDValidity <= mail.RestoredValidities || mb.ID <= mail.RestoredIDs {
+		if mb.UIDValidity <= 1<<16 || mb.ID <= leapt {
 			fail("a new account begins with %+v", mb)
 		}
 		return err
 	}))
 	ok(s.View(ctx, other.Account, func(r store.Reader) error {
 		a, err := r.Account()
-		equal("another account's epoch", a.Epoch, 2)
+		equal("another account's epoch grew", a.Epoch > 1, true)
 		return err
 	}))
 	equal("the newest record", s.records(store.JournalQuery{Cause: mail.ByRestore})[0].Entries[0].Op, mail.OpRestored)

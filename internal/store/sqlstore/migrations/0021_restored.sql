@@ -10,12 +10,16 @@ CREATE TABLE mark (
   instance    BLOB NOT NULL, -- empty before the first start
   generation  INTEGER NOT NULL,
   at          INTEGER NOT NULL, -- when it became this
+  restores    INTEGER NOT NULL, -- how often it came back from an older copy
   restoring   INTEGER NOT NULL, -- accounts are being begun anew
   restored_to INTEGER NOT NULL, -- up to this account that is done
-  age         INTEGER NOT NULL  -- seconds between the copy and its return
+  leap_at     INTEGER NOT NULL, -- by how much their numbers leap, as mail.Leap says it
+  leap_uids   INTEGER NOT NULL,
+  leap_times  INTEGER NOT NULL
 ) STRICT;
 
-INSERT INTO mark (instance, generation, at, restoring, restored_to, age) VALUES (x'', 0, -9223372036854775808, 0, 0, 0);
+INSERT INTO mark (instance, generation, at, restores, restoring, restored_to, leap_at, leap_uids, leap_times)
+VALUES (x'', 0, -9223372036854775808, 0, 0, 0, 0, 0, 0);
 
 -- What an account begins with is counted on over all accounts after a restore: one
 -- that was made since the copy, and is made again, must not repeat itself.

@@ -1,0 +1,236 @@
+package sqlstore
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+const instanceSize = 16
+
+// markEvery is how often the generation grows while there are changes.
+const markEvery = time.Minute
+
+// A mark lies beside a database and says which one it is and how far it has come, so
+// that an older copy that is put back is found out. The generation grows in the
+// database first, durably, and then in the mark: whatever is cut in between, a
+// database is never older than its mark unless somebody put it there.
+type mark struct {
+	Instance   string `json:"instance"`
+	Generation int64  `json:"generation"`
+	Restores   int64  `json:"restores"`       // how often this directory got an older copy
+	File       string `json:"file,omitempty"` // which file the database is in; "" is not known
+}
+
+// marking is a database's mark, kept up. Its zero value keeps none.
+type marking struct {
+	path string // "" is none
+	mu   sync.Mutex
+	mark mark  // as it is in the database
+	seen int64 // closures when the generation last grew
+}
+
+const (
+	selectMark = "SELECT instance, generation, restores FROM mark"
+	updateMark = "UPDATE mark SET instance = ?1, generation = ?2, at = ?3"
+)
+
+// readMark reads a mark; found is false where there is none.
+func readMark(path string) (m mark, found bool, err error) {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return m, false, nil
+	}
+	if err != nil {
+		return m, false, err
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err = d.Decode(&m); err == nil && (m.Generation < 1 || m.Restores < 0 || len(m.Instance) != 2*instanceSize) {
+		err = errors.New("its numbers can't be")
+	}
+	if err != nil {
+		return m, false, fmt.Errorf("the mark %s is damaged (%w): move it away, and the database is taken for an older copy of itself, which is safe", path, err)
+	}
+	return m, true, nil
+}
+
+// write puts a mark in place, durably: the old one or the new one is there, whatever
+// is cut.
+func (m mark) write(path string) error {
+	b, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(b, '\n'))
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// returned says why a database was put there by somebody, given the mark that lies
+// beside it, "" if it was not.
+func (m mark) returned(beside mark, found bool) string {
+	switch {
+	case !found && m.Generation == 0: // new, or of a time before there were marks
+		return ""
+	case !found:
+		return "there is no mark beside it"
+	case m.Generation == 0:
+		return "it has none of the mark beside it"
+	case m.Instance != beside.Instance:
+		return "the mark beside it is another database's"
+	case m.Generation < beside.Generation:
+		return "it is older than the mark beside it"
+	case m.File != "" && beside.File != "" && m.File != beside.File:
+		return "its file is a copy"
+	}
+	return ""
+}
+
+// settleMark looks whether the database is an older copy, or may be one, and then
+// begins the accounts anew; also what a crash cut of that. Then the generation grows.
+func (db *DB) settleMark(ctx context.Context, o Options) error {
+	if o.Mark == "" {
+		return db.goOnRestoring(ctx)
+	}
+	beside, found, err := readMark(o.Mark)
+	if err != nil {
+		return err
+	}
+	m := &db.marking
+	m.path = o.Mark
+	if m.mark, err = db.ownMark(ctx); err != nil {
+		return err
+	}
+	m.mark.File = o.identity(db.path)
+	if err := db.goOnRestoring(ctx); err != nil {
+		return err
+	}
+	if why := m.mark.returned(beside, found); why != "" {
+		if err := db.cameBack(ctx, why, beside); err != nil {
+			return err
+		}
+	}
+	m.mark.Generation = max(m.mark.Generation, beside.Generation)
+	if m.mark.Instance == "" {
+		m.mark.Instance = newInstance()
+	}
+	if err := db.advance(ctx); err != nil { // on a disk that is full, mail can still be read
+		db.log.WarnContext(ctx, "the mark beside the database", "err", err)
+	}
+	return nil
+}
+
+func (o Options) identity(path string) string {
+	if o.Identity != nil {
+		return o.Identity(path)
+	}
+	return identity(path)
+}
+
+// ownMark is what the database says of itself.
+func (db *DB) ownMark(ctx context.Context) (m mark, err error) {
+	err = db.read(ctx, func(c conn) error {
+		_, err := one(c, selectMark, func(r row) {
+			m = mark{Instance: hex.EncodeToString(r.bytes(0)), Generation: r.num(1), Restores: r.num(2)}
+		})
+		return err
+	})
+	return m, err
+}
+
+func newInstance() string {
+	var b [instanceSize]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+// cameBack begins all accounts anew, and says so.
+func (db *DB) cameBack(ctx context.Context, why string, beside mark) error {
+	m := &db.marking.mark
+	times := max(beside.Restores-m.Restores, 0) + 1
+	began := time.Now()
+	if err := db.restoredTimes(ctx, times); err != nil {
+		return err
+	}
+	own, err := db.ownMark(ctx)
+	m.Restores = own.Restores
+	held, errHeld := db.Held(ctx)
+	db.log.WarnContext(ctx, "the database is an older copy of itself, or may be: every account begins a new epoch, devices catch up by themselves, and outgoing mail is held",
+		"why", why, "held", held, "took", time.Since(began).Round(time.Millisecond).String(), "see", "lockstep queue list, release, drop")
+	return errors.Join(err, errHeld)
+}
+
+// advance makes the generation grow, in the database and then in the mark.
+func (db *DB) advance(ctx context.Context) error {
+	m := &db.marking
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	next := m.mark
+	next.Generation++
+	instance, err := hex.DecodeString(next.Instance)
+	if err != nil {
+		return err
+	}
+	m.seen = db.stats.closures.Load() + 1 // with the one that follows
+	err = db.write(ctx, func(c conn) error {
+		_, err := c.exec(updateMark, instance, next.Generation, db.now())
+		return err
+	}, nil)
+	if err != nil {
+		return err
+	}
+	m.mark = next
+	return m.mark.write(m.path)
+}
+
+// keepMark makes the generation grow while there are changes, until ctx ends. A mark
+// that can't be written is behind, which is no harm but that less is found out.
+func (db *DB) keepMark(ctx context.Context) {
+	t := time.NewTicker(markEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			db.catchUpMark(ctx)
+		}
+	}
+}
+
+func (db *DB) catchUpMark(ctx context.Context) {
+	if !db.marking.isKept() || db.stats.closures.Load() <= db.marking.seenClosures() {
+		return
+	}
+	if err := db.advance(ctx); err != nil && ctx.Err() == nil {
+		db.log.WarnContext(ctx, "the mark beside the database", "err", err)
+	}
+}
+
+// isKept reports whether there is a mark, and the database is the one it marks.
+func (m *marking) isKept() bool { return m.path != "" && m.seenClosures() > 0 }
+
+func (m *marking) seenClosures() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.seen
+}
