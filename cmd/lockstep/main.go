@@ -46,6 +46,7 @@ type commands struct {
 	Import   importCommand   `cmd:"" help:"Bring mail in from mbox files or Maildirs."`
 	Export   exportCommand   `cmd:"" help:"Write mail out as a Maildir or mbox files."`
 	History  historyCommand  `cmd:"" help:"Say who changed what in an account, with which device, and when."`
+	View     viewCommand     `cmd:"" help:"Show an account as it was: its mailboxes, a mailbox, a message; or copy it out."`
 	Search   searchCommand   `cmd:"" help:"See the search indexes, and make them anew."`
 	Undo     undoCommand     `cmd:"" help:"Take back an act that history shows."`
 	Guard    guardCommand    `cmd:"" help:"Decide about what devices deleted in a rush."`

@@ -131,7 +131,12 @@ func (o *Ops) sendMessage(ctx context.Context, w http.ResponseWriter, login, pat
 // Message opens the bytes of one message.
 func (c *Client) Message(ctx context.Context, login, path string, uid mail.UID) (io.ReadCloser, error) {
 	q := url.Values{"login": {login}, "mailbox": {path}, "uid": {strconv.FormatUint(uint64(uid), 10)}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://lockstep/v1/message?"+q.Encode(), nil)
+	return c.message(ctx, "http://lockstep/v1/message?"+q.Encode(), uid, path)
+}
+
+// message opens what stands at an address: the message uid of path.
+func (c *Client) message(ctx context.Context, address string, uid mail.UID, path string) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -116,6 +116,9 @@ func (o *Ops) Handler() http.Handler {
 	mux.HandleFunc(SearchRebuild.handler(o))
 	mux.HandleFunc(MessageList.handler(o))
 	mux.HandleFunc("GET /v1/message", o.messageHandler)
+	mux.HandleFunc(PastMailboxes.handler(o))
+	mux.HandleFunc(PastMessages.handler(o))
+	mux.HandleFunc("GET /v1/past/message", o.pastHandler)
 	mux.HandleFunc("POST /v1/import", o.importHandler)
 	return mux
 }

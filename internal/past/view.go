@@ -79,10 +79,11 @@ func Find(ctx context.Context, s store.Store, id mail.AccountID, t time.Time) (m
 const findPage = 20_000
 
 func tooOld(a mail.Account, t time.Time) error {
+	since := a.HorizonAt.Truncate(time.Second).Add(time.Second).Format(time.RFC3339) // so that it can be said back
 	if a.Horizon == 0 {
-		return mail.Errorf(mail.TooOld, "%s was made at %s: there was nothing before", a.Name, a.HorizonAt.Format(time.RFC3339))
+		return mail.Errorf(mail.TooOld, "%s was made at %s: there was nothing before", a.Name, since)
 	}
-	return mail.Errorf(mail.TooOld, "the history of %s reaches back to %s, not to %s", a.Name, a.HorizonAt.Format(time.RFC3339), t.Format(time.RFC3339))
+	return mail.Errorf(mail.TooOld, "the history of %s reaches back to %s, not to %s", a.Name, since, t.Format(time.RFC3339))
 }
 
 // Open returns the account as it was after the change at. TooOld below the horizon,

@@ -1,0 +1,205 @@
+package admin
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"lockstep/internal/mail"
+	"lockstep/internal/message"
+	"lockstep/internal/past"
+	"lockstep/internal/store"
+)
+
+// AsOf names an account as it was.
+type AsOf struct {
+	Login string
+	past.When
+}
+
+// PastMailbox is a mailbox as it was.
+type PastMailbox struct {
+	Path     string
+	Role     mail.Role
+	Messages int64
+	Now      string // where it is now; "" if it was deleted
+	At       mail.Moment
+}
+
+// OfPastMailbox asks for the messages of a mailbox as it was.
+type OfPastMailbox struct {
+	AsOf
+	Path string   // "" is all
+	UID  mail.UID // 0 is all
+}
+
+// PastMessage is a message as it was.
+type PastMessage struct {
+	Mailbox string
+	UID     mail.UID
+	Flags   []string
+	Date    time.Time
+	Size    int64
+	From    string
+	Subject string
+	Name    string // the same for the same message, whatever its mailbox
+	Key     mail.MessageKey
+	Gone    bool // it is there no longer under that UID
+}
+
+// The verbs that look back.
+var (
+	PastMailboxes = Verb[AsOf, PastMailbox]{"past/mailboxes", (*Ops).pastMailboxes}
+	PastMessages  = Verb[OfPastMailbox, PastMessage]{"past/messages", (*Ops).pastMessages}
+)
+
+// moment finds what an operator means.
+func (o *Ops) moment(ctx context.Context, p store.Principal, w past.When) (mail.Moment, error) {
+	if w.Before == 0 {
+		return past.Find(ctx, o.Store, p.Account, w.Time)
+	}
+	var found []mail.Record
+	err := o.Store.View(ctx, p.Account, func(r store.Reader) (err error) {
+		found, err = r.Journal(store.JournalQuery{Act: w.Before})
+		return err
+	})
+	if err == nil && len(found) == 0 {
+		err = mail.Errorf(mail.NotFound, "%s has no act %d, or it is too long ago; see: lockstep history %s", p.Login, w.Before, p.Login)
+	}
+	if err != nil {
+		return mail.Moment{}, err
+	}
+	first := found[len(found)-1]
+	return mail.Moment{ModSeq: first.ModSeq - 1, Time: first.Time}, nil
+}
+
+func (o *Ops) pastView(ctx context.Context, q AsOf) (store.Principal, *past.View, mail.Moment, error) {
+	p, err := o.principal(ctx, q.Login)
+	if err != nil {
+		return p, nil, mail.Moment{}, err
+	}
+	at, err := o.moment(ctx, p, q.When)
+	if err != nil {
+		return p, nil, at, err
+	}
+	v, err := past.Open(ctx, o.Store, p.Account, at.ModSeq)
+	return p, v, at, err
+}
+
+func (o *Ops) pastMailboxes(ctx context.Context, q AsOf, emit func(PastMailbox) error) error {
+	p, v, at, err := o.pastView(ctx, q)
+	if err != nil {
+		return err
+	}
+	now := map[mail.MailboxID]string{}
+	err = o.Store.View(ctx, p.Account, func(r store.Reader) error {
+		all, err := r.Mailboxes()
+		for _, mb := range all {
+			now[mb.ID] = mb.Path
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, mb := range v.Mailboxes() {
+		n, err := v.Count(ctx, mb.ID)
+		if err != nil {
+			return err
+		}
+		if err := emit(PastMailbox{mb.Path, mb.Image.Role, n, now[mb.ID], at}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *Ops) pastMessages(ctx context.Context, q OfPastMailbox, emit func(PastMessage) error) error {
+	p, v, _, err := o.pastView(ctx, q.AsOf)
+	if err != nil {
+		return err
+	}
+	mailboxes := v.Mailboxes()
+	if q.Path != "" {
+		mb, err := v.MailboxByPath(q.Path)
+		if err != nil {
+			return mail.Errorf(mail.NotFound, "%s had no mailbox %q then; see: lockstep view %s --as-of …", p.Login, q.Path, p.Login)
+		}
+		mailboxes = []past.Mailbox{mb}
+	}
+	for _, mb := range mailboxes {
+		err := v.Messages(ctx, past.Query{Mailbox: mb.ID, UID: q.UID, Whole: true}, func(m *past.Message) error {
+			return emit(pastMessage(mb.Path, m))
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func pastMessage(path string, m *past.Message) PastMessage {
+	row := PastMessage{Mailbox: path, UID: m.UID, Flags: m.Flags.Names(), Date: m.Message.InternalDate, Size: m.Message.Size,
+		Name: m.Message.EmailID.String(), Key: m.Key, Gone: m.Left != 0}
+	env, err := message.DecodeEnvelope(m.Message.Parsed)
+	if err != nil {
+		return row // what a list shows of it is damaged: doctor makes it anew
+	}
+	row.Subject = message.DecodeWords(env.Subject)
+	if len(env.From) > 0 {
+		from := env.From[0]
+		if row.From = message.DecodeWords(from.Name); row.From == "" {
+			row.From = from.Mailbox + "@" + from.Host
+		}
+	}
+	return row
+}
+
+// pastHandler serves the bytes of a message of an account, also of one that left.
+func (o *Ops) pastHandler(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	key, err := strconv.ParseInt(q.Get("key"), 10, 64)
+	if err != nil {
+		http.Error(w, "key is no number", http.StatusBadRequest)
+		return
+	}
+	if err := o.sendPast(r.Context(), w, q.Get("login"), mail.MessageKey(key)); err != nil {
+		status := http.StatusInternalServerError
+		if mail.KindOf(err) == mail.NotFound {
+			status = http.StatusNotFound
+		}
+		http.Error(w, err.Error(), status)
+	}
+}
+
+func (o *Ops) sendPast(ctx context.Context, w http.ResponseWriter, login string, key mail.MessageKey) error {
+	p, err := o.principal(ctx, login)
+	if err != nil {
+		return err
+	}
+	var m mail.Message
+	err = o.Store.View(ctx, p.Account, func(r store.Reader) (err error) {
+		m, err = r.Message(key)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	body, err := o.Blobs.Open(ctx, m.Blob)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	w.Header().Set("Content-Length", strconv.FormatInt(body.Size(), 10))
+	_, err = io.Copy(w, body)
+	return err
+}
+
+// PastMessage opens the bytes of one message that PastMessages told of.
+func (c *Client) PastMessage(ctx context.Context, login string, m PastMessage) (io.ReadCloser, error) {
+	q := url.Values{"login": {login}, "key": {strconv.FormatInt(int64(m.Key), 10)}}
+	return c.message(ctx, "http://lockstep/v1/past/message?"+q.Encode(), m.UID, m.Mailbox)
+}
