@@ -50,6 +50,7 @@ type commands struct {
 	Undo     undoCommand     `cmd:"" help:"Take back an act that history shows."`
 	Guard    guardCommand    `cmd:"" help:"Decide about what devices deleted in a rush."`
 	Key      keyCommand      `cmd:"" help:"See, rotate and retire the keys that all mail is sealed with."`
+	Upgrade  upgradeCommand  `cmd:"" help:"See what an upgrade did to the database, and go back to the version before."`
 	Doctor   doctorCommand   `cmd:"" help:"Check everything that is stored, and say what to do."`
 	Conf     confCommand     `cmd:"" name:"config" help:"Print or check the configuration."`
 	Bench    benchCommand    `cmd:"" help:"Measure this server beside Dovecot."`
