@@ -57,6 +57,8 @@ type house struct {
 	ops       *admin.Ops
 	newKey    bool // the key file was made just now
 
+	saidUpgrading time.Time // when an upgrade was spoken of last
+
 	push func(context.Context) error // tells clients elsewhere what changed
 
 	closers []func() error // what to close, the last first
@@ -79,7 +81,7 @@ func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *hou
 	if err := h.openDir(); err != nil {
 		return nil, err
 	}
-	h.db, err = sqlstore.Open(ctx, h.path(databaseFile), sqlstore.Options{Hub: h.hub, Log: log, Guard: guardRule(cfg.Guard)})
+	h.db, err = sqlstore.Open(ctx, h.path(databaseFile), sqlstore.Options{Hub: h.hub, Log: log, Guard: guardRule(cfg.Guard), Program: version, Upgrading: h.sayUpgrading})
 	if err != nil {
 		return nil, fmt.Errorf("database %s: %w", h.path(databaseFile), err)
 	}

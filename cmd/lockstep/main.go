@@ -53,6 +53,7 @@ type commands struct {
 	Key      keyCommand      `cmd:"" help:"See, rotate and retire the keys that all mail is sealed with."`
 	Backup   backupCommand   `cmd:"" help:"Copy everything elsewhere, so that it can be brought back."`
 	Restore  restoreCommand  `cmd:"" help:"Bring everything back from a backup, into a new directory."`
+	Upgrade  upgradeCommand  `cmd:"" help:"See what an upgrade did to the database, and go back to the version before."`
 	Doctor   doctorCommand   `cmd:"" help:"Check everything that is stored, and say what to do."`
 	Conf     confCommand     `cmd:"" name:"config" help:"Print or check the configuration."`
 	Bench    benchCommand    `cmd:"" help:"Measure this server beside Dovecot."`

@@ -8,6 +8,7 @@ import (
 	"lockstep/internal/auth"
 	"lockstep/internal/blob"
 	"lockstep/internal/mail"
+	"lockstep/internal/store/sqlstore"
 )
 
 // How often the upkeep runs, and how long after the start it begins.
@@ -105,7 +106,11 @@ func (h *house) upkeep(ctx context.Context, compact bool) error {
 	if err != nil {
 		return err
 	}
-	if compact {
+	kept, err := sqlstore.PruneSnapshots(h.path(databaseFile), began, false)
+	if err != nil {
+		return err
+	}
+	if compact && kept == 0 { // what a snapshot names has to stay where it says
 		c, err := h.blobs.Compact(ctx)
 		if err != nil {
 			return err

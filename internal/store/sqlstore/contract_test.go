@@ -86,6 +86,32 @@ func copyUntilTheEnd(t testing.TB, db *sqlstore.DB) {
 	})
 }
 
+// TestContractOnTheNextReleasesDatabase: this program keeps the contract also on a
+// database that the release to come has upgraded, where that let it.
+func TestContractOnTheNextReleasesDatabase(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it is the contract once more")
+	}
+	storetest.Checks(t, func(t testing.TB) storetest.Engine {
+		db := sqlstore.OpenTempWith(t, sqlstore.WithSteps(sqlstore.Options{Guard: storetest.Rule}, sqlstore.Future()))
+		path := sqlstore.PathOf(db)
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		db, err := sqlstore.Open(context.Background(), path, sqlstore.Options{RunTwice: true, Guard: storetest.Rule})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			soundness(t, db)
+			if err := db.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		return db
+	})
+}
+
 func soundness(t testing.TB, db *sqlstore.DB) {
 	all, err := db.Accounts(context.Background())
 	if err != nil {

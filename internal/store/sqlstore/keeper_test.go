@@ -126,7 +126,7 @@ func TestARemovalThatACrashCutIsFinished(t *testing.T) {
 
 func TestADatabaseOfANewerProgramIsRefused(t *testing.T) {
 	h := newHome(t, Options{})
-	h.run("UPDATE schema_version SET version = 1000")
+	h.run("UPDATE schema_version SET version = 1000, reads_from = NULL")
 	if err := h.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -54,7 +54,7 @@ func (s *site) lives(messages int) mail.Account {
 	for i := range messages {
 		s.deliver(db, id, i)
 	}
-	a := stateOf(s.t, db, id)
+	a := stateNow(s.t, db, id)
 	if err := db.Close(); err != nil {
 		s.t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func (s *site) deliver(db *DB, id mail.AccountID, n int) mail.Placement {
 	return p
 }
 
-func stateOf(t *testing.T, db *DB, id mail.AccountID) (a mail.Account) {
+func stateNow(t *testing.T, db *DB, id mail.AccountID) (a mail.Account) {
 	t.Helper()
 	err := db.View(t.Context(), id, func(r store.Reader) (err error) { a, err = r.Account(); return err })
 	if err != nil {
@@ -298,9 +298,9 @@ func TestBeginningAnewGoesOnAfterACrash(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first := stateOf(t, db, id)
+	first := stateNow(t, db, id)
 	for _, p := range all {
-		if a := stateOf(t, db, p.Account); a.Restored == 0 || a.Epoch != first.Epoch {
+		if a := stateNow(t, db, p.Account); a.Restored == 0 || a.Epoch != first.Epoch {
 			t.Errorf("%s: %+v, the first %+v", p.Login, a, first)
 		}
 	}

@@ -77,11 +77,7 @@ func TestTheThirdMigrationKeepsDeltas(t *testing.T) {
 		if err := c.script(backToSecond); err != nil {
 			return err
 		}
-		text, err := migrations.ReadFile("migrations/0003_fewer_trees.sql")
-		if err != nil {
-			return err
-		}
-		return c.script(uncommented(string(text)))
+		return c.script(stepNumber(t, 3).sql)
 	}, nil)
 	if err != nil {
 		t.Fatal(err)

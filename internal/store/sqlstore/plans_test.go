@@ -26,14 +26,11 @@ func isOfCheck(sql string) bool {
 
 // Nothing but the care of whole accounts costs more as an account grows.
 func TestStatementsDoNotWalkTheAccount(t *testing.T) {
-	c, err := openSQLite(t.TempDir()+"/plans.db", readerCacheBytes)
+	c, err := openUpgraded(t.TempDir()+"/plans.db", Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.close()
-	if err := migrate(c); err != nil {
-		t.Fatal(err)
-	}
 	looked := 0
 	for _, sql := range statements(t) {
 		if mayWalk(sql) {

@@ -57,11 +57,7 @@ func TestTheTwelfthMigrationPutsDatesInOrder(t *testing.T) {
 		if err := c.script(backToEleventh); err != nil {
 			return err
 		}
-		text, err := migrations.ReadFile("migrations/0012_received.sql")
-		if err != nil {
-			return err
-		}
-		return c.script(uncommented(string(text)))
+		return c.script(stepNumber(t, 12).sql)
 	}, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -316,7 +316,7 @@ CREATE TABLE queue (
   UNIQUE (delivery, recipient)
 ) STRICT;
 
-CREATE TABLE schema_version (version INTEGER NOT NULL) STRICT;
+CREATE TABLE schema_version (version INTEGER NOT NULL, reads_from INTEGER, taken INTEGER NOT NULL DEFAULT 0, program TEXT NOT NULL DEFAULT '', missed INTEGER NOT NULL DEFAULT 0) STRICT;
 
 CREATE TABLE seen (
   account_id   INTEGER NOT NULL,

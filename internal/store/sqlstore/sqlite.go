@@ -2,6 +2,8 @@ package sqlstore
 
 import (
 	"fmt"
+	"net/url"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync/atomic"
@@ -65,6 +67,26 @@ func openSQLite(path string, cacheBytes int) (*sqliteConn, error) {
 		}
 	}
 	return s, nil
+}
+
+// openToLook opens a connection that changes nothing. A snapshot, which nobody
+// writes, is looked at without files beside it.
+func openToLook(path string) (*sqliteConn, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	options := "mode=ro"
+	if filepath.Base(filepath.Dir(path)) == SnapshotDir {
+		options += "&immutable=1"
+	}
+	uri := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(path), RawQuery: options}
+	c, err := sqlite.OpenConn(uri.String(), sqlite.OpenReadOnly|sqlite.OpenURI)
+	if err != nil {
+		return nil, readable(err)
+	}
+	c.SetBusyTimeout(busyTimeout)
+	return &sqliteConn{c: c, cache: map[string]*statement{}, alone: map[string]string{}}, nil
 }
 
 // expand turns list(?n) into what SQLite has for it.

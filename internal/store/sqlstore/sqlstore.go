@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"runtime"
@@ -36,6 +37,10 @@ type Options struct {
 	Now     func() time.Time // nil is time.Now
 	Guard   mail.GuardRule   // when what a device deletes is a flood
 	Readers int              // at most, at once; 0 is twice the processors
+	// Program is the version that is running, as the database is to say of who upgraded
+	// it. Upgrading is told of an upgrade's progress, before each part; nil is nobody.
+	Program   string
+	Upgrading func(Upgrade)
 	// RunTwice runs every closure twice, the first time in vain, to prove that
 	// closures bear repeating, and panics when one asks for a View or an Update. For
 	// tests.
@@ -49,7 +54,8 @@ type Options struct {
 	// the machine.
 	Identity func(path string) string
 
-	checkpointAt int // pages; 0 is checkpointPages
+	checkpointAt int   // pages; 0 is checkpointPages
+	steps        fs.FS // nil is the migrations of this program
 }
 
 // DB is an open database. Close it when nobody uses it any more.
@@ -109,17 +115,11 @@ func (db *DB) Stats() Stats {
 }
 
 // Open opens the database at path, makes it if it is not there and brings its
-// schema up to date.
+// schema up to date. Before it does, it keeps a snapshot of it. One that was brought
+// to a schema that this program can't work on is Unavailable, and a NewerError.
 func Open(ctx context.Context, path string, o Options) (*DB, error) {
-	c, err := openSQLite(path, writerCacheBytes)
+	c, err := openUpgraded(path, o)
 	if err != nil {
-		return nil, err
-	}
-	if err = settleLog(c, path); err == nil {
-		err = migrate(c)
-	}
-	if err != nil {
-		c.close()
 		return nil, err
 	}
 	db := &DB{path: path, hub: o.Hub, log: o.Log, now: o.Now, guard: o.Guard, checkpts: make(chan struct{}, 1)}

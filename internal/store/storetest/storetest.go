@@ -41,6 +41,12 @@ var (
 
 // Run holds the engines that open makes against the contract.
 func Run(t *testing.T, open Open) {
+	Checks(t, open)
+	Histories(t, open)
+}
+
+// Checks is the part of Run that looks at one promise after the other.
+func Checks(t *testing.T, open Open) {
 	for _, c := range checks {
 		t.Run(c.name, func(t *testing.T) {
 			if err := try(func() { c.do(&trial{t, open}) }); err != nil {
@@ -48,7 +54,6 @@ func Run(t *testing.T, open Open) {
 			}
 		})
 	}
-	Histories(t, open)
 }
 
 // Histories is the part of Run that lives through random histories: for engines
