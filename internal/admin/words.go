@@ -128,6 +128,10 @@ func (n names) clause(rec mail.Record, e mail.Entry) string {
 		return remarked(e) + " " + count + " in " + n.mailbox(e.Mailbox, nil)
 	case mail.OpMetadata:
 		return n.annotated(e)
+	case mail.OpErase:
+		return "erased " + messages(joinedUIDs(e.UIDs, e.Was)) + " from " + n.mailbox(e.Mailbox, nil) + " for good"
+	case mail.OpErased:
+		return "did something that was erased since"
 	case mail.OpObject:
 		return objectWords(e)
 	case mail.OpRestored:
@@ -233,6 +237,14 @@ func (n names) updated(e mail.Entry) string {
 		return map[bool]string{true: "made read and unread common to all in " + now, false: "gave each their own read and unread in " + now}[e.After.CommonSeen]
 	}
 	return "changed mailbox " + now
+}
+
+func joinedUIDs(a, b mail.UIDSet) mail.UIDSet {
+	a = slices.Clone(a)
+	for _, r := range b {
+		a.AddRange(r.First, r.Last)
+	}
+	return a
 }
 
 func messages(uids mail.UIDSet) string {

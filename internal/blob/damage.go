@@ -26,7 +26,8 @@ type damage struct {
 
 	mu    sync.Mutex
 	names map[mail.BlobName]struct{}
-	file  vfs.File // nil until there is something to write
+	gone  map[mail.BlobName]struct{} // erased while it may be read
+	file  vfs.File                   // nil until there is something to write
 	size  int64
 }
 
@@ -61,6 +62,30 @@ func (d *damage) met(name mail.BlobName) {
 		return
 	}
 	d.append(name)
+}
+
+// erased forgets blobs that were erased, and takes what reads of them meet for no
+// damage. Who reads one that was erased before the last so many met its end by now.
+func (d *damage) erased(names []mail.BlobName) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.gone = map[mail.BlobName]struct{}{}
+	before := len(d.names)
+	for _, name := range names {
+		d.gone[name] = struct{}{}
+		delete(d.names, name)
+	}
+	if len(d.names) != before {
+		d.rewrite()
+	}
+}
+
+// wasErased reports whether a blob was erased just now.
+func (d *damage) wasErased(name mail.BlobName) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, gone := d.gone[name]
+	return gone
 }
 
 func (d *damage) has(name mail.BlobName) bool {
@@ -138,6 +163,9 @@ func (s *Store) RetainDamage(keep func(mail.BlobName) bool) { s.damage.retain(ke
 
 // count counts damage to a blob that is about to be reported, and remembers it.
 func (s *Store) count(name mail.BlobName, err error) error {
+	if mail.KindOf(err) == mail.Corrupt && s.damage.wasErased(name) {
+		return mail.Errorf(mail.NotFound, "the message was erased")
+	}
 	if mail.KindOf(err) == mail.Corrupt {
 		s.stats.corrupt.Add(1)
 		s.damage.met(name)

@@ -47,6 +47,16 @@ type Index interface {
 	// says it was, in one transaction. It returns how many that were.
 	Rewrap(ctx context.Context, changes []Rewrap) (int, error)
 
+	// Family returns the names, and those of all the parts that they are put together
+	// from, whole ones before their parts; also of condemned rows, each once.
+	Family(ctx context.Context, names []mail.BlobName) ([]mail.BlobName, error)
+
+	// Erase deletes the rows, condemned or not, of those of names that nothing names, in
+	// the order given: a whole that goes names its parts no more. It returns which of
+	// names have no row then. From then on a commit with a fresh handle that says one of
+	// the places is Expired.
+	Erase(ctx context.Context, names []mail.BlobName, places []string) (gone []mail.BlobName, err error)
+
 	// Restore makes the rows of records that were found in packs, or makes those
 	// that stand like them, touched now and not condemned.
 	Restore(ctx context.Context, found []mail.Blob) error

@@ -193,13 +193,15 @@ func (s *Store) rewrapRecords(ctx context.Context, n uint32, done *Rewrapped, te
 
 // eachRecord calls fn with the header of each record of each pack, also of those that
 // no row names. It reads headers alone: 1 000 000 in some seconds when the machine
-// has them in memory. Bytes that are no record are passed over.
+// has them in memory. Bytes that are no record are passed over,
+// and what does not last yet.
 func (s *Store) eachRecord(ctx context.Context, fn func(place, recordHeader) error) error {
 	list, err := listPacks(s.fs, s.dir)
 	if err != nil {
 		return err
 	}
 	for _, info := range list {
+		info.size = s.packs.durable(info)
 		if err := s.eachRecordOf(ctx, info, fn); err != nil {
 			return err
 		}

@@ -365,10 +365,14 @@ func (p *planner) versionsOf(changes []mail.Change) (map[mail.UID]*mail.Version,
 		v := &mail.Version{Placement: old, Left: c.ModSeq}
 		if p.view.Floor != 0 || p.view.Fill != nil || p.view.Soft != nil {
 			m, err := p.r.Message(old.Message)
-			if err != nil {
+			switch {
+			case err == nil:
+				v.Date = m.InternalDate
+			case mail.KindOf(err) == mail.NotFound:
+				v.Date = old.SaveDate // erased; to remove what a device does not have does no harm
+			default:
 				return nil, err
 			}
-			v.Date = m.InternalDate
 		}
 		found[c.UID] = v
 	}

@@ -42,6 +42,8 @@ const (
 	OpRights        Op = "rights"         // Mailbox, Who, Had, Has
 	OpObject        Op = "object"         // Type, Object, Old, New; nil is none
 	OpRestored      Op = "restored"       // the account came back from an older copy: numbers leapt, nothing else changed
+	OpErase         Op = "erase"          // Mailbox, UIDs that left for good, Was those that had left before
+	OpErased        Op = "erased"         // Mailbox, UIDs, or Type, Object: what was said here of these was erased later
 )
 
 // Names reports whether the operation is one on names of mailboxes, or their

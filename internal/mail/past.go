@@ -5,7 +5,8 @@ import "time"
 // Departure is a placement that left its mailbox, as it was then.
 type Departure struct {
 	Placement
-	Left ModSeq
+	Left   ModSeq
+	Erased bool // nothing but numbers is kept of it
 }
 
 // DeletedMailbox is a mailbox that was deleted and can be brought back.
@@ -15,6 +16,7 @@ type DeletedMailbox struct {
 	UIDValidity UIDValidity
 	UIDNext     UID
 	Left        ModSeq
+	Erased      bool // nothing but numbers is kept of it
 }
 
 // KeptMetadata is an annotation of a mailbox or of the account, and whose it is;

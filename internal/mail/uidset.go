@@ -71,6 +71,46 @@ func (s UIDSet) Contains(u UID) bool {
 	return ok
 }
 
+// Common is what is in both sets.
+func (s UIDSet) Common(o UIDSet) (both UIDSet) {
+	for i, j := 0, 0; i < len(s) && j < len(o); {
+		if first, last := max(s[i].First, o[j].First), min(s[i].Last, o[j].Last); first <= last {
+			both.AddRange(first, last)
+		}
+		if s[i].Last < o[j].Last {
+			i++
+		} else {
+			j++
+		}
+	}
+	return both
+}
+
+// Without is what is in s and not in o.
+func (s UIDSet) Without(o UIDSet) (rest UIDSet) {
+	j := 0
+	for _, r := range s {
+		first, whole := r.First, false
+		for ; j < len(o) && o[j].First <= r.Last; j++ {
+			if o[j].Last < first {
+				continue
+			}
+			if o[j].First > first {
+				rest.AddRange(first, o[j].First-1)
+			}
+			if o[j].Last >= r.Last { // it may reach into the next
+				whole = true
+				break
+			}
+			first = o[j].Last + 1
+		}
+		if !whole {
+			rest.AddRange(first, r.Last)
+		}
+	}
+	return rest
+}
+
 // Count is the number of UIDs in the set.
 func (s UIDSet) Count() uint64 {
 	var n uint64

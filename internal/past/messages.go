@@ -32,7 +32,7 @@ type Query struct {
 }
 
 // Messages calls fn with the messages a mailbox held, by UID, outside any View of the
-// store. NotFound if there was no such mailbox.
+// store. What was erased since is not among them. NotFound if there was no such mailbox.
 func (v *View) Messages(ctx context.Context, q Query, fn func(*Message) error) error {
 	if _, there := v.frame.images[q.Mailbox]; !there {
 		return mail.Errorf(mail.NotFound, "there was no such mailbox then")
@@ -156,6 +156,9 @@ func (v *View) read(r store.Reader, q Query) (page []Message, next mail.UID, err
 		if n++; n == v.bounds.messages {
 			end = min(end, d.UID)
 		}
+		if d.Erased { // nobody can tell what it was
+			return nil
+		}
 		page = append(page, Message{UID: d.UID, Key: d.Message, Placement: d.Placement, Left: d.Left})
 		return nil
 	})
@@ -230,7 +233,12 @@ func (v *View) Count(ctx context.Context, mb mail.MailboxID) (int64, error) {
 				return err
 			}
 		}
-		return r.Left(store.LeftQuery{Mailbox: mb, Since: v.at}, func(*mail.Departure) error { n++; return nil })
+		return r.Left(store.LeftQuery{Mailbox: mb, Since: v.at}, func(d *mail.Departure) error {
+			if !d.Erased {
+				n++
+			}
+			return nil
+		})
 	})
 	return n, err
 }

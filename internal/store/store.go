@@ -353,6 +353,15 @@ type Tx interface {
 	// NotFound if it is there or no longer kept, else as CreateMailbox.
 	BringBackMailbox(mail.MailboxID, mail.MailboxImage) (mail.Mailbox, error)
 
+	// Erase takes messages and objects out for good: they leave as by an Expunge, also
+	// what had left and was kept, and of what is kept until the horizon only numbers
+	// stay. What it says in the journal, of flags, annotations and objects, goes too;
+	// the record of the erasing stays, without content. What is not there is passed
+	// over. An Undo of anything that needs what was erased says so. Message is NotFound
+	// then, Departed has no flags. That the message arrived is still remembered. More
+	// than mail.MaxErasing is Limit.
+	Erase(mail.Erasing) (mail.Erased, error)
+
 	// Undo takes back what an act changed, where nothing later touched it, and says
 	// what it had to leave. Several acts are undone in one transaction one after the
 	// other, the newest first, with nothing between: what one put back is in the way of

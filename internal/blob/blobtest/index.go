@@ -24,6 +24,7 @@ type Index struct {
 	mu   sync.Mutex
 	rows map[mail.BlobName]*row
 	refs map[mail.BlobName]int
+	lost map[string]bool // places that were erased
 }
 
 type row struct {
@@ -34,7 +35,7 @@ type row struct {
 
 // NewIndex returns an empty index.
 func NewIndex() *Index {
-	return &Index{rows: map[mail.BlobName]*row{}, refs: map[mail.BlobName]int{}}
+	return &Index{rows: map[mail.BlobName]*row{}, refs: map[mail.BlobName]int{}, lost: map[string]bool{}}
 }
 
 // Commit does for the handles of one put, the blob and its parts, what a commit
@@ -49,7 +50,7 @@ func (x *Index) Commit(handles ...mail.Blob) error {
 	defer x.mu.Unlock()
 	now := time.Now()
 	for _, b := range handles {
-		if !now.Before(b.Until) || !b.Fresh && !x.stands(b.Name) {
+		if !now.Before(b.Until) || !b.Fresh && !x.stands(b.Name) || b.Fresh && x.lost[b.Place] {
 			return mail.Errorf(mail.Expired, "the handle of a blob expired")
 		}
 	}
@@ -157,6 +158,45 @@ func (x *Index) Rewrap(_ context.Context, changes []blob.Rewrap) (int, error) {
 		}
 	}
 	return n, nil
+}
+
+// Family implements blob.Index.
+func (x *Index) Family(_ context.Context, names []mail.BlobName) ([]mail.BlobName, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	all := slices.Clone(names)
+	for i := 0; i < len(all); i++ {
+		if r := x.rows[all[i]]; r != nil {
+			for _, p := range r.blob.Parts {
+				all = append(all, p)
+			}
+		}
+	}
+	slices.Reverse(all) // a part that is met twice stays behind the last that has it
+	seen := map[mail.BlobName]bool{}
+	all = slices.DeleteFunc(all, func(n mail.BlobName) bool { met := seen[n]; seen[n] = true; return met })
+	slices.Reverse(all)
+	return all, nil
+}
+
+// Erase implements blob.Index.
+func (x *Index) Erase(_ context.Context, names []mail.BlobName, places []string) (gone []mail.BlobName, err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, place := range places {
+		x.lost[place] = true
+	}
+	for _, name := range names {
+		named := x.refs[name] > 0
+		for _, r := range x.rows {
+			named = named || slices.Contains(r.blob.Parts, name)
+		}
+		if !named {
+			delete(x.rows, name)
+			gone = append(gone, name)
+		}
+	}
+	return gone, nil
 }
 
 // Condemn implements blob.Index.

@@ -75,7 +75,7 @@ func (st *Store) register(a store.NewAccount) (store.Principal, error) {
 	acct.current.Store(&state{
 		nextID: st.firstID, lastValidity: st.validity,
 		account: mail.Account{ID: p.Account, Name: login, Epoch: 1, Last: map[mail.Type]mail.ModSeq{}, Quota: a.Quota, Created: now, HorizonAt: now},
-		boxes:   map[mail.MailboxID]*box{}, threadOf: map[string]mail.ThreadID{}, subjects: map[string]mail.ThreadID{},
+		boxes:   map[mail.MailboxID]*box{}, threadOf: map[string]mail.ThreadID{}, subjects: map[string]mail.ThreadID{}, told: map[mail.MessageKey]told{}, erased: map[mail.MessageKey]bool{},
 		grants: map[grantKey]mail.Grant{}, own: map[ownKey]own{}, ownLast: map[grantKey]mail.ModSeq{},
 		subs: map[string]bool{}, chosen: map[mail.Preference]string{}, metadata: map[annotation]mail.Metadata{}, notes: map[noteKey]mail.Annotation{},
 		deleting: map[deleterKey]deleted{}, floods: map[mail.ModSeq]mail.Flood{}, left: map[mail.MailboxID][]departed{}, fallen: map[mail.MailboxID]fallen{},

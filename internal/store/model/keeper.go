@@ -66,6 +66,10 @@ func (s *state) forget(horizon mail.ModSeq, now time.Time) {
 	for key, m := range s.messages.all {
 		if m != nil && len(s.where.get(key)) == 0 && !kept[mail.MessageKey(key)] {
 			s.messages.set(key, nil)
+			if s.erased[mail.MessageKey(key)] {
+				s.erased = maps.Clone(s.erased)
+				delete(s.erased, mail.MessageKey(key))
+			}
 			s.members.set(int64(m.Thread), without(s.members.get(int64(m.Thread)), m.Key))
 		}
 	}

@@ -135,7 +135,7 @@ func (t *tx) message(a mail.Arrival) *mail.Message {
 		m.InternalDate = t.now.UTC()
 	}
 	m.InternalDate = m.InternalDate.Truncate(time.Microsecond) // which hold every year a date can have
-	m.Thread = t.thread(a)
+	m.Thread = t.thread(m.Key, a)
 	members := t.s.members.get(int64(m.Thread))
 	t.s.members.set(int64(m.Thread), append(slices.Clip(members), m.Key))
 	t.s.messages.set(int64(m.Key), m)
@@ -144,22 +144,25 @@ func (t *tx) message(a mail.Arrival) *mail.Message {
 
 // thread finds the thread of an arrival, or begins one, and registers the names
 // by which later arrivals find it.
-func (t *tx) thread(a mail.Arrival) mail.ThreadID {
+func (t *tx) thread(key mail.MessageKey, a mail.Arrival) mail.ThreadID {
 	if !t.names {
-		t.s.threadOf, t.s.subjects, t.names = maps.Clone(t.s.threadOf), maps.Clone(t.s.subjects), true
+		t.s.threadOf, t.s.subjects, t.s.told, t.names = maps.Clone(t.s.threadOf), maps.Clone(t.s.subjects), maps.Clone(t.s.told), true
 	}
+	var made told
 	id := t.knownThread(a)
 	if id == 0 {
 		id = mail.ThreadID(t.s.newID())
 		if a.BaseSubject != "" {
-			t.s.subjects[a.BaseSubject] = id
+			t.s.subjects[a.BaseSubject], made.subject = id, a.BaseSubject
 		}
 	}
 	for _, name := range append([]string{a.MessageID}, a.References...) {
 		if name != "" && t.s.threadOf[name] == 0 {
 			t.s.threadOf[name] = id
+			made.ids = append(made.ids, name)
 		}
 	}
+	t.s.told[key] = made
 	return id
 }
 

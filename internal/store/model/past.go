@@ -17,7 +17,7 @@ func (r reader) Left(q store.LeftQuery, fn func(*mail.Departure) error) error {
 	var found []mail.Departure
 	for _, d := range s.left[q.Mailbox] {
 		if d.UID > q.After && d.Created <= q.Since && d.at > q.Since {
-			found = append(found, mail.Departure{Placement: d.Placement, Left: d.at})
+			found = append(found, mail.Departure{Placement: d.Placement, Left: d.at, Erased: s.erased[d.Message]})
 		}
 	}
 	slices.SortFunc(found, func(a, b mail.Departure) int { return cmp.Compare(a.UID, b.UID) })

@@ -121,7 +121,7 @@ func (r reader) Messages(q store.PlacementQuery, fn func(*mail.Placement, *mail.
 }
 
 func (r reader) Message(key mail.MessageKey) (mail.Message, error) {
-	if m := r.state().messages.get(int64(key)); m != nil {
+	if m := r.state().messages.get(int64(key)); m != nil && !r.state().erased[key] {
 		return *m, nil
 	}
 	return mail.Message{}, mail.Errorf(mail.NotFound, "no such message")

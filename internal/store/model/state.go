@@ -22,6 +22,8 @@ type state struct {
 	members  table[[]mail.MessageKey] // of a thread, all that ever were
 	threadOf map[string]mail.ThreadID // by Message-ID
 	subjects map[string]mail.ThreadID // the newest-begun thread of a base subject
+	told     map[mail.MessageKey]told // what each message added to both
+	erased   map[mail.MessageKey]bool // their rows are kept for the views, until the horizon
 	subs     map[string]bool
 	chosen   map[mail.Preference]string
 	notes    map[noteKey]mail.Annotation  // of messages, also those that left
@@ -95,7 +97,7 @@ func (s *state) clone() *state {
 	c.ownLast = maps.Clone(s.ownLast)
 	c.uploads = maps.Clone(s.uploads)
 	c.objects = maps.Clone(s.objects)
-	return &c // own, threadOf, subjects, notes and once are copied where they are written
+	return &c // own, threadOf, subjects, told, erased, notes and once are copied where they are written
 }
 
 func (s *state) newID() int64 { s.nextID++; return s.nextID }

@@ -107,6 +107,11 @@ func (u *undo) entry(e mail.Entry) {
 		u.rights(e)
 	case mail.OpObject:
 		u.object(e)
+	case mail.OpErase, mail.OpErased:
+		u.leftErased(e.UIDs.Count() + e.Was.Count())
+		if e.Object != 0 {
+			u.left("the %s was erased", e.Type)
+		}
 	default:
 		u.left("%s: %s can't be undone", e.Op, e.Name)
 	}
@@ -237,6 +242,8 @@ func (u *undo) restore(mb mail.MailboxID, uids mail.UIDSet) {
 		switch {
 		case !ok:
 			u.left("a message that left is no longer kept")
+		case u.s.erased[d.Message]:
+			u.leftErased(1)
 		case u.s.boxes[mb] == nil:
 			u.left("the mailbox of a message that left is gone")
 		default:

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"lockstep/internal/blob"
@@ -30,6 +31,8 @@ const (
 	// whoever has it.
 	selectNamed     = "SELECT 1 FROM content WHERE blob = ?1 LIMIT 1"
 	selectUploaded  = "SELECT 1 FROM upload WHERE blob = ?1 LIMIT 1"
+	selectSending   = "SELECT 1 FROM queue WHERE blob = ?1 LIMIT 1"
+	selectWholes    = "SELECT 1 FROM blob_part WHERE part = ?1 LIMIT 1"
 	condemnBlob     = "UPDATE blob SET condemned = ?2 WHERE name = ?1 AND condemned = 0 AND touched < ?3"
 	selectCondemned = "SELECT name FROM blob WHERE condemned > 0 AND condemned < ?1 LIMIT ?2"
 	deleteBlob      = "DELETE FROM blob WHERE name = ?1"
@@ -151,6 +154,76 @@ func (x BlobIndex) Rewrap(ctx context.Context, changes []blob.Rewrap) (int, erro
 	return x.each(ctx, len(changes), func(c conn, i int) (int64, error) {
 		return c.exec(rewrapBlob, changes[i].Name, changes[i].From, changes[i].To)
 	})
+}
+
+// Family implements blob.Index.
+func (x BlobIndex) Family(ctx context.Context, names []mail.BlobName) ([]mail.BlobName, error) {
+	all := slices.Clone(names)
+	err := x.db.read(ctx, func(c conn) error {
+		for i := 0; i < len(all); i++ {
+			b := mail.Blob{Name: all[i]}
+			if err := parts(c, &b); err != nil {
+				return err
+			}
+			all = append(all, b.Parts...)
+		}
+		return nil
+	})
+	slices.Reverse(all) // one that is met twice stays behind the last that it is a part of
+	seen := map[mail.BlobName]bool{}
+	all = slices.DeleteFunc(all, func(name mail.BlobName) bool {
+		met := seen[name]
+		seen[name] = true
+		return met
+	})
+	slices.Reverse(all)
+	return all, err
+}
+
+// Erase implements blob.Index.
+func (x BlobIndex) Erase(ctx context.Context, names []mail.BlobName, places []string) ([]mail.BlobName, error) {
+	var gone []mail.BlobName
+	for some := range slices.Chunk(names, eraseChunk) {
+		var now []mail.BlobName
+		err := x.db.write(ctx, func(c conn) error {
+			now = nil
+			x.db.naming.refuse(places)
+			for _, name := range some {
+				named, err := isNamed(c, name)
+				if err != nil {
+					return err
+				}
+				if named {
+					continue
+				}
+				for _, sql := range []string{deleteParts, deleteBlob} {
+					if _, err := c.exec(sql, name); err != nil {
+						return err
+					}
+				}
+				now = append(now, name)
+			}
+			return nil
+		}, nil)
+		if err != nil {
+			return nil, err
+		}
+		gone = append(gone, now...)
+	}
+	return gone, nil
+}
+
+// eraseChunk is how many rows are erased in one transaction.
+const eraseChunk = 200
+
+// isNamed reports whether anything names a blob.
+func isNamed(c conn, name mail.BlobName) (named bool, err error) {
+	for _, sql := range []string{selectNamed, selectUploaded, selectSending, selectWholes} {
+		if err == nil && !named {
+			named, err = one(c, sql, func(row) {}, name)
+		}
+	}
+	return named, err
 }
 
 // Restore implements blob.Index.

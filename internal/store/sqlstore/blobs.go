@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"lockstep/internal/blob"
 	"lockstep/internal/mail"
 )
 
@@ -24,7 +25,7 @@ const (
 // to the writer, who waits for it before the commit.
 func nameBlobs(c conn, names *naming, now time.Time, blobs ...mail.Blob) error {
 	for _, b := range blobs {
-		if !b.Until.IsZero() && !now.Before(b.Until) {
+		if !b.Until.IsZero() && !now.Before(b.Until) || b.Fresh && names.refused[b.Place] {
 			return expired()
 		}
 	}
@@ -41,6 +42,20 @@ func nameBlobs(c conn, names *naming, now time.Time, blobs ...mail.Blob) error {
 type naming struct {
 	known   nameFilter
 	pending []*mail.Pending // for the job that is running
+	refused map[string]bool // places of records that were erased: a handle may still say one
+	last    time.Time       // when some were refused last
+}
+
+// refuse lets no fresh handle be committed that says one of places. Those that were
+// refused when the handles of today were not made yet are forgotten.
+func (n *naming) refuse(places []string) {
+	if n.refused == nil || time.Since(n.last) > 2*blob.HandleLife {
+		n.refused = map[string]bool{}
+	}
+	n.last = time.Now()
+	for _, p := range places {
+		n.refused[p] = true
+	}
 }
 
 func (n *naming) waitFor(p *mail.Pending) {

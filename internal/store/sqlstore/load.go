@@ -37,7 +37,7 @@ const (
 	AND m.account_id = p.account_id AND m.message_key = p.message_key ORDER BY p.uid`
 	selectDepartedHeld = "SELECT " + heldColumns + ` FROM vanished_placement p CROSS JOIN message m
 	WHERE p.account_id = ?1 AND p.mailbox_id = ?2 AND p.uid BETWEEN ?3 AND ?4
-	AND m.account_id = p.account_id AND m.message_key = p.message_key ORDER BY p.uid`
+	AND m.account_id = p.account_id AND m.message_key = p.message_key AND m.content_id > 0 ORDER BY p.uid`
 	selectPlacesOf = "SELECT message_key, placement_id, mailbox_id, system, keywords FROM placement WHERE account_id = ?1 AND message_key IN list(?2)"
 )
 

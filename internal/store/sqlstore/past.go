@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	selectLeft = "SELECT " + placementColumns + `, p.vanished FROM vanished_placement p WHERE p.account_id = ?1 AND p.mailbox_id = ?2 AND p.uid > ?3
+	selectLeft = "SELECT " + placementColumns + `, p.vanished, EXISTS (SELECT 1 FROM message m WHERE m.account_id = p.account_id AND m.message_key = p.message_key AND m.content_id = 0)
+	FROM vanished_placement p WHERE p.account_id = ?1 AND p.mailbox_id = ?2 AND p.uid > ?3
 	AND p.created <= ?4 AND p.vanished > ?4 ORDER BY p.uid LIMIT ?5`
 	selectDeletedMailboxes = `SELECT v.id, v.modseq, v.image FROM vanished v WHERE v.account_id = ?1 AND v.type = ?2
 	AND NOT EXISTS (SELECT 1 FROM mailbox m WHERE m.account_id = ?1 AND m.mailbox_id = v.id) ORDER BY v.modseq`
@@ -37,7 +38,7 @@ func (r *reader) Left(q store.LeftQuery, fn func(*mail.Departure) error) error {
 	err = r.c.query(selectLeft, func(row row) error {
 		var d mail.Departure
 		scanPlacement(row, &d.Placement)
-		d.Left = mail.ModSeq(row.num(12))
+		d.Left, d.Erased = mail.ModSeq(row.num(12)), row.num(13) != 0
 		if r.held {
 			later = append(later, d)
 			return nil
@@ -169,6 +170,6 @@ func (t *tx) remakeMailbox(id mail.MailboxID, im mail.MailboxImage, kept keptMai
 	if err != nil {
 		return nil, err
 	}
-	b.notes = kept.Notes
-	return b, nil
+	b.notes, err = t.notesOf(id)
+	return b, err
 }

@@ -106,9 +106,22 @@ func (u *undo) entry(e mail.Entry) error {
 		return u.rights(e)
 	case mail.OpObject:
 		return u.object(e)
+	case mail.OpErase, mail.OpErased:
+		u.leftErased(e.UIDs.Count() + e.Was.Count())
+		if e.Object != 0 {
+			u.left("the %s was erased", e.Type)
+		}
+		return nil
 	}
 	u.left("%s: %s cannot be undone", e.Op, e.Name)
 	return nil
+}
+
+// leftErased says of messages that there is nothing to bring back.
+func (u *undo) leftErased(n uint64) {
+	for range n {
+		u.left("a message was erased, and can't come back")
+	}
 }
 
 // found is what the act called was, if it is still there.
@@ -323,8 +336,15 @@ func (u *undo) bringBackMessages(mb mail.MailboxID, uids mail.UIDSet) error {
 	if err != nil {
 		return err
 	}
-	for range uids.Count() - uint64(len(hs)) {
-		u.left("a message that left is no longer kept")
+	erased := uint64(0)
+	if missing := uids.Count() - uint64(len(hs)); missing > 0 {
+		if erased, err = u.erased(mb, uids); err != nil {
+			return err
+		}
+		u.leftErased(erased)
+		for range missing - erased {
+			u.left("a message that left is no longer kept")
+		}
 	}
 	if b == nil {
 		for range hs {

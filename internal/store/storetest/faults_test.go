@@ -200,6 +200,33 @@ var faults = []struct {
 		}
 		return m, err
 	}})},
+	{"ErasingForgetsObjects", writing(badTx{erase: func(tx store.Tx, what mail.Erasing) (mail.Erased, error) {
+		what.Objects = nil
+		return tx.Erase(what)
+	}})},
+	{"ErasingIsExpunging", writing(badTx{erase: func(tx store.Tx, what mail.Erasing) (done mail.Erased, err error) {
+		for _, key := range what.Messages {
+			ps, err := tx.PlacementsOf(key)
+			if err != nil {
+				return done, err
+			}
+			for _, p := range ps {
+				if _, err := tx.Expunge(p.Mailbox, mail.MakeUIDSet(p.UID), false); err != nil {
+					return done, err
+				}
+			}
+		}
+		return done, nil
+	}})},
+	{"ErasingLeavesWhatLeft", writing(badTx{erase: func(tx store.Tx, what mail.Erasing) (mail.Erased, error) {
+		var there mail.Erasing
+		for _, key := range what.Messages {
+			if ps, err := tx.PlacementsOf(key); err == nil && len(ps) > 0 {
+				there.Messages = append(there.Messages, key)
+			}
+		}
+		return tx.Erase(there)
+	}})},
 	{"ExpungeTakesTheUnmarked", writing(badTx{expunge: func(tx store.Tx, mb mail.MailboxID, uids mail.UIDSet, _ bool) (mail.UIDSet, error) {
 		return tx.Expunge(mb, uids, false)
 	}})},

@@ -284,6 +284,7 @@ type badTx struct {
 	store   func(tx store.Tx, mb mail.MailboxID, uids mail.UIDSet, c mail.FlagChange, since *mail.ModSeq) (store.StoreResult, error)
 	move    func(tx store.Tx, from mail.MailboxID, uids mail.UIDSet, to mail.MailboxID) (store.Mapping, error)
 	expunge func(tx store.Tx, mb mail.MailboxID, uids mail.UIDSet, onlyDeleted bool) (mail.UIDSet, error)
+	erase   func(tx store.Tx, what mail.Erasing) (mail.Erased, error)
 	set     func(tx store.Tx, mb mail.MailboxID, im mail.MailboxImage) error
 	undo    func(tx store.Tx, act mail.ActID) (mail.UndoReport, error)
 	remark  func(tx store.Tx, mb mail.MailboxID, uids mail.UIDSet, changes []mail.Annotation, since *mail.ModSeq) (store.StoreResult, error)
@@ -306,6 +307,13 @@ func (b badTx) BringBackMailbox(id mail.MailboxID, im mail.MailboxImage) (mail.M
 		return b.again(b.Tx, id, im)
 	}
 	return b.Tx.BringBackMailbox(id, im)
+}
+
+func (b badTx) Erase(what mail.Erasing) (mail.Erased, error) {
+	if b.erase != nil {
+		return b.erase(b.Tx, what)
+	}
+	return b.Tx.Erase(what)
 }
 
 func (b badTx) SetDevice(d mail.Device) error {

@@ -256,6 +256,8 @@ func (st step) doMessages(s *subject, tx store.Tx) (string, error) {
 		return st.storeFlags(s, tx, mb.ID, set)
 	case "remark":
 		return st.remark(tx, mb.ID, set)
+	case "erase":
+		return erase(tx, mb.ID, set)
 	case "expunge", "expunge-deleted":
 		gone, err := tx.Expunge(mb.ID, set, st.verb == "expunge-deleted")
 		return "gone " + gone.String(), err
@@ -523,8 +525,11 @@ func (g *generator) step() step {
 	case k < 66:
 		s.verb, s.to = "move", pick(g, paths)
 		return s
-	case k < 69:
+	case k < 68:
 		s.verb = "expunge"
+		return s
+	case k < 69:
+		s.verb, s.n = "erase", 1+g.IntN(2)
 		return s
 	case k < 74:
 		s.verb, s.from, s.n = "expunge-deleted", 0, 1000

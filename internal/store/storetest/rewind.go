@@ -20,6 +20,7 @@ type world struct {
 	subs     map[string]bool
 	grants   map[mail.MailboxID]map[mail.PrincipalID]mail.Rights
 	own      map[ownOf]bool // what members have read
+	erased   *erased
 	chosen   map[mail.Preference]string
 	objects  map[mail.ObjectID]object
 	metadata map[note]string
@@ -75,6 +76,7 @@ func (s *subject) rewind(past []*snapshot, w *world) {
 	w.fallen = annotationsWhenDeleted(s, past[0], records)
 	s.keptMailboxes(past[len(past)-1], records, w.fallen)
 	past = past[:len(past)-1]
+	w.erased = erasedBy(records)
 	for i, r := range records {
 		w.at = r.ModSeq
 		for _, e := range slices.Backward(r.Entries) {
@@ -126,7 +128,7 @@ func contentsWhenDeleted(start *snapshot, records []mail.Record) map[mail.ModSeq
 				if e.Op == mail.OpMove {
 					set(e.Mailbox, e.UIDs, false)
 				}
-			case mail.OpExpunge:
+			case mail.OpExpunge, mail.OpErase:
 				set(e.Mailbox, e.UIDs, false)
 			case mail.OpDeleteMailbox:
 				if deleted[r.ModSeq] == nil {
@@ -179,7 +181,7 @@ func (w *world) takeBack(e mail.Entry, deleted map[mail.MailboxID][]mail.UID) er
 			return err
 		}
 		return w.putBack(e.Mailbox, slices.Collect(e.UIDs.All()))
-	case mail.OpExpunge:
+	case mail.OpExpunge, mail.OpErase:
 		return w.putBack(e.Mailbox, slices.Collect(e.UIDs.All()))
 	case mail.OpFlags:
 		if e.Who != 0 {
@@ -347,6 +349,8 @@ func (w *world) path(id mail.MailboxID) string {
 // mustBe gives up unless the world is what the snapshot shows.
 func (w *world) mustBe(sn *snapshot) {
 	want := sn.world(w.s)
+	w.erased.from(w)
+	w.erased.from(want)
 	if !maps.Equal(w.images, want.images) {
 		fail("rewound to %d: mailboxes are %v, want %v", sn.account.Head, w.images, want.images)
 	}
