@@ -51,6 +51,7 @@ type commands struct {
 	Guard    guardCommand    `cmd:"" help:"Decide about what devices deleted in a rush."`
 	Key      keyCommand      `cmd:"" help:"See, rotate and retire the keys that all mail is sealed with."`
 	Doctor   doctorCommand   `cmd:"" help:"Check everything that is stored, and say what to do."`
+	Scrub    scrubCommand    `cmd:"" help:"See how far the slow pass over everything that is stored is, and make one now."`
 	Conf     confCommand     `cmd:"" name:"config" help:"Print or check the configuration."`
 	Bench    benchCommand    `cmd:"" help:"Measure this server beside Dovecot."`
 	Simulate simulateCommand `cmd:"" help:"Let simulated devices work against a server of its own that is killed meanwhile, and see whether all agree."`
