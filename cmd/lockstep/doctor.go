@@ -21,13 +21,14 @@ func (*doctorCommand) Help() string {
 
 func (d *doctorCommand) Run(ctx context.Context, g *globals) error {
 	return g.with(ctx, func(c *admin.Client) error {
-		found, repaired, note := 0, 0, ""
+		found, repaired := 0, 0
+		var notes []string
 		var last admin.Finding
 		err := admin.Doctor.Each(ctx, c, admin.Examine{Login: d.Account, LookOnly: d.LookOnly, Rebuild: d.RebuildIndex, Fast: d.Fast}, func(f admin.Finding) error {
 			if f.Problem == "" {
 				last = f
 				if f.Note != "" {
-					note = f.Note
+					notes = append(notes, f.Note)
 				}
 				return nil
 			}
@@ -45,7 +46,7 @@ func (d *doctorCommand) Run(ctx context.Context, g *globals) error {
 			return err
 		}
 		fmt.Printf("Looked at %d accounts and %d messages.\n", last.Accounts, last.Messages)
-		if note != "" {
+		for _, note := range notes {
 			fmt.Println(note)
 		}
 		if repaired > 0 {

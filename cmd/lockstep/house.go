@@ -27,6 +27,7 @@ import (
 	"lockstep/internal/store"
 	"lockstep/internal/store/sqlstore"
 	"lockstep/internal/transfer"
+	"lockstep/internal/upkeep"
 	"lockstep/internal/vfs"
 )
 
@@ -38,6 +39,7 @@ const (
 	packDir      = "packs"
 	spoolDir     = "spool"
 	searchDir    = "search"
+	upkeepDir    = "upkeep"
 )
 
 // house is a data directory, opened: all parts that need no network.
@@ -54,6 +56,7 @@ type house struct {
 	delivery  *delivery.Service
 	transfer  *transfer.Service
 	search    *search.Index
+	scrub     *upkeep.Scrub
 	ops       *admin.Ops
 	newKey    bool // the key file was made just now
 
@@ -107,13 +110,14 @@ func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *hou
 		return nil, err
 	}
 	h.delivery.WroteTo = h.search.WroteTo
+	h.openScrub()
 	backups, err := h.openBackups()
 	if err != nil {
 		return nil, err
 	}
 	h.ops = &admin.Ops{
 		Backups: backups, BackupKeep: time.Duration(cfg.Backup.Keep),
-		Store: h.db, Directory: h.db, Keeper: h.db, Queue: h.db, Auth: h.auth, Policies: cfg.Policies(), Trails: h.trails, Blobs: h.blobs, Search: h.search, Ingest: h.delivery.Ingest, Log: log,
+		Store: h.db, Directory: h.db, Keeper: h.db, Queue: h.db, Auth: h.auth, Policies: cfg.Policies(), Trails: h.trails, Blobs: h.blobs, Search: h.search, Scrub: h.scrub, Ingest: h.delivery.Ingest, Log: log,
 		Quota: int64(cfg.Accounts.Quota), Message: int64(cfg.Limits.Message), Version: version,
 	}
 	return h, nil
@@ -244,6 +248,15 @@ func (h *house) openSearch() (err error) {
 	}
 	h.closers = append(h.closers, h.search.Close)
 	return nil
+}
+
+// openScrub makes the pass over everything that is stored; the server runs it.
+func (h *house) openScrub() {
+	h.scrub = &upkeep.Scrub{
+		Blobs: h.blobs, Rows: h.db, Accounts: h.db.Accounts, FS: vfs.OS{}, File: h.path(filepath.Join(upkeepDir, "scrub.json")),
+		Rate: int64(h.cfg.Scrub.Rate), Every: time.Duration(h.cfg.Scrub.Every), Log: h.log,
+	}
+	h.scrub.Open()
 }
 
 // people asks the directory; nil where it is turned off.

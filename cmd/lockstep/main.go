@@ -55,6 +55,7 @@ type commands struct {
 	Restore  restoreCommand  `cmd:"" help:"Bring everything back from a backup, into a new directory."`
 	Upgrade  upgradeCommand  `cmd:"" help:"See what an upgrade did to the database, and go back to the version before."`
 	Doctor   doctorCommand   `cmd:"" help:"Check everything that is stored, and say what to do."`
+	Scrub    scrubCommand    `cmd:"" help:"See how far the slow pass over everything that is stored is, and make one now."`
 	Conf     confCommand     `cmd:"" name:"config" help:"Print or check the configuration."`
 	Bench    benchCommand    `cmd:"" help:"Measure this server beside Dovecot."`
 	Simulate simulateCommand `cmd:"" help:"Let simulated devices work against a server of its own that is killed meanwhile, and see whether all agree."`

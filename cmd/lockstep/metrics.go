@@ -48,6 +48,7 @@ func newMetrics(h *house) *metrics {
 	m.authMetrics(h)
 	m.searchMetrics(h)
 	m.deviceMetrics(h)
+	m.upkeepMetrics(h)
 	return m
 }
 

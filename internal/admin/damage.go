@@ -67,7 +67,8 @@ func (x *examination) bytes(ctx context.Context, b mail.Blob) error {
 		return known.err
 	}
 	wasRead := x.whole() && !x.refilled // with all others
-	if b.Place != "" && (x.q.Fast || wasRead) {
+	skip := wasRead || x.q.Fast && !x.o.Blobs.IsDamaged(b.Name)
+	if b.Place != "" && skip {
 		return nil
 	}
 	if _, ok := x.seen[b.Name]; ok {
@@ -141,11 +142,18 @@ func (x *examination) settleOne(ctx context.Context, b *broken) error {
 		return err
 	}
 	mended := ok && x.o.Blobs.Verify(ctx, now) == nil
+	from := "and there was a good copy"
+	if ok && !mended && x.restore(ctx, now) {
+		if now, ok, err = x.o.Blobs.Find(ctx, b.blob.Name); err != nil {
+			return err
+		}
+		mended, from = ok, "and was fetched from the backup"
+	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if len(b.places) == 0 {
-		return x.foundStored(mended, b)
+		return x.foundStored(mended, from, b)
 	}
 	for _, at := range b.places {
 		if !mended {
@@ -155,7 +163,7 @@ func (x *examination) settleOne(ctx context.Context, b *broken) error {
 			}
 			continue
 		}
-		if err := x.found(at.p.Login, true, "%v was damaged, and there was a good copy", at); err != nil {
+		if err := x.found(at.p.Login, true, "%v was damaged, %s", at, from); err != nil {
 			return err
 		}
 		at.f.m.Blob = now
@@ -173,11 +181,16 @@ func (x *examination) settleOne(ctx context.Context, b *broken) error {
 	return nil
 }
 
+// restore fetches what has no good copy here from a backup.
+func (x *examination) restore(ctx context.Context, b mail.Blob) bool {
+	return !x.q.LookOnly && x.o.Scrub != nil && x.o.Scrub.Restore(ctx, b) == nil
+}
+
 // foundStored tells of a blob that is in no mailbox itself: a part, or what was
 // deleted or waits in the queue.
-func (x *examination) foundStored(mended bool, b *broken) error {
+func (x *examination) foundStored(mended bool, from string, b *broken) error {
 	if mended {
-		return x.found("", true, "%d bytes that are in no mailbox by themselves were damaged, and there was a good copy", b.blob.Size)
+		return x.found("", true, "%d bytes that are in no mailbox by themselves were damaged, %s", b.blob.Size, from)
 	}
 	return x.found("", false, "%d bytes that are in no mailbox by themselves are damaged: an attachment, a message in the queue, or one that was deleted: %v", b.blob.Size, b.err)
 }

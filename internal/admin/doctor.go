@@ -62,12 +62,15 @@ func (o *Ops) doctor(ctx context.Context, q Examine, emit func(Finding) error) e
 			return err
 		}
 	}
+	if err := x.settle(ctx); err != nil {
+		return err
+	}
 	if o.Search != nil {
 		if err := emit(Finding{Note: x.indexed.note(o.Search.Lag()), Accounts: len(all), Messages: x.messages}); err != nil {
 			return err
 		}
 	}
-	return x.settle(ctx)
+	return x.scrubbed(len(all))
 }
 
 // examination is one run of the doctor.

@@ -18,6 +18,7 @@ import (
 	"lockstep/internal/mail"
 	"lockstep/internal/search"
 	"lockstep/internal/store"
+	"lockstep/internal/upkeep"
 )
 
 // Ops does the verbs.
@@ -33,6 +34,7 @@ type Ops struct {
 	Backups    *backup.Service                                        // nil: there are none
 	BackupKeep time.Duration                                          // how far back points are kept
 	Search     *search.Index                                          // nil: there is none
+	Scrub      *upkeep.Scrub                                          // nil: there is none
 	Ingest     func(context.Context, io.Reader) (mail.Arrival, error) // makes a message durable, ready to be appended
 	Log        *slog.Logger
 	Quota      int64 // of a new account that asks for none
@@ -114,6 +116,8 @@ func (o *Ops) Handler() http.Handler {
 	mux.HandleFunc(BackupPrune.handler(o))
 	mux.HandleFunc(SearchStatus.handler(o))
 	mux.HandleFunc(SearchRebuild.handler(o))
+	mux.HandleFunc(ScrubStatus.handler(o))
+	mux.HandleFunc(ScrubNow.handler(o))
 	mux.HandleFunc(MessageList.handler(o))
 	mux.HandleFunc("GET /v1/message", o.messageHandler)
 	mux.HandleFunc(PastMailboxes.handler(o))

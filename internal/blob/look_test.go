@@ -284,3 +284,30 @@ func TestMendFromElsewhereIsByteForByte(t *testing.T) {
 		}
 	}
 }
+
+func TestARecordIsCheckedWhereverItLies(t *testing.T) {
+	w := newWorld(t, vfs.OS{}, blob.Options{})
+	whole, part := w.putLetter(1, randomBytes(300_000))
+	for _, b := range []mail.Blob{w.put(nil, blob.PutOptions{}), w.put(textBytes(100_000), blob.PutOptions{}), whole, part} {
+		good := withoutKey(w.record(b))
+		if err := w.keys.CheckRecord(t.Context(), b, bytes.NewReader(good)); err != nil {
+			t.Fatalf("%d bytes: %v", b.Size, err)
+		}
+		for at := 0; at < len(good); at += 1 + len(good)/200 {
+			bad := bytes.Clone(good)
+			bad[at] ^= 4
+			err := w.keys.CheckRecord(t.Context(), b, bytes.NewReader(bad))
+			isKey, isSum := at >= 60 && at < 136, at >= 136 && at < 144 // the header's checksums are no seal
+			if err == nil && !isKey && !isSum {
+				t.Errorf("%d bytes: a bit of byte %d of %d is not missed", b.Size, at, len(good))
+			}
+		}
+		if err := w.keys.CheckRecord(t.Context(), b, bytes.NewReader(good[:len(good)-1])); mail.KindOf(err) != mail.Corrupt {
+			t.Errorf("cut off: %v", err)
+		}
+		other := newWorld(t, vfs.OS{}, blob.Options{})
+		if err := other.keys.CheckRecord(t.Context(), b, bytes.NewReader(good)); err == nil {
+			t.Error("with another key file")
+		}
+	}
+}

@@ -90,6 +90,7 @@ func (c *Config) checkLimits() error {
 		{"limits.connections_per_address", int64(c.Limits.ConnectionsPerAddress)}, {"limits.recipients", int64(c.Limits.Recipients)},
 		{"limits.login_time", int64(c.Limits.LoginTime)}, {"limits.idle_time", int64(c.Limits.IdleTime)},
 		{"limits.stop_time", int64(c.Limits.StopTime)}, {"limits.index_memory", int64(c.Limits.IndexMemory)}, {"history.horizon", int64(c.History.Horizon)}, {"backup.keep", int64(c.Backup.Keep)},
+		{"scrub.rate", int64(c.Scrub.Rate)},
 		{"guard.share", int64(c.Guard.Share)}, {"guard.minimum", int64(c.Guard.Minimum)}, {"guard.window", int64(c.Guard.Window)},
 	} {
 		if l.value <= 0 {

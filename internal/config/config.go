@@ -32,6 +32,8 @@ type Config struct {
 	Backup   Backup   `toml:"backup" comment:"Copies of everything, elsewhere (docs/backup.md)."`
 	Guard    Guard    `toml:"guard" comment:"What happens when a device deletes a large part of a mailbox at once."`
 
+	Scrub Scrub `toml:"scrub" comment:"The slow pass in which the server looks, while it runs, at everything that is stored, and mends what it can."`
+
 	Policy map[string]Policy `toml:"policy" comment:"What devices have to do and may do: one table for each policy. Accounts choose one (lockstep device policy); those that chose none are under policy.default."`
 
 	Limits Limits `toml:"limits" comment:"Bounds on what clients can make the server do."`
@@ -150,6 +152,12 @@ type Guard struct {
 	Mode    GuardMode `toml:"mode" comment:"Of a flood: \"keep\" lets it happen, keeps what was deleted until somebody decides, and tells the account. \"hold\" refuses it. \"off\" does nothing. An account can choose for itself."`
 }
 
+// Scrub is about the slow pass over everything that is stored.
+type Scrub struct {
+	Every Duration `toml:"every" comment:"How often everything is gone through once. \"0s\": only when lockstep scrub now asks for it."`
+	Rate  Size     `toml:"rate" comment:"How many bytes are read in a second, at most."`
+}
+
 // Limits are bounds on what clients can make the server do.
 type Limits struct {
 	Message               Size     `toml:"message" comment:"The largest message taken, by whatever protocol."`
@@ -190,6 +198,7 @@ func Default() Config {
 		History:    History{Horizon: Duration(30 * 24 * time.Hour)},
 		Backup:     Backup{Keep: Duration(backup.DefaultKeep)},
 		Guard:      Guard{Share: 50, Minimum: 100, Window: Duration(time.Hour), Mode: GuardKeep},
+		Scrub:      Scrub{Every: Duration(14 * 24 * time.Hour), Rate: 8 << 20},
 		Policy:     map[string]Policy{device.Default: defaultPolicy()},
 		Limits: Limits{
 			Message:               50 << 20,

@@ -117,7 +117,7 @@ func (s *Scrub) mend(ctx context.Context, b mail.Blob) error {
 		s.Log.WarnContext(ctx, "scrub: a damaged blob was mended from another copy in the packs", "place", b.Place, "size", b.Size)
 		return nil
 	}
-	if err := s.restore(ctx, b); err != nil {
+	if err := s.Restore(ctx, b); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -132,8 +132,9 @@ func (s *Scrub) mend(ctx context.Context, b mail.Blob) error {
 
 var errNoBackup = errors.New("there is no other good copy in the packs, and no backup is configured")
 
-// restore fetches the record of a blob from a backup.
-func (s *Scrub) restore(ctx context.Context, b mail.Blob) error {
+// Restore fetches the record of a damaged blob from a backup. It is nil when the blob
+// is whole again.
+func (s *Scrub) Restore(ctx context.Context, b mail.Blob) error {
 	if s.Spare == nil {
 		return errNoBackup
 	}

@@ -420,6 +420,8 @@ func TestPassesComeEverySoOftenAndAtOnceWhenAskedFor(t *testing.T) {
 		go func() { done <- w.Run(ctx) }()
 		ended := func() (n int) {
 			synctest.Wait()
+			w.rows.mu.Lock()
+			defer w.rows.mu.Unlock()
 			if w.Status().Last == nil {
 				return 0
 			}
