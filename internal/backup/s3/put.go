@@ -222,7 +222,8 @@ func (t *Target) putParts(ctx context.Context, name string, b *body) (err error)
 	return t.tell(ctx, "s3:PutObject", name, err)
 }
 
-// abort takes an upload back. Where it can't, a later Sweep does.
+// abort takes an upload back. Where it can't, or a part was about to arrive that the
+// server keeps all the same, a later Sweep does.
 func (t *Target) abort(ctx context.Context, key, upload string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTime)
 	defer cancel()
