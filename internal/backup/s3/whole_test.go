@@ -259,7 +259,8 @@ func TestLeftoversAreSwept(t *testing.T) {
 	left("c", "p2/a")
 }
 
-// ending calls do when it is read at a place, in one of the passes.
+// ending calls do when it is read at a place, in one of the passes, and gives
+// nothing after it.
 type ending struct {
 	*bytes.Reader
 	at     int64
@@ -273,6 +274,7 @@ func (e *ending) Read(p []byte) (int, error) {
 	if before < e.at && before+int64(n) >= e.at {
 		if e.passes--; e.passes == 0 {
 			e.do()
+			return 0, io.ErrClosedPipe
 		}
 	}
 	return n, err
