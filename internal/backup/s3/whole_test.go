@@ -20,7 +20,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"lockstep/internal/backup/s3"
@@ -223,10 +222,7 @@ func TestUploadThatEndsEarlyIsTakenBack(t *testing.T) {
 // prefix is not touched.
 func TestLeftoversAreSwept(t *testing.T) {
 	srv := s3test.Start(t)
-	raw := awss3.New(awss3.Options{
-		BaseEndpoint: aws.String(srv.Endpoint()), UsePathStyle: true, Region: s3test.Region,
-		Credentials: credentials.NewStaticCredentialsProvider(s3test.AccessKey, s3test.Secret, ""),
-	})
+	raw := client(srv)
 	for _, key := range []string{"p/a", "p/sets/b", "p2/a", "c"} {
 		if _, err := raw.CreateMultipartUpload(t.Context(), &awss3.CreateMultipartUploadInput{Bucket: aws.String(s3test.Bucket), Key: &key}); err != nil {
 			t.Fatal(err)
