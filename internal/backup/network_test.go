@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -127,4 +128,38 @@ func overFaultyNetwork(t *testing.T, srv *s3test.Server, seed uint64) {
 	})
 	h.agree(fs, "/new", states[last.Time.Unix()])
 	t.Logf("seed %d: %d backups and %d restores failed before 4 and 1 succeeded; %d points; connections: %v", seed, backups, restores, len(points), proxy.Harmed())
+}
+
+// Of those who begin on a bucket at once, one does, and the others are told.
+func TestOneWriterBeginsOnABucket(t *testing.T) {
+	srv := s3test.Start(t)
+	for round := range 5 {
+		target := bucket(t, srv, srv.Endpoint(), fmt.Sprint("round-", round))
+		var all sync.WaitGroup
+		runs := make([]*backup.Run, 6)
+		for i := range runs {
+			h := newHouse(t, 10)
+			h.server.Holder = fmt.Sprintf("host-%d:/data", i)
+			all.Go(func() {
+				run, err := backup.Begin(t.Context(), target, h.server, h.options())
+				if err != nil && mail.KindOf(err) != mail.Conflict {
+					t.Error(err)
+				}
+				runs[i] = run
+			})
+		}
+		all.Wait()
+		began := 0
+		for _, run := range runs {
+			if run != nil {
+				began++
+				if err := run.Close(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		if began != 1 {
+			t.Errorf("%d began at once", began)
+		}
+	}
 }

@@ -41,6 +41,21 @@ func (t *Target) Put(ctx context.Context, name string, r io.ReadSeeker, size int
 // Absent is the tag of an object that is not there.
 const Absent = ""
 
+// Tag names what an object contains.
+func (t *Target) Tag(ctx context.Context, name string) (string, error) {
+	if err := t.checkName(name); err != nil {
+		return "", err
+	}
+	out, err := t.head(ctx, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Absent, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return aws.ToString(out.ETag), nil
+}
+
 // PutIf is Put for an object whose tag still is the one that is given, and fails
 // with mail.Conflict otherwise. It returns the new tag. The object has to fit a part.
 // When it fails with mail.Unavailable, somebody has to look whether it was put.

@@ -303,6 +303,12 @@ func TestConditionLetsOneIn(t *testing.T) {
 	if winners != 10 {
 		t.Errorf("%d succeeded in 10 rounds", winners)
 	}
+	if got, err := open(t, config(srv, "p")).Tag(t.Context(), "lease"); err != nil || got != tag {
+		t.Errorf("its tag is %s, but it was put as %s, %v", got, tag, err)
+	}
+	if got, err := open(t, config(srv, "p")).Tag(t.Context(), "nothing"); err != nil || got != s3.Absent {
+		t.Errorf("what is not there has the tag %q, %v", got, err)
+	}
 	if _, err := open(t, config(srv, "p")).PutIf(t.Context(), "lease", bytes.NewReader(make([]byte, partSize+1)), partSize+1, tag); mail.KindOf(err) != mail.Limit {
 		t.Error(err)
 	}
