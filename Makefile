@@ -88,6 +88,12 @@ soak: soak-fleet
 soak-fleet: build
 	./lockstep simulate --devices 200 --minutes $$(( $$(echo $(SOAKTIME) | tr -dc 0-9) ))
 
+# Backups to a bucket whose network cuts, stalls and refuses at any byte.
+.PHONY: soak-backup
+soak: soak-backup
+soak-backup: s3server
+	LOCKSTEP_SOAK=$(SOAKTIME) $(GO) test -timeout 0 -v -run 'NetworkFaults|NetworkThatFails' ./internal/backup/...
+
 # The S3 server that backups are tested with, from a module of its own that pins its
 # version. Go keeps what it built; without it, tests that need it are skipped.
 .PHONY: s3server

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -44,6 +45,10 @@ type lease struct {
 // else has it. holder names the data directory, which one process at a time uses:
 // what an earlier one left is taken over.
 func takeLease(ctx context.Context, t Target, holder, doing string, now func() time.Time) (*lease, error) {
+	put, err := unlessChanged(ctx, t, leaseName)
+	if err != nil {
+		return nil, err
+	}
 	had, err := readLease(ctx, t)
 	if err != nil {
 		return nil, err
@@ -52,10 +57,31 @@ func takeLease(ctx context.Context, t Target, holder, doing string, now func() t
 		return nil, mail.Errorf(mail.Conflict, "%s is writing to the backup in %s (%s). If that has ended without saying so, try again after %s", had.Holder, t, had.Doing, had.Until.UTC().Format("15:04:05 MST"))
 	}
 	l := &lease{t: t, now: now, text: leaseText{Holder: holder, Doing: doing, Nonce: rand.Text()}}
-	if err := l.write(ctx); err != nil {
+	if err := put(ctx, l.renewed()); err != nil {
 		return nil, err
 	}
 	return l, l.check(ctx)
+}
+
+// unlessChanged returns what puts an object unless somebody else did since now: where
+// the target can't tell, it puts all the same.
+func unlessChanged(ctx context.Context, t Target, name string) (put func(context.Context, []byte) error, err error) {
+	anyway := func(ctx context.Context, b []byte) error { return putBytes(ctx, t, name, b) }
+	s, ok := t.(Swapper)
+	if !ok {
+		return anyway, nil
+	}
+	tag, err := s.Tag(ctx, name)
+	return func(ctx context.Context, b []byte) error {
+		_, err := s.PutIf(ctx, name, bytes.NewReader(b), int64(len(b)), tag)
+		switch mail.KindOf(err) {
+		case mail.Unimplemented:
+			return anyway(ctx, b)
+		case mail.Conflict:
+			return &mail.Error{Kind: mail.Conflict, Detail: fmt.Sprintf("somebody else begins to write to the backup in %s just now: try again when that has ended", t), Err: err}
+		}
+		return err
+	}, err
 }
 
 func readLease(ctx context.Context, t Target) (*leaseText, error) {
@@ -73,13 +99,15 @@ func readLease(ctx context.Context, t Target) (*leaseText, error) {
 	return &text, nil
 }
 
-func (l *lease) write(ctx context.Context) error {
+func (l *lease) write(ctx context.Context) error { return putBytes(ctx, l.t, leaseName, l.renewed()) }
+
+func (l *lease) renewed() []byte {
 	l.text.Until = l.now().Add(leaseLife).UTC().Truncate(time.Second)
 	b, err := json.Marshal(l.text)
 	if err != nil {
 		panic(err) // it is made of strings and a time
 	}
-	return putBytes(ctx, l.t, leaseName, b)
+	return b
 }
 
 // keep renews the lease when it is time.

@@ -200,7 +200,7 @@ func (r *Repo) Sets(ctx context.Context) ([]string, error) {
 // DestroySet destroys the key of a set and then removes its points and pages: what
 // only they could read, nobody can read any more. It can be called again.
 func (r *Repo) DestroySet(ctx context.Context, set string) error {
-	if err := r.Target.Delete(ctx, keyOf(set)); err != nil {
+	if err := destroy(ctx, r.Target, keyOf(set)); err != nil {
 		return err
 	}
 	r.mu.Lock()
@@ -217,4 +217,12 @@ func (r *Repo) DestroySet(ctx context.Context, set string) error {
 		}
 	}
 	return err
+}
+
+// destroy removes what nobody may read again.
+func destroy(ctx context.Context, t Target, name string) error {
+	if d, ok := t.(Destroyer); ok {
+		return d.Destroy(ctx, name)
+	}
+	return t.Delete(ctx, name)
 }

@@ -11,9 +11,10 @@ import (
 // Methods are safe for concurrent use. What is not there is fs.ErrNotExist, to
 // errors.Is; what can't be reached now, and may be later, is mail.Unavailable.
 type Target interface {
-	// Put stores size bytes of r under name, in place of what was there. They are
-	// durable when it returns nil; when it fails, what was there before still is, and
-	// the call can be made again with the bytes from their beginning.
+	// Put stores size bytes of r, from its beginning, under name, in place of what was
+	// there. They are durable when it returns nil; when it fails, what was there before
+	// still is, or, where only the answer was lost, the new bytes are, whole, and the call
+	// can be made again.
 	Put(ctx context.Context, name string, r io.ReadSeeker, size int64) error
 	// Get opens length bytes of an object from offset on; length -1 is to its end.
 	Get(ctx context.Context, name string, offset, length int64) (io.ReadCloser, error)
@@ -23,6 +24,24 @@ type Target interface {
 	Delete(ctx context.Context, name string) error
 	// String names the target for people, without secrets.
 	String() string
+}
+
+// A Destroyer is a Target that may keep what is removed, as a bucket does that keeps
+// versions.
+type Destroyer interface {
+	// Destroy removes an object, and all that is kept of it. It can be called again; that
+	// something may not be removed is mail.Denied.
+	Destroy(ctx context.Context, name string) error
+}
+
+// A Swapper is a Target that can put an object on the condition that nobody else did.
+type Swapper interface {
+	// Tag names the content that an object has; "" when it is not there.
+	Tag(ctx context.Context, name string) (string, error)
+	// PutIf is Put of a small object whose tag still is the one that is given, and
+	// mail.Conflict when it is another. A target whose server has no such thing fails with
+	// mail.Unimplemented.
+	PutIf(ctx context.Context, name string, r io.ReadSeeker, size int64, tag string) (string, error)
 }
 
 // Object describes a stored object.

@@ -42,7 +42,7 @@ func statusOf(err error) int {
 // something else.
 func isMissing(err error) bool {
 	switch codeOf(err) {
-	case "NoSuchKey":
+	case "NoSuchKey", "NoSuchVersion":
 		return true
 	case "NotFound", "": // HEAD has no body to say more
 		return statusOf(err) == http.StatusNotFound

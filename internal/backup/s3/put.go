@@ -41,6 +41,21 @@ func (t *Target) Put(ctx context.Context, name string, r io.ReadSeeker, size int
 // Absent is the tag of an object that is not there.
 const Absent = ""
 
+// Tag names what an object contains.
+func (t *Target) Tag(ctx context.Context, name string) (string, error) {
+	if err := t.checkName(name); err != nil {
+		return "", err
+	}
+	out, err := t.head(ctx, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Absent, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return aws.ToString(out.ETag), nil
+}
+
 // PutIf is Put for an object whose tag still is the one that is given, and fails
 // with mail.Conflict otherwise. It returns the new tag. The object has to fit a part.
 // When it fails with mail.Unavailable, somebody has to look whether it was put.
@@ -222,7 +237,8 @@ func (t *Target) putParts(ctx context.Context, name string, b *body) (err error)
 	return t.tell(ctx, "s3:PutObject", name, err)
 }
 
-// abort takes an upload back. Where it can't, a later Sweep does.
+// abort takes an upload back. Where it can't, or a part was about to arrive that the
+// server keeps all the same, a later Sweep does.
 func (t *Target) abort(ctx context.Context, key, upload string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTime)
 	defer cancel()

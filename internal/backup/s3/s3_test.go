@@ -32,7 +32,11 @@ func open(t testing.TB, cfg s3.Config) *s3.Target {
 	return to
 }
 
-var _ backup.Target = (*s3.Target)(nil)
+var (
+	_ backup.Target    = (*s3.Target)(nil)
+	_ backup.Destroyer = (*s3.Target)(nil)
+	_ backup.Swapper   = (*s3.Target)(nil)
+)
 
 // apart opens targets with prefixes of their own.
 func apart(srv *s3test.Server) func(t *testing.T) backup.Target {

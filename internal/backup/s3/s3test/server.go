@@ -127,7 +127,7 @@ func (s *Server) run(t testing.TB) {
 	if s.cert != "" {
 		args = append(args, "--cert", s.cert, "--key", s.cert)
 	}
-	cmd := exec.Command(s.program, append(args, "posix", s.Dir)...)
+	cmd := exec.Command(s.program, append(args, "posix", "--versioning-dir", t.TempDir(), s.Dir)...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = s.environ(), &said, &said
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
