@@ -47,7 +47,7 @@ func parseExtent(o Object) (extent, bool) {
 	offset, err1 := strconv.ParseInt(first, 16, 64)
 	length, err2 := strconv.ParseInt(second, 16, 64)
 	e := extent{path.Dir(rest), offset, length}
-	whole := ok && cut && err1 == nil && err2 == nil && isPack(e.pack) && offset >= 0 && length > 0
+	whole := ok && cut && err1 == nil && err2 == nil && isPack(e.pack) && offset >= 0 && length > 0 && offset+length > 0
 	return e, whole && e.name() == o.Name && o.Size == length+macSize
 }
 

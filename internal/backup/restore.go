@@ -91,6 +91,9 @@ func (r *Repo) Restore(ctx context.Context, p Point, dir string, o RestoreOption
 		return Restored{}, err
 	}
 	defer func() { err = errors.Join(err, unlock.Close()) }()
+	if _, err := o.FS.Stat(t.path(o.Layout.Database)); err == nil { // the last thing but one
+		return t.done, t.unmark()
+	}
 	if err := t.database(ctx); err != nil {
 		return t.done, err
 	}
@@ -264,6 +267,11 @@ func (t *restoring) finish() error {
 	if err := t.install(part(t.path(t.o.Layout.Database)), t.path(t.o.Layout.Database)); err != nil {
 		return err
 	}
+	return t.unmark()
+}
+
+// unmark says that the directory is complete.
+func (t *restoring) unmark() error {
 	if err := t.o.FS.Remove(t.path(RestoreMark)); err != nil {
 		return err
 	}
