@@ -35,6 +35,9 @@ that it was restored, and numbers everything so that no device takes new mail fo
 // restoredConfig is where the configuration that was in force is written.
 const restoredConfig = "restored.toml"
 
+// dataLayout is what a restore makes in a data directory.
+var dataLayout = backup.Layout{Database: databaseFile, Packs: packDir, KeyFile: keyFile, Config: restoredConfig, Lock: lockFile}
+
 func (r *restoreCommand) Run(ctx context.Context, g *globals) error {
 	cfg, target, err := openBackup(ctx, g, r.From)
 	if err != nil {
@@ -59,7 +62,7 @@ func (r *restoreCommand) Run(ctx context.Context, g *globals) error {
 	fmt.Fprintf(os.Stderr, "Restoring everything as of %s into %s.\n", localTime(point.Time), cfg.Data)
 	line := &statusLine{}
 	done, err := repo.Restore(ctx, point, cfg.Data, backup.RestoreOptions{
-		Layout:       backup.Layout{Database: databaseFile, Packs: packDir, KeyFile: keyFile, Config: restoredConfig, Lock: lockFile},
+		Layout:       dataLayout,
 		Rows:         sqlstore.EachBlob,
 		AcceptDamage: r.AcceptDamage,
 		Progress: line.throttled(func(p backup.RestoreProgress) string {

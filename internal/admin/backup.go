@@ -28,7 +28,7 @@ type BackupStep struct {
 const progressEvery = 200 * time.Millisecond
 
 // BackupMake makes a point.
-var BackupMake = Verb[BackupOf, BackupStep]{"backup-make", func(o *Ops, ctx context.Context, q BackupOf, emit func(BackupStep) error) error {
+var BackupMake = Verb[BackupOf, BackupStep]{"backup/make", func(o *Ops, ctx context.Context, q BackupOf, emit func(BackupStep) error) error {
 	if o.Backups == nil {
 		return mail.Errorf(mail.Unimplemented, "this server makes no backups")
 	}
@@ -64,7 +64,7 @@ type PruneOf struct {
 }
 
 // BackupPrune removes old points, and what nobody needs any more.
-var BackupPrune = Verb[PruneOf, backup.Pruned]{"backup-prune", func(o *Ops, ctx context.Context, q PruneOf, emit func(backup.Pruned) error) error {
+var BackupPrune = Verb[PruneOf, backup.Pruned]{"backup/prune", func(o *Ops, ctx context.Context, q PruneOf, emit func(backup.Pruned) error) error {
 	if o.Backups == nil {
 		return mail.Errorf(mail.Unimplemented, "this server makes no backups")
 	}
