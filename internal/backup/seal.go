@@ -85,9 +85,14 @@ func (s *sealer) nameOf(content []byte) string {
 // The coders are made at start: they hold channels, and one made in a test's bubble
 // could not be used outside it.
 var (
-	coder   = must(zstd.NewWriter(nil, zstd.WithEncoderConcurrency(4)))
+	coder   = begun(must(zstd.NewWriter(nil, zstd.WithEncoderConcurrency(4))))
 	decoder = must(zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(maxContent)))
 )
+
+func begun(c *zstd.Encoder) *zstd.Encoder {
+	c.EncodeAll([]byte("x"), nil) // makes its channels
+	return c
+}
 
 func must[T any](v T, err error) T {
 	if err != nil {

@@ -1,0 +1,253 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"lockstep/internal/mail"
+)
+
+// How a server is followed.
+const (
+	// FollowEvery is how long after a point the next is made, when something changed, or
+	// as long as the last one took, up to maxPause: at least half of the time is the
+	// server's.
+	FollowEvery = time.Second
+	maxPause    = 10 * time.Second
+	// While nothing changes the target is told so every followBeat.
+	followBeat = 30 * time.Second
+	// After a failure it waits firstRetry, then twice as long each time up to maxRetry,
+	// and each time up to half of that longer or shorter by chance.
+	firstRetry = time.Second
+	maxRetry   = time.Minute
+	// Digests of accounts are recorded this often, and points pruned that often.
+	digestsEvery = 10 * time.Minute
+	pruneEvery   = time.Hour
+	// A failure that goes on is logged this often.
+	sayEvery = 10 * time.Minute
+	// Of the points that are older than thinAfter one in thinTo stays: the last.
+	thinAfter = time.Minute
+	thinTo    = 10 * time.Second
+)
+
+// A Follower ships what changes of a server to a backup, as small points, for as long as
+// the server runs: what a disaster takes is what happened since the last.
+type Follower struct {
+	// Begin opens the backup, or begins it. It is asked again after a failure.
+	Begin func(context.Context) (*Run, error)
+	// Commits is how many transactions the database has committed.
+	Commits func() int64
+	// Prune removes what is not needed any more, now and then; nil removes nothing.
+	Prune func(context.Context, *Run) error
+	Log   *slog.Logger
+	Rand  *rand.Rand
+
+	run     *Run
+	began   bool // a point was made since the start
+	beat    time.Time
+	told    time.Time // when a failure was logged
+	digests time.Time // when they were recorded
+	pruned  time.Time
+	own     []Newest // points that may still be thinned out, the oldest first
+
+	mu     sync.Mutex
+	status FollowStatus
+}
+
+// FollowStatus says how far a Follower is.
+type FollowStatus struct {
+	Point   Point         // the newest that it made; number 0: none yet
+	Lag     time.Duration // how old the oldest change is that is not in the target, at most
+	Commits int64         // that are not in the target
+	Failing time.Time     // since when it fails; zero: it does not
+	Err     error         // why
+	Points  int64         // made since the start
+	Fails   int64         // attempts that failed since the start
+	Sent    Sent          // since the start
+
+	at      time.Time // until when all is in the target
+	commits int64     // that were counted then
+}
+
+// Status says how far it is.
+func (f *Follower) Status() FollowStatus {
+	commits := f.Commits()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.status
+	if s.Commits = commits - s.commits; s.Commits > 0 || s.Point.Number == 0 {
+		s.Lag = time.Since(s.at)
+	}
+	return s
+}
+
+// Follow ships until ctx ends. It never gives up: what fails is logged, and tried again.
+func (f *Follower) Follow(ctx context.Context) {
+	f.mu.Lock()
+	f.status.at = time.Now()
+	f.mu.Unlock()
+	for retry, wait := firstRetry, time.Duration(0); pause(ctx, wait); {
+		began := time.Now()
+		if err := f.once(ctx); err != nil {
+			f.failed(ctx, err)
+			wait = retry/2 + time.Duration(f.Rand.Int64N(int64(retry)))
+			retry = min(2*retry, maxRetry)
+			continue
+		}
+		f.worked(ctx)
+		retry, wait = firstRetry, min(max(FollowEvery, time.Since(began)), maxPause)
+	}
+}
+
+// Finish ships what is left once Follow has ended, and the server has stopped, and lets
+// the target go.
+func (f *Follower) Finish(ctx context.Context) error {
+	if f.run == nil {
+		return nil
+	}
+	err := f.once(ctx)
+	return errors.Join(err, f.run.Close(ctx))
+}
+
+// pause waits, and says whether to go on.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return ctx.Err() == nil
+	}
+}
+
+// once brings the target up to now.
+func (f *Follower) once(ctx context.Context) (err error) {
+	if f.run == nil {
+		if f.run, err = f.Begin(ctx); err != nil {
+			return err
+		}
+	}
+	err = f.ship(ctx)
+	if mail.KindOf(err) == mail.Conflict { // somebody else has the target
+		_ = f.run.Close(ctx)
+		f.run = nil
+	}
+	return err
+}
+
+func (f *Follower) ship(ctx context.Context) error {
+	now, commits := time.Now(), f.Commits()
+	if f.began && commits == f.status.commits { // which nobody else changes
+		return f.quiet(ctx, now)
+	}
+	f.run.o.Digests = now.Sub(f.digests) >= digestsEvery
+	result, err := f.run.Point(ctx)
+	if err != nil {
+		return err
+	}
+	if f.run.o.Digests {
+		f.digests = now
+	}
+	if err := f.made(ctx, result, now, commits); err != nil {
+		return err
+	}
+	if f.Prune == nil || now.Sub(f.pruned) < pruneEvery {
+		return nil
+	}
+	f.pruned = now
+	return f.Prune(ctx, f.run)
+}
+
+// made tells that there is a new point.
+func (f *Follower) made(ctx context.Context, result Result, at time.Time, commits int64) error {
+	f.began, f.beat = true, at
+	f.mu.Lock()
+	f.status.Point, f.status.at, f.status.commits = result.Point, at, commits
+	f.status.Points++
+	f.status.Sent.add(result.Sent)
+	f.mu.Unlock()
+	n := Newest{result.Point, at}
+	if err := f.run.repo.putNewest(ctx, n); err != nil {
+		return err
+	}
+	f.own = append(f.own, n)
+	return f.thin(ctx, at)
+}
+
+func (s *Sent) add(t Sent) {
+	s.Objects += t.Objects
+	s.Bytes += t.Bytes
+	s.PageBytes += t.PageBytes
+	s.PackBytes += t.PackBytes
+	s.Pages += t.Pages
+	s.Found += t.Found
+}
+
+// quiet is what is done while nothing changes: whoever looks at the target sees that it
+// is not behind.
+func (f *Follower) quiet(ctx context.Context, now time.Time) error {
+	f.mu.Lock()
+	f.status.at = now
+	point := f.status.Point
+	f.mu.Unlock()
+	if now.Sub(f.beat) < followBeat {
+		return nil
+	}
+	if err := f.run.lease.keep(ctx); err != nil {
+		return err
+	}
+	f.beat = now
+	return f.run.repo.putNewest(ctx, Newest{point, now})
+}
+
+// thin removes points that it made a while ago, as there would be one for each second:
+// later ones stand for them. What else they are made of Prune removes.
+func (f *Follower) thin(ctx context.Context, now time.Time) error {
+	for len(f.own) > 1 && now.Sub(f.own[0].At) > thinAfter {
+		first, next := f.own[0], f.own[1]
+		if first.Point.Set == next.Point.Set && first.At.Truncate(thinTo).Equal(next.At.Truncate(thinTo)) {
+			if err := f.run.repo.Target.Delete(ctx, first.Point.Name()); err != nil {
+				return err
+			}
+		}
+		f.own = f.own[1:]
+	}
+	return nil
+}
+
+// failed notes why the target is behind.
+func (f *Follower) failed(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	f.mu.Lock()
+	if f.status.Failing.IsZero() {
+		f.status.Failing = time.Now()
+		f.told = time.Time{}
+	}
+	f.status.Fails++
+	f.status.Err = err
+	f.mu.Unlock()
+	if time.Since(f.told) < sayEvery {
+		return
+	}
+	f.told = time.Now()
+	s := f.Status()
+	f.Log.WarnContext(ctx, "backup: changes do not reach the target, it is tried again", "err", err, "lag", s.Lag.Round(time.Second).String(), "commits", s.Commits)
+}
+
+// worked notes that the target is not behind any more.
+func (f *Follower) worked(ctx context.Context) {
+	f.mu.Lock()
+	failing := f.status.Failing
+	f.status.Failing, f.status.Err = time.Time{}, nil
+	f.mu.Unlock()
+	if !failing.IsZero() {
+		f.Log.InfoContext(ctx, "backup: the target has everything again", "took", time.Since(failing).Round(time.Second).String())
+	}
+}

@@ -1,0 +1,275 @@
+package backup_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"lockstep/internal/backup"
+	"lockstep/internal/mail"
+	"lockstep/internal/vfs/faulty"
+)
+
+// flaky is a target that can't be reached for a while.
+type flaky struct {
+	backup.Target
+	down  atomic.Bool
+	tries atomic.Int64
+	puts  atomic.Int64
+}
+
+var errDown = &mail.Error{Kind: mail.Unavailable, Detail: "the target can't be reached"}
+
+func (f *flaky) Put(ctx context.Context, name string, r io.ReadSeeker, size int64) error {
+	f.tries.Add(1)
+	if f.down.Load() {
+		return errDown
+	}
+	f.puts.Add(1)
+	return f.Target.Put(ctx, name, r, size)
+}
+
+func (f *flaky) Get(ctx context.Context, name string, offset, length int64) (io.ReadCloser, error) {
+	f.tries.Add(1)
+	if f.down.Load() {
+		return nil, errDown
+	}
+	return f.Target.Get(ctx, name, offset, length)
+}
+
+func (f *flaky) List(ctx context.Context, prefix string, fn func(backup.Object) error) error {
+	f.tries.Add(1)
+	if f.down.Load() {
+		return errDown
+	}
+	return f.Target.List(ctx, prefix, fn)
+}
+
+// followed is a house that a Follower ships from, in a bubble of time of its own.
+type followed struct {
+	*house
+	target *flaky
+	disk   *faulty.FS // the target's
+	f      *backup.Follower
+	log    strings.Builder
+	stop   context.CancelFunc
+	ended  sync.WaitGroup
+
+	commits atomic.Int64
+}
+
+func follow(t *testing.T) *followed {
+	w := &followed{house: newHouse(t, 40), disk: faulty.New(2)}
+	w.target = &flaky{Target: backup.NewDir(w.disk, "/backup")}
+	w.start()
+	return w
+}
+
+func (w *followed) start() {
+	w.f = &backup.Follower{
+		Begin: func(ctx context.Context) (*backup.Run, error) {
+			return backup.Begin(ctx, w.target, w.server, w.options())
+		},
+		Commits: w.commits.Load,
+		Log:     slog.New(slog.NewTextHandler(&w.log, nil)),
+		Rand:    rand.New(rand.NewPCG(1, 2)),
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	w.stop = stop
+	w.ended.Go(func() { w.f.Follow(ctx) })
+	synctest.Wait()
+}
+
+func (w *followed) end() {
+	w.t.Helper()
+	w.stop()
+	w.ended.Wait()
+	if err := w.f.Finish(context.Background()); err != nil {
+		w.t.Error(err)
+	}
+}
+
+// commit changes the database while nothing is shipped.
+func (w *followed) commit(pages ...int) {
+	synctest.Wait()
+	w.change(pages...)
+	w.commits.Add(1)
+}
+
+func (w *followed) points() []backup.Point {
+	w.t.Helper()
+	points, err := w.repo().Points(context.Background())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return points
+}
+
+func (w *followed) repo() *backup.Repo {
+	w.t.Helper()
+	r, err := backup.Unlock(context.Background(), backup.NewDir(w.disk, "/backup"), backup.Secret{KeyFile: w.file("/data/key")})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return r
+}
+
+// restored holds the newest point against the house.
+func (w *followed) restored() {
+	w.t.Helper()
+	r := w.repo()
+	p, err := r.Newest(context.Background(), time.Time{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	disk := faulty.New(3)
+	if _, err := r.Restore(context.Background(), p, "/restored", w.restoreOptions(disk)); err != nil {
+		w.t.Fatal(err)
+	}
+	w.agree(disk, "/restored", w.state())
+}
+
+func TestWhatChangesIsShippedWithinSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := follow(t)
+		for i := range 10 {
+			w.put(1000)
+			w.commit(1+i, 2+i)
+			time.Sleep(2 * time.Second)
+			synctest.Wait()
+			if s := w.f.Status(); s.Commits != 0 || s.Lag != 0 || s.Points != int64(i+2) {
+				t.Fatalf("after commit %d: %+v", i, s)
+			}
+		}
+		puts := w.target.puts.Load()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if quiet := w.target.puts.Load() - puts; quiet > 150 {
+			t.Errorf("%d objects stored in an hour in which nothing changed", quiet)
+		}
+		w.commit(7)
+		w.end()
+		w.restored()
+		if s := w.f.Status(); s.Commits != 0 {
+			t.Errorf("at the end: %+v", s)
+		}
+	})
+}
+
+func TestAnOutageIsCaughtUpWith(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := follow(t)
+		w.target.down.Store(true)
+		w.target.tries.Store(0)
+		for range 600 {
+			w.commit(3, 9)
+			time.Sleep(time.Second)
+		}
+		synctest.Wait()
+		s := w.f.Status()
+		if s.Commits != 600 || s.Lag < 599*time.Second || s.Lag > 601*time.Second || !errors.Is(s.Err, errDown) || s.Failing.IsZero() {
+			t.Errorf("during the outage: %+v", s)
+		}
+		if n := w.target.tries.Load(); n < 8 || n > 40 {
+			t.Errorf("%d attempts in ten minutes", n)
+		}
+		if n := strings.Count(w.log.String(), "it is tried again"); n < 1 || n > 2 {
+			t.Errorf("said %d times:\n%s", n, w.log.String())
+		}
+		w.target.down.Store(false)
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if s := w.f.Status(); s.Commits != 0 || s.Lag != 0 || s.Err != nil || !s.Failing.IsZero() {
+			t.Errorf("after the outage: %+v", s)
+		}
+		if !strings.Contains(w.log.String(), "has everything again") {
+			t.Error("nobody was told that it is over")
+		}
+		w.end()
+		w.restored()
+	})
+}
+
+func TestAFollowerGoesOnInTheSameSetAfterARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := follow(t)
+		time.Sleep(10 * time.Second)
+		w.end()
+		sent := w.f.Status().Sent
+		w.start()
+		w.commit(5)
+		time.Sleep(10 * time.Second)
+		w.end()
+		if again := w.f.Status().Sent; again.Pages >= sent.Pages/2 || again.PackBytes > 0 {
+			t.Errorf("%+v, then %+v", sent, again)
+		}
+		points := w.points()
+		for _, p := range points {
+			if p.Set != points[0].Set {
+				t.Errorf("points %v", points)
+			}
+		}
+		w.restored()
+	})
+}
+
+func TestAFollowerStepsBackFromWhoTookTheTarget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := follow(t)
+		if err := w.disk.Remove("/backup/lease"); err != nil {
+			t.Fatal(err)
+		}
+		other := w.server
+		other.Holder = "another.example.test:/data"
+		run, err := backup.Begin(context.Background(), w.target, other, w.options())
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.commit(2)
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		if s := w.f.Status(); mail.KindOf(s.Err) != mail.Conflict || s.Commits != 1 {
+			t.Errorf("%+v", s)
+		}
+		if err := run.Close(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if s := w.f.Status(); s.Err != nil || s.Commits != 0 {
+			t.Errorf("%+v", s)
+		}
+		w.end()
+		w.restored()
+	})
+}
+
+func TestPointsOfAFollowerAreThinnedOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := follow(t)
+		for range 300 {
+			w.commit(4)
+			time.Sleep(1100 * time.Millisecond)
+		}
+		w.end()
+		if n := len(w.points()); n < 60 || n > 130 {
+			t.Errorf("%d points of five minutes", n)
+		}
+		w.restored()
+		for _, age := range []time.Duration{0, time.Hour} { // it is told, then looked for
+			time.Sleep(age)
+			points := w.points()
+			if n, err := w.repo().Latest(context.Background()); err != nil || n.Point != points[len(points)-1] {
+				t.Errorf("the newest is %+v, %v", n, err)
+			}
+		}
+	})
+}
