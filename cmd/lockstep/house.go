@@ -36,6 +36,7 @@ const (
 	lockFile     = "lock"
 	keyFile      = "key"
 	databaseFile = "lockstep.db"
+	markFile     = "mark"
 	packDir      = "packs"
 	spoolDir     = "spool"
 	searchDir    = "search"
@@ -84,7 +85,7 @@ func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *hou
 	if err := h.openDir(); err != nil {
 		return nil, err
 	}
-	h.db, err = sqlstore.Open(ctx, h.path(databaseFile), sqlstore.Options{Hub: h.hub, Log: log, Guard: guardRule(cfg.Guard), Program: version, Upgrading: h.sayUpgrading})
+	h.db, err = sqlstore.Open(ctx, h.path(databaseFile), sqlstore.Options{Hub: h.hub, Log: log, Guard: guardRule(cfg.Guard), Program: version, Upgrading: h.sayUpgrading, Mark: h.path(markFile)})
 	if err != nil {
 		return nil, fmt.Errorf("database %s: %w", h.path(databaseFile), err)
 	}
@@ -271,6 +272,13 @@ func (h *house) people() func(context.Context, store.PeopleQuery) ([]store.Perso
 func (h *house) sayNewKey(to io.Writer) {
 	if h.newKey {
 		fmt.Fprintf(to, "All mail is sealed with the key in %s, made just now. Keep a copy of that file apart from\nthe mail: without it, no mail and no backup of it can be read.\n", h.path(keyFile))
+	}
+}
+
+// sayReturned says that the database was taken for an older copy.
+func (h *house) sayReturned(to io.Writer) {
+	if why := h.db.Returned(); why != "" {
+		fmt.Fprintf(to, "The database is an older copy of itself, or may be: %s. Every account began a new epoch: devices catch up by themselves,\nand outgoing mail is held: see lockstep queue list.\n", why)
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -101,16 +102,22 @@ func (m *mailboxList) Run(ctx context.Context, g *globals) error {
 }
 
 type queueCommand struct {
-	List queueList `cmd:"" help:"List what is on its way out, in the order of the next attempt."`
+	List    queueList    `cmd:"" help:"List what is on its way out, in the order of the next attempt."`
+	Release queueRelease `cmd:"" help:"Send what is held since a restore."`
+	Drop    queueDrop    `cmd:"" help:"Remove what is held since a restore. Nobody is told."`
 }
 
 type queueList struct{}
 
 func (queueList) Run(ctx context.Context, g *globals) error {
 	return g.with(ctx, func(c *admin.Client) error {
-		t := newTable("FROM", "TO", "SIZE", "SINCE", "ATTEMPTS", "NEXT", "LAST ERROR")
+		t := newTable("NUMBER", "FROM", "TO", "SIZE", "SINCE", "ATTEMPTS", "NEXT", "LAST ERROR")
 		err := admin.QueueList.Each(ctx, c, admin.Nothing{}, func(r admin.Outgoing) error {
-			t.row("<"+r.From+">", r.To, bytesText(r.Size), r.Arrived.Local().Format("01-02 15:04"), r.Attempts, r.Next.Local().Format("01-02 15:04"), r.LastError)
+			next := r.Next.Local().Format("01-02 15:04")
+			if r.Restored {
+				next = "held"
+			}
+			t.row(r.ID, "<"+r.From+">", r.To, bytesText(r.Size), r.Arrived.Local().Format("01-02 15:04"), r.Attempts, next, r.LastError)
 			return nil
 		})
 		if err != nil {
@@ -118,4 +125,40 @@ func (queueList) Run(ctx context.Context, g *globals) error {
 		}
 		return t.print(os.Stdout)
 	})
+}
+
+// decision says which of the queue is meant.
+type decision struct {
+	Number int64 `arg:"" optional:"" help:"The number that the list shows."`
+	All    bool  `help:"Everything that is held."`
+}
+
+// Help is what --help says below the flags.
+func (decision) Help() string {
+	return "After a restore, what was on its way out when the copy was made is held: it may have been sent since. Nothing else is touched."
+}
+
+func (d decision) do(ctx context.Context, g *globals, v admin.Verb[admin.Decide, admin.Decided], done string) error {
+	if (d.Number > 0) == d.All {
+		return errors.New("say which: the number that lockstep queue list shows, or --all")
+	}
+	return g.with(ctx, func(c *admin.Client) error {
+		r, err := v.One(ctx, c, admin.Decide{ID: d.Number})
+		if err == nil {
+			fmt.Printf("%s %d of what was held.\n", done, r.Messages)
+		}
+		return err
+	})
+}
+
+type queueRelease struct{ decision }
+
+func (q queueRelease) Run(ctx context.Context, g *globals) error {
+	return q.do(ctx, g, admin.QueueRelease, "Released")
+}
+
+type queueDrop struct{ decision }
+
+func (q queueDrop) Run(ctx context.Context, g *globals) error {
+	return q.do(ctx, g, admin.QueueDrop, "Dropped")
 }

@@ -27,7 +27,7 @@ func (h *house) sender() (*delivery.Sender, error) {
 		}
 		s.Relay = relay
 	}
-	h.delivery.Wake = s.Wake
+	h.delivery.Wake, h.ops.QueueMoved = s.Wake, s.Wake
 	return s, nil
 }
 

@@ -48,6 +48,7 @@ func reachData(ctx context.Context, cfg config.Config) (*admin.Client, error) {
 		h, err := openHouse(ctx, cfg, slog.New(slog.DiscardHandler))
 		if err == nil {
 			h.sayNewKey(os.Stderr)
+			h.sayReturned(os.Stderr)
 			return admin.Here(h.ops, h.close), nil
 		}
 		if !errors.Is(err, errInUse) || time.Now().After(deadline) {

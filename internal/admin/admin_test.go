@@ -531,6 +531,49 @@ func TestMailboxesAndQueue(t *testing.T) {
 	})
 }
 
+// What a restore holds is listed as such, is the doctor's business, and leaves or goes
+// when somebody says so.
+func TestWhatARestoreHoldsIsDecided(t *testing.T) {
+	both(t, func(t *testing.T, o *Ops, c *Client) {
+		ctx := t.Context()
+		addAlice(t, c)
+		p, err := o.Directory.PrincipalByLogin(ctx, alice)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out []store.Outgoing
+		for _, to := range []string{"a@else.example", "b@else.example", "c@else.example"} {
+			out = append(out, store.Outgoing{Delivery: "d", Account: p.Account, Blob: mail.Blob{Name: mail.BlobName{1}, Fresh: true}, Recipient: to, Arrived: time.Now(), Next: time.Now()})
+		}
+		if err := errors.Join(o.Queue.Enqueue(ctx, out), o.Keeper.Restored(ctx)); err != nil {
+			t.Fatal(err)
+		}
+		rows, err := QueueList.All(ctx, c, Nothing{})
+		if err != nil || len(rows) != 3 || !rows[0].Restored || rows[0].ID == 0 {
+			t.Fatalf("%+v, %v", rows, err)
+		}
+		found, err := Doctor.All(ctx, c, Examine{Fast: true})
+		if err != nil || !strings.Contains(found[0].Problem, "3 outgoing messages are held") {
+			t.Errorf("%+v, %v", found, err)
+		}
+		if _, err := QueueDrop.One(ctx, c, Decide{1 << 50}); mail.KindOf(err) != mail.NotFound {
+			t.Errorf("one that is not there: %v", err)
+		}
+		for _, step := range []struct {
+			verb Verb[Decide, Decided]
+			id   int64
+			n    int
+		}{{QueueDrop, rows[0].ID, 1}, {QueueRelease, rows[1].ID, 1}, {QueueRelease, 0, 1}, {QueueDrop, 0, 0}} {
+			if r, err := step.verb.One(ctx, c, Decide{step.id}); err != nil || r.Messages != step.n {
+				t.Errorf("%+v: %+v, %v", step, r, err)
+			}
+		}
+		if rows, err := QueueList.All(ctx, c, Nothing{}); err != nil || len(rows) != 2 || rows[0].Restored {
+			t.Errorf("%+v, %v", rows, err)
+		}
+	})
+}
+
 func TestSharing(t *testing.T) {
 	both(t, func(t *testing.T, _ *Ops, c *Client) {
 		ctx := t.Context()

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"lockstep/internal/mail"
@@ -51,7 +52,7 @@ func (o *Ops) doctor(ctx context.Context, q Examine, emit func(Finding) error) e
 			return err
 		}
 	}
-	if err := x.stored(ctx); err != nil {
+	if err := errors.Join(x.held(ctx), x.stored(ctx)); err != nil {
 		return err
 	}
 	for i, p := range all {
@@ -71,6 +72,15 @@ func (o *Ops) doctor(ctx context.Context, q Examine, emit func(Finding) error) e
 		}
 	}
 	return x.scrubbed(len(all))
+}
+
+// held tells of outgoing mail that somebody has to decide about.
+func (x *examination) held(ctx context.Context) error {
+	n, err := x.o.Queue.Held(ctx)
+	if err != nil || n == 0 || x.q.Login != "" {
+		return err
+	}
+	return x.found("", false, "%d outgoing messages are held, since the database came back from an older copy and they may have been sent already: look at them with lockstep queue list, then lockstep queue release or lockstep queue drop", n)
 }
 
 // examination is one run of the doctor.

@@ -37,8 +37,9 @@ type Ops struct {
 	Scrub      *upkeep.Scrub                                          // nil: there is none
 	Ingest     func(context.Context, io.Reader) (mail.Arrival, error) // makes a message durable, ready to be appended
 	Log        *slog.Logger
-	Quota      int64 // of a new account that asks for none
-	Message    int64 // bytes of the largest message taken
+	QueueMoved func() // wakes who sends; nil: nobody does
+	Quota      int64  // of a new account that asks for none
+	Message    int64  // bytes of the largest message taken
 	Version    string
 }
 
@@ -114,6 +115,8 @@ func (o *Ops) Handler() http.Handler {
 	mux.HandleFunc(QueueList.handler(o))
 	mux.HandleFunc(BackupMake.handler(o))
 	mux.HandleFunc(BackupPrune.handler(o))
+	mux.HandleFunc(QueueRelease.handler(o))
+	mux.HandleFunc(QueueDrop.handler(o))
 	mux.HandleFunc(SearchStatus.handler(o))
 	mux.HandleFunc(SearchRebuild.handler(o))
 	mux.HandleFunc(ScrubStatus.handler(o))

@@ -161,6 +161,8 @@ func (c *checker) account(id mail.AccountID, s *said) {
 func (c *checker) isKnown(id mail.AccountID, s *said, a mail.Account, sum string) {
 	want, exactly := s.did[a.Head]
 	switch {
+	case a.Restored != 0:
+		c.complain("account %d was begun anew, as if somebody had put an older copy back", id)
 	case a.Head < s.head:
 		c.complain("account %d is at %d, but %d was acknowledged", id, a.Head, s.head)
 	case exactly && sum != want:

@@ -619,6 +619,7 @@ func (d *driver) upkeep(rng *rand.Rand) {
 			d.may(d.db.Prune(d.ctx, p.Account, time.Now().Add(-time.Duration(rng.IntN(60))*time.Minute)))
 		case 4:
 			d.may(d.checkpoint([]string{"PASSIVE", "RESTART", "TRUNCATE"}[rng.IntN(3)]))
+			d.may(d.db.Marked(d.ctx))
 		}
 	}
 }

@@ -28,7 +28,12 @@ const (
 	databaseFile = "lockstep.db"
 	packDir      = "packs"
 	spoolDir     = "spool"
+	markFile     = "mark"
 )
+
+// sameFile is how the database's file is named: a replay makes each file anew, which
+// is no copy that somebody put back.
+func sameFile(string) string { return "the file" }
 
 // packSize is small, so that packs come and go.
 const packSize = 256 << 10
@@ -46,7 +51,7 @@ func openHouse(ctx context.Context, dir string, fsys vfs.FS, now func() time.Tim
 		}
 	}()
 	log := slog.New(slog.DiscardHandler)
-	if h.db, err = sqlstore.Open(ctx, filepath.Join(dir, databaseFile), sqlstore.Options{Log: log, Now: now}); err != nil {
+	if h.db, err = sqlstore.Open(ctx, filepath.Join(dir, databaseFile), sqlstore.Options{Log: log, Now: now, Mark: filepath.Join(dir, markFile), Identity: sameFile}); err != nil {
 		return nil, err
 	}
 	packs := filepath.Join(dir, packDir)

@@ -118,3 +118,37 @@ func (st *Store) heldBack(id int64, fn func(store.Outgoing)) (n int) {
 	}
 	return n
 }
+
+// Copy returns how to make the store again what it is now, as if somebody had copied
+// it and put the copy back; Restored is what has to follow.
+func (st *Store) Copy() (putBack func()) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	states := map[mail.AccountID]*state{}
+	for id, a := range st.accounts {
+		states[id] = a.current.Load()
+	}
+	directory, queue, intents := st.directory.clone(), st.queue, st.intents
+	queue.rows, intents.all = maps.Clone(queue.rows), maps.Clone(intents.all)
+	firstID, validity := st.firstID, st.validity
+	return func() {
+		st.mu.Lock()
+		defer st.mu.Unlock()
+		maps.DeleteFunc(st.accounts, func(id mail.AccountID, _ *account) bool { return states[id] == nil })
+		for id, s := range states {
+			if st.accounts[id] == nil {
+				st.accounts[id] = &account{}
+			}
+			st.accounts[id].current.Store(s)
+		}
+		st.directory, st.queue, st.intents = directory.clone(), queue, intents
+		st.queue.rows, st.intents.all = maps.Clone(queue.rows), maps.Clone(intents.all)
+		st.firstID, st.validity = firstID, validity
+	}
+}
+
+func (d directory) clone() directory {
+	d.principals, d.credentials, d.signIns = maps.Clone(d.principals), maps.Clone(d.credentials), maps.Clone(d.signIns)
+	d.addresses, d.domains = maps.Clone(d.addresses), maps.Clone(d.domains)
+	return d
+}

@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"lockstep/internal/mail"
 )
 
 const instanceSize = 16
@@ -34,6 +36,7 @@ type mark struct {
 // marking is a database's mark, kept up. Its zero value keeps none.
 type marking struct {
 	path string // "" is none
+	why  string // Open took the database for an older copy; "" if it did not
 	mu   sync.Mutex
 	mark mark  // as it is in the database
 	seen int64 // closures when the generation last grew
@@ -171,12 +174,26 @@ func (db *DB) cameBack(ctx context.Context, why string, beside mark) error {
 	if err := db.restoredTimes(ctx, times); err != nil {
 		return err
 	}
+	db.marking.why = why
 	own, err := db.ownMark(ctx)
 	m.Restores = own.Restores
 	held, errHeld := db.Held(ctx)
 	db.log.WarnContext(ctx, "the database is an older copy of itself, or may be: every account begins a new epoch, devices catch up by themselves, and outgoing mail is held",
 		"why", why, "held", held, "took", time.Since(began).Round(time.Millisecond).String(), "see", "lockstep queue list, release, drop")
 	return errors.Join(err, errHeld)
+}
+
+// Returned says why Open took the database for an older copy of itself, and began
+// its accounts anew; "" if it did not.
+func (db *DB) Returned() string { return db.marking.why }
+
+// Marked makes the mark say how far the database has come: from then on, a copy made
+// before is found out. Open, Close and time do so by themselves.
+func (db *DB) Marked(ctx context.Context) error {
+	if !db.marking.isKept() {
+		return nil
+	}
+	return db.advance(ctx)
 }
 
 // advance makes the generation grow, in the database and then in the mark.
@@ -199,7 +216,10 @@ func (db *DB) advance(ctx context.Context) error {
 		return err
 	}
 	m.mark = next
-	return m.mark.write(m.path)
+	if err := m.mark.write(m.path); err != nil {
+		return &mail.Error{Kind: mail.Unavailable, Detail: "the mark beside the database can't be written", Err: err}
+	}
+	return nil
 }
 
 // keepMark makes the generation grow while there are changes, until ctx ends. A mark
