@@ -191,16 +191,17 @@ func contents(lines []string) []string {
 	mailbox := ""
 	for _, l := range lines {
 		switch {
-		case strings.HasPrefix(l, " ") && l[1] >= '0' && l[1] <= '9' && !strings.Contains(l, " may "):
-			_, rest, _ := strings.Cut(l, ": ")
+		case strings.HasPrefix(l, " in "):
+			where, rest, _ := strings.Cut(l, "/")
+			_, rest, _ = strings.Cut(rest, ": ")
 			id, rest, _ := strings.Cut(rest, " ")
-			all = append(all, "in "+mailbox+": "+id+" "+strings.ToLower(rest))
+			all = append(all, where[1:]+": "+id+" "+strings.ToLower(rest))
 		case strings.HasPrefix(l, " "):
 			all = append(all, mailbox+l)
 		case strings.HasPrefix(l, "identity") || strings.HasPrefix(l, "submission") || strings.HasPrefix(l, "Identity") || strings.HasPrefix(l, "EmailSubmission"):
 		default:
-			if mailbox, _, _ = strings.Cut(l, ": "); strings.Contains(l, "UIDVALIDITY") {
-				l, _, _ = strings.Cut(l, " messages")
+			if path, _, ok := strings.Cut(l, ": "); ok {
+				mailbox = path
 			}
 			all = append(all, l)
 		}

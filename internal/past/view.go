@@ -211,8 +211,11 @@ func (v *View) Objects(ctx context.Context, typ mail.Type) ([]mail.Object, error
 	}
 	err = v.records(ctx, v.at, head, func(rec mail.Record) {
 		for _, e := range slices.Backward(rec.Entries) {
-			if e.Op == mail.OpObject && e.Type == typ {
+			switch {
+			case e.Op == mail.OpObject && e.Type == typ:
 				is[e.Object] = e.Old
+			case e.Op == mail.OpErased && e.Type == typ:
+				delete(is, e.Object) // nobody can tell what it was
 			}
 		}
 	})
