@@ -178,7 +178,7 @@ func (v *View) MailboxByPath(path string) (Mailbox, error) {
 	}
 	i := slices.IndexFunc(v.order, func(mb Mailbox) bool { return mb.Path == path })
 	if i < 0 {
-		return Mailbox{}, mail.Errorf(mail.NotFound, "there was no mailbox %q then", path)
+		return Mailbox{}, mail.Errorf(mail.NotFound, "there was no mailbox %q then; lockstep view shows which there were", path)
 	}
 	return v.order[i], nil
 }
