@@ -17,6 +17,8 @@ import (
 )
 
 type restoreCommand struct {
+	restoreAccount
+
 	From         string `help:"The backup. Default: backup.to." placeholder:"DIR"`
 	At           string `help:"The newest point that is not after this time; see lockstep backup list. Default: the newest." placeholder:"TIME"`
 	Key          string `help:"The key file of the server that was backed up." placeholder:"FILE"`
@@ -26,10 +28,13 @@ type restoreCommand struct {
 
 // Help is what --help says below the flags.
 func (*restoreCommand) Help() string {
-	return `Brings everything back into a new directory (--data), and changes nothing else: the backup is only read, and
+	return `Without --account it brings everything back into a new directory (--data), and changes nothing else: the backup is only read, and
 a directory that holds anything is refused. Every byte is compared with what was backed up. Cut short,
 the same command goes on. When it says that it is done, start the server on the directory: it notices
-that it was restored, and numbers everything so that no device takes new mail for old.`
+that it was restored, and numbers everything so that no device takes new mail for old.
+
+With --account it makes an account of the running server, or one mailbox, as it was: first it only says what
+would change; with --apply it does it, as one act that lockstep undo takes back.`
 }
 
 // restoredConfig is where the configuration that was in force is written.
@@ -39,6 +44,12 @@ const restoredConfig = "restored.toml"
 var dataLayout = backup.Layout{Database: databaseFile, Packs: packDir, KeyFile: keyFile, Config: restoredConfig, Lock: lockFile}
 
 func (r *restoreCommand) Run(ctx context.Context, g *globals) error {
+	if r.Account != "" {
+		return r.restoreAccount.run(ctx, g, r)
+	}
+	if err := r.restoreAccount.unasked(); err != nil {
+		return err
+	}
 	cfg, target, err := openBackup(ctx, g, r.From)
 	if err != nil {
 		return err

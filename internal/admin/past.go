@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -50,8 +51,24 @@ type PastMessage struct {
 	Gone    bool // it is there no longer under that UID
 }
 
+// Wanted is what of an account is to be as it was.
+type Wanted struct {
+	AsOf
+	Mailbox string // "" is all
+	Mode    past.Mode
+	Apply   bool // else it is only told
+}
+
+// Restoring is how far a restore is. The last is its result.
+type Restoring struct {
+	At     mail.Moment
+	Report past.Report
+	Done   bool
+}
+
 // The verbs that look back.
 var (
+	PastRestore   = Verb[Wanted, Restoring]{"past/restore", (*Ops).pastRestore}
 	PastMailboxes = Verb[AsOf, PastMailbox]{"past/mailboxes", (*Ops).pastMailboxes}
 	PastMessages  = Verb[OfPastMailbox, PastMessage]{"past/messages", (*Ops).pastMessages}
 )
@@ -61,19 +78,27 @@ func (o *Ops) moment(ctx context.Context, p store.Principal, w past.When) (mail.
 	if w.Before == 0 {
 		return past.Find(ctx, o.Store, p.Account, w.Time)
 	}
-	var found []mail.Record
+	var act, before []mail.Record
+	var a mail.Account
 	err := o.Store.View(ctx, p.Account, func(r store.Reader) (err error) {
-		found, err = r.Journal(store.JournalQuery{Act: w.Before})
+		if a, err = r.Account(); err != nil {
+			return err
+		}
+		if act, err = r.Journal(store.JournalQuery{Act: w.Before}); err != nil || len(act) == 0 {
+			return err
+		}
+		before, err = r.Journal(store.JournalQuery{Before: act[len(act)-1].ModSeq, Limit: 1})
 		return err
 	})
-	if err == nil && len(found) == 0 {
-		err = mail.Errorf(mail.NotFound, "%s has no act %d, or it is too long ago; see: lockstep history %s", p.Login, w.Before, p.Login)
-	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return mail.Moment{}, err
+	case len(act) == 0:
+		return mail.Moment{}, mail.Errorf(mail.NotFound, "%s has no act %d, or it is too long ago; see: lockstep history %s", p.Login, w.Before, p.Login)
+	case len(before) == 0:
+		return mail.Moment{ModSeq: a.Horizon, Time: a.HorizonAt}, nil
 	}
-	first := found[len(found)-1]
-	return mail.Moment{ModSeq: first.ModSeq - 1, Time: first.Time}, nil
+	return mail.Moment{ModSeq: before[0].ModSeq, Time: before[0].Time}, nil
 }
 
 func (o *Ops) pastView(ctx context.Context, q AsOf) (store.Principal, *past.View, mail.Moment, error) {
@@ -156,6 +181,56 @@ func pastMessage(path string, m *past.Message) PastMessage {
 		}
 	}
 	return row
+}
+
+func (o *Ops) pastRestore(ctx context.Context, q Wanted, emit func(Restoring) error) error {
+	p, err := o.principal(ctx, q.Login)
+	if err != nil {
+		return err
+	}
+	at, err := o.moment(ctx, p, q.When)
+	if err != nil {
+		return err
+	}
+	known, err := o.knownPrincipals(ctx)
+	if err != nil {
+		return err
+	}
+	wish := past.Wish{At: at.ModSeq, Mailbox: q.Mailbox, Mode: q.Mode, Known: known}
+	if !q.Apply {
+		report, err := past.Preview(ctx, o.Store, p.Account, wish)
+		if err != nil {
+			return err
+		}
+		return emit(Restoring{at, report, true})
+	}
+	last := time.Now()
+	report, err := past.Restore(ctx, o.Store, p.Account, operator(), wish, func(r past.Report) {
+		if now := time.Now(); now.Sub(last) >= restoringEvery {
+			last = now
+			_ = emit(Restoring{at, r, false}) // if who asked is gone, ctx ends it
+		}
+	})
+	if err != nil && report.Act != 0 {
+		err = &mail.Error{Kind: mail.KindOf(err), Detail: fmt.Sprintf("%v; what was done until then is act %d: take it back with lockstep undo %d --account %s, or say the same again to go on", err, report.Act, report.Act, p.Login)}
+	}
+	if err != nil {
+		return err
+	}
+	return emit(Restoring{at, report, true})
+}
+
+// restoringEvery is how often a restore says how far it is.
+const restoringEvery = 200 * time.Millisecond
+
+// knownPrincipals returns who is there to be given rights.
+func (o *Ops) knownPrincipals(ctx context.Context) (func(mail.PrincipalID) bool, error) {
+	all, err := o.Directory.Accounts(ctx)
+	known := map[mail.PrincipalID]bool{}
+	for _, p := range all {
+		known[mail.PrincipalID(p.ID)] = true
+	}
+	return func(id mail.PrincipalID) bool { return known[id] }, err
 }
 
 // pastHandler serves the bytes of a message of an account, also of one that left.

@@ -125,6 +125,7 @@ func (o *Ops) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/message", o.messageHandler)
 	mux.HandleFunc(PastMailboxes.handler(o))
 	mux.HandleFunc(PastMessages.handler(o))
+	mux.HandleFunc(PastRestore.handler(o))
 	mux.HandleFunc("GET /v1/past/message", o.pastHandler)
 	mux.HandleFunc("POST /v1/import", o.importHandler)
 	return mux

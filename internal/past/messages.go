@@ -21,6 +21,8 @@ type Message struct {
 	Left      mail.ModSeq // 0: it is there
 	// Message is what it is, where that was asked for. Its blob can be opened.
 	Message mail.Message
+
+	now []mail.Annotation // those it has, or had when it left
 }
 
 // Query selects messages of a mailbox.
@@ -29,6 +31,8 @@ type Query struct {
 	After   mail.UID // UID greater than
 	UID     mail.UID // that one alone; 0 is all
 	Whole   bool     // with the Message
+
+	touched bool // those alone that left, or changed since
 }
 
 // Messages calls fn with the messages a mailbox held, by UID, outside any View of the
@@ -41,7 +45,7 @@ func (v *View) Messages(ctx context.Context, q Query, fn func(*Message) error) e
 		q.After = q.UID - 1
 	}
 	for more := true; more; {
-		page, next, err := v.page(ctx, q)
+		page, next, err := v.page(ctx, q, nil)
 		if err != nil {
 			return err
 		}
@@ -55,8 +59,9 @@ func (v *View) Messages(ctx context.Context, q Query, fn func(*Message) error) e
 	return nil
 }
 
-// page returns messages and after which UID the next page begins, 0 at the end.
-func (v *View) page(ctx context.Context, q Query) (page []Message, next mail.UID, err error) {
+// page returns messages and after which UID the next page begins, 0 at the end. also,
+// if not nil, is called with them on the snapshot they were read from.
+func (v *View) page(ctx context.Context, q Query, also func(store.Reader, []Message) error) (page []Message, next mail.UID, err error) {
 	for at := (spot{q.Mailbox, q.After + 1}); ; {
 		if err := v.cover(ctx, at); err != nil {
 			return nil, 0, err
@@ -66,7 +71,9 @@ func (v *View) page(ctx context.Context, q Query) (page []Message, next mail.UID
 			if covered = v.since.covers(at); !covered {
 				return nil // what happened meanwhile took its room
 			}
-			page, next, err = v.read(r, q)
+			if page, next, err = v.read(r, q); err == nil && also != nil {
+				err = also(r, page)
+			}
 			return err
 		})
 		if err != nil || covered {
@@ -138,6 +145,9 @@ func (v *View) read(r store.Reader, q Query) (page []Message, next mail.UID, err
 	}
 	end := last // of the page
 	pq := store.PlacementQuery{Mailbox: q.Mailbox, UIDs: mail.UIDSet{{First: q.After + 1, Last: last}}, Limit: v.bounds.messages}
+	if q.touched {
+		pq.ChangedSince = v.at
+	}
 	n := 0
 	err = r.Placements(pq, func(p *mail.Placement) error {
 		if n++; n == v.bounds.messages {
@@ -196,6 +206,7 @@ func (v *View) fillIn(r store.Reader, q Query, page []Message) error {
 		m := &page[i]
 		at := spot{q.Mailbox, m.UID}
 		m.Flags = v.since.flags(at, m.Placement.Flags)
+		m.now = slices.Clone(notes[m.UID])
 		m.Annotations = inOrder(v.since.notes(at, notes[m.UID]))
 		if q.Whole && err == nil {
 			m.Message, err = r.Message(m.Key)

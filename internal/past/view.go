@@ -178,7 +178,7 @@ func (v *View) MailboxByPath(path string) (Mailbox, error) {
 	}
 	i := slices.IndexFunc(v.order, func(mb Mailbox) bool { return mb.Path == path })
 	if i < 0 {
-		return Mailbox{}, mail.Errorf(mail.NotFound, "there was no mailbox %q then", path)
+		return Mailbox{}, mail.Errorf(mail.NotFound, "there was no mailbox %q then; lockstep view shows which there were", path)
 	}
 	return v.order[i], nil
 }
@@ -211,8 +211,11 @@ func (v *View) Objects(ctx context.Context, typ mail.Type) ([]mail.Object, error
 	}
 	err = v.records(ctx, v.at, head, func(rec mail.Record) {
 		for _, e := range slices.Backward(rec.Entries) {
-			if e.Op == mail.OpObject && e.Type == typ {
+			switch {
+			case e.Op == mail.OpObject && e.Type == typ:
 				is[e.Object] = e.Old
+			case e.Op == mail.OpErased && e.Type == typ:
+				delete(is, e.Object) // nobody can tell what it was
 			}
 		}
 	})

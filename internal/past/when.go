@@ -15,12 +15,14 @@ type When struct {
 }
 
 // understood is what ParseWhen reads.
-const understood = `2026-11-20T14:00:00Z, "2026-11-20 14:00", "today 09:30", "yesterday 14:00", "90 minutes ago", "3 days ago", or "before act 1234"`
+const understood = `"2026-11-20 14:00", "14:00" (the last time it was that late), "yesterday 14:00", "3 days ago", "90m" (ago), RFC 3339, or "before act 1234"`
 
-// layouts are in local time, but for the first.
-var layouts = []string{time.RFC3339Nano, "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02T15:04:05", "2006-01-02T15:04"}
+// layouts are in local time where they name no zone.
+var layouts = []string{time.RFC3339Nano, "2006-01-02 15:04:05 MST", "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02"}
 
-// ParseWhen reads a moment that has been; times without a zone are in that of now.
+// ParseWhen reads a moment that has been; times without a zone are in that of now. A
+// time without fractions is the end of its second: what is listed as of then is not
+// after it.
 func ParseWhen(text string, now time.Time) (When, error) {
 	text = strings.Join(strings.Fields(text), " ")
 	if act, ok := strings.CutPrefix(text, "before act "); ok {
@@ -29,11 +31,19 @@ func ParseWhen(text string, now time.Time) (When, error) {
 		}
 	}
 	t, ok := parseTime(text, now)
+	if !ok {
+		t, ok = ago(text, now)
+		if ok {
+			return When{Time: t}, nil
+		}
+	}
 	switch {
 	case !ok:
-		return When{}, mail.Errorf(mail.Invalid, "%q is no time: say %s", text, understood)
+		return When{}, mail.Errorf(mail.Invalid, "%q is no time: write %s", text, understood)
 	case t.After(now):
 		return When{}, mail.Errorf(mail.Invalid, "%s is still to come", t.Format(time.RFC3339))
+	case t.Nanosecond() == 0:
+		t = t.Add(time.Second - 1)
 	}
 	return When{Time: t}, nil
 }
@@ -47,7 +57,11 @@ func parseTime(text string, now time.Time) (time.Time, bool) {
 	if day, clock, ok := strings.Cut(text, " "); ok && (day == "today" || day == "yesterday") {
 		return atClock(now, map[string]int{"today": 0, "yesterday": 1}[day], clock)
 	}
-	return ago(text, now)
+	t, ok := atClock(now, 0, text)
+	if ok && t.After(now) {
+		t, ok = atClock(now, 1, text)
+	}
+	return t, ok
 }
 
 // atClock is a time of a day so many days ago.
@@ -64,26 +78,28 @@ func atClock(now time.Time, days int, clock string) (time.Time, bool) {
 // maxAgo bounds the number before a unit.
 const maxAgo = 1_000_000
 
-// ago reads "3 days ago". A day is a day of the calendar, which may have 23 hours.
+// ago reads "3 days ago", "3h" and "2d ago". A day is a day of the calendar, which may
+// have 23 hours.
 func ago(text string, now time.Time) (time.Time, bool) {
-	words := strings.Split(text, " ")
-	if len(words) != 3 || words[2] != "ago" {
-		return time.Time{}, false
+	text = strings.TrimSuffix(text, " ago")
+	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
+		return now.Add(-d), true
 	}
-	n, err := strconv.Atoi(words[0])
+	number := strings.TrimRight(text, "abcdefghijklmnopqrstuvwxyz ")
+	n, err := strconv.Atoi(number)
 	if err != nil || n < 0 || n > maxAgo {
 		return time.Time{}, false
 	}
-	switch strings.TrimSuffix(words[1], "s") {
+	switch unit := strings.TrimSpace(text[len(number):]); strings.TrimSuffix(unit, "s") {
 	case "second":
 		return now.Add(-time.Duration(n) * time.Second), true
 	case "minute":
 		return now.Add(-time.Duration(n) * time.Minute), true
 	case "hour":
 		return now.Add(-time.Duration(n) * time.Hour), true
-	case "day":
+	case "day", "d":
 		return now.AddDate(0, 0, -n), true
-	case "week":
+	case "week", "w":
 		return now.AddDate(0, 0, -7*n), true
 	}
 	return time.Time{}, false
