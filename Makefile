@@ -127,3 +127,9 @@ web-node:
 web/node_modules/.package-lock.json: web/package.json web/package-lock.json | web-node
 	cd web && npm ci --silent
 	@touch $@
+
+# What is kept of a release, made by its own code: docs/releases.md. VERSION without v.
+.PHONY: release-data
+release-data:
+	$(GO) test ./internal/releases -run 'TestMake$$' -make $(VERSION)
+	$(GO) test ./internal/store/sqlstore -run TestKeepStatements -release $(VERSION)

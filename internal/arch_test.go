@@ -60,6 +60,7 @@ var layers = map[string]int{
 	"internal/bench":     program,
 	"internal/e2e":       program,
 	"internal/crashtest": program,
+	"internal/releases":  program,
 	"internal":           program,
 	"cmd":                program,
 }

@@ -46,6 +46,9 @@ func (d *doctorCommand) Run(ctx context.Context, g *globals) error {
 			return err
 		}
 		fmt.Printf("Looked at %d accounts and %d messages.\n", last.Accounts, last.Messages)
+		if err := g.saySchema(); err != nil {
+			return err
+		}
 		for _, note := range notes {
 			fmt.Println(note)
 		}

@@ -62,6 +62,25 @@ func schemaLine(s sqlstore.Schema) string {
 	return line + "."
 }
 
+// saySchema is the line of doctor.
+func (g *globals) saySchema() error {
+	path, err := g.database()
+	if err != nil {
+		return err
+	}
+	s, err := sqlstore.ReadSchema(path)
+	if err != nil {
+		return err
+	}
+	all, err := sqlstore.SnapshotsOf(path)
+	if len(all) > 0 {
+		fmt.Printf("%s Kept from before an upgrade: %d, the newest of %s.\n", schemaLine(s), len(all), all[0].Made.Local().Format("2006-01-02"))
+		return err
+	}
+	fmt.Println(schemaLine(s))
+	return err
+}
+
 func printSnapshots(path string) error {
 	all, err := sqlstore.SnapshotsOf(path)
 	if err != nil {

@@ -131,19 +131,18 @@ func (m *migration) refuse() error {
 	if len(m.unknown) == 0 {
 		return nil
 	}
-	last := m.unknown[len(m.unknown)-1]
+	last, known := m.unknown[len(m.unknown)-1], lastOf(m.steps)
+	refused := len(m.pending) > 0 // the two went different ways: nobody has tried them on each other
 	needs := 0
 	for _, t := range m.unknown {
 		needs = max(needs, t.ReadsFrom)
+		refused = refused || t.ReadsFrom > known || t.ReadsFrom == t.Step
 	}
-	if len(m.pending) > 0 { // the two went different ways: nobody has tried them on each other
-		needs = last.Step
-	}
-	if needs <= lastOf(m.steps) && len(m.pending) == 0 {
+	if !refused {
 		return nil
 	}
-	err := &NewerError{Schema: last.Step, Needs: needs, Knows: lastOf(m.steps), By: last.Program}
-	if kept, _ := backTo(m.path, last.Step, lastOf(m.steps)); kept.Path != "" { // what can't be looked at does not help
+	err := &NewerError{Schema: last.Step, Needs: needs, Knows: known, By: last.Program}
+	if kept, _ := backTo(m.path, last.Step, known); kept.Path != "" { // what can't be looked at does not help
 		err.Kept = kept.Path
 	}
 	return &mail.Error{Kind: mail.Unavailable, Detail: err.words(), Err: err}
