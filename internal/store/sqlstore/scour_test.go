@@ -1,12 +1,13 @@
 package sqlstore
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,9 +16,15 @@ import (
 	"lockstep/internal/store"
 )
 
-// traces says in which of the database's files words lie, and how often.
+var secretWord = regexp.MustCompile("wort[0-9]{5}geheim")
+
+// traces says which of the words lie in the database's files.
 func traces(t *testing.T, path string, words ...string) (found []string) {
 	t.Helper()
+	wanted := map[string]bool{}
+	for _, w := range words {
+		wanted[w] = true
+	}
 	files, err := filepath.Glob(path + "*")
 	if err != nil {
 		t.Fatal(err)
@@ -27,9 +34,9 @@ func traces(t *testing.T, path string, words ...string) (found []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, w := range words {
-			if n := bytes.Count(text, []byte(w)); n > 0 {
-				found = append(found, fmt.Sprintf("%s: %d times %q", filepath.Base(file), n, w))
+		for _, w := range secretWord.FindAllString(string(text), -1) {
+			if wanted[w] {
+				found = append(found, filepath.Base(file)+": "+w)
 			}
 		}
 	}
@@ -135,10 +142,8 @@ func TestWhatIsScouredLeavesNoTrace(t *testing.T) {
 	}
 	defer db.Close()
 	sound(t, db, id, len(kept))
-	for _, w := range kept {
-		if len(traces(t, path, w)) == 0 {
-			t.Fatalf("%s is gone, and was not erased", w)
-		}
+	if left := traces(t, path, kept...); len(left) < len(kept) {
+		t.Fatalf("of %d messages that were not erased %d are left", len(kept), len(left))
 	}
 }
 
@@ -256,7 +261,7 @@ func FuzzFreeSpace(f *testing.F) {
 		}
 		q := treePage{b: page, used: make([]bool, len(page))}
 		children2, chains2, err := q.read()
-		if err != nil || fmt.Sprint(children, chains) != fmt.Sprint(children2, chains2) || fmt.Sprint(p.used) != fmt.Sprint(q.used) {
+		if err != nil || !slices.Equal(children, children2) || !slices.Equal(chains, chains2) || !slices.Equal(p.used, q.used) {
 			t.Fatalf("it says something else when what is free is zero: %v", err)
 		}
 	})

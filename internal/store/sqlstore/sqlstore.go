@@ -85,8 +85,8 @@ type DB struct {
 	pages       int // of log after which it is written back
 
 	keeping  sync.Mutex
-	scouring *os.File // the database, once it was scoured; guarded by keeping
-	keeper  *sqliteConn // writes the log back; guarded by keeping
+	scouring *os.File    // the database, once it was scoured; guarded by keeping
+	keeper   *sqliteConn // writes the log back; guarded by keeping
 
 	copies copies // guarded by the writer's turn
 }
