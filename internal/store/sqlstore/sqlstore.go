@@ -27,6 +27,7 @@ var (
 	_ store.Directory = (*DB)(nil)
 	_ store.Queue     = (*DB)(nil)
 	_ store.Intents   = (*DB)(nil)
+	_ store.Erasures  = (*DB)(nil)
 	_ store.Keeper    = (*DB)(nil)
 )
 
