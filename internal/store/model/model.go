@@ -35,6 +35,7 @@ type Store struct {
 	directory directory
 	queue     queue
 	intents   intents
+	erasures  erasures
 	firstID   int64 // less one: what new accounts begin with
 	validity  mail.UIDValidity
 
@@ -52,6 +53,7 @@ var (
 	_ store.Directory = (*Store)(nil)
 	_ store.Queue     = (*Store)(nil)
 	_ store.Intents   = (*Store)(nil)
+	_ store.Erasures  = (*Store)(nil)
 	_ store.Keeper    = (*Store)(nil)
 )
 

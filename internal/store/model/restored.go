@@ -31,6 +31,7 @@ func (st *Store) Restored(context.Context) error {
 	d.lastAccount = mail.AccountID(leap.Global(int64(d.lastAccount)))
 	d.lastCredential, d.lastSignIn = leap.Global(d.lastCredential), leap.Global(d.lastSignIn)
 	st.intents.last, st.queue.last = leap.Global(st.intents.last), leap.Global(st.queue.last)
+	st.erasures.last = leap.Global(st.erasures.last)
 	st.firstID, st.validity = leap.ID(st.firstID), leap.UIDValidity(st.validity)
 	for id, o := range st.queue.rows {
 		o.Restored, o.Next = true, farOff

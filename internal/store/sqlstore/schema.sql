@@ -127,6 +127,14 @@ CREATE TABLE domain (
   name TEXT NOT NULL PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE erasure (
+  erasure_id INTEGER NOT NULL PRIMARY KEY,
+  begun      INTEGER NOT NULL,
+  open       INTEGER NOT NULL, -- something of it is still to be done
+  state      BLOB NOT NULL,    -- what; empty when all is done
+  proof      BLOB NOT NULL     -- as package admin writes it
+) STRICT;
+
 CREATE TABLE flood (
   account_id INTEGER NOT NULL,
   flood_id   INTEGER NOT NULL,

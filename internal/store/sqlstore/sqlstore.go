@@ -27,6 +27,7 @@ var (
 	_ store.Directory = (*DB)(nil)
 	_ store.Queue     = (*DB)(nil)
 	_ store.Intents   = (*DB)(nil)
+	_ store.Erasures  = (*DB)(nil)
 	_ store.Keeper    = (*DB)(nil)
 )
 
@@ -84,8 +85,9 @@ type DB struct {
 	checkpts    chan struct{}
 	pages       int // of log after which it is written back
 
-	keeping sync.Mutex
-	keeper  *sqliteConn // writes the log back; guarded by keeping
+	keeping  sync.Mutex
+	scouring *os.File    // the database, once it was scoured; guarded by keeping
+	keeper   *sqliteConn // writes the log back; guarded by keeping
 
 	copies copies // guarded by the writer's turn
 }
@@ -185,6 +187,9 @@ func (db *DB) Close() error {
 	err := db.writer.c.close()
 	if db.walIndex != nil {
 		db.walIndex.Close() // last: closing a file gives back all locks that the process has on it (fcntl)
+	}
+	if db.scouring != nil {
+		db.scouring.Close()
 	}
 	db.copies.close() // so
 	return err

@@ -17,6 +17,7 @@ var eraseChecks = []check{
 	{"ErasingIsBounded", erasingIsBounded},
 	{"AnErasedMessageDoesNotArriveAgain", erasedIsRemembered},
 	{"ErasedConversationsAreNotFound", erasedNames},
+	{"ErasuresAreKept", erasuresAreKept},
 }
 
 // erase erases the messages of placements.
@@ -242,4 +243,32 @@ func erasedNames(t *trial) {
 	if thread(s.append("INBOX", later)) != thread(q) {
 		fail("a conversation that goes on is not found")
 	}
+}
+
+func erasuresAreKept(t *trial) {
+	s := t.subject()
+	a := must(s.BeginErasure(ctx, []byte("to do")))
+	b := must(s.BeginErasure(ctx, nil))
+	if a == b || a <= 0 {
+		fail("ids %d and %d", a, b)
+	}
+	text := func(onlyProofs bool) string {
+		said := ""
+		for _, e := range must(s.Erasures(ctx, onlyProofs)) {
+			if time.Since(e.Begun) > time.Hour {
+				fail("begun %v", e.Begun)
+			}
+			said += fmt.Sprintf("%d %v %q %q;", e.ID-a, e.Open, e.State, e.Proof)
+		}
+		return said
+	}
+	equal("begun", text(false), fmt.Sprintf(`0 true "to do" "";%d true "" "";`, b-a))
+	ok(s.SetErasure(ctx, store.Erasure{ID: a, Open: true, State: []byte("less"), Proof: []byte("so far")}))
+	ok(s.SetErasure(ctx, store.Erasure{ID: b, Proof: []byte("done")}))
+	equal("set", text(false), fmt.Sprintf(`0 true "less" "so far";%d false "" "done";`, b-a))
+	equal("only proofs", text(true), fmt.Sprintf(`0 true "" "so far";%d false "" "done";`, b-a))
+	want(mail.NotFound, s.SetErasure(ctx, store.Erasure{ID: b + 100}))
+	_, err := s.BeginErasure(ctx, make([]byte, store.MaxErasureState+1))
+	want(mail.Limit, err)
+	want(mail.Limit, s.SetErasure(ctx, store.Erasure{ID: a, Proof: make([]byte, store.MaxErasureState+1)}))
 }

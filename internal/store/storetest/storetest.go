@@ -28,6 +28,7 @@ type Engine interface {
 	store.Directory
 	store.Queue
 	store.Intents
+	store.Erasures
 	store.Keeper
 }
 

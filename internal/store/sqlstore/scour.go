@@ -1,0 +1,95 @@
+package sqlstore
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"lockstep/internal/mail"
+)
+
+// Scoured says what a Scour looked at.
+type Scoured struct {
+	Pages   int64 // of the database
+	Written int64 // that had something where nothing is
+	Paused  time.Duration
+}
+
+const (
+	scourTries = 60
+	scourPause = 500 * time.Millisecond
+)
+
+const selectRoots = "SELECT rootpage FROM sqlite_schema WHERE rootpage > 0"
+
+// Scour takes out of the database's files what was deleted: the log is written back
+// and emptied, and what is free in the database is written over with zeros. Nobody
+// writes meanwhile: a second or so for each 300 000 pages, which are 1.2 GB. It is
+// Unavailable when readers held the log all the time, and can be called again.
+func (db *DB) Scour(ctx context.Context) (Scoured, error) {
+	db.closing.RLock()
+	defer db.closing.RUnlock()
+	if db.closed {
+		return Scoured{}, errClosed
+	}
+	for try := 0; ; try++ {
+		done, scoured, err := db.scour(ctx)
+		if done || err != nil {
+			return scoured, err
+		}
+		if try == scourTries {
+			return scoured, mail.Errorf(mail.Unavailable, "somebody reads the database all the time, so that its log can't be emptied: try again")
+		}
+		select {
+		case <-ctx.Done():
+			return scoured, ctx.Err()
+		case <-time.After(scourPause):
+		}
+	}
+}
+
+// scour reports false when the log could not be emptied.
+func (db *DB) scour(ctx context.Context) (done bool, scoured Scoured, err error) {
+	db.keeping.Lock()
+	defer db.keeping.Unlock()
+	if err := db.keeper.script("PRAGMA wal_checkpoint(PASSIVE)"); err != nil { // beside the writer
+		return false, scoured, err
+	}
+	if err := db.openForScour(); err != nil {
+		return false, scoured, err
+	}
+	db.writer.turn.Lock()
+	defer db.writer.turn.Unlock()
+	began := time.Now()
+	defer func() { scoured.Paused = time.Since(began) }()
+	db.keeper.c.SetBusyTimeout(longLogPatience)
+	busy := true
+	if _, err := one(db.keeper, "PRAGMA wal_checkpoint(TRUNCATE)", func(r row) { busy = r.num(0) != 0 }); err != nil || busy {
+		return false, scoured, err
+	}
+	var roots []uint32
+	if err := db.keeper.query(selectRoots, func(r row) error { roots = append(roots, uint32(r.num(0))); return nil }); err != nil {
+		return false, scoured, err
+	}
+	// What the writer has of pages in memory it would write with the next change.
+	if err := db.writer.c.script("PRAGMA shrink_memory"); err != nil {
+		return false, scoured, err
+	}
+	s, err := zeroFreeSpace(ctx, db.scouring, roots)
+	if s != nil {
+		scoured.Pages, scoured.Written = s.Looked, s.Written
+	}
+	if err == nil {
+		err = db.scouring.Sync()
+	}
+	return err == nil, scoured, err
+}
+
+// openForScour opens the database's file. It stays open as long as the database:
+// closing any handle of a file gives back all locks that the process has on it.
+func (db *DB) openForScour() (err error) {
+	if db.scouring == nil {
+		db.scouring, err = os.OpenFile(db.path, os.O_RDWR, 0)
+	}
+	return err
+}
