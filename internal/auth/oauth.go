@@ -118,6 +118,18 @@ func (s *Service) Grant(ctx context.Context, p store.Principal, prog Program) (T
 	return t, err
 }
 
+// Granted reports whether a principal has given a program access that is in force.
+func (s *Service) Granted(ctx context.Context, p store.Principal, client string) (bool, error) {
+	all, err := s.SignIns(ctx, p)
+	for _, in := range all {
+		var state stay
+		if in.Kind == store.OAuthSignIn && json.Unmarshal(in.row.State, &state) == nil && state.OAuth != nil && hmac.Equal(state.OAuth.Client, hashed("client", client)) {
+			return true, nil
+		}
+	}
+	return false, err
+}
+
 func newSelector() string {
 	raw := make([]byte, 16)
 	rand.Read(raw)

@@ -186,7 +186,7 @@ func (w *town) sameAnew(query string, want []string) {
 	w.T.Helper()
 	kept := w.server
 	defer func() { w.server = kept }()
-	w.server = &Server{Store: kept.Store, Directory: kept.Directory, Auth: kept.Auth, Delivery: kept.Delivery, Blobs: kept.Blobs}
+	w.server = &Server{Store: kept.Store, Directory: kept.Directory, Auth: kept.Auth, Accounts: kept.Accounts, Delivery: kept.Delivery, Blobs: kept.Blobs}
 	if got := w.query(query).IDs; !slices.Equal(got, want) {
 		w.T.Fatalf("%s: the list that is kept up to date is\n%v, anew it is\n%v", query, want, got)
 	}

@@ -43,8 +43,8 @@ func TestTextIsFoundWhateverTheIndexKnows(t *testing.T) {
 	}
 	blind = true
 	l["later"] = w.emailID(w.put("INBOX", "From: Dora <dora@example.test>\r\nTo: bob@example.test\r\nCc: alice@example.test\r\nSubject: Later lunch\r\nX-Customer: none\r\n\r\nAt the harbour, Straße 5.\r\n"))
-	plain := &Server{Store: w.Store, Directory: w.Store, Auth: w.server.Auth, Delivery: w.Delivery, Blobs: w.server.Blobs}
-	indexed := &Server{Store: w.Store, Directory: w.Store, Auth: w.server.Auth, Delivery: w.Delivery, Blobs: w.server.Blobs, Search: x}
+	plain := &Server{Store: w.Store, Directory: w.Store, Auth: w.server.Auth, Accounts: w.auth, Delivery: w.Delivery, Blobs: w.server.Blobs}
+	indexed := &Server{Store: w.Store, Directory: w.Store, Auth: w.server.Auth, Accounts: w.auth, Delivery: w.Delivery, Blobs: w.server.Blobs, Search: x}
 	for _, filter := range []string{
 		`{"text":"lunch"}`, `{"text":"harbour alice"}`, `{"body":"strasse"}`, `{"subject":"lunch"}`, `{"from":"bob"}`, `{"from":"dora"}`, `{"to":"bob"}`, `{"to":"carol"}`, `{"cc":"carol"}`,
 		`{"cc":"alice"}`, `{"bcc":"alice"}`, `{"header":["X-Customer"]}`, `{"header":["x-customer","4711"]}`, `{"header":["Subject","LUNCH"]}`, `{"text":"\"harbour restaurant\""}`, `{"body":"bill.pdf"}`,

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"lockstep/internal/auth"
 	"lockstep/internal/mail"
@@ -159,7 +160,13 @@ func (s *Server) process(ctx context.Context, sess *auth.Session, body []byte, b
 	for id, is := range in.CreatedIDs {
 		req.created[id] = is
 	}
+	var signedOut atomic.Bool
+	defer s.Accounts.Track(sess, func(string) { signedOut.Store(true) })()
 	for _, c := range in.MethodCalls {
+		if signedOut.Load() { // what was done before is told; nothing more is
+			req.respond("error", c.callID, &methodError{Type: "forbidden", Description: "you were signed out meanwhile"})
+			continue
+		}
 		req.run(ctx, c)
 	}
 	out := &answer{MethodResponses: req.responses, SessionState: s.sessionOf(sess, base).state()}

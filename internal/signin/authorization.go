@@ -25,6 +25,7 @@ type authorization struct {
 	owner     store.Principal
 	until     time.Time
 	used      bool
+	twice     bool  // it came again before it was known what came of it
 	grant     int64 // what came of it, once it was used
 }
 
@@ -65,6 +66,7 @@ func (c *codes) take(key string) (one authorization, grant int64, ok bool) {
 	case at == nil:
 		return one, 0, false
 	case at.used:
+		at.twice = true
 		return *at, at.grant, false
 	case !c.now().Before(at.until):
 		delete(c.all, key)
@@ -74,13 +76,16 @@ func (c *codes) take(key string) (one authorization, grant int64, ok bool) {
 	return *at, 0, true
 }
 
-// became notes what came of a code.
-func (c *codes) became(key string, grant int64) {
+// became notes what came of a code, and reports whether it came again meanwhile.
+func (c *codes) became(key string, grant int64) (twice bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if at := c.all[key]; at != nil {
-		at.grant = grant
+	at := c.all[key]
+	if at == nil {
+		return false
 	}
+	at.grant = grant
+	return at.twice
 }
 
 var errBadCode = &oauthError{"invalid_grant", "this code is not, or no longer, good for anything"}
@@ -92,8 +97,7 @@ func (s *Server) redeem(r *http.Request, c client, q url.Values) (t auth.Tokens,
 	one, grant, ok := s.codes.take(key)
 	if !ok {
 		if grant != 0 {
-			s.Log.WarnContext(r.Context(), "an authorization code was used twice: what it granted ends", "proto", "signin", "account", int64(one.owner.Account))
-			_ = s.Auth.EndSignIn(r.Context(), one.owner, grant) // or it has ended already
+			s.endGrant(r, one, grant)
 		}
 		return t, errBadCode
 	}
@@ -104,10 +108,17 @@ func (s *Server) redeem(r *http.Request, c client, q url.Values) (t auth.Tokens,
 		return t, &oauthError{"invalid_grant", "code_verifier does not fit the code_challenge"}
 	}
 	t, err = s.Auth.Grant(r.Context(), one.owner, auth.Program{Client: c.id, Name: c.Name, Scope: one.scope, Browser: one.browser, Agent: r.UserAgent(), Addr: auth.AddrOf(r)})
-	if err == nil {
-		s.codes.became(key, t.Grant)
+	if err == nil && s.codes.became(key, t.Grant) {
+		s.endGrant(r, one, t.Grant)
+		return auth.Tokens{}, errBadCode
 	}
 	return t, err
+}
+
+// endGrant ends what a code granted that came twice.
+func (s *Server) endGrant(r *http.Request, one authorization, grant int64) {
+	s.Log.WarnContext(r.Context(), "an authorization code was used twice: what it granted ends", "proto", "signin", "account", int64(one.owner.Account))
+	_ = s.Auth.EndSignIn(r.Context(), one.owner, grant) // or it has ended already
 }
 
 // fits reports whether a code_verifier is what the code_challenge was made from (RFC

@@ -217,7 +217,7 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, a asked, status int
 		return err
 	}
 	if err == nil && a.wrong != nil {
-		return s.tellWrong(w, r, a)
+		return s.tellWrong(w, r, a, sess)
 	}
 	if err == nil {
 		p.Title, p.Step, p.Login, p.CSRF = "Allow access?", "consent", sess.Principal.Login, auth.CSRF(token)
@@ -226,9 +226,17 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, a asked, status int
 	return show(w, r, status, p, a.redirect)
 }
 
-// tellWrong tells the program what was wrong with its request. Anybody can register one,
-// so nobody is sent on by a mere link: only who is signed in (RFC 9700 §4.11.2).
-func (s *Server) tellWrong(w http.ResponseWriter, r *http.Request, a asked) error {
+// tellWrong tells the program what was wrong with its request, if the person has let it
+// in before. Anybody can register one, so nobody is sent on by a mere link (RFC 9700
+// §4.11.2): where the program is not known to the person, it is the person who is told.
+func (s *Server) tellWrong(w http.ResponseWriter, r *http.Request, a asked, sess *auth.Session) error {
+	known, err := s.Auth.Granted(r.Context(), sess.Principal, a.client.id)
+	if err != nil {
+		return err
+	}
+	if !known {
+		return mail.Errorf(mail.Invalid, "%s asked in a way that is not understood (%s); nothing was allowed", a.client.Name, a.wrong.detail)
+	}
 	http.Redirect(w, r, s.back(r, a, url.Values{"error": {a.wrong.code}, "error_description": {a.wrong.detail}}), http.StatusSeeOther)
 	return nil
 }
@@ -327,7 +335,7 @@ func (s *Server) consent(w http.ResponseWriter, r *http.Request, a asked, q url.
 		return errNoCSRF
 	}
 	if a.wrong != nil {
-		return s.tellWrong(w, r, a)
+		return s.tellWrong(w, r, a, sess)
 	}
 	answer := url.Values{"error": {"access_denied"}}
 	if q.Get("action") == "allow" {

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -322,6 +323,13 @@ func TestRequestsThatAreWrong(t *testing.T) {
 		t.Errorf("somebody is sent on by a mere link: %d to %q", w.Code, w.Header().Get("Location"))
 	}
 	b.signIn()
+	if w := b.visit(a.request("response_type", "token")); w.Code != 400 || w.Header().Get("Location") != "" || !strings.Contains(w.Body.String(), "<h1>This does not work") {
+		t.Errorf("sent to a program that was never let in: %d to %q", w.Code, w.Header().Get("Location"))
+	}
+	a.redeem(a.consented(b))
+	if w := b.visit(h.register(callback).request("response_type", "token")); w.Code != 400 || w.Header().Get("Location") != "" {
+		t.Errorf("sent to another program: %d to %q", w.Code, w.Header().Get("Location"))
+	}
 	for name, c := range map[string]struct {
 		change []string
 		want   string
@@ -341,6 +349,52 @@ func TestRequestsThatAreWrong(t *testing.T) {
 	b.visit(a.request() + "&scope=mail")
 	if q := b.returned(); q.Get("error") != "invalid_request" {
 		t.Errorf("twice: %v", q)
+	}
+}
+
+// However a code that comes twice is met, nobody is left with what it gave.
+func TestACodeThatComesTwiceAtOnceGivesNothing(t *testing.T) {
+	h := newHouse(t)
+	a, b := h.register(callback), h.browser()
+	b.signIn()
+	for range 10 {
+		form := url.Values{"client_id": {a.id}, "grant_type": {"authorization_code"}, "redirect_uri": {callback}, "code_verifier": {codeText}, "code": {a.consented(b)}}
+		got := make([]*httptest.ResponseRecorder, 4)
+		var all sync.WaitGroup
+		for i := range got {
+			all.Go(func() {
+				r := httptest.NewRequest("POST", "https://mail.example.test"+tokenPath, strings.NewReader(form.Encode()))
+				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+				got[i] = httptest.NewRecorder()
+				h.ServeHTTP(got[i], r)
+			})
+		}
+		all.Wait()
+		for _, w := range got {
+			var tokens struct {
+				Access string `json:"access_token"`
+			}
+			if err := json.Unmarshal(w.Body.Bytes(), &tokens); err != nil {
+				t.Fatal(err)
+			}
+			if tokens.Access != "" {
+				a.mustNotUse(tokens.Access)
+			}
+		}
+	}
+}
+
+func TestACodeThatComesAgainBeforeItsGrantIsKnown(t *testing.T) {
+	c := &codes{now: time.Now}
+	key := c.give(&authorization{})
+	if _, _, ok := c.take(key); !ok {
+		t.Fatal("not good the first time")
+	}
+	if _, grant, ok := c.take(key); ok || grant != 0 {
+		t.Fatal("good twice")
+	}
+	if !c.became(key, 7) {
+		t.Error("that it came again is forgotten")
 	}
 }
 

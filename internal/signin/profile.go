@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -26,6 +27,7 @@ type Ports struct {
 // when it comes, so that a code nobody scanned leaves nothing behind.
 type offer struct {
 	owner   store.Principal
+	signIn  int64 // of who offers it, with whom it ends; 0: the password was in the request
 	name    string
 	account profile.Account // without its password before the first time
 	fetched int
@@ -53,6 +55,9 @@ func (s *Server) profileOffer(_ http.ResponseWriter, r *http.Request, sess *auth
 		return nil, mail.Errorf(mail.Invalid, "a device's name has 1 to %d bytes", mail.MaxDeviceNameBytes)
 	}
 	o := &offer{owner: sess.Principal, name: q.Name}
+	if in := sess.SignedIn(); in != nil {
+		o.signIn = in.ID
+	}
 	var err error
 	if o.account, err = s.profileFor(r, sess.Principal, q.Kind); err != nil {
 		return nil, err
@@ -101,6 +106,24 @@ func (s *Server) profile(w http.ResponseWriter, r *http.Request) {
 
 var errNoProfile = mail.Errorf(mail.Expired, "this profile was fetched already, or was offered too long ago: offer it again")
 
+// stands looks whether an offer still holds: nobody who was signed out has one left.
+func (s *Server) stands(r *http.Request, o *offer) error {
+	if o.fetched >= maxFetches {
+		return errNoProfile
+	}
+	if o.signIn == 0 {
+		return nil
+	}
+	all, err := s.Auth.SignIns(r.Context(), o.owner)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(all, func(in *auth.SignedIn) bool { return in.ID == o.signIn }) {
+		return errNoProfile
+	}
+	return nil
+}
+
 func (s *Server) tryProfile(w http.ResponseWriter, r *http.Request) error {
 	one := s.pending.find(r.URL.Query().Get("key"))
 	if one == nil || one.offer == nil {
@@ -109,8 +132,8 @@ func (s *Server) tryProfile(w http.ResponseWriter, r *http.Request) error {
 	one.mu.Lock()
 	defer one.mu.Unlock()
 	o := one.offer
-	if o.fetched >= maxFetches {
-		return errNoProfile
+	if err := s.stands(r, o); err != nil {
+		return err
 	}
 	if o.account.Password == "" {
 		_, secret, err := s.Auth.AddDevice(r.Context(), o.owner, o.name, o.protocols())

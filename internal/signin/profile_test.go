@@ -81,6 +81,31 @@ func TestAPhoneFetchesItsProfile(t *testing.T) {
 	}
 }
 
+func TestAnOfferEndsWithTheSessionThatMadeIt(t *testing.T) {
+	h := newHouse(t)
+	h.Ports = Ports{IMAP: 993, Submission: 465}
+	b, other := h.browser(), h.browser()
+	b.signIn()
+	other.signIn()
+	var o, stays Offer
+	b.post(200, "/auth/account/profile", m{"name": "x", "kind": "mail"}, &o)
+	other.post(200, "/auth/account/profile", m{"name": "y", "kind": "mail"}, &stays)
+	all, err := h.Auth.SignIns(t.Context(), h.alice)
+	if err != nil || len(all) != 2 {
+		t.Fatalf("%d sign-ins, %v", len(all), err)
+	}
+	if err := h.Auth.EndSignIn(t.Context(), h.alice, all[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	before := h.devices()
+	if w := h.scan(o.URL); w.Code != http.StatusGone || h.devices() != before {
+		t.Errorf("after the sign-out: %d, %d devices", w.Code, h.devices()-before)
+	}
+	if w := h.scan(stays.URL); w.Code != 200 {
+		t.Errorf("of another session: %d", w.Code)
+	}
+}
+
 func TestProfilesThatAreNotOffered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
