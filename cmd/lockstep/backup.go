@@ -52,6 +52,9 @@ func (b *backupMake) Run(ctx context.Context, g *globals) error {
 		})
 	})
 	line.clear()
+	if err != nil && ctx.Err() != nil {
+		fmt.Fprintln(os.Stderr, "Interrupted. What was copied is kept, and the next backup goes on with it.")
+	}
 	return err
 }
 

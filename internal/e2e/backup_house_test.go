@@ -140,10 +140,11 @@ func (s *server) backup(args ...string) string {
 	return out
 }
 
-// restored is a server on what a backup brings back.
-func restored(t *testing.T, args ...string) *server {
+// restored is a server on what a backup brings back; more is added to its
+// configuration.
+func restored(t *testing.T, more string, args ...string) *server {
 	t.Helper()
-	s := newServer(t, "")
+	s := newServer(t, more)
 	if out, err := runFor(long, "", append([]string{"restore", "--config", s.config}, args...)...); err != nil {
 		t.Fatalf("restore: %v\n%s", err, out)
 	}
