@@ -17,13 +17,13 @@ import (
 )
 
 type backupCommand struct {
-	Make  backupMake  `cmd:"" default:"withargs" help:"Copy everything to a directory, while the server runs or not. What is there already is not copied again."`
+	Make  backupMake  `cmd:"" default:"withargs" help:"Copy everything to a directory or a bucket, while the server runs or not. What is there already is not copied again."`
 	List  backupList  `cmd:"" help:"Say which points can be brought back."`
 	Prune backupPrune `cmd:"" help:"Remove old points, and what no point needs any more."`
 }
 
 type backupMake struct {
-	To    string `help:"Where to: a directory, best on another disk or machine. Default: backup.to." placeholder:"DIR"`
+	To    string `help:"Where to: a directory, best on another disk or machine, or a bucket. Default: backup.to." placeholder:"DIR|s3://BUCKET/PREFIX"`
 	Fresh bool   `help:"Begin a new set: copy the whole database again, and rely on nothing that was copied before."`
 }
 
@@ -52,6 +52,9 @@ func (b *backupMake) Run(ctx context.Context, g *globals) error {
 		})
 	})
 	line.clear()
+	if err != nil && ctx.Err() != nil {
+		fmt.Fprintln(os.Stderr, "Interrupted. What was copied is kept, and the next backup goes on with it.")
+	}
 	return err
 }
 

@@ -16,7 +16,6 @@ import (
 
 	"lockstep/internal/admin"
 	"lockstep/internal/auth"
-	"lockstep/internal/backup"
 	"lockstep/internal/blob"
 	"lockstep/internal/config"
 	"lockstep/internal/delivery"
@@ -155,8 +154,8 @@ func (h *house) openDir() error {
 		return fmt.Errorf("data directory %s %w by another process (%v): stop that one, or name another with --data", h.cfg.Data, errInUse, err)
 	}
 	h.closers = append(h.closers, lock.Close)
-	if _, err := os.Stat(h.path(backup.RestoreMark)); err == nil {
-		return fmt.Errorf("data directory %s is half restored: run the same lockstep restore again, which goes on where it was, or remove the directory", h.cfg.Data)
+	if err := mustBeWhole(h.cfg.Data); err != nil {
+		return err
 	}
 	if err := h.sweepSpool(); err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"lockstep/internal/admin"
+	"lockstep/internal/backup"
 	"lockstep/internal/config"
 )
 
@@ -63,10 +64,21 @@ func reachData(ctx context.Context, cfg config.Config) (*admin.Client, error) {
 }
 
 func mustExist(data string) error {
+	if err := mustBeWhole(data); err != nil {
+		return err
+	}
 	if _, err := os.Stat(filepath.Join(data, databaseFile)); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("there is no Lockstep in %s: name its directory with --data, or begin with: lockstep account add alice@example.test", data)
 	} else if err != nil {
 		return fmt.Errorf("%w: run this as the user the server runs as", err)
+	}
+	return nil
+}
+
+// mustBeWhole refuses a directory that a restore has not finished.
+func mustBeWhole(data string) error {
+	if _, err := os.Stat(filepath.Join(data, backup.RestoreMark)); err == nil {
+		return fmt.Errorf("data directory %s is half restored: run the same lockstep restore again, which goes on where it was, or remove the directory", data)
 	}
 	return nil
 }

@@ -81,6 +81,9 @@ func (r *restoreCommand) Run(ctx context.Context, g *globals) error {
 		}),
 	})
 	line.clear()
+	if err != nil && ctx.Err() != nil {
+		fmt.Fprintln(os.Stderr, "Interrupted. What was brought back is kept, and the same command goes on with it.")
+	}
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"lockstep/internal/backup"
+	"lockstep/internal/backup/s3"
 	"lockstep/internal/config"
 	"lockstep/internal/mail"
 	"lockstep/internal/vfs"
@@ -13,12 +14,29 @@ import (
 
 // openTarget opens what an operator names: the path of a directory, or a URL. Nothing
 // is asked of it yet.
-func openTarget(_ context.Context, _ config.Backup, spec string) (backup.Target, error) {
+func openTarget(ctx context.Context, cfg config.Backup, spec string) (backup.Target, error) {
 	spec = absolute(spec)
+	if strings.HasPrefix(spec, s3.Scheme) {
+		return openBucket(ctx, cfg.S3, spec)
+	}
 	if strings.Contains(spec, "://") {
-		return nil, mail.Errorf(mail.Invalid, "a backup can't be kept at %s: name a directory", spec)
+		return nil, mail.Errorf(mail.Invalid, "a backup can't be kept at %s: name a directory, or s3://BUCKET/PREFIX", spec)
 	}
 	return backup.NewDir(vfs.OS{}, spec), nil
+}
+
+func openBucket(ctx context.Context, cfg config.S3, spec string) (backup.Target, error) {
+	bucket, prefix, err := s3.Parse(spec)
+	if err != nil {
+		return nil, err
+	}
+	t, err := s3.Open(ctx, s3.Config{
+		Bucket: bucket, Prefix: prefix, Endpoint: cfg.Endpoint, Region: cfg.Region, VirtualHost: !cfg.PathStyle, AccessKey: cfg.AccessKey, SecretKeyFile: cfg.SecretKeyFile,
+	})
+	if err != nil {
+		return nil, err // and not a nil *s3.Target, which is a Target
+	}
+	return t, nil
 }
 
 // absolute makes the path of a directory one that means the same to a server that was

@@ -93,7 +93,11 @@ func (v Verb[Q, R]) Each(ctx context.Context, c *Client, q Q, fn func(R) error) 
 		return err
 	}
 	defer resp.Body.Close()
-	return readAnswer(resp.Body, fn)
+	err = readAnswer(resp.Body, fn)
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx) // who asked has gone, and not the server
+	}
+	return err
 }
 
 // All asks and returns every row.

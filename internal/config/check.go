@@ -51,7 +51,7 @@ func (c *Config) checkBackup() error {
 	if _, err := backup.ParseRecipients(c.Backup.Recipient); err != nil {
 		return fmt.Errorf("backup.recipient: %w", err)
 	}
-	return nil
+	return c.Backup.S3.check()
 }
 
 func (c *Config) checkTLS() error {

@@ -20,14 +20,24 @@ import (
 // maxSecret bounds a file that is to hold one line.
 const maxSecret = 4 << 10
 
-// findCredentials looks where operators keep them, and completes the region from
-// the same places.
-func findCredentials(ctx context.Context, cfg *Config) (aws.CredentialsProvider, error) {
+// endpointVariable names the server, where it is another for S3 than for other
+// services.
+const endpointVariable = "AWS_ENDPOINT_URL_S3"
+
+// fromEnvironment completes the configuration with what the environment says.
+func (c Config) fromEnvironment() (Config, config.EnvConfig, error) {
 	env, err := config.NewEnvConfig()
 	if err != nil {
-		return nil, wrap(mail.Invalid, err, "the environment variables of AWS can't be used")
+		return c, env, wrap(mail.Invalid, err, "the environment variables of AWS can't be used")
 	}
-	cfg.Region = cmp.Or(cfg.Region, env.Region)
+	c.Endpoint = cmp.Or(c.Endpoint, os.Getenv(endpointVariable), env.BaseEndpoint)
+	c.Region = cmp.Or(c.Region, env.Region)
+	return c, env, nil
+}
+
+// findCredentials looks where operators keep them, and completes the region from
+// the same places.
+func findCredentials(ctx context.Context, cfg *Config, env config.EnvConfig) (aws.CredentialsProvider, error) {
 	if cfg.AccessKey != "" || cfg.SecretKeyFile != "" {
 		return fromFile(*cfg)
 	}

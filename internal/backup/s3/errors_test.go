@@ -25,7 +25,7 @@ import (
 // clean takes what the environment says of AWS away.
 func clean(t *testing.T) {
 	t.Helper()
-	for _, v := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "HTTP_PROXY", "HTTPS_PROXY"} {
+	for _, v := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "HTTP_PROXY", "HTTPS_PROXY"} {
 		t.Setenv(v, "")
 	}
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(t.TempDir(), "none"))
@@ -253,9 +253,10 @@ func TestCredentialsAreFound(t *testing.T) {
 		w.WriteHeader(http.StatusNoContent)
 	}))
 	defer srv.Close()
+	t.Setenv("AWS_ENDPOINT_URL_S3", srv.URL)
 	want := func(words string, cfg s3.Config) {
 		t.Helper()
-		cfg.Bucket, cfg.Endpoint, cfg.Attempts = "bucket", srv.URL, 1
+		cfg.Bucket, cfg.Attempts = "bucket", 1
 		if err := open(t, cfg).Delete(t.Context(), "a"); err != nil {
 			t.Error(err)
 		}

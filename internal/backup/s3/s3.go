@@ -43,7 +43,7 @@ type Config struct {
 	Bucket string
 	Prefix string // of all names, without slashes around it; may be empty
 
-	Endpoint    string // URL of a server that is not Amazon's
+	Endpoint    string // URL of a server that is not Amazon's; without one: AWS_ENDPOINT_URL_S3
 	Region      string // without one: AWS_REGION, else the shared configuration, else us-east-1
 	VirtualHost bool   // the bucket is part of the endpoint's host name, not of the path
 
@@ -117,11 +117,14 @@ type Target struct {
 
 // Open makes a target. It asks nothing of the server yet.
 func Open(ctx context.Context, cfg Config) (*Target, error) {
-	cfg = cfg.withDefaults()
-	if err := checkEndpoint(cfg.Endpoint); err != nil {
+	cfg, env, err := cfg.withDefaults().fromEnvironment()
+	if err != nil {
 		return nil, err
 	}
-	who, err := findCredentials(ctx, &cfg)
+	if err := CheckEndpoint(cfg.Endpoint); err != nil {
+		return nil, err
+	}
+	who, err := findCredentials(ctx, &cfg, env)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +146,8 @@ func Open(ctx context.Context, cfg Config) (*Target, error) {
 	return &Target{cfg: cfg, client: s3.New(options)}, nil
 }
 
-func checkEndpoint(endpoint string) error {
+// CheckEndpoint refuses what is no URL of a server; "" is Amazon's.
+func CheckEndpoint(endpoint string) error {
 	u, err := url.Parse(endpoint)
 	if endpoint == "" {
 		return nil

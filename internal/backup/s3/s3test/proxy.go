@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // A Fault is what becomes of a connection.
@@ -47,6 +48,7 @@ type Proxy struct {
 	seen [numFaults]atomic.Int64
 	live map[net.Conn]bool
 	shut bool
+	hold *Hold // nil: everything passes
 }
 
 // NewProxy starts a proxy before a server. It harms nothing until Harm is called,
@@ -77,6 +79,77 @@ func (p *Proxy) Harm(rate float64, span int64) {
 	}
 }
 
+// A Hold stops what a proxy passes on.
+type Hold struct {
+	p        *Proxy
+	left     int64         // that are passed before; guarded by the proxy's mu
+	held     chan struct{} // closed when it has come to that
+	released chan struct{}
+}
+
+// HoldAfter lets so many more bytes pass, in both directions together, and holds what
+// comes then.
+func (p *Proxy) HoldAfter(n int64) *Hold {
+	h := &Hold{p: p, left: n, held: make(chan struct{}), released: make(chan struct{})}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.hold = h
+	return h
+}
+
+// Wait waits until something is held.
+func (h *Hold) Wait(t testing.TB) {
+	t.Helper()
+	select {
+	case <-h.held:
+	case <-time.After(patience):
+		t.Fatal("the bytes after which the network is to stop did not come")
+	}
+}
+
+// Release lets all pass again.
+func (h *Hold) Release() {
+	h.p.mu.Lock()
+	defer h.p.mu.Unlock()
+	if h.p.hold == h { // else the proxy has ended
+		close(h.released)
+		h.p.hold = nil
+	}
+}
+
+// gated reads what may be passed on.
+type gated struct {
+	io.Reader
+	p *Proxy
+}
+
+func (g gated) Read(b []byte) (int, error) {
+	n, err := g.Reader.Read(b)
+	if released := g.p.passing(int64(n)); released != nil {
+		<-released
+	}
+	return n, err
+}
+
+// passing counts bytes; it returns what they have to wait for.
+func (p *Proxy) passing(n int64) (released chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	h := p.hold
+	if h == nil {
+		return nil
+	}
+	if h.left -= n; h.left > 0 {
+		return nil
+	}
+	select {
+	case <-h.held:
+	default:
+		close(h.held)
+	}
+	return h.released
+}
+
 // Harmed counts what happened.
 func (p *Proxy) Harmed() map[string]int64 {
 	counts := map[string]int64{}
@@ -90,6 +163,10 @@ func (p *Proxy) close() {
 	p.listen.Close()
 	p.mu.Lock()
 	p.shut = true
+	if p.hold != nil {
+		close(p.hold.released)
+		p.hold = nil
+	}
 	for c := range p.live {
 		c.Close()
 	}
@@ -161,9 +238,9 @@ func (p *Proxy) pass(c net.Conn) {
 		return
 	}
 	var both sync.WaitGroup
-	both.Go(func() { forward(s, c, fault == CutRequest, fault == StallSent, after, nil) })
+	both.Go(func() { p.forward(s, c, fault == CutRequest, fault == StallSent, after, nil) })
 	both.Go(func() {
-		forward(c, s, fault == CutAnswer || fault == ResetAnswer, fault == StallAnswer, after, func() {
+		p.forward(c, s, fault == CutAnswer || fault == ResetAnswer, fault == StallAnswer, after, func() {
 			if fault == ResetAnswer {
 				_ = c.(*net.TCPConn).SetLinger(0)
 			}
@@ -174,7 +251,7 @@ func (p *Proxy) pass(c net.Conn) {
 
 // forward copies until either side ends, and then ends both. A cut comes after so
 // many bytes; a stalled one takes what comes and gives nothing.
-func forward(to, from net.Conn, cut, stall bool, after int64, before func()) {
+func (p *Proxy) forward(to, from net.Conn, cut, stall bool, after int64, before func()) {
 	defer func() {
 		if before != nil {
 			before()
@@ -182,11 +259,12 @@ func forward(to, from net.Conn, cut, stall bool, after int64, before func()) {
 		to.Close()
 		from.Close()
 	}()
+	in := gated{from, p}
 	if !cut && !stall {
-		_, _ = io.Copy(to, from)
+		_, _ = io.Copy(to, in)
 		return
 	}
-	if _, err := io.CopyN(to, from, after); err == nil && stall {
+	if _, err := io.CopyN(to, in, after); err == nil && stall {
 		_, _ = io.Copy(io.Discard, from)
 	}
 }

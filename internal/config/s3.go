@@ -1,0 +1,28 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+
+	"lockstep/internal/backup/s3"
+)
+
+// S3 is how buckets are reached. The secret lies in a file of its own, so that config
+// print and backups of the configuration do not spread it.
+type S3 struct {
+	Endpoint      string `toml:"endpoint" comment:"The server of s3:// targets, such as \"https://s3.example.org\". Empty is what AWS_ENDPOINT_URL_S3 says, else Amazon's."`
+	Region        string `toml:"region" comment:"The region of the bucket. Empty is what AWS_REGION or ~/.aws/config says, else us-east-1."`
+	PathStyle     bool   `toml:"path_style" comment:"Whether an endpoint takes the bucket's name as part of the path; false: as part of the host's name. Amazon's is asked by host."`
+	AccessKey     string `toml:"access_key" comment:"The access key. Empty: what AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, else ~/.aws/credentials say, else the role of a machine at Amazon."`
+	SecretKeyFile string `toml:"secret_key_file" comment:"File with the secret of the access key, one line."`
+}
+
+func (s S3) check() error {
+	if err := s3.CheckEndpoint(s.Endpoint); err != nil {
+		return fmt.Errorf("backup.s3.endpoint: %w", err)
+	}
+	if (s.AccessKey == "") != (s.SecretKeyFile == "") {
+		return errors.New("backup.s3.access_key and backup.s3.secret_key_file go together: set both, or neither")
+	}
+	return nil
+}
