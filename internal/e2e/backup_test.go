@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -18,8 +17,6 @@ import (
 	"lockstep/internal/store/sqlstore"
 	"lockstep/internal/vfs"
 )
-
-var recoveryCode = regexp.MustCompile(`AGE-SECRET-KEY-1[A-Z0-9]+`)
 
 // exported is what an account's mail is to `lockstep export`: each file's name without
 // what the export adds, and its bytes.
@@ -44,8 +41,8 @@ func exported(t *testing.T, args ...string) map[string][32]byte {
 	return files
 }
 
-// fill brings mail in by each way there is.
-func (s *server) fill(from, to int) {
+// fillByEachWay brings mail in by each way there is.
+func (s *server) fillByEachWay(from, to int) {
 	s.t.Helper()
 	c, err := s.dial(alice, password)
 	if err != nil {
@@ -81,7 +78,7 @@ func TestBackupAndRestore(t *testing.T) {
 	s := newServer(t, "")
 	s.addAccount(alice)
 	s.start()
-	s.fill(0, 60)
+	s.fillByEachWay(0, 60)
 	to := filepath.Join(t.TempDir(), "backup")
 	busy, quiet := make(chan struct{}), make(chan struct{})
 	go func() { // mail goes on coming in
@@ -108,7 +105,7 @@ func TestBackupAndRestore(t *testing.T) {
 	if strings.Contains(s.log.String(), code) {
 		t.Error("the recovery code is in the log")
 	}
-	s.fill(60, 80)
+	s.fillByEachWay(60, 80)
 	s.lockstep("", "backup", "--to", to)
 	live := exported(t, "--config", s.config)
 	if list := s.lockstep("", "backup", "list", "--from", to); strings.Count(list, "\n") != 4 {

@@ -167,9 +167,7 @@ func (x *Index) Family(_ context.Context, names []mail.BlobName) ([]mail.BlobNam
 	all := slices.Clone(names)
 	for i := 0; i < len(all); i++ {
 		if r := x.rows[all[i]]; r != nil {
-			for _, p := range r.blob.Parts {
-				all = append(all, p)
-			}
+			all = append(all, r.blob.Parts...)
 		}
 	}
 	slices.Reverse(all) // a part that is met twice stays behind the last that has it
