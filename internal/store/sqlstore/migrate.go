@@ -233,7 +233,9 @@ func (m *migration) takeAll(c conn, tell func(Upgrade)) error {
 		return err
 	}
 	for i, s := range m.pending {
-		tell(Upgrade{Step: s.name, Done: int64(i), Of: int64(len(m.pending))})
+		if len(m.taken) > 0 { // what is new is no upgrade
+			tell(Upgrade{Step: s.name, Done: int64(i), Of: int64(len(m.pending))})
+		}
 		if err := c.script(s.sql + s.again); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
