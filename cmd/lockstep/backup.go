@@ -23,8 +23,9 @@ type backupCommand struct {
 }
 
 type backupMake struct {
-	To    string `help:"Where to: a directory, best on another disk or machine, or a bucket. Default: backup.to." placeholder:"DIR|s3://BUCKET/PREFIX"`
-	Fresh bool   `help:"Begin a new set: copy the whole database again, and rely on nothing that was copied before."`
+	To      string `help:"Where to: a directory, best on another disk or machine, or a bucket. Default: backup.to." placeholder:"DIR|s3://BUCKET/PREFIX"`
+	NewCode bool   `help:"Make a new recovery code and show it; the one before opens the backup no more."`
+	Fresh   bool   `help:"Begin a new set: copy the whole database again, and rely on nothing that was copied before."`
 }
 
 // Help is what --help says below the flags.
@@ -37,7 +38,7 @@ the point is there, whole and durable.`
 func (b *backupMake) Run(ctx context.Context, g *globals) error {
 	line := &statusLine{}
 	err := g.with(ctx, func(c *admin.Client) error {
-		return admin.BackupMake.Each(ctx, c, admin.BackupOf{To: absolute(b.To), Fresh: b.Fresh}, func(s admin.BackupStep) error {
+		return admin.BackupMake.Each(ctx, c, admin.BackupOf{To: absolute(b.To), Fresh: b.Fresh, NewCode: b.NewCode}, func(s admin.BackupStep) error {
 			switch {
 			case s.Recovery != "":
 				line.clear()
@@ -145,7 +146,7 @@ func listPoints(ctx context.Context, repo *backup.Repo) error {
 		return err
 	}
 	damaged := 0
-	t := newTable("AS OF", "DATABASE", "MAIL", "SENT", "")
+	t := newTable("AS OF", "DATABASE", "MAIL", "SENT", "FROM")
 	for _, p := range points {
 		m, err := repo.Manifest(ctx, p)
 		if err != nil {
@@ -157,7 +158,7 @@ func listPoints(ctx context.Context, repo *backup.Repo) error {
 		for _, k := range m.Packs {
 			mail += k.Size
 		}
-		t.row(localTime(p.Time), bytesText(int64(m.Pages)*int64(m.PageSize)), bytesText(mail), bytesText(m.Sent.Bytes), "")
+		t.row(localTime(p.Time), bytesText(int64(m.Pages)*int64(m.PageSize)), bytesText(mail), bytesText(m.Sent.Bytes), m.Host)
 	}
 	if err := t.print(os.Stdout); err != nil {
 		return err

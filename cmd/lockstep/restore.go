@@ -14,6 +14,7 @@ import (
 
 	"lockstep/internal/backup"
 	"lockstep/internal/store/sqlstore"
+	"lockstep/internal/vfs"
 )
 
 type restoreCommand struct {
@@ -75,6 +76,7 @@ func (r *restoreCommand) Run(ctx context.Context, g *globals) error {
 	done, err := repo.Restore(ctx, point, cfg.Data, backup.RestoreOptions{
 		Layout:       dataLayout,
 		Rows:         sqlstore.EachBlob,
+		Free:         vfs.Free,
 		AcceptDamage: r.AcceptDamage,
 		Progress: line.throttled(func(p backup.RestoreProgress) string {
 			return fmt.Sprintf("%s: %s of %s", p.Stage, bytesText(p.Done), bytesText(p.Total))

@@ -13,6 +13,8 @@ import (
 type BackupOf struct {
 	To    string // the target; "" is the configured one
 	Fresh bool   // begin a new set
+	// NewCode makes another recovery code, and shuts those before out.
+	NewCode bool
 }
 
 // BackupStep is one thing to know of a backup on its way: which it is, what to write
@@ -34,7 +36,7 @@ var BackupMake = Verb[BackupOf, BackupStep]{"backup/make", func(o *Ops, ctx cont
 	}
 	var last time.Time
 	run, err := o.Backups.Begin(ctx, q.To, backup.Options{
-		Digests: true, Fresh: q.Fresh, Doing: "a backup by hand",
+		Digests: true, Fresh: q.Fresh, NewCode: q.NewCode, Doing: "a backup by hand",
 		Recovery: func(code string) error { return emit(BackupStep{Recovery: code}) },
 		Progress: func(p backup.Progress) {
 			if now := time.Now(); now.Sub(last) >= progressEvery {

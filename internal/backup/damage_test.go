@@ -18,17 +18,11 @@ import (
 	"lockstep/internal/backup/targettest"
 	"lockstep/internal/blob"
 	"lockstep/internal/mail"
-	"lockstep/internal/vfs"
 	"lockstep/internal/vfs/faulty"
 )
 
-func TestDirIsATarget(t *testing.T) {
-	for name, open := range map[string]func(t *testing.T) backup.Target{
-		"OS":     func(t *testing.T) backup.Target { return backup.NewDir(vfs.OS{}, t.TempDir()+"/below/backup") },
-		"Faulty": func(*testing.T) backup.Target { return backup.NewDir(faulty.New(1), "/target") },
-	} {
-		t.Run(name, func(t *testing.T) { targettest.Run(t, 1<<20, open) })
-	}
+func TestADirectoryOfTheFaultyFileSystemIsATarget(t *testing.T) {
+	targettest.Run(t, 1<<20, func(*testing.T) backup.Target { return backup.NewDir(faulty.New(1), "/target") })
 }
 
 // What was being written when a process was killed is no object, and goes with the next
@@ -364,6 +358,45 @@ func many(t *testing.T, n int) string {
 		all = append(all, side)
 	}
 	return strings.Join(all, " ")
+}
+
+// A new code opens the backup, and the one before no more.
+func TestACodeIsReplaced(t *testing.T) {
+	h := newHouse(t, 20)
+	target := backup.NewDir(faulty.New(2), "/target")
+	h.mustBackup(target)
+	old, o := h.code, h.options()
+	o.NewCode = true
+	run, err := backup.Begin(t.Context(), target, h.server, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := run.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := backup.Unlock(t.Context(), target, backup.Secret{Recovery: old}); h.code == old || mail.KindOf(err) != mail.Denied {
+		t.Errorf("the old code: %v", err)
+	}
+	if _, err := backup.Unlock(t.Context(), target, backup.Secret{Recovery: h.code}); err != nil {
+		t.Errorf("the new code: %v", err)
+	}
+}
+
+// A disk that is too small is told before anything is fetched.
+func TestRestoreLooksForRoom(t *testing.T) {
+	h := newHouse(t, 1000)
+	target := backup.NewDir(faulty.New(2), "/target")
+	point := h.mustBackup(target).Point
+	disk := faulty.New(3)
+	o, free := h.restoreOptions(disk), int64(3<<20)
+	o.Free = func(string) (int64, bool, error) { return free, true, nil }
+	if done, err := h.unlock(target).Restore(t.Context(), point, "/new", o); mail.KindOf(err) != mail.Unavailable || done.Bytes > 0 || !strings.Contains(err.Error(), "1 MiB more are needed") {
+		t.Errorf("%+v, %v", done, err)
+	}
+	free = 5 << 20
+	if _, err := h.unlock(target).Restore(t.Context(), point, "/new", o); err != nil {
+		t.Error(err)
+	}
 }
 
 // A backup that somebody has to see the code of is not begun by the clock.

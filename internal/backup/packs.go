@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"errors"
+	"hash"
 	"io"
 	"slices"
 
@@ -68,8 +69,8 @@ func (p *making) from(k blob.Pack, end int64) int64 {
 	return from
 }
 
-// copyExtent stores one extent of a pack, which is read twice: first to see that it is
-// whole and for what stands at its end, then as it is sent.
+// copyExtent stores one extent of a pack, which is read twice: first to see where it
+// ends and whether it is whole, then as it is sent.
 func (p *making) copyExtent(ctx context.Context, k blob.Pack, from, total int64) (e extent, err error) {
 	x, err := p.server.Blobs.Extent(ctx, k, from, extentBytes)
 	if err != nil {
@@ -77,13 +78,9 @@ func (p *making) copyExtent(ctx context.Context, k blob.Pack, from, total int64)
 	}
 	p.damaged = append(p.damaged, x.Damaged...)
 	e = extent{k.Pack, from, x.Size()}
-	mac := p.repo.packs.mac(e)
-	if _, err := copyAll(ctx, mac, io.NewSectionReader(x, 0, e.length)); err != nil {
-		return e, errors.Join(err, x.Close())
-	}
-	body := &extentReader{x: x, size: e.length, mac: mac.Sum(nil)}
+	size := e.length + macSize
 	p.up.group.Go(func() error {
-		err := p.up.put(e.name(), io.NewSectionReader(body, 0, e.length+macSize), e.length+macSize, func(s *Sent) { s.PackBytes += e.length + macSize })
+		err := p.up.put(e.name(), newExtentReader(p.repo.packs, e, x), size, func(s *Sent) { s.PackBytes += size })
 		p.up.reached("mail", e.length, total)
 		return errors.Join(err, x.Close())
 	})
@@ -91,27 +88,78 @@ func (p *making) copyExtent(ctx context.Context, k blob.Pack, from, total int64)
 	return e, nil
 }
 
-// An extentReader reads an extent as it is stored.
+// An extentReader reads an extent as it is stored. What stands at its end is made of
+// the bytes that were read before, from the beginning on: a record may be erased
+// meanwhile, and whoever reads twice gets the one or the other, whole.
 type extentReader struct {
-	x    *blob.Extent
-	size int64
-	mac  []byte
+	seals *packSealer
+	e     extent
+	x     io.ReaderAt
+
+	mac     hash.Hash
+	at      int64  // up to where mac knows the bytes, or the tail was read
+	tail    []byte // nil until all bytes were read
+	next    int64  // where the next Read begins
+	scratch []byte
 }
 
-// ReadAt implements io.ReaderAt.
-func (r *extentReader) ReadAt(b []byte, off int64) (n int, err error) {
-	if off < r.size {
-		n, err = r.x.ReadAt(b[:min(int64(len(b)), r.size-off)], off)
-		if err != nil && err != io.EOF || n == len(b) {
-			return n, err
+func newExtentReader(seals *packSealer, e extent, x io.ReaderAt) *extentReader {
+	return &extentReader{seals: seals, e: e, x: x, mac: seals.mac(e)}
+}
+
+// Seek implements io.Seeker.
+func (r *extentReader) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += r.next
+	case io.SeekEnd:
+		offset += r.e.length + macSize
+	}
+	if offset < 0 {
+		return 0, errors.New("backup: seek before the beginning")
+	}
+	r.next = offset
+	return offset, nil
+}
+
+// Read implements io.Reader. Who did not come from the beginning waits until all before
+// was read.
+func (r *extentReader) Read(b []byte) (int, error) {
+	if r.next < r.at {
+		r.mac, r.at, r.tail = r.seals.mac(r.e), 0, nil
+	}
+	for r.at < r.next {
+		if r.scratch == nil {
+			r.scratch = make([]byte, copyBuffer)
+		}
+		if _, err := r.read(r.scratch[:min(int64(len(r.scratch)), r.next-r.at)]); err != nil {
+			return 0, err
 		}
 	}
-	if off += int64(n); off >= r.size+int64(len(r.mac)) {
-		return n, io.EOF
+	n, err := r.read(b)
+	r.next = r.at
+	return n, err
+}
+
+// read reads on from where it is.
+func (r *extentReader) read(b []byte) (int, error) {
+	if r.at < r.e.length {
+		b = b[:min(int64(len(b)), r.e.length-r.at)]
+		n, err := r.x.ReadAt(b, r.at)
+		r.mac.Write(b[:n])
+		r.at += int64(n)
+		if n == len(b) {
+			err = nil
+		}
+		return n, err
 	}
-	n += copy(b[n:], r.mac[off-r.size:])
-	if n < len(b) {
-		return n, io.EOF
+	if r.tail == nil {
+		r.tail = r.mac.Sum(nil)
 	}
+	if r.at >= r.e.length+macSize {
+		return 0, io.EOF
+	}
+	n := copy(b, r.tail[r.at-r.e.length:])
+	r.at += int64(n)
 	return n, nil
 }

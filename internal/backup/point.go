@@ -34,9 +34,10 @@ func (p Point) Name() string {
 
 func (p Point) String() string { return p.Time.UTC().Format("2006-01-02 15:04:05") + " UTC" }
 
-// compare orders points by time, and those of one second as they were made.
+// compare orders points as they were made, whatever the clock said: sets are named by
+// when they began.
 func (p Point) compare(q Point) int {
-	return cmp.Or(p.Time.Compare(q.Time), cmp.Compare(p.Set, q.Set), cmp.Compare(p.Number, q.Number))
+	return cmp.Or(cmp.Compare(p.Set, q.Set), cmp.Compare(p.Number, q.Number))
 }
 
 func pointsOf(set string) string  { return setsPrefix + set + "/points/" }

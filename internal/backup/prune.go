@@ -77,7 +77,7 @@ func (s *sweep) choose(ctx context.Context) error {
 	}
 	whole := false // a whole one was met
 	for _, p := range slices.Backward(s.points) {
-		if !stay[p] && whole {
+		if _, there := s.all[keyOf(p.Set)]; !there || !stay[p] && whole { // without its key it is nothing
 			s.done.Removed = append(s.done.Removed, p)
 			continue
 		}

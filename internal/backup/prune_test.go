@@ -2,6 +2,7 @@ package backup_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -144,6 +145,30 @@ func TestTheLastGoodPointStays(t *testing.T) {
 	fs := faulty.New(3)
 	if _, err := h.unlock(target).Restore(t.Context(), good, "/new", h.restoreOptions(fs)); err != nil {
 		t.Error(err)
+	}
+}
+
+// Points of a set whose key was destroyed go, also when that was cut.
+func TestPointsWithoutAKeyGo(t *testing.T) {
+	h := newHouse(t, 100)
+	target := backup.NewDir(faulty.New(2), "/target")
+	old := h.mustBackup(target).Point
+	run, err := backup.Begin(t.Context(), target, h.server, backup.Options{Fresh: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = run.Point(t.Context())
+	if err := errors.Join(err, run.Close(t.Context()), target.Delete(t.Context(), "sets/"+old.Set+"/key")); err != nil {
+		t.Fatal(err)
+	}
+	h.server.Now = func() time.Time { return time.Now().Add(time.Minute) }
+	if done := h.prune(target, backup.DefaultKeep); len(done.Removed) != 1 || len(done.Kept) != 1 || len(done.Damaged) != 0 {
+		t.Errorf("%+v", done)
+	}
+	for _, name := range names(t, target) {
+		if strings.Contains(name, old.Set) {
+			t.Errorf("%s is left", name)
+		}
 	}
 }
 

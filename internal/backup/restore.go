@@ -37,6 +37,9 @@ type RestoreOptions struct {
 	// Rows calls fn with the row of each blob whose place begins with prefix, in the
 	// order of their places, in a database that nobody has open.
 	Rows func(ctx context.Context, database, prefix string, fn func(mail.Blob) error) error
+	// Free is how many bytes can be written in a directory, where that is known; nil: it
+	// is not.
+	Free func(dir string) (free int64, known bool, err error)
 	// AcceptDamage goes on where a part of a pack is damaged or missing: the messages in
 	// it are lost.
 	AcceptDamage bool
@@ -94,6 +97,9 @@ func (r *Repo) Restore(ctx context.Context, p Point, dir string, o RestoreOption
 	if _, err := o.FS.Stat(t.path(o.Layout.Database)); err == nil { // the last thing but one
 		return t.done, t.unmark()
 	}
+	if err := t.room(); err != nil {
+		return t.done, err
+	}
 	if err := t.database(ctx); err != nil {
 		return t.done, err
 	}
@@ -119,6 +125,35 @@ type restoring struct {
 
 func (t *restoring) path(name ...string) string {
 	return filepath.Join(append([]string{t.dir}, name...)...)
+}
+
+// room looks whether everything fits, before anything is fetched. What an earlier run
+// brought is there already.
+func (t *restoring) room() error {
+	if t.o.Free == nil {
+		return nil
+	}
+	free, known, err := t.o.Free(t.dir)
+	if err != nil || !known {
+		return err
+	}
+	need := int64(t.m.Pages) * int64(t.m.PageSize)
+	for _, k := range t.m.Packs {
+		need += k.Size
+	}
+	for _, dir := range []string{t.dir, t.path(t.o.Layout.Packs)} {
+		files, err := t.o.FS.ReadDir(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		for _, f := range files {
+			need -= f.Size
+		}
+	}
+	if free < need {
+		return mail.Errorf(mail.Unavailable, "%s has room for %d MiB, and %d MiB more are needed: make room, or name a directory on another disk", t.dir, free>>20, (need-free)>>20+1)
+	}
+	return nil
 }
 
 // part is what a file is called that is not complete.

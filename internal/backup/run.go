@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,6 +39,9 @@ type Options struct {
 	// Recovery is given that code, once, before anything is stored. If it is nil no
 	// backup is begun that would need one.
 	Recovery func(code string) error
+	// NewCode has a code made, and given to Recovery, also for a backup that is there: the
+	// codes before open it no more.
+	NewCode bool
 	// Digests has each point record what was in each account.
 	Digests bool
 	// Fresh begins a new set: its points need nothing of the sets before.
@@ -79,6 +83,7 @@ type Run struct {
 
 	set     string
 	seal    *sealer
+	begun   bool  // the backup was begun by this run
 	looked  bool  // what is below is as the target has it
 	last    Point // the newest of the set; number 0: none
 	state   table // the database as of the last point
@@ -169,6 +174,7 @@ func (r *Run) openRepo(ctx context.Context, t Target) error {
 		if h, err = r.beginRepo(ctx, t, keyFile); err != nil {
 			return err
 		}
+		r.begun = true
 	}
 	if r.repo, err = unlock(t, h, Secret{KeyFile: keyFile}); err != nil {
 		return err
@@ -178,28 +184,39 @@ func (r *Run) openRepo(ctx context.Context, t Target) error {
 
 // beginRepo makes the header.
 func (r *Run) beginRepo(ctx context.Context, t Target, keyFile []byte) (*header, error) {
-	recipients, code := r.o.Recipients, ""
-	if len(recipients) == 0 {
-		if r.o.Recovery == nil {
-			return nil, mail.Errorf(mail.Invalid, "there is no backup in %s yet, and its recovery code has to be shown to somebody: begin it by hand with lockstep backup --to, or set backup.recipient", t)
-		}
-		var recipient string
-		var err error
-		if code, recipient, err = NewRecovery(); err != nil {
-			return nil, err
-		}
-		recipients = []string{recipient}
+	recipients, code, err := r.recipients(t)
+	if err != nil {
+		return nil, err
 	}
 	h, err := newHeader(keyFile, recipients, r.server.Now())
 	if err != nil {
 		return nil, err
 	}
-	if code != "" { // before the backup is there: a code too many harms nobody
-		if err := r.o.Recovery(code); err != nil {
-			return nil, err
-		}
+	if err := r.showCode(code); err != nil {
+		return nil, err
 	}
 	return h, putBytes(ctx, t, headerName, h.encode())
+}
+
+// recipients are who shall open the backup: those of the operator's choice, or that of
+// a code that is made now.
+func (r *Run) recipients(t Target) (list []string, code string, err error) {
+	if len(r.o.Recipients) > 0 {
+		return r.o.Recipients, "", nil
+	}
+	if r.o.Recovery == nil {
+		return nil, "", mail.Errorf(mail.Invalid, "there is no backup in %s yet, and its recovery code has to be shown to somebody: begin it by hand with lockstep backup --to, or set backup.recipient", t)
+	}
+	code, recipient, err := NewRecovery()
+	return []string{recipient}, code, err
+}
+
+// showCode shows a code, before it is good for anything: one too many harms nobody.
+func (r *Run) showCode(code string) error {
+	if code == "" {
+		return nil
+	}
+	return r.o.Recovery(code)
 }
 
 // isEmpty refuses a target that has objects and no header: it is somebody else's, or
@@ -216,14 +233,22 @@ func isEmpty(ctx context.Context, t Target) error {
 	})
 }
 
-// changeRecipients makes the header anew when the operator chose others.
+// changeRecipients makes the header anew when the operator chose others, or wants
+// another code.
 func (r *Run) changeRecipients(ctx context.Context, keyFile []byte) error {
 	h := r.repo.header
-	if len(r.o.Recipients) == 0 || fmt.Sprint(h.Recipients) == fmt.Sprint(r.o.Recipients) {
+	if same := len(r.o.Recipients) == 0 || slices.Equal(h.Recipients, r.o.Recipients); same && !r.wantsCode() {
 		return nil
 	}
+	recipients, code, err := r.recipients(r.repo.Target)
+	if err != nil {
+		return err
+	}
 	changed := *h
-	if err := changed.sealTo(r.o.Recipients, keyFile); err != nil {
+	if err := changed.sealTo(recipients, keyFile); err != nil {
+		return err
+	}
+	if err := r.showCode(code); err != nil {
 		return err
 	}
 	if err := putBytes(ctx, r.repo.Target, headerName, changed.encode()); err != nil {
@@ -232,6 +257,9 @@ func (r *Run) changeRecipients(ctx context.Context, keyFile []byte) error {
 	r.repo.header = &changed
 	return nil
 }
+
+// wantsCode says that a backup that is there gets another code.
+func (r *Run) wantsCode() bool { return r.o.NewCode && !r.begun && len(r.o.Recipients) == 0 }
 
 // openSet finds the newest set and its last point, or begins one.
 func (r *Run) openSet(ctx context.Context) error {
