@@ -25,6 +25,8 @@ type backupCommand struct {
 type backupMake struct {
 	To    string `help:"Where to: a directory, best on another disk or machine, or a bucket. Default: backup.to." placeholder:"DIR|s3://BUCKET/PREFIX"`
 	Fresh bool   `help:"Begin a new set: copy the whole database again, and rely on nothing that was copied before."`
+
+	Follow bool `help:"Go on: ship what changes each second, for as long as the server and this command run. For always, set backup.follow."`
 }
 
 // Help is what --help says below the flags.
@@ -36,6 +38,9 @@ the point is there, whole and durable.`
 
 func (b *backupMake) Run(ctx context.Context, g *globals) error {
 	line := &statusLine{}
+	if b.Follow {
+		return b.follow(ctx, g, line)
+	}
 	err := g.with(ctx, func(c *admin.Client) error {
 		return admin.BackupMake.Each(ctx, c, admin.BackupOf{To: absolute(b.To), Fresh: b.Fresh}, func(s admin.BackupStep) error {
 			switch {
@@ -234,6 +239,7 @@ func (h *house) openBackups() (*backup.Service, error) {
 		Server: backup.Server{
 			Pages:   func() (backup.Pages, error) { return newPages(h.db) },
 			Size:    func() int64 { return fileSize(h.path(databaseFile)) },
+			Commits: func() int64 { return h.db.Stats().Commits },
 			Blobs:   h.blobs,
 			KeyFile: func() ([]byte, error) { return os.ReadFile(h.path(keyFile)) },
 			Config:  text.String(), Files: h.smallFiles, Holder: host + ":" + data, Version: version, Log: h.log,

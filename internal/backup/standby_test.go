@@ -23,18 +23,18 @@ type cutting struct {
 	left int // things until then; below 0: never
 }
 
-var errCut = errors.New("the power is cut")
+var errNoPower = errors.New("the power is cut")
 
 func (c *cutting) cut() error {
 	switch {
 	case c.left < 0:
 		return nil
 	case c.left == 0:
-		return errCut
+		return errNoPower
 	}
 	if c.left--; c.left == 0 {
 		c.Crash()
-		return errCut
+		return errNoPower
 	}
 	return nil
 }
@@ -196,7 +196,7 @@ seeds:
 			}
 			w.disk.left = 1 + rng.IntN(60)
 			_, err := w.sync()
-			if err != nil && !errors.Is(err, errCut) && w.disk.left != 0 {
+			if err != nil && !errors.Is(err, errNoPower) && w.disk.left != 0 {
 				t.Fatalf("seed %d, step %d: %v", seed, step, err)
 			}
 			if err != nil {
