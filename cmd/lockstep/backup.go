@@ -230,8 +230,11 @@ func (h *house) openBackups() (*backup.Service, error) {
 	if err := h.cfg.Print(&text); err != nil {
 		return nil, err
 	}
-	host, _ := os.Hostname() // it is for people
 	data, err := filepath.Abs(h.cfg.Data)
+	if err != nil {
+		return nil, err
+	}
+	holder, err := holderOf(data)
 	if err != nil {
 		return nil, err
 	}
@@ -242,13 +245,20 @@ func (h *house) openBackups() (*backup.Service, error) {
 			Commits: func() int64 { return h.db.Stats().Commits },
 			Blobs:   h.blobs,
 			KeyFile: func() ([]byte, error) { return os.ReadFile(h.path(keyFile)) },
-			Config:  text.String(), Files: h.smallFiles, Holder: host + ":" + data, Version: version, Log: h.log,
+			Config:  text.String(), Files: h.smallFiles, Holder: holder, Version: version, Log: h.log,
 		},
 		Data: data, To: h.cfg.Backup.To, Recipients: recipients,
 		Open: func(ctx context.Context, spec string) (backup.Target, error) {
 			return openTarget(ctx, h.cfg.Backup, spec)
 		},
 	}, nil
+}
+
+// holderOf names a server to whoever finds a target in use.
+func holderOf(data string) (string, error) {
+	host, _ := os.Hostname() // it is for people
+	data, err := filepath.Abs(data)
+	return host + ":" + data, err
 }
 
 func newPages(db *sqlstore.DB) (backup.Pages, error) {

@@ -2,6 +2,7 @@ package backup
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -516,4 +517,26 @@ func (s *Standby) unmark() error {
 		return err
 	}
 	return s.o.FS.SyncDir(s.dir)
+}
+
+// WriterGone is after how long a silent writer seems to be gone: it says every followBeat
+// that it is there.
+const WriterGone = 2 * followBeat
+
+// Writer says who has the lease of the target, and when it last said that it is there; ""
+// if nobody has.
+func (r *Repo) Writer(ctx context.Context) (holder string, last time.Time, err error) {
+	text, err := readLease(ctx, r.Target)
+	if err != nil || text == nil || time.Now().After(text.Until) {
+		return "", last, err
+	}
+	n, _, err := r.readNewest(ctx)
+	return text.Holder, n.At, err
+}
+
+// TakeOver takes the lease, whoever has it: what that one writes afterwards fails. The
+// server of this holder takes it up.
+func (r *Repo) TakeOver(ctx context.Context, holder string) error {
+	l := &lease{t: r.Target, now: time.Now, text: leaseText{Holder: holder, Doing: "taking over", Nonce: rand.Text()}}
+	return l.write(ctx)
 }
