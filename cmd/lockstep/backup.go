@@ -26,6 +26,8 @@ type backupMake struct {
 	To      string `help:"Where to: a directory, best on another disk or machine, or a bucket. Default: backup.to." placeholder:"DIR|s3://BUCKET/PREFIX"`
 	NewCode bool   `help:"Make a new recovery code and show it; the one before opens the backup no more."`
 	Fresh   bool   `help:"Begin a new set: copy the whole database again, and rely on nothing that was copied before."`
+
+	Follow bool `help:"Go on: ship what changes each second, for as long as the server and this command run. For always, set backup.follow."`
 }
 
 // Help is what --help says below the flags.
@@ -37,6 +39,9 @@ the point is there, whole and durable.`
 
 func (b *backupMake) Run(ctx context.Context, g *globals) error {
 	line := &statusLine{}
+	if b.Follow {
+		return b.follow(ctx, g, line)
+	}
 	err := g.with(ctx, func(c *admin.Client) error {
 		return admin.BackupMake.Each(ctx, c, admin.BackupOf{To: absolute(b.To), Fresh: b.Fresh, NewCode: b.NewCode}, func(s admin.BackupStep) error {
 			switch {
@@ -226,8 +231,11 @@ func (h *house) openBackups() (*backup.Service, error) {
 	if err := h.cfg.Print(&text); err != nil {
 		return nil, err
 	}
-	host, _ := os.Hostname() // it is for people
 	data, err := filepath.Abs(h.cfg.Data)
+	if err != nil {
+		return nil, err
+	}
+	holder, err := holderOf(data)
 	if err != nil {
 		return nil, err
 	}
@@ -235,15 +243,23 @@ func (h *house) openBackups() (*backup.Service, error) {
 		Server: backup.Server{
 			Pages:   func() (backup.Pages, error) { return newPages(h.db) },
 			Size:    func() int64 { return fileSize(h.path(databaseFile)) },
+			Commits: func() int64 { return h.db.Stats().Commits },
 			Blobs:   h.blobs,
 			KeyFile: func() ([]byte, error) { return os.ReadFile(h.path(keyFile)) },
-			Config:  text.String(), Files: h.smallFiles, Holder: host + ":" + data, Version: version, Log: h.log,
+			Config:  text.String(), Files: h.smallFiles, Holder: holder, Version: version, Log: h.log,
 		},
 		Data: data, To: h.cfg.Backup.To, Recipients: recipients,
 		Open: func(ctx context.Context, spec string) (backup.Target, error) {
 			return openTarget(ctx, h.cfg.Backup, spec)
 		},
 	}, nil
+}
+
+// holderOf names a server to whoever finds a target in use.
+func holderOf(data string) (string, error) {
+	host, _ := os.Hostname() // it is for people
+	data, err := filepath.Abs(data)
+	return host + ":" + data, err
 }
 
 func newPages(db *sqlstore.DB) (backup.Pages, error) {

@@ -16,6 +16,7 @@ import (
 
 	"lockstep/internal/admin"
 	"lockstep/internal/auth"
+	"lockstep/internal/backup"
 	"lockstep/internal/blob"
 	"lockstep/internal/config"
 	"lockstep/internal/delivery"
@@ -57,6 +58,8 @@ type house struct {
 	transfer  *transfer.Service
 	search    *search.Index
 	scrub     *upkeep.Scrub
+	backups   *backup.Service
+	follower  *backup.Follower // nil: nobody follows this server all the time
 	ops       *admin.Ops
 	newKey    bool // the key file was made just now
 
@@ -111,14 +114,17 @@ func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *hou
 	}
 	h.delivery.WroteTo = h.search.WroteTo
 	h.openScrub()
-	backups, err := h.openBackups()
-	if err != nil {
+	if h.backups, err = h.openBackups(); err != nil {
 		return nil, err
 	}
 	h.ops = &admin.Ops{
-		Backups: backups, BackupKeep: time.Duration(cfg.Backup.Keep),
+		Backups: h.backups, BackupKeep: time.Duration(cfg.Backup.Keep),
 		Store: h.db, Directory: h.db, Keeper: h.db, Queue: h.db, Auth: h.auth, Policies: cfg.Policies(), Trails: h.trails, Blobs: h.blobs, Search: h.search, Scrub: h.scrub, Ingest: h.delivery.Ingest, Log: log,
 		Quota: int64(cfg.Accounts.Quota), Message: int64(cfg.Limits.Message), Version: version,
+	}
+	if cfg.Backup.Follow {
+		h.follower = h.backups.Follower("", nil)
+		h.follower.Prune = h.ops.PruneFollowed
 	}
 	return h, nil
 }

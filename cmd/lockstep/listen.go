@@ -322,11 +322,13 @@ func (h *house) run(ctx context.Context, ready func([]service)) error {
 	begin("search", h.search.Run)
 	begin("scrub", h.scrub.Run)
 	begin("push", h.push)
+	followed := h.follow() // to the end: also what sessions do while the server stops
 	notifySystemd("READY=1")
 	ready(services)
 	<-ctx.Done()
 	notifySystemd("STOPPING=1")
-	return errors.Join(h.drain(&running), firstOf(errs))
+	err = errors.Join(h.drain(&running), firstOf(errs))
+	return errors.Join(err, followed())
 }
 
 // drain waits until every session is gone, for limits.stop_time.

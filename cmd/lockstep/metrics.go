@@ -42,6 +42,7 @@ func newMetrics(h *house) *metrics {
 	m.eas = newCommandMetrics(m.registry, "activesync", "ActiveSync")
 	m.jmap = newCommandMetrics(m.registry, "jmap", "JMAP")
 	m.storeMetrics(h)
+	m.followMetrics(h)
 	m.blobMetrics(h)
 	m.queueMetrics(h)
 	m.deliveryMetrics(h)

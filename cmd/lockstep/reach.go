@@ -13,6 +13,7 @@ import (
 	"lockstep/internal/admin"
 	"lockstep/internal/backup"
 	"lockstep/internal/config"
+	"lockstep/internal/vfs"
 )
 
 // reachTime bounds how long a command waits for a server that is starting or
@@ -75,10 +76,14 @@ func mustExist(data string) error {
 	return nil
 }
 
-// mustBeWhole refuses a directory that a restore has not finished.
+// mustBeWhole refuses a directory that a restore has not finished, and one that follows
+// a server and is none.
 func mustBeWhole(data string) error {
 	if _, err := os.Stat(filepath.Join(data, backup.RestoreMark)); err == nil {
 		return fmt.Errorf("data directory %s is half restored: run the same lockstep restore again, which goes on where it was, or remove the directory", data)
+	}
+	if backup.IsStandby(vfs.OS{}, data) {
+		return fmt.Errorf("data directory %s is a standby, which follows another server: to make it the server, lockstep promote --data %[1]s", data)
 	}
 	return nil
 }

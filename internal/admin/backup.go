@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"lockstep/internal/backup"
@@ -34,6 +35,11 @@ var BackupMake = Verb[BackupOf, BackupStep]{"backup/make", func(o *Ops, ctx cont
 	if o.Backups == nil {
 		return mail.Errorf(mail.Unimplemented, "this server makes no backups")
 	}
+	if f, err := o.Backups.Following(ctx, q.To); err != nil {
+		return err
+	} else if f != nil && !q.Fresh {
+		return waitForPoint(ctx, f, emit)
+	}
 	var last time.Time
 	run, err := o.Backups.Begin(ctx, q.To, backup.Options{
 		Digests: true, Fresh: q.Fresh, NewCode: q.NewCode, Doing: "a backup by hand",
@@ -57,6 +63,81 @@ var BackupMake = Verb[BackupOf, BackupStep]{"backup/make", func(o *Ops, ctx cont
 	}
 	return emit(BackupStep{Result: &result})
 }}
+
+// waitForPoint waits for a point of who follows the server to the target anyway.
+func waitForPoint(ctx context.Context, f *backup.Follower, emit func(BackupStep) error) error {
+	began := time.Now()
+	p, err := f.Wait(ctx)
+	if err != nil {
+		return err
+	}
+	return emit(BackupStep{Result: &backup.Result{Point: p, Took: time.Since(began)}})
+}
+
+// FollowStep is how far a server is followed, or what to write down.
+type FollowStep struct {
+	Recovery string `json:",omitempty"`
+	Points   int64
+	As       time.Time // of the newest point; zero: there is none yet
+	Lag      time.Duration
+	Commits  int64
+	Bytes    int64
+	Why      string `json:",omitempty"` // the target is not reached
+}
+
+// followStep is how often somebody is told how far it is.
+const followStep = time.Second
+
+// BackupFollow ships what changes until whoever asked hangs up.
+var BackupFollow = Verb[BackupOf, FollowStep]{"backup/follow", func(o *Ops, ctx context.Context, q BackupOf, emit func(FollowStep) error) error {
+	if o.Backups == nil {
+		return mail.Errorf(mail.Unimplemented, "this server makes no backups")
+	}
+	if !o.serving.Load() {
+		return mail.Errorf(mail.Conflict, "no server runs here, so nothing changes that could be followed: start it with lockstep serve, or make one point with lockstep backup --to")
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var one sync.Mutex // tells at a time
+	tell := func(s FollowStep) error {
+		one.Lock()
+		defer one.Unlock()
+		return emit(s)
+	}
+	f := o.Backups.Follower(q.To, func(code string) error { return tell(FollowStep{Recovery: code}) })
+	f.Prune = o.PruneFollowed
+	var telling sync.WaitGroup
+	defer telling.Wait()
+	defer stop()
+	telling.Go(func() {
+		for wait := time.NewTicker(followStep); ; {
+			select {
+			case <-ctx.Done():
+				wait.Stop()
+				return
+			case <-wait.C:
+			}
+			if tell(followed(f.Status())) != nil { // nobody listens
+				stop()
+			}
+		}
+	})
+	return o.Backups.Follow(ctx, q.To, f)
+}}
+
+func followed(s backup.FollowStatus) FollowStep {
+	step := FollowStep{Points: s.Points, As: s.Point.Time, Lag: s.Lag, Commits: s.Commits, Bytes: s.Sent.Bytes}
+	if s.Err != nil {
+		step.Why = s.Err.Error()
+	}
+	return step
+}
+
+// PruneFollowed removes what a target that is followed to does not need any more.
+func (o *Ops) PruneFollowed(ctx context.Context, run *backup.Run) error {
+	_, err := run.Prune(ctx, backup.PruneOptions{Keep: o.BackupKeep, Grace: backup.DefaultGrace})
+	return err
+}
 
 // PruneOf asks for old points to be removed.
 type PruneOf struct {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"lockstep/internal/auth"
@@ -41,6 +42,8 @@ type Ops struct {
 	Quota      int64  // of a new account that asks for none
 	Message    int64  // bytes of the largest message taken
 	Version    string
+
+	serving atomic.Bool // a server does this, and not a command by itself
 }
 
 // stopTime bounds how long a stopping server waits for calls under way.
@@ -66,6 +69,7 @@ func Listen(socket string) (net.Listener, error) {
 
 // Serve answers on l until ctx ends.
 func (o *Ops) Serve(ctx context.Context, l net.Listener) error {
+	o.serving.Store(true)
 	srv := &http.Server{Handler: o.Handler(), ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
 	return longpoll.Serve(ctx, srv, l, stopTime)
 }
@@ -114,6 +118,7 @@ func (o *Ops) Handler() http.Handler {
 	mux.HandleFunc(Doctor.handler(o))
 	mux.HandleFunc(QueueList.handler(o))
 	mux.HandleFunc(BackupMake.handler(o))
+	mux.HandleFunc(BackupFollow.handler(o))
 	mux.HandleFunc(BackupPrune.handler(o))
 	mux.HandleFunc(QueueRelease.handler(o))
 	mux.HandleFunc(QueueDrop.handler(o))

@@ -73,6 +73,80 @@ type FollowStatus struct {
 	commits int64     // that were counted then
 }
 
+// Follow ships to a target, "" being the configured one, until ctx ends, and then what is
+// left. Whoever asks for a point in the same target meanwhile is given one of these.
+func (s *Service) Follow(ctx context.Context, spec string, f *Follower) error {
+	t, err := s.Target(ctx, spec)
+	if err != nil {
+		return err
+	}
+	name := t.String()
+	s.mu.Lock()
+	if s.following == nil {
+		s.following = map[string]*Follower{}
+	}
+	if s.following[name] != nil {
+		s.mu.Unlock()
+		return mail.Errorf(mail.Conflict, "this server is followed to %s already", name)
+	}
+	s.following[name] = f
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.following, name)
+	}()
+	f.Follow(ctx)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastTime)
+	defer cancel()
+	return f.Finish(last)
+}
+
+// Follower makes one that writes to a target. recovery is shown the recovery code of a
+// backup that begins; nil begins none without a recipient.
+func (s *Service) Follower(spec string, recovery func(string) error) *Follower {
+	return &Follower{
+		Begin: func(ctx context.Context) (*Run, error) {
+			return s.Begin(ctx, spec, Options{Doing: "following the server", Recovery: recovery})
+		},
+		Commits: s.Server.Commits, Log: s.Server.Log, Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+	}
+}
+
+// Following returns who writes to a target all the time; nil if nobody does.
+func (s *Service) Following(ctx context.Context, spec string) (*Follower, error) {
+	t, err := s.Target(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.following[t.String()], nil
+}
+
+// lastTime bounds how long a stopping server ships what is left.
+const lastTime = 5 * time.Second
+
+// Wait waits until all that was committed by now is in the target, and returns the point
+// that has it. If the target can't be written to, it fails.
+func (f *Follower) Wait(ctx context.Context) (Point, error) {
+	for commits := f.Commits(); ; {
+		f.mu.Lock()
+		s := f.status
+		f.mu.Unlock()
+		switch {
+		case s.Point.Number > 0 && s.commits >= commits:
+			return s.Point, nil
+		case s.Err != nil:
+			return Point{}, s.Err
+		case !pause(ctx, waitEvery):
+			return Point{}, ctx.Err()
+		}
+	}
+}
+
+const waitEvery = 50 * time.Millisecond
+
 // Status says how far it is.
 func (f *Follower) Status() FollowStatus {
 	commits := f.Commits()

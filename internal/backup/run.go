@@ -21,6 +21,7 @@ import (
 type Server struct {
 	Pages   func() (Pages, error) // of its database
 	Size    func() int64          // of the database, about, in bytes; nil: not known
+	Commits func() int64          // of its transactions, counted; nil: it can't be followed
 	Blobs   *blob.Store
 	KeyFile func() ([]byte, error)            // its text as it is now
 	Config  string                            // in force, as it is written in its file

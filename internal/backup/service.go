@@ -18,8 +18,9 @@ type Service struct {
 	Recipients []string                                               // of age, in place of a recovery code
 	Open       func(ctx context.Context, spec string) (Target, error) // makes a target of its name
 
-	mu   sync.Mutex
-	busy map[string]bool // targets that are written to
+	mu        sync.Mutex
+	busy      map[string]bool      // targets that are written to
+	following map[string]*Follower // who writes to a target all the time
 }
 
 // Target opens a target that an operator named; "" is the configured one.

@@ -51,6 +51,9 @@ func (c *Config) checkBackup() error {
 	if _, err := backup.ParseRecipients(c.Backup.Recipient); err != nil {
 		return fmt.Errorf("backup.recipient: %w", err)
 	}
+	if c.Backup.Follow && c.Backup.To == "" {
+		return errors.New("backup.follow: where to? Set backup.to")
+	}
 	return c.Backup.S3.check()
 }
 

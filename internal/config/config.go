@@ -130,6 +130,7 @@ type History struct {
 // Backup is about copies of everything.
 type Backup struct {
 	To        string   `toml:"to" comment:"Where lockstep backup keeps them if it is not told: a directory, best on another disk, or s3://BUCKET/PREFIX."`
+	Follow    bool     `toml:"follow" comment:"Whether the server ships what changes to backup.to each second, for as long as it runs: a disaster takes seconds, and a standby can follow. Old points are removed then as well."`
 	Recipient string   `toml:"recipient" comment:"Public sides of age keys (age1…), separated by spaces: whoever has one of the secret sides opens the backup. Empty: a recovery code is made and shown when the first backup is made."`
 	Keep      Duration `toml:"keep" comment:"How far back lockstep backup prune keeps points: all of the last hour, and ever fewer of the time before."`
 	S3        S3       `toml:"s3" comment:"How buckets are reached (docs/operations.md: Backing up to S3)."`
