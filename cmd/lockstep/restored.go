@@ -28,7 +28,7 @@ func (restoredCommand) Run(ctx context.Context, g *globals) error {
 		return err
 	}
 	defer h.close()
-	if h.db.Returned() == "" { // else it was found out, and is done
+	if why, _ := h.db.Returned(); why == "" { // else it was found out, and is done
 		if err := h.db.Restored(ctx); err != nil {
 			return err
 		}

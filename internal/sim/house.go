@@ -57,8 +57,12 @@ type house struct {
 	wrapPrograms func(http.Handler) http.Handler
 	wrapKept     func(store.Store) store.Store
 
+	wrapRule func(path string) error // spoils a database that came back
+
 	shift time.Duration // of the store's clock
 	life  int
+	older func() // puts the model back to what it was when the database was copied
+	back  func() // older, once the copy is put in place of the database
 
 	db       *sqlstore.DB
 	blobs    *blob.Store
@@ -80,7 +84,13 @@ func (h *house) now() time.Time { return time.Now().Add(h.shift) }
 
 func (h *house) home(life int) string { return filepath.Join(h.dir, "life"+strconv.Itoa(life)) }
 
-const databaseFile = "lockstep.db"
+const (
+	databaseFile = "lockstep.db"
+	markFile     = "mark"
+)
+
+// sameFile names the database's file: each life has it elsewhere.
+func sameFile(string) string { return "the database" }
 
 // open starts the server on what its last life left.
 func (h *house) open(ctx context.Context) (err error) {
@@ -89,8 +99,11 @@ func (h *house) open(ctx context.Context) (err error) {
 		return err
 	}
 	hub, log := &notify.Hub{}, slog.New(slog.DiscardHandler)
-	h.db, err = sqlstore.Open(ctx, filepath.Join(home, databaseFile), sqlstore.Options{Hub: hub, Log: log, Now: h.now})
+	h.db, err = sqlstore.Open(ctx, filepath.Join(home, databaseFile), sqlstore.Options{Hub: hub, Log: log, Now: h.now, Mark: filepath.Join(home, markFile), Identity: sameFile})
 	if err != nil {
+		return err
+	}
+	if err := h.came(); err != nil {
 		return err
 	}
 	if err := h.openBlobs(); err != nil {
@@ -218,12 +231,57 @@ func (h *house) kept() {
 	if err := os.MkdirAll(to, 0o700); err != nil {
 		h.blame("%v", err)
 	}
-	for _, file := range []string{databaseFile, databaseFile + "-wal"} {
+	for _, file := range []string{markFile, databaseFile, databaseFile + "-wal"} {
 		if err := copyFile(filepath.Join(to, file), filepath.Join(h.home(h.life), file)); err != nil {
 			h.blame("%v", err)
 		}
 	}
 	h.net.CutAll()
+}
+
+// copy keeps a copy of the database as it is now, and of the model.
+func (h *house) copy(ctx context.Context) error {
+	h.mirror.mu.Lock()
+	for _, file := range []string{databaseFile, databaseFile + "-wal"} {
+		if err := copyFile(filepath.Join(h.dir, "copy-"+file), filepath.Join(h.home(h.life), file)); err != nil {
+			h.blame("%v", err)
+		}
+	}
+	h.older = h.model.Copy()
+	h.mirror.mu.Unlock()
+	return h.db.Marked(ctx) // as within a minute
+}
+
+// restore puts the last copy in place of the database, while the server is down.
+func (h *house) restore(ctx context.Context) error {
+	if h.older == nil {
+		return nil
+	}
+	h.mirror.KillNow()
+	for _, file := range []string{databaseFile, databaseFile + "-wal"} {
+		if err := copyFile(filepath.Join(h.home(h.life+1), file), filepath.Join(h.dir, "copy-"+file)); err != nil {
+			return err
+		}
+	}
+	h.back = h.older
+	return h.reopen(ctx, false)
+}
+
+// came looks whether the database found out that it was put there, and does the same
+// to the model.
+func (h *house) came() error {
+	why, leap := h.db.Returned()
+	if back := h.back; (why != "") != (back != nil) {
+		h.blame("the database says that it came back: %q; it did: %v", why, back != nil)
+	} else if back != nil {
+		h.back = nil
+		back()
+		h.model.RestoredBy(leap)
+		if h.wrapRule != nil {
+			return h.wrapRule(filepath.Join(h.home(h.life), databaseFile))
+		}
+	}
+	return nil
 }
 
 // reopen buries a server that was killed and starts the next. With power, the disk

@@ -36,6 +36,7 @@ type imapDevice struct {
 
 	boxes map[string]*box // by MAILBOXID
 	queue []chore         // done offline
+	keeps map[string]bool // what it held when the server came back from an older copy
 
 	link  *link
 	said  transcript
@@ -89,7 +90,7 @@ func (d *imapDevice) Leave() {
 // Lose implements device.
 func (d *imapDevice) Lose() {
 	d.Leave()
-	d.boxes, d.queue = map[string]*box{}, nil
+	d.boxes, d.queue, d.keeps = map[string]*box{}, nil, nil
 }
 
 // lost hangs up if err is of the connection.

@@ -179,6 +179,7 @@ func (d *imapDevice) syncMailboxes() error {
 	}
 	for id := range d.boxes {
 		if !there[id] {
+			d.dropped(d.boxes[id])
 			delete(d.boxes, id)
 		}
 	}
@@ -393,6 +394,7 @@ func (d *imapDevice) uidBefore(at int) uint32 {
 
 // readHeaders fetches what says which message it is, and reads one whole.
 func (d *imapDevice) readHeaders(b *box, uids []uint32) error {
+	d.fetches(b, uids)
 	d.arrived, d.bodies = map[uint32]string{}, map[uint32]string{}
 	items := "(BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])"
 	if len(uids) == 1 {

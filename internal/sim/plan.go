@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 )
 
@@ -29,23 +30,25 @@ type Deed uint8
 
 // The deeds.
 const (
-	DeedAct   Deed = iota // somebody does something with a device
-	DeedSync              // a device comes into step
-	DeedLeave             // a device goes offline
-	DeedSend              // mail comes in
-	DeedCut               // a connection is going to break
-	DeedKill              // the server is killed, in the middle of a commit or not
-	DeedPower             // the power goes
-	DeedDisk              // the disk fails for a while, or works again
-	DeedSleep             // time passes
-	DeedShift             // the server's clock is set
-	DeedPrune             // history is forgotten
-	DeedLose              // a device is set up anew
-	DeedPulse             // who is pushed to has to be in step right now
+	DeedAct     Deed = iota // somebody does something with a device
+	DeedSync                // a device comes into step
+	DeedLeave               // a device goes offline
+	DeedSend                // mail comes in
+	DeedCut                 // a connection is going to break
+	DeedKill                // the server is killed, in the middle of a commit or not
+	DeedPower               // the power goes
+	DeedDisk                // the disk fails for a while, or works again
+	DeedSleep               // time passes
+	DeedShift               // the server's clock is set
+	DeedPrune               // history is forgotten
+	DeedLose                // a device is set up anew
+	DeedPulse               // who is pushed to has to be in step right now
+	DeedCopy                // somebody copies the server's database
+	DeedRestore             // the last such copy is put in its place
 	deeds
 )
 
-var deedNames = [deeds]string{"act", "sync", "leave", "send", "cut", "kill", "power", "disk", "sleep", "shift", "prune", "lose", "pulse"}
+var deedNames = [deeds]string{"act", "sync", "leave", "send", "cut", "kill", "power", "disk", "sleep", "shift", "prune", "lose", "pulse", "copy", "restore"}
 
 func (d Deed) String() string { return deedNames[d] }
 
@@ -59,6 +62,25 @@ func NewPlan(seed uint64, accounts, devices, steps int) Plan {
 	p := Plan{Seed: seed, Accounts: accounts, Devices: devices}
 	for range steps {
 		p.Steps = append(p.Steps, Step{deal(r), r.IntN(devices), r.Uint64()})
+	}
+	return p
+}
+
+// WithRestores is the plan with an older copy of the server put in its place twice, the
+// second time the same one, or a later one.
+func (p Plan) WithRestores() Plan {
+	r := rand.New(rand.NewPCG(p.Seed, 11))
+	at := func(part int) int { return len(p.Steps)*part/10 + r.IntN(len(p.Steps)/10) }
+	deeds := []struct {
+		at int
+		do Deed
+	}{{at(8), DeedRestore}, {at(6), DeedCopy}, {at(5), DeedRestore}, {at(2), DeedCopy}} // from the end, so that places stay
+	p.Steps = slices.Clone(p.Steps)
+	for _, d := range deeds {
+		if d.at > len(p.Steps)/2 && d.do == DeedCopy && r.IntN(2) == 0 {
+			continue // the same copy comes back again
+		}
+		p.Steps = slices.Insert(p.Steps, d.at, Step{d.do, 0, r.Uint64()})
 	}
 	return p
 }

@@ -28,7 +28,8 @@ type world struct {
 	people  []store.Principal
 	sink    store.Principal
 	sunk    *ledger // of the sink
-	pruned  bool    // history was forgotten
+	pruned  bool    // history was forgotten, or is another
+	given   *given
 	devices []device
 	owner   []int // of each device, in people
 	sender  sender
@@ -49,6 +50,8 @@ type Fault struct {
 	// Kept stands between what phones speak to and both engine and model, for what
 	// only that server keeps.
 	Kept func(store.Store) store.Store
+	// Rule spoils a database that came back from an older copy, after it leapt.
+	Rule func(path string) error
 }
 
 const latency = 5 * time.Millisecond
@@ -88,9 +91,10 @@ func Run(ctx context.Context, p Plan, dir string, f Fault, wait func()) Result {
 }
 
 func newWorld(ctx context.Context, p Plan, dir string, f Fault, wait func()) (*world, error) {
-	w := &world{plan: p, sunk: newLedger(newTried()), net: &Network{Latency: latency, Garble: f.Garble, Lineless: map[string]bool{easService: true, jmapService: true}}, wait: wait, course: fnv.New64a()}
+	w := &world{plan: p, sunk: newLedger(newTried()), net: &Network{Latency: latency, Garble: f.Garble, Lineless: map[string]bool{easService: true, jmapService: true}}, wait: wait, course: fnv.New64a(), given: newGiven()}
 	w.house = newHouse(dir, p.Seed, w.net, w.blame)
 	w.house.wrap, w.house.wrapPhones, w.house.wrapPrograms, w.house.wrapKept = f.Store, f.Phones, f.Programs, f.Kept
+	w.house.wrapRule = f.Rule
 	w.sender = sender{dial: w.dial, blame: w.blame}
 	return w, w.begin(ctx)
 }
@@ -98,7 +102,9 @@ func newWorld(ctx context.Context, p Plan, dir string, f Fault, wait func()) (*w
 // note adds how far everybody is.
 func (w *world) note() {
 	for i := range w.people {
-		fmt.Fprint(w.course, w.truth(i).String())
+		t := w.truth(i)
+		fmt.Fprint(w.course, t.String())
+		w.given.note(w.people[i].Account, t, w.blame)
 	}
 }
 
@@ -206,6 +212,10 @@ func (w *world) step(ctx context.Context, n int, s Step) {
 		err = w.prune(ctx, r)
 	case DeedPulse:
 		w.pulse()
+	case DeedCopy:
+		err = w.house.copy(ctx)
+	case DeedRestore:
+		err = w.restore(ctx)
 	}
 	w.wait()
 	if w.house.mirror.Dead() {
@@ -351,7 +361,7 @@ func (w *world) touched(owner int, device string, mb mail.MailboxID, since mail.
 		if err != nil {
 			return err
 		}
-		head, yes = a.Head, a.Horizon > since
+		head, yes = a.Head, a.Exact() > since
 		records, err := r.Journal(store.JournalQuery{After: since, Mailbox: mb})
 		for _, rec := range records {
 			d, err := r.Device(rec.Device)

@@ -18,7 +18,20 @@ func (st *Store) Restored(context.Context) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	now := st.Now()
-	leap := mail.NewLeap(now, now.Sub(st.newest(now)), 1)
+	st.restored(mail.NewLeap(now, now.Sub(st.newest(now)), 1))
+	return nil
+}
+
+// RestoredBy is Restored beside an engine that leapt so far.
+func (st *Store) RestoredBy(leap mail.Leap) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.restored(leap)
+}
+
+// restored puts everything ahead; mu is held.
+func (st *Store) restored(leap mail.Leap) {
+	now := st.Now()
 	for id, a := range st.accounts {
 		a.mu.Lock()
 		s := a.current.Load().clone()
@@ -28,16 +41,16 @@ func (st *Store) Restored(context.Context) error {
 		defer st.Hub.Publish(id, mail.RestoredNews(s.account.Head, now))
 	}
 	d := &st.directory
-	d.lastAccount = mail.AccountID(leap.Global(int64(d.lastAccount)))
-	d.lastCredential, d.lastSignIn = leap.Global(d.lastCredential), leap.Global(d.lastSignIn)
-	st.intents.last, st.queue.last = leap.Global(st.intents.last), leap.Global(st.queue.last)
-	st.erasures.last = leap.Global(st.erasures.last)
-	st.firstID, st.validity = leap.ID(st.firstID), leap.UIDValidity(st.validity)
+	global := func(last int64) int64 { return leap.Global(last+1) - 1 } // what leaps is the next one
+	d.lastAccount = mail.AccountID(global(int64(d.lastAccount)))
+	d.lastCredential, d.lastSignIn = global(d.lastCredential), global(d.lastSignIn)
+	st.intents.last, st.queue.last = global(st.intents.last), global(st.queue.last)
+	st.erasures.last = global(st.erasures.last)
+	st.firstID, st.validity = leap.ID(st.firstID+1)-1, leap.UIDValidity(st.validity+1)-1
 	for id, o := range st.queue.rows {
 		o.Restored, o.Next = true, farOff
 		st.queue.rows[id] = o
 	}
-	return nil
 }
 
 // newest is when the last change was made, of any account.
@@ -64,7 +77,7 @@ func (s *state) beginAnew(now time.Time, leap mail.Leap) {
 	for _, typ := range []mail.Type{mail.TypeMailbox, mail.TypeEmail, mail.TypeThread, mail.TypePlacement, mail.TypeIdentity, mail.TypeSubmission} {
 		a.Last[typ] = a.Head
 	}
-	s.nextID, s.lastValidity = leap.ID(s.nextID), leap.UIDValidity(s.lastValidity)
+	s.nextID, s.lastValidity = leap.ID(s.nextID+1)-1, leap.UIDValidity(s.lastValidity+1)-1
 	for id, b := range s.boxes {
 		leapt := *b
 		leapt.UIDNext, leapt.HighestModSeq = leap.UIDNext(b.UIDNext), a.Head

@@ -37,6 +37,7 @@ type mark struct {
 type marking struct {
 	path string // "" is none
 	why  string // Open took the database for an older copy; "" if it did not
+	leap mail.Leap
 	mu   sync.Mutex
 	mark mark  // as it is in the database
 	seen int64 // closures when the generation last grew
@@ -171,10 +172,11 @@ func (db *DB) cameBack(ctx context.Context, why string, beside mark) error {
 	m := &db.marking.mark
 	times := max(beside.Restores-m.Restores, 0) + 1
 	began := time.Now()
-	if err := db.restoredTimes(ctx, times); err != nil {
+	leap, err := db.restoredTimes(ctx, times)
+	if err != nil {
 		return err
 	}
-	db.marking.why = why
+	db.marking.why, db.marking.leap = why, leap
 	own, err := db.ownMark(ctx)
 	m.Restores = own.Restores
 	held, errHeld := db.Held(ctx)
@@ -183,9 +185,9 @@ func (db *DB) cameBack(ctx context.Context, why string, beside mark) error {
 	return errors.Join(err, errHeld)
 }
 
-// Returned says why Open took the database for an older copy of itself, and began
-// its accounts anew; "" if it did not.
-func (db *DB) Returned() string { return db.marking.why }
+// Returned says why Open took the database for an older copy of itself, and by how
+// much it put its accounts ahead; "" if it did not.
+func (db *DB) Returned() (why string, leap mail.Leap) { return db.marking.why, db.marking.leap }
 
 // Marked makes the mark say how far the database has come: from then on, a copy made
 // before is found out. Open, Close and time do so by themselves.

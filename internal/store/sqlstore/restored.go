@@ -46,11 +46,14 @@ var restorer = mail.NewOrigin("restore", 0, mail.Local, mail.ByRestore)
 // Restored implements store.Keeper. Its cost is that of the mailboxes there are: a
 // second for some hundred thousand. That everything counts as changed follows from
 // the account's row; see reader.
-func (db *DB) Restored(ctx context.Context) error { return db.restoredTimes(ctx, 1) }
+func (db *DB) Restored(ctx context.Context) error {
+	_, err := db.restoredTimes(ctx, 1)
+	return err
+}
 
 // restoredTimes is Restored for a copy that is known to have come back so often.
-func (db *DB) restoredTimes(ctx context.Context, times int64) error {
-	err := db.write(ctx, func(c conn) error {
+func (db *DB) restoredTimes(ctx context.Context, times int64) (leap mail.Leap, err error) {
+	err = db.write(ctx, func(c conn) error {
 		newest, err := newestMoment(c)
 		if err != nil {
 			return err
@@ -59,7 +62,7 @@ func (db *DB) restoredTimes(ctx context.Context, times int64) error {
 		if !newest.IsZero() {
 			age = db.now().Sub(newest)
 		}
-		leap := mail.NewLeap(db.now(), age, times)
+		leap = mail.NewLeap(db.now(), age, times)
 		n, err := c.exec(beginRestoring, leap.At, leap.UIDs, leap.Times)
 		if err != nil || n == 0 { // it is under way already
 			return err
@@ -71,9 +74,9 @@ func (db *DB) restoredTimes(ctx context.Context, times int64) error {
 		return err
 	}, db.whose.forget)
 	if err != nil {
-		return err
+		return leap, err
 	}
-	return db.goOnRestoring(ctx)
+	return leap, db.goOnRestoring(ctx)
 }
 
 // leapCounters puts what is numbered over all accounts ahead, and what new accounts

@@ -531,6 +531,36 @@ var faults = []struct {
 			}
 		}
 	}},
+	{"ARestoreKeepsTheEpoch", reading(badReader{account: func(a mail.Account) mail.Account { a.Epoch = 1; return a }})},
+	{"ARestoreKeepsUIDNext", reading(badReader{mailbox: func(mb mail.Mailbox) mail.Mailbox {
+		if mb.UIDNext > 1<<20 {
+			mb.UIDNext -= 1 << 20
+		}
+		return mb
+	}})},
+	{"ARestoreStampsNothing", reading(badReader{shown: func(p *mail.Placement) {
+		if p.Created < leapt && p.ModSeq > leapt {
+			p.ModSeq = p.Created
+		}
+	}})},
+	{"ARestoreLeavesTheMailboxesAsTheyWere", reading(badReader{mailbox: func(mb mail.Mailbox) mail.Mailbox {
+		if mb.Created < leapt && mb.HighestModSeq > leapt {
+			mb.HighestModSeq = mb.PropsModSeq
+		}
+		return mb
+	}})},
+	{"ARestoreForgetsNoPosition", reading(badReader{changes: func(q store.ChangeQuery, p mail.ChangePage, err error) (mail.ChangePage, error) {
+		if q.From.Since < leapt && mail.KindOf(err) == mail.TooOld {
+			return mail.ChangePage{Next: q.From}, nil
+		}
+		return p, err
+	}})},
+	{"ARestoreLetsTheQueueGo", func(f *fault) {
+		f.due = func(f *fault, now, lease time.Time, limit int) ([]store.Outgoing, error) {
+			must(f.Store.Release(ctx, 0))
+			return f.Store.Due(ctx, now, lease, limit)
+		}
+	}},
 	{"TheQueueForgetsTheLease", func(f *fault) {
 		f.due = func(f *fault, now, _ time.Time, limit int) ([]store.Outgoing, error) {
 			return f.Store.Due(ctx, now, now, limit)
