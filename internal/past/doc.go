@@ -6,7 +6,7 @@
 // from now. A View pins its ModSeq first, and each of its reads starts from the
 // snapshot of that read, so what people do meanwhile makes no difference to it.
 //
-// Opening a View costs the records since its moment: a millisecond for some 250.
+// Opening a View costs the records since its moment: a millisecond for some 150.
 // Mailboxes, subscriptions, rights and annotations of mailboxes are in memory then,
 // and of messages only what changed since, no more than a bound: of a larger history
 // the journal is read again for the rest. A page of messages costs what it shows.

@@ -1,0 +1,109 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// An account is looked at as it was, brought back, and the restore undone; with a
+// running server and without one.
+func TestThePastIsSeenAndBroughtBack(t *testing.T) {
+	for _, running := range []bool{true, false} {
+		t.Run(map[bool]string{true: "running", false: "stopped"}[running], func(t *testing.T) {
+			s := newServer(t, "")
+			s.start()
+			s.addAccount(alice)
+			s.importMessages(20, "INBOX")
+			s.importMessages(5, "Work")
+			act := s.ruin()
+			if !running {
+				s.stop()
+			}
+			before := "before act " + act
+			out := filepath.Join(t.TempDir(), "out")
+			s.says(`(?m)^INBOX +inbox +20$`, "view", alice, "--as-of", before)
+			s.says(`(?m)^Work +5 +deleted$`, "view", alice, "--as-of", before)
+			s.says(`(?m)^ +3  .* number 2 +\(\\Seen\)  gone since$`, "view", alice, "INBOX", "--as-of", before)
+			s.says(`(?s)^From: friend@elsewhere.example\nTo: .*\nSubject: number 2\n.*line \d+ of a text`, "view", alice, "INBOX", "3", "--as-of", before)
+			s.says(`(?m)^Message-ID: <2.7@elsewhere.example>\r$`, "view", alice, "INBOX", "3", "--raw", "--as-of", before)
+			s.says("Copied 25 messages", "view", alice, "--to", out, "--as-of", before)
+			s.says("Copied 25 messages", "view", alice, "--to", out, "--as-of", before) // again: the same
+			if files, _ := filepath.Glob(filepath.Join(out, "cur", "*")); len(files) != 20 {
+				t.Errorf("%d messages of INBOX were copied out", len(files))
+			}
+
+			restore := []string{"restore", "--account", alice, "--at", before}
+			preview := s.says(`\+15, −0, 5 moved, 3 flags, 1 mailboxes made again`, restore...)
+			if !strings.Contains(preview, "Nothing was changed") {
+				t.Error(preview)
+			}
+			s.says(`(?m)^INBOX +inbox +6 `, "mailbox", "list", alice)
+			s.says("as of .*: \\+5, −0, 1 mailboxes made again", append(restore, "--mailbox", "Work")...)
+			s.says(`\+15, −0, 1 mailboxes made again`, append(restore, "--only-missing")...)
+			s.says(`\+15, −1, 5 moved, 3 flags, 1 mailboxes made again, 1 removed`, append(restore, "--exact")...)
+
+			done := s.says("Done. To take that back: lockstep undo [0-9]+", append(restore, "--apply")...)
+			s.says(`(?m)^INBOX +inbox +21 `, "mailbox", "list", alice)
+			s.says(`(?m)^Work +5 `, "mailbox", "list", alice)
+			s.says("there is nothing to do", append(restore, "--apply")...)
+			undo := regexp.MustCompile(`undo ([0-9]+)`).FindStringSubmatch(done)[1]
+			s.says("Put back", "undo", undo, "--account", alice)
+			s.says(`(?m)^INBOX +inbox +6 `, "mailbox", "list", alice)
+			s.says("All is well", "doctor")
+			if running {
+				s.stop()
+			}
+		})
+	}
+}
+
+// says runs a command and wants what it prints.
+func (s *server) says(want string, args ...string) string {
+	s.t.Helper()
+	out := s.lockstep("", args...)
+	if !regexp.MustCompile(want).MatchString(out) {
+		s.t.Errorf("lockstep %s: want %s, got\n%s", strings.Join(args, " "), want, out)
+	}
+	return out
+}
+
+func (s *server) importMessages(n int, into string) {
+	s.t.Helper()
+	name := filepath.Join(s.t.TempDir(), "mbox")
+	f, err := os.Create(name)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer f.Close()
+	if err := mbox(f, 7, n, 400); err != nil {
+		s.t.Fatal(err)
+	}
+	s.lockstep("", "import", alice, name, "--into", into)
+}
+
+// ruin is what a program does whose idea of the mailbox is lost: of 20 messages 10 are
+// expunged, 5 moved to Trash and 3 marked unread, a mailbox of 5 is deleted, another is
+// made; and one message arrives. It returns the first act.
+func (s *server) ruin() string {
+	s.t.Helper()
+	c, err := s.dial(alice, password)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer c.close()
+	for _, cmd := range []string{"SELECT INBOX", `UID STORE 1:10 +FLAGS.SILENT (\Deleted)`, "EXPUNGE", "UID MOVE 11:15 Trash", `UID STORE 16:18 -FLAGS.SILENT (\Seen)`,
+		"DELETE Work", "CREATE New", "APPEND INBOX {14+}\r\nSubject: new\r\n"} {
+		if _, err := c.do("%s", cmd); err != nil {
+			s.t.Fatalf("%s: %v", cmd, err)
+		}
+	}
+	history := s.lockstep("", "history", alice)
+	m := regexp.MustCompile(`marked 10 messages deleted in INBOX · act ([0-9]+)`).FindStringSubmatch(history)
+	if m == nil {
+		s.t.Fatalf("no act in\n%s", history)
+	}
+	return m[1]
+}
