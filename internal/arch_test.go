@@ -44,6 +44,7 @@ var layers = map[string]int{
 	"internal/transfer":  services,
 	"internal/backup":    services,
 	"internal/past":      services,
+	"internal/undo":      services,
 	"internal/upkeep":    services,
 	"internal/imap":      views,
 	"internal/pop3":      views,

@@ -53,13 +53,7 @@ func (u *guardUndo) Run(ctx context.Context, g *globals) error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("Put back %d.\n", done.Count)
-		for _, left := range done.Left {
-			fmt.Println("Left alone:", strings.Map(printable, left))
-		}
-		if done.Act != 0 {
-			fmt.Printf("To take that back: lockstep undo %d --account %s\n", done.Act, u.Login)
-		}
+		sayUndone(done, u.Login, false)
 		return nil
 	})
 }

@@ -36,29 +36,3 @@ func (h *historyCommand) Run(ctx context.Context, g *globals) error {
 		})
 	})
 }
-
-type undoCommand struct {
-	Act     int64  `arg:"" help:"The number that history shows after \"act\"."`
-	Account string `help:"Whose act it is; needed when there are several accounts." placeholder:"LOGIN"`
-}
-
-func (u *undoCommand) Run(ctx context.Context, g *globals) error {
-	return g.with(ctx, func(c *admin.Client) error {
-		done, err := admin.Undo.One(ctx, c, admin.OfAct{Login: u.Account, Act: mail.ActID(u.Act)})
-		if err != nil {
-			return err
-		}
-		fmt.Printf("Put back %d.\n", done.Count)
-		for _, left := range done.Left {
-			fmt.Println("Left alone:", strings.Map(printable, left))
-		}
-		if done.Act != 0 {
-			account := ""
-			if u.Account != "" {
-				account = " --account " + u.Account
-			}
-			fmt.Printf("To take that back: lockstep undo %d%s\n", done.Act, account)
-		}
-		return nil
-	})
-}

@@ -15,6 +15,7 @@ type mailboxCommand struct {
 	Share      mailboxShare      `cmd:"" help:"Let somebody else see or change a mailbox; said again, change what they may do."`
 	Unshare    mailboxUnshare    `cmd:"" help:"Share a mailbox with somebody no longer."`
 	Shares     mailboxShares     `cmd:"" help:"List whom an account shares what with."`
+	Undelete   mailboxUndelete   `cmd:"" help:"List the mailboxes that were deleted and can come back, or bring one back."`
 	CommonSeen mailboxCommonSeen `cmd:"" name:"common-seen" help:"Make read and unread common to all who have a mailbox, or each one's own."`
 }
 

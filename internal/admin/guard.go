@@ -86,7 +86,7 @@ func (o *Ops) guardUndo(ctx context.Context, q OfFlood, emit func(Undone) error)
 	if err != nil {
 		return err
 	}
-	return emit(Undone{report.Undone, report.Left, mail.ActID(n)})
+	return emit(Undone{1, report.Undone, report.Left, mail.ActID(n)})
 }
 
 func (o *Ops) guardAccept(ctx context.Context, q OfFlood, _ func(Nothing) error) error {

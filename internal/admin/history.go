@@ -8,6 +8,7 @@ import (
 
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
+	"lockstep/internal/undo"
 )
 
 // OfHistory asks for an account's journal, or a part of it.
@@ -117,20 +118,25 @@ func noMailbox(err error, login, path string) error {
 	return mail.Errorf(mail.NotFound, "%s has no mailbox %q; see: lockstep mailbox list %s", login, path, login)
 }
 
-// OfAct names an act of an account.
+// OfAct names what is to be taken back: an act of an account, or all that a device did
+// since a moment.
 type OfAct struct {
-	Login string
-	Act   mail.ActID
+	Login   string
+	Act     mail.ActID
+	Device  string // name or number
+	Since   time.Time
+	Preview bool // only say what would come of it
 }
 
-// Undone says what an undo did.
+// Undone says what an undo did, or would do.
 type Undone struct {
+	Acts  int // taken back
 	Count int
 	Left  []string
-	Act   mail.ActID // by which the undo can be undone
+	Act   mail.ActID // by which the undo can be undone; 0 of a preview, or when nothing changed
 }
 
-// Undo takes an act back.
+// Undo takes back an act, or what a device did.
 var Undo = Verb[OfAct, Undone]{"undo", (*Ops).undo}
 
 func (o *Ops) undo(ctx context.Context, q OfAct, emit func(Undone) error) error {
@@ -142,19 +148,28 @@ func (o *Ops) undo(ctx context.Context, q OfAct, emit func(Undone) error) error 
 	if err != nil {
 		return err
 	}
-	var report mail.UndoReport
-	n, err := o.Store.Update(ctx, p.Account, operator().WithCause(mail.ByUndo), func(tx store.Tx) (err error) {
-		report, err = tx.Undo(q.Act)
-		return err
-	})
+	asked := undo.Asked{Acts: []mail.ActID{q.Act}}
+	if q.Device != "" {
+		_, d, err := o.device(ctx, OfDevice{Login: login, Device: q.Device})
+		if err != nil {
+			return err
+		}
+		asked = undo.Asked{Device: d.ID, Since: q.Since}
+	}
+	done, err := undo.Do(ctx, o.Store, p.Account, operator(), asked, q.Preview)
 	if mail.KindOf(err) == mail.NotFound && err != nil {
+		if q.Device != "" {
+			return mail.Errorf(mail.NotFound, "some of what the device did since then is too long ago to be taken back; choose a later moment")
+		}
 		return mail.Errorf(mail.NotFound, "%s has no act %d, or it is too long ago; see: lockstep history %s", login, q.Act, login)
 	}
 	if err != nil {
 		return err
 	}
-	return emit(Undone{report.Undone, report.Left, mail.ActID(n)})
+	return emit(undone(done))
 }
+
+func undone(d undo.Done) Undone { return Undone{len(d.Acts), d.Undone, d.Left, d.Act} }
 
 // actsOwner is the account an act is of: the one named, else the only one there is.
 func (o *Ops) actsOwner(ctx context.Context, q OfAct) (string, error) {

@@ -109,6 +109,8 @@ func (o *Ops) Handler() http.Handler {
 	mux.HandleFunc(MailboxShare.handler(o))
 	mux.HandleFunc(MailboxShares.handler(o))
 	mux.HandleFunc(MailboxCommonSeen.handler(o))
+	mux.HandleFunc(MailboxDeleted.handler(o))
+	mux.HandleFunc(MailboxUndelete.handler(o))
 	mux.HandleFunc(History.handler(o))
 	mux.HandleFunc(Undo.handler(o))
 	mux.HandleFunc(KeyShow.handler(o))

@@ -2,6 +2,7 @@ package jmap
 
 import (
 	"lockstep/internal/auth"
+	"lockstep/internal/undo"
 )
 
 // ours is the capability of what there is no standard for: devices, and the journal.
@@ -12,7 +13,7 @@ func (s *Server) oursOfAccount(sess *auth.Session) any {
 	return map[string]any{
 		"deviceId":         deviceID(sess.Device().ID),
 		"maxActsInQuery":   maxActs,
-		"maxActsInUndo":    maxUndone,
+		"maxActsInUndo":    undo.MaxActs,
 		"maxEmailsInAct":   maxActEmails,
 		"maxBehindCounted": maxBehind,
 	}
@@ -21,7 +22,6 @@ func (s *Server) oursOfAccount(sess *auth.Session) any {
 // Bounds of the capability.
 const (
 	maxActs      = 200    // in one answer of Act/query
-	maxUndone    = 1000   // acts in one undo
 	maxActEmails = 50     // told of one entry
 	maxJournal   = 20_000 // records that one Act/query looks at
 	maxBehind    = 1000   // changes that a device is said to be behind by
