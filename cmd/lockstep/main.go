@@ -51,6 +51,7 @@ type commands struct {
 	Search   searchCommand   `cmd:"" help:"See the search indexes, and make them anew."`
 	Undo     undoCommand     `cmd:"" help:"Take back an act that history shows."`
 	Guard    guardCommand    `cmd:"" help:"Decide about what devices deleted in a rush."`
+	Erase    eraseCommand    `cmd:"" help:"Erase a message, a person or an account for good, with a written proof."`
 	Key      keyCommand      `cmd:"" help:"See, rotate and retire the keys that all mail is sealed with."`
 	Backup   backupCommand   `cmd:"" help:"Copy everything elsewhere, so that it can be brought back."`
 	Restore  restoreCommand  `cmd:"" help:"Bring everything back from a backup, into a new directory."`

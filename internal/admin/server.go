@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"lockstep/internal/auth"
@@ -41,6 +42,11 @@ type Ops struct {
 	Quota      int64  // of a new account that asks for none
 	Message    int64  // bytes of the largest message taken
 	Version    string
+
+	Erasures store.Erasures
+	Depths   Depths
+	ProofKey []byte     // seals proofs of erasures
+	erasing  sync.Mutex // one at a time
 }
 
 // stopTime bounds how long a stopping server waits for calls under way.
@@ -107,6 +113,11 @@ func (o *Ops) Handler() http.Handler {
 	mux.HandleFunc(MailboxCommonSeen.handler(o))
 	mux.HandleFunc(History.handler(o))
 	mux.HandleFunc(Undo.handler(o))
+	mux.HandleFunc(EraseLook.handler(o))
+	mux.HandleFunc(EraseDo.handler(o))
+	mux.HandleFunc(EraseResume.handler(o))
+	mux.HandleFunc(EraseList.handler(o))
+	mux.HandleFunc(EraseVerify.handler(o))
 	mux.HandleFunc(KeyShow.handler(o))
 	mux.HandleFunc(KeyRotate.handler(o))
 	mux.HandleFunc(KeyRewrap.handler(o))
