@@ -346,7 +346,6 @@ func (u *undo) erased(mb mail.MailboxID, uids mail.UIDSet) (n uint64, err error)
 var _ store.Tx = (*tx)(nil)
 
 const (
-	selectWhere   = "SELECT account_id FROM account ORDER BY account_id"
 	selectActs    = "SELECT modseq FROM journal WHERE account_id = ?1 AND modseq > ?2 AND actor = ?3 ORDER BY modseq LIMIT ?4"
 	forgetActorIn = "UPDATE journal SET actor = ?3 WHERE account_id = ?1 AND modseq = ?2"
 )
@@ -355,11 +354,9 @@ const (
 // actor in its place, and returns how many did. It reads all journals: a second for each
 // 500 000 records.
 func (db *DB) ForgetActor(ctx context.Context, login, actor string) (n int64, err error) {
-	var accounts []mail.AccountID
-	err = db.ask(ctx, func(c conn) error {
-		return c.query(selectWhere, func(r row) error { accounts = append(accounts, mail.AccountID(r.num(0))); return nil })
-	})
-	for _, id := range accounts {
+	all, err := db.Accounts(ctx)
+	for _, p := range all {
+		id := p.Account
 		for after, more := mail.ModSeq(0), true; more && err == nil; {
 			var acts []mail.ModSeq
 			err = db.ask(ctx, func(c conn) error {
