@@ -51,6 +51,7 @@ type house struct {
 	blobs     *blob.Store
 	salts     []byte
 	searchKey []byte
+	proofKey  []byte
 	hub       *notify.Hub
 	auth      *auth.Service
 	trails    *device.Trails
@@ -121,6 +122,7 @@ func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *hou
 		Backups: h.backups, BackupKeep: time.Duration(cfg.Backup.Keep),
 		Store: h.db, Directory: h.db, Keeper: h.db, Queue: h.db, Auth: h.auth, Policies: cfg.Policies(), Trails: h.trails, Blobs: h.blobs, Search: h.search, Scrub: h.scrub, Ingest: h.delivery.Ingest, Log: log,
 		Quota: int64(cfg.Accounts.Quota), Message: int64(cfg.Limits.Message), Version: version,
+		Erasures: h.db, Depths: depths{h}, ProofKey: h.proofKey,
 	}
 	if cfg.Backup.Follow {
 		h.follower = h.backups.Follower("", nil)
@@ -222,6 +224,9 @@ func (h *house) openBlobs() error {
 		return err
 	}
 	if h.searchKey, err = keys.Derive("search text"); err != nil {
+		return err
+	}
+	if h.proofKey, err = keys.Derive("erasure proofs"); err != nil {
 		return err
 	}
 	h.blobs, err = blob.Open(h.path(packDir), keys, h.db.Blobs(), blob.Options{})

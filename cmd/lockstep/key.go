@@ -4,9 +4,13 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"lockstep/internal/admin"
+	"lockstep/internal/backup"
+	"lockstep/internal/blob"
+	"lockstep/internal/vfs"
 )
 
 type keyCommand struct {
@@ -14,6 +18,8 @@ type keyCommand struct {
 	Rotate keyRotate `cmd:"" help:"Make a new key, and have it wrap the keys of all mail. No mail is written anew."`
 	Rewrap keyRewrap `cmd:"" help:"Go on with a rotation that was cut short."`
 	Retire keyRetire `cmd:"" help:"Take an old key out of the key file, once nothing needs it any more."`
+
+	Recover keyRecover `cmd:"" help:"Bring a lost key file back from a backup, with its recovery code."`
 }
 
 type keyShow struct{}
@@ -24,7 +30,7 @@ func (keyShow) Run(ctx context.Context, g *globals) error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("Key file     %s\nFingerprint  %s\n\n", ring.File, ring.Fingerprint)
+		fmt.Printf("Key file     %s\nFingerprint  %s\nCopy         %s\n\n", ring.File, ring.Fingerprint, ring.Copy)
 		t := newTable("KEY", "MADE", "WRAPS", "")
 		for _, k := range ring.Keys {
 			made, note := "not written down", ""
@@ -101,6 +107,60 @@ func (k *keyRetire) Run(ctx context.Context, g *globals) error {
 		err := admin.KeyRetire.Each(ctx, c, admin.OfKey{Number: k.Number}, tellRewrapping)
 		return said(err, "Key %d is retired: nothing that is stored here needs it.", k.Number)
 	})
+}
+
+type keyRecover struct {
+	From     string `help:"The backup. Default: backup.to." placeholder:"DIR"`
+	Recovery string `help:"A file with the recovery code. Without it, it is asked for." placeholder:"FILE"`
+	To       string `help:"Where to write the key file, which must not be there. Default: its place in the data directory." placeholder:"FILE"`
+}
+
+// Help is what --help says below the flags.
+func (*keyRecover) Help() string {
+	return "It writes the key file as the newest point of the backup has it, and changes nothing else: a file that is there is left alone. Then start the server: it says whether that is the key of its mail."
+}
+
+func (k *keyRecover) Run(ctx context.Context, g *globals) error {
+	cfg, target, err := openBackup(ctx, g, k.From)
+	if err != nil {
+		return err
+	}
+	if k.To == "" {
+		k.To = filepath.Join(cfg.Data, keyFile)
+	}
+	secret, err := readSecret("", k.Recovery)
+	if err != nil {
+		return err
+	}
+	repo, err := backup.Unlock(ctx, target, secret)
+	if err != nil {
+		return err
+	}
+	text, from, err := newestKeyFile(ctx, repo)
+	if err != nil {
+		return err
+	}
+	if err := blob.SaveKeyFile(vfs.OS{}, k.To, text); err != nil {
+		return err
+	}
+	keys, err := blob.ParseKeyring(text)
+	return said(err, "Wrote %s, as it was %s. Its fingerprint is %s.", k.To, from, keys.Fingerprint())
+}
+
+// newestKeyFile is the key file of the newest point, else the one of the backup's
+// beginning.
+func newestKeyFile(ctx context.Context, repo *backup.Repo) (text []byte, from string, err error) {
+	point, err := repo.Newest(ctx, time.Time{})
+	if err == nil {
+		var m *backup.Manifest
+		if m, err = repo.Manifest(ctx, point); err == nil {
+			return []byte(m.KeyFile), localTime(point.Time), nil
+		}
+	}
+	if ctx.Err() != nil {
+		return nil, "", err
+	}
+	return repo.KeyFile(), "when the backup began", nil
 }
 
 // tellRewrapping says how far it is, or what came of it.

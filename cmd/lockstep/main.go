@@ -53,6 +53,7 @@ type commands struct {
 	Guard    guardCommand    `cmd:"" help:"Decide about what devices deleted in a rush."`
 	Standby  standbyCommand  `cmd:"" help:"Follow a server by its backup, to take its place."`
 	Promote  promoteCommand  `cmd:"" help:"Make a standby the server."`
+	Erase    eraseCommand    `cmd:"" help:"Erase a message, a person or an account for good, with a written proof."`
 	Key      keyCommand      `cmd:"" help:"See, rotate and retire the keys that all mail is sealed with."`
 	Backup   backupCommand   `cmd:"" help:"Copy everything elsewhere, so that it can be brought back."`
 	Restore  restoreCommand  `cmd:"" help:"Bring everything back from a backup, into a new directory."`

@@ -102,6 +102,9 @@ func (h *house) upkeep(ctx context.Context, compact bool) error {
 	if err := h.rewrap(ctx); err != nil {
 		return err
 	}
+	if err := h.ops.ResumeErasures(ctx); err != nil && ctx.Err() == nil { // it is tried again
+		h.log.ErrorContext(ctx, "upkeep: erasures", "err", err)
+	}
 	collected, err := h.blobs.Collect(ctx)
 	if err != nil {
 		return err

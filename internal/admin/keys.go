@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"lockstep/internal/backup"
 	"lockstep/internal/blob"
 	"lockstep/internal/mail"
 )
@@ -14,6 +15,7 @@ type KeyRing struct {
 	File        string
 	Fingerprint string
 	Keys        []Key
+	Copy        string // whether the configured backup has the file as it is
 }
 
 // Key is one of the operator's keys.
@@ -52,7 +54,48 @@ func (o *Ops) keyShow(ctx context.Context, _ Nothing, emit func(KeyRing) error) 
 	for _, k := range keys.Keys() {
 		ring.Keys = append(ring.Keys, Key{k, by[k.Number]})
 	}
+	ring.Copy = o.copyOfKeys(ctx, keys)
 	return emit(ring)
+}
+
+// copyTime bounds how long is looked for a copy of the key file.
+const copyTime = 10 * time.Second
+
+// copyOfKeys says whether the configured backup has the key file as it is.
+func (o *Ops) copyOfKeys(ctx context.Context, keys *blob.Keyring) string {
+	if o.Backups == nil || o.Backups.To == "" {
+		return "no backup is configured: keep a copy elsewhere yourself"
+	}
+	ctx, cancel := context.WithTimeout(ctx, copyTime)
+	defer cancel()
+	at, same, err := o.newestCopy(ctx, keys)
+	switch {
+	case err != nil:
+		return "not known: " + mail.DetailOf(err)
+	case !same:
+		return fmt.Sprintf("the backup in %s has it as it was before (%s): lockstep backup", o.Backups.To, at.Local().Format("2006-01-02 15:04"))
+	}
+	return fmt.Sprintf("in the backup in %s (%s), sealed for its recovery code", o.Backups.To, at.Local().Format("2006-01-02 15:04"))
+}
+
+func (o *Ops) newestCopy(ctx context.Context, keys *blob.Keyring) (at time.Time, same bool, err error) {
+	target, err := o.Backups.Target(ctx, "")
+	if err != nil {
+		return at, false, err
+	}
+	repo, err := backup.Unlock(ctx, target, backup.Secret{KeyFile: keys.Text()})
+	if err != nil {
+		return at, false, err
+	}
+	point, err := repo.Newest(ctx, time.Time{})
+	if err != nil {
+		return at, false, err
+	}
+	m, err := repo.Manifest(ctx, point)
+	if err != nil {
+		return at, false, err
+	}
+	return point.Time, m.KeyFile == string(keys.Text()), nil
 }
 
 func (o *Ops) keyRotate(ctx context.Context, _ Nothing, emit func(Rewrapping) error) error {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -43,7 +44,11 @@ type Ops struct {
 	Message    int64  // bytes of the largest message taken
 	Version    string
 
-	serving atomic.Bool // a server does this, and not a command by itself
+	serving  atomic.Bool // a server does this, and not a command by itself
+	Erasures store.Erasures
+	Depths   Depths
+	ProofKey []byte     // seals proofs of erasures
+	erasing  sync.Mutex // one at a time
 }
 
 // stopTime bounds how long a stopping server waits for calls under way.
@@ -113,6 +118,11 @@ func (o *Ops) Handler() http.Handler {
 	mux.HandleFunc(MailboxUndelete.handler(o))
 	mux.HandleFunc(History.handler(o))
 	mux.HandleFunc(Undo.handler(o))
+	mux.HandleFunc(EraseLook.handler(o))
+	mux.HandleFunc(EraseDo.handler(o))
+	mux.HandleFunc(EraseResume.handler(o))
+	mux.HandleFunc(EraseList.handler(o))
+	mux.HandleFunc(EraseVerify.handler(o))
 	mux.HandleFunc(KeyShow.handler(o))
 	mux.HandleFunc(KeyRotate.handler(o))
 	mux.HandleFunc(KeyRewrap.handler(o))

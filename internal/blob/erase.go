@@ -171,3 +171,17 @@ func (s *Store) Holds(ctx context.Context, names []mail.BlobName) (found bool, r
 	})
 	return found, records, err
 }
+
+// Unnamed returns the blobs that nothing names now, also those that were named or put
+// a moment ago.
+func (s *Store) Unnamed(ctx context.Context) (all []mail.BlobName, err error) {
+	var after mail.BlobName
+	for {
+		names, err := s.index.Unnamed(ctx, s.now().Add(HandleLife), after, collectPage)
+		if err != nil || len(names) == 0 {
+			return all, err
+		}
+		all = append(all, names...)
+		after = names[len(names)-1]
+	}
+}

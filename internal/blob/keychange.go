@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
 
 	"lockstep/internal/mail"
+	"lockstep/internal/vfs"
 )
 
 // KeyInfo is what may be told of a key.
@@ -140,4 +143,27 @@ func (k *Keyring) change(edit func(lines []string) []string) error {
 	}
 	k.ring.Store(r)
 	return nil
+}
+
+// SaveKeyFile puts a copy of a key file in place, where none is. What is no key file is
+// refused, and so is a place where another one is.
+func SaveKeyFile(fsys vfs.FS, file string, text []byte) error {
+	r, err := parseKeyring(text)
+	if err != nil {
+		return fmt.Errorf("the copy of the key file: %w", err)
+	}
+	found, err := readKeyFile(fsys, file)
+	switch {
+	case err == nil && bytes.Equal(found, text):
+		return mail.Errorf(mail.Exists, "key file %s is there already, and it is the same", file)
+	case err == nil:
+		was, err := parseKeyring(found)
+		if err == nil && was.fingerprint == r.fingerprint {
+			return mail.Errorf(mail.Exists, "key file %s is there already: it is of the same server, with %d keys where the copy has %d. The one with more is the newer: move the other away", file, len(was.keys), len(r.keys))
+		}
+		return mail.Errorf(mail.Exists, "there is another key file at %s: move it away first", file)
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	return writeKeyFile(fsys, file, text)
 }

@@ -202,3 +202,13 @@ func (x *Index) Stats() Stats {
 	s := &x.stats
 	return Stats{s.indexed.Load(), s.unread.Load(), s.damaged.Load(), s.failed.Load(), s.asked.Load(), s.decided.Load()}
 }
+
+// Renew throws an account's index away, with all that it says of messages that are no
+// more. Run makes it again; meanwhile exact searches read.
+func (x *Index) Renew(a mail.AccountID) error {
+	if err := x.Forget(a); err != nil {
+		return err
+	}
+	x.heard(a, 0)
+	return nil
+}

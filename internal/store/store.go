@@ -92,6 +92,9 @@ type Reader interface {
 	Messages(q PlacementQuery, fn func(*mail.Placement, *mail.Message) error) error
 	// Message returns one message; also one that left, inside the horizon.
 	Message(mail.MessageKey) (mail.Message, error)
+	// KeptMessages calls fn with each message that left all mailboxes and is kept until
+	// the horizon, in the order in which they left; what was erased is not kept.
+	KeptMessages(fn func(mail.MessageKey) error) error
 	// MessageByEmailID finds a visible message by its lasting name.
 	MessageByEmailID(mail.EmailID) (mail.Message, error)
 	// PlacementsOf returns the placements of one message, by mailbox and UID.

@@ -127,6 +127,28 @@ func (r reader) Message(key mail.MessageKey) (mail.Message, error) {
 	return mail.Message{}, mail.Errorf(mail.NotFound, "no such message")
 }
 
+// KeptMessages calls fn with what left.
+func (r reader) KeptMessages(fn func(mail.MessageKey) error) error {
+	s := r.state()
+	last := map[mail.MessageKey]mail.ModSeq{}
+	for _, ds := range s.left {
+		for _, d := range ds {
+			if len(s.where.get(int64(d.Message))) == 0 && !s.erased[d.Message] {
+				last[d.Message] = max(last[d.Message], d.at)
+			}
+		}
+	}
+	keys := slices.SortedFunc(maps.Keys(last), func(a, b mail.MessageKey) int {
+		return cmp.Or(cmp.Compare(last[a], last[b]), cmp.Compare(a, b))
+	})
+	for _, key := range keys {
+		if err := fn(key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (r reader) MessageByEmailID(id mail.EmailID) (mail.Message, error) {
 	s := r.state()
 	for key, m := range s.messages.all {

@@ -18,6 +18,7 @@ var eraseChecks = []check{
 	{"AnErasedMessageDoesNotArriveAgain", erasedIsRemembered},
 	{"ErasedConversationsAreNotFound", erasedNames},
 	{"ErasuresAreKept", erasuresAreKept},
+	{"KeptMessagesAreThoseThatLeft", keptMessages},
 }
 
 // erase erases the messages of placements.
@@ -271,4 +272,26 @@ func erasuresAreKept(t *trial) {
 	_, err := s.BeginErasure(ctx, make([]byte, store.MaxErasureState+1))
 	want(mail.Limit, err)
 	want(mail.Limit, s.SetErasure(ctx, store.Erasure{ID: a, Proof: make([]byte, store.MaxErasureState+1)}))
+}
+
+func keptMessages(t *trial) {
+	s := t.subject()
+	inbox := s.fill("INBOX", 4)
+	work := s.create("Work")
+	p := s.placements(store.PlacementQuery{Mailbox: inbox.ID})
+	kept := func() (keys []mail.MessageKey) {
+		ok(s.View(ctx, s.account, func(r store.Reader) error {
+			return r.KeptMessages(func(key mail.MessageKey) error { keys = append(keys, key); return nil })
+		}))
+		return keys
+	}
+	must(update(s, func(tx store.Tx) (store.Mapping, error) { return tx.Copy(inbox.ID, uids("1"), work.ID) }))
+	for _, uid := range []string{"3", "1", "2"} { // of the first a copy is left
+		must(update(s, func(tx store.Tx) (mail.UIDSet, error) { return tx.Expunge(inbox.ID, uids(uid), false) }))
+	}
+	equal("kept", fmt.Sprint(kept()), fmt.Sprint([]mail.MessageKey{p[2].Message, p[1].Message}))
+	s.eraseOne(p[2])
+	equal("kept after an erasing", fmt.Sprint(kept()), fmt.Sprint([]mail.MessageKey{p[1].Message}))
+	ok(s.Prune(ctx, s.account, time.Now().Add(time.Hour)))
+	equal("kept after a prune", len(kept()), 0)
 }

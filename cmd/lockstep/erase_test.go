@@ -1,0 +1,553 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"lockstep/internal/admin"
+	"lockstep/internal/backup"
+	"lockstep/internal/config"
+	"lockstep/internal/mail"
+	"lockstep/internal/store"
+	"lockstep/internal/store/sqlstore"
+	"lockstep/internal/vfs"
+)
+
+// A town is a house with two accounts, for erasing in.
+type town struct {
+	t   *testing.T
+	cfg config.Config
+	*house
+	ann, bob store.Principal
+}
+
+func newTown(t *testing.T) *town {
+	w := &town{t: t, cfg: testConfig(t)}
+	w.open()
+	w.ann, w.bob = w.account("ann@example.test"), w.account("bob@example.test")
+	return w
+}
+
+func (w *town) open() {
+	w.t.Helper()
+	h, err := openHouse(w.t.Context(), w.cfg, newLogger(config.Log{Level: "error", Format: "text"}))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.house = h
+}
+
+func (w *town) close() {
+	w.t.Helper()
+	if err := w.house.close(); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *town) account(login string) store.Principal {
+	w.t.Helper()
+	p, err := w.db.CreateAccount(w.t.Context(), mail.NewOrigin("test", 0, mail.Local, mail.BySetup), store.NewAccount{Login: login})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return p
+}
+
+// secrets are the words of a letter that are to be found nowhere.
+func secrets(word string) []string {
+	var all []string
+	for _, part := range []string{"sender", "subject", "body", "file", "header", "name", "id", "attached"} {
+		all = append(all, word+part)
+	}
+	return all
+}
+
+// letterWith is a message with a word in each place, and an attachment that is cut out.
+func letterWith(word string) string {
+	noise := make([]byte, 40_000)
+	rand.Read(noise)
+	attached := base64.StdEncoding.EncodeToString(append([]byte(strings.Repeat(word+"attached ", 2000)), noise...))
+	var lines strings.Builder
+	for i := 0; i < len(attached); i += 76 {
+		lines.WriteString(attached[i:min(i+76, len(attached))] + "\r\n")
+	}
+	return fmt.Sprintf("From: %[1]sname <%[1]ssender@strangers.test>\r\nTo: ann@example.test\r\nSubject: %[1]ssubject\r\nMessage-ID: <%[1]sid@strangers.test>\r\nX-Note: %[1]sheader\r\n"+
+		"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\n%[1]sbody %[2]s\r\n--b\r\nContent-Type: application/octet-stream; name=%[1]sfile.bin\r\nContent-Transfer-Encoding: base64\r\n\r\n%[3]s--b--\r\n",
+		word, strings.Repeat("and so on ", 100), lines.String())
+}
+
+// append puts a letter into somebody's inbox.
+func (w *town) append(p store.Principal, text string) mail.Placement {
+	w.t.Helper()
+	a, err := w.delivery.Ingest(w.t.Context(), strings.NewReader(text))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var placed mail.Placement
+	w.update(p, func(tx store.Tx) error {
+		inbox, err := tx.MailboxByPath("INBOX")
+		if err == nil {
+			placed, err = tx.Append(inbox.ID, a)
+		}
+		return err
+	})
+	return placed
+}
+
+func (w *town) update(p store.Principal, fn func(store.Tx) error) mail.ModSeq {
+	w.t.Helper()
+	n, err := w.db.Update(w.t.Context(), p.Account, mail.NewOrigin(p.Login, 0, mail.Local, mail.ByUser), fn)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return n
+}
+
+// client asks the verbs.
+func (w *town) client() *admin.Client { return admin.Here(w.ops, func() error { return nil }) }
+
+func (w *town) erase(q admin.ToErase) admin.Erasing {
+	w.t.Helper()
+	c := w.client()
+	defer c.Close()
+	rows, err := admin.EraseDo.All(w.t.Context(), c, q)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return rows[len(rows)-1]
+}
+
+// traces are the files in a directory that have one of the words, whatever the case.
+func traces(t *testing.T, dir string, words []string) (found []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		text = bytes.ToLower(text)
+		for _, w := range words {
+			if bytes.Contains(text, []byte(strings.ToLower(w))) {
+				found = append(found, filepath.Base(path)+": "+w)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func (w *town) wantNoTrace(when string, words []string) {
+	w.t.Helper()
+	if found := traces(w.t, w.cfg.Data, words); len(found) > 0 {
+		w.t.Errorf("%s there are traces: %q", when, found)
+	}
+}
+
+func TestWhatIsErasedLeavesNoTraceInTheDataDirectory(t *testing.T) {
+	w := newTown(t)
+	var others []mail.Placement
+	for i := range 30 {
+		others = append(others, w.append(w.ann, letterWith(fmt.Sprintf("plain%02d", i))))
+		if i == 10 {
+			w.append(w.bob, letterWith("bobsown"))
+		}
+	}
+	text := letterWith("zebra")
+	p := w.append(w.ann, text)
+	q := w.append(w.ann, letterWith("quagga"))
+	both := letterWith("shared")
+	s := w.append(w.ann, both)
+	w.append(w.bob, both)
+	w.update(w.ann, func(tx store.Tx) error {
+		archive, err := tx.MailboxByPath("Archive")
+		if err == nil {
+			_, err = tx.Copy(p.Mailbox, mail.MakeUIDSet(p.UID, q.UID), archive.ID)
+		}
+		if err == nil {
+			_, err = tx.Annotate(p.Mailbox, mail.MakeUIDSet(p.UID), []mail.Annotation{{Name: "/comment", Value: []byte("zebrabody")}}, nil)
+		}
+		return err
+	})
+	gone := w.update(w.ann, func(tx store.Tx) error {
+		_, err := tx.Expunge(p.Mailbox, mail.MakeUIDSet(p.UID, q.UID, others[3].UID), false)
+		return err
+	})
+	for _, a := range []store.Principal{w.ann, w.bob} {
+		if err := w.search.CatchUp(t.Context(), a.Account); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(traces(t, w.cfg.Data, secrets("zebra"))) == 0 {
+		t.Fatal("there is nothing to be erased: the test is not about what it says")
+	}
+	done := w.erase(admin.ToErase{Kind: "message", Logins: []string{w.ann.Login}, Mailbox: "Archive", UID: 1, Expect: 1})
+	w.wantNoTrace("after an erasing", secrets("zebra"))
+	if len(traces(t, w.cfg.Data, []string{"quaggasubject"})) == 0 || done.Proof.Erased.Messages != 1 || done.Proof.Blobs.Gone != 2 {
+		t.Errorf("erased something else: %+v", done.Proof)
+	}
+	if r := undone(w, gone); r.Undone != 2 || len(r.Left) != 1 || !strings.Contains(r.Left[0], "erased") {
+		t.Errorf("undoing what touched it: %+v", r)
+	}
+
+	done = w.erase(admin.ToErase{Kind: "person", Address: "QuaggaSender@strangers.test", Expect: 1})
+	w.wantNoTrace("after a person was erased", append(secrets("zebra"), secrets("quagga")...))
+	if strings.Contains(strings.ToLower(string(done.Text)), "quagga") {
+		t.Errorf("the proof tells what was erased: %s", done.Text)
+	}
+
+	// What somebody else has too stays theirs.
+	done = w.erase(admin.ToErase{Kind: "message", Logins: []string{w.ann.Login}, Mailbox: "INBOX", UID: s.UID, Expect: 1})
+	if done.Proof.Blobs.Kept != 2 || done.Proof.Blobs.Gone != 0 || len(done.Proof.Remains) == 0 {
+		t.Errorf("%+v", done.Proof)
+	}
+	if got := w.exported(w.bob, 2); got != both {
+		t.Errorf("the other account's message is %d bytes of %d", len(got), len(both))
+	}
+
+	w.wantSound()
+	w.close()
+	w.wantNoTrace("when the server is down", append(secrets("zebra"), secrets("quagga")...))
+	w.open()
+	defer w.close()
+	w.append(w.ann, letterWith("later"))
+	if err := w.search.CatchUp(t.Context(), w.ann.Account); err != nil {
+		t.Fatal(err)
+	}
+	w.wantNoTrace("after it was started again", append(secrets("zebra"), secrets("quagga")...))
+
+	w.erase(admin.ToErase{Kind: "account", Logins: []string{w.bob.Login}, Expect: -1})
+	w.wantNoTrace("after an account was erased", append(secrets("bobsown"), "bob@example.test"))
+	w.wantSound()
+	w.wantProofs(done.Text)
+}
+
+// undone undoes an act.
+func undone(w *town, act mail.ModSeq) (r mail.UndoReport) {
+	w.update(w.ann, func(tx store.Tx) (err error) {
+		r, err = tx.Undo(mail.ActID(act))
+		return err
+	})
+	return r
+}
+
+// exported is the n-th message of an inbox.
+func (w *town) exported(p store.Principal, uid mail.UID) string {
+	w.t.Helper()
+	var b mail.Blob
+	err := w.db.View(w.t.Context(), p.Account, func(r store.Reader) error {
+		inbox, err := r.MailboxByPath("INBOX")
+		if err != nil {
+			return err
+		}
+		return r.Messages(store.PlacementQuery{Mailbox: inbox.ID, UIDs: mail.MakeUIDSet(uid), Located: true}, func(_ *mail.Placement, m *mail.Message) error {
+			b = m.Blob
+			b.Key, b.Parts = bytes.Clone(b.Key), slices.Clone(b.Parts)
+			return nil
+		})
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r, err := w.blobs.Open(w.t.Context(), b)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer r.Close()
+	text := make([]byte, r.Size())
+	if _, err := r.ReadAt(text, 0); err != nil {
+		w.t.Fatal(err)
+	}
+	return string(text)
+}
+
+// wantSound asks the doctor.
+func (w *town) wantSound() {
+	w.t.Helper()
+	c := w.client()
+	defer c.Close()
+	err := admin.Doctor.Each(w.t.Context(), c, admin.Examine{LookOnly: true}, func(f admin.Finding) error {
+		if f.Problem != "" {
+			w.t.Errorf("the doctor finds: %s", f.Problem)
+		}
+		return nil
+	})
+	if err != nil {
+		w.t.Error(err)
+	}
+}
+
+// wantProofs holds a proof against the server.
+func (w *town) wantProofs(text []byte) {
+	w.t.Helper()
+	c := w.client()
+	defer c.Close()
+	rows, err := admin.EraseList.All(w.t.Context(), c, admin.Nothing{})
+	if err != nil || len(rows) != 4 {
+		w.t.Fatalf("%d erasures, %v", len(rows), err)
+	}
+	for _, r := range rows {
+		v, err := admin.EraseVerify.One(w.t.Context(), c, admin.ToVerify{Text: r.Text})
+		if err != nil || !v.Genuine || !v.Known || r.Open {
+			w.t.Errorf("erasure %d: %+v, %v", r.Number, v, err)
+		}
+	}
+	if v, err := admin.EraseVerify.One(w.t.Context(), c, admin.ToVerify{Text: rows[1].Text, Who: "quaggasender@STRANGERS.test"}); err != nil || !v.IsWho {
+		w.t.Errorf("whose it is: %+v, %v", v, err)
+	}
+	for _, change := range [][2]string{{`"Messages": 1`, `"Messages": 2`}, {`"Kind": "message"`, `"Kind": "person"`}, {"lockstep-seal 1 ", "lockstep-seal 1 0"}} {
+		forged := bytes.Replace(text, []byte(change[0]), []byte(change[1]), 1)
+		if v, err := admin.EraseVerify.One(w.t.Context(), c, admin.ToVerify{Text: forged}); err != nil || v.Genuine {
+			w.t.Errorf("with %q it is taken for genuine: %v", change[1], err)
+		}
+	}
+}
+
+func TestNothingIsErasedThatWasNotShown(t *testing.T) {
+	w := newTown(t)
+	defer w.close()
+	w.append(w.ann, letterWith("zebra"))
+	w.append(w.ann, letterWith("zebra"))
+	c := w.client()
+	defer c.Close()
+	for _, q := range []admin.ToErase{
+		{Kind: "person", Address: "zebrasender@strangers.test", Expect: 1},
+		{Kind: "person", Address: "nobody@strangers.test"},
+		{Kind: "person", Address: "zebra"},
+		{Kind: "message", Logins: []string{w.ann.Login}, Mailbox: "INBOX", UID: 77, Expect: 1},
+		{Kind: "message", Logins: []string{w.ann.Login}, Email: "nonsense", Expect: 1},
+		{Kind: "account", Logins: []string{"nobody@example.test"}, Expect: -1},
+		{},
+	} {
+		if err := admin.EraseDo.Do(t.Context(), c, q); err == nil {
+			t.Errorf("%+v was done", q)
+		}
+	}
+	rows, err := admin.EraseLook.All(t.Context(), c, admin.ToErase{Kind: "person", Address: "zebrasender@strangers.test"})
+	if err != nil || len(rows) != 3 || rows[2].Total != 2 || rows[0].Subject != "zebrasubject" || len(rows[0].Where) != 1 {
+		t.Errorf("%+v, %v", rows, err)
+	}
+	if len(traces(t, w.cfg.Data, []string{"zebrasubject"})) == 0 {
+		t.Error("it is gone")
+	}
+}
+
+// TestABackupLosesWhatIsErased restores the newest point, and tries the older ones.
+func TestABackupLosesWhatIsErased(t *testing.T) {
+	w := &town{t: t, cfg: testConfig(t)}
+	target := filepath.Join(t.TempDir(), "backup")
+	w.cfg.Backup.To = target
+	w.open()
+	defer w.close()
+	w.ann = w.account("ann@example.test")
+	for i := range 5 {
+		w.append(w.ann, letterWith(fmt.Sprintf("plain%02d", i)))
+	}
+	w.append(w.ann, letterWith("zebra"))
+	before := w.point()
+	copied := filepath.Join(t.TempDir(), "copy")
+	if err := os.CopyFS(copied, os.DirFS(target)); err != nil {
+		t.Fatal(err)
+	}
+	done := w.erase(admin.ToErase{Kind: "person", Address: "zebrasender@strangers.test", Expect: 1})
+	if len(done.Proof.Pending) > 0 {
+		t.Fatalf("pending: %q", done.Proof.Pending)
+	}
+	repo := w.repo(target)
+	points, err := repo.Points(t.Context())
+	if err != nil || len(points) != 1 || points[0].Set == before.Set {
+		t.Fatalf("points %v, before %v, %v", points, before, err)
+	}
+	if _, err := repo.Manifest(t.Context(), before); err == nil {
+		t.Error("the point from before can be opened")
+	}
+	data := w.restore(repo, points[0])
+	if found := traces(t, data, secrets("zebra")); len(found) > 0 {
+		t.Errorf("what was restored has traces: %q", found)
+	}
+	if len(traces(t, data, []string{"plain03subject"})) == 0 {
+		t.Error("what was restored lacks what was not erased")
+	}
+	// Somebody who put the older set's objects back, but not its key, has nothing.
+	for _, part := range []string{"points", "pages"} {
+		from := filepath.Join(copied, "sets", before.Set, part)
+		if err := os.CopyFS(filepath.Join(target, "sets", before.Set, part), os.DirFS(from)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.repo(target).Manifest(t.Context(), before); err == nil {
+		t.Error("without the key of its set the point from before can be opened")
+	}
+}
+
+func (w *town) point() backup.Point {
+	w.t.Helper()
+	run, err := w.ops.Backups.Begin(w.t.Context(), "", backup.Options{Recovery: func(string) error { return nil }, Doing: "a test"})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	done, err := run.Point(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := run.Close(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+	return done.Point
+}
+
+func (w *town) repo(target string) *backup.Repo {
+	w.t.Helper()
+	repo, err := backup.Unlock(w.t.Context(), backup.NewDir(vfs.OS{}, target), backup.Secret{KeyFile: w.blobs.Keys().Text()})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return repo
+}
+
+func (w *town) restore(repo *backup.Repo, p backup.Point) string {
+	w.t.Helper()
+	data := filepath.Join(w.t.TempDir(), "restored")
+	_, err := repo.Restore(w.t.Context(), p, data, backup.RestoreOptions{
+		Layout: backup.Layout{Database: databaseFile, Packs: packDir, KeyFile: keyFile, Config: restoredConfig, Lock: lockFile}, Rows: sqlstore.EachBlob})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return data
+}
+
+func TestABackupThatCantBeReachedIsTriedAgain(t *testing.T) {
+	w := &town{t: t, cfg: testConfig(t)}
+	target := filepath.Join(t.TempDir(), "backup")
+	w.cfg.Backup.To = target
+	w.open()
+	defer func() { w.close() }()
+	w.ann = w.account("ann@example.test")
+	w.append(w.ann, letterWith("zebra"))
+	before := w.point()
+	away := false
+	reach := w.ops.Backups.Open
+	w.ops.Backups.Open = func(ctx context.Context, spec string) (backup.Target, error) {
+		if away {
+			return nil, mail.Errorf(mail.Unavailable, "the disk is not there")
+		}
+		return reach(ctx, spec)
+	}
+	away = true
+	done := w.erase(admin.ToErase{Kind: "person", Address: "zebrasender@strangers.test", Expect: 1})
+	if len(done.Proof.Pending) != 1 || !strings.Contains(done.Proof.Pending[0], "the disk is not there") {
+		t.Fatalf("pending: %q", done.Proof.Pending)
+	}
+	w.wantNoTrace("although the backup could not be reached", secrets("zebra"))
+	if err := w.ops.ResumeErasures(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := w.underWay(); n != 1 {
+		t.Fatalf("%d erasures are under way", n)
+	}
+	w.close()
+	w.open() // the server may have been started again meanwhile
+	if err := w.ops.ResumeErasures(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := w.underWay(); n != 0 {
+		t.Fatalf("%d erasures are under way", n)
+	}
+	if _, err := w.repo(target).Manifest(t.Context(), before); err == nil {
+		t.Error("the point from before can be opened")
+	}
+	w.wantNoTrace("at the end", secrets("zebra"))
+}
+
+// underWay counts the erasures that are under way.
+func (w *town) underWay() (n int) {
+	w.t.Helper()
+	all, err := w.db.Erasures(w.t.Context(), true)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, e := range all {
+		if e.Open {
+			n++
+		}
+	}
+	return n
+}
+
+// stopsAt is a database that fails at the n-th thing asked of it in an erasing.
+type stopsAt struct {
+	admin.Depths
+	kept
+	left int
+}
+
+type kept interface{ store.Erasures }
+
+var errStop = errors.New("killed")
+
+func (s *stopsAt) step() error {
+	if s.left--; s.left < 0 {
+		return errStop
+	}
+	return nil
+}
+
+func (s *stopsAt) Scour(ctx context.Context) (int64, int64, error) {
+	if err := s.step(); err != nil {
+		return 0, 0, err
+	}
+	return s.Depths.Scour(ctx)
+}
+
+func (s *stopsAt) SetErasure(ctx context.Context, e store.Erasure) error {
+	if err := s.step(); err != nil {
+		return err
+	}
+	return s.kept.SetErasure(ctx, e)
+}
+
+func TestAnErasingThatWasCutGoesOn(t *testing.T) {
+	cut := 0
+	for at := range 10 {
+		w := newTown(t)
+		w.append(w.ann, letterWith("plain"))
+		w.append(w.ann, letterWith("zebra"))
+		stop := &stopsAt{w.ops.Depths, w.ops.Erasures, at}
+		w.ops.Depths, w.ops.Erasures = stop, stop
+		c := w.client()
+		if err := admin.EraseDo.Do(t.Context(), c, admin.ToErase{Kind: "person", Address: "zebrasender@strangers.test", Expect: 1}); err != nil {
+			cut++
+			if !strings.Contains(err.Error(), "killed") {
+				t.Fatal(err)
+			}
+		}
+		c.Close()
+		w.close()
+		w.open()
+		if err := w.ops.ResumeErasures(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.wantNoTrace(fmt.Sprintf("cut at %d and gone on with", at), secrets("zebra"))
+		all, err := w.db.Erasures(t.Context(), false)
+		if err != nil || len(all) != 1 || all[0].Open || len(all[0].State) > 0 || len(all[0].Proof) == 0 {
+			t.Errorf("cut at %d: %+v, %v", at, all, err)
+		}
+		w.wantSound()
+		w.close()
+	}
+	if cut < 4 || cut == 10 {
+		t.Errorf("cut %d times: the test is not about what it says", cut)
+	}
+}
