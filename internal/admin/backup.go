@@ -35,6 +35,7 @@ var BackupMake = Verb[BackupOf, BackupStep]{"backup/make", func(o *Ops, ctx cont
 		return mail.Errorf(mail.Unimplemented, "this server makes no backups")
 	}
 	var last time.Time
+	began := time.Now()
 	run, err := o.Backups.Begin(ctx, q.To, backup.Options{
 		Digests: true, Fresh: q.Fresh, NewCode: q.NewCode, Doing: "a backup by hand",
 		Recovery: func(code string) error { return emit(BackupStep{Recovery: code}) },
@@ -55,6 +56,7 @@ var BackupMake = Verb[BackupOf, BackupStep]{"backup/make", func(o *Ops, ctx cont
 	if err := errors.Join(err, run.Close(ctx)); err != nil {
 		return err
 	}
+	o.noteBackup(q.To, began, result)
 	return emit(BackupStep{Result: &result})
 }}
 
