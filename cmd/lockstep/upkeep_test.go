@@ -70,6 +70,11 @@ func TestTheClockBeginsNoOtherBackup(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(to, "lockstep-backup")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("another backup was begun: %v", err)
 	}
+	c := admin.Here(h.ops, func() error { return nil })
+	defer c.Close()
+	if _, err := admin.BackupMake.All(t.Context(), c, admin.BackupOf{}); mail.KindOf(err) != mail.NotFound || !strings.Contains(err.Error(), "lockstep backup --to "+to) {
+		t.Errorf("by hand: %v", err)
+	}
 	if st := h.backupJob.Status(); st.Times != 1 || st.Began.IsZero() {
 		t.Errorf("%+v", st)
 	}

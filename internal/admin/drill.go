@@ -159,6 +159,14 @@ func (s BackupStanding) Lines(now time.Time) []StandingLine {
 	return lines
 }
 
+// sentence ends a text as one.
+func sentence(text string) string {
+	if strings.HasSuffix(text, ".") || strings.HasSuffix(text, "?") || strings.HasSuffix(text, "!") {
+		return text
+	}
+	return text + "."
+}
+
 // overdue is how many times the time between two may pass before somebody has to see
 // to it.
 const overdue = 2
@@ -169,11 +177,15 @@ func jobLine(name string, j upkeep.JobStatus, now time.Time, never, remedy strin
 	switch {
 	case j.Times > 0:
 		l.Wrong = true
-		l.Text += fmt.Sprintf("the last %d failed, %s: %s. ", j.Times, Ago(now.Sub(j.Failed)), strings.TrimSuffix(j.Err, "."))
+		failed := "the last one"
+		if j.Times > 1 {
+			failed = fmt.Sprintf("the last %d", j.Times)
+		}
+		l.Text += fmt.Sprintf("%s failed, %s: %s ", failed, Ago(now.Sub(j.Failed)), sentence(j.Err))
 		if !j.Began.IsZero() {
-			l.Text += "There was none that was good since " + Ago(now.Sub(j.Ended)) + ". "
+			l.Text += "The last good one was " + Ago(now.Sub(j.Ended)) + ". "
 		} else {
-			l.Text += "There was never one that was good. "
+			l.Text += "There was never a good one. "
 		}
 		l.Text += "What to do: " + remedy
 	case j.Began.IsZero():

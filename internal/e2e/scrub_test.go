@@ -46,7 +46,7 @@ func TestAScrubFindsWhatIsDamagedUnderARunningServer(t *testing.T) {
 	s.damagePacks(2)
 	s.sql("UPDATE mailbox SET unseen = 77, placements = 3")
 	out, err := lockstep("", "scrub", "now", "--config", s.config)
-	if err == nil || !strings.Contains(out, "things put right") || !strings.Contains(out, "Damaged and not served: ") {
+	if err == nil || !strings.Contains(out, "things put right") || !strings.Contains(out, "damaged and not served: ") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	if n := s.metric("scrub_findings_total", `result="put_right"`); n < 1 {
@@ -161,7 +161,7 @@ func TestADrillTellsWhetherTheBackupWouldComeBack(t *testing.T) {
 	if out, err := lockstep("", "backup", "drill", "--config", s.config); err == nil || !strings.Contains(out, "its bytes changed") || !strings.Contains(out, "would not come back whole") {
 		t.Errorf("%v\n%s", err, out)
 	}
-	if out, err := lockstep("", "doctor", "--fast", "--config", s.config); err == nil || !strings.Contains(out, "Drill: the last 1 failed") || !strings.Contains(out, "What to do: ") {
+	if out, err := lockstep("", "doctor", "--fast", "--config", s.config); err == nil || !strings.Contains(out, "Drill: the last one failed") || !strings.Contains(out, "What to do: ") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	if out, err := lockstep("", "backup", "status", "--config", s.config); err == nil {
