@@ -17,9 +17,11 @@ import (
 )
 
 type backupCommand struct {
-	Make  backupMake  `cmd:"" default:"withargs" help:"Copy everything to a directory or a bucket, while the server runs or not. What is there already is not copied again."`
-	List  backupList  `cmd:"" help:"Say which points can be brought back."`
-	Prune backupPrune `cmd:"" help:"Remove old points, and what no point needs any more."`
+	Make   backupMake   `cmd:"" default:"withargs" help:"Copy everything to a directory or a bucket, while the server runs or not. What is there already is not copied again."`
+	List   backupList   `cmd:"" help:"Say which points can be brought back."`
+	Status backupStatus `cmd:"" help:"Say when backups and drills were made, when the next will be, and what went wrong."`
+	Drill  backupDrill  `cmd:"" help:"Try whether the newest point would come back, without touching anything."`
+	Prune  backupPrune  `cmd:"" help:"Remove old points, and what no point needs any more."`
 }
 
 type backupMake struct {

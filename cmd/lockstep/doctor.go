@@ -57,14 +57,22 @@ func (d *doctorCommand) Run(ctx context.Context, g *globals) error {
 		}
 		switch {
 		case found > 0 && d.LookOnly:
-			return fmt.Errorf("%d things are not as they should be; without --look-only, what can be is put right", found)
+			return fmt.Errorf("%s not as it should be; without --look-only, what can be put right is", things(found))
 		case found > 0:
-			return fmt.Errorf("%d things are not as they should be and can't be made anew from what is stored; see above", found)
+			return fmt.Errorf("%s not as it should be, and can't be put right from what is stored here; see above", things(found))
 		case repaired == 0:
 			fmt.Println("All is well.")
 		}
 		return nil
 	})
+}
+
+// things counts what was found.
+func things(n int) string {
+	if n == 1 {
+		return "one thing is"
+	}
+	return fmt.Sprintf("in %d places something is", n)
 }
 
 // doctorLine is a finding for people.

@@ -61,6 +61,8 @@ type house struct {
 	scrub     *upkeep.Scrub
 	backups   *backup.Service
 	follower  *backup.Follower // nil: nobody follows this server all the time
+	backupJob *upkeep.Job
+	drillJob  *upkeep.Job
 	ops       *admin.Ops
 	newKey    bool // the key file was made just now
 
@@ -114,12 +116,13 @@ func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *hou
 		return nil, err
 	}
 	h.delivery.WroteTo = h.search.WroteTo
-	h.openScrub()
 	if h.backups, err = h.openBackups(); err != nil {
 		return nil, err
 	}
+	h.openScrub()
+	h.openJobs()
 	h.ops = &admin.Ops{
-		Backups: h.backups, BackupKeep: time.Duration(cfg.Backup.Keep),
+		Backups: h.backups, BackupKeep: time.Duration(cfg.Backup.Keep), BackupJob: h.backupJob, DrillJob: h.drillJob, Drill: h.drillOptions(), KeyFile: h.readKeyFile,
 		Store: h.db, Directory: h.db, Keeper: h.db, Queue: h.db, Auth: h.auth, Policies: cfg.Policies(), Trails: h.trails, Blobs: h.blobs, Search: h.search, Scrub: h.scrub, Ingest: h.delivery.Ingest, Log: log,
 		Quota: int64(cfg.Accounts.Quota), Message: int64(cfg.Limits.Message), Version: version,
 		Erasures: h.db, Depths: depths{h}, ProofKey: h.proofKey,
@@ -259,15 +262,6 @@ func (h *house) openSearch() (err error) {
 	}
 	h.closers = append(h.closers, h.search.Close)
 	return nil
-}
-
-// openScrub makes the pass over everything that is stored; the server runs it.
-func (h *house) openScrub() {
-	h.scrub = &upkeep.Scrub{
-		Blobs: h.blobs, Rows: h.db, Accounts: h.db.Accounts, FS: vfs.OS{}, File: h.path(filepath.Join(upkeepDir, "scrub.json")),
-		Rate: int64(h.cfg.Scrub.Rate), Every: time.Duration(h.cfg.Scrub.Every), Log: h.log,
-	}
-	h.scrub.Open()
 }
 
 // people asks the directory; nil where it is turned off.

@@ -305,7 +305,7 @@ func (h *house) run(ctx context.Context, ready func([]service)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var running sync.WaitGroup
-	errs := make(chan error, len(services)+5)
+	errs := make(chan error, len(services)+7)
 	begin := func(name string, fn func(context.Context) error) {
 		running.Go(func() {
 			if err := fn(ctx); err != nil {
@@ -321,6 +321,8 @@ func (h *house) run(ctx context.Context, ready func([]service)) error {
 	begin("queue", sender.Run)
 	begin("search", h.search.Run)
 	begin("scrub", h.scrub.Run)
+	begin("backup", h.backupJob.Run)
+	begin("drill", h.drillJob.Run)
 	begin("push", h.push)
 	followed := h.follow() // to the end: also what sessions do while the server stops
 	notifySystemd("READY=1")

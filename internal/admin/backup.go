@@ -41,8 +41,9 @@ var BackupMake = Verb[BackupOf, BackupStep]{"backup/make", func(o *Ops, ctx cont
 		return waitForPoint(ctx, f, emit)
 	}
 	var last time.Time
+	began := time.Now()
 	run, err := o.Backups.Begin(ctx, q.To, backup.Options{
-		Digests: true, Fresh: q.Fresh, NewCode: q.NewCode, Doing: "a backup by hand",
+		Digests: true, Fresh: q.Fresh, NewCode: q.NewCode, Doing: "a backup by hand", Existing: o.wasBackedUp(q.To),
 		Recovery: func(code string) error { return emit(BackupStep{Recovery: code}) },
 		Progress: func(p backup.Progress) {
 			if now := time.Now(); now.Sub(last) >= progressEvery {
@@ -51,6 +52,9 @@ var BackupMake = Verb[BackupOf, BackupStep]{"backup/make", func(o *Ops, ctx cont
 			}
 		},
 	})
+	if err != nil && mail.KindOf(err) == mail.NotFound && o.wasBackedUp(q.To) {
+		return mail.Errorf(mail.NotFound, "%s A backup was made there %s. To begin another one there all the same: lockstep backup --to %[3]s", mail.DetailOf(err), Ago(time.Since(o.BackupJob.Status().Ended)), o.Backups.To)
+	}
 	if err != nil {
 		return err
 	}
@@ -61,6 +65,7 @@ var BackupMake = Verb[BackupOf, BackupStep]{"backup/make", func(o *Ops, ctx cont
 	if err := errors.Join(err, run.Close(ctx)); err != nil {
 		return err
 	}
+	o.noteBackup(q.To, began, result)
 	return emit(BackupStep{Result: &result})
 }}
 
@@ -137,6 +142,12 @@ func followed(s backup.FollowStatus) FollowStep {
 func (o *Ops) PruneFollowed(ctx context.Context, run *backup.Run) error {
 	_, err := run.Prune(ctx, backup.PruneOptions{Keep: o.BackupKeep, Grace: backup.DefaultGrace})
 	return err
+}
+
+// wasBackedUp reports whether there should be a backup where nobody names a place: one
+// that is gone is not mounted, as a rule, and is not begun anew without being asked.
+func (o *Ops) wasBackedUp(to string) bool {
+	return to == "" && o.BackupJob != nil && !o.BackupJob.Status().Began.IsZero()
 }
 
 // PruneOf asks for old points to be removed.

@@ -71,7 +71,10 @@ func (o *Ops) doctor(ctx context.Context, q Examine, emit func(Finding) error) e
 			return err
 		}
 	}
-	return x.scrubbed(len(all))
+	if err := x.scrubbed(len(all)); err != nil {
+		return err
+	}
+	return x.backedUp(len(all))
 }
 
 // held tells of outgoing mail that somebody has to decide about.

@@ -48,11 +48,14 @@ func ScrubText(st upkeep.Status, now time.Time) string {
 	default:
 		text += "the first pass is under way"
 	}
+	if st.Damaged > 0 {
+		text += fmt.Sprintf("; known to be damaged and not served: %d messages or parts", st.Damaged)
+	}
 	if st.Pass != nil {
 		text += fmt.Sprintf("; %d%% of the pass that began %s is done", int(100*st.Share()), Ago(now.Sub(st.Pass.Began)))
 	}
 	if need := time.Duration(float64(st.Packs) / float64(max(st.Rate, 1)) * float64(time.Second)); st.Every > 0 && need > st.Every {
-		text += fmt.Sprintf("; a pass takes %s at scrub.rate, longer than scrub.every: raise one of them", span(need))
+		text += fmt.Sprintf("; a pass takes %s at scrub.rate, longer than scrub.every: raise one of them", Span(need))
 	}
 	if st.Every == 0 {
 		text += "; scrub.every is 0s, so it runs only when asked to: lockstep scrub now"
@@ -85,11 +88,11 @@ func Ago(d time.Duration) string {
 	if d < time.Minute {
 		return "just now"
 	}
-	return span(d) + " ago"
+	return Span(d) + " ago"
 }
 
-// span is a time in the one unit that fits.
-func span(d time.Duration) string {
+// Span is a time in the one unit that fits.
+func Span(d time.Duration) string {
 	switch {
 	case d < 2*time.Minute:
 		return fmt.Sprintf("%d s", int(d.Seconds()))

@@ -35,6 +35,10 @@ type Ops struct {
 	Trails     *device.Trails
 	Backups    *backup.Service                                        // nil: there are none
 	BackupKeep time.Duration                                          // how far back points are kept
+	BackupJob  *upkeep.Job                                            // makes them; nil: nothing is known of them
+	DrillJob   *upkeep.Job                                            // tries whether they would come back
+	Drill      backup.DrillOptions                                    // how, but for Bytes and Progress
+	KeyFile    func() ([]byte, error)                                 // the text of the key file
 	Search     *search.Index                                          // nil: there is none
 	Scrub      *upkeep.Scrub                                          // nil: there is none
 	Ingest     func(context.Context, io.Reader) (mail.Arrival, error) // makes a message durable, ready to be appended
@@ -136,6 +140,8 @@ func (o *Ops) Handler() http.Handler {
 	mux.HandleFunc(QueueDrop.handler(o))
 	mux.HandleFunc(SearchStatus.handler(o))
 	mux.HandleFunc(SearchRebuild.handler(o))
+	mux.HandleFunc(BackupDrill.handler(o))
+	mux.HandleFunc(BackupStatus.handler(o))
 	mux.HandleFunc(ScrubStatus.handler(o))
 	mux.HandleFunc(ScrubNow.handler(o))
 	mux.HandleFunc(MessageList.handler(o))

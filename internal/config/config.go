@@ -132,6 +132,9 @@ type Backup struct {
 	To        string   `toml:"to" comment:"Where lockstep backup keeps them if it is not told: a directory, best on another disk, or s3://BUCKET/PREFIX."`
 	Follow    bool     `toml:"follow" comment:"Whether the server ships what changes to backup.to each second, for as long as it runs: a disaster takes seconds, and a standby can follow. Old points are removed then as well."`
 	Recipient string   `toml:"recipient" comment:"Public sides of age keys (age1…), separated by spaces: whoever has one of the secret sides opens the backup. Empty: a recovery code is made and shown when the first backup is made."`
+	Every     Duration `toml:"every" comment:"How often the server makes a backup by itself, and removes old points afterwards, if backup.to is set. \"0s\": only when lockstep backup is run."`
+	Drill     Duration `toml:"drill" comment:"How often the server tries by itself whether the newest point would come back. \"0s\": only when lockstep backup drill is run."`
+	Scratch   string   `toml:"scratch" comment:"Where a drill brings the database back to, and removes it again: a directory with room for it. Empty is the data directory."`
 	Keep      Duration `toml:"keep" comment:"How far back lockstep backup prune keeps points: all of the last hour, and ever fewer of the time before."`
 	S3        S3       `toml:"s3" comment:"How buckets are reached (docs/operations.md: Backing up to S3)."`
 }
@@ -198,7 +201,7 @@ func Default() Config {
 		ActiveSync: ActiveSync{Enabled: true},
 		Outgoing:   Outgoing{Via: ViaNone, RelayTLS: RelayStartTLS, GiveUpAfter: Duration(5 * 24 * time.Hour)},
 		History:    History{Horizon: Duration(30 * 24 * time.Hour)},
-		Backup:     Backup{Keep: Duration(backup.DefaultKeep), S3: S3{PathStyle: true}},
+		Backup:     Backup{Keep: Duration(backup.DefaultKeep), Every: Duration(24 * time.Hour), Drill: Duration(7 * 24 * time.Hour), S3: S3{PathStyle: true}},
 		Guard:      Guard{Share: 50, Minimum: 100, Window: Duration(time.Hour), Mode: GuardKeep},
 		Scrub:      Scrub{Every: Duration(14 * 24 * time.Hour), Rate: 8 << 20},
 		Policy:     map[string]Policy{device.Default: defaultPolicy()},

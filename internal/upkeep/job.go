@@ -90,19 +90,17 @@ func (j *Job) Run(ctx context.Context) error {
 
 // wait is how long it is until the job is due, and notes when that is.
 func (j *Job) wait(least time.Duration) time.Duration {
-	now := time.Now()
-	d := max(least, j.dueIn(now), time.Second) // another may be doing it: it is asked again
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	now := time.Now()
+	d := max(least, j.dueIn(now), time.Second) // another may be doing it: it is asked again
 	j.next = now.Add(d)
 	return d
 }
 
 // dueIn is how long it is until the job is due. A clock that was put back delays it by
-// no more than the time between two.
+// no more than the time between two. mu is held.
 func (j *Job) dueIn(now time.Time) time.Duration {
-	j.mu.Lock()
-	defer j.mu.Unlock()
 	due, most := time.Duration(0), j.Every
 	switch {
 	case j.last.Times > 0:
@@ -126,20 +124,38 @@ func (j *Job) retry(times int) time.Duration {
 }
 
 // Now does the job. One that is being done already is mail.Conflict.
-func (j *Job) Now(ctx context.Context) error {
+func (j *Job) Now(ctx context.Context) error { return j.Once(ctx, j.Do) }
+
+// Once does the job in another way, this once.
+func (j *Job) Once(ctx context.Context, do func(context.Context) (said string, err error)) error {
+	var said string
+	began := time.Now()
+	met := true
+	err := j.Alone(func() (err error) {
+		met = false
+		said, err = do(ctx)
+		return err
+	})
+	switch {
+	case met: // another
+	case err != nil && ctx.Err() != nil:
+		return errors.Join(ctx.Err(), err) // it was told to stop, which is no failure
+	default:
+		j.Note(began, said, err)
+	}
+	return err
+}
+
+// Alone runs fn while the job is not done, and remembers nothing of it. It is
+// mail.Conflict when the job is being done.
+func (j *Job) Alone(fn func() error) error {
 	if !j.busy.TryLock() {
 		return mail.Errorf(mail.Conflict, "the %s is under way already: wait until it has ended", j.Name)
 	}
 	defer j.busy.Unlock()
-	began := time.Now()
-	j.under(began)
+	j.under(time.Now())
 	defer j.under(time.Time{})
-	said, err := j.Do(ctx)
-	if err != nil && ctx.Err() != nil {
-		return errors.Join(ctx.Err(), err) // it was told to stop, which is no failure
-	}
-	j.Note(began, said, err)
-	return err
+	return fn()
 }
 
 func (j *Job) under(since time.Time) {
@@ -157,6 +173,9 @@ func (j *Job) Note(began time.Time, said string, err error) {
 	} else {
 		j.last = Record{Began: began, Ended: time.Now(), Said: clip(said)}
 		j.Log.Info("done", "job", j.Name, "said", said, "took", j.last.Ended.Sub(began).Round(time.Millisecond).String())
+	}
+	if !j.next.IsZero() {
+		j.next = time.Now().Add(j.dueIn(time.Now()))
 	}
 	if err := j.memory().keep(j.last); err != nil {
 		j.Log.Warn("when this was done can't be written down", "job", j.Name, "err", err)
