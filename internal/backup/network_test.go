@@ -13,6 +13,7 @@ import (
 	"lockstep/internal/backup/s3"
 	"lockstep/internal/backup/s3/s3test"
 	"lockstep/internal/mail"
+	"lockstep/internal/vfs"
 	"lockstep/internal/vfs/faulty"
 )
 
@@ -137,11 +138,20 @@ func overFaultyNetwork(t *testing.T, srv *s3test.Server, seed uint64) {
 	t.Logf("seed %d: %d backups and %d restores failed before 4 and 1 succeeded; %d points; connections: %v", seed, backups, restores, len(points), proxy.Harmed())
 }
 
-// Of those who begin on a bucket at once, one does, and the others are told.
 func TestOneWriterBeginsOnABucket(t *testing.T) {
 	srv := s3test.Start(t)
-	for round := range 5 {
-		target := bucket(t, srv, srv.Endpoint(), fmt.Sprint("round-", round))
+	oneWriterBegins(t, func(round int) backup.Target { return bucket(t, srv, srv.Endpoint(), fmt.Sprint("round-", round)) })
+}
+
+func TestOneWriterBeginsInADirectory(t *testing.T) {
+	oneWriterBegins(t, func(int) backup.Target { return backup.NewDir(vfs.OS{}, t.TempDir()) })
+}
+
+// oneWriterBegins wants one of those who begin at once to do so, and the others to be
+// told.
+func oneWriterBegins(t *testing.T, open func(round int) backup.Target) {
+	for round := range 10 {
+		target := open(round)
 		var all sync.WaitGroup
 		runs := make([]*backup.Run, 6)
 		for i := range runs {

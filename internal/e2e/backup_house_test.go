@@ -29,6 +29,12 @@ func (s *server) photo() []string {
 		s.t.Fatal(err)
 	}
 	defer c.close()
+	return s.photoBy(c)
+}
+
+// photoBy is the photo by somebody who has signed in.
+func (s *server) photoBy(c *client) []string {
+	s.t.Helper()
 	said, err := c.do(`LIST "" "*"`)
 	if err != nil {
 		s.t.Fatal(err)
@@ -49,7 +55,7 @@ var (
 
 func (s *server) photoOf(c *client, mailbox string) []string {
 	s.t.Helper()
-	said, err := c.do("SELECT %q", mailbox)
+	said, err := c.do("EXAMINE %q", mailbox)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -91,8 +97,8 @@ func wantPhoto(t *testing.T, got, want []string) {
 	t.Fatalf("%d messages, want %d", len(got), len(want))
 }
 
-// fill delivers some mail.
-func (s *server) fill(from, n, size int) {
+// letters delivers some mail.
+func (s *server) letters(from, n, size int) {
 	s.t.Helper()
 	for i := from; i < from+n; i++ {
 		s.lmtp(alice, fmt.Sprintf("Subject: %d\r\nMessage-ID: <%d@backup.example>\r\n\r\n%s\r\n", i, i, noise(i, size)))

@@ -150,10 +150,10 @@ func TestKilledRestoreGoesOn(t *testing.T) {
 	s := newServer(t, "")
 	s.addAccount(alice)
 	s.start()
-	s.fill(0, 60, 100_000)
+	s.letters(0, 60, 100_000)
 	to := filepath.Join(t.TempDir(), "backup")
 	s.backup("--to", to)
-	s.fill(60, 5, 1000)
+	s.letters(60, 5, 1000)
 	s.backup("--to", to)
 	want := s.photo()
 	s.stop()
@@ -162,7 +162,7 @@ func TestKilledRestoreGoesOn(t *testing.T) {
 		n := newServer(t, "")
 		restore := []string{"restore", "--from", to, "--key", key, "--config", n.config}
 		cut := 0
-		for cut < 4 && !killed(t, time.Duration(20+rng.IntN(250))*time.Millisecond, restore...) {
+		for cut < 4 && half(n) && !killed(t, time.Duration(20+rng.IntN(250))*time.Millisecond, restore...) {
 			cut++
 			if out, err := lockstep("", "account", "list", "--config", n.config); err == nil && half(n) {
 				t.Fatalf("half a restore was served:\n%s", out)

@@ -28,13 +28,13 @@ func TestBackupToABucketComesBack(t *testing.T) {
 	s := newServer(t, toBucket(srv, srv.Endpoint()))
 	s.addAccount(alice)
 	s.start()
-	s.fill(0, 20, 20_000)
+	s.letters(0, 20, 20_000)
 	said := s.backup()
 	code := recoveryCode.FindString(said)
 	if code == "" {
 		t.Fatalf("no recovery code:\n%s", said)
 	}
-	s.fill(20, 3, 2000)
+	s.letters(20, 3, 2000)
 	again := s.backup()
 	if recoveryCode.MatchString(again) {
 		t.Errorf("the recovery code was shown again:\n%s", again)

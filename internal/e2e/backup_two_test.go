@@ -34,7 +34,7 @@ func TestInterruptedBackupAndRestoreGoOn(t *testing.T) {
 	s := newServer(t, toBucket(srv, proxy.Endpoint()))
 	s.addAccount(alice)
 	s.start()
-	s.fill(0, 30, 50_000)
+	s.letters(0, 30, 50_000)
 	want := s.photo()
 	for _, running := range []bool{true, false} {
 		if !running {
@@ -70,7 +70,7 @@ func TestTwoBackupsAtOnce(t *testing.T) {
 	s := newServer(t, toBucket(srv, proxy.Endpoint()))
 	s.addAccount(alice)
 	s.start()
-	s.fill(0, 30, 50_000)
+	s.letters(0, 30, 50_000)
 	want := s.photo()
 	other := newServer(t, toBucket(srv, srv.Endpoint()))
 	other.addAccount(alice)

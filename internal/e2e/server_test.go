@@ -98,7 +98,11 @@ const (
 	numPorts  = 20_000
 )
 
-// freePorts finds ports that nobody has now.
+// handedOut are the ports that servers of this process may come back to, also when
+// they do not run now.
+var handedOut sync.Map
+
+// freePorts finds ports that nobody has now, and no other server here will have.
 func freePorts(t *testing.T, names ...string) map[string]string {
 	t.Helper()
 	ports := map[string]string{}
@@ -106,7 +110,11 @@ func freePorts(t *testing.T, names ...string) map[string]string {
 		if tries > 1000 {
 			t.Fatal("no free ports")
 		}
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(numPorts)))
+		port := firstPort + rand.IntN(numPorts)
+		if _, taken := handedOut.LoadOrStore(port, true); taken {
+			continue
+		}
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
 			continue
 		}
