@@ -19,22 +19,22 @@ func (h *house) unlock(t backup.Target) *backup.Repo {
 }
 
 func TestEachPointComesBackAsItWas(t *testing.T) {
-	h := newHouse(t, 3000)
+	h := newHouse(t, 1000)
 	target := backup.NewDir(faulty.New(2), "/target")
 	var points []backup.Point
 	var states []state
 	for i := range 40 {
-		for range 5 {
-			h.put(1 + h.rng.IntN(40_000))
+		for range 3 {
+			h.put(1 + h.rng.IntN(15_000))
 		}
 		for range 30 {
 			h.change(1 + h.rng.IntN(len(h.db.pages)))
 		}
 		switch i {
 		case 10:
-			h.grow(500)
+			h.grow(300)
 		case 20:
-			h.db.pages = h.db.pages[:2000]
+			h.db.pages = h.db.pages[:700]
 		case 30:
 			h.grow(100)
 		}

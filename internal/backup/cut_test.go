@@ -86,7 +86,7 @@ func (h *house) changed() {
 // succeeds and uses what is there.
 func TestRunsThatAreCutGoOn(t *testing.T) {
 	for _, late := range []bool{false, true} {
-		h := newHouse(t, 300)
+		h := newHouse(t, 150)
 		inner := backup.NewDir(faulty.New(2), "/target")
 		h.changed()
 		// The first run, cut again and again, a call later each time.
@@ -106,7 +106,7 @@ func TestRunsThatAreCutGoOn(t *testing.T) {
 			t.Fatalf("the first run had %d calls", n)
 		}
 		// Later runs, each begun on the same state, cut once.
-		for n = 1; n < 40; n++ {
+		for n = 1; n < 30; n++ {
 			before, err := h.unlock(inner).Newest(t.Context(), time.Time{})
 			if err != nil {
 				t.Fatal(err)

@@ -35,11 +35,12 @@ type house struct {
 	bytes  map[mail.BlobName][]byte
 	code   string // the recovery code, once it was shown
 	rng    *rand.Rand
+	noise  *rand.ChaCha8
 	server backup.Server
 }
 
 func newHouse(t testing.TB, pages int) *house {
-	h := &house{t: t, fs: faulty.New(1), index: blobtest.NewIndex(), bytes: map[mail.BlobName][]byte{}, rng: rand.New(rand.NewPCG(1, 2))}
+	h := &house{t: t, fs: faulty.New(1), index: blobtest.NewIndex(), bytes: map[mail.BlobName][]byte{}, rng: rand.New(rand.NewPCG(1, 2)), noise: rand.NewChaCha8([32]byte{})}
 	h.db = &fakeDB{h: h, rows: map[uint64][]mail.Blob{}}
 	h.grow(pages)
 	h.open()
@@ -90,9 +91,7 @@ func (h *house) file(name string) []byte {
 func (h *house) put(n int) mail.Blob {
 	h.t.Helper()
 	data := make([]byte, n)
-	for i := range n / 2 {
-		data[i] = byte(h.rng.Uint32())
-	}
+	_, _ = h.noise.Read(data[:n/2])
 	b, parts, err := h.blobs.Put(context.Background(), bytes.NewReader(data), blob.PutOptions{})
 	if err == nil {
 		err = h.index.Commit(append(parts, b)...)
@@ -116,10 +115,7 @@ func (h *house) grow(pages int) {
 // change writes pages anew.
 func (h *house) change(pages ...int) {
 	for _, n := range pages {
-		page := h.db.pages[n-1]
-		for i := 8; i < testPage/4; i++ {
-			page[i] = byte(h.rng.Uint32())
-		}
+		_, _ = h.noise.Read(h.db.pages[n-1][8 : testPage/4])
 		h.db.touched(uint32(n))
 	}
 }
