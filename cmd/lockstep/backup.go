@@ -27,6 +27,7 @@ type backupCommand struct {
 type backupMake struct {
 	To      string `help:"Where to: a directory, best on another disk or machine, or a bucket. Default: backup.to." placeholder:"DIR|s3://BUCKET/PREFIX"`
 	NewCode bool   `help:"Make a new recovery code and show it; the one before opens the backup no more."`
+	Anew    bool   `help:"Begin another backup where one was that is gone."`
 	Fresh   bool   `help:"Begin a new set: copy the whole database again, and rely on nothing that was copied before."`
 
 	Follow bool `help:"Go on: ship what changes each second, for as long as the server and this command run. For always, set backup.follow."`
@@ -45,7 +46,7 @@ func (b *backupMake) Run(ctx context.Context, g *globals) error {
 		return b.follow(ctx, g, line)
 	}
 	err := g.with(ctx, func(c *admin.Client) error {
-		return admin.BackupMake.Each(ctx, c, admin.BackupOf{To: absolute(b.To), Fresh: b.Fresh, NewCode: b.NewCode}, func(s admin.BackupStep) error {
+		return admin.BackupMake.Each(ctx, c, admin.BackupOf{To: absolute(b.To), Fresh: b.Fresh, NewCode: b.NewCode, Anew: b.Anew}, func(s admin.BackupStep) error {
 			switch {
 			case s.Recovery != "":
 				line.clear()

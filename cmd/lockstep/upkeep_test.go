@@ -72,7 +72,7 @@ func TestTheClockBeginsNoOtherBackup(t *testing.T) {
 	}
 	c := admin.Here(h.ops, func() error { return nil })
 	defer c.Close()
-	if _, err := admin.BackupMake.All(t.Context(), c, admin.BackupOf{}); mail.KindOf(err) != mail.NotFound || !strings.Contains(err.Error(), "lockstep backup --to "+to) {
+	if _, err := admin.BackupMake.All(t.Context(), c, admin.BackupOf{}); mail.KindOf(err) != mail.NotFound || !strings.Contains(err.Error(), "lockstep backup --anew") {
 		t.Errorf("by hand: %v", err)
 	}
 	if st := h.backupJob.Status(); st.Times != 1 || st.Began.IsZero() {

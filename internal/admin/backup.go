@@ -16,6 +16,8 @@ type BackupOf struct {
 	Fresh bool   // begin a new set
 	// NewCode makes another recovery code, and shuts those before out.
 	NewCode bool
+	// Anew begins a backup where there was one that is gone.
+	Anew bool
 }
 
 // BackupStep is one thing to know of a backup on its way: which it is, what to write
@@ -37,13 +39,13 @@ var BackupMake = Verb[BackupOf, BackupStep]{"backup/make", func(o *Ops, ctx cont
 	}
 	if f, err := o.Backups.Following(ctx, q.To); err != nil {
 		return err
-	} else if f != nil && !q.Fresh {
+	} else if f != nil && !q.Fresh && !q.NewCode {
 		return waitForPoint(ctx, f, emit)
 	}
 	var last time.Time
 	began := time.Now()
 	run, err := o.Backups.Begin(ctx, q.To, backup.Options{
-		Digests: true, Fresh: q.Fresh, NewCode: q.NewCode, Doing: "a backup by hand", Existing: o.wasBackedUp(q.To),
+		Digests: true, Fresh: q.Fresh, NewCode: q.NewCode, Anew: q.Anew, Doing: "a backup by hand",
 		Recovery: func(code string) error { return emit(BackupStep{Recovery: code}) },
 		Progress: func(p backup.Progress) {
 			if now := time.Now(); now.Sub(last) >= progressEvery {
@@ -52,9 +54,6 @@ var BackupMake = Verb[BackupOf, BackupStep]{"backup/make", func(o *Ops, ctx cont
 			}
 		},
 	})
-	if err != nil && mail.KindOf(err) == mail.NotFound && o.wasBackedUp(q.To) {
-		return mail.Errorf(mail.NotFound, "%s A backup was made there %s. To begin another one there all the same: lockstep backup --to %[3]s", mail.DetailOf(err), Ago(time.Since(o.BackupJob.Status().Ended)), o.Backups.To)
-	}
 	if err != nil {
 		return err
 	}
@@ -142,12 +141,6 @@ func followed(s backup.FollowStatus) FollowStep {
 func (o *Ops) PruneFollowed(ctx context.Context, run *backup.Run) error {
 	_, err := run.Prune(ctx, backup.PruneOptions{Keep: o.BackupKeep, Grace: backup.DefaultGrace})
 	return err
-}
-
-// wasBackedUp reports whether there should be a backup where nobody names a place: one
-// that is gone is not mounted, as a rule, and is not begun anew without being asked.
-func (o *Ops) wasBackedUp(to string) bool {
-	return to == "" && o.BackupJob != nil && !o.BackupJob.Status().Began.IsZero()
 }
 
 // PruneOf asks for old points to be removed.

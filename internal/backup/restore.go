@@ -252,10 +252,17 @@ func readFile(fsys vfs.FS, file string) ([]byte, error) {
 	return b, errors.Join(err, f.Close())
 }
 
-// write makes a small file, whole and lasting.
+// write makes a small file in the directory.
 func (t *restoring) write(name string, content []byte) error {
-	temp := part(t.path(name))
-	f, err := t.create(temp)
+	return writeWhole(t.o.FS, t.path(name), content)
+}
+
+func (t *restoring) create(file string) (vfs.File, error) { return createAnew(t.o.FS, file) }
+func (t *restoring) install(temp, file string) error      { return install(t.o.FS, temp, file) }
+
+// writeWhole makes a small file, or puts it in the place of another, whole and lasting.
+func writeWhole(fsys vfs.FS, file string, content []byte) error {
+	f, err := createAnew(fsys, part(file))
 	if err != nil {
 		return err
 	}
@@ -266,22 +273,23 @@ func (t *restoring) write(name string, content []byte) error {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	return t.install(temp, t.path(name))
+	return install(fsys, part(file), file)
 }
 
-// create makes a file, in place of what an earlier run left.
-func (t *restoring) create(file string) (vfs.File, error) {
-	if err := t.o.FS.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+// createAnew makes a file, in place of what an earlier run left.
+func createAnew(fsys vfs.FS, file string) (vfs.File, error) {
+	if err := fsys.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	return t.o.FS.Create(file)
+	return fsys.Create(file)
 }
 
-func (t *restoring) install(temp, file string) error {
-	if err := t.o.FS.Rename(temp, file); err != nil {
+// install gives a file its name, for good.
+func install(fsys vfs.FS, temp, file string) error {
+	if err := fsys.Rename(temp, file); err != nil {
 		return err
 	}
-	return t.o.FS.SyncDir(filepath.Dir(file))
+	return fsys.SyncDir(filepath.Dir(file))
 }
 
 // finish puts the small files and then the database in place, and takes the mark away.

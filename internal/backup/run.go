@@ -49,6 +49,8 @@ type Options struct {
 	Fresh bool
 	// Existing fails with mail.NotFound where there is no backup, and begins none.
 	Existing bool
+	// Anew begins a backup also where one was that is gone (see Service).
+	Anew bool
 	// Doing says in a few words what the run is for, to whoever finds the target in use.
 	Doing string
 	// Progress is told how far it is, now and then, by one goroutine at a time.

@@ -2,7 +2,9 @@ package backup
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -60,31 +62,57 @@ func (s *Service) Begin(ctx context.Context, spec string, o Options) (*Run, erro
 		o.Recipients = s.Recipients
 	}
 	name := t.String()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.busy[name] {
-		return nil, mail.Errorf(mail.Conflict, "this server is writing to the backup in %s already: wait until that has ended", name)
-	}
-	s.mark(name, true)
-	s.mu.Unlock()
-	r, err := Begin(ctx, t, s.Server, o)
-	s.mu.Lock()
-	if err != nil {
-		s.mark(name, false)
+	if err := s.take(name); err != nil {
 		return nil, err
 	}
-	r.closed = func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.mark(name, false)
+	r, err := s.begin(ctx, t, o)
+	if err != nil {
+		s.leave(name)
+		return nil, err
+	}
+	r.closed = func() { s.leave(name) }
+	return r, nil
+}
+
+// begin begins a run. Where a backup was before, one that is gone is not begun anew
+// unasked.
+func (s *Service) begin(ctx context.Context, t Target, o Options) (*Run, error) {
+	known, err := s.known()
+	if err != nil {
+		return nil, err
+	}
+	was := slices.Contains(known, t.String()) && !o.Anew
+	asked := o.Existing
+	o.Existing = asked || was
+	r, err := Begin(ctx, t, s.Server, o)
+	if mail.KindOf(err) == mail.NotFound && was && !asked {
+		return nil, &mail.Error{Kind: mail.NotFound, Detail: err.Error() + " This server has backed up to there before. If that backup is meant to be gone, lockstep backup --anew begins another", Err: err}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := s.remember(t.String()); err != nil {
+		return nil, errors.Join(err, r.Close(ctx))
 	}
 	return r, nil
 }
 
-// mark notes who is written to; mu is held.
-func (s *Service) mark(name string, busy bool) {
+// take notes that a target is written to, if it is not yet.
+func (s *Service) take(name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.busy[name] {
+		return mail.Errorf(mail.Conflict, "this server is writing to the backup in %s already: wait until that has ended", name)
+	}
 	if s.busy == nil {
 		s.busy = map[string]bool{}
 	}
-	s.busy[name] = busy
+	s.busy[name] = true
+	return nil
+}
+
+func (s *Service) leave(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.busy, name)
 }
