@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"sync/atomic"
 	"time"
 
 	"lockstep/internal/auth"
@@ -42,8 +41,7 @@ type Ops struct {
 	Quota      int64  // of a new account that asks for none
 	Message    int64  // bytes of the largest message taken
 	Version    string
-
-	serving atomic.Bool // a server does this, and not a command by itself
+	Serving    bool // a server does this, and not a command by itself
 }
 
 // stopTime bounds how long a stopping server waits for calls under way.
@@ -69,7 +67,6 @@ func Listen(socket string) (net.Listener, error) {
 
 // Serve answers on l until ctx ends.
 func (o *Ops) Serve(ctx context.Context, l net.Listener) error {
-	o.serving.Store(true)
 	srv := &http.Server{Handler: o.Handler(), ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
 	return longpoll.Serve(ctx, srv, l, stopTime)
 }
