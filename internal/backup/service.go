@@ -49,9 +49,34 @@ func within(dir, path string) bool {
 	return err1 == nil && err2 == nil && err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
 }
 
-// Begin begins a run to a target; see the function Begin. Another run to it in this
-// process is mail.Conflict.
+// Begin begins a run to a target; see the function Begin. Who follows the server to it
+// waits meanwhile. Another run to it in this process is mail.Conflict.
 func (s *Service) Begin(ctx context.Context, spec string, o Options) (*Run, error) {
+	f, err := s.Following(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	if f == nil {
+		return s.begin(ctx, spec, o)
+	}
+	goOn, err := f.yield(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.begin(ctx, spec, o)
+	if err != nil {
+		goOn()
+		return nil, err
+	}
+	closed := r.closed
+	r.closed = func() {
+		closed()
+		goOn()
+	}
+	return r, nil
+}
+
+func (s *Service) begin(ctx context.Context, spec string, o Options) (*Run, error) {
 	t, err := s.Target(ctx, spec)
 	if err != nil {
 		return nil, err
