@@ -301,6 +301,7 @@ func (h *house) run(ctx context.Context, ready func([]service)) error {
 	if err != nil {
 		return fmt.Errorf("admin socket %s: %w", h.cfg.Socket(), err)
 	}
+	h.ops.Serving = true
 	services = append(services, service{"admin", socket, h.ops.Serve})
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

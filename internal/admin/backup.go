@@ -97,7 +97,7 @@ var BackupFollow = Verb[BackupOf, FollowStep]{"backup/follow", func(o *Ops, ctx 
 	if o.Backups == nil {
 		return mail.Errorf(mail.Unimplemented, "this server makes no backups")
 	}
-	if !o.serving.Load() {
+	if !o.Serving {
 		return mail.Errorf(mail.Conflict, "no server runs here, so nothing changes that could be followed: start it with lockstep serve, or make one point with lockstep backup --to")
 	}
 	ctx, stop := context.WithCancel(ctx)

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"lockstep/internal/auth"
@@ -47,8 +46,8 @@ type Ops struct {
 	Quota      int64  // of a new account that asks for none
 	Message    int64  // bytes of the largest message taken
 	Version    string
+	Serving    bool // a server does this, and not a command by itself
 
-	serving  atomic.Bool // a server does this, and not a command by itself
 	Erasures store.Erasures
 	Depths   Depths
 	ProofKey []byte     // seals proofs of erasures
@@ -78,7 +77,6 @@ func Listen(socket string) (net.Listener, error) {
 
 // Serve answers on l until ctx ends.
 func (o *Ops) Serve(ctx context.Context, l net.Listener) error {
-	o.serving.Store(true)
 	srv := &http.Server{Handler: o.Handler(), ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
 	return longpoll.Serve(ctx, srv, l, stopTime)
 }

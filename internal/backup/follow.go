@@ -2,7 +2,6 @@ package backup
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -46,8 +45,11 @@ type Follower struct {
 	Log   *slog.Logger
 	Rand  *rand.Rand
 
+	makeTurn sync.Once
+	turn     chan struct{} // holds something while somebody writes to the target; guards what is below
+
 	run     *Run
-	began   bool // a point was made since the start
+	began   bool // a point was made since run began
 	beat    time.Time
 	told    time.Time // when a failure was logged
 	digests time.Time // when they were recorded
@@ -107,7 +109,7 @@ func (s *Service) Follow(ctx context.Context, spec string, f *Follower) error {
 func (s *Service) Follower(spec string, recovery func(string) error) *Follower {
 	return &Follower{
 		Begin: func(ctx context.Context) (*Run, error) {
-			return s.Begin(ctx, spec, Options{Doing: "following the server", Recovery: recovery})
+			return s.begin(ctx, spec, Options{Doing: "following the server", Recovery: recovery})
 		},
 		Commits: s.Server.Commits, Log: s.Server.Log, Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 	}
@@ -180,12 +182,53 @@ func (f *Follower) Follow(ctx context.Context) {
 // Finish ships what is left once Follow has ended, and the server has stopped, and lets
 // the target go.
 func (f *Follower) Finish(ctx context.Context) error {
-	if f.run == nil {
-		return nil
-	}
 	err := f.once(ctx)
-	return errors.Join(err, f.run.Close(ctx))
+	if !f.take(ctx) {
+		return err
+	}
+	defer f.leave()
+	f.drop(ctx)
+	return err
 }
+
+// take waits for the turn to write to the target; false when ctx has ended.
+func (f *Follower) take(ctx context.Context) bool {
+	f.makeTurn.Do(func() { f.turn = make(chan struct{}, 1) })
+	select {
+	case f.turn <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (f *Follower) leave() { <-f.turn }
+
+// drop ends the run.
+func (f *Follower) drop(ctx context.Context) {
+	if f.run != nil {
+		_ = f.run.Close(ctx) // it says what is wrong
+	}
+	f.run, f.began, f.own = nil, false, nil
+}
+
+// yield lets somebody else write to the target until goOn is called. What is shipped just
+// now is waited for, a while.
+func (f *Follower) yield(ctx context.Context) (goOn func(), err error) {
+	wait, cancel := context.WithTimeout(ctx, yieldTime)
+	defer cancel()
+	if !f.take(wait) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		return nil, mail.Errorf(mail.Conflict, "this server is shipping much to this backup just now: try again later")
+	}
+	f.drop(ctx)
+	return f.leave, nil
+}
+
+// yieldTime is how long who writes by hand waits for who follows.
+const yieldTime = 20 * time.Second
 
 // pause waits, and says whether to go on.
 func pause(ctx context.Context, d time.Duration) bool {
@@ -201,6 +244,10 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // once brings the target up to now.
 func (f *Follower) once(ctx context.Context) (err error) {
+	if !f.take(ctx) {
+		return ctx.Err()
+	}
+	defer f.leave()
 	if f.run == nil {
 		if f.run, err = f.Begin(ctx); err != nil {
 			return err
@@ -208,8 +255,7 @@ func (f *Follower) once(ctx context.Context) (err error) {
 	}
 	err = f.ship(ctx)
 	if mail.KindOf(err) == mail.Conflict { // somebody else has the target
-		_ = f.run.Close(ctx)
-		f.run = nil
+		f.drop(ctx)
 	}
 	return err
 }

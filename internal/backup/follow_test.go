@@ -273,3 +273,54 @@ func TestPointsOfAFollowerAreThinnedOut(t *testing.T) {
 		}
 	})
 }
+
+// Who writes to the target by hand need not know that the server is followed to it, and
+// a set that was begun so is the one that is gone on with.
+func TestWhoWritesByHandGoesFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := follow(t)
+		w.end()
+		w.server.Commits = w.commits.Load
+		s := &backup.Service{Server: w.server, To: "/backup", Open: func(context.Context, string) (backup.Target, error) { return w.target, nil }}
+		w.f = s.Follower("", nil)
+		w.f.Log = slog.New(slog.NewTextHandler(&w.log, nil))
+		ctx, stop := context.WithCancel(context.Background())
+		var ended sync.WaitGroup
+		ended.Go(func() {
+			if err := s.Follow(ctx, "", w.f); err != nil {
+				t.Error(err)
+			}
+		})
+		time.Sleep(10 * time.Second)
+		o := w.options()
+		o.Fresh = true
+		run, err := s.Begin(ctx, "", o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := w.f.Status().Points
+		w.commit(1)
+		time.Sleep(time.Minute)
+		if now := w.f.Status(); now.Points != before || now.Err != nil {
+			t.Errorf("meanwhile %+v", now)
+		}
+		result, err := run.Point(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := run.Close(ctx); err != nil {
+			t.Fatal(err)
+		}
+		w.commit(2)
+		waited, err := w.f.Wait(ctx)
+		if err != nil || waited.Set != result.Point.Set {
+			t.Errorf("%+v after %+v, %v", waited, result.Point, err)
+		}
+		if err := s.Follow(ctx, "", w.f); mail.KindOf(err) != mail.Conflict {
+			t.Errorf("followed twice: %v", err)
+		}
+		stop()
+		ended.Wait()
+		w.restored()
+	})
+}

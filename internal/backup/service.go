@@ -51,9 +51,34 @@ func within(dir, path string) bool {
 	return err1 == nil && err2 == nil && err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
 }
 
-// Begin begins a run to a target; see the function Begin. Another run to it in this
-// process is mail.Conflict.
+// Begin begins a run to a target; see the function Begin. Who follows the server to it
+// waits meanwhile. Another run to it in this process is mail.Conflict.
 func (s *Service) Begin(ctx context.Context, spec string, o Options) (*Run, error) {
+	f, err := s.Following(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	if f == nil {
+		return s.begin(ctx, spec, o)
+	}
+	goOn, err := f.yield(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.begin(ctx, spec, o)
+	if err != nil {
+		goOn()
+		return nil, err
+	}
+	closed := r.closed
+	r.closed = func() {
+		closed()
+		goOn()
+	}
+	return r, nil
+}
+
+func (s *Service) begin(ctx context.Context, spec string, o Options) (*Run, error) {
 	t, err := s.Target(ctx, spec)
 	if err != nil {
 		return nil, err
@@ -65,7 +90,7 @@ func (s *Service) Begin(ctx context.Context, spec string, o Options) (*Run, erro
 	if err := s.take(name); err != nil {
 		return nil, err
 	}
-	r, err := s.begin(ctx, t, o)
+	r, err := s.beginAt(ctx, t, o)
 	if err != nil {
 		s.leave(name)
 		return nil, err
@@ -74,9 +99,9 @@ func (s *Service) Begin(ctx context.Context, spec string, o Options) (*Run, erro
 	return r, nil
 }
 
-// begin begins a run. Where a backup was before, one that is gone is not begun anew
+// beginAt begins a run. Where a backup was before, one that is gone is not begun anew
 // unasked.
-func (s *Service) begin(ctx context.Context, t Target, o Options) (*Run, error) {
+func (s *Service) beginAt(ctx context.Context, t Target, o Options) (*Run, error) {
 	known, err := s.known()
 	if err != nil {
 		return nil, err
