@@ -98,6 +98,9 @@ func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *hou
 	if err := h.openBlobs(); err != nil {
 		return nil, err
 	}
+	if err := h.relocate(ctx); err != nil {
+		return nil, err
+	}
 	h.auth = auth.New(h.db, h.db, h.salts, log)
 	h.auth.UsePolicies(cfg.Policies())
 	h.trails = device.NewTrails(h.db, log)
@@ -238,6 +241,19 @@ func (h *house) openBlobs() error {
 	}
 	h.closers = append(h.closers, h.blobs.Close)
 	return nil
+}
+
+// relocate finds what compaction moved since an older copy of the database was made.
+func (h *house) relocate(ctx context.Context) error {
+	why, _ := h.db.Returned()
+	if why == "" {
+		return nil
+	}
+	r, err := h.blobs.Relocate(ctx)
+	if err == nil && r.Packs > 0 {
+		h.log.WarnContext(ctx, "packs that the older database names are not there: what they held was looked for in the others; see lockstep doctor", "packs", r.Packs, "found", r.Moved, "lost", r.Lost)
+	}
+	return err
 }
 
 // openSearch opens the search indexes. A server that is told nothing of PDF files

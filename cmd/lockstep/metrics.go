@@ -174,6 +174,15 @@ func (m *metrics) queueMetrics(h *house) {
 		}
 		return float64(len(pending))
 	}))
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "queue_held", Help: "Of these, messages that are held since a restore."}, func() float64 {
+		ctx, cancel := context.WithTimeout(context.Background(), queueScanTime)
+		defer cancel()
+		held, err := h.db.Held(ctx)
+		if err != nil {
+			return -1
+		}
+		return float64(held)
+	}))
 }
 
 // Command counts one IMAP command.

@@ -113,6 +113,7 @@ type putting struct {
 	main  *builder
 	cut   []*builder // parts to be written
 	parts []mail.Blob
+	lost  map[mail.BlobName]bool // that have a row, and no pack
 }
 
 func (p *putting) close() {
@@ -152,7 +153,10 @@ func (p *putting) put(r io.Reader, name mail.BlobName) (b mail.Blob, parts []mai
 	if err := p.main.finish(p.s.keys, name); err != nil {
 		return b, nil, err
 	}
-	return p.write()
+	if b, parts, err = p.write(); err == nil {
+		err = p.heal(b, parts)
+	}
+	return b, parts, err
 }
 
 // find returns the handle of a blob that is there.
@@ -160,6 +164,13 @@ func (p *putting) find(name mail.BlobName) (mail.Blob, bool, error) {
 	b, ok, err := p.s.index.Blob(p.ctx, name)
 	if !ok || err != nil {
 		return mail.Blob{}, false, err
+	}
+	if !p.s.packs.isThere(b) {
+		if p.lost == nil {
+			p.lost = map[mail.BlobName]bool{}
+		}
+		p.lost[name] = true
+		return mail.Blob{}, false, nil
 	}
 	b.Fresh, b.Until = false, p.s.now().Add(HandleLife)
 	return b, true, nil

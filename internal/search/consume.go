@@ -345,11 +345,15 @@ func (x *Index) follow(ctx context.Context, a mail.AccountID, on func() bool, be
 	grams := gramSorters.Get().(*gramSorter)
 	defer grams.release()
 	f := &follower{x: x, account: a, w: &writer{c: c, sealer: s, grams: grams}}
-	if err := f.load(); err != nil {
+	if err := errors.Join(f.load(), f.loadSift()); err != nil {
 		return false, err
 	}
 	for more = true; more && on(); {
-		if more, err = f.step(ctx); err != nil {
+		more, err = f.step(ctx)
+		if mail.KindOf(err) == mail.TooOld && err != nil {
+			more, err = true, f.startOver(ctx)
+		}
+		if err != nil {
 			return false, err
 		}
 		between()
@@ -369,7 +373,8 @@ type follower struct {
 	w       *writer
 	known   bool // there is a position
 	at      mail.Position
-	fill    *fill // nil when all that was there at the beginning has been read
+	fill    *fill            // nil when all that was there at the beginning has been read
+	sift    *mail.MessageKey // up to here, what is no longer there was taken out; nil when nothing may be
 }
 
 // fill is how far the first reading got: a mailbox, and a UID in it.
@@ -381,6 +386,8 @@ type fill struct {
 const (
 	statePosition = "position"
 	stateFill     = "fill"
+	stateSift     = "sift"
+	stateAccount  = "account" // when it was made: numbers of messages are of one account
 )
 
 func (f *follower) load() error {
@@ -402,13 +409,31 @@ func (f *follower) load() error {
 	return nil
 }
 
+// loadSift reads how far what is gone was looked for.
+func (f *follower) loadSift() error {
+	text, err := f.w.state(stateSift)
+	if err != nil || text == "" {
+		return err
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return errDamaged
+	}
+	f.sift = new(mail.MessageKey(n))
+	return nil
+}
+
 // save remembers the position, in the transaction of what it stands for.
 func (f *follower) save() error {
 	text := ""
 	if f.fill != nil {
 		text = fmt.Sprintf("%d %d", f.fill.mailbox, f.fill.uid)
 	}
-	if err := f.w.setState(stateFill, text); err != nil {
+	sift := ""
+	if f.sift != nil {
+		sift = strconv.FormatInt(int64(*f.sift), 10)
+	}
+	if err := errors.Join(f.w.setState(stateFill, text), f.w.setState(stateSift, sift)); err != nil {
 		return err
 	}
 	return f.w.setState(statePosition, f.at.String())
@@ -421,22 +446,79 @@ func (f *follower) step(ctx context.Context) (more bool, err error) {
 		return true, f.start(ctx)
 	case f.fill != nil:
 		return true, f.fillPage(ctx)
+	case f.sift != nil:
+		return true, f.siftPage(ctx)
 	}
 	return f.changes(ctx)
 }
 
 // start notes where the changes go on after all that is there has been read.
 func (f *follower) start(ctx context.Context) error {
-	err := f.x.Store.View(ctx, f.account, func(r store.Reader) error {
-		a, err := r.Account()
-		f.at = a.Epoch.At(a.Head)
-		return err
-	})
+	made, err := f.begin(ctx)
 	if err != nil {
 		return err
 	}
-	f.fill, f.known = &fill{}, true
+	return transact(f.w.c, func() error { return errors.Join(f.w.setState(stateAccount, made), f.save()) })
+}
+
+// begin puts the follower at the head, with everything still to be read, and returns
+// when the account was made.
+func (f *follower) begin(ctx context.Context) (made string, err error) {
+	err = f.x.Store.View(ctx, f.account, func(r store.Reader) error {
+		a, err := r.Account()
+		f.at, made = a.Epoch.At(a.Head), strconv.FormatInt(a.Created.UnixMicro(), 10)
+		return err
+	})
+	f.fill, f.sift, f.known = &fill{}, nil, true
+	return made, err
+}
+
+// startOver begins anew with what is in the index, when the changes can't be told: the
+// account came back from an older copy, or history was forgotten. What is there and is
+// not in the index is added, and then what is in the index and no longer there is taken
+// out; the bytes of what is in both are not read. An index of another account is of no
+// use.
+func (f *follower) startOver(ctx context.Context) error {
+	made, err := f.begin(ctx)
+	if err != nil {
+		return err
+	}
+	is, err := f.w.state(stateAccount)
+	if err != nil {
+		return err
+	}
+	if is != made {
+		return mail.Errorf(mail.Corrupt, "the index is another account's")
+	}
+	f.x.Log.InfoContext(ctx, "search index starts over", "account", int64(f.account))
+	f.sift = new(mail.MessageKey(0))
 	return transact(f.w.c, f.save)
+}
+
+// siftPage takes out those of the next messages of the index that are not visible.
+// What becomes so, or no longer is, after the position comes with the changes.
+func (f *follower) siftPage(ctx context.Context) error {
+	keys, err := f.w.after(*f.sift, batchDocs)
+	if err != nil {
+		return err
+	}
+	var next *mail.MessageKey
+	visible := map[mail.MessageKey]bool{}
+	if len(keys) > 0 {
+		next = &keys[len(keys)-1]
+		err := f.x.Store.View(ctx, f.account, func(r store.Reader) error {
+			all, err := r.EmailsOf(keys)
+			for i := range all {
+				visible[all[i].Key] = true
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	gone := slices.DeleteFunc(slices.Clone(keys), func(k mail.MessageKey) bool { return visible[k] })
+	return f.commit(ctx, nil, gone, func() { f.sift = next })
 }
 
 // fillPage reads some messages, mailbox by mailbox. Those without a visible placement

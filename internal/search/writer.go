@@ -73,6 +73,15 @@ func (w *writer) has(k mail.MessageKey) (found bool, err error) {
 	return found, err
 }
 
+// after returns the next messages of the index, by key.
+func (w *writer) after(k mail.MessageKey, limit int) (keys []mail.MessageKey, err error) {
+	err = query(w.c, "SELECT key FROM doc WHERE key > ?1 ORDER BY key LIMIT ?2", func(st *sqlite.Stmt) error {
+		keys = append(keys, mail.MessageKey(st.ColumnInt64(0)))
+		return nil
+	}, int64(k), int64(limit))
+	return keys, err
+}
+
 // add stores messages that are not there.
 func (w *writer) add(docs []*doc) error {
 	var keys []mail.MessageKey

@@ -137,3 +137,34 @@ func FuzzImage(f *testing.F) {
 		}
 	})
 }
+
+// An image of before a restore is none: everything changed then.
+func TestImagesOfBeforeARestoreAreNotBelieved(t *testing.T) {
+	s := newScene(t, 0)
+	s.add(300)
+	before := s.cold()
+	warm := s.cache.Open(s.account, s.inbox)
+	defer warm.Close()
+	if err := s.st.Restored(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	after := s.cold()
+	s.check(after)
+	if after.read != 300 || after.Epoch <= before.Epoch {
+		t.Errorf("read %d rows, epoch %d after %d", after.read, after.Epoch, before.Epoch)
+	}
+	for _, e := range after.All() {
+		if e.ModSeq != after.HighestModSeq || e.ModSeq <= before.HighestModSeq {
+			t.Fatalf("UID %d has ModSeq %d, HIGHESTMODSEQ was %d and is %d", e.UID, e.ModSeq, before.HighestModSeq, after.HighestModSeq)
+		}
+	}
+	if v, err := warm.At(t.Context(), after.ModSeq); err != nil || v.Epoch != after.Epoch || v.HighestModSeq != after.HighestModSeq {
+		t.Errorf("one that was open shows %+v, %v", v, err)
+	}
+	s.add(10)
+	again := s.cold()
+	s.check(again)
+	if again.read >= 300 {
+		t.Error("the image was not made anew")
+	}
+}

@@ -142,8 +142,8 @@ func (st *Store) Copy() (putBack func()) {
 	for id, a := range st.accounts {
 		states[id] = a.current.Load()
 	}
-	directory, queue, intents := st.directory.clone(), st.queue, st.intents
-	queue.rows, intents.all = maps.Clone(queue.rows), maps.Clone(intents.all)
+	directory, queue, intents, erasures := st.directory.clone(), st.queue, st.intents, st.erasures
+	queue.rows, intents.all, erasures.all = maps.Clone(queue.rows), maps.Clone(intents.all), maps.Clone(erasures.all)
 	firstID, validity := st.firstID, st.validity
 	return func() {
 		st.mu.Lock()
@@ -155,8 +155,8 @@ func (st *Store) Copy() (putBack func()) {
 			}
 			st.accounts[id].current.Store(s)
 		}
-		st.directory, st.queue, st.intents = directory.clone(), queue, intents
-		st.queue.rows, st.intents.all = maps.Clone(queue.rows), maps.Clone(intents.all)
+		st.directory, st.queue, st.intents, st.erasures = directory.clone(), queue, intents, erasures
+		st.queue.rows, st.intents.all, st.erasures.all = maps.Clone(queue.rows), maps.Clone(intents.all), maps.Clone(erasures.all)
 		st.firstID, st.validity = firstID, validity
 	}
 }

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -31,6 +33,8 @@ type mark struct {
 	Generation int64  `json:"generation"`
 	Restores   int64  `json:"restores"`       // how often this directory got an older copy
 	File       string `json:"file,omitempty"` // which file the database is in; "" is not known
+	// Based is the generation that this file had reached by itself, without its log.
+	Based int64 `json:"based,omitempty"`
 }
 
 // marking is a database's mark, kept up. Its zero value keeps none.
@@ -41,6 +45,7 @@ type marking struct {
 	mu   sync.Mutex
 	mark mark  // as it is in the database
 	seen int64 // closures when the generation last grew
+	file *os.File
 }
 
 const (
@@ -109,6 +114,79 @@ func (m mark) returned(beside mark, found bool) string {
 	return ""
 }
 
+// The generation is also the number that a database's header has for anybody's use
+// ("Database File Format", §1.3): so the file says how far it has come without its
+// log.
+const (
+	headerNumber  = 60
+	maxGeneration = 1<<31 - 1
+)
+
+func basedOn(f io.ReaderAt) (int64, error) {
+	var b [4]byte
+	if _, err := f.ReadAt(b[:], headerNumber); err != nil && err != io.EOF {
+		return 0, err
+	}
+	return int64(binary.BigEndian.Uint32(b[:])), nil
+}
+
+// refuseStrangeLog refuses a file that is older than its mark while a log lies beside
+// it that does not go on where the file ends. A server that was killed leaves its log,
+// and SQLite would take up what that holds on top of a copy that was put in place
+// since. A file that lost what was written back to it, as a sync had failed, is older
+// too: its log has the generation that comes next.
+func refuseStrangeLog(path, markPath string) error {
+	if markPath == "" {
+		return nil
+	}
+	m, found, err := readMark(markPath)
+	if err != nil || !found {
+		return err
+	}
+	log, err := os.Open(path + "-wal")
+	if err != nil {
+		return nil
+	}
+	defer log.Close()
+	f, err := os.Open(path)
+	if err != nil {
+		return nil // without a database there is nothing that a log could spoil
+	}
+	defer f.Close()
+	based, err := basedOn(f)
+	if err != nil || based >= m.Based {
+		return err
+	}
+	if empty, goesOn := logAfter(log, based); empty || goesOn {
+		return nil
+	}
+	return mail.Errorf(mail.Unavailable, "%s is an older copy, and beside it lies the log %s-wal, which may be of the database that was there before and would spoil the copy. If the log did not come with the copy, move it away; if it did, move %s away. Then start again", path, path, markPath)
+}
+
+// logAfter reports whether a log has no frames, and whether it has the generation
+// after one ("WAL-mode File Format", §2). Frames of an earlier life of the file have
+// another salt.
+func logAfter(log io.ReaderAt, based int64) (empty, goesOn bool) {
+	var head [logHeaderBytes]byte
+	if _, err := log.ReadAt(head[:], 0); err != nil {
+		return true, false
+	}
+	page := int64(binary.BigEndian.Uint32(head[8:]))
+	if page == 1 {
+		page = 64 << 10
+	}
+	var frame [frameHeaderBytes + headerNumber + 4]byte
+	for at := int64(logHeaderBytes); ; at += frameHeaderBytes + page {
+		if _, err := log.ReadAt(frame[:], at); err != nil || page == 0 || !bytes.Equal(frame[8:16], head[16:24]) {
+			return at == logHeaderBytes, false
+		}
+		first := binary.BigEndian.Uint32(frame[:]) == 1
+		if first && int64(binary.BigEndian.Uint32(frame[frameHeaderBytes+headerNumber:])) == based+1 {
+			return false, true
+		}
+	}
+}
+
 // settleMark looks whether the database is an older copy, or may be one, and then
 // begins the accounts anew; also what a crash cut of that. Then the generation grows.
 func (db *DB) settleMark(ctx context.Context, o Options) error {
@@ -125,6 +203,9 @@ func (db *DB) settleMark(ctx context.Context, o Options) error {
 		return err
 	}
 	m.mark.File = o.identity(db.path)
+	if m.file, err = os.Open(db.path); err != nil { // until the end: see copies
+		return err
+	}
 	if err := db.goOnRestoring(ctx); err != nil {
 		return err
 	}
@@ -211,9 +292,17 @@ func (db *DB) advance(ctx context.Context) error {
 	}
 	m.seen = db.stats.closures.Load() + 1 // with the one that follows
 	err = db.write(ctx, func(c conn) error {
-		_, err := c.exec(updateMark, instance, next.Generation, db.now())
-		return err
+		if _, err := c.exec(updateMark, instance, next.Generation, db.now()); err != nil {
+			return err
+		}
+		return c.script(fmt.Sprintf("PRAGMA user_version = %d", next.Generation&maxGeneration))
 	}, nil)
+	if err != nil {
+		return err
+	}
+	if next.Based, err = basedOn(m.file); err == nil {
+		err = m.file.Sync() // what is said of the file is so on the disk
+	}
 	if err != nil {
 		return err
 	}

@@ -306,6 +306,74 @@ func TestBeginningAnewGoesOnAfterACrash(t *testing.T) {
 	}
 }
 
+// killed makes the directory what a kill leaves now, in another one.
+func (s *site) killed() *site {
+	s.t.Helper()
+	other := newSite(s.t)
+	other.now, other.o.Identity = s.now, func(string) string { return "" }
+	for _, name := range []string{"mark", "lockstep.db", "lockstep.db-wal"} {
+		b, err := os.ReadFile(s.path(name))
+		if err == nil {
+			err = os.WriteFile(other.path(name), b, 0o600)
+		}
+		if err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	return other
+}
+
+// A server that was killed leaves a log. It belongs to the file that lies there, and
+// to no copy that is put in its place: that is refused, until somebody says which of
+// the two goes.
+func TestALogIsNotTakenUpByACopy(t *testing.T) {
+	s := newSite(t)
+	s.lives(3)
+	s.copy("lockstep.db", "backup")
+	db, id := s.open()
+	defer db.Close()
+	for i := range 20 {
+		s.deliver(db, id, 100+i)
+		if i == 5 || i == 10 {
+			db.writeBack()
+		}
+		if err := db.Marked(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := stateNow(t, db, id)
+
+	if a := s.killed().lives(0); a.Restored != 0 || a.Head != before.Head {
+		t.Errorf("after a kill: %+v, was %+v", a, before)
+	}
+	over := s.killed()
+	b, err := os.ReadFile(s.path("backup"))
+	if err == nil {
+		err = os.WriteFile(over.path("lockstep.db"), b, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if db, err := Open(t.Context(), over.path("lockstep.db"), over.o); err == nil {
+			db.Close()
+			t.Fatal("a copy takes up the log of what was there before")
+		} else if !strings.Contains(err.Error(), "move it away") {
+			t.Fatal(err)
+		}
+	}
+	over.remove("lockstep.db-wal")
+	if a := over.lives(0); a.Restored == 0 || a.Emails != 3 {
+		t.Errorf("without the log: %+v", a)
+	}
+	both := s.killed()
+	both.copy("mark", "elsewhere")
+	both.remove("mark")
+	if a := both.lives(0); a.Restored == 0 || a.Emails != before.Emails {
+		t.Errorf("with its own log, and no mark: %+v", a)
+	}
+}
+
 func TestADamagedMarkIsSaid(t *testing.T) {
 	s := newSite(t)
 	s.lives(1)

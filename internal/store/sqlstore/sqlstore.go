@@ -120,6 +120,9 @@ func (db *DB) Stats() Stats {
 // schema up to date. Before it does, it keeps a snapshot of it. One that was brought
 // to a schema that this program can't work on is Unavailable, and a NewerError.
 func Open(ctx context.Context, path string, o Options) (*DB, error) {
+	if err := refuseStrangeLog(path, o.Mark); err != nil {
+		return nil, err
+	}
 	c, err := openUpgraded(path, o)
 	if err != nil {
 		return nil, err
@@ -192,6 +195,9 @@ func (db *DB) Close() error {
 		db.scouring.Close()
 	}
 	db.copies.close() // so
+	if db.marking.file != nil {
+		db.marking.file.Close() // so
+	}
 	return err
 }
 
