@@ -16,6 +16,7 @@ var operator = mail.NewOrigin("operator", 0, mail.Local, mail.ByAdmin)
 
 // TestARestoreMakesThenNow restores random moments in every mode, and undoes it.
 func TestARestoreMakesThenNow(t *testing.T) {
+	oneGoroutine(t)
 	for name, open := range engines {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
