@@ -13,7 +13,7 @@ SOAKTIME ?= 30m
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 # Packages whose tests are about goroutines, run with the race detector.
-RACE ?= ./internal/auth/... ./internal/jmap/... ./internal/longpoll/... ./internal/lot/... ./internal/signin/... ./internal/blob/... ./internal/delivery/... ./internal/eas/... ./internal/imap/... ./internal/notify/... \
+RACE ?= ./internal/auth/... ./internal/jmap/... ./internal/longpoll/... ./internal/lot/... ./internal/signin/... ./internal/blob/... ./internal/delivery/... ./internal/eas/... ./internal/imap/... ./internal/notify/... ./internal/past/... \
 	./internal/pop3/... ./internal/smtp/... ./internal/store/... ./internal/backup/... ./internal/transfer/... ./internal/admin/... ./internal/httpd/... ./cmd/...
 
 .PHONY: build test format vet race cross bench fuzz soak clean

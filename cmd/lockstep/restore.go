@@ -35,7 +35,8 @@ the same command goes on. When it says that it is done, start the server on the 
 that it was restored, and numbers everything so that no device takes new mail for old.
 
 With --account it makes an account of the running server, or one mailbox, as it was: first it only says what
-would change; with --apply it does it, as one act that lockstep undo takes back.`
+would change; with --apply it does it, as one act that lockstep undo takes back. With --from too, what is nowhere in
+the account any more comes back out of the backup, however long ago it went.`
 }
 
 // restoredConfig is where the configuration that was in force is written.

@@ -46,19 +46,30 @@ func (r *restoreAccount) run(ctx context.Context, g *globals, all *restoreComman
 	switch {
 	case err != nil:
 		return err
-	case all.At == "":
+	case r.Exact && all.From != "":
+		return errors.New("from a backup comes back only what is nowhere in the account any more: for --exact restore without --from, as far as history reaches")
+	case all.At == "" && all.From == "":
 		return errors.New("as of when? Say --at TIME, such as --at \"yesterday 14:00\" or --at \"before act 1234\", which history shows")
 	}
-	when, err := past.ParseWhen(all.At, time.Now())
-	if err != nil {
-		return err
+	q := admin.Wanted{AsOf: admin.AsOf{Login: r.Account}, Mailbox: r.Mailbox, Mode: mode, Apply: r.Apply, From: absolute(all.From)}
+	if all.At != "" {
+		if q.When, err = past.ParseWhen(all.At, time.Now()); err != nil {
+			return err
+		}
 	}
-	q := admin.Wanted{AsOf: admin.AsOf{Login: r.Account, When: when}, Mailbox: r.Mailbox, Mode: mode, Apply: r.Apply}
+	if all.Key != "" || all.Recovery != "" {
+		if q.Secret, err = readSecret(all.Key, all.Recovery); err != nil {
+			return err
+		}
+	}
 	return g.with(ctx, func(c *admin.Client) error {
 		var last admin.Restoring
 		line := &statusLine{}
 		err := admin.PastRestore.Each(ctx, c, q, func(now admin.Restoring) error {
-			if last = now; !now.Done {
+			switch last = now; {
+			case now.Stage != "":
+				line.show(now.Stage)
+			case !now.Done:
 				line.show(inOneLine(&now.Report))
 			}
 			return nil
@@ -67,12 +78,12 @@ func (r *restoreAccount) run(ctx context.Context, g *globals, all *restoreComman
 		if err != nil {
 			return err
 		}
-		return r.say(last, all.At)
+		return r.say(last, all)
 	})
 }
 
 // say prints what would change, or did.
-func (r *restoreAccount) say(s admin.Restoring, at string) error {
+func (r *restoreAccount) say(s admin.Restoring, all *restoreCommand) error {
 	what := r.Account
 	if r.Mailbox != "" {
 		what = r.Mailbox + " of " + r.Account
@@ -104,7 +115,7 @@ func (r *restoreAccount) say(s admin.Restoring, at string) error {
 	}
 	sayLeft(rep)
 	if !r.Apply {
-		fmt.Printf("Nothing was changed. To do it: %s --apply\n", r.again(s, at))
+		fmt.Printf("Nothing was changed. To do it: %s --apply\n", r.again(s, all))
 		return nil
 	}
 	fmt.Printf("Done. To take that back: lockstep undo %d --account %s\n", rep.Act, r.Account)
@@ -113,7 +124,7 @@ func (r *restoreAccount) say(s admin.Restoring, at string) error {
 
 // again is the command for the moment that was found: "3 days ago" is another one when
 // it is said again.
-func (r *restoreAccount) again(s admin.Restoring, at string) string {
+func (r *restoreAccount) again(s admin.Restoring, all *restoreCommand) string {
 	text := "lockstep restore --account " + r.Account
 	if r.Mailbox != "" {
 		text += fmt.Sprintf(" --mailbox %q", r.Mailbox)
@@ -124,8 +135,13 @@ func (r *restoreAccount) again(s admin.Restoring, at string) string {
 	if r.Exact {
 		text += " --exact"
 	}
-	if strings.HasPrefix(at, "before act ") {
-		return fmt.Sprintf("%s --at %q", text, at)
+	for _, flag := range []struct{ name, value string }{{"--from", all.From}, {"--key", all.Key}, {"--recovery", all.Recovery}} {
+		if flag.value != "" {
+			text += fmt.Sprintf(" %s %q", flag.name, flag.value)
+		}
+	}
+	if strings.HasPrefix(all.At, "before act ") {
+		return fmt.Sprintf("%s --at %q", text, all.At)
 	}
 	return text + " --at " + s.At.Time.UTC().Format(time.RFC3339Nano)
 }

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"lockstep/internal/backup"
 	"lockstep/internal/mail"
 	"lockstep/internal/message"
 	"lockstep/internal/past"
@@ -57,10 +59,23 @@ type Wanted struct {
 	Mailbox string // "" is all
 	Mode    past.Mode
 	Apply   bool // else it is only told
+	// From is a backup to bring back from what is nowhere in the account; "" is from
+	// the account's own history. Without a Secret the key file of the server opens it.
+	From   string
+	Secret backup.Secret
+}
+
+// Looking is a server as a backup has it.
+type Looking struct {
+	Store     store.Store
+	Directory store.Directory
+	Open      func(context.Context, mail.Blob) (io.ReadCloser, error)
+	Close     func() error
 }
 
 // Restoring is how far a restore is. The last is its result.
 type Restoring struct {
+	Stage  string // what is done before anything comes back; else ""
 	At     mail.Moment
 	Report past.Report
 	Done   bool
@@ -188,6 +203,9 @@ func (o *Ops) pastRestore(ctx context.Context, q Wanted, emit func(Restoring) er
 	if err != nil {
 		return err
 	}
+	if q.From != "" {
+		return o.bringFrom(ctx, p, q, emit)
+	}
 	at, err := o.moment(ctx, p, q.When)
 	if err != nil {
 		return err
@@ -202,22 +220,73 @@ func (o *Ops) pastRestore(ctx context.Context, q Wanted, emit func(Restoring) er
 		if err != nil {
 			return err
 		}
-		return emit(Restoring{at, report, true})
+		return emit(Restoring{At: at, Report: report, Done: true})
 	}
+	report, err := past.Restore(ctx, o.Store, p.Account, operator(), wish, saying(at, emit))
+	return o.restored(p, at, report, err, emit)
+}
+
+// saying says now and then how far a restore is.
+func saying(at mail.Moment, emit func(Restoring) error) func(past.Report) {
 	last := time.Now()
-	report, err := past.Restore(ctx, o.Store, p.Account, operator(), wish, func(r past.Report) {
+	return func(r past.Report) {
 		if now := time.Now(); now.Sub(last) >= restoringEvery {
 			last = now
-			_ = emit(Restoring{at, r, false}) // if who asked is gone, ctx ends it
+			_ = emit(Restoring{At: at, Report: r}) // if who asked is gone, ctx ends it
 		}
-	})
+	}
+}
+
+// restored says what became of a restore.
+func (o *Ops) restored(p store.Principal, at mail.Moment, report past.Report, err error, emit func(Restoring) error) error {
 	if err != nil && report.Act != 0 {
 		err = &mail.Error{Kind: mail.KindOf(err), Detail: fmt.Sprintf("%v; what was done until then is act %d: take it back with lockstep undo %d --account %s, or say the same again to go on", err, report.Act, report.Act, p.Login)}
 	}
 	if err != nil {
 		return err
 	}
-	return emit(Restoring{at, report, true})
+	return emit(Restoring{At: at, Report: report, Done: true})
+}
+
+// bringFrom brings back from a backup.
+func (o *Ops) bringFrom(ctx context.Context, p store.Principal, q Wanted, emit func(Restoring) error) error {
+	if o.LookInto == nil {
+		return mail.Errorf(mail.Unimplemented, "this server looks into no backups")
+	}
+	var last time.Time
+	there, err := o.LookInto(ctx, q.From, q.Secret, q.Time, func(stage string) {
+		if now := time.Now(); now.Sub(last) >= restoringEvery {
+			last = now
+			_ = emit(Restoring{Stage: stage})
+		}
+	})
+	if err != nil {
+		return err
+	}
+	err = o.bringOutOf(ctx, there, p, q, emit)
+	return errors.Join(err, there.Close())
+}
+
+func (o *Ops) bringOutOf(ctx context.Context, there *Looking, p store.Principal, q Wanted, emit func(Restoring) error) error {
+	copied := &Ops{Store: there.Store, Directory: there.Directory}
+	was, err := copied.principal(ctx, q.Login)
+	if err != nil {
+		return mail.Errorf(mail.NotFound, "the backup has no account %s as of then", q.Login)
+	}
+	if q.Time.IsZero() && q.Before == 0 {
+		q.Time = time.Now()
+	}
+	at, err := copied.moment(ctx, was, q.When)
+	if err != nil {
+		return err
+	}
+	v, err := past.Open(ctx, there.Store, was.Account, at.ModSeq)
+	if err != nil {
+		return err
+	}
+	from := past.Copy{View: v, Open: there.Open, Ingest: o.Ingest}
+	report, err := past.Bring(ctx, o.Store, p.Account, operator(), from, past.Wish{Mailbox: q.Mailbox}, q.Apply, saying(at, emit))
+	return o.restored(p, at, report, err, emit)
 }
 
 // restoringEvery is how often a restore says how far it is.

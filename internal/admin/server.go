@@ -41,6 +41,8 @@ type Ops struct {
 	Search     *search.Index                                          // nil: there is none
 	Scrub      *upkeep.Scrub                                          // nil: there is none
 	Ingest     func(context.Context, io.Reader) (mail.Arrival, error) // makes a message durable, ready to be appended
+	// LookInto opens a backup at its point for a time; zero is now. nil: there is none to be had.
+	LookInto   func(ctx context.Context, spec string, s backup.Secret, at time.Time, stage func(string)) (*Looking, error)
 	Log        *slog.Logger
 	QueueMoved func() // wakes who sends; nil: nobody does
 	Quota      int64  // of a new account that asks for none

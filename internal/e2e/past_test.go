@@ -107,3 +107,81 @@ func (s *server) ruin() string {
 	}
 	return m[1]
 }
+
+// What history no longer keeps comes back from a backup: also of an account that was
+// removed and made again, and with attachments that lie apart.
+func TestAnAccountComesBackFromABackup(t *testing.T) {
+	for _, running := range []bool{true, false} {
+		t.Run(map[bool]string{true: "running", false: "stopped"}[running], func(t *testing.T) {
+			s := newServer(t, "")
+			s.start()
+			s.addAccount(alice)
+			s.importMessages(20, "INBOX")
+			s.importMessages(5, "Work/Plans")
+			target := filepath.Join(t.TempDir(), "backup")
+			s.says("Backed up", "backup", "--to", target)
+			body := s.lockstep("", "view", alice, "Work/Plans", "2", "--raw", "--as-of", "0s")
+			s.lockstep("", "account", "remove", alice, "--yes")
+			s.addAccount(alice)
+			c, err := s.dial(alice, password)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.append("INBOX", "Subject: new\r\n\r\nnew\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			c.close()
+			if !running {
+				s.stop()
+			}
+			restore := []string{"restore", "--account", alice, "--from", target}
+			s.says(`\+25, −0, 2 mailboxes made again`, restore...)
+			s.says(`(?m)^INBOX +inbox +1 `, "mailbox", "list", alice)
+			s.says(`\+5, −0, 2 mailboxes made again`, append(restore, "--mailbox", "Work/Plans")...)
+			done := s.says(`\+25, −0, 2 mailboxes made again`, append(restore, "--apply")...)
+			s.says(`(?m)^INBOX +inbox +21 `, "mailbox", "list", alice)
+			s.says("there is nothing to do", append(restore, "--apply")...)
+			if again := s.lockstep("", "view", alice, "Work/Plans", "2", "--raw", "--as-of", "0s"); again != body {
+				t.Errorf("a message came back otherwise:\n%s\nwas\n%s", again, body)
+			}
+			if left, _ := filepath.Glob(filepath.Join(s.dir, "looking", "*")); len(left) > 0 {
+				t.Errorf("%v are left", left)
+			}
+			s.says("All is well", "doctor")
+			s.says("Put back", "undo", regexp.MustCompile(`undo ([0-9]+)`).FindStringSubmatch(done)[1], "--account", alice)
+			s.says(`(?m)^INBOX +inbox +1 `, "mailbox", "list", alice)
+			if running {
+				s.stop()
+			}
+		})
+	}
+}
+
+func TestMistakesWithThePastAreExplained(t *testing.T) {
+	s := newServer(t, "")
+	s.addAccount(alice)
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"view", alice}, "--as-of"},
+		{[]string{"view", alice, "--as-of", "tomorrow"}, "is no time: write"},
+		{[]string{"view", alice, "--as-of", "3 days ago"}, "there was nothing before"},
+		{[]string{"view", alice, "--as-of", "before act 999"}, "lockstep history"},
+		{[]string{"view", alice, "Wrok", "--as-of", "0s"}, "lockstep view"},
+		{[]string{"view", alice, "INBOX", "7", "--as-of", "0s"}, "held no message 7"},
+		{[]string{"view", alice, "--raw", "--as-of", "0s"}, "say which"},
+		{[]string{"view", "nobody@example.test", "--as-of", "0s"}, "lockstep account list"},
+		{[]string{"restore", "--account", alice}, "--at"},
+		{[]string{"restore", "--account", alice, "--at", "0s", "--mailbox", "Wrok"}, "lockstep view"},
+		{[]string{"restore", "--account", alice, "--at", "0s", "--exact", "--only-missing"}, "one of them"},
+		{[]string{"restore", "--mailbox", "INBOX"}, "--account"},
+		{[]string{"restore", "--account", alice, "--from", t.TempDir(), "--exact"}, "without --from"},
+		{[]string{"restore", "--account", alice, "--from", t.TempDir()}, "no backup"},
+	} {
+		out, err := lockstep("", append(c.args, "--config", s.config)...)
+		if err == nil || !strings.Contains(out, c.want) {
+			t.Errorf("lockstep %v: %v, want %q, got\n%s", c.args, err, c.want, out)
+		}
+	}
+}

@@ -137,20 +137,27 @@ func (v *View) upToDate(ctx context.Context, fn func(store.Reader) error) error 
 	return nil
 }
 
+// touchedPages is by how much a page of touched messages is longer: which those are is
+// asked of an index for each page anew.
+const touchedPages = 8
+
 // read reads a page: what is there and what left, as far as both are known.
 func (v *View) read(r store.Reader, q Query) (page []Message, next mail.UID, err error) {
 	last := mail.UID(math.MaxUint32)
 	if q.UID != 0 {
 		last = q.UID
 	}
-	end := last // of the page
-	pq := store.PlacementQuery{Mailbox: q.Mailbox, UIDs: mail.UIDSet{{First: q.After + 1, Last: last}}, Limit: v.bounds.messages}
+	end, limit := last, v.bounds.messages // of the page
+	if q.touched {
+		limit = touchedPages * v.bounds.messages
+	}
+	pq := store.PlacementQuery{Mailbox: q.Mailbox, UIDs: mail.UIDSet{{First: q.After + 1, Last: last}}, Limit: limit}
 	if q.touched {
 		pq.ChangedSince = v.at
 	}
 	n := 0
 	err = r.Placements(pq, func(p *mail.Placement) error {
-		if n++; n == v.bounds.messages {
+		if n++; n == limit {
 			end = min(end, p.UID)
 		}
 		if p.Created <= v.at {
@@ -162,8 +169,8 @@ func (v *View) read(r store.Reader, q Query) (page []Message, next mail.UID, err
 		return nil, 0, err
 	}
 	n = 0
-	err = r.Left(store.LeftQuery{Mailbox: q.Mailbox, Since: v.at, After: q.After, Limit: v.bounds.messages}, func(d *mail.Departure) error {
-		if n++; n == v.bounds.messages {
+	err = r.Left(store.LeftQuery{Mailbox: q.Mailbox, Since: v.at, After: q.After, Limit: limit}, func(d *mail.Departure) error {
+		if n++; n == limit {
 			end = min(end, d.UID)
 		}
 		if d.Erased { // nobody can tell what it was

@@ -38,6 +38,7 @@ const operations, moments = 200, 100
 // TestThePastIsWhatWasRecorded looks at random moments of random histories, from
 // later ones, with much memory and with hardly any, and while people go on.
 func TestThePastIsWhatWasRecorded(t *testing.T) {
+	oneGoroutine(t)
 	for name, open := range engines {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -45,6 +46,13 @@ func TestThePastIsWhatWasRecorded(t *testing.T) {
 				looksBack(t, open, seed)
 			}
 		})
+	}
+}
+
+// oneGoroutine skips what the race detector has nothing to say of.
+func oneGoroutine(t *testing.T) {
+	if testing.Short() {
+		t.Skip("for the race detector: one goroutine, and long")
 	}
 }
 

@@ -79,7 +79,7 @@ func (r *Report) left(format string, args ...any) {
 
 // Preview says what Restore would do. Nothing changes.
 func Preview(ctx context.Context, s store.Store, id mail.AccountID, w Wish) (Report, error) {
-	return restore(ctx, s, id, mail.NewOrigin("restore", 0, mail.Local, mail.ByRestore), w, false, nil)
+	return restore(ctx, s, id, mail.NewOrigin("restore", 0, mail.Local, mail.ByRestore), w, false, nil, usual)
 }
 
 // Restore makes an account, or a mailbox, as it was: in many transactions, which are
@@ -87,11 +87,11 @@ func Preview(ctx context.Context, s store.Store, id mail.AccountID, w Wish) (Rep
 // come back with their email ids and internal dates, under new UIDs. progress, if not
 // nil, is called now and then. What somebody changes meanwhile is left as they made it.
 func Restore(ctx context.Context, s store.Store, id mail.AccountID, by mail.Origin, w Wish, progress func(Report)) (Report, error) {
-	return restore(ctx, s, id, by.WithCause(mail.ByRestore), w, true, progress)
+	return restore(ctx, s, id, by.WithCause(mail.ByRestore), w, true, progress, usual)
 }
 
-func restore(ctx context.Context, s store.Store, id mail.AccountID, by mail.Origin, w Wish, apply bool, progress func(Report)) (Report, error) {
-	v, err := Open(ctx, s, id, w.At)
+func restore(ctx context.Context, s store.Store, id mail.AccountID, by mail.Origin, w Wish, apply bool, progress func(Report), b bounds) (Report, error) {
+	v, err := open(ctx, s, id, w.At, b)
 	if err != nil {
 		return Report{}, err
 	}

@@ -40,8 +40,8 @@ func (r *restorer) messages(mb Mailbox) error {
 			return err
 		}
 		r.report.Edited += edited
-		if len(items) > 0 {
-			if err := r.put(mb, items, seen); err != nil {
+		for chunk := range slices.Chunk(items, r.bounds.messages) {
+			if err := r.put(mb, chunk, seen); err != nil {
 				return err
 			}
 		}
@@ -364,17 +364,17 @@ func (r *restorer) removeNew() error {
 
 func (r *restorer) removeFrom(mb Mailbox) error {
 	for after, more := mail.UID(0), true; more; {
-		var uids mail.UIDSet
+		var uids []mail.UID
 		var seen mail.ModSeq
-		n := 0
+		n, limit := 0, touchedPages*r.bounds.messages
 		err := r.look(r.ctx, func(rd store.Reader, a mail.Account) error {
 			uids, seen, n = nil, a.Head, 0
-			q := store.PlacementQuery{Mailbox: mb.ID, UIDs: mail.UIDSet{{First: after + 1, Last: 1<<32 - 1}}, ChangedSince: r.at, Limit: r.bounds.messages}
+			q := store.PlacementQuery{Mailbox: mb.ID, UIDs: mail.UIDSet{{First: after + 1, Last: 1<<32 - 1}}, ChangedSince: r.at, Limit: limit}
 			return rd.Placements(q, func(p *mail.Placement) error {
 				n++
 				after = p.UID
 				if p.Created > r.at && p.Created <= r.start && r.used[p.ID] == 0 {
-					uids.Add(p.UID)
+					uids = append(uids, p.UID)
 				}
 				return nil
 			})
@@ -385,12 +385,12 @@ func (r *restorer) removeFrom(mb Mailbox) error {
 		if err != nil {
 			return err
 		}
-		if len(uids) > 0 {
-			if err := r.remove(mb, uids, seen); err != nil {
+		for chunk := range slices.Chunk(uids, r.bounds.messages) {
+			if err := r.remove(mb, mail.MakeUIDSet(chunk...), seen); err != nil {
 				return err
 			}
 		}
-		more = n == r.bounds.messages && after < 1<<32-1
+		more = n == limit && after < 1<<32-1
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ var operator = mail.NewOrigin("operator", 0, mail.Local, mail.ByAdmin)
 
 // TestARestoreMakesThenNow restores random moments in every mode, and undoes it.
 func TestARestoreMakesThenNow(t *testing.T) {
+	oneGoroutine(t)
 	for name, open := range engines {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -56,12 +57,14 @@ func (h *history) restore(what string) {
 	}
 	what += fmt.Sprintf(", %+v", w)
 	was, before := h.linesThen(v), h.linesNow()
-	preview, err := Preview(h.t.Context(), h.store, h.account, w)
+	b := bounds{changes: []int{1, 3, maxChanges}[h.rand.IntN(3)], records: []int{1, 1000}[h.rand.IntN(2)], messages: []int{1, 3, 500}[h.rand.IntN(3)]}
+	what += fmt.Sprintf(", %+v", b)
+	preview, err := restore(h.t.Context(), h.store, h.account, operator, w, false, nil, b)
 	if err != nil {
 		h.t.Fatalf("%s: %v", what, err)
 	}
 	h.same(what+": the preview", h.linesNow(), before)
-	did, err := Restore(h.t.Context(), h.store, h.account, operator, w, nil)
+	did, err := restore(h.t.Context(), h.store, h.account, operator.WithCause(mail.ByRestore), w, true, nil, b)
 	if err != nil {
 		h.t.Fatalf("%s: %v", what, err)
 	}

@@ -55,14 +55,18 @@ func Find(ctx context.Context, s store.Store, id mail.AccountID, t time.Time) (m
 	if t.Before(a.HorizonAt) {
 		return mail.Moment{}, tooOld(a, t)
 	}
-	for before := a.Head + 1; before > a.Horizon+1; before -= min(before, findPage) {
-		var found []mail.Record
+	for before := a.Head + 1; before > 0; {
+		var newest, found []mail.Record
+		var after mail.ModSeq
 		err := s.View(ctx, id, func(r store.Reader) (err error) {
-			q := store.JournalQuery{Before: before, After: before - min(before, findPage) - 1, Until: t.Add(time.Microsecond), Limit: 1}
-			if before <= findPage {
-				q.After = 0
+			// Where it came back from a copy, numbers leapt: so from record to record.
+			newest, err = r.Journal(store.JournalQuery{Before: before, Limit: 1})
+			if err != nil || len(newest) == 0 {
+				return err
 			}
-			found, err = r.Journal(q)
+			n := newest[0].ModSeq
+			after = n - min(n, findPage)
+			found, err = r.Journal(store.JournalQuery{Before: n + 1, After: after, Until: t.Add(time.Microsecond), Limit: 1})
 			return err
 		})
 		if err != nil {
@@ -70,6 +74,9 @@ func Find(ctx context.Context, s store.Store, id mail.AccountID, t time.Time) (m
 		}
 		if len(found) > 0 {
 			return mail.Moment{ModSeq: found[0].ModSeq, Time: found[0].Time}, nil
+		}
+		if before = after + 1; len(newest) == 0 || after == 0 {
+			break
 		}
 	}
 	return mail.Moment{ModSeq: a.Horizon, Time: a.HorizonAt}, nil
