@@ -217,10 +217,16 @@ var remover = mail.NewOrigin("account removed", 0, mail.Local, mail.ByAdmin)
 
 func (db *DB) forgetMemberIn(ctx context.Context, owner mail.AccountID, p mail.PrincipalID) error {
 	_, err := db.Update(ctx, owner, remover, func(t store.Tx) error { return t.(*tx).takeBack(p) })
-	if err != nil && mail.KindOf(err) != mail.NotFound {
+	if err != nil && mail.KindOf(err) == mail.NotFound {
+		return db.write(ctx, func(c conn) error { // if the owner is kept, Reinstate sees to it
+			_, err := c.exec(noteGone, p, owner)
+			return err
+		}, nil)
+	}
+	if err != nil {
 		return err
 	}
-	for more := err == nil; more; {
+	for more := true; more; {
 		err := db.write(ctx, func(c conn) (err error) {
 			more, err = forgetOwn(c, owner, p)
 			return err
