@@ -118,7 +118,7 @@ func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *hou
 	h.ops = &admin.Ops{
 		Backups: backups, BackupKeep: time.Duration(cfg.Backup.Keep),
 		Store: h.db, Directory: h.db, Keeper: h.db, Queue: h.db, Auth: h.auth, Policies: cfg.Policies(), Trails: h.trails, Blobs: h.blobs, Search: h.search, Scrub: h.scrub, Ingest: h.delivery.Ingest, Log: log,
-		Quota: int64(cfg.Accounts.Quota), Message: int64(cfg.Limits.Message), Version: version,
+		Quota: int64(cfg.Accounts.Quota), KeepRemoved: time.Duration(cfg.Accounts.Keep), Message: int64(cfg.Limits.Message), Version: version,
 	}
 	return h, nil
 }

@@ -102,6 +102,9 @@ func (h *house) upkeep(ctx context.Context, compact bool) error {
 	if err := h.rewrap(ctx); err != nil {
 		return err
 	}
+	if _, err := h.ops.ForgetRemoved(ctx, began); err != nil {
+		h.log.ErrorContext(ctx, "upkeep: removed accounts", "err", err)
+	}
 	collected, err := h.blobs.Collect(ctx)
 	if err != nil {
 		return err

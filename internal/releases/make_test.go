@@ -52,7 +52,6 @@ type maker struct {
 
 	alice, bob store.Principal
 	phone      mail.Device
-	phoneKey   string
 }
 
 func (m *maker) must(err error) {

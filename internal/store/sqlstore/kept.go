@@ -186,6 +186,30 @@ func goneMembers(c conn, id mail.AccountID) (gone []mail.PrincipalID, err error)
 	return gone, err
 }
 
+const selectAllGone = "SELECT principal_id, owner_id FROM share WHERE live = -1"
+
+// resumeReinstating takes from accounts that came back what a crash left there of
+// those who had gone.
+func (db *DB) resumeReinstating(ctx context.Context) error {
+	type member struct {
+		who   mail.PrincipalID
+		owner mail.AccountID
+	}
+	var all []member
+	err := db.read(ctx, func(c conn) error {
+		return c.query(selectAllGone, func(r row) error {
+			all = append(all, member{mail.PrincipalID(r.num(0)), mail.AccountID(r.num(1))})
+			return nil
+		})
+	})
+	for _, m := range all {
+		if err == nil {
+			err = db.forgetMemberIn(ctx, m.owner, m.who)
+		}
+	}
+	return err
+}
+
 // takeFromGone takes back what those have rights in.
 func (db *DB) takeFromGone(c conn, id mail.AccountID, gone []mail.PrincipalID) (mail.News, error) {
 	t, err := db.newTx(c, id, returner)

@@ -20,7 +20,7 @@ const (
 	// The global side: in whose accounts to look for a principal.
 	liveShare     = "INSERT INTO share (principal_id, owner_id, live) VALUES (?1, ?2, 1) ON CONFLICT (principal_id, owner_id) DO UPDATE SET live = 1"
 	traceShare    = "INSERT INTO share (principal_id, owner_id, live) VALUES (?1, ?2, 0) ON CONFLICT DO NOTHING"
-	deadShare     = "UPDATE share SET live = 0 WHERE principal_id = ?1 AND owner_id = ?2"
+	deadShare     = "UPDATE share SET live = 0 WHERE principal_id = ?1 AND owner_id = ?2 AND live = 1"
 	deleteShare   = "DELETE FROM share WHERE principal_id = ?1 AND owner_id = ?2"
 	deleteShares  = "DELETE FROM share WHERE owner_id = ?1"
 	selectShares  = "SELECT owner_id FROM share WHERE principal_id = ?1"

@@ -30,11 +30,12 @@ func withAbsences(ops []op, seed uint64) []op {
 
 // goAndComeBack is what such an operation does: nothing, in the end.
 func (s *subject) goAndComeBack() string {
-	was := s.snapshot().text(s)
+	was, p := s.snapshot().text(s), must(s.PrincipalByLogin(ctx, login))
 	ok(s.KeepRemoved(ctx, s.account))
 	s.isAway()
 	_, taken, err := s.Reinstate(ctx, s.account, "")
 	ok(err)
+	equal("principal", must(s.PrincipalByLogin(ctx, login)), p)
 	equal("addresses that are gone", len(taken), 0)
 	if d := difference(s.snapshot().text(s), was); d != "" {
 		fail("an account came back as another: %s", d)
