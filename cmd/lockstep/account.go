@@ -23,7 +23,8 @@ type accountCommand struct {
 	SecondFactor secondFactorCommand `cmd:"" help:"Let somebody in again who has lost a second factor."`
 	Disable      accountDisable      `cmd:"" help:"Lock an account out and end its sessions. Its mail still arrives."`
 	Enable       accountEnable       `cmd:"" help:"Let a disabled account in again."`
-	Remove       accountRemove       `cmd:"" help:"Remove an account and all its mail."`
+	Remove       accountRemove       `cmd:"" help:"Remove an account and all its mail. For a while it can be brought back."`
+	Undelete     accountUndelete     `cmd:"" help:"List the removed accounts that can come back, or bring one back."`
 }
 
 type accountAdd struct {
@@ -206,16 +207,68 @@ func (a *accountEnable) Run(ctx context.Context, g *globals) error {
 
 type accountRemove struct {
 	Login string `arg:"" help:"The account."`
+	Now   bool   `help:"For good and at once, also one that was removed and is kept."`
 	Yes   bool   `help:"Do it without asking."`
 }
 
 func (a *accountRemove) Run(ctx context.Context, g *globals) error {
+	cfg, err := g.load()
+	if err != nil {
+		return err
+	}
+	question := fmt.Sprintf("Remove %s and all its mail? There is no way back. Type the address to confirm: ", a.Login)
+	if cfg.Accounts.Keep > 0 && !a.Now {
+		question = fmt.Sprintf("Remove %s and all its mail? It can be brought back for %v. Type the address to confirm: ", a.Login, cfg.Accounts.Keep)
+	}
 	if !a.Yes {
-		if err := confirm(fmt.Sprintf("Remove %s and all its mail? There is no way back. Type the address to confirm: ", a.Login), a.Login); err != nil {
+		if err := confirm(question, a.Login); err != nil {
 			return err
 		}
 	}
 	return g.with(ctx, func(c *admin.Client) error {
-		return said(admin.AccountRemove.Do(ctx, c, admin.OfAccount{Login: a.Login}), "Removed %s.", a.Login)
+		k, err := admin.AccountRemove.One(ctx, c, admin.Removal{Login: a.Login, Now: a.Now})
+		if err == nil && !k.Until.IsZero() {
+			fmt.Printf("Removed %s. Until %s it can be brought back: lockstep account undelete %[1]s\n", k.Login, k.Until.Local().Format("2006-01-02 15:04"))
+			return nil
+		}
+		return said(err, "Removed %s for good.", a.Login)
 	})
+}
+
+type accountUndelete struct {
+	Login string `arg:"" optional:"" help:"The login it had, or its number; without one, those that can come back are listed."`
+	As    string `help:"Bring it back under another login, where somebody else has the one it had." placeholder:"LOGIN"`
+}
+
+func (a *accountUndelete) Run(ctx context.Context, g *globals) error {
+	return g.with(ctx, func(c *admin.Client) error {
+		if a.Login == "" {
+			return listKept(ctx, c)
+		}
+		back, err := admin.AccountUndelete.One(ctx, c, admin.Undeletion{Login: a.Login, As: a.As})
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%s is back, with its mail, devices, passwords and shares.\n", back.Login)
+		for _, address := range back.Taken {
+			fmt.Printf("Not its own any more, as somebody else was given it: %s\n", address)
+		}
+		return nil
+	})
+}
+
+func listKept(ctx context.Context, c *admin.Client) error {
+	rows, err := admin.AccountsKept.All(ctx, c, admin.Nothing{})
+	if err != nil {
+		return err
+	}
+	if len(rows) == 0 {
+		fmt.Println("No removed account can come back.")
+		return nil
+	}
+	t := newTable("NO", "REMOVED ACCOUNT", "NAME", "ADDRESSES", "REMOVED", "CAN COME BACK UNTIL")
+	for _, k := range rows {
+		t.row(k.ID, k.Login, k.Name, strings.Join(k.Addresses, ", "), k.Removed.Local().Format("2006-01-02 15:04"), k.Until.Local().Format("2006-01-02 15:04"))
+	}
+	return t.print(os.Stdout)
 }

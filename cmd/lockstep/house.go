@@ -127,7 +127,7 @@ func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *hou
 	h.ops = &admin.Ops{
 		Backups: h.backups, BackupKeep: time.Duration(cfg.Backup.Keep), BackupJob: h.backupJob, DrillJob: h.drillJob, Drill: h.drillOptions(), KeyFile: h.readKeyFile,
 		Store: h.db, Directory: h.db, Keeper: h.db, Queue: h.db, Auth: h.auth, Policies: cfg.Policies(), Trails: h.trails, Blobs: h.blobs, Search: h.search, Scrub: h.scrub, Ingest: h.delivery.Ingest, LookInto: h.lookInto, Log: log,
-		Quota: int64(cfg.Accounts.Quota), Message: int64(cfg.Limits.Message), Version: version,
+		Quota: int64(cfg.Accounts.Quota), KeepRemoved: time.Duration(cfg.Accounts.Keep), Message: int64(cfg.Limits.Message), Version: version,
 		Erasures: h.db, Depths: depths{h}, ProofKey: h.proofKey,
 	}
 	if cfg.Backup.Follow {

@@ -105,6 +105,9 @@ func (h *house) upkeep(ctx context.Context, compact bool) error {
 	if err := h.ops.ResumeErasures(ctx); err != nil && ctx.Err() == nil { // it is tried again
 		h.log.ErrorContext(ctx, "upkeep: erasures", "err", err)
 	}
+	if _, err := h.ops.ForgetRemoved(ctx, began); err != nil {
+		h.log.ErrorContext(ctx, "upkeep: removed accounts", "err", err)
+	}
 	collected, err := h.blobs.Collect(ctx)
 	if err != nil {
 		return err

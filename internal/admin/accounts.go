@@ -41,7 +41,7 @@ var (
 	AccountName     = Verb[SetName, Nothing]{"account/name", (*Ops).accountName}
 	AccountPassword = Verb[NewPassword, Nothing]{"account/password", (*Ops).accountPassword}
 	AccountDisable  = Verb[SetDisabled, Nothing]{"account/disable", (*Ops).accountDisable}
-	AccountRemove   = Verb[OfAccount, Nothing]{"account/remove", (*Ops).accountRemove}
+	AccountRemove   = Verb[Removal, Kept]{"account/remove", (*Ops).accountRemove}
 	AccountFactors  = Verb[OfAccount, Removed]{"account/second-factor", (*Ops).accountFactors}
 	AccountQuota    = Verb[SetQuota, Nothing]{"account/quota", (*Ops).accountQuota}
 )
@@ -215,20 +215,6 @@ func (o *Ops) accountDisable(ctx context.Context, q SetDisabled, _ func(Nothing)
 		return err
 	}
 	return o.Auth.SetDisabled(ctx, p.Account, q.Disabled)
-}
-
-func (o *Ops) accountRemove(ctx context.Context, q OfAccount, _ func(Nothing) error) error {
-	p, err := o.principal(ctx, q.Login)
-	if err != nil {
-		return err
-	}
-	if err := o.Auth.SetDisabled(ctx, p.Account, true); err != nil { // its sessions end first
-		return err
-	}
-	if err := o.Directory.RemoveAccount(ctx, p.Account); err != nil || o.Search == nil {
-		return err
-	}
-	return o.Search.Forget(p.Account)
 }
 
 func (o *Ops) accountQuota(ctx context.Context, q SetQuota, _ func(Nothing) error) error {

@@ -104,10 +104,10 @@ func TestAccounts(t *testing.T) {
 		if err != nil || len(rows) != 1 || rows[0].Login != alice || !rows[0].Disabled || rows[0].Quota != 5000 {
 			t.Errorf("%+v, %v", rows, err)
 		}
-		if err := AccountRemove.Do(ctx, c, OfAccount{alice}); err != nil {
+		if err := AccountRemove.Do(ctx, c, Removal{Login: alice}); err != nil {
 			t.Fatal(err)
 		}
-		wantKind(t, AccountRemove.Do(ctx, c, OfAccount{alice}), mail.NotFound, "account list")
+		wantKind(t, AccountRemove.Do(ctx, c, Removal{Login: alice}), mail.NotFound, "account list")
 	})
 }
 
@@ -606,7 +606,7 @@ func TestSharing(t *testing.T) {
 		if err != nil || len(events) != 2 || events[1].What != "stopped sharing INBOX with "+bob || events[0].What != "made read and unread common to all in INBOX" {
 			t.Errorf("%v, %v", events, err)
 		}
-		if err := AccountRemove.Do(ctx, c, OfAccount{bob}); err != nil {
+		if err := AccountRemove.Do(ctx, c, Removal{Login: bob}); err != nil {
 			t.Error(err)
 		}
 		if rows, err := MailboxShares.All(ctx, c, OfAccount{alice}); err != nil || len(rows) != 1 {

@@ -75,7 +75,7 @@ func TestSearchIndexes(t *testing.T) {
 		}
 		_, err = SearchRebuild.All(ctx, c, OfAccount{"bob@example.test"})
 		wantKind(t, err, mail.NotFound, "account list")
-		if err := AccountRemove.Do(ctx, c, OfAccount{alice}); err != nil {
+		if err := AccountRemove.Do(ctx, c, Removal{Login: alice}); err != nil {
 			t.Fatal(err)
 		}
 		if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) > 0 {

@@ -46,9 +46,11 @@ type Ops struct {
 	Log        *slog.Logger
 	QueueMoved func() // wakes who sends; nil: nobody does
 	Quota      int64  // of a new account that asks for none
-	Message    int64  // bytes of the largest message taken
-	Version    string
-	Serving    bool // a server does this, and not a command by itself
+	// KeepRemoved is for how long removed accounts can be brought back; 0 is not at all.
+	KeepRemoved time.Duration
+	Message     int64 // bytes of the largest message taken
+	Version     string
+	Serving     bool // a server does this, and not a command by itself
 
 	Erasures store.Erasures
 	Depths   Depths
@@ -97,6 +99,8 @@ func (o *Ops) Handler() http.Handler {
 	mux.HandleFunc(AccountFactors.handler(o))
 	mux.HandleFunc(AccountDisable.handler(o))
 	mux.HandleFunc(AccountRemove.handler(o))
+	mux.HandleFunc(AccountsKept.handler(o))
+	mux.HandleFunc(AccountUndelete.handler(o))
 	mux.HandleFunc(AccountQuota.handler(o))
 	mux.HandleFunc(AccountSet.handler(o))
 	mux.HandleFunc(AccountShow.handler(o))

@@ -119,6 +119,8 @@ const (
 type Accounts struct {
 	Directory bool `toml:"directory" comment:"Whether people who share a domain find each other's names and addresses, in programs that have a directory."`
 
+	Keep Duration `toml:"keep" comment:"For how long a removed account can be brought back, with all its mail; \"0s\" removes it for good at once."`
+
 	Quota Size `toml:"quota" comment:"How much a new account may keep; \"0B\" is without bound."`
 }
 
@@ -200,6 +202,7 @@ func Default() Config {
 		Auth:       Auth{Plaintext: PlaintextLoopback, Unauthenticate: true},
 		ActiveSync: ActiveSync{Enabled: true},
 		Outgoing:   Outgoing{Via: ViaNone, RelayTLS: RelayStartTLS, GiveUpAfter: Duration(5 * 24 * time.Hour)},
+		Accounts:   Accounts{Keep: Duration(30 * 24 * time.Hour)},
 		History:    History{Horizon: Duration(30 * 24 * time.Hour)},
 		Backup:     Backup{Keep: Duration(backup.DefaultKeep), Every: Duration(24 * time.Hour), Drill: Duration(7 * 24 * time.Hour), S3: S3{PathStyle: true}},
 		Guard:      Guard{Share: 50, Minimum: 100, Window: Duration(time.Hour), Mode: GuardKeep},

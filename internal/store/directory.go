@@ -87,6 +87,13 @@ type NewAccount struct {
 	Verifier []byte // of the password; nil makes an account nobody can sign in to yet
 }
 
+// RemovedAccount is one that was removed and is kept for a while.
+type RemovedAccount struct {
+	Principal           // as it was, with the login it had
+	At        time.Time // when it was removed
+	Addresses []Address // that it had
+}
+
 // DeviceCount is how many devices are let in so far.
 type DeviceCount struct {
 	Access  mail.Access
@@ -104,6 +111,17 @@ type Directory interface {
 	// RemoveAccount removes an account and everything of it, and what its principal
 	// was given and had in the accounts of others.
 	RemoveAccount(ctx context.Context, id mail.AccountID) error
+	// KeepRemoved removes an account for everybody, and keeps what RemoveAccount would
+	// have deleted: it does not exist, and its login and addresses can be given to
+	// others. What it is sending is sent.
+	KeepRemoved(ctx context.Context, id mail.AccountID) error
+	// KeptRemoved returns the accounts that are kept so, the last removed first. RemoveAccount
+	// removes one of them for good.
+	KeptRemoved(ctx context.Context) ([]RemovedAccount, error)
+	// Reinstate makes a kept account what it was, under that login, or, if it is "",
+	// under the one it had, which is Exists if somebody else has it now. Addresses that
+	// somebody else has stay theirs and are returned. NotFound if the account is not kept.
+	Reinstate(ctx context.Context, id mail.AccountID, login string) (Principal, []Address, error)
 	// SetDisabled locks an account out, or in again; its mail still arrives.
 	SetDisabled(ctx context.Context, id mail.AccountID, disabled bool) error
 	// SetName sets the display name of who owns an account; see CheckName.

@@ -18,6 +18,7 @@ type directory struct {
 	lastCredential int64
 	lastSignIn     int64
 	principals     map[mail.AccountID]store.Principal
+	kept           map[mail.AccountID]keptAccount // hidden: nobody finds them
 	credentials    map[int64]store.Credential
 	signIns        map[int64]store.SignIn
 	addresses      map[string]store.Address // by local@domain
@@ -25,7 +26,7 @@ type directory struct {
 }
 
 func newDirectory() directory {
-	return directory{principals: map[mail.AccountID]store.Principal{}, credentials: map[int64]store.Credential{}, signIns: map[int64]store.SignIn{},
+	return directory{principals: map[mail.AccountID]store.Principal{}, kept: map[mail.AccountID]keptAccount{}, credentials: map[int64]store.Credential{}, signIns: map[int64]store.SignIn{},
 		addresses: map[string]store.Address{}, domains: map[string]bool{}}
 }
 
@@ -129,9 +130,18 @@ func (st *Store) remove(id mail.AccountID) (store.Principal, error) {
 	d := &st.directory
 	p, ok := d.principals[id]
 	if !ok {
-		return p, noAccount()
+		was, kept := d.kept[id]
+		if !kept {
+			return p, noAccount()
+		}
+		p = was.Principal
 	}
 	delete(d.principals, id)
+	delete(d.kept, id)
+	for other, k := range d.kept {
+		k.gone = append(slices.Clone(k.gone), p.ID)
+		d.kept[other] = k
+	}
 	maps.DeleteFunc(d.credentials, func(_ int64, c store.Credential) bool { return c.Principal == p.ID })
 	maps.DeleteFunc(d.signIns, func(_ int64, s store.SignIn) bool { return s.Principal == p.ID })
 	maps.DeleteFunc(d.addresses, func(_ string, a store.Address) bool { return a.Account == id })
@@ -145,9 +155,9 @@ func (st *Store) remove(id mail.AccountID) (store.Principal, error) {
 // SetDisabled locks an account out, or in again.
 func (st *Store) SetDisabled(_ context.Context, id mail.AccountID, disabled bool) error {
 	st.mu.Lock()
-	a := st.accounts[id]
+	a, hidden := st.accounts[id], st.directory.hides(id)
 	st.mu.Unlock()
-	if a == nil {
+	if a == nil || hidden {
 		return noAccount()
 	}
 	a.mu.Lock()
@@ -240,7 +250,10 @@ func (st *Store) CountDevices(context.Context) ([]store.DeviceCount, error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	found := map[store.DeviceCount]int64{}
-	for _, a := range st.accounts {
+	for id, a := range st.accounts {
+		if st.directory.hides(id) {
+			continue
+		}
 		for _, d := range a.current.Load().devices {
 			found[store.DeviceCount{Access: d.Access, Wipe: d.Wipe.State}]++
 		}

@@ -34,6 +34,9 @@ func (st *Store) Untold(context.Context) ([]mail.AccountID, error) {
 	defer st.mu.Unlock()
 	var all []mail.AccountID
 	for id, a := range st.accounts {
+		if st.directory.hides(id) {
+			continue
+		}
 		for _, f := range a.current.Load().floods {
 			if !f.Told && !slices.Contains(all, id) {
 				all = append(all, id)

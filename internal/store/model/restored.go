@@ -163,6 +163,7 @@ func (st *Store) Copy() (putBack func()) {
 
 func (d directory) clone() directory {
 	d.principals, d.credentials, d.signIns = maps.Clone(d.principals), maps.Clone(d.credentials), maps.Clone(d.signIns)
+	d.kept = maps.Clone(d.kept)
 	d.addresses, d.domains = maps.Clone(d.addresses), maps.Clone(d.domains)
 	return d
 }

@@ -48,12 +48,12 @@ func draw(c conn, name string) (n int64, err error) {
 // CreateAccount implements store.Directory.
 func (db *DB) CreateAccount(ctx context.Context, by mail.Origin, a store.NewAccount) (store.Principal, error) {
 	login := strings.ToLower(a.Login)
-	at := strings.LastIndexByte(login, '@')
+	own, err := ownAddress(login)
 	switch {
 	case by.IsZero():
 		return store.Principal{}, mail.Errorf(mail.Invalid, "a change needs an origin")
-	case at <= 0 || at == len(login)-1:
-		return store.Principal{}, mail.Errorf(mail.Invalid, "a login is a full address, such as name@example.org")
+	case err != nil:
+		return store.Principal{}, err
 	case a.Quota < 0:
 		return store.Principal{}, mail.Errorf(mail.Invalid, "a quota is not negative")
 	}
@@ -62,8 +62,7 @@ func (db *DB) CreateAccount(ctx context.Context, by mail.Origin, a store.NewAcco
 	}
 	var p store.Principal
 	var news mail.News
-	err := db.write(ctx, func(c conn) (err error) {
-		own := store.Address{Local: login[:at], Domain: login[at+1:]}
+	err = db.write(ctx, func(c conn) (err error) {
 		if p, err = db.register(c, login, own, a); err != nil {
 			return err
 		}

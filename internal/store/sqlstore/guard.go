@@ -13,7 +13,7 @@ import (
 const (
 	floodColumns = "flood_id, device_id, first, last, began, ended, removed, told"
 	selectFloods = "SELECT " + floodColumns + " FROM flood WHERE account_id = ?1 ORDER BY flood_id"
-	selectUntold = "SELECT DISTINCT account_id FROM flood WHERE told = 0"
+	selectUntold = "SELECT DISTINCT account_id FROM flood WHERE told = 0 AND account_id NOT IN (SELECT account_id FROM account WHERE kept = 1)"
 	upsertFlood  = `INSERT INTO flood (account_id, flood_id, device_id, first, last, began, ended, removed, told) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
 	ON CONFLICT (account_id, flood_id) DO UPDATE SET first = excluded.first, last = excluded.last, began = excluded.began, ended = excluded.ended, removed = excluded.removed, told = excluded.told`
 	deleteFlood    = "DELETE FROM flood WHERE account_id = ?1 AND flood_id = ?2"

@@ -26,7 +26,7 @@ const (
 	updateSeen   = "UPDATE device SET last_seen = ?3, last_addr = ?4 WHERE account_id = ?1 AND device_id = ?2"
 	updateTold   = "UPDATE device SET told = ?3 WHERE account_id = ?1 AND device_id = ?2"
 	updateDevice = "UPDATE device SET name = ?3, access = ?4, wipe_scope = ?5, wipe_state = ?6, wipe_at = ?7, wipe_status = ?8 WHERE account_id = ?1 AND device_id = ?2"
-	countAccess  = "SELECT access, wipe_state, count(*) FROM device GROUP BY access, wipe_state"
+	countAccess  = "SELECT access, wipe_state, count(*) FROM device WHERE account_id NOT IN (SELECT account_id FROM account WHERE kept = 1) GROUP BY access, wipe_state"
 	selectCursor = "SELECT state FROM cursor WHERE account_id = ?1 AND device_id = ?2 AND name = ?3"
 	upsertCursor = `INSERT INTO cursor (account_id, device_id, name, state) VALUES (?1, ?2, ?3, ?4)
 	ON CONFLICT (account_id, device_id, name) DO UPDATE SET state = excluded.state`

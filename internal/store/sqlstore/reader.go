@@ -49,7 +49,7 @@ type account struct {
 }
 
 const selectAccount = `SELECT name, head, epoch, horizon, last_mailbox, last_email, last_thread, last_placement, last_identity, last_submission,
-	next_id, next_uidvalidity, quota, used, disabled, created, reparsed, named_to, peak, peak_key, emails, threads, horizon_at, restored FROM account WHERE account_id = ?1`
+	next_id, next_uidvalidity, quota, used, disabled, created, reparsed, named_to, peak, peak_key, emails, threads, horizon_at, restored FROM account WHERE account_id = ?1 AND kept = 0`
 
 func loadAccount(c conn, id mail.AccountID) (account, error) {
 	var a account

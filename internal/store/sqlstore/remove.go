@@ -24,8 +24,9 @@ var accountTables = []struct{ name, key string }{
 const removeChunk = 2000
 
 const (
-	markRemoved      = "UPDATE principal SET removed = 1, disabled = 1 WHERE owner_id = ?1 AND removed = 0"
+	markRemoved      = "UPDATE principal SET removed = 1, disabled = 1 WHERE owner_id = ?1 AND removed <> 1"
 	deleteAccount    = "DELETE FROM account WHERE account_id = ?1"
+	deleteKept       = "DELETE FROM kept_address WHERE owner_id = ?1"
 	deleteOwned      = "DELETE FROM address WHERE owner_id = ?1"
 	deleteQueued     = "DELETE FROM queue WHERE owner_id = ?1"
 	deleteSecrets    = "DELETE FROM credential WHERE principal_id IN (SELECT principal_id FROM principal WHERE owner_id = ?1)"
@@ -45,7 +46,7 @@ func (db *DB) RemoveAccount(ctx context.Context, id mail.AccountID) error {
 		if err == nil && n == 0 {
 			err = noAccount()
 		}
-		for _, sql := range []string{deleteAccount, unlistPerson, deleteOwned, deleteQueued, deleteSecrets, deleteSignIns, deleteShares, deleteIntents} {
+		for _, sql := range []string{deleteAccount, unlistPerson, deleteOwned, deleteKept, deleteQueued, deleteSecrets, deleteSignIns, deleteShares, deleteIntents} {
 			if err == nil {
 				_, err = c.exec(sql, id)
 			}

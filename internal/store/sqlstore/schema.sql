@@ -14,7 +14,7 @@ CREATE TABLE account (
   used             INTEGER NOT NULL,
   disabled         INTEGER NOT NULL,
   created          INTEGER NOT NULL
-, named_to INTEGER NOT NULL DEFAULT 0, reparsed INTEGER NOT NULL DEFAULT 0, last_identity INTEGER NOT NULL DEFAULT 0, last_submission INTEGER NOT NULL DEFAULT 0, peak INTEGER NOT NULL DEFAULT 0, peak_key INTEGER NOT NULL DEFAULT 0, emails INTEGER NOT NULL DEFAULT 0, threads INTEGER NOT NULL DEFAULT 0, restored INTEGER NOT NULL DEFAULT 0, horizon_at INTEGER NOT NULL DEFAULT 0) STRICT;
+, named_to INTEGER NOT NULL DEFAULT 0, reparsed INTEGER NOT NULL DEFAULT 0, last_identity INTEGER NOT NULL DEFAULT 0, last_submission INTEGER NOT NULL DEFAULT 0, peak INTEGER NOT NULL DEFAULT 0, peak_key INTEGER NOT NULL DEFAULT 0, emails INTEGER NOT NULL DEFAULT 0, threads INTEGER NOT NULL DEFAULT 0, restored INTEGER NOT NULL DEFAULT 0, kept INTEGER NOT NULL DEFAULT 0, horizon_at INTEGER NOT NULL DEFAULT 0) STRICT;
 
 CREATE TABLE acl (
   account_id   INTEGER NOT NULL,
@@ -170,6 +170,14 @@ CREATE TABLE journal (
   PRIMARY KEY (account_id, modseq)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE kept_address (
+  owner_id INTEGER NOT NULL,
+  domain   TEXT NOT NULL,
+  local    TEXT NOT NULL,
+  alias    INTEGER NOT NULL,
+  PRIMARY KEY (owner_id, domain, local)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE lease (
   name   TEXT NOT NULL PRIMARY KEY,
   holder TEXT NOT NULL,
@@ -307,7 +315,7 @@ CREATE TABLE principal (
   owner_id     INTEGER NOT NULL UNIQUE,
   disabled     INTEGER NOT NULL,
   removed      INTEGER NOT NULL DEFAULT 0 -- its rows are being deleted
-, name TEXT NOT NULL DEFAULT '') STRICT;
+, name TEXT NOT NULL DEFAULT '', kept_login TEXT NOT NULL DEFAULT '', removed_at INTEGER NOT NULL DEFAULT 0) STRICT;
 
 CREATE TABLE queue (
   outgoing_id  INTEGER NOT NULL PRIMARY KEY,
@@ -477,6 +485,8 @@ CREATE INDEX placement_changed ON placement (account_id, mailbox_id, modseq, uid
 CREATE INDEX placement_line ON placement (account_id, mailbox_id, abs(lineage)) WHERE lineage <> placement_id;
 
 CREATE INDEX placement_message ON placement (account_id, message_key);
+
+CREATE INDEX principal_kept ON principal (removed_at) WHERE removed = 2;
 
 CREATE INDEX queue_blob ON queue (blob);
 

@@ -20,7 +20,7 @@ const (
 	// The global side: in whose accounts to look for a principal.
 	liveShare     = "INSERT INTO share (principal_id, owner_id, live) VALUES (?1, ?2, 1) ON CONFLICT (principal_id, owner_id) DO UPDATE SET live = 1"
 	traceShare    = "INSERT INTO share (principal_id, owner_id, live) VALUES (?1, ?2, 0) ON CONFLICT DO NOTHING"
-	deadShare     = "UPDATE share SET live = 0 WHERE principal_id = ?1 AND owner_id = ?2"
+	deadShare     = "UPDATE share SET live = 0 WHERE principal_id = ?1 AND owner_id = ?2 AND live = 1"
 	deleteShare   = "DELETE FROM share WHERE principal_id = ?1 AND owner_id = ?2"
 	deleteShares  = "DELETE FROM share WHERE owner_id = ?1"
 	selectShares  = "SELECT owner_id FROM share WHERE principal_id = ?1"
@@ -217,10 +217,16 @@ var remover = mail.NewOrigin("account removed", 0, mail.Local, mail.ByAdmin)
 
 func (db *DB) forgetMemberIn(ctx context.Context, owner mail.AccountID, p mail.PrincipalID) error {
 	_, err := db.Update(ctx, owner, remover, func(t store.Tx) error { return t.(*tx).takeBack(p) })
-	if err != nil && mail.KindOf(err) != mail.NotFound {
+	if err != nil && mail.KindOf(err) == mail.NotFound {
+		return db.write(ctx, func(c conn) error { // if the owner is kept, Reinstate sees to it
+			_, err := c.exec(noteGone, p, owner)
+			return err
+		}, nil)
+	}
+	if err != nil {
 		return err
 	}
-	for more := err == nil; more; {
+	for more := true; more; {
 		err := db.write(ctx, func(c conn) (err error) {
 			more, err = forgetOwn(c, owner, p)
 			return err

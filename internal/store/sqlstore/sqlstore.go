@@ -158,7 +158,7 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	db.stopFilling = stop
 	db.done.Go(func() { db.keepFilter(filling) })
 	if err = db.settleMark(ctx, o); err == nil {
-		err = errors.Join(db.resume(ctx), db.listPeople(ctx))
+		err = errors.Join(db.resume(ctx), db.resumeReinstating(ctx), db.listPeople(ctx))
 	}
 	if err != nil {
 		db.Close()

@@ -516,6 +516,19 @@ var faults = []struct {
 		a.HorizonAt = a.HorizonAt.Add(time.Second)
 		return a
 	}})},
+	{"ARemovedAccountIsStillThere", func(f *fault) { f.keeps = func(*fault, mail.AccountID) error { return nil } }},
+	{"AKeptAccountIsLockedOut", func(f *fault) {
+		f.back = func(f *fault, id mail.AccountID) error { return f.SetDisabled(ctx, id, true) }
+	}},
+	{"AKeptAccountLosesAnAddress", func(f *fault) {
+		f.back = func(f *fault, id mail.AccountID) error {
+			err := f.RemoveAddress(ctx, "info", "else.example")
+			if mail.KindOf(err) == mail.NotFound {
+				return nil
+			}
+			return err
+		}
+	}},
 	{"PruneDoesNothing", func(f *fault) { f.prune = func(*fault, time.Time) error { return nil } }},
 	{"ReparsedForgetsThePreview", func(f *fault) {
 		f.reparsed = func(_ *fault, all []store.Derived) {

@@ -20,6 +20,8 @@ type fault struct {
 	watch    func(fn func(mail.News)) func(mail.News)
 	prune    func(f *fault, olderThan time.Time) error
 	reparsed func(f *fault, all []store.Derived)
+	keeps    func(f *fault, id mail.AccountID) error
+	back     func(f *fault, id mail.AccountID) error // after Reinstate
 	due      func(f *fault, now, lease time.Time, limit int) ([]store.Outgoing, error)
 }
 
@@ -56,6 +58,21 @@ func (f *fault) Watch(id mail.AccountID, fn func(mail.News)) func() {
 		fn = f.watch(fn)
 	}
 	return f.Store.Watch(id, fn)
+}
+
+func (f *fault) KeepRemoved(ctx context.Context, id mail.AccountID) error {
+	if f.keeps != nil {
+		return f.keeps(f, id)
+	}
+	return f.Store.KeepRemoved(ctx, id)
+}
+
+func (f *fault) Reinstate(ctx context.Context, id mail.AccountID, login string) (store.Principal, []store.Address, error) {
+	p, taken, err := f.Store.Reinstate(ctx, id, login)
+	if err == nil && f.back != nil {
+		err = f.back(f, id)
+	}
+	return p, taken, err
 }
 
 func (f *fault) Prune(ctx context.Context, id mail.AccountID, olderThan time.Time) error {

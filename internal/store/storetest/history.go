@@ -48,7 +48,7 @@ func (p proof) ops(seed uint64) []op {
 		return sharedOps(seed, -p.n)
 	}
 	if p.name == "AgreesWithTheModel" {
-		return withRestores(randomOps(seed, p.n), seed)
+		return withAbsences(withRestores(randomOps(seed, p.n), seed), seed)
 	}
 	return randomOps(seed, p.n)
 }

@@ -22,6 +22,8 @@ type op struct {
 	breaks bool // ends with an error: nothing may have happened
 	// restores is no transaction: the store comes back from a copy of itself.
 	restores bool
+	// absent is no transaction: the account is removed, kept, and brought back.
+	absent bool
 }
 
 // step is one verb.
@@ -51,6 +53,9 @@ func (o op) String() string {
 	var words []string
 	for _, s := range o.steps {
 		words = append(words, s.String())
+	}
+	if o.absent {
+		words = append(words, "the account is removed and brought back")
 	}
 	if o.restores {
 		words = append(words, "the store is restored")
@@ -89,6 +94,9 @@ var errBroken = errors.New("the closure failed")
 func (o op) do(s *subject) string {
 	if o.restores {
 		return s.comeBack()
+	}
+	if o.absent {
+		return s.goAndComeBack()
 	}
 	by := s.origin(o.device)
 	if o.goesOn && len(s.acts) > 0 {

@@ -92,7 +92,7 @@ type check struct {
 }
 
 // checks are all focused tests.
-var checks = concat(mailboxChecks, messageChecks, journalChecks, newsChecks, notesChecks, directoryChecks, queueChecks, concurrencyChecks, preferenceChecks, metadataChecks, sharingChecks, annotationChecks, guardChecks, receivedChecks, uploadChecks, objectChecks, emailChecks, pastChecks, restoredChecks, eraseChecks)
+var checks = concat(mailboxChecks, messageChecks, journalChecks, newsChecks, notesChecks, directoryChecks, queueChecks, concurrencyChecks, preferenceChecks, metadataChecks, sharingChecks, annotationChecks, guardChecks, receivedChecks, uploadChecks, objectChecks, emailChecks, pastChecks, restoredChecks, eraseChecks, keptChecks)
 
 func concat(lists ...[]check) (all []check) {
 	for _, l := range lists {
