@@ -198,3 +198,24 @@ func (s *Store) Unnamed(ctx context.Context) (all []mail.BlobName, err error) {
 		after = names[len(names)-1]
 	}
 }
+
+// Dead returns the blobs of which records lie in packs and that have no row, or a
+// condemned one: what was deleted, and waits for its pack to be compacted. Packs to
+// which a handle that was not committed yet may point are left out.
+func (s *Store) Dead(ctx context.Context) (all []mail.BlobName, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	dead := map[mail.BlobName]bool{}
+	err = s.eachRecord(ctx, func(at place, h recordHeader) error {
+		if h.name == (mail.BlobName{}) || dead[h.name] || !s.packs.settled(at.pack) {
+			return nil
+		}
+		_, found, err := s.index.Blob(ctx, h.name)
+		if err == nil && !found {
+			dead[h.name] = true
+			all = append(all, h.name)
+		}
+		return err
+	})
+	return all, err
+}
