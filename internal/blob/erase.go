@@ -201,7 +201,8 @@ func (s *Store) Unnamed(ctx context.Context) (all []mail.BlobName, err error) {
 
 // Dead returns the blobs of which records lie in packs and that have no row, or a
 // condemned one: what was deleted, and waits for its pack to be compacted. Packs to
-// which a handle that was not committed yet may point are left out.
+// which a handle that was not committed yet may point are left out. Of a store that
+// lost rows of what is named it returns none.
 func (s *Store) Dead(ctx context.Context) (all []mail.BlobName, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -217,5 +218,12 @@ func (s *Store) Dead(ctx context.Context) (all []mail.BlobName, err error) {
 		}
 		return err
 	})
-	return all, err
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	gone, err := s.index.Erase(ctx, all, nil)
+	if err != nil || len(gone) < len(all) {
+		return nil, err // rows were lost, and perhaps of their parts too: Mend finds them again
+	}
+	return gone, nil
 }
