@@ -289,6 +289,18 @@ func (w *town) wantSound() {
 	}
 }
 
+// doctorSays is what the doctor finds.
+func (w *town) doctorSays() (said string) {
+	w.t.Helper()
+	c := w.client()
+	defer c.Close()
+	err := admin.Doctor.Each(w.t.Context(), c, admin.Examine{LookOnly: true, Fast: true}, func(f admin.Finding) error { said += f.Problem; return nil })
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return said
+}
+
 // wantProofs holds a proof against the server.
 func (w *town) wantProofs(text []byte) {
 	w.t.Helper()
@@ -451,6 +463,9 @@ func TestABackupThatCantBeReachedIsTriedAgain(t *testing.T) {
 		t.Fatalf("pending: %q", done.Proof.Pending)
 	}
 	w.wantNoTrace("although the backup could not be reached", secrets("zebra"))
+	if said := w.doctorSays(); !strings.Contains(said, "erasure 1 is not finished") {
+		t.Errorf("the doctor says %q", said)
+	}
 	if err := w.ops.ResumeErasures(t.Context()); err != nil {
 		t.Fatal(err)
 	}

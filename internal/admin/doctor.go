@@ -51,6 +51,9 @@ func (o *Ops) doctor(ctx context.Context, q Examine, emit func(Finding) error) e
 		if err := x.keys(ctx); err != nil {
 			return err
 		}
+		if err := x.erasures(ctx); err != nil {
+			return err
+		}
 	}
 	if err := errors.Join(x.held(ctx), x.stored(ctx)); err != nil {
 		return err

@@ -599,9 +599,11 @@ func (x *erasing) rows(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if p.Kind == eraseAccount {
+		return nil
+	}
 	x.reached("database", fmt.Sprintf("%s out of mailboxes, history, journal, conversations, annotations, uploads and what is kept of sending", counted(p.Erased.Messages, "message")),
 		fmt.Sprintf("%s asked for again: there is none. Numbers, dates and sizes are kept of them until the horizon of the history", counted(looked, "message")))
-	x.reached("memory of the server", "indexes of mailboxes, lists of emails and what sessions hold follow the change at once", "")
 	return nil
 }
 
@@ -638,12 +640,15 @@ func (x *erasing) account(ctx context.Context) error {
 	if err := x.o.Directory.RemoveAccount(ctx, id); err != nil && mail.KindOf(err) != mail.NotFound {
 		return err
 	}
+	if _, err := x.o.Directory.PrincipalByLogin(ctx, x.task.Login); mail.KindOf(err) != mail.NotFound || err == nil {
+		return mail.Errorf(mail.Unavailable, "the account is there yet")
+	}
 	n, err := x.o.Depths.ForgetActor(ctx, x.task.Login)
 	if err != nil {
 		return err
 	}
 	p.Erased.Records += int(n)
-	x.reached("account", "its mail, settings, devices, passwords, addresses and what it was given by others", fmt.Sprintf("its login was taken out of %s of others' journals", counted(n, "record")))
+	x.reached("account", "its mail, settings, devices, passwords, addresses and what it was given by others", fmt.Sprintf("it was asked for again: there is none; its login was taken out of %s of others' journals", counted(n, "record")))
 	return nil
 }
 
@@ -691,6 +696,12 @@ func (x *erasing) blobs(ctx context.Context) error {
 		}
 		names = more
 	}
+	dead, err := x.o.Blobs.Dead(ctx)
+	if err != nil {
+		return err
+	}
+	x.task.Proof.Blobs.Dead += len(dead)
+	names = append(names, dead...)
 	done, err := x.o.Blobs.Erase(ctx, names)
 	if err != nil {
 		return err

@@ -55,3 +55,27 @@ func (o *Ops) beginAnew(ctx context.Context) (destroyed int, err error) {
 	}
 	return destroyed, err
 }
+
+// erasures says what is still being erased.
+func (x *examination) erasures(ctx context.Context) error {
+	if x.o.Erasures == nil {
+		return nil
+	}
+	all, err := x.o.Erasures.Erasures(ctx, true)
+	if err != nil {
+		return err
+	}
+	for _, e := range all {
+		if !e.Open {
+			continue
+		}
+		why := "it was cut short"
+		if p, _, err := openProof(x.o.ProofKey, e.Proof); err == nil && len(p.Pending) > 0 {
+			why = p.Pending[0]
+		}
+		if err := x.found("", false, "erasure %d is not finished: %s. lockstep erase resume goes on with it", e.ID, why); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -43,6 +43,7 @@ type Proof struct {
 type ErasedBlobs struct {
 	Gone    int
 	Kept    int // that something else has
+	Dead    int // of those that are gone, what was deleted before and nobody had any more
 	Records int // in packs, that were written over
 	Bytes   int64
 	Digest  string // SHA-256 of the names of those that are gone, sorted

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"hash/crc32"
 	"io/fs"
+	"slices"
 
 	"lockstep/internal/mail"
 	"lockstep/internal/vfs"
@@ -103,45 +104,57 @@ func (s *Store) keepOnly(wanted map[mail.BlobName]bool, gone []mail.BlobName) {
 	s.damage.erased(gone)
 }
 
-// blankAll blanks those records whose blobs are gone.
+// blankAll blanks those records whose blobs are gone, some hundred of a pack at once.
 func (s *Store) blankAll(ctx context.Context, records []namedRecord, gone map[mail.BlobName]bool, done *Erased) (n int, err error) {
-	for _, r := range records {
-		if !gone[r.header.name] {
-			continue
-		}
+	records = slices.DeleteFunc(records, func(r namedRecord) bool { return !gone[r.header.name] })
+	for len(records) > 0 {
 		if err := ctx.Err(); err != nil {
 			return n, err
 		}
-		if err := s.packs.blank(r); err != nil {
+		some := 1
+		for some < min(len(records), rewrapPage) && records[some].pack == records[0].pack {
+			some++
+		}
+		if err := s.packs.blank(records[:some]); err != nil {
 			return n, unavailable(err)
 		}
-		delete(s.damaged, r.String())
-		n++
-		done.Records++
-		done.Bytes += r.length
+		for _, r := range records[:some] {
+			delete(s.damaged, r.String())
+			done.Records++
+			done.Bytes += r.length
+		}
+		n += some
+		records = records[some:]
 	}
 	return n, nil
 }
 
-// blank writes over what a record says, durably, and last its header, by which it is
-// found if this is cut.
-func (p *packs) blank(r namedRecord) error {
-	f, err := p.fs.Change(p.path(r.pack))
+// blank writes over what records of one pack say, durably, and last their headers, by
+// which they are found if this is cut.
+func (p *packs) blank(records []namedRecord) error {
+	f, err := p.fs.Change(p.path(records[0].pack))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	sum, err := writeZeros(f, r.offset+headerSize, r.length-headerSize)
+	headers := make([]rewrite, len(records))
+	for i, r := range records {
+		var sum uint32
+		if sum, err = writeZeros(f, r.offset+headerSize, r.length-headerSize); err != nil {
+			break
+		}
+		blank := recordHeader{tableLen: r.header.tableLen, bodyLen: r.header.bodyLen, bodyCRC: sum}
+		headers[i] = rewrite{r.pack, r.offset, blank.append(nil)}
+	}
 	if err == nil {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	blank := recordHeader{tableLen: r.header.tableLen, bodyLen: r.header.bodyLen, bodyCRC: sum}
-	return p.rewriteHeaders([]rewrite{{r.pack, r.offset, blank.append(nil)}})
+	return p.rewriteHeaders(headers)
 }
 
 // writeZeros fills a stretch of a file, and returns the checksum of what it wrote.
@@ -184,4 +197,33 @@ func (s *Store) Unnamed(ctx context.Context) (all []mail.BlobName, err error) {
 		all = append(all, names...)
 		after = names[len(names)-1]
 	}
+}
+
+// Dead returns the blobs of which records lie in packs and that have no row, or a
+// condemned one: what was deleted, and waits for its pack to be compacted. Packs to
+// which a handle that was not committed yet may point are left out. Of a store that
+// lost rows of what is named it returns none.
+func (s *Store) Dead(ctx context.Context) (all []mail.BlobName, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	dead := map[mail.BlobName]bool{}
+	err = s.eachRecord(ctx, func(at place, h recordHeader) error {
+		if h.name == (mail.BlobName{}) || dead[h.name] || !s.packs.settled(at.pack) {
+			return nil
+		}
+		_, found, err := s.index.Blob(ctx, h.name)
+		if err == nil && !found {
+			dead[h.name] = true
+			all = append(all, h.name)
+		}
+		return err
+	})
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	gone, err := s.index.Erase(ctx, all, nil)
+	if err != nil || len(gone) < len(all) {
+		return nil, err // rows were lost, and perhaps of their parts too: Mend finds them again
+	}
+	return gone, nil
 }

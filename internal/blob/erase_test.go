@@ -149,3 +149,32 @@ func TestAKilledErasingIsFinishedByTheNext(t *testing.T) {
 		t.Errorf("cut %d times: the test is not about what it says", cut)
 	}
 }
+
+func TestDeadRecordsAreErasedToo(t *testing.T) {
+	w := newWorld(t, vfs.OS{}, blob.Options{})
+	kept := w.put(textBytes(300), blob.PutOptions{})
+	lost, _, err := w.Put(t.Context(), bytes.NewReader(textBytes(900)), blob.PutOptions{}) // never committed
+	if err != nil {
+		t.Fatal(err)
+	}
+	if dead, err := w.Dead(t.Context()); err != nil || len(dead) != 0 {
+		t.Fatalf("what may be committed yet is taken for dead: %v, %v", dead, err)
+	}
+	w.reopen()
+	w.index.Name(lost.Name) // by something whose row was lost
+	if dead, err := w.Dead(t.Context()); err != nil || len(dead) != 0 {
+		t.Fatalf("what can be mended is taken for dead: %v, %v", dead, err)
+	}
+	w.index.Unname(lost.Name)
+	dead, err := w.Dead(t.Context())
+	if err != nil || len(dead) != 1 || dead[0] != lost.Name {
+		t.Fatalf("%v, %v", dead, err)
+	}
+	if done, err := w.Erase(t.Context(), dead); err != nil || done.Records != 1 {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	if dead, err := w.Dead(t.Context()); err != nil || len(dead) != 0 {
+		t.Fatalf("%v, %v", dead, err)
+	}
+	w.mustRead(kept, textBytes(300))
+}
