@@ -26,13 +26,17 @@ func (h *house) memory(name string) string { return h.path(filepath.Join(upkeepD
 // openScrub makes the pass over everything that is stored; the server runs it.
 func (h *house) openScrub() {
 	h.scrub = &upkeep.Scrub{
-		Blobs: h.blobs, Rows: h.db, Accounts: h.db.Accounts, FS: vfs.OS{}, File: h.memory("scrub"),
+		Blobs: h.blobs, Rows: h.db, Store: h.db, Accounts: h.db.Accounts, Reindex: h.reindex, FS: vfs.OS{}, File: h.memory("scrub"),
 		Rate: int64(h.cfg.Scrub.Rate), Every: time.Duration(h.cfg.Scrub.Every), Log: h.log,
 	}
 	if h.cfg.Backup.To != "" {
 		h.scrub.Spare = h.spare
 	}
 	h.scrub.Open()
+}
+
+func (h *house) reindex(ctx context.Context, id mail.AccountID) error {
+	return h.search.Rebuild(ctx, id, func(int64) error { return nil })
 }
 
 // spare opens what the configured backup has of a damaged message or part.

@@ -3,11 +3,11 @@ package admin
 import (
 	"bytes"
 	"context"
-	"fmt"
 
 	"lockstep/internal/mail"
 	"lockstep/internal/message"
 	"lockstep/internal/store"
+	"lockstep/internal/upkeep"
 )
 
 // deriver makes anew what the rows of a mailbox's messages say of their bytes.
@@ -25,7 +25,7 @@ func (d *deriver) message(ctx context.Context, f filed) error {
 	if _, err := message.Decode(f.m.Parsed); err == nil && !d.x.q.Rebuild {
 		return nil
 	}
-	want, err := d.derive(ctx, f.m)
+	want, err := upkeep.Derive(ctx, d.x.o.Blobs, f.m)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -37,19 +37,6 @@ func (d *deriver) message(ctx context.Context, f filed) error {
 	d.differ++
 	d.pending = append(d.pending, want)
 	return nil
-}
-
-func (d *deriver) derive(ctx context.Context, m mail.Message) (store.Derived, error) {
-	r, err := d.x.o.Blobs.Open(ctx, m.Blob)
-	if err != nil {
-		return store.Derived{}, err
-	}
-	defer r.Close()
-	p, err := message.Parse(r)
-	if err != nil {
-		return store.Derived{}, fmt.Errorf("message: %w", err)
-	}
-	return store.Derived{Message: m.Key, SentAt: p.Envelope.SentAt, MessageID: p.ID, Parsed: message.Encode(p), Preview: p.Preview}, nil
 }
 
 func same(m mail.Message, d store.Derived) bool {

@@ -55,7 +55,7 @@ func (o *Ops) doctor(ctx context.Context, q Examine, emit func(Finding) error) e
 			return err
 		}
 	}
-	if err := errors.Join(x.held(ctx), x.stored(ctx)); err != nil {
+	if err := errors.Join(x.held(ctx), x.tables(ctx), x.stored(ctx)); err != nil {
 		return err
 	}
 	for i, p := range all {

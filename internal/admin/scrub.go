@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"lockstep/internal/upkeep"
@@ -17,6 +18,29 @@ var ScrubStatus = Verb[Nothing, upkeep.Status]{"scrub/status", func(o *Ops, _ co
 var ScrubNow = Verb[Nothing, upkeep.Status]{"scrub/now", func(o *Ops, ctx context.Context, _ Nothing, emit func(upkeep.Status) error) error {
 	return o.Scrub.Now(ctx, emit)
 }}
+
+// tables has the database check its tables, where the run looks at everything.
+func (x *examination) tables(ctx context.Context) error {
+	if x.o.Scrub == nil || !x.whole() {
+		return nil
+	}
+	tables, err := x.o.Scrub.Rows.Tables(ctx)
+	if err != nil {
+		return err
+	}
+	for _, table := range tables {
+		wrong, left, err := x.o.Scrub.Table(ctx, table, !x.q.LookOnly)
+		if err != nil {
+			return err
+		}
+		for _, what := range wrong {
+			if err := x.found("", !slices.Contains(left, what), "%s", what); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
 
 // scrubbed says how the scrub stands, in the doctor's words, and tells what only it
 // found.

@@ -19,7 +19,11 @@ import (
 type Scrub struct {
 	Blobs    *blob.Store
 	Rows     Rows
+	Store    store.Store
 	Accounts func(context.Context) ([]store.Principal, error)
+	// Reindex makes the search index of an account anew, whose messages were not what
+	// they are; nil: there is none.
+	Reindex func(context.Context, mail.AccountID) error
 	// Spare opens the record that a backup has of what lies at a place of the packs; it
 	// is fs.ErrNotExist if none has. nil: there is no backup.
 	Spare func(ctx context.Context, place string) (io.ReadCloser, error)
@@ -35,6 +39,7 @@ type Scrub struct {
 	kick    chan struct{}
 	pace    pace
 	saved   time.Time
+	packs   packBytes
 	settled time.Time // when damage was last seen to
 	took    time.Duration
 	tried   map[mail.BlobName]bool // to be mended, in this pass
@@ -48,6 +53,8 @@ type Scrub struct {
 // Rows are what a scrub needs of the database.
 type Rows interface {
 	store.Checker
+	// Reparsed is that of store.Keeper.
+	Reparsed(ctx context.Context, id mail.AccountID, all []store.Derived) error
 	// LookOver is Check that changes nothing and gives way: then it is mail.Unavailable.
 	LookOver(ctx context.Context, id mail.AccountID) ([]string, error)
 	// Tables names all tables, in order.
@@ -294,7 +301,7 @@ func (s *Scrub) rest(ctx context.Context, bytes int64) error {
 
 // Status returns how the scrub stands.
 func (s *Scrub) Status() Status {
-	packs, _ := s.Blobs.PackBytes() // what can't be listed is told by the pass
+	packs := s.packs.now(s.Blobs)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := Status{Since: s.state.Since, Packs: packs, Damaged: s.Blobs.Damaged(), Rate: s.Rate, Every: s.Every, Stats: s.stats}
@@ -311,6 +318,26 @@ func (s *Scrub) Status() Status {
 		st.Err = s.err.Error()
 	}
 	return st
+}
+
+// packBytes remembers how large the packs are: whoever looks at metrics asks often.
+type packBytes struct {
+	mu    sync.Mutex
+	at    time.Time
+	bytes int64
+}
+
+// packsAsked is how long that holds.
+const packsAsked = 10 * time.Second
+
+func (p *packBytes) now(b *blob.Store) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if time.Since(p.at) >= packsAsked {
+		p.bytes, _ = b.PackBytes() // what can't be listed is told by the pass
+		p.at = time.Now()
+	}
+	return p.bytes
 }
 
 // Share is how much of the pass under way is done, from 0 to 1; 1 if none is.

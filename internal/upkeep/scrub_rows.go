@@ -40,11 +40,15 @@ func (s *Scrub) rows(ctx context.Context) error {
 func (s *Scrub) account(ctx context.Context, p store.Principal) error {
 	var wrong []string
 	err := s.gently(ctx, func() (err error) {
+		s.pace.begin()
 		wrong, err = s.Rows.LookOver(ctx, p.Account)
 		return err
 	})
 	if err == nil && len(wrong) > 0 {
-		return s.putRight(ctx, p)
+		err = s.putRight(ctx, p)
+	}
+	if err == nil {
+		err = s.contents(ctx, p)
 	}
 	return s.passOver(ctx, p.Login, err)
 }
@@ -54,7 +58,7 @@ func (s *Scrub) putRight(ctx context.Context, p store.Principal) error {
 	for _, found := range problems {
 		s.wrong(ctx, p.Login+": "+found.What, found.Right)
 	}
-	return s.passOver(ctx, p.Login, err)
+	return err
 }
 
 // wrong notes what was wrong, and whether it was put right.
@@ -102,15 +106,20 @@ func (s *Scrub) tables(ctx context.Context) error {
 }
 
 func (s *Scrub) table(ctx context.Context, table string) error {
-	var wrong, left []string
-	err := s.gently(ctx, func() (err error) {
-		wrong, left, err = s.Rows.Integrity(ctx, table, true)
-		return err
-	})
+	wrong, left, err := s.Table(ctx, table, true)
 	for _, what := range wrong {
 		s.wrong(ctx, what, !slices.Contains(left, what))
 	}
 	return s.passOver(ctx, "the table "+table, err)
+}
+
+// Table has the database check a table, and waits where people are at work.
+func (s *Scrub) Table(ctx context.Context, table string, repair bool) (wrong, left []string, err error) {
+	err = s.gently(ctx, func() (err error) {
+		wrong, left, err = s.Rows.Integrity(ctx, table, repair)
+		return err
+	})
+	return wrong, left, err
 }
 
 // Work that gave way to people is tried again after a pause.
@@ -128,7 +137,6 @@ func (s *Scrub) gently(ctx context.Context, fn func() error) error {
 		if err := sleep(ctx, pause); err != nil {
 			return err
 		}
-		s.pace.begin()
 		pause *= 2
 	}
 	return fn()

@@ -191,6 +191,8 @@ func (r *rows) Check(_ context.Context, id mail.AccountID, repair bool) ([]strin
 	return found, nil
 }
 
+func (r *rows) Reparsed(context.Context, mail.AccountID, []store.Derived) error { return nil }
+
 func (r *rows) LookOver(ctx context.Context, id mail.AccountID) ([]string, error) {
 	r.mu.Lock()
 	r.looked = append(r.looked, id)
