@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -8,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"lockstep/internal/backup/s3/s3test"
 )
 
 // smallDisk is a file system of its own, which needs leave to mount one. resize makes
@@ -104,37 +107,70 @@ func TestBackupToADiskThatIsFullReadOnlyOrGone(t *testing.T) {
 	restored(t, "", "--from", to, "--key", s.keyOf()).wantWell(want)
 }
 
-// A restore that fills the disk says so and changes nothing of the backup; with room
-// it goes on.
+// A restore for which there is no room says so before it begins. One whose disk fills
+// up in its midst says so, too; both change nothing of the backup, and with room the
+// same command goes on.
 func TestRestoreToADiskThatIsFullGoesOn(t *testing.T) {
 	t.Parallel()
 	disk, resize := smallDisk(t, "2m")
-	to := filepath.Join(t.TempDir(), "backup")
-	s := newServer(t, "")
+	srv := s3test.Start(t)
+	proxy := s3test.NewProxy(t, srv.Address, 1)
+	s := newServer(t, toBucket(srv, srv.Endpoint()))
 	s.addAccount(alice)
 	s.start()
 	s.letters(0, 60, 100_000)
-	s.backup("--to", to)
+	s.backup()
 	want := s.photo()
 	s.stop()
-	before := sums(t, to)
-	r := newServer(t, "")
+	before := sums(t, srv.Dir)
+	r := newServer(t, toBucket(srv, proxy.Endpoint()))
 	r.move(filepath.Join(disk, "data"))
-	restore := []string{"restore", "--from", to, "--key", s.keyOf(), "--config", r.config}
-	for range 2 {
-		wantRefused(t, []string{"no space left"}, restore...)
+	restore := []string{"restore", "--key", s.keyOf(), "--config", r.config}
+	wantRefused(t, []string{"has room for", "make room"}, restore...)
+
+	resize("size=100m")
+	hold := proxy.HoldAfter(1 << 20)
+	p := begin(t, nil, restore...)
+	hold.Wait(t)
+	filler := filepath.Join(disk, "somebody else's")
+	if err := fillUp(filler); err != nil {
+		t.Fatal(err)
 	}
-	for _, half := range []string{"account list", "serve", "doctor", "backup --to " + to} {
+	hold.Release()
+	if status := p.wait(); status != 1 || !strings.Contains(p.out.String(), "no space left") {
+		t.Errorf("exit status %d\n%s", status, p.out)
+	}
+	for _, half := range []string{"account list", "serve", "doctor", "backup"} {
 		wantRefused(t, []string{"half restored"}, append(strings.Fields(half), "--config", r.config)...)
 	}
-	resize("size=100m")
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
 	if out, err := runFor(long, "", restore...); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	r.wantWell(want)
-	if !maps.Equal(before, sums(t, to)) {
+	if !maps.Equal(before, sums(t, srv.Dir)) {
 		t.Error("the backup is not as it was")
 	}
+	r.wantWell(want)
+}
+
+// fillUp writes to a file until its disk is full.
+func fillUp(file string) error {
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for block := make([]byte, 64<<10); len(block) > 0; {
+		_, err := f.Write(block)
+		if errors.Is(err, unix.ENOSPC) {
+			block = block[:len(block)/2]
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // move has a server that has no data yet keep it elsewhere.

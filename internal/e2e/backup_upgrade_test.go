@@ -114,7 +114,7 @@ func TestKilledUpgradeIsDoneOrNotBegun(t *testing.T) {
 			took := time.Since(began)
 			now, want := schema(t, whole), exported(t, "--data", whole)
 			states := map[string]int{}
-			for r := newRounds(t, 2, 6); r.more(); {
+			for r := newRounds(t, 1, 2); r.more(); {
 				dir := filepath.Join(t.TempDir(), "data")
 				unpack(t, archive, dir)
 				for _, command := range [][]string{{"account", "list"}, {"upgrade", "back", "--yes"}} {

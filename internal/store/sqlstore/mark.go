@@ -35,6 +35,9 @@ type mark struct {
 	File       string `json:"file,omitempty"` // which file the database is in; "" is not known
 	// Based is the generation that this file had reached by itself, without its log.
 	Based int64 `json:"based,omitempty"`
+	// First says that it was written before the database had one, which may not have
+	// heard of it: a first start that is cut is no copy that came back.
+	First bool `json:"first,omitempty"`
 }
 
 // marking is a database's mark, kept up. Its zero value keeps none.
@@ -98,7 +101,7 @@ func (m mark) write(path string) error {
 // beside it, "" if it was not.
 func (m mark) returned(beside mark, found bool) string {
 	switch {
-	case !found && m.Generation == 0: // new, or of a time before there were marks
+	case m.Generation == 0 && (!found || beside.First): // new, or of a time before there were marks
 		return ""
 	case !found:
 		return "there is no mark beside it"
@@ -215,13 +218,33 @@ func (db *DB) settleMark(ctx context.Context, o Options) error {
 		}
 	}
 	m.mark.Generation = max(m.mark.Generation, beside.Generation)
-	if m.mark.Instance == "" {
-		m.mark.Instance = newInstance()
+	err = db.nameInstance(beside, found)
+	if err == nil {
+		err = db.advance(ctx)
 	}
-	if err := db.advance(ctx); err != nil { // on a disk that is full, mail can still be read
+	if err != nil { // on a disk that is full, mail can still be read
 		db.log.WarnContext(ctx, "the mark beside the database", "err", err)
 	}
 	return nil
+}
+
+// nameInstance gives a database its instance, which the first mark knows before the
+// database does.
+func (db *DB) nameInstance(beside mark, found bool) error {
+	m := &db.marking
+	switch {
+	case m.mark.Instance != "":
+		return nil
+	case beside.First:
+		m.mark.Instance = beside.Instance
+		return nil
+	}
+	m.mark.Instance = newInstance()
+	if found { // of a database that was here before
+		return nil
+	}
+	first := mark{Instance: m.mark.Instance, Generation: 1, First: true}
+	return first.write(m.path)
 }
 
 func (o Options) identity(path string) string {

@@ -437,3 +437,38 @@ func FuzzMark(f *testing.F) {
 		}
 	})
 }
+
+// A first start that is cut anywhere between the mark and the database is no copy that
+// came back; nor is the next.
+func TestFirstStartThatIsCutIsNoCopy(t *testing.T) {
+	for _, heard := range []bool{false, true} { // whether the database heard of its instance
+		s := newSite(t)
+		s.o.Mark = ""
+		s.lives(2) // of a time before there were marks
+		s.o.Mark = s.path("mark")
+		m := mark{Instance: newInstance(), Generation: 1, First: true}
+		if heard {
+			s.lives(1)
+			was, _, err := readMark(s.o.Mark)
+			if err != nil || was.First {
+				t.Fatal(was, err)
+			}
+			m.Instance = was.Instance
+		}
+		if err := m.write(s.o.Mark); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			db, _ := s.open()
+			if why, _ := db.Returned(); why != "" {
+				t.Errorf("heard %v: taken for a copy: %s", heard, why)
+			}
+			if err := db.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if is, _, err := readMark(s.o.Mark); err != nil || is.First || is.Instance != m.Instance {
+				t.Errorf("heard %v: the mark is %+v, %v", heard, is, err)
+			}
+		}
+	}
+}

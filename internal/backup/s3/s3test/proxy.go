@@ -29,6 +29,8 @@ const (
 	numFaults
 )
 
+var allFaults = []Fault{CutRequest, CutAnswer, ResetAnswer, StallSent, StallAnswer, SlowDown, Broken}
+
 func (f Fault) String() string {
 	return [...]string{"none", "cut request", "cut answer", "reset answer", "stalled request", "stalled answer", "503", "500"}[f]
 }
@@ -41,14 +43,15 @@ type Proxy struct {
 	listen net.Listener
 	all    sync.WaitGroup
 
-	mu   sync.Mutex
-	rng  *rand.Rand
-	rate float64 // of the connections that are harmed
-	span int64   // faults happen before so many bytes
-	seen [numFaults]atomic.Int64
-	live map[net.Conn]bool
-	shut bool
-	hold *Hold // nil: everything passes
+	mu     sync.Mutex
+	rng    *rand.Rand
+	rate   float64 // of the connections that are harmed
+	span   int64   // faults happen before so many bytes
+	faults []Fault
+	seen   [numFaults]atomic.Int64
+	live   map[net.Conn]bool
+	shut   bool
+	hold   *Hold // nil: everything passes
 }
 
 // NewProxy starts a proxy before a server. It harms nothing until Harm is called,
@@ -68,12 +71,15 @@ func NewProxy(t testing.TB, to string, seed uint64) *Proxy {
 // Endpoint is the URL by which the server is reached through the proxy.
 func (p *Proxy) Endpoint() string { return "http://" + p.Address }
 
-// Harm says which part of new connections is harmed, before how many bytes. Those that
-// are there are cut.
-func (p *Proxy) Harm(rate float64, span int64) {
+// Harm says which part of new connections is harmed, before how many bytes, and how; no
+// faults are all. Those that are there are cut.
+func (p *Proxy) Harm(rate float64, span int64, faults ...Fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.rate, p.span = rate, span
+	p.rate, p.span, p.faults = rate, span, faults
+	if len(faults) == 0 {
+		p.faults = allFaults
+	}
 	for c := range p.live {
 		c.Close()
 	}
@@ -213,7 +219,7 @@ func (p *Proxy) fate() (Fault, int64) {
 	for range p.rng.IntN(20) {
 		after /= 2
 	}
-	return 1 + Fault(p.rng.IntN(int(numFaults)-1)), p.rng.Int64N(after + 1)
+	return p.faults[p.rng.IntN(len(p.faults))], p.rng.Int64N(after + 1)
 }
 
 func (p *Proxy) pass(c net.Conn) {
