@@ -91,7 +91,9 @@ func TestOneRunToATargetAtATime(t *testing.T) {
 func TestABackupInTheDataDirectoryIsRefused(t *testing.T) {
 	h := newHouse(t, 10)
 	s := h.service(nil)
-	s.Open = func(_ context.Context, spec string) (backup.Target, error) { return backup.NewDir(faulty.New(1), spec), nil }
+	s.Open = func(_ context.Context, spec string) (backup.Target, error) {
+		return backup.NewDir(faulty.New(1), spec), nil
+	}
 	for _, to := range []string{s.Data, s.Data + "/backup", s.Data + "/..", "/"} {
 		if _, err := s.Target(t.Context(), to); mail.KindOf(err) != mail.Invalid {
 			t.Errorf("%s: %v", to, err)
