@@ -201,9 +201,6 @@ func (f *following) say(done backup.Synced) {
 		f.line.clear()
 		f.log.Error("mail is damaged or missing in the backup", "messages", done.Lost)
 	}
-	if f.said.IsZero() {
-		notifySystemd("READY=1")
-	}
 	if f.lost || time.Since(f.said) >= standbySays {
 		f.line.clear()
 		f.log.Info("standby", "as_of", done.At.UTC().Format(time.RFC3339), "lag", lag.String())

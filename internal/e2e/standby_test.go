@@ -87,7 +87,7 @@ func TestAStandbyTakesTheServersPlace(t *testing.T) {
 	s := newServer(t, followedBy(t, to))
 	s.addAccount(alice)
 	s.start()
-	s.fill(0, 30, 20_000)
+	s.letters(0, 30, 20_000)
 	key := s.keyOf()
 	s2 := newServer(t, followedBy(t, to))
 	standby := []string{"standby", "--from", to, "--key", key, "--every", "200ms", "--config", s2.config}
@@ -153,7 +153,7 @@ func TestAStandbyTakesTheServersPlace(t *testing.T) {
 		t.Logf("%d messages, of these %d of the last %v are lost", len(d.at), lost, loss.Round(time.Millisecond))
 	}
 	// It goes on: with numbers that nobody has seen, and into the same backup.
-	s2.fill(100, 20, 1000)
+	s2.letters(100, 20, 1000)
 	seen.see(s2, "INBOX")
 	if !eventually(func() bool {
 		return s2.metric("backup_lag_commits", "") == 0 && s2.metric("backup_points_total", "") > 0
@@ -181,11 +181,11 @@ func TestAFollowedServerShipsItsLastChange(t *testing.T) {
 	s := newServer(t, followedBy(t, to))
 	s.addAccount(alice)
 	s.start()
-	s.fill(0, 5, 1000)
+	s.letters(0, 5, 1000)
 	s.lockstep("", "backup")
 	want := s.photo()
 	s.wantRestored(to, want)
-	s.fill(5, 1, 1000)
+	s.letters(5, 1, 1000)
 	want = s.photo()
 	s.stop()
 	s.wantRestored(to, want)
@@ -213,7 +213,7 @@ func TestAServerIsFollowedByHand(t *testing.T) {
 	if !eventually(func() bool { return recoveryCode.MatchString(p.out.String()) }) {
 		t.Fatalf("no recovery code is shown:\n%s", p.out)
 	}
-	s.fill(0, 3, 1000)
+	s.letters(0, 3, 1000)
 	s.lockstep("", "backup", "--to", to)
 	want := s.photo()
 	p.signal(syscall.SIGINT)
