@@ -130,6 +130,7 @@ func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *hou
 		Quota: int64(cfg.Accounts.Quota), KeepRemoved: time.Duration(cfg.Accounts.Keep), Message: int64(cfg.Limits.Message), Version: version,
 		Erasures: h.db, Depths: depths{h}, ProofKey: h.proofKey,
 	}
+	h.ops.LookInto = h.lookInto
 	if cfg.Backup.Follow {
 		h.follower = h.backups.Follower("", nil)
 		h.follower.Prune = h.ops.PruneFollowed

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -349,4 +350,109 @@ func TestAReportIsBounded(t *testing.T) {
 	if len(r.Left) != maxLeft || r.LeftMore != 1 {
 		t.Errorf("%d lines and %d more", len(r.Left), r.LeftMore)
 	}
+}
+
+// What people do after a view was opened may push what it knew out of memory.
+func TestAViewReadsAgainWhatNoLongerFits(t *testing.T) {
+	h := newHouse(t, 3)
+	flag := func(path string, uids ...mail.UID) {
+		h.update(func(tx store.Tx) error {
+			_, err := tx.StoreFlags(h.boxes[path], mail.MakeUIDSet(uids...), mail.FlagChange{Add: mail.StoredFlags(mail.Flagged, "")}, nil)
+			return err
+		})
+	}
+	at := h.head()
+	flag("Play", 1, 2)
+	v, err := open(t.Context(), h.db, h.account, at, bounds{changes: 2, records: 1000, messages: 500})
+	if err != nil {
+		t.Fatal(err)
+	}
+	flag("INBOX", 1, 2)
+	for _, path := range []string{"Play", "INBOX", "Work", "Play"} {
+		n := 0
+		err := v.Messages(t.Context(), Query{Mailbox: h.boxes[path]}, func(m *Message) error {
+			n++
+			if !m.Flags.IsEmpty() {
+				t.Errorf("%s/%d was (%s)", path, m.UID, m.Flags)
+			}
+			return nil
+		})
+		if err != nil || n != 3 {
+			t.Fatal(n, err)
+		}
+	}
+}
+
+func TestSubscriptionsFollowMailboxesBack(t *testing.T) {
+	h := newHouse(t, 1)
+	do := func(fn func(store.Tx) error) { h.update(fn) }
+	subs := func(want string) mail.ModSeq {
+		t.Helper()
+		v, err := Open(t.Context(), h.db, h.account, h.head())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var own []string
+		for _, path := range v.Subscriptions() {
+			if strings.HasPrefix(path, "Work") || strings.HasPrefix(path, "Done") {
+				own = append(own, path)
+			}
+		}
+		h.want("subscribed", strings.Join(own, " "), want)
+		return v.ModSeq()
+	}
+	do(func(tx store.Tx) error {
+		_, err := tx.CreateMailbox(mail.MailboxImage{Name: "Below", Parent: h.boxes["Work"]})
+		return err
+	})
+	do(func(tx store.Tx) error {
+		if err := tx.Subscribe("Work"); err != nil {
+			return err
+		}
+		return tx.Subscribe("Work/Below")
+	})
+	for _, name := range []string{"Done", "Done/Below", "Done/Other"} { // they outlive their mailboxes
+		do(func(tx store.Tx) error {
+			im := mail.MailboxImage{Name: name}
+			if above, last, ok := strings.Cut(name, "/"); ok {
+				mb, err := tx.MailboxByPath(above)
+				if err != nil {
+					return err
+				}
+				im = mail.MailboxImage{Name: last, Parent: mb.ID}
+			}
+			if _, err := tx.CreateMailbox(im); err != nil {
+				return err
+			}
+			return tx.Subscribe(name)
+		})
+	}
+	for _, name := range []string{"Done/Below", "Done/Other", "Done"} {
+		do(func(tx store.Tx) error {
+			mb, err := tx.MailboxByPath(name)
+			if err != nil {
+				return err
+			}
+			return tx.DeleteMailbox(mb.ID)
+		})
+	}
+	all := "Done Done/Below Done/Other Work Work/Below"
+	at := subs(all)
+	do(func(tx store.Tx) error { return tx.SetMailbox(h.boxes["Work"], mail.MailboxImage{Name: "Done"}) })
+	subs("Done Done/Below Done/Other")
+	v, err := Open(t.Context(), h.db, h.account, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range strings.Fields(all) {
+		if !slices.Contains(v.Subscriptions(), path) {
+			t.Errorf("%s is not among %q", path, v.Subscriptions())
+		}
+	}
+	if slices.Contains(v.Subscriptions(), "Work/Other") {
+		t.Errorf("what outlived a mailbox has followed another: %q", v.Subscriptions())
+	}
+	r := h.restore(Wish{At: at, Mode: Exact})
+	subs("Work Work/Below")
+	h.want("what can't be put back", fmt.Sprint(len(r.Left)), "3")
 }
