@@ -37,11 +37,6 @@ var BackupMake = Verb[BackupOf, BackupStep]{"backup/make", func(o *Ops, ctx cont
 	if o.Backups == nil {
 		return mail.Errorf(mail.Unimplemented, "this server makes no backups")
 	}
-	if f, err := o.Backups.Following(ctx, q.To); err != nil {
-		return err
-	} else if f != nil && !q.Fresh && !q.NewCode {
-		return waitForPoint(ctx, f, emit)
-	}
 	var last time.Time
 	began := time.Now()
 	run, err := o.Backups.Begin(ctx, q.To, backup.Options{
@@ -67,16 +62,6 @@ var BackupMake = Verb[BackupOf, BackupStep]{"backup/make", func(o *Ops, ctx cont
 	o.noteBackup(q.To, began, result)
 	return emit(BackupStep{Result: &result})
 }}
-
-// waitForPoint waits for a point of who follows the server to the target anyway.
-func waitForPoint(ctx context.Context, f *backup.Follower, emit func(BackupStep) error) error {
-	began := time.Now()
-	p, err := f.Wait(ctx)
-	if err != nil {
-		return err
-	}
-	return emit(BackupStep{Result: &backup.Result{Point: p, Took: time.Since(began)}})
-}
 
 // FollowStep is how far a server is followed, or what to write down.
 type FollowStep struct {
