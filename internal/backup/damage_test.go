@@ -547,6 +547,9 @@ func TestDestroyedSets(t *testing.T) {
 	if fresh.Point.Set == old.Set || fresh.Sent.Pages < len(h.db.pages) || fresh.Sent.PackBytes != 0 {
 		t.Errorf("the fresh set: %+v", fresh)
 	}
+	if newest, err := h.unlock(target).Newest(t.Context(), time.Time{}); err != nil || newest != fresh.Point {
+		t.Errorf("the newest point is %v: %v", newest, err)
+	}
 	r := h.unlock(target)
 	if err := r.DestroySet(t.Context(), old.Set); err != nil {
 		t.Fatal(err)

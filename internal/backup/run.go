@@ -278,7 +278,7 @@ func (r *Run) openSet(ctx context.Context) error {
 		return err
 	}
 	if len(sets) == 0 || r.o.Fresh {
-		if r.set, err = r.repo.newSet(ctx, r.server.Now()); err != nil {
+		if r.set, err = r.repo.newSet(ctx, r.server.Now(), sets); err != nil {
 			return err
 		}
 	} else {
