@@ -28,7 +28,7 @@ type backupMake struct {
 	To      string `help:"Where to: a directory, best on another disk or machine, or a bucket. Default: backup.to." placeholder:"DIR|s3://BUCKET/PREFIX"`
 	NewCode bool   `help:"Make a new recovery code and show it; the one before opens the backup no more."`
 	Anew    bool   `help:"Begin another backup where one was that is gone."`
-	Fresh   bool   `help:"Begin a new set: copy the whole database again, and rely on nothing that was copied before."`
+	Fresh   bool   `help:"Copy everything again, and rely on nothing that was copied before: after damage in the backup."`
 
 	Follow bool `help:"Go on: ship what changes each second, for as long as the server and this command run. For always, set backup.follow."`
 }

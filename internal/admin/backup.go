@@ -13,7 +13,7 @@ import (
 // BackupOf asks for a point.
 type BackupOf struct {
 	To    string // the target; "" is the configured one
-	Fresh bool   // begin a new set
+	Fresh bool   // begin a new set, and store the packs again
 	// NewCode makes another recovery code, and shuts those before out.
 	NewCode bool
 	// Anew begins a backup where there was one that is gone.
@@ -40,7 +40,7 @@ var BackupMake = Verb[BackupOf, BackupStep]{"backup/make", func(o *Ops, ctx cont
 	var last time.Time
 	began := time.Now()
 	run, err := o.Backups.Begin(ctx, q.To, backup.Options{
-		Digests: true, Fresh: q.Fresh, NewCode: q.NewCode, Anew: q.Anew, Doing: "a backup by hand",
+		Digests: true, Fresh: q.Fresh, Again: q.Fresh, NewCode: q.NewCode, Anew: q.Anew, Doing: "a backup by hand",
 		Recovery: func(code string) error { return emit(BackupStep{Recovery: code}) },
 		Progress: func(p backup.Progress) {
 			if now := time.Now(); now.Sub(last) >= progressEvery {

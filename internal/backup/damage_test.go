@@ -472,6 +472,64 @@ func TestRestoreWritesOverNothing(t *testing.T) {
 	h.agree(disk, "/new", h.state())
 }
 
+// After damage in a backup, one that copies everything again is whole, and so are the
+// points before it whose packs it has.
+func TestEverythingIsCopiedAgain(t *testing.T) {
+	h := newHouse(t, 200)
+	target := backup.NewDir(faulty.New(2), "/target")
+	for range 4 {
+		h.changed()
+		h.put(300_000)
+		h.mustBackup(target)
+	}
+	flipped := 0
+	for _, name := range names(t, target) {
+		if strings.HasPrefix(name, "packs/") || strings.Contains(name, "/pages/") {
+			b := get(t, target, name)
+			b[len(b)/2] ^= 1
+			put(t, target, name, b)
+			flipped++
+		}
+	}
+	if _, _, err := h.restore(target); err == nil || flipped < 5 {
+		t.Fatalf("%d objects were damaged: %v", flipped, err)
+	}
+	run, err := backup.Begin(t.Context(), target, h.server, backup.Options{Fresh: true, Again: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run.Point(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.changed()
+	last, err := run.Point(t.Context())
+	if err := errors.Join(err, run.Close(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if last.Sent.PackBytes > 200_000 {
+		t.Errorf("the second point stored %d bytes of packs again", last.Sent.PackBytes)
+	}
+	disk, _, err := h.restore(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.agree(disk, "/new", h.state())
+}
+
+// A server does not write into the backup of another.
+func TestAnothersBackupIsLeftAlone(t *testing.T) {
+	h, other := newHouse(t, 5), newHouse(t, 5)
+	target := backup.NewDir(faulty.New(2), "/target")
+	h.mustBackup(target)
+	before := names(t, target)
+	if _, err := other.backup(target); mail.KindOf(err) != mail.Denied || !strings.Contains(err.Error(), "the backup of another server") {
+		t.Errorf("%v", err)
+	}
+	if after := names(t, target); strings.Join(after, " ") != strings.Join(before, " ") {
+		t.Errorf("it has %v, and had %v", after, before)
+	}
+}
+
 // Whoever destroys the key of a set destroys what only its points could read.
 func TestDestroyedSets(t *testing.T) {
 	h := newHouse(t, 50)
@@ -488,6 +546,9 @@ func TestDestroyedSets(t *testing.T) {
 	}
 	if fresh.Point.Set == old.Set || fresh.Sent.Pages < len(h.db.pages) || fresh.Sent.PackBytes != 0 {
 		t.Errorf("the fresh set: %+v", fresh)
+	}
+	if newest, err := h.unlock(target).Newest(t.Context(), time.Time{}); err != nil || newest != fresh.Point {
+		t.Errorf("the newest point is %v: %v", newest, err)
 	}
 	r := h.unlock(target)
 	if err := r.DestroySet(t.Context(), old.Set); err != nil {

@@ -20,6 +20,9 @@ const maxKnown = 100
 
 // known lists the targets that were written to.
 func (s *Service) known() ([]string, error) {
+	if s.Data == "" {
+		return nil, nil
+	}
 	b, err := readFile(vfs.OS{}, filepath.Join(s.Data, KnownFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -30,7 +33,7 @@ func (s *Service) known() ([]string, error) {
 // remember adds a target.
 func (s *Service) remember(name string) error {
 	names, err := s.known()
-	if err != nil || slices.Contains(names, name) {
+	if err != nil || s.Data == "" || slices.Contains(names, name) {
 		return err
 	}
 	names = append(names, name)

@@ -23,7 +23,6 @@ type Point struct {
 const (
 	setsPrefix = "sets/"
 	timeLayout = "20060102t150405.000z"
-	setLayout  = "20060102t150405z"
 	numberForm = "%06d"
 )
 

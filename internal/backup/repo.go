@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -176,11 +177,18 @@ func (r *Repo) set(ctx context.Context, set string) (*sealer, error) {
 	return s, err
 }
 
-// newSet begins a set.
-func (r *Repo) newSet(ctx context.Context, now time.Time) (string, error) {
+// newSet begins a set, whose name comes after those of the others, whatever the clock
+// says.
+func (r *Repo) newSet(ctx context.Context, now time.Time, others []string) (string, error) {
+	for _, other := range others {
+		at, _, _ := strings.Cut(other, "-")
+		if t, err := time.Parse(timeLayout, at); err == nil && !now.After(t) {
+			now = t.Add(time.Millisecond)
+		}
+	}
 	mark := make([]byte, 4)
 	rand.Read(mark)
-	set := now.UTC().Format(setLayout) + "-" + hex.EncodeToString(mark)
+	set := upTo(now, time.Millisecond).Format(timeLayout) + "-" + hex.EncodeToString(mark)
 	_, err := r.key.put(ctx, r.Target, keyOf(set), newKey())
 	return set, err
 }

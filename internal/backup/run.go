@@ -40,6 +40,9 @@ type Options struct {
 	// Recovery is given that code, once, before anything is stored. If it is nil no
 	// backup is begun that would need one.
 	Recovery func(code string) error
+	// Again stores the packs again with the first point, in place of what the target has of
+	// them.
+	Again bool
 	// NewCode has a code made, and given to Recovery, also for a backup that is there: the
 	// codes before open it no more.
 	NewCode bool
@@ -91,7 +94,8 @@ type Run struct {
 	last    Point // the newest of the set; number 0: none
 	state   table // the database as of the last point
 	packs   map[string][]extent
-	objects map[string]bool // pages and indexes that are there already
+	before  map[string][]extent // those that are stored again
+	objects map[string]bool     // pages and indexes that are there already
 
 	up *uploads
 
@@ -100,7 +104,7 @@ type Run struct {
 
 // Begin opens the backup in a target, or begins one, and takes its lease. mail.Conflict
 // says that somebody else has that.
-func Begin(ctx context.Context, t Target, s Server, o Options) (_ *Run, err error) {
+func Begin(ctx context.Context, t Target, s Server, o Options) (run *Run, err error) {
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)
 	}
@@ -116,7 +120,7 @@ func Begin(ctx context.Context, t Target, s Server, o Options) (_ *Run, err erro
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, r.Close(ctx))
+			run, err = nil, errors.Join(err, r.Close(ctx))
 		}
 	}()
 	if d, ok := t.(interface{ Sweep(context.Context) error }); ok {
@@ -179,7 +183,10 @@ func (r *Run) openRepo(ctx context.Context, t Target) error {
 		}
 		r.begun = true
 	}
-	if r.repo, err = unlock(t, h, Secret{KeyFile: keyFile}); err != nil {
+	if r.repo, err = unlock(t, h, Secret{KeyFile: keyFile}); mail.KindOf(err) == mail.Denied {
+		return &mail.Error{Kind: mail.Denied, Detail: fmt.Sprintf("%s has the backup of another server (of the key file with the fingerprint %s): name another place", t, h.KeyFile), Err: err}
+	}
+	if err != nil {
 		return err
 	}
 	return r.changeRecipients(ctx, keyFile)
@@ -271,7 +278,7 @@ func (r *Run) openSet(ctx context.Context) error {
 		return err
 	}
 	if len(sets) == 0 || r.o.Fresh {
-		if r.set, err = r.repo.newSet(ctx, r.server.Now()); err != nil {
+		if r.set, err = r.repo.newSet(ctx, r.server.Now(), sets); err != nil {
 			return err
 		}
 	} else {
@@ -286,6 +293,9 @@ func (r *Run) openSet(ctx context.Context) error {
 func (r *Run) look(ctx context.Context) (err error) {
 	if r.packs, err = extents(ctx, r.repo.Target, packsPrefix); err != nil {
 		return err
+	}
+	if r.o.Again {
+		r.before, r.packs = r.packs, map[string][]extent{}
 	}
 	if err := r.lookInSet(ctx); err != nil {
 		return err
@@ -304,6 +314,26 @@ func (r *Run) look(ctx context.Context) (err error) {
 		r.pages, err = r.server.Pages()
 	}
 	return err
+}
+
+// forget removes the extents that were stored again otherwise. What is beyond the pack's
+// end here stays: another copy of the server wrote it.
+func (r *Run) forget(ctx context.Context) error {
+	r.o.Again = false
+	for pack, old := range r.before {
+		stored := r.packs[pack]
+		_, end := tile(stored)
+		for _, e := range old {
+			if e.end() > end || slices.Contains(stored, e) {
+				continue
+			}
+			if err := r.repo.Target.Delete(ctx, e.name()); err != nil {
+				return err
+			}
+		}
+	}
+	r.before = nil
+	return nil
 }
 
 func (r *Run) lookInSet(ctx context.Context) error {
@@ -333,6 +363,9 @@ func (r *Run) Point(ctx context.Context) (Result, error) {
 	p := &making{Run: r, m: &Manifest{Format: manifestFormat, Version: r.server.Version, Host: r.server.Holder, Config: r.server.Config}}
 	point, err := p.make(ctx)
 	r.looked = err == nil
+	if err == nil && r.o.Again {
+		err = r.forget(ctx)
+	}
 	return Result{Point: point, Sent: p.m.Sent, Took: r.server.Now().Sub(began), Damaged: p.damaged}, err
 }
 
