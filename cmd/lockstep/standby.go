@@ -225,20 +225,23 @@ func (c *promoteCommand) Run(ctx context.Context, g *globals) error {
 		return err
 	}
 	if ended {
-		return sayPromoted(cfg.Data, time.Time{})
+		return sayPromoted(cfg.Data, time.Time{}, 0)
 	}
 	s, err := c.open(cfg, log)
 	if err != nil {
 		return err
 	}
-	if err := c.catchUp(ctx, cfg, s); err != nil {
-		return errors.Join(err, s.Close())
+	if !s.Promoting() {
+		if err := c.catchUp(ctx, cfg, s); err != nil {
+			return errors.Join(err, s.Close())
+		}
 	}
 	at := s.At()
-	if err := s.Promote(databaseFile); err != nil {
+	lost, err := s.Promote(ctx, databaseFile)
+	if err != nil {
 		return errors.Join(err, s.Close())
 	}
-	return sayPromoted(cfg.Data, at)
+	return sayPromoted(cfg.Data, at, lost)
 }
 
 // catchUp takes what is still to be had, and the backup with it: the old server finds
@@ -286,10 +289,13 @@ func (c *promoteCommand) takeAll(ctx context.Context, cfg config.Config, s *back
 	return nil
 }
 
-func sayPromoted(data string, at time.Time) error {
+func sayPromoted(data string, at time.Time, lost int) error {
 	if !at.IsZero() {
 		fmt.Printf("Promoted, as of %s.\n", localTime(at))
 	}
 	fmt.Printf("%s is a server's now. The configuration that the old one ran with is in %s.\nStart it: lockstep serve --data %[1]s\n", data, filepath.Join(data, restoredConfig))
+	if lost > 0 {
+		return fmt.Errorf("%d stored messages or parts are not whole. Everything else is there: lockstep doctor --data %s names whose they are", lost, data)
+	}
 	return nil
 }

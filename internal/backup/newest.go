@@ -46,7 +46,7 @@ func (r *Repo) Latest(ctx context.Context) (Newest, error) {
 		return n, err
 	}
 	p, err := r.Newest(ctx, time.Time{})
-	if err == nil && (!found || p.compare(n.Point) > 0) {
+	if err == nil && (!found || p != n.Point) {
 		n = Newest{Point: p, At: p.Time}
 	}
 	return n, err

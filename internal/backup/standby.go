@@ -43,6 +43,7 @@ type Standby struct {
 	dir   string
 	o     StandbyOptions
 	lock  io.Closer
+	rows  func(ctx context.Context, database, prefix string, fn func(mail.Blob) error) error
 	state standbyState
 	pages table    // of the database's file
 	file  vfs.File // the database; nil before the first point
@@ -56,10 +57,8 @@ type standbyState struct {
 	Point    string    `json:"point,omitempty"` // "": the first is on its way
 	At       time.Time `json:"at,omitzero"`     // until when it is the server
 	Manifest *Manifest `json:"manifest,omitempty"`
-	// Settled are packs whose records all have their keys, and get no more.
-	Settled []string `json:"settled,omitempty"`
-	// Grew says when a pack that is not settled was last seen to grow.
-	Grew map[string]time.Time `json:"grew,omitempty"`
+	// Promoting says that it is becoming a server, and follows nobody any more.
+	Promoting bool `json:"promoting,omitempty"`
 }
 
 const standbyFormat = 1
@@ -83,7 +82,8 @@ func OpenStandby(dir string, o StandbyOptions) (_ *Standby, err error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	o.Layout.Database = standbyDatabase
-	s := &Standby{dir: dir, o: o}
+	s := &Standby{dir: dir, o: o, rows: o.Rows}
+	s.o.Rows = noRows
 	if err := s.begin(); err != nil {
 		return nil, err
 	}
@@ -97,6 +97,9 @@ func OpenStandby(dir string, o StandbyOptions) (_ *Standby, err error) {
 	}
 	return s, s.openDatabase()
 }
+
+// noRows lets the packs come without keys.
+func noRows(context.Context, string, string, func(mail.Blob) error) error { return nil }
 
 // Close lets the directory go.
 func (s *Standby) Close() error {
@@ -290,6 +293,9 @@ func (s *Standby) Sync(ctx context.Context, r *Repo) (Synced, error) {
 	if s.state.Backup != "" && s.state.Backup != r.ID() {
 		return Synced{}, mail.Errorf(mail.Conflict, "%s follows another backup than the one in %s: name a new directory for this one", s.dir, r.Target)
 	}
+	if s.state.Promoting {
+		return Synced{}, s.promoted()
+	}
 	n, err := r.Latest(ctx)
 	if err != nil {
 		return Synced{}, err
@@ -353,14 +359,7 @@ func (st *standbyStep) first(ctx context.Context) error {
 	if err := st.smallFiles(t.m); err != nil {
 		return err
 	}
-	st.next.Grew = map[string]time.Time{}
-	for _, k := range t.m.Packs {
-		st.next.Grew[k.Pack] = st.next.At
-	}
 	st.state = *st.next
-	if err := st.refill(ctx); err != nil { // packs that an earlier run brought have not all keys
-		return err
-	}
 	if err := st.writeState(); err != nil {
 		return err
 	}
@@ -387,7 +386,7 @@ func (st *standbyStep) useWhatIsThere(m *Manifest) error {
 }
 
 // again brings what changed: the packs first, as what the rows name has to be there; then
-// the pages, all or none; then the keys, which the rows have, into the packs.
+// the pages, all or none.
 func (st *standbyStep) again(ctx context.Context) error {
 	if err := st.packs(ctx); err != nil {
 		return err
@@ -396,12 +395,6 @@ func (st *standbyStep) again(ctx context.Context) error {
 		return err
 	}
 	if err := st.smallFiles(st.state.Manifest); err != nil {
-		return err
-	}
-	if err := st.refill(ctx); err != nil {
-		return err
-	}
-	if err := st.writeState(); err != nil {
 		return err
 	}
 	return st.dropPacks()
@@ -448,13 +441,31 @@ func (st *standbyStep) dropPacks() error {
 	return nil
 }
 
-// Promote makes the directory a server's: whoever opens it runs the rule for databases
-// that were copied. A promotion that was cut is ended by calling it again. The Standby is
-// closed then.
-func (s *Standby) Promote(database string) error {
+// Promoting says that a promotion was begun: then it has to be ended.
+func (s *Standby) Promoting() bool { return s.state.Promoting }
+
+// Promote makes the directory a server's: the keys go into the packs, and the database gets
+// its name. Whoever opens it runs the rule for databases that were copied. It returns how
+// many messages and parts are not whole. A promotion that was cut is ended by calling it
+// again. The Standby is closed then. It takes some ten seconds for a million messages.
+func (s *Standby) Promote(ctx context.Context, database string) (lost int, err error) {
 	if s.state.Point == "" {
-		return mail.Errorf(mail.Conflict, "%s has no whole point yet: there is nothing to promote. Restore from the backup: lockstep restore --from %s", s.dir, s.state.From)
+		return 0, mail.Errorf(mail.Conflict, "%s has no whole point yet: there is nothing to promote. Restore from the backup: lockstep restore --from %s", s.dir, s.state.From)
 	}
+	if !s.state.Promoting {
+		s.state.Promoting = true
+		if err := s.writeState(); err != nil {
+			return 0, err
+		}
+	}
+	if lost, err = s.refill(ctx); err != nil {
+		return lost, err
+	}
+	return lost, s.rename(database)
+}
+
+// rename gives the database its name.
+func (s *Standby) rename(database string) error {
 	if err := s.isFree(database); err != nil {
 		return err
 	}

@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"slices"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -17,10 +15,6 @@ import (
 	"lockstep/internal/mail"
 	"lockstep/internal/vfs"
 )
-
-// settleAfter is when a pack that has not grown gets no more rows: what was put there is
-// committed by then, or never will be.
-const settleAfter = 3 * blob.HandleLife
 
 // packs brings the packs to where the next point has them. What lies beyond that of the
 // point before counts for nothing: an earlier run may have been cut there.
@@ -101,8 +95,8 @@ func (st *standbyStep) openPack(k Pack, from *int64) (vfs.File, error) {
 	return f, st.o.FS.SyncDir(st.path(st.o.Layout.Packs))
 }
 
-// copyTail copies an extent to the pack, what is there already left out: its records have
-// their keys. It is compared before it is used.
+// copyTail copies an extent to the pack, what is there already left out. It is compared
+// before it is used.
 func (st *standbyStep) copyTail(ctx context.Context, e extent, f vfs.File, from, end int64) error {
 	temp, err := st.o.FS.Temp(st.dir)
 	if err != nil {
@@ -121,67 +115,35 @@ func (st *standbyStep) copyTail(ctx context.Context, e extent, f vfs.File, from,
 	return err
 }
 
-// refill puts the keys into the packs that may have records without.
-func (st *standbyStep) refill(ctx context.Context) error {
-	settled := map[string]bool{}
-	for _, pack := range st.state.Settled {
-		settled[pack] = true
-	}
-	grew := map[string]time.Time{}
-	st.state.Settled = nil
-	for _, k := range st.state.Manifest.Packs {
-		if settled[k.Pack] {
-			st.state.Settled = append(st.state.Settled, k.Pack)
-			continue
-		}
-		if err := st.refillPack(ctx, k); err != nil {
+// refill puts the keys into all packs, from the rows of the database, and returns how many
+// records are not those of their rows. Until then there are none, as in the backup: what is
+// erased on the server goes with its row.
+func (s *Standby) refill(ctx context.Context) (lost int, err error) {
+	var mu sync.Mutex // guards lost
+	group, each := errgroup.WithContext(ctx)
+	group.SetLimit(uploadsAtOnce)
+	for _, k := range s.state.Manifest.Packs {
+		group.Go(func() error {
+			n, err := s.refillPack(each, k)
+			mu.Lock()
+			defer mu.Unlock()
+			lost += n
 			return err
-		}
-		if at := st.state.Grew[k.Pack]; st.state.At.Sub(at) > settleAfter {
-			st.state.Settled = append(st.state.Settled, k.Pack)
-		} else {
-			grew[k.Pack] = at
-		}
+		})
 	}
-	st.state.Grew = grew
-	return nil
+	return lost, group.Wait()
 }
 
-// growth notes which packs the next point has seen to grow. Keys that are sealed anew are
-// put into all of them once more.
-func (st *standbyStep) growth() {
-	st.next.Settled, st.next.Grew = st.state.Settled, map[string]time.Time{}
-	if st.next.Manifest.KeyFile != st.state.Manifest.KeyFile {
-		st.next.Settled = nil
-	}
-	had := map[string]int64{}
-	for _, k := range st.state.Manifest.Packs {
-		had[k.Pack] = k.Size
-	}
-	for _, k := range st.next.Manifest.Packs {
-		at, known := st.state.Grew[k.Pack]
-		if !known || had[k.Pack] < k.Size {
-			at = st.next.At
-		}
-		if had[k.Pack] < k.Size {
-			st.next.Settled = slices.DeleteFunc(slices.Clone(st.next.Settled), func(pack string) bool { return pack == k.Pack })
-		}
-		if !slices.Contains(st.next.Settled, k.Pack) {
-			st.next.Grew[k.Pack] = at
-		}
-	}
-}
-
-func (st *standbyStep) refillPack(ctx context.Context, k Pack) error {
-	f, err := st.o.FS.Change(st.path(st.o.Layout.Packs, k.Pack+blob.PackSuffix))
+func (s *Standby) refillPack(ctx context.Context, k Pack) (lost int, err error) {
+	f, err := s.o.FS.Change(s.path(s.o.Layout.Packs, k.Pack+blob.PackSuffix))
 	if err != nil {
-		return err
+		return 0, err
 	}
 	w := &sparing{File: f}
-	err = st.o.Rows(ctx, st.path(standbyDatabase), k.Pack+"-", func(row mail.Blob) error {
+	err = s.rows(ctx, s.path(standbyDatabase), k.Pack+"-", func(row mail.Blob) error {
 		err := blob.Refill(w, row)
 		if mail.KindOf(err) == mail.Corrupt {
-			st.lost++
+			lost++
 			err = nil
 		}
 		return errors.Join(err, ctx.Err())
@@ -189,7 +151,7 @@ func (st *standbyStep) refillPack(ctx context.Context, k Pack) error {
 	if err == nil && w.wrote {
 		err = f.Sync()
 	}
-	return errors.Join(err, f.Close())
+	return lost, errors.Join(err, f.Close())
 }
 
 // sparing is a file that writes only what is not there already.

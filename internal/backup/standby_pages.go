@@ -276,7 +276,6 @@ func (st *standbyStep) layers(ctx context.Context, w *wanted, layers []Layer) er
 
 // writeRedo fetches the pages that have to change, and writes them down.
 func (st *standbyStep) writeRedo(ctx context.Context, t *restoring, want *wanted) error {
-	st.growth()
 	f, err := t.create(part(t.path(redoFile)))
 	if err != nil {
 		return err

@@ -131,7 +131,10 @@ func (w *stood) promote() {
 	w.t.Helper()
 	s, err := backup.OpenStandby("/standby", w.options())
 	if err == nil {
-		err = s.Promote(layout.Database)
+		var lost int
+		if lost, err = s.Promote(context.Background(), layout.Database); lost != 0 {
+			w.t.Errorf("%d messages are not whole", lost)
+		}
 	}
 	if err != nil {
 		w.t.Fatal(err)
@@ -163,6 +166,9 @@ func TestAStandbyBecomesTheServer(t *testing.T) {
 	if again := w.mustSync(); again.New || again.Bytes > 0 {
 		t.Errorf("when nothing is new: %+v", again)
 	}
+	if n := w.keysInPacks(); n != 0 {
+		t.Errorf("%d keys are in packs, where an erasure does not reach them", n)
+	}
 	if !backup.IsStandby(w.disk, "/standby") {
 		t.Error("a standby does not say that it is one")
 	}
@@ -174,6 +180,27 @@ func TestAStandbyBecomesTheServer(t *testing.T) {
 		t.Error("what was promoted still is a standby")
 	}
 	w.agree(w.disk.FS, "/standby", w.state())
+	if n := w.keysInPacks(); n != len(w.state().rows) {
+		t.Errorf("%d keys are in packs, want %d", n, len(w.state().rows))
+	}
+}
+
+// keysInPacks counts the keys of rows that can be found in the standby's packs.
+func (w *stood) keysInPacks() (n int) {
+	w.t.Helper()
+	files, err := w.disk.ReadDir("/standby/packs")
+	if err != nil || len(files) == 0 {
+		w.t.Fatal(len(files), err)
+	}
+	for _, f := range files {
+		pack := (&house{t: w.t, fs: w.disk.FS}).file("/standby/packs/" + f.Name)
+		for _, row := range w.state().rows {
+			if bytes.Contains(pack, row.Key) {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // Wherever the power is cut, what is there afterwards is one point, whole; and it goes on.
@@ -213,7 +240,7 @@ seeds:
 		for w.disk.left = 1 + rng.IntN(4); backup.IsStandby(w.disk, "/standby"); { // and while it is promoted
 			s, err := backup.OpenStandby("/standby", w.options())
 			if err == nil {
-				err = s.Promote(layout.Database)
+				_, err = s.Promote(context.Background(), layout.Database)
 			}
 			w.disk.left = -1
 			w.disk.Crash()
@@ -300,7 +327,7 @@ func TestAStandbyWithoutAPointIsNotPromoted(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if err := s.Promote(layout.Database); mail.KindOf(err) != mail.Conflict {
+	if _, err := s.Promote(context.Background(), layout.Database); mail.KindOf(err) != mail.Conflict {
 		t.Error(err)
 	}
 }
@@ -333,9 +360,11 @@ func TestAStandbySaysWhatTheBackupHasNot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
-	if done, err := s.Sync(context.Background(), w.repo()); err != nil || done.Lost < 2 {
-		t.Errorf("%+v, %v; %s is lost", done, err, b.Place)
+	if done, err := s.Sync(context.Background(), w.repo()); err != nil || done.Lost != 1 {
+		t.Errorf("%+v, %v", done, err)
+	}
+	if lost, err := s.Promote(context.Background(), layout.Database); err != nil || lost != 1 {
+		t.Errorf("%d are lost, %v; %s is", lost, err, b.Place)
 	}
 }
 
