@@ -335,15 +335,19 @@ func isWhole(path string) error {
 	return err
 }
 
-// ChangesIn counts the changes ever made to the accounts of a database: two copies
-// of one differ by what was done in between.
+// ChangesIn counts the changes ever made to the accounts of a database, or since they
+// came back from an older copy: two copies of one differ by what was done in between.
 func ChangesIn(path string) (n int64, err error) {
 	c, err := openToLook(path)
 	if err != nil {
 		return 0, err
 	}
 	defer c.close()
-	_, err = one(c, "SELECT total(head) FROM account", func(r row) { n = r.num(0) })
+	sum := "SELECT total(head) FROM account"
+	if _, err := one(c, "SELECT 1 FROM pragma_table_info('account') WHERE name = 'restored'", func(row) { sum = "SELECT total(head - restored) FROM account" }); err != nil {
+		return 0, err
+	}
+	_, err = one(c, sum, func(r row) { n = r.num(0) })
 	return n, err
 }
 
