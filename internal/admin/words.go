@@ -62,8 +62,11 @@ func (n names) what(rec mail.Record) string {
 		clauses = append(clauses, n.clause(rec, e))
 	}
 	s := strings.Join(clauses, ", ")
-	if rec.Undoes != 0 {
+	switch {
+	case rec.Undoes != 0:
 		s = fmt.Sprintf("undid act %d: %s", rec.Undoes, s)
+	case rec.Cause == mail.ByRestore && !slices.ContainsFunc(rec.Entries, func(e mail.Entry) bool { return e.Op == mail.OpRestored }):
+		s = "made it as it was: " + s
 	}
 	return s
 }

@@ -22,3 +22,15 @@ func TestObjectsAreToldInWords(t *testing.T) {
 		}
 	}
 }
+
+func TestARestoreIsToldInWords(t *testing.T) {
+	n := names{mailboxes: map[mail.MailboxID]string{1: "INBOX"}}
+	for want, rec := range map[string]mail.Record{
+		"made it as it was: brought 2 messages back to INBOX": {Cause: mail.ByRestore, Entries: []mail.Entry{{Op: mail.OpRestore, Mailbox: 1, UIDs: mail.MakeUIDSet(1, 2)}}},
+		"undid act 7: removed 1 message from INBOX":           {Cause: mail.ByUndo, Undoes: 7, Entries: []mail.Entry{{Op: mail.OpExpunge, Mailbox: 1, UIDs: mail.MakeUIDSet(1)}}},
+	} {
+		if got := n.what(rec); got != want {
+			t.Errorf("%+v is %q, want %q", rec, got, want)
+		}
+	}
+}

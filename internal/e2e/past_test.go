@@ -157,6 +157,35 @@ func TestAnAccountComesBackFromABackup(t *testing.T) {
 	}
 }
 
+// A moment between two points of a backup is reached by way of the one after it.
+func TestAMomentBetweenTwoPointsComesBack(t *testing.T) {
+	s := newServer(t, "")
+	s.addAccount(alice)
+	s.importMessages(3, "INBOX")
+	target := filepath.Join(t.TempDir(), "backup")
+	s.says("Backed up", "backup", "--to", target)
+	s.importMessages(4, "Between")
+	s.importMessages(2, "Later")
+	act := regexp.MustCompile(`made mailbox Later.* · act ([0-9]+)`).FindStringSubmatch(s.lockstep("", "history", alice))
+	if act == nil {
+		t.Fatal("no act")
+	}
+	s.says("Backed up", "backup", "--to", target)
+	again := filepath.Join(t.TempDir(), "again")
+	for _, args := range [][]string{
+		{"restore", "--from", target, "--key", filepath.Join(s.dir, "key"), "--data", again},
+		{"restore", "--account", alice, "--data", again, "--at", "before act " + act[1], "--exact", "--apply"},
+	} {
+		if out, err := lockstep("", args...); err != nil {
+			t.Fatalf("lockstep %v: %v\n%s", args, err, out)
+		}
+	}
+	out, err := lockstep("", "mailbox", "list", alice, "--data", again)
+	if err != nil || !regexp.MustCompile(`(?m)^Between +4 `).MatchString(out) || strings.Contains(out, "Later") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 func TestMistakesWithThePastAreExplained(t *testing.T) {
 	s := newServer(t, "")
 	s.addAccount(alice)

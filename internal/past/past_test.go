@@ -19,7 +19,7 @@ import (
 	"lockstep/internal/store/storetest"
 )
 
-var points = flag.Int("past.points", 600, "how many random moments are looked at, of each engine")
+var points = flag.Int("past.points", 400, "how many random moments are looked at, of each engine")
 
 var engines = map[string]storetest.Open{
 	"model":    func(testing.TB) storetest.Engine { return model.New() },
