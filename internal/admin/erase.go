@@ -378,6 +378,11 @@ func (s *sentMail) isWith(address string) bool {
 
 func (f *finding) findAccount(ctx context.Context) error {
 	p, err := f.o.principal(ctx, f.q.Logins[0])
+	if mail.KindOf(err) == mail.NotFound && err != nil {
+		if k, keptErr := f.o.kept(ctx, f.q.Logins[0]); keptErr == nil {
+			return mail.Errorf(mail.NotFound, "%s was removed and is kept: bring it back first (lockstep account undelete %[1]s), then erase it", k.Login)
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -409,6 +414,13 @@ func (f *finding) notes(ctx context.Context) (notes []string, err error) {
 		if len(floods) > 0 {
 			notes = append(notes, fmt.Sprintf("%s: a device deleted much at once and nobody decided about it (lockstep guard list): all history is kept until then. What is erased does not come back with it.", all[i].Login))
 		}
+	}
+	hidden, err := f.o.Directory.KeptRemoved(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(hidden) > 0 {
+		notes = append(notes, fmt.Sprintf("Nothing is erased in the %s that can still be brought back: see lockstep account undelete, and end that with lockstep account remove --now.", counted(len(hidden), "removed account")))
 	}
 	if f.q.Kind == erasePerson {
 		notes = append(notes, "Only mail whose header names the address as sender or recipient is found. What others wrote about the person is not.")

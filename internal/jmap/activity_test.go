@@ -149,6 +149,20 @@ func TestUndoPreviewsAndUndoes(t *testing.T) {
 	}
 }
 
+// What the web client's activity undoes when a mailbox was deleted.
+func TestADeletedMailboxComesBack(t *testing.T) {
+	w := newTown(t)
+	w.change(func(tx store.Tx) error { _, err := tx.CreateMailbox(mail.MailboxImage{Name: "Work"}); return err })
+	w.put("Work", letter)
+	was := w.mailbox("Work")
+	w.call("Mailbox/set", `{"accountId":"$ACCOUNT","destroy":["`+was.ID.String()+`"],"onDestroyRemoveEmails":true}`, &map[string]any{})
+	var told actUndoAnswer
+	w.call("Act/undo", `{"accountId":"$ACCOUNT","ids":["`+w.acts(`{}`).List[0].ID+`"]}`, &told)
+	if now := w.mailbox("Work"); now.ID != was.ID || now.Counts.Placements != 1 || len(told.Left) > 0 {
+		t.Errorf("%+v, left %v", now, told.Left)
+	}
+}
+
 func TestAllThatADeviceDidIsUndoneAtOnce(t *testing.T) {
 	w := newTown(t)
 	sess, err := w.auth.Login(t.Context(), auth.Attempt{Login: login, Secret: password, Protocol: mail.IMAP, Client: "Bad"})
