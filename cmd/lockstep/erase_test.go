@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"lockstep/internal/admin"
 	"lockstep/internal/backup"
@@ -325,6 +326,66 @@ func (w *town) wantProofs(text []byte) {
 			w.t.Errorf("with %q it is taken for genuine: %v", change[1], err)
 		}
 	}
+}
+
+// TestErasingReachesWhatWasMadeOfAMessage erases what is kept of sending it, what it was
+// made of, and what of it is on its way.
+func TestErasingReachesWhatWasMadeOfAMessage(t *testing.T) {
+	w := newTown(t)
+	defer w.close()
+	text := letterWith("zebra")
+	p := w.append(w.ann, text)
+	var email mail.EmailID
+	w.update(w.ann, func(tx store.Tx) error {
+		m, err := tx.Message(p.Message)
+		if email = m.EmailID; err != nil {
+			return err
+		}
+		data := fmt.Sprintf(`{"email":%q,"envelope":{"mailFrom":{"email":"ann@example.test"},"rcptTo":[{"email":"zebrasender@strangers.test"}]}}`, email)
+		o, err := tx.PutObject(mail.Object{Type: mail.TypeSubmission, Data: []byte(data)})
+		if err == nil {
+			_, err = tx.PutObject(mail.Object{Type: mail.TypeSubmission, ID: o.ID, Data: []byte(strings.Replace(data, "{", `{"key":"zebrabody",`, 1))})
+		}
+		if err == nil {
+			_, err = tx.PutObject(mail.Object{Type: mail.TypeSubmission, Data: []byte(`{"email":"another","envelope":{"rcptTo":[{"email":"ben@strangers.test"}]}}`)})
+		}
+		return err
+	})
+	a, err := w.delivery.Ingest(t.Context(), strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.db.Note(t.Context(), w.ann.Account, func(n store.Notes) error {
+		u, err := n.AddUpload(mail.Upload{Blob: a.Blob, Parts: a.Parts, Type: "text/zebrafile"})
+		if err == nil {
+			err = n.UsedUpload(u.ID, email)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	other, err := w.delivery.Ingest(t.Context(), strings.NewReader("From: ann@example.test\r\nSubject: okapi\r\n\r\nHello\r\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := time.Now().Add(time.Hour)
+	if err := w.db.Enqueue(t.Context(), []store.Outgoing{
+		{Delivery: "one", Account: w.ann.Account, Blob: a.Blob, ReversePath: "ann@example.test", Recipient: "ben@strangers.test", Arrived: later, Next: later, LastError: "zebraname"},
+		{Delivery: "two", Account: w.ann.Account, Blob: other.Blob, ReversePath: "ann@example.test", Recipient: "zebrasender@strangers.test", Arrived: later, Next: later},
+		{Delivery: "three", Account: w.ann.Account, Blob: other.Blob, ReversePath: "ann@example.test", Recipient: "ben@strangers.test", Arrived: later, Next: later},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	done := w.erase(admin.ToErase{Kind: "person", Address: "zebrasender@strangers.test", Expect: 1})
+	if e := done.Proof.Erased; e.Objects != 1 || e.Uploads != 1 || done.Proof.Outgoing != 2 || done.Proof.Blobs.Kept == 0 {
+		t.Errorf("%+v", done.Proof)
+	}
+	w.wantNoTrace("after an erasing", secrets("zebra"))
+	left, err := w.db.Pending(t.Context(), 10)
+	if err != nil || len(left) != 1 || left[0].Delivery != "three" {
+		t.Errorf("on their way: %+v, %v", left, err)
+	}
+	w.wantSound()
 }
 
 func TestNothingIsErasedThatWasNotShown(t *testing.T) {

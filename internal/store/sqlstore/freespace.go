@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -82,17 +83,32 @@ func (s *freeSpace) load(ctx context.Context, page uint32, into []byte) error {
 	return err
 }
 
-// clean writes a page if there is something but zeros where it is not used.
-func (s *freeSpace) clean(page uint32, b []byte, used func(i int) bool) error {
+// cleanTail writes a page if there is something but zeros from an offset on.
+func (s *freeSpace) cleanTail(page uint32, b []byte, from int) error {
+	tail := b[from:s.usable]
+	if len(bytes.TrimLeft(tail, "\x00")) == 0 {
+		return nil
+	}
+	clear(tail)
+	return s.write(page, b)
+}
+
+// cleanUnused writes a page of a tree if there is something but zeros where it is not
+// used.
+func (s *freeSpace) cleanUnused(page uint32) error {
 	dirty := false
-	for i := range s.usable {
-		if b[i] != 0 && !used(i) {
-			b[i], dirty = 0, true
+	for i, b := range s.buf[:s.usable] {
+		if b != 0 && !s.used[i] {
+			s.buf[i], dirty = 0, true
 		}
 	}
 	if !dirty {
 		return nil
 	}
+	return s.write(page, s.buf)
+}
+
+func (s *freeSpace) write(page uint32, b []byte) error {
 	s.Written++
 	_, err := s.file.WriteAt(b, int64(page-1)*int64(s.pageSize))
 	return err
@@ -112,7 +128,7 @@ func (s *freeSpace) tree(ctx context.Context, page uint32) (children []uint32, e
 	if err != nil {
 		return nil, err
 	}
-	if err := s.clean(page, s.buf, func(i int) bool { return s.used[i] }); err != nil {
+	if err := s.cleanUnused(page); err != nil {
 		return nil, err
 	}
 	for _, c := range chains {
@@ -126,12 +142,18 @@ func (s *freeSpace) tree(ctx context.Context, page uint32) (children []uint32, e
 // chain looks at the pages that the rest of a long value lies in.
 func (s *freeSpace) chain(ctx context.Context, c overflow) error {
 	for c.bytes > 0 {
-		if err := s.load(ctx, c.page, s.tail); err != nil {
+		here := min(c.bytes, int64(s.usable-4))
+		page := s.tail
+		if here == int64(s.usable-4) { // it is full: only what follows is asked for
+			page = page[:4]
+		}
+		if err := s.load(ctx, c.page, page); err != nil {
 			return fmt.Errorf("page %d: %w", c.page, err)
 		}
-		here := min(c.bytes, int64(s.usable-4))
-		if err := s.clean(c.page, s.tail, func(i int) bool { return i < 4+int(here) }); err != nil {
-			return err
+		if len(page) > 4 {
+			if err := s.cleanTail(c.page, page, 4+int(here)); err != nil {
+				return err
+			}
 		}
 		c.page, c.bytes = binary.BigEndian.Uint32(s.tail), c.bytes-here
 	}
@@ -153,11 +175,11 @@ func (s *freeSpace) freeList(ctx context.Context, trunk uint32) error {
 			if err := s.load(ctx, leaf, s.tail); err != nil {
 				return fmt.Errorf("free page %d: %w", leaf, err)
 			}
-			if err := s.clean(leaf, s.tail, func(int) bool { return false }); err != nil {
+			if err := s.cleanTail(leaf, s.tail, 0); err != nil {
 				return err
 			}
 		}
-		if err := s.clean(trunk, s.buf, func(i int) bool { return i < 8+4*n }); err != nil {
+		if err := s.cleanTail(trunk, s.buf, 8+4*n); err != nil {
 			return err
 		}
 		trunk = binary.BigEndian.Uint32(s.buf)

@@ -27,7 +27,7 @@ const selectRoots = "SELECT rootpage FROM sqlite_schema WHERE rootpage > 0"
 
 // Scour takes out of the database's files what was deleted: the log is written back
 // and emptied, and what is free in the database is written over with zeros. Nobody
-// writes meanwhile: a second or so for each 300 000 pages, which are 1.2 GB. It is
+// writes meanwhile: a few seconds for each gigabyte. It is
 // Unavailable when readers held the log all the time, and can be called again.
 func (db *DB) Scour(ctx context.Context) (Scoured, error) {
 	db.closing.RLock()
