@@ -66,7 +66,11 @@ func (h *house) readKeyFile() ([]byte, error) { return os.ReadFile(h.path(keyFil
 func (h *house) openJobs() {
 	h.backupJob = h.job("backup", time.Duration(h.cfg.Backup.Every), h.backUp)
 	h.drillJob = h.job("drill", time.Duration(h.cfg.Backup.Drill), func(ctx context.Context) (string, error) {
-		return h.ops.DrillOnce(ctx, admin.DrillOf{}, func(backup.DrillProgress) {}, nil)
+		said, err := h.ops.DrillOnce(ctx, admin.DrillOf{}, func(backup.DrillProgress) {}, nil)
+		if mail.KindOf(err) == mail.NotFound && err != nil && h.backupJob.Status().Began.IsZero() {
+			return "", upkeep.ErrNotYet // that there is no backup is told once, as that
+		}
+		return said, err
 	})
 	if err := backup.EmptyScratch(vfs.OS{}, h.scratch()); err != nil {
 		h.log.Warn("what a drill left can't be removed", "dir", h.scratch(), "err", err)

@@ -77,7 +77,7 @@ func (o *Ops) doctor(ctx context.Context, q Examine, emit func(Finding) error) e
 	if err := x.scrubbed(len(all)); err != nil {
 		return err
 	}
-	return x.backedUp(len(all))
+	return x.backedUp(ctx, len(all))
 }
 
 // held tells of outgoing mail that somebody has to decide about.

@@ -127,18 +127,50 @@ func (o *Ops) noteBackup(to string, began time.Time, r backup.Result) {
 type BackupStanding struct {
 	To            string // "": none are configured
 	Backup, Drill upkeep.JobStatus
+	Follow        *Shipped `json:",omitempty"` // nil: what changes is not shipped all the time
+}
+
+// Shipped says how far the backup follows the server.
+type Shipped struct {
+	Lag     time.Duration // how old the oldest change is that is not in it, at most
+	Failing time.Time     // since when it is not reached; zero: it is
+	Err     string
 }
 
 // BackupStatus asks how backups and drills stand.
-var BackupStatus = Verb[Nothing, BackupStanding]{"backup/status", func(o *Ops, _ context.Context, _ Nothing, emit func(BackupStanding) error) error {
+var BackupStatus = Verb[Nothing, BackupStanding]{"backup/status", func(o *Ops, ctx context.Context, _ Nothing, emit func(BackupStanding) error) error {
 	if o.Backups == nil || o.BackupJob == nil {
 		return mail.Errorf(mail.Unimplemented, "this server makes no backups")
 	}
-	return emit(o.standing())
+	s, err := o.standing(ctx)
+	if err != nil {
+		return err
+	}
+	return emit(s)
 }}
 
-func (o *Ops) standing() BackupStanding {
-	return BackupStanding{o.Backups.To, o.BackupJob.Status(), o.DrillJob.Status()}
+func (o *Ops) standing(ctx context.Context) (BackupStanding, error) {
+	s := BackupStanding{To: o.Backups.To, Backup: o.BackupJob.Status(), Drill: o.DrillJob.Status()}
+	if s.To == "" {
+		return s, nil
+	}
+	f, err := o.Backups.Following(ctx, "")
+	if err == nil && f != nil {
+		st := f.Status()
+		s.Follow = &Shipped{Lag: st.Lag, Failing: st.Failing}
+		if st.Err != nil {
+			s.Follow.Err = st.Err.Error()
+		}
+	}
+	return s, err
+}
+
+// line says how far the backup follows.
+func (s *Shipped) line(now time.Time) StandingLine {
+	if s.Failing.IsZero() {
+		return StandingLine{Text: fmt.Sprintf("Following: all but the last %s is in the backup.", max(s.Lag, 0).Round(time.Second/10))}
+	}
+	return StandingLine{Wrong: true, Text: fmt.Sprintf("Following: the backup is not reached since %s: %s What changed since is here only; it is shipped as soon as the backup is reached again", strings.TrimSuffix(Ago(now.Sub(s.Failing)), " ago"), sentence(s.Err)) + "."}
 }
 
 // A StandingLine says how something stands; wrong is what somebody has to see to.
@@ -153,6 +185,9 @@ func (s BackupStanding) Lines(now time.Time) []StandingLine {
 		return []StandingLine{{Text: "Backup: none is configured. Name a place on another disk or machine, [backup] to = \"/mnt/backup\" in the configuration, and run lockstep backup once: it shows the recovery code. From then on the server makes one a day."}}
 	}
 	lines := []StandingLine{jobLine("Backup", s.Backup, now, "no backup was made yet: run lockstep backup", "lockstep backup tries it now, and says more")}
+	if s.Follow != nil {
+		lines = append(lines, s.Follow.line(now))
+	}
 	if !s.Backup.Began.IsZero() || s.Drill.Times > 0 {
 		lines = append(lines, jobLine("Drill", s.Drill, now, "none was made yet: lockstep backup drill tries whether the backup would come back", "if it is the backup that is damaged, make a whole new one with lockstep backup --fresh, and find out what became of the disk"))
 	}
@@ -207,11 +242,15 @@ func jobLine(name string, j upkeep.JobStatus, now time.Time, never, remedy strin
 }
 
 // backedUp tells how backups and drills stand.
-func (x *examination) backedUp(accounts int) error {
+func (x *examination) backedUp(ctx context.Context, accounts int) error {
 	if x.o.Backups == nil || x.o.BackupJob == nil {
 		return nil
 	}
-	for _, l := range x.o.standing().Lines(time.Now()) {
+	s, err := x.o.standing(ctx)
+	if err != nil {
+		return x.found("", false, "Backup: %v", err)
+	}
+	for _, l := range s.Lines(time.Now()) {
 		if l.Wrong && x.q.Login == "" {
 			if err := x.found("", false, "%s", l.Text); err != nil {
 				return err

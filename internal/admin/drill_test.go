@@ -27,14 +27,16 @@ func TestStandingIsToldInALineEach(t *testing.T) {
 		words []string
 	}{
 		{"nothing is configured", BackupStanding{}, []bool{false}, []string{"[backup] to = "}},
-		{"all is well", BackupStanding{"/mnt", good, good}, []bool{false, false}, []string{"Backup: the last was made 3 h ago: 12 accounts agree; the next in 21 h.", "Drill: the last was made 3 h ago"}},
-		{"none yet", BackupStanding{"/mnt", never, never}, []bool{false}, []string{"no backup was made yet: run lockstep backup"}},
-		{"the first failed", BackupStanding{"/mnt", neverGood, never}, []bool{true}, []string{"There was never a good one. What to do: "}},
-		{"failing", BackupStanding{"/mnt", failed, good}, []bool{true, false}, []string{"the last 4 failed, 10 min ago: the disk is full. The last good one was 3 h ago."}},
-		{"overdue", BackupStanding{"/mnt", late, good}, []bool{true, false}, []string{"it is overdue, as one is wanted every 24 h"}},
-		{"overdue and under way", BackupStanding{"/mnt", under, good}, []bool{false, false}, []string{"one is under way since 10 min"}},
-		{"the drill failed", BackupStanding{"/mnt", good, failed}, []bool{false, true}, []string{"lockstep backup --fresh"}},
-		{"by hand, elsewhere is none configured", BackupStanding{"", good, upkeep.JobStatus{}}, []bool{false, false}, []string{"none was made yet: lockstep backup drill"}},
+		{"all is well", BackupStanding{To: "/mnt", Backup: good, Drill: good}, []bool{false, false}, []string{"Backup: the last was made 3 h ago: 12 accounts agree; the next in 21 h.", "Drill: the last was made 3 h ago"}},
+		{"none yet", BackupStanding{To: "/mnt", Backup: never, Drill: never}, []bool{false}, []string{"no backup was made yet: run lockstep backup"}},
+		{"the first failed", BackupStanding{To: "/mnt", Backup: neverGood, Drill: never}, []bool{true}, []string{"There was never a good one. What to do: "}},
+		{"failing", BackupStanding{To: "/mnt", Backup: failed, Drill: good}, []bool{true, false}, []string{"the last 4 failed, 10 min ago: the disk is full. The last good one was 3 h ago."}},
+		{"overdue", BackupStanding{To: "/mnt", Backup: late, Drill: good}, []bool{true, false}, []string{"it is overdue, as one is wanted every 24 h"}},
+		{"overdue and under way", BackupStanding{To: "/mnt", Backup: under, Drill: good}, []bool{false, false}, []string{"one is under way since 10 min"}},
+		{"followed", BackupStanding{To: "/mnt", Backup: good, Drill: good, Follow: &Shipped{Lag: 1200 * time.Millisecond}}, []bool{false, false, false}, []string{"Following: all but the last 1.2s is in the backup."}},
+		{"not followed", BackupStanding{To: "/mnt", Backup: good, Drill: good, Follow: &Shipped{Failing: ago(5 * time.Minute), Err: "no network"}}, []bool{false, true, false}, []string{"Following: the backup is not reached since 5 min: no network. What changed since is here only"}},
+		{"the drill failed", BackupStanding{To: "/mnt", Backup: good, Drill: failed}, []bool{false, true}, []string{"lockstep backup --fresh"}},
+		{"by hand, elsewhere is none configured", BackupStanding{To: "", Backup: good, Drill: upkeep.JobStatus{}}, []bool{false, false}, []string{"none was made yet: lockstep backup drill"}},
 	} {
 		lines := c.s.Lines(now)
 		text := ""

@@ -1,6 +1,7 @@
 package blob
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"slices"
@@ -22,9 +23,14 @@ func (s *Store) Look(ctx context.Context, b mail.Blob, pace func(bytes int64) er
 	if mail.KindOf(err) != mail.Corrupt {
 		return err
 	}
-	if _, named, lookup := s.index.Blob(ctx, b.Name); lookup == nil && !named {
+	now, named, lookup := s.index.Blob(ctx, b.Name)
+	switch {
+	case lookup != nil:
+	case !named:
 		s.damage.mended(b.Name) // it was forgotten, and its pack removed, meanwhile
 		return nil
+	case now.Place != b.Place || !bytes.Equal(now.Key, b.Key):
+		err = s.look(ctx, now, pace) // it was moved, or its key wrapped anew
 	}
 	return s.count(b.Name, err)
 }

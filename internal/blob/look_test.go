@@ -219,6 +219,17 @@ func TestForgottenBlobsAreNotDamaged(t *testing.T) {
 	}
 }
 
+// A row that was read before it was moved, or its key wrapped anew, is no damage.
+func TestLookTakesTheRowAsItIsNow(t *testing.T) {
+	w := newWorld(t, vfs.OS{}, blob.Options{})
+	b := w.put(randomBytes(1000), blob.PutOptions{})
+	before := b
+	before.Key = make([]byte, len(b.Key))
+	if err := w.Look(t.Context(), before, free); err != nil || w.Damaged() != 0 {
+		t.Errorf("with the key of before: %v, %d damaged", err, w.Damaged())
+	}
+}
+
 func TestMendKnownTakesAnotherGoodRecord(t *testing.T) {
 	w := newWorld(t, vfs.OS{}, blob.Options{})
 	data := randomBytes(50_000)

@@ -13,15 +13,15 @@ import (
 // One that is not good is mail.Corrupt, and changes nothing; a row that was moved or
 // forgotten meanwhile is mail.Conflict.
 func (s *Store) MendFrom(ctx context.Context, b mail.Blob, record io.Reader) error {
-	s.mu.Lock() // nothing is collected or compacted meanwhile
-	defer s.mu.Unlock()
 	over := &overflow{fs: s.fs, dir: s.dir}
 	defer over.close()
-	taken, err := takeRecord(b, record, over)
+	taken, err := takeRecord(b, record, over) // which may come from far away
 	if err != nil {
 		return err
 	}
 	defer taken.frames.close()
+	s.mu.Lock() // nothing is collected or compacted meanwhile
+	defer s.mu.Unlock()
 	places, err := s.moved.append(taken)
 	if err != nil {
 		return err

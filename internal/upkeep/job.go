@@ -56,6 +56,12 @@ const (
 	jobMostRetry = 6 * time.Hour
 )
 
+// ErrNotYet is what a job returns that has nothing to do yet. It did not fail, and was not
+// done; it is asked again after notYetPause.
+var ErrNotYet = errors.New("there is nothing to do yet")
+
+const notYetPause = time.Hour
+
 // maxSaid bounds what is remembered of what a job said.
 const maxSaid = 4 << 10
 
@@ -74,7 +80,7 @@ func (j *Job) Run(ctx context.Context) error {
 	if j.Every <= 0 {
 		return nil
 	}
-	for first := jobBegins; ; first = 0 {
+	for first := jobBegins; ; {
 		before := j.Status().Record
 		if sleep(ctx, j.wait(first)) != nil {
 			return nil
@@ -82,7 +88,11 @@ func (j *Job) Run(ctx context.Context) error {
 		if j.Status().Record != before { // it was done by hand meanwhile
 			continue
 		}
-		if err := j.Now(ctx); err != nil && ctx.Err() == nil && mail.KindOf(err) != mail.Conflict {
+		first = 0
+		switch err := j.Now(ctx); {
+		case errors.Is(err, ErrNotYet):
+			first = notYetPause
+		case err != nil && ctx.Err() == nil && mail.KindOf(err) != mail.Conflict:
 			j.Log.ErrorContext(ctx, "this failed, and will be tried again", "job", j.Name, "err", err)
 		}
 	}
@@ -137,7 +147,7 @@ func (j *Job) Once(ctx context.Context, do func(context.Context) (said string, e
 		return err
 	})
 	switch {
-	case met: // another
+	case met || errors.Is(err, ErrNotYet):
 	case err != nil && ctx.Err() != nil:
 		return errors.Join(ctx.Err(), err) // it was told to stop, which is no failure
 	default:

@@ -161,6 +161,17 @@ func TestAJobWithoutATimeIsDoneByHandAlone(t *testing.T) {
 	})
 }
 
+func TestAJobWithNothingToDoYetDidNotFail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWork(t.TempDir(), 24*time.Hour)
+		w.err = ErrNotYet
+		w.run(t, 5*time.Hour)
+		if st := w.Status(); st.Times != 0 || !st.Began.IsZero() || len(w.done) != 5 {
+			t.Errorf("asked %d times in five hours, %+v", len(w.done), st)
+		}
+	})
+}
+
 func TestWhatAJobSaidIsBounded(t *testing.T) {
 	w := newWork(t.TempDir(), 0)
 	w.Note(time.Now(), strings.Repeat("x", maxSaid+1), nil)
