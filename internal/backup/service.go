@@ -2,7 +2,6 @@ package backup
 
 import (
 	"context"
-	"errors"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -116,8 +115,8 @@ func (s *Service) beginAt(ctx context.Context, t Target, o Options) (*Run, error
 	if err != nil {
 		return nil, err
 	}
-	if err := s.remember(t.String()); err != nil {
-		return nil, errors.Join(err, r.Close(ctx))
+	if err := s.remember(t.String()); err != nil { // that the disk is full is a reason for a backup
+		r.server.Log.WarnContext(ctx, "backup: the target is not remembered", "target", t.String(), "err", err)
 	}
 	return r, nil
 }
