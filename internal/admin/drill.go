@@ -92,6 +92,9 @@ func (o *Ops) DrillOnce(ctx context.Context, q DrillOf, tell func(backup.DrillPr
 // DrillText says what a drill of a good backup saw.
 func DrillText(d backup.Drilled) string {
 	text := fmt.Sprintf("%s and %s of the point of %s agree", counted(d.Accounts, "account"), counted(d.Messages, "message"), d.Point)
+	if d.Changed > 0 {
+		text += fmt.Sprintf(" (%s changed since that was recorded, and agree page by page)", counted(d.Changed, "account"))
+	}
 	if d.Opened < d.Stored {
 		return text + fmt.Sprintf("; of %d stored messages and parts, all of which are there, %d were opened", d.Stored, d.Opened)
 	}

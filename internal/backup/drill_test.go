@@ -216,6 +216,37 @@ func TestADrillFindsAccountsThatDiffer(t *testing.T) {
 	}
 }
 
+// Who follows a server records only now and then what is in the accounts: a drill
+// compares then those that nothing changed since.
+func TestADrillComparesWithWhatAnEarlierPointRecorded(t *testing.T) {
+	h, _, target := drilled(t)
+	run, err := backup.Begin(t.Context(), target, h.server, backup.Options{Doing: "a test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer run.Close(t.Context())
+	recorded := mail.ModSeq(h.db.commit)
+	if _, err := run.Point(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		got            store.Digest
+		changed, wrong int
+	}{
+		{got: store.Digest{Account: 1, Head: recorded}},
+		{got: store.Digest{Account: 1, Head: recorded, Size: 1}, wrong: 1},
+		{got: store.Digest{Account: 1, Head: recorded + 1}, changed: 1},
+		{got: store.Digest{Account: 2, Head: 1}, changed: 1},
+	} {
+		o := h.drillOptions(h.fs)
+		o.Inspect = func(context.Context, string) ([]store.Digest, error) { return []store.Digest{c.got}, nil }
+		d, err := h.unlock(target).Drill(t.Context(), o)
+		if err != nil || d.Changed != c.changed || len(d.Wrong) != c.wrong {
+			t.Errorf("%+v came back: %d changed, wrong %q, %v", c.got, d.Changed, d.Wrong, err)
+		}
+	}
+}
+
 func TestADrillFindsAMessageWithoutItsKey(t *testing.T) {
 	h, _, target := drilled(t)
 	o := h.drillOptions(h.fs)
