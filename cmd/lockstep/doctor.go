@@ -49,6 +49,11 @@ func (d *doctorCommand) Run(ctx context.Context, g *globals) error {
 		if err := g.saySchema(); err != nil {
 			return err
 		}
+		if kept, err := admin.AccountsKept.All(ctx, c, admin.Nothing{}); err != nil {
+			return err
+		} else if len(kept) > 0 {
+			fmt.Printf("Removed accounts that can still come back, and were not looked at: %d (lockstep account undelete).\n", len(kept))
+		}
 		for _, note := range notes {
 			fmt.Println(note)
 		}

@@ -152,16 +152,12 @@ func (u *upgradeBack) choose(path string) (to sqlstore.Snapshot, err error) {
 }
 
 func (u *upgradeBack) confirm(path string, to sqlstore.Snapshot) error {
-	now, err := sqlstore.ChangesIn(path)
-	if err != nil {
-		return err
-	}
-	then, err := sqlstore.ChangesIn(to.Path)
+	changes, err := sqlstore.ChangesSince(path, to.Path)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(os.Stderr, "The database goes back to schema %d, as it was on %s. It has %d changes to accounts since then: mail that came, flags, moves. They will not be there.\n",
-		to.Schema, to.Made.Local().Format("2006-01-02 15:04:05"), max(now-then, 0))
+		to.Schema, to.Made.Local().Format("2006-01-02 15:04:05"), changes)
 	if u.Yes {
 		return nil
 	}

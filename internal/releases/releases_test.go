@@ -188,8 +188,8 @@ func TestEachReleaseCanGoBack(t *testing.T) {
 				}
 				return // it has this program's schema: there was no upgrade
 			}
-			if now, then := changes(t, path), changes(t, to.Path); now <= then {
-				t.Errorf("%d changes, and %d before", now, then)
+			if n, err := sqlstore.ChangesSince(path, to.Path); n < 2 || err != nil {
+				t.Errorf("%d changes since, %v", n, err)
 			}
 			left, err := sqlstore.PutBack(path, to, func(sqlstore.Upgrade) {})
 			if err != nil {
@@ -209,15 +209,6 @@ func TestEachReleaseCanGoBack(t *testing.T) {
 			h.close(t)
 		})
 	}
-}
-
-func changes(t *testing.T, path string) int64 {
-	t.Helper()
-	n, err := sqlstore.ChangesIn(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
 }
 
 func sumOf(t *testing.T, path string) string {

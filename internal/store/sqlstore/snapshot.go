@@ -21,7 +21,8 @@ import (
 // SnapshotDir lies beside the database.
 const SnapshotDir = "snapshots"
 
-// Bounds on snapshots: how many are kept, and for how long. While one is kept, no
+// Bounds on snapshots: how many are kept from before upgrades, and how many that were
+// put aside, and for how long. While one is kept, no
 // pack that it names may go (SnapshotsOf).
 const (
 	MaxSnapshots = 2
@@ -138,8 +139,9 @@ func PruneSnapshots(path string, now time.Time, all bool) (left int, err error) 
 	}
 	kept, lookErr := SnapshotsOf(path)
 	err = errors.Join(err, lookErr)
-	for i, s := range kept {
-		if i < MaxSnapshots && now.Sub(s.Made) < SnapshotLife && !all {
+	seen := map[bool]int{} // of each kind
+	for _, s := range kept {
+		if seen[s.Left]++; seen[s.Left] <= MaxSnapshots && now.Sub(s.Made) < SnapshotLife && !all {
 			left++
 			continue
 		}
@@ -259,11 +261,7 @@ func PutBack(path string, s Snapshot, tell func(Upgrade)) (left Snapshot, err er
 	if err := copyDatabase(s.Path, fresh, func(done, of int64) { tell(Upgrade{Snapshot: fresh, Done: done, Of: of}) }); err != nil {
 		return left, writable(err)
 	}
-	left = Snapshot{Path: strings.TrimSuffix(snapshotPath(path, schema.Version()), snapshotSuffix) + leftSuffix, Schema: schema.Version(), Left: true}
-	if err := os.Remove(left.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return left, err
-	}
-	if err := os.Link(path, left.Path); err != nil {
+	if left, err = setAside(path, schema.Version()); err != nil {
 		return left, err
 	}
 	if err := os.Remove(path + "-shm"); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -272,8 +270,20 @@ func PutBack(path string, s Snapshot, tell func(Upgrade)) (left Snapshot, err er
 	if err := errors.Join(syncDir(filepath.Dir(left.Path)), os.Rename(fresh, path)); err != nil {
 		return left, err
 	}
-	now := time.Now() // from now on it is kept for as long as others
-	return left, errors.Join(os.Chtimes(left.Path, now, now), syncDir(filepath.Dir(path)))
+	return left, errors.Join(os.Chtimes(left.Path, left.Made, left.Made), syncDir(filepath.Dir(path)))
+}
+
+// setAside gives the database another name, which is kept from now on for as long as
+// others: nothing that is kept loses its own.
+func setAside(path string, schema int) (Snapshot, error) {
+	left := Snapshot{Schema: schema, Left: true, Made: time.Now()}
+	base := strings.TrimSuffix(snapshotPath(path, schema), snapshotSuffix)
+	for n := 1; ; n++ {
+		left.Path = fmt.Sprintf("%s-%d%s", base, n, leftSuffix)
+		if err := os.Link(path, left.Path); !errors.Is(err, fs.ErrExist) {
+			return left, err
+		}
+	}
 }
 
 // writable says of an error what people can do about it.
@@ -335,19 +345,23 @@ func isWhole(path string) error {
 	return err
 }
 
-// ChangesIn counts the changes ever made to the accounts of a database, or since they
-// came back from an older copy: two copies of one differ by what was done in between.
-func ChangesIn(path string) (n int64, err error) {
+// ChangesSince counts what the journals of a database have that is newer than all that
+// those of another, older copy have. It reads them all.
+func ChangesSince(path, older string) (n int64, err error) {
+	newest, err := numberIn(older, "SELECT ifnull(max(at), 0) FROM journal")
+	if err != nil {
+		return 0, err
+	}
+	return numberIn(path, "SELECT count(*) FROM journal WHERE at > ?1", newest)
+}
+
+func numberIn(path, sql string, args ...any) (n int64, err error) {
 	c, err := openToLook(path)
 	if err != nil {
 		return 0, err
 	}
 	defer c.close()
-	sum := "SELECT total(head) FROM account"
-	if _, err := one(c, "SELECT 1 FROM pragma_table_info('account') WHERE name = 'restored'", func(row) { sum = "SELECT total(head - restored) FROM account" }); err != nil {
-		return 0, err
-	}
-	_, err = one(c, sum, func(r row) { n = r.num(0) })
+	_, err = one(c, sql, func(r row) { n = r.num(0) }, args...)
 	return n, err
 }
 

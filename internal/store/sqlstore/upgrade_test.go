@@ -502,8 +502,19 @@ func TestTheReleaseBeforeRefusesWhatItCannotRead(t *testing.T) {
 	if err := again.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if kept, err := SnapshotsOf(h.path); err != nil || len(kept) != 2 || !kept[0].Left || kept[0].Schema != 9001 {
-		t.Errorf("kept %+v, %v", kept, err)
+	all, err := SnapshotsOf(h.path)
+	if err != nil || len(all) != 2 || !all[0].Left || all[0].Schema != 9001 {
+		t.Errorf("kept %+v, %v", all, err)
+	}
+	if n, err := ChangesSince(h.path, kept[0].Path); n < 5 || err != nil {
+		t.Errorf("%d changes since, %v", n, err)
+	}
+	if second, err := PutBack(h.path, all[0], func(Upgrade) {}); err != nil || second.Path == all[0].Path {
+		t.Errorf("forward: %+v, %v", second, err)
+	}
+	same(t, "forward again", dump(t, h.path), before)
+	if _, err := PutBack(h.path, kept[0], func(Upgrade) {}); err != nil {
+		t.Fatal(err)
 	}
 	if err := opens(h.path, Options{steps: present(everyStep, more)}); err != nil {
 		t.Error("it can't be upgraded again: ", err)
