@@ -219,7 +219,7 @@ var faults = []struct {
 		return done, nil
 	}})},
 	{"ErasingLeavesWhatLeft", writing(badTx{erase: func(tx store.Tx, what mail.Erasing) (mail.Erased, error) {
-		var there mail.Erasing
+		there := mail.Erasing{Objects: what.Objects}
 		for _, key := range what.Messages {
 			if ps, err := tx.PlacementsOf(key); err == nil && len(ps) > 0 {
 				there.Messages = append(there.Messages, key)
