@@ -281,7 +281,7 @@ func TestWhoWritesByHandGoesFirst(t *testing.T) {
 		w := follow(t)
 		w.end()
 		w.server.Commits = w.commits.Load
-		s := &backup.Service{Server: w.server, To: "/backup", Open: func(context.Context, string) (backup.Target, error) { return w.target, nil }}
+		s := &backup.Service{Server: w.server, Data: t.TempDir(), To: "/backup", Open: func(context.Context, string) (backup.Target, error) { return w.target, nil }}
 		w.f = s.Follower("", nil)
 		w.f.Log = slog.New(slog.NewTextHandler(&w.log, nil))
 		ctx, stop := context.WithCancel(context.Background())

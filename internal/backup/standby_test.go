@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 
 	"lockstep/internal/backup"
@@ -20,12 +21,15 @@ import (
 // cutting is a disk whose machine loses its power at one of the things done to it.
 type cutting struct {
 	*faulty.FS
+	mu   sync.Mutex
 	left int // things until then; below 0: never
 }
 
 var errNoPower = errors.New("the power is cut")
 
 func (c *cutting) cut() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	switch {
 	case c.left < 0:
 		return nil
