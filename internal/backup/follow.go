@@ -129,26 +129,6 @@ func (s *Service) Following(ctx context.Context, spec string) (*Follower, error)
 // lastTime bounds how long a stopping server ships what is left.
 const lastTime = 5 * time.Second
 
-// Wait waits until all that was committed by now is in the target, and returns the point
-// that has it. If the target can't be written to, it fails.
-func (f *Follower) Wait(ctx context.Context) (Point, error) {
-	for commits := f.Commits(); ; {
-		f.mu.Lock()
-		s := f.status
-		f.mu.Unlock()
-		switch {
-		case s.Point.Number > 0 && s.commits >= commits:
-			return s.Point, nil
-		case s.Err != nil:
-			return Point{}, s.Err
-		case !pause(ctx, waitEvery):
-			return Point{}, ctx.Err()
-		}
-	}
-}
-
-const waitEvery = 50 * time.Millisecond
-
 // Status says how far it is.
 func (f *Follower) Status() FollowStatus {
 	commits := f.Commits()
