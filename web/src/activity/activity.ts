@@ -81,6 +81,9 @@ export function clauses(e: Entry, cause: string): Clause[] {
 		case 'subscribe':
 		case 'unsubscribe':
 		case 'device':
+		case 'restored':
+		case 'erase':
+		case 'erased':
 			return one(`activity.op.${e.op}`);
 	}
 	return one('activity.other', { name: e.op });
@@ -102,6 +105,7 @@ export function kindOf(e: Entry): Kind {
 		case 'restore':
 			return 'moved';
 		case 'expunge':
+		case 'erase':
 			return 'removed';
 		case 'create-mailbox':
 		case 'update-mailbox':
