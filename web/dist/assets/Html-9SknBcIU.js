@@ -1,1 +1,0 @@
-export{t as default}from"./Html-Bq1aj7ga.js";
