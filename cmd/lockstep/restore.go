@@ -32,7 +32,9 @@ func (*restoreCommand) Help() string {
 	return `Without --account it brings everything back into a new directory (--data), and changes nothing else: the backup is only read, and
 a directory that holds anything is refused. Every byte is compared with what was backed up. Cut short,
 the same command goes on. When it says that it is done, start the server on the directory: it notices
-that it was restored, and numbers everything so that no device takes new mail for old.
+that it was restored, and numbers everything so that no device takes new mail for old. With --exact it is not
+the point before --at that comes back but the moment itself: the point after it, with what came since taken
+back in every account, as far as history reaches.
 
 With --account it makes an account of the running server, or one mailbox, as it was: first it only says what
 would change; with --apply it does it, as one act that lockstep undo takes back. With --from too, what is nowhere in
@@ -49,7 +51,7 @@ func (r *restoreCommand) Run(ctx context.Context, g *globals) error {
 	if r.Account != "" {
 		return r.restoreAccount.run(ctx, g, r)
 	}
-	if err := r.restoreAccount.unasked(); err != nil {
+	if err := r.restoreAccount.unasked(r.At); err != nil {
 		return err
 	}
 	cfg, target, err := openBackup(ctx, g, r.From)
@@ -68,7 +70,7 @@ func (r *restoreCommand) Run(ctx context.Context, g *globals) error {
 	if err != nil {
 		return err
 	}
-	point, err := repo.Newest(ctx, at)
+	point, err := r.pick(ctx, repo, at)
 	if err != nil {
 		return err
 	}
@@ -90,7 +92,13 @@ func (r *restoreCommand) Run(ctx context.Context, g *globals) error {
 	if err != nil {
 		return err
 	}
-	return sayRestored(cfg.Data, done)
+	if err := sayRestored(cfg.Data, done); err != nil || !r.Exact {
+		return err
+	}
+	if err := r.takeBack(ctx, g, at); err != nil {
+		return fmt.Errorf("%w. An account by itself: lockstep restore --account LOGIN --at %s --exact --apply --data %s", err, at.Format(time.RFC3339), cfg.Data)
+	}
+	return nil
 }
 
 // when is the time asked for; zero is now.

@@ -17,14 +17,17 @@ type restoreAccount struct {
 	Account     string `help:"Make this account as it was, on the server in --data." placeholder:"LOGIN"`
 	Mailbox     string `help:"Of --account only this mailbox, by the path it had then." placeholder:"PATH"`
 	OnlyMissing bool   `help:"Bring back only what is nowhere in the account any more; leave all else as it is."`
-	Exact       bool   `help:"Also take away what came since: of an account it is removed, of one mailbox it goes to Trash."`
+	Exact       bool   `help:"Also take away what came since: of an account it is removed, of one mailbox it goes to Trash. Without --account: everything, at the very moment of --at."`
 	Apply       bool   `help:"Do it. Without this it is only said what would change."`
 }
 
 // unasked is an error if something was said that is about one account.
-func (r *restoreAccount) unasked() error {
-	if r.Mailbox != "" || r.OnlyMissing || r.Exact || r.Apply {
-		return errors.New("--mailbox, --only-missing, --exact and --apply are about one account: say which with --account")
+func (r *restoreAccount) unasked(at string) error {
+	if r.Mailbox != "" || r.OnlyMissing || r.Apply {
+		return errors.New("--mailbox, --only-missing and --apply are about one account: say which with --account")
+	}
+	if r.Exact && at == "" {
+		return errors.New("--exact is for one moment: say which with --at")
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // An account is looked at as it was, brought back, and the restore undone; with a
@@ -165,24 +166,34 @@ func TestAMomentBetweenTwoPointsComesBack(t *testing.T) {
 	target := filepath.Join(t.TempDir(), "backup")
 	s.says("Backed up", "backup", "--to", target)
 	s.importMessages(4, "Between")
+	moment := time.Now().Format(time.RFC3339Nano)
 	s.importMessages(2, "Later")
 	act := regexp.MustCompile(`made mailbox Later.* · act ([0-9]+)`).FindStringSubmatch(s.lockstep("", "history", alice))
 	if act == nil {
 		t.Fatal("no act")
 	}
 	s.says("Backed up", "backup", "--to", target)
-	again := filepath.Join(t.TempDir(), "again")
+	steps, once := filepath.Join(t.TempDir(), "steps"), filepath.Join(t.TempDir(), "once")
+	key := filepath.Join(s.dir, "key")
 	for _, args := range [][]string{
-		{"restore", "--from", target, "--key", filepath.Join(s.dir, "key"), "--data", again},
-		{"restore", "--account", alice, "--data", again, "--at", "before act " + act[1], "--exact", "--apply"},
+		{"restore", "--from", target, "--key", key, "--data", steps},
+		{"restore", "--account", alice, "--data", steps, "--at", "before act " + act[1], "--exact", "--apply"},
+		{"restore", "--from", target, "--key", key, "--data", once, "--at", moment, "--exact"},
 	} {
 		if out, err := lockstep("", args...); err != nil {
 			t.Fatalf("lockstep %v: %v\n%s", args, err, out)
 		}
 	}
-	out, err := lockstep("", "mailbox", "list", alice, "--data", again)
-	if err != nil || !regexp.MustCompile(`(?m)^Between +4 `).MatchString(out) || strings.Contains(out, "Later") {
-		t.Errorf("%v\n%s", err, out)
+	for _, data := range []string{steps, once} {
+		out, err := lockstep("", "mailbox", "list", alice, "--data", data)
+		if err != nil || !regexp.MustCompile(`(?m)^Between +4 `).MatchString(out) || strings.Contains(out, "Later") {
+			t.Errorf("%s: %v\n%s", data, err, out)
+		}
+	}
+	long := filepath.Join(t.TempDir(), "long")
+	out, err := lockstep("", "restore", "--from", target, "--key", key, "--data", long, "--at", "2020-01-01T00:00:00Z", "--exact")
+	if err == nil || !strings.Contains(out, "left as of the point: "+alice) {
+		t.Errorf("a moment before there was anything: %v\n%s", err, out)
 	}
 }
 
@@ -205,6 +216,7 @@ func TestMistakesWithThePastAreExplained(t *testing.T) {
 		{[]string{"restore", "--account", alice, "--at", "0s", "--mailbox", "Wrok"}, "lockstep view"},
 		{[]string{"restore", "--account", alice, "--at", "0s", "--exact", "--only-missing"}, "one of them"},
 		{[]string{"restore", "--mailbox", "INBOX"}, "--account"},
+		{[]string{"restore", "--exact"}, "--at"},
 		{[]string{"restore", "--account", alice, "--from", t.TempDir(), "--exact"}, "without --from"},
 		{[]string{"restore", "--account", alice, "--from", t.TempDir()}, "no backup"},
 	} {
