@@ -150,7 +150,7 @@ func TestWithoutTheKeyNothingStarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, err := lockstep("", "serve", "--config", s.config)
-	if err == nil || !strings.Contains(out, "put the file back from its backup") {
+	if err == nil || !strings.Contains(out, "Put the file back, and nothing is lost") {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
