@@ -20,7 +20,7 @@ import (
 type restoreCommand struct {
 	restoreAccount
 
-	From         string `help:"The backup. Default: backup.to." placeholder:"DIR"`
+	From         string `help:"The backup. Default: backup.to." placeholder:"DIR|s3://BUCKET/PREFIX"`
 	At           string `help:"The newest point that is not after this time; see lockstep backup list. Default: the newest." placeholder:"TIME"`
 	Key          string `help:"The key file of the server that was backed up." placeholder:"FILE"`
 	Recovery     string `help:"A file with the recovery code. Without this and --key it is asked for." placeholder:"FILE"`
