@@ -81,7 +81,7 @@ apart from the backup and from this machine. Without it the backup opens with th
 }
 
 func sayBackup(r backup.Result) error {
-	fmt.Printf("Backed up as of %s: %s in %d objects were sent, in %s.\n", localTime(r.Point.Time), bytesText(r.Sent.Bytes), r.Sent.Objects, r.Took.Round(time.Millisecond))
+	fmt.Printf("Backed up as of %s: sent %s in %s, in %s.\n", localTime(r.Point.Time), bytesText(r.Sent.Bytes), inWords(r.Sent.Objects, "object"), r.Took.Round(time.Millisecond))
 	if n := len(r.Damaged); n > 0 {
 		return fmt.Errorf("the backup is made, but %d stored messages or parts are damaged here, and in it: run lockstep doctor, and mend them from an earlier point", n)
 	}
@@ -99,7 +99,7 @@ func progressText(p backup.Progress) string {
 func localTime(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
 
 type backupList struct {
-	From     string `help:"The backup. Default: backup.to." placeholder:"DIR"`
+	From     string `help:"The backup. Default: backup.to." placeholder:"DIR|s3://BUCKET/PREFIX"`
 	Key      string `help:"Its key file. Default: that of the data directory, if it is there." placeholder:"FILE"`
 	Recovery string `help:"A file with its recovery code." placeholder:"FILE"`
 }
@@ -172,13 +172,13 @@ func listPoints(ctx context.Context, repo *backup.Repo) error {
 		return err
 	}
 	if damaged > 0 {
-		return fmt.Errorf("%d of %d points can't be read", damaged, len(points))
+		return fmt.Errorf("%d of %s can't be read", damaged, inWords(len(points), "point"))
 	}
 	return nil
 }
 
 type backupPrune struct {
-	To       string          `help:"The backup. Default: backup.to." placeholder:"DIR"`
+	To       string          `help:"The backup. Default: backup.to." placeholder:"DIR|s3://BUCKET/PREFIX"`
 	Keep     config.Duration `help:"How far back points are kept. Default: backup.keep." placeholder:"TIME"`
 	LookOnly bool            `help:"Remove nothing, say what would be."`
 }
@@ -200,7 +200,7 @@ func (b *backupPrune) Run(ctx context.Context, g *globals) error {
 		if b.LookOnly {
 			word = "Would remove"
 		}
-		fmt.Printf("%s %d points and %d objects, %s. %d points are kept.\n", word, len(done.Removed), done.Objects, bytesText(done.Bytes), len(done.Kept))
+		fmt.Printf("%s %s and %s, %s. Kept: %s.\n", word, inWords(len(done.Removed), "point"), inWords(done.Objects, "object"), bytesText(done.Bytes), inWords(len(done.Kept), "point"))
 		if n := len(done.Damaged); n > 0 {
 			return fmt.Errorf("%d of the points kept are not whole: see lockstep backup list. The next backup with --fresh makes a whole one", n)
 		}

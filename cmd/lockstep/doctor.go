@@ -45,7 +45,7 @@ func (d *doctorCommand) Run(ctx context.Context, g *globals) error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("Looked at %d accounts and %d messages.\n", last.Accounts, last.Messages)
+		fmt.Printf("Looked at %s and %s.\n", inWords(last.Accounts, "account"), inWords(last.Messages, "message"))
 		if err := g.saySchema(); err != nil {
 			return err
 		}
@@ -58,7 +58,7 @@ func (d *doctorCommand) Run(ctx context.Context, g *globals) error {
 			fmt.Println(note)
 		}
 		if repaired > 0 {
-			fmt.Printf("Put %d things right.\n", repaired)
+			fmt.Printf("Put %s right.\n", inWords(repaired, "thing"))
 		}
 		switch {
 		case found > 0 && d.LookOnly:

@@ -11,7 +11,7 @@ import (
 )
 
 type backupDrill struct {
-	From string `help:"The backup. Default: backup.to." placeholder:"DIR"`
+	From string `help:"The backup. Default: backup.to." placeholder:"DIR|s3://BUCKET/PREFIX"`
 	All  bool   `help:"Read and open every stored message, not 1 GiB of them chosen by chance."`
 }
 
@@ -60,7 +60,7 @@ func sayDrilled(d backup.Drilled) error {
 	if n := d.WrongAll - len(d.Wrong); n > 0 {
 		fmt.Printf("… and %d more.\n", n)
 	}
-	return fmt.Errorf("the backup would not come back whole: %d things are wrong with it, see above. Make a whole new one now with lockstep backup --fresh; an older point may be better (lockstep backup list)", d.WrongAll)
+	return fmt.Errorf("the backup would not come back whole: %s wrong with it, see above. Make a whole new one now with lockstep backup --fresh; an older point may be better (lockstep backup list)", things(d.WrongAll))
 }
 
 type backupStatus struct{}

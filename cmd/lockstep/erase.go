@@ -138,7 +138,7 @@ func showDoomed(ctx context.Context, c *admin.Client, q admin.ToErase) (last adm
 	if more := last.Total - shown; more > 0 && shown > 0 {
 		fmt.Printf("… and %d more.\n", more)
 	}
-	fmt.Printf("%d messages.\n", last.Total)
+	fmt.Printf("%s.\n", inWords(last.Total, "message"))
 	for _, note := range last.Notes {
 		fmt.Println(note)
 	}
@@ -198,7 +198,7 @@ func erasingWords(e admin.Erasing) string {
 
 func sayErased(e admin.Erasing, file string) error {
 	p := e.Proof
-	fmt.Fprintf(os.Stderr, "Erased %d messages. This is erasure %d.\n", p.Erased.Messages, p.Number)
+	fmt.Fprintf(os.Stderr, "Erased %s. This is erasure %d.\n", inWords(p.Erased.Messages, "message"), p.Number)
 	if file != "" {
 		fmt.Fprintf(os.Stderr, "The proof is in %s; lockstep erase verify %[1]s looks at it.\n", file)
 	}
@@ -302,7 +302,7 @@ func (v *eraseVerify) Run(ctx context.Context, g *globals) error {
 		case v.Who != "" && !r.IsWho:
 			return fmt.Errorf("the proof is genuine, but it is not about %s", v.Who)
 		}
-		fmt.Printf("Genuine: erasure %d, %d messages, finished %s.\n", r.Proof.Number, r.Proof.Erased.Messages, r.Proof.Finished.Local().Format("2006-01-02 15:04"))
+		fmt.Printf("Genuine: erasure %d, %s, finished %s.\n", r.Proof.Number, inWords(r.Proof.Erased.Messages, "message"), r.Proof.Finished.Local().Format("2006-01-02 15:04"))
 		if !r.Known {
 			fmt.Println("The server has a later version of it, or none: lockstep erase show", r.Proof.Number)
 		}

@@ -39,7 +39,7 @@ func (b *backupMake) follow(ctx context.Context, g *globals, line *statusLine) e
 			}
 			if s.Why != "" && s.Why != last.Why {
 				line.clear()
-				fmt.Fprintf(os.Stderr, "%s It is tried again; %d changes wait, for %s so far.\n", sentence(s.Why), s.Commits, s.Lag.Round(time.Second))
+				fmt.Fprintf(os.Stderr, "%s It is tried again; %s to be shipped, for %s so far.\n", sentence(s.Why), inWords(s.Commits, "change"), s.Lag.Round(time.Second))
 			}
 			last = s
 			line.show(followText(s))
@@ -66,7 +66,7 @@ func followText(s admin.FollowStep) string {
 		return "Copying what was not copied yet …"
 	}
 	if s.Commits == 0 {
-		return fmt.Sprintf("All is in the backup, as of %s; %s sent in %d points", localTime(s.As), bytesText(s.Bytes), s.Points)
+		return fmt.Sprintf("All is in the backup, as of %s; %s sent in %s", localTime(s.As), bytesText(s.Bytes), inWords(s.Points, "point"))
 	}
-	return fmt.Sprintf("%d changes wait, for %s so far; %s sent in %d points", s.Commits, s.Lag.Round(100*time.Millisecond), bytesText(s.Bytes), s.Points)
+	return fmt.Sprintf("%s to be shipped, for %s so far; %s sent in %s", inWords(s.Commits, "change"), s.Lag.Round(100*time.Millisecond), bytesText(s.Bytes), inWords(s.Points, "point"))
 }

@@ -47,7 +47,7 @@ func (keyShow) Run(ctx context.Context, g *globals) error {
 			default:
 				note = fmt.Sprintf("packs may need it still: lockstep key retire %d", k.Number)
 			}
-			t.row(k.Number, made, fmt.Sprintf("%d blobs", k.Blobs), note)
+			t.row(k.Number, made, inWords(k.Blobs, "blob"), note)
 		}
 		return t.print(os.Stdout)
 	})
@@ -110,7 +110,7 @@ func (k *keyRetire) Run(ctx context.Context, g *globals) error {
 }
 
 type keyRecover struct {
-	From     string `help:"The backup. Default: backup.to." placeholder:"DIR"`
+	From     string `help:"The backup. Default: backup.to." placeholder:"DIR|s3://BUCKET/PREFIX"`
 	Recovery string `help:"A file with the recovery code. Without it, it is asked for." placeholder:"FILE"`
 	To       string `help:"Where to write the key file, which must not be there. Default: its place in the data directory." placeholder:"FILE"`
 }
@@ -170,7 +170,7 @@ func tellRewrapping(r admin.Rewrapping) error {
 		fmt.Printf("%d keys rewrapped, %d records in packs; %d to go   \r", r.Rows, r.Records, r.Left)
 	case !r.Done:
 	default:
-		fmt.Printf("Rewrapped the keys of %d blobs, and of %d records in packs.\n", r.Rows, r.Records)
+		fmt.Printf("Rewrapped the keys of %s, and of %s in packs.\n", inWords(r.Rows, "blob"), inWords(r.Records, "record"))
 		if r.Damaged > 0 {
 			fmt.Printf("%d wrapped keys are damaged and were left: lockstep doctor says which messages that is.\n", r.Damaged)
 		}

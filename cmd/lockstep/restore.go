@@ -20,8 +20,8 @@ import (
 type restoreCommand struct {
 	restoreAccount
 
-	From         string `help:"The backup. Default: backup.to." placeholder:"DIR"`
-	At           string `help:"The newest point that is not after this time; see lockstep backup list. Default: the newest." placeholder:"TIME"`
+	From         string `help:"The backup. Default: backup.to; with --account, what the server itself still keeps." placeholder:"DIR|s3://BUCKET/PREFIX"`
+	At           string `help:"The newest point that is not after this time; see lockstep backup list. Default: the newest. With --account the moment, such as \"yesterday 14:00\"." placeholder:"TIME"`
 	Key          string `help:"The key file of the server that was backed up." placeholder:"FILE"`
 	Recovery     string `help:"A file with the recovery code. Without this and --key it is asked for." placeholder:"FILE"`
 	AcceptDamage bool   `help:"Go on without mail that is damaged or missing in the backup, and say how much that is."`

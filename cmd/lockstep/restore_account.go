@@ -151,7 +151,7 @@ func (r *restoreAccount) again(s admin.Restoring, all *restoreCommand) string {
 
 func sayLeft(rep *past.Report) {
 	if rep.Edited > 0 {
-		fmt.Printf("Left: %d messages were edited since; their newer versions stay.\n", rep.Edited)
+		fmt.Printf("Left: %s edited since; what is newer stays.\n", inWords(rep.Edited, "message"))
 	}
 	for _, line := range rep.Left {
 		fmt.Println("Left:", strings.Map(printable, line))
@@ -164,10 +164,14 @@ func sayLeft(rep *past.Report) {
 // inOneLine is a report in a few words.
 func inOneLine(rep *past.Report) string {
 	words := []string{fmt.Sprintf("+%d", rep.Back), fmt.Sprintf("−%d", rep.Gone)}
+	made := "mailboxes made again"
+	if len(rep.Made) == 1 {
+		made = "mailbox made again"
+	}
 	for _, part := range []struct {
 		n    int64
 		word string
-	}{{rep.Moved, "moved"}, {rep.Flagged, "flags"}, {rep.Annotated, "annotated"}, {int64(len(rep.Made)), "mailboxes made again"},
+	}{{rep.Moved, "moved"}, {rep.Flagged, "flags"}, {rep.Annotated, "annotated"}, {int64(len(rep.Made)), made},
 		{int64(len(rep.Renamed)), "renamed"}, {int64(len(rep.Removed)), "removed"}} {
 		if part.n > 0 {
 			words = append(words, fmt.Sprintf("%d %s", part.n, part.word))

@@ -41,7 +41,7 @@ func (restoredCommand) Run(ctx context.Context, g *globals) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%d accounts begin a new epoch: devices read flags anew, phones start over, and no number is given twice.\n", len(accounts))
+	fmt.Printf("A new epoch begins for %s: devices read flags anew, phones start over, and no number is given twice.\n", inWords(len(accounts), "account"))
 	if held > 0 {
 		fmt.Printf("%d outgoing messages are held, as they may have been sent already: see lockstep queue list, then release or drop them.\n", held)
 	}

@@ -45,7 +45,7 @@ func (s *searchRebuild) Run(ctx context.Context, g *globals) error {
 	return g.with(ctx, func(c *admin.Client) error {
 		return admin.SearchRebuild.Each(ctx, c, admin.OfAccount{Login: s.Login}, func(r admin.Indexed) error {
 			if r.Done {
-				fmt.Printf("%s: done, %d messages, %s\n", r.Login, r.Messages, bytesText(r.Bytes))
+				fmt.Printf("%s: done, %s, %s\n", r.Login, inWords(r.Messages, "message"), bytesText(r.Bytes))
 			} else if isTerminal(os.Stdout) {
 				fmt.Printf("%s: %d messages\r", r.Login, r.Messages)
 			}

@@ -46,9 +46,9 @@ func (i *importCommand) Run(ctx context.Context, g *globals) error {
 			fmt.Fprintln(os.Stderr, "Not imported:", strings.Map(printable, r))
 		}
 		if err != nil {
-			return fmt.Errorf("%w (%d messages are in; run the same command again to go on)", err, sum.New+sum.Known)
+			return fmt.Errorf("%w (%s in so far; run the same command again to go on)", err, inWords(sum.New+sum.Known, "message"))
 		}
-		fmt.Printf("Imported %d messages; %d were there already; %d could not be taken.\n", sum.New, sum.Known, sum.Failed)
+		fmt.Printf("Imported %s; already there: %d; could not be taken: %d.\n", inWords(sum.New, "message"), sum.Known, sum.Failed)
 		return nil
 	})
 }
@@ -120,7 +120,7 @@ func (e *exportCommand) Run(ctx context.Context, g *globals) error {
 			}
 		}
 		x.progress.end()
-		fmt.Printf("Exported %d messages of %d mailboxes to %s.\n", x.messages, len(mailboxes), e.Dir)
+		fmt.Printf("Exported %s of %s to %s.\n", inWords(x.messages, "message"), inWords(len(mailboxes), "mailbox"), e.Dir)
 		return nil
 	})
 }
@@ -278,7 +278,7 @@ func (p *progress) show(messages int) {
 		return
 	}
 	p.last = time.Now()
-	fmt.Fprintf(p.w, "%s%d messages %s, %s read%s", before, messages, p.word, bytesText(p.bytes.Load()), after)
+	fmt.Fprintf(p.w, "%s%s %s, %s read%s", before, inWords(messages, "message"), p.word, bytesText(p.bytes.Load()), after)
 	_ = p.w.Flush() // only for people
 }
 

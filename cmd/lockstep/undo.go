@@ -40,7 +40,7 @@ func (u *undoCommand) Run(ctx context.Context, g *globals) error {
 			return err
 		}
 		if u.Device != "" {
-			fmt.Printf("%s did %d things since %s.\n", strings.Map(printable, u.Device), done.Acts, q.Since.Local().Format(time.DateTime))
+			fmt.Printf("%s did %s since %s.\n", strings.Map(printable, u.Device), inWords(done.Acts, "thing"), q.Since.Local().Format(time.DateTime))
 		}
 		sayUndone(done, u.Account, u.Preview)
 		return nil

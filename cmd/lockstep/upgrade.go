@@ -156,8 +156,8 @@ func (u *upgradeBack) confirm(path string, to sqlstore.Snapshot) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(os.Stderr, "The database goes back to schema %d, as it was on %s. It has %d changes to accounts since then: mail that came, flags, moves. They will not be there.\n",
-		to.Schema, to.Made.Local().Format("2006-01-02 15:04:05"), changes)
+	fmt.Fprintf(os.Stderr, "The database goes back to schema %d, as it was on %s. It has %s to accounts since then: mail that came, flags, moves. What changed since will not be there.\n",
+		to.Schema, to.Made.Local().Format("2006-01-02 15:04:05"), inWords(changes, "change"))
 	if u.Yes {
 		return nil
 	}
@@ -183,7 +183,7 @@ func (u *upgradeForget) Run(g *globals) error {
 		}
 	}
 	_, err = sqlstore.PruneSnapshots(path, time.Now(), true)
-	return said(err, "Removed %d.", len(all))
+	return said(err, "Removed %s of the database.", inWords(len(all), "copy"))
 }
 
 // How long a service manager is asked to wait for the next word of an upgrade.

@@ -96,7 +96,7 @@ func (v *viewCommand) messages(ctx context.Context, c *admin.Client, asOf admin.
 		return err
 	})
 	if err == nil {
-		fmt.Fprintf(out, "%d messages\n", n)
+		fmt.Fprintln(out, inWords(n, "message"))
 	}
 	return errors.Join(err, out.Flush())
 }
@@ -229,8 +229,8 @@ func (v *viewCommand) copyOut(ctx context.Context, c *admin.Client, asOf admin.A
 	})
 	p.end()
 	if err != nil {
-		return fmt.Errorf("%w (%d messages are in %s; run the same command again to go on)", err, n, v.To)
+		return fmt.Errorf("%w (%s in %s so far; run the same command again to go on)", err, inWords(n, "message"), v.To)
 	}
-	fmt.Printf("Copied %d messages to %s.\n", n, v.To)
+	fmt.Printf("Copied %s to %s.\n", inWords(n, "message"), v.To)
 	return nil
 }

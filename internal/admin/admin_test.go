@@ -507,7 +507,7 @@ func TestDoctorMakesAnewWhatIsShown(t *testing.T) {
 				t.Fatal(err)
 			}
 			found, err := Doctor.All(t.Context(), c, test.with)
-			if err != nil || len(found) != 2 || found[0].Repaired != test.cure || !strings.Contains(found[0].Problem, "1 messages in INBOX") {
+			if err != nil || len(found) != 2 || found[0].Repaired != test.cure || !strings.Contains(found[0].Problem, "1 message in INBOX") {
 				t.Errorf("%+v: %+v, %v", test.with, found, err)
 			}
 			now := read()[0].m

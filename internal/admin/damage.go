@@ -104,7 +104,7 @@ func (x *examination) refill(ctx context.Context, p store.Principal, f *filed) e
 			return err
 		}
 		if n > 0 {
-			if err := x.found("", true, "where messages lie was lost: %d records of messages and parts were found in the packs", n); err != nil {
+			if err := x.found("", true, "where messages lie was lost; found in the packs: %s of messages and parts", counted(n, "record")); err != nil {
 				return err
 			}
 		}

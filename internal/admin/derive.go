@@ -60,5 +60,5 @@ func (d *deriver) report() error {
 	if d.differ == 0 {
 		return nil
 	}
-	return d.x.found(d.p.Login, !d.x.q.LookOnly, "what is shown of %d messages in %s (sender, subject, structure, preview) was not what they say", d.differ, d.mb.Path)
+	return d.x.found(d.p.Login, !d.x.q.LookOnly, "what is shown of %s in %s (sender, subject, structure, preview) was not what they say", counted(d.differ, "message"), d.mb.Path)
 }

@@ -112,7 +112,7 @@ func drillWrong(d backup.Drilled) string {
 
 // BackupText says what a backup moved.
 func BackupText(r backup.Result) string {
-	text := fmt.Sprintf("the point of %s, %d bytes in %d objects were sent", r.Point, r.Sent.Bytes, r.Sent.Objects)
+	text := fmt.Sprintf("the point of %s, for which %s in %s were sent", r.Point, counted(r.Sent.Bytes, "byte"), counted(r.Sent.Objects, "object"))
 	if n := len(r.Damaged); n > 0 {
 		text += fmt.Sprintf("; %d stored messages or parts are damaged here, and in it: run lockstep doctor", n)
 	}

@@ -250,7 +250,7 @@ func (im *importer) commit(ctx context.Context, batch []*ready) error {
 		return nil
 	})
 	if mail.KindOf(err) == mail.OverQuota && err != nil {
-		return mail.Errorf(mail.OverQuota, "the account is full after %d messages; give it more with: lockstep account quota, and run the same import again", im.done.Messages())
+		return mail.Errorf(mail.OverQuota, "the account is full after %s; give it more with: lockstep account quota, and run the same import again", counted(im.done.Messages(), "message"))
 	}
 	if err != nil {
 		return err

@@ -35,7 +35,7 @@ func TestDamageIsNamedAndNeverServed(t *testing.T) {
 		t.Fatalf("no pack to damage in %v", packs)
 	}
 	out, err := lockstep("", "doctor", "--config", s.config)
-	if err == nil || strings.Count(out, "is damaged and is not served") != 1 || !strings.Contains(out, fmt.Sprintf("Looked at 1 accounts and %d messages", messages)) {
+	if err == nil || strings.Count(out, "is damaged and is not served") != 1 || !strings.Contains(out, fmt.Sprintf("Looked at 1 account and %d messages", messages)) {
 		t.Errorf("%v\n%s", err, out)
 	}
 	if of, err := lockstep("", "doctor", "--account", alice, "--config", s.config); err == nil || of != out {

@@ -154,7 +154,7 @@ func TestGarbageInOneRowHoldsUpNoOther(t *testing.T) {
 	}
 	c.close()
 	s.stop()
-	s.cured("what is shown of 1 messages in INBOX")
+	s.cured("what is shown of 1 message in INBOX")
 }
 
 func TestRebuildMakesAnewWhatIsShown(t *testing.T) {

@@ -37,14 +37,14 @@ func TestThePastIsSeenAndBroughtBack(t *testing.T) {
 			}
 
 			restore := []string{"restore", "--account", alice, "--at", before}
-			preview := s.says(`\+15, −0, 5 moved, 3 flags, 1 mailboxes made again`, restore...)
+			preview := s.says(`\+15, −0, 5 moved, 3 flags, 1 mailbox made again`, restore...)
 			if !strings.Contains(preview, "Nothing was changed") {
 				t.Error(preview)
 			}
 			s.says(`(?m)^INBOX +inbox +6 `, "mailbox", "list", alice)
-			s.says("as of .*: \\+5, −0, 1 mailboxes made again", append(restore, "--mailbox", "Work")...)
-			s.says(`\+15, −0, 1 mailboxes made again`, append(restore, "--only-missing")...)
-			s.says(`\+15, −1, 5 moved, 3 flags, 1 mailboxes made again, 1 removed`, append(restore, "--exact")...)
+			s.says("as of .*: \\+5, −0, 1 mailbox made again", append(restore, "--mailbox", "Work")...)
+			s.says(`\+15, −0, 1 mailbox made again`, append(restore, "--only-missing")...)
+			s.says(`\+15, −1, 5 moved, 3 flags, 1 mailbox made again, 1 removed`, append(restore, "--exact")...)
 
 			done := s.says("Done. To take that back: lockstep undo [0-9]+", append(restore, "--apply")...)
 			s.says(`(?m)^INBOX +inbox +21 `, "mailbox", "list", alice)

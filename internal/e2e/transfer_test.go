@@ -68,10 +68,10 @@ func TestExportAndImportAreInverse(t *testing.T) {
 	if err := os.WriteFile(file, source.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out := s.lockstep("", "import", alice, file, "--into", "Old/Mail"); !strings.Contains(out, "Imported 60 messages; 0 were there already") {
+	if out := s.lockstep("", "import", alice, file, "--into", "Old/Mail"); !strings.Contains(out, "Imported 60 messages; already there: 0") {
 		t.Error(out)
 	}
-	if out := s.lockstep("", "import", alice, file, "--into", "Old/Mail"); !strings.Contains(out, "Imported 0 messages; 60 were there already") {
+	if out := s.lockstep("", "import", alice, file, "--into", "Old/Mail"); !strings.Contains(out, "Imported 0 messages; already there: 60") {
 		t.Error(out)
 	}
 	dir := t.TempDir()
@@ -221,7 +221,7 @@ func TestLargeImportTakesLittleMemory(t *testing.T) {
 	if server() == 0 || server() > maxMemoryMiB || client() == 0 || client() > maxMemoryMiB {
 		t.Errorf("server %d MiB, command %d MiB", server(), client())
 	}
-	if !strings.Contains(out.String(), fmt.Sprintf("Imported %d messages; 0 were", messages)) {
+	if !strings.Contains(out.String(), fmt.Sprintf("Imported %d messages; already there: 0", messages)) {
 		t.Error(out.String())
 	}
 	s.stop()
