@@ -547,6 +547,92 @@ func TestABackupThatCantBeReachedIsTriedAgain(t *testing.T) {
 	w.wantNoTrace("at the end", secrets("zebra"))
 }
 
+// TestABackupThatIsNotMountedIsNotForgotten looks at a place where a backup was, and none
+// is just now.
+func TestABackupThatIsNotMountedIsNotForgotten(t *testing.T) {
+	w := &town{t: t, cfg: testConfig(t)}
+	target := filepath.Join(t.TempDir(), "backup")
+	w.cfg.Backup.To = target
+	w.open()
+	defer w.close()
+	w.ann = w.account("ann@example.test")
+	w.append(w.ann, letterWith("zebra"))
+	before := w.point()
+	if err := os.Rename(target, target+"-away"); err != nil {
+		t.Fatal(err)
+	}
+	done := w.erase(admin.ToErase{Kind: "person", Address: "zebrasender@strangers.test", Expect: 1})
+	if len(done.Proof.Pending) != 1 {
+		t.Fatalf("pending: %q, reached: %v", done.Proof.Pending, done.Proof.Reached)
+	}
+	if err := os.RemoveAll(target); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(target+"-away", target); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.ops.ResumeErasures(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := w.underWay(); n != 0 {
+		t.Fatalf("%d erasures are under way", n)
+	}
+	if _, err := w.repo(target).Manifest(t.Context(), before); err == nil {
+		t.Error("the point from before can be opened")
+	}
+}
+
+// A lockedTarget lets nothing be destroyed for a while.
+type lockedTarget struct {
+	backup.Target
+	locked *bool
+}
+
+func (l lockedTarget) Destroy(ctx context.Context, name string) error {
+	if *l.locked {
+		return mail.Errorf(mail.Denied, "%s is locked", name)
+	}
+	return l.Delete(ctx, name)
+}
+
+// TestALockedBackupIsBegunAnewOnce tries again where keys can't be destroyed yet.
+func TestALockedBackupIsBegunAnewOnce(t *testing.T) {
+	w := &town{t: t, cfg: testConfig(t)}
+	target := filepath.Join(t.TempDir(), "backup")
+	w.cfg.Backup.To = target
+	w.open()
+	defer w.close()
+	w.ann = w.account("ann@example.test")
+	w.append(w.ann, letterWith("zebra"))
+	before := w.point()
+	locked := true
+	w.ops.Backups.Open = func(ctx context.Context, spec string) (backup.Target, error) {
+		return lockedTarget{backup.NewDir(vfs.OS{}, spec), &locked}, nil
+	}
+	done := w.erase(admin.ToErase{Kind: "person", Address: "zebrasender@strangers.test", Expect: 1})
+	if len(done.Proof.Pending) != 1 {
+		t.Fatalf("pending: %q", done.Proof.Pending)
+	}
+	for range 3 {
+		if err := w.ops.ResumeErasures(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if sets, err := w.repo(target).Sets(t.Context()); len(sets) != 2 || err != nil {
+			t.Fatalf("sets %v, %v: want that from before and one more", sets, err)
+		}
+	}
+	locked = false
+	if err := w.ops.ResumeErasures(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if sets, err := w.repo(target).Sets(t.Context()); len(sets) != 1 || err != nil || w.underWay() != 0 {
+		t.Errorf("sets %v, %v, %d erasures are under way", sets, err, w.underWay())
+	}
+	if _, err := w.repo(target).Manifest(t.Context(), before); err == nil {
+		t.Error("the point from before can be opened")
+	}
+}
+
 // underWay counts the erasures that are under way.
 func (w *town) underWay() (n int) {
 	w.t.Helper()

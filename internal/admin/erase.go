@@ -82,6 +82,7 @@ type task struct {
 	Blobs    []byte // names, 32 bytes each
 	Login    string `json:",omitempty"` // of the account
 	Address  string `json:",omitempty"` // of the person
+	Anew     string `json:",omitempty"` // the set by which the backup was begun anew
 	Proof    Proof
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"lockstep/internal/backup"
 	"lockstep/internal/mail"
@@ -18,42 +19,67 @@ func (x *erasing) backups(ctx context.Context) error {
 		x.reached("backup", "none is configured", "")
 		return nil
 	}
-	sets, err := o.beginAnew(ctx)
+	there, sets, err := x.beginAnew(ctx)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case err != nil && mail.KindOf(err) == mail.NotFound:
-		x.reached("backup", "there is none in "+o.Backups.To+" yet", "")
 	case err != nil:
 		p.Pending = []string{fmt.Sprintf("the backup in %s still has what was erased, up to the newest point of today: %s. It is tried again each hour", o.Backups.To, mail.DetailOf(err))}
 		o.Log.WarnContext(ctx, "erasure: backup", "erasure", x.id, "err", err)
+	case !there:
+		x.reached("backup", "there is none in "+o.Backups.To+" yet", "")
 	default:
 		x.reached("backup", fmt.Sprintf("begun anew in %s; the keys of %s of points from before were destroyed", o.Backups.To, counted(sets, "set")), "the keys of no other set are there; the copies of packs that stay have no keys")
 	}
 	return nil
 }
 
-// beginAnew makes a point of a new set and destroys all older ones.
-func (o *Ops) beginAnew(ctx context.Context) (destroyed int, err error) {
-	run, err := o.Backups.Begin(ctx, "", backup.Options{Fresh: true, Existing: true, Digests: true, Doing: "an erasure"})
+// beginAnew makes a point of a new set, looks whether it is whole, and destroys all older
+// ones. Where that could not be ended it goes on with the set that is there: a bucket that
+// keeps what is removed would get everything again each hour.
+func (x *erasing) beginAnew(ctx context.Context) (there bool, destroyed int, err error) {
+	run, err := x.o.Backups.Begin(ctx, "", backup.Options{Fresh: x.task.Anew == "", Existing: true, Digests: true, Doing: "an erasure"})
+	if mail.KindOf(err) == mail.NotFound {
+		return false, 0, nil
+	}
 	if err != nil {
-		return 0, err
+		return false, 0, err
 	}
 	defer func() { err = errors.Join(err, run.Close(ctx)) }()
-	done, err := run.Point(ctx)
+	if x.task.Anew == "" {
+		done, err := run.Point(ctx)
+		if err == nil {
+			err = run.Check(ctx, done.Point)
+		}
+		if err != nil {
+			return true, 0, err
+		}
+		x.task.Anew = done.Point.Set
+	}
+	destroyed, err = x.destroyOlder(ctx, run.Repo())
+	return true, destroyed, err
+}
+
+// destroyOlder destroys the sets from before the backup was begun anew.
+func (x *erasing) destroyOlder(ctx context.Context, repo *backup.Repo) (destroyed int, err error) {
+	sets, err := repo.Sets(ctx)
 	if err != nil {
 		return 0, err
 	}
-	sets, err := run.Repo().Sets(ctx)
+	if !slices.Contains(sets, x.task.Anew) {
+		x.task.Anew = ""
+		return 0, mail.Errorf(mail.Unavailable, "what was begun anew there is gone")
+	}
 	for _, set := range sets {
-		if err != nil || set == done.Point.Set {
+		if set >= x.task.Anew { // sets are named in the order of their beginning
 			continue
 		}
-		if err = run.Repo().DestroySet(ctx, set); err == nil {
-			destroyed++
+		if err := repo.DestroySet(ctx, set); err != nil {
+			return destroyed, err
 		}
+		destroyed++
 	}
-	return destroyed, err
+	return destroyed, nil
 }
 
 // erasures says what is still being erased.

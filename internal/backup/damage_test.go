@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"path"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 	"lockstep/internal/backup/targettest"
 	"lockstep/internal/blob"
 	"lockstep/internal/mail"
+	"lockstep/internal/vfs"
 	"lockstep/internal/vfs/faulty"
 )
 
@@ -514,6 +516,95 @@ func TestEverythingIsCopiedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.agree(disk, "/new", h.state())
+}
+
+// What is damaged here is not stored over what the backup has whole.
+func TestWhatIsDamagedHereStaysWholeInTheBackup(t *testing.T) {
+	for what, o := range map[string]backup.Options{"everything again": {Fresh: true, Again: true}, "short extents joined": {}} {
+		h := newHouse(t, 20)
+		target := backup.NewDir(faulty.New(2), "/target")
+		first := h.put(3000)
+		h.mustBackup(target)
+		pack, offset, _, err := blob.PackOf(first.Place)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.fs.Corrupt("/data/packs/"+pack+blob.PackSuffix, func(data []byte) []byte {
+			clear(data[offset+144 : offset+1200])
+			return data
+		})
+		h.put(30_000)
+		run, err := backup.Begin(t.Context(), target, h.server, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		result, err := run.Point(t.Context())
+		if err := errors.Join(err, run.Close(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		if len(result.Damaged) != 1 || result.Damaged[0] != first.Place {
+			t.Errorf("%s: damaged %v, want %s", what, result.Damaged, first.Place)
+		}
+		disk, _, err := h.restore(target)
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		h.agree(disk, "/new", h.state())
+	}
+}
+
+// A target that is gone, as a disk that is not mounted, is given nothing.
+func TestATargetThatIsGoneIsGivenNothing(t *testing.T) {
+	h := newHouse(t, 300)
+	h.put(60_000)
+	dir := t.TempDir()
+	target := backup.NewDir(vfs.OS{}, dir+"/target")
+	run, err := backup.Begin(t.Context(), target, h.server, h.options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer run.Close(context.Background())
+	if err := os.Rename(dir+"/target", dir+"/away"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run.Point(t.Context()); mail.KindOf(err) != mail.Conflict {
+		t.Errorf("a point: %v", err)
+	}
+	if got := names(t, target); len(got) > 0 {
+		t.Errorf("it was given %v", got)
+	}
+}
+
+// A point that lacks something is not whole.
+func TestAPointIsChecked(t *testing.T) {
+	h := newHouse(t, 200)
+	h.put(60_000)
+	target := backup.NewDir(faulty.New(2), "/target")
+	run, err := backup.Begin(t.Context(), target, h.server, h.options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer run.Close(context.Background())
+	done, err := run.Point(t.Context())
+	if err == nil {
+		err = run.Check(t.Context(), done.Point)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names(t, target) {
+		if !strings.HasPrefix(name, "packs/") && !strings.HasPrefix(name, "sets/") || strings.HasSuffix(name, "/key") {
+			continue // the key was read already
+		}
+		was := get(t, target, name)
+		if err := target.Delete(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+		if err := run.Check(t.Context(), done.Point); mail.KindOf(err) != mail.Corrupt {
+			t.Errorf("without %s: %v", name, err)
+		}
+		put(t, target, name, was)
+	}
 }
 
 // A server does not write into the backup of another.

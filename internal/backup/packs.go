@@ -5,6 +5,7 @@ import (
 	"errors"
 	"hash"
 	"io"
+	"io/fs"
 	"slices"
 
 	"lockstep/internal/blob"
@@ -37,7 +38,7 @@ func (p *making) copyPacks(ctx context.Context) error {
 		have := p.copied(k)
 		p.up.reached("mail", min(have, k.Size), total)
 		for from := p.from(k, have); from < k.Size; {
-			e, err := p.copyExtent(ctx, k, from, total)
+			e, err := p.copyExtent(ctx, k, from, have, total)
 			if err != nil {
 				return err
 			}
@@ -71,12 +72,18 @@ func (p *making) from(k blob.Pack, end int64) int64 {
 
 // copyExtent stores one extent of a pack, which is read twice: first to see where it
 // ends and whether it is whole, then as it is sent.
-func (p *making) copyExtent(ctx context.Context, k blob.Pack, from, total int64) (e extent, err error) {
+// Where it is damaged, what the target has already, up to have, is kept in its place.
+func (p *making) copyExtent(ctx context.Context, k blob.Pack, from, have, total int64) (e extent, err error) {
 	x, err := p.server.Blobs.Extent(ctx, k, from, extentBytes)
 	if err != nil {
 		return e, err
 	}
 	p.damaged = append(p.damaged, x.Damaged...)
+	if len(x.Damaged) > 0 {
+		if e, err = p.spare(ctx, k, from, have); err != nil || e.length > 0 {
+			return e, errors.Join(err, x.Close())
+		}
+	}
 	e = extent{k.Pack, from, x.Size()}
 	size := e.length + macSize
 	p.up.group.Go(func() error {
@@ -86,6 +93,31 @@ func (p *making) copyExtent(ctx context.Context, k blob.Pack, from, total int64)
 	})
 	p.Run.packs[k.Pack] = insertExtent(p.Run.packs[k.Pack], e)
 	return e, nil
+}
+
+// spare returns what is kept of what the target has from a place on; length 0 is nothing.
+func (p *making) spare(ctx context.Context, k blob.Pack, from, have int64) (extent, error) {
+	if from < have {
+		return extent{k.Pack, from, have - from}, nil
+	}
+	if !p.o.Again {
+		return extent{}, nil
+	}
+	p.spared[k.Pack] = true
+	for _, e := range p.before[k.Pack] {
+		if e.offset != from || e.end() > k.Size {
+			continue
+		}
+		err := p.repo.copyExtent(ctx, e, io.Discard)
+		if err == nil {
+			p.Run.packs[k.Pack] = insertExtent(p.Run.packs[k.Pack], e)
+			return e, nil
+		}
+		if !isDamage(err) && !errors.Is(err, fs.ErrNotExist) {
+			return extent{}, err
+		}
+	}
+	return extent{}, nil
 }
 
 // An extentReader reads an extent as it is stored. What stands at its end is made of

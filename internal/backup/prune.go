@@ -2,6 +2,7 @@ package backup
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -129,6 +130,20 @@ func (s *sweep) need(ctx context.Context, p Point) (whole bool, err error) {
 	}
 	s.needed[p.Name()] = true
 	return whole, nil
+}
+
+// Check fails with mail.Corrupt when something is not there that a point needs. Indexes
+// are read; of pages and packs it asks whether they are there, and as long as they should be.
+func (r *Run) Check(ctx context.Context, p Point) error {
+	s := &sweep{r: r, all: map[string]Object{}, needed: map[string]bool{}, packs: map[string]int64{}}
+	if err := s.list(ctx); err != nil {
+		return err
+	}
+	whole, err := s.need(ctx, p)
+	if err == nil && !whole {
+		err = damaged(p.Name(), errors.New("not all is there that it needs"))
+	}
+	return err
 }
 
 // isDamage says that an object can't be read, now or ever.

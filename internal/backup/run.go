@@ -95,6 +95,7 @@ type Run struct {
 	state   table // the database as of the last point
 	packs   map[string][]extent
 	before  map[string][]extent // those that are stored again
+	spared  map[string]bool     // packs that are damaged here: of them what was stored before stays
 	objects map[string]bool     // pages and indexes that are there already
 
 	up *uploads
@@ -291,11 +292,15 @@ func (r *Run) openSet(ctx context.Context) error {
 // look finds out what the target has, and reads what the last point of the set has.
 // It is done at first, and after each failure.
 func (r *Run) look(ctx context.Context) (err error) {
+	// A target that is not mounted any more has nothing, and would be given everything.
+	if err := r.lease.check(ctx); err != nil {
+		return err
+	}
 	if r.packs, err = extents(ctx, r.repo.Target, packsPrefix); err != nil {
 		return err
 	}
 	if r.o.Again {
-		r.before, r.packs = r.packs, map[string][]extent{}
+		r.before, r.packs, r.spared = r.packs, map[string][]extent{}, map[string]bool{}
 	}
 	if err := r.lookInSet(ctx); err != nil {
 		return err
@@ -317,10 +322,14 @@ func (r *Run) look(ctx context.Context) (err error) {
 }
 
 // forget removes the extents that were stored again otherwise. What is beyond the pack's
-// end here stays: another copy of the server wrote it.
+// end here stays: another copy of the server wrote it. So does what is stored of packs that
+// are damaged here: it may be all there is.
 func (r *Run) forget(ctx context.Context) error {
 	r.o.Again = false
 	for pack, old := range r.before {
+		if r.spared[pack] {
+			continue
+		}
 		stored := r.packs[pack]
 		_, end := tile(stored)
 		for _, e := range old {
@@ -332,7 +341,7 @@ func (r *Run) forget(ctx context.Context) error {
 			}
 		}
 	}
-	r.before = nil
+	r.before, r.spared = nil, nil
 	return nil
 }
 
@@ -366,6 +375,8 @@ func (r *Run) Point(ctx context.Context) (Result, error) {
 	if err == nil && r.o.Again {
 		err = r.forget(ctx)
 	}
+	slices.Sort(p.damaged)
+	p.damaged = slices.Compact(p.damaged) // where two extents begin at one place
 	return Result{Point: point, Sent: p.m.Sent, Took: r.server.Now().Sub(began), Damaged: p.damaged}, err
 }
 
