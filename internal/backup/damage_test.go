@@ -575,6 +575,23 @@ func TestATargetThatIsGoneIsGivenNothing(t *testing.T) {
 	}
 }
 
+// Who can write to a target does not steer the terminals of those who read it.
+func TestWordsOfOthersAreShownAsText(t *testing.T) {
+	h := newHouse(t, 5)
+	target := backup.NewDir(faulty.New(2), "/target")
+	h.mustBackup(target)
+	put(t, target, "lease", []byte(`{"holder":"\u001b]0;evil\u0007\r","doing":"\u001b[2J","until":"2999-01-01T00:00:00Z"}`))
+	if _, err := h.backup(target); mail.KindOf(err) != mail.Conflict || strings.ContainsAny(err.Error(), "\x1b\a\r") {
+		t.Errorf("somebody else's lease: %q", err)
+	}
+	head := bytes.Replace(get(t, target, "lockstep-backup"), []byte(`"key_file": "`), []byte(`"key_file": "\u001b[2J`), 1)
+	put(t, target, "lockstep-backup", head)
+	other := newHouse(t, 5)
+	if _, err := backup.Unlock(t.Context(), target, backup.Secret{KeyFile: other.file("/data/key")}); mail.KindOf(err) != mail.Denied || strings.Contains(err.Error(), "\x1b") {
+		t.Errorf("somebody else's header: %q", err)
+	}
+}
+
 // A point that lacks something is not whole.
 func TestAPointIsChecked(t *testing.T) {
 	h := newHouse(t, 200)

@@ -64,6 +64,10 @@ func parseHeader(b []byte) (*header, error) {
 	case len(h.Recipients) > maxRecipients:
 		return nil, damaged(headerName, errors.New("it has too many recipients"))
 	}
+	h.KeyFile = readable(h.KeyFile)
+	for i, r := range h.Recipients {
+		h.Recipients[i] = readable(r)
+	}
 	return &h, nil
 }
 

@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"lockstep/internal/mail"
 )
@@ -53,7 +55,7 @@ func takeLease(ctx context.Context, t Target, holder, doing string, now func() t
 	if err != nil {
 		return nil, err
 	}
-	if had != nil && had.Holder != holder && now().Before(had.Until) {
+	if had != nil && had.Holder != readable(holder) && now().Before(had.Until) {
 		return nil, mail.Errorf(mail.Conflict, "%s is writing to the backup in %s (%s). If that has ended without saying so, try again after %s", had.Holder, t, had.Doing, had.Until.UTC().Format("15:04:05 MST"))
 	}
 	l := &lease{t: t, now: now, text: leaseText{Holder: holder, Doing: doing, Nonce: rand.Text()}}
@@ -96,7 +98,18 @@ func readLease(ctx context.Context, t Target) (*leaseText, error) {
 	if json.Unmarshal(b, &text) != nil {
 		return nil, nil // whoever wrote that holds nothing
 	}
+	text.Holder, text.Doing = readable(text.Holder), readable(text.Doing)
 	return &text, nil
+}
+
+// readable is a text of somebody else as it can be shown on a terminal.
+func readable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text)
 }
 
 func (l *lease) write(ctx context.Context) error { return putBytes(ctx, l.t, leaseName, l.renewed()) }
