@@ -196,6 +196,7 @@ func erasingWords(e admin.Erasing) string {
 	return e.Stage
 }
 
+// sayErased says what became of an erasure; one that is not finished is an error.
 func sayErased(e admin.Erasing, file string) error {
 	p := e.Proof
 	fmt.Fprintf(os.Stderr, "Erased %s. This is erasure %d.\n", inWords(p.Erased.Messages, "message"), p.Number)
@@ -204,6 +205,9 @@ func sayErased(e admin.Erasing, file string) error {
 	}
 	for _, what := range p.Pending {
 		fmt.Fprintln(os.Stderr, "Still to be done:", what)
+	}
+	if len(p.Pending) > 0 {
+		return fmt.Errorf("erasure %d is not finished: it goes on by itself each hour, or with lockstep erase resume", p.Number)
 	}
 	return nil
 }
@@ -237,6 +241,7 @@ type eraseResume struct{}
 func (eraseResume) Run(ctx context.Context, g *globals) error {
 	return g.with(ctx, func(c *admin.Client) error {
 		line, n := &statusLine{}, 0
+		var left error
 		err := admin.EraseResume.Each(ctx, c, admin.Nothing{}, func(e admin.Erasing) error {
 			if e.Proof == nil {
 				line.show(erasingWords(e))
@@ -244,13 +249,14 @@ func (eraseResume) Run(ctx context.Context, g *globals) error {
 			}
 			n++
 			line.clear()
-			return sayErased(e, "")
+			left = errors.Join(left, sayErased(e, ""))
+			return nil
 		})
 		line.clear()
 		if err == nil && n == 0 {
 			fmt.Println("Nothing is under way.")
 		}
-		return err
+		return errors.Join(err, left)
 	})
 }
 
@@ -324,15 +330,20 @@ func (d depths) ForgetActor(ctx context.Context, login string) (int64, error) {
 	return d.h.db.ForgetActor(ctx, login, "an erased account")
 }
 
+// Snapshots implements admin.Depths.
+func (d depths) Snapshots() (int, error) {
+	all, err := sqlstore.SnapshotsOf(d.h.path(databaseFile))
+	return len(all), err
+}
+
 // DropSnapshots implements admin.Depths.
 func (d depths) DropSnapshots() (int, error) {
-	path := d.h.path(databaseFile)
-	all, err := sqlstore.SnapshotsOf(path)
-	if err != nil || len(all) == 0 {
+	n, err := d.Snapshots()
+	if err != nil || n == 0 {
 		return 0, err
 	}
-	_, err = sqlstore.PruneSnapshots(path, time.Now(), true)
-	return len(all), err
+	_, err = sqlstore.PruneSnapshots(d.h.path(databaseFile), time.Now(), true)
+	return n, err
 }
 
 // Traces implements admin.Depths.

@@ -582,6 +582,16 @@ func TestABackupThatIsNotMountedIsNotForgotten(t *testing.T) {
 	}
 }
 
+// TestAnErasureThatIsNotFinishedIsAnError is about the exit status.
+func TestAnErasureThatIsNotFinishedIsAnError(t *testing.T) {
+	if err := sayErased(admin.Erasing{Proof: &admin.Proof{Number: 7, Pending: []string{"the backup"}}}, ""); err == nil || !strings.Contains(err.Error(), "erasure 7") {
+		t.Errorf("with something to be done: %v", err)
+	}
+	if err := sayErased(admin.Erasing{Proof: &admin.Proof{Number: 7}}, ""); err != nil {
+		t.Errorf("at its end: %v", err)
+	}
+}
+
 // A lockedTarget lets nothing be destroyed for a while.
 type lockedTarget struct {
 	backup.Target

@@ -10,7 +10,46 @@ import (
 	"lockstep/internal/admin"
 	"lockstep/internal/backup"
 	"lockstep/internal/config"
+	"lockstep/internal/mail"
+	"lockstep/internal/store/sqlstore"
 )
+
+// TestAKeyIsNotRetiredThatTheWayBackNeeds keeps a copy of the database from before an
+// upgrade readable.
+func TestAKeyIsNotRetiredThatTheWayBackNeeds(t *testing.T) {
+	w := &town{t: t, cfg: testConfig(t)}
+	w.open()
+	defer func() { w.close() }()
+	w.ann = w.account("ann@example.test")
+	w.append(w.ann, letterWith("kept"))
+	if _, err := w.blobs.Keys().Rotate(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	w.close()
+	w.open() // nothing is on its way in any more
+	dir := filepath.Join(w.cfg.Data, sqlstore.SnapshotDir)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "lockstep-schema-20.db"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := w.client()
+	defer c.Close()
+	_, err := admin.KeyRetire.All(t.Context(), c, admin.OfKey{Number: 1})
+	if mail.KindOf(err) != mail.Conflict || !strings.Contains(err.Error(), "upgrade forget") {
+		t.Errorf("beside a copy from before an upgrade: %v", err)
+	}
+	if keys := w.blobs.Keys().Keys(); !keys[0].Retired.IsZero() {
+		t.Error("the key is retired")
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin.KeyRetire.All(t.Context(), c, admin.OfKey{Number: 1}); err != nil {
+		t.Errorf("without one: %v", err)
+	}
+}
 
 func TestALostKeyIsRecoveredFromTheBackup(t *testing.T) {
 	w := &town{t: t, cfg: testConfig(t)}

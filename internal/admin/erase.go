@@ -22,6 +22,8 @@ type Depths interface {
 	Scour(ctx context.Context) (pages, written int64, err error)
 	// ForgetActor takes a login out of the journals of all accounts.
 	ForgetActor(ctx context.Context, login string) (int64, error)
+	// Snapshots counts the copies of the database from before upgrades.
+	Snapshots() (int, error)
 	// DropSnapshots removes copies of the database from before upgrades.
 	DropSnapshots() (int, error)
 	// Traces counts how often one of the names lies in the files of the database, and how

@@ -123,12 +123,28 @@ func (o *Ops) rewrap(ctx context.Context, n uint32, emit func(Rewrapping) error)
 }
 
 func (o *Ops) keyRetire(ctx context.Context, q OfKey, emit func(Rewrapping) error) error {
+	if err := o.mayRetire(q.Number); err != nil {
+		return err
+	}
 	done, err := o.Blobs.Retire(ctx, q.Number, progress(0, emit))
 	if err != nil {
 		return err
 	}
 	o.Log.InfoContext(ctx, "key retired", "key", q.Number)
 	return emit(Rewrapping{Key: q.Number, Done: true, Rewrapped: done})
+}
+
+// mayRetire refuses while a copy of the database from before an upgrade is kept: its rows
+// are wrapped by older keys, and who went back to it could read no mail.
+func (o *Ops) mayRetire(key uint32) error {
+	if o.Depths == nil {
+		return nil
+	}
+	n, err := o.Depths.Snapshots()
+	if err == nil && n > 0 {
+		err = mail.Errorf(mail.Conflict, "%s of the database from before upgrades may need key %d, and so does who goes back to it. They go by themselves in 14 days; to do without them now: lockstep upgrade forget", counted(n, "snapshot"), key)
+	}
+	return err
 }
 
 // tellProgress is how often it is told how far something is.
