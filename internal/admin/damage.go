@@ -157,7 +157,7 @@ func (x *examination) settleOne(ctx context.Context, b *broken) error {
 	}
 	for _, at := range b.places {
 		if !mended {
-			err := x.found(at.p.Login, false, "%v is damaged and is not served: %v. Put it back from a backup, or expunge it", at, b.err)
+			err := x.found(at.p.Login, false, "%v is damaged and is not served: %v. With a backup that has it in backup.to, lockstep doctor fetches it; else expunge it", at, b.err)
 			if err != nil {
 				return err
 			}

@@ -70,7 +70,7 @@ func TestScrubIsToldInALine(t *testing.T) {
 		{upkeep.Status{}, "Scrub: nothing was looked at yet; scrub.every is 0s, so it runs only when asked to: lockstep scrub now."},
 		{upkeep.Status{Every: 48 * time.Hour, Last: last}, "Scrub: everything was last looked at 25 h ago, and nothing was wrong."},
 		{upkeep.Status{Every: 48 * time.Hour, Last: bad}, "Scrub: everything was last looked at 25 h ago, and 3 things put right, 2 of them from the backup, 1 thing left wrong, 1 thing passed over."},
-		{upkeep.Status{Every: 48 * time.Hour, Last: last, Damaged: 2}, "Scrub: everything was last looked at 25 h ago, and nothing was wrong; known to be damaged and not served: 2 messages or parts."},
+		{upkeep.Status{Every: 48 * time.Hour, Last: last, Damaged: 2}, "Scrub: everything was last looked at 25 h ago, and nothing was wrong; known to be damaged and not served: 2 blobs."},
 		{upkeep.Status{Every: 48 * time.Hour, Pass: pass, Packs: 100, Rate: 8}, "Scrub: the first pass is under way; 25% of the pass that began 60 min ago is done."},
 		{upkeep.Status{Every: time.Hour, Last: last, Packs: 1 << 40, Rate: 1 << 20}, "Scrub: everything was last looked at 25 h ago, and nothing was wrong; a pass takes 12 d at scrub.rate, longer than scrub.every: raise one of them."},
 		{upkeep.Status{Every: time.Hour, Pass: pass, Packs: 100, Rate: 8, Err: "no disk"}, "Scrub: the first pass is under way; 25% of the pass that began 60 min ago is done; it broke off and will go on: no disk."},

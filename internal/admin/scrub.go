@@ -73,7 +73,7 @@ func ScrubText(st upkeep.Status, now time.Time) string {
 		text += "the first pass is under way"
 	}
 	if st.Damaged > 0 {
-		text += fmt.Sprintf("; known to be damaged and not served: %d messages or parts", st.Damaged)
+		text += "; known to be damaged and not served: " + counted(st.Damaged, "blob")
 	}
 	if st.Pass != nil {
 		text += fmt.Sprintf("; %d%% of the pass that began %s is done", int(100*st.Share()), Ago(now.Sub(st.Pass.Began)))

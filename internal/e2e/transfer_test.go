@@ -141,7 +141,7 @@ func TestImportSurvivesAKill(t *testing.T) {
 	}
 	s.start()
 	out := s.lockstep("", "import", alice, file)
-	m := regexp.MustCompile(`Imported (\d+) messages; (\d+) were there already; 0 could`).FindStringSubmatch(out)
+	m := regexp.MustCompile(`Imported (\d+) messages; already there: (\d+); could not be taken: 0`).FindStringSubmatch(out)
 	if m == nil {
 		t.Fatal(out)
 	}
