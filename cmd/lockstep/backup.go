@@ -282,10 +282,11 @@ func fileSize(path string) int64 {
 }
 
 // smallFiles are the files of the data directory that are backed up with the rest:
-// clients may have learnt to trust the certificate.
+// clients may have learnt to trust the certificate, and where backups were made none is
+// begun anew unasked.
 func (h *house) smallFiles() (map[string][]byte, error) {
 	files := map[string][]byte{}
-	for _, name := range []string{selfSignedCert, selfSignedKey} {
+	for _, name := range []string{selfSignedCert, selfSignedKey, backup.KnownFile} {
 		b, err := os.ReadFile(h.path(name))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
