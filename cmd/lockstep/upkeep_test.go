@@ -65,7 +65,7 @@ func TestTheClockBeginsNoOtherBackup(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := h.backupJob.Now(t.Context())
-	if mail.KindOf(err) != mail.NotFound || !strings.Contains(err.Error(), "is everything mounted?") {
+	if mail.KindOf(err) != mail.Unavailable || !strings.Contains(err.Error(), "is everything mounted?") {
 		t.Errorf("%v", err)
 	}
 	if _, err := os.Stat(filepath.Join(to, "lockstep-backup")); !errors.Is(err, fs.ErrNotExist) {

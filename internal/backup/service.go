@@ -110,10 +110,10 @@ func (s *Service) beginAt(ctx context.Context, t Target, o Options) (*Run, error
 	o.Existing = asked || was
 	r, err := Begin(ctx, t, s.Server, o)
 	if mail.KindOf(err) == mail.NotFound && was && asked { // there is one, and it can't be reached
-		return nil, &mail.Error{Kind: mail.Unavailable, Detail: err.Error() + " This server has backed up to there before.", Err: err}
+		return nil, &mail.Error{Kind: mail.Unavailable, Detail: err.Error() + " This server has backed up to there before."}
 	}
 	if mail.KindOf(err) == mail.NotFound && was {
-		return nil, &mail.Error{Kind: mail.NotFound, Detail: err.Error() + " This server has backed up to there before. If that backup is meant to be gone, lockstep backup --anew begins another", Err: err}
+		return nil, &mail.Error{Kind: mail.NotFound, Detail: err.Error() + " This server has backed up to there before. If that backup is meant to be gone, lockstep backup --anew begins another"}
 	}
 	if err != nil {
 		return nil, err
