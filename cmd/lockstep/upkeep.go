@@ -99,7 +99,7 @@ func (h *house) backUp(ctx context.Context) (string, error) {
 		return "", errors.Join(err, run.Close(ctx))
 	}
 	said := admin.BackupText(result)
-	pruned, err := run.Prune(ctx, backup.PruneOptions{Keep: time.Duration(h.cfg.Backup.Keep), Grace: backup.DefaultGrace})
+	pruned, err := run.Prune(ctx, backup.PruneOptions{Keep: time.Duration(h.cfg.Backup.Keep), Grace: backup.DefaultGrace, Unasked: true})
 	switch {
 	case err != nil: // the point is there; the next one removes what this could not
 		h.log.WarnContext(ctx, "backup: old points are not removed", "err", err)

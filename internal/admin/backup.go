@@ -124,7 +124,7 @@ func followed(s backup.FollowStatus) FollowStep {
 
 // PruneFollowed removes what a target that is followed to does not need any more.
 func (o *Ops) PruneFollowed(ctx context.Context, run *backup.Run) error {
-	_, err := run.Prune(ctx, backup.PruneOptions{Keep: o.BackupKeep, Grace: backup.DefaultGrace})
+	_, err := run.Prune(ctx, backup.PruneOptions{Keep: o.BackupKeep, Grace: backup.DefaultGrace, Unasked: true})
 	return err
 }
 

@@ -17,6 +17,9 @@ type PruneOptions struct {
 	// was cut left it, and the next one would use it.
 	Grace    time.Duration
 	LookOnly bool // remove nothing, only say what would be
+	// Unasked is for who prunes by the clock: when everything from before today would go
+	// for its age, nothing does, and it is mail.Conflict. The clock may have jumped.
+	Unasked bool
 }
 
 // DefaultGrace is what Grace is as a rule.
@@ -98,7 +101,22 @@ func (s *sweep) choose(ctx context.Context) error {
 	}
 	slices.Reverse(s.done.Kept)
 	slices.Reverse(s.done.Removed)
+	if s.o.Unasked && s.leavesTodayAlone() {
+		return mail.Errorf(mail.Conflict, "all points but those of the last day would be removed, as they are older than backup.keep says: is the clock right? If it is, lockstep backup prune removes them")
+	}
 	return s.r.lease.keep(ctx)
+}
+
+// today is how old a point is at most that says nothing against a clock that jumped: it
+// was made after that.
+const today = 24 * time.Hour
+
+// leavesTodayAlone reports whether points go for their age, and none from before today
+// stays.
+func (s *sweep) leavesTodayAlone() bool {
+	aged := func(p Point) bool { return s.now.Sub(p.Time) > s.o.Keep }
+	recent := func(p Point) bool { return s.now.Sub(p.Time) <= today }
+	return slices.ContainsFunc(s.done.Removed, aged) && !slices.ContainsFunc(s.done.Kept, func(p Point) bool { return !recent(p) })
 }
 
 // need notes what a point needs, and says whether it is all there.

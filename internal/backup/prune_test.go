@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lockstep/internal/backup"
+	"lockstep/internal/mail"
 	"lockstep/internal/vfs/faulty"
 )
 
@@ -83,6 +84,30 @@ func TestPruneLeavesWhatPointsNeed(t *testing.T) {
 	// And the next run goes on from what is left.
 	if r := h.mustBackup(target); r.Sent.Pages > 2 {
 		t.Errorf("after it %d pages were sent", r.Sent.Pages)
+	}
+}
+
+// A clock that jumps ahead makes every point too old but those that come after: by the
+// clock none is removed then.
+func TestAClockThatJumpsRemovesNothing(t *testing.T) {
+	h := newHouse(t, 300)
+	target := backup.NewDir(faulty.New(2), "/target")
+	for range 5 {
+		h.change(1 + h.rng.IntN(len(h.db.pages)))
+		h.mustBackup(target)
+		h.db.commit += 86400 // a day
+	}
+	h.db.commit += 400 * 86400
+	h.mustBackup(target)
+	h.server.Now = func() time.Time { return began.Add(405 * 86401 * time.Second) }
+	before := len(names(t, target))
+	o := backup.PruneOptions{Keep: backup.DefaultKeep, Unasked: true}
+	if done, err := h.tryPrune(target, o); mail.KindOf(err) != mail.Conflict || len(names(t, target)) != before {
+		t.Errorf("%+v, %v; %d objects of %d are left", done, err, len(names(t, target)), before)
+	}
+	o.Unasked = false
+	if done, err := h.tryPrune(target, o); err != nil || len(done.Kept) != 1 || len(done.Removed) != 5 {
+		t.Errorf("by hand: %+v, %v", done, err)
 	}
 }
 
