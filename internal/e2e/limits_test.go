@@ -35,7 +35,7 @@ func TestConfiguredLimitsHold(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out := s.lockstep("", "import", alice, file); !strings.Contains(out, "1 could not be taken") || !strings.Contains(out, "limits.message") {
+	if out := s.lockstep("", "import", alice, file); !strings.Contains(out, "could not be taken: 1") || !strings.Contains(out, "limits.message") {
 		t.Error(out)
 	}
 	if err := s.tryLMTP(alice, sized(10_000)); err != nil {
