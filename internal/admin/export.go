@@ -118,7 +118,12 @@ func (o *Ops) sendMessage(ctx context.Context, w http.ResponseWriter, login, pat
 	if err != nil {
 		return err
 	}
-	body, err := o.Blobs.Open(ctx, m.Blob)
+	return o.sendBlob(ctx, w, m.Blob)
+}
+
+// sendBlob answers with the bytes of a blob.
+func (o *Ops) sendBlob(ctx context.Context, w http.ResponseWriter, b mail.Blob) error {
+	body, err := o.Blobs.Open(ctx, b)
 	if err != nil {
 		return err
 	}

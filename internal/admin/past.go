@@ -332,14 +332,7 @@ func (o *Ops) sendPast(ctx context.Context, w http.ResponseWriter, login string,
 	if err != nil {
 		return err
 	}
-	body, err := o.Blobs.Open(ctx, m.Blob)
-	if err != nil {
-		return err
-	}
-	defer body.Close()
-	w.Header().Set("Content-Length", strconv.FormatInt(body.Size(), 10))
-	_, err = io.Copy(w, body)
-	return err
+	return o.sendBlob(ctx, w, m.Blob)
 }
 
 // PastMessage opens the bytes of one message that PastMessages told of.

@@ -120,31 +120,43 @@ func (s *segmentFetch) fetch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	size, written := int64(s.t.m.PageSize), 0
-	err = eachPage(content, s.t.m.PageSize, func(pgno uint32, page []byte) error {
-		h, wanted := s.wanted[pgno]
-		if !wanted {
+	size := int64(s.t.m.PageSize)
+	return wantedPages(s.name, content, s.t.m.PageSize, s.wanted, func(pgno uint32, page []byte) error {
+		_, err := s.f.WriteAt(page, int64(pgno-1)*size)
+		if err == nil {
+			s.t.reached(size, 0)
+		}
+		return err
+	})
+}
+
+// wantedPages calls put with those pages of a segment that are wanted, each of which has
+// to be there with its hash. What put fails with is of our disk, and comes back as it is.
+func wantedPages(name string, content []byte, pageSize int, wanted map[uint32]pageHash, put func(pgno uint32, page []byte) error) error {
+	found := 0
+	err := eachPage(content, pageSize, func(pgno uint32, page []byte) error {
+		h, isWanted := wanted[pgno]
+		if !isWanted {
 			return nil
 		}
 		if hashPage(page) != h {
 			return fmt.Errorf("page %d is another than it was", pgno)
 		}
-		if _, err := s.f.WriteAt(page, int64(pgno-1)*size); err != nil {
+		if err := put(pgno, page); err != nil {
 			return &writeError{err}
 		}
-		written++
-		s.t.reached(size, 0)
+		found++
 		return nil
 	})
 	var w *writeError
 	switch {
 	case errors.As(err, &w):
 		return w.err
-	case err == nil && written != len(s.wanted):
+	case err == nil && found != len(wanted):
 		err = errors.New("pages are not in it")
 	}
 	if err != nil {
-		return damaged(s.name, err)
+		return damaged(name, err)
 	}
 	return nil
 }

@@ -337,30 +337,5 @@ func (s *redoFetch) fetch(ctx context.Context) error {
 		return err
 	}
 	s.t.reached(int64(len(content)), 0)
-	written := 0
-	err = eachPage(content, s.pageSize, func(pgno uint32, page []byte) error {
-		h, wanted := s.wanted[pgno]
-		if !wanted {
-			return nil
-		}
-		if hashPage(page) != h {
-			return fmt.Errorf("page %d is another than it was", pgno)
-		}
-		written++
-		if err := s.to.add(pgno, page); err != nil {
-			return &writeError{err}
-		}
-		return nil
-	})
-	var w *writeError
-	switch {
-	case errors.As(err, &w):
-		return w.err
-	case err == nil && written != len(s.wanted):
-		err = errors.New("pages are not in it")
-	}
-	if err != nil {
-		return damaged(s.name, err)
-	}
-	return nil
+	return wantedPages(s.name, content, s.pageSize, s.wanted, s.to.add)
 }

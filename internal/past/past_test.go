@@ -52,7 +52,7 @@ func TestThePastIsWhatWasRecorded(t *testing.T) {
 // oneGoroutine skips what the race detector has nothing to say of.
 func oneGoroutine(t *testing.T) {
 	if testing.Short() {
-		t.Skip("for the race detector: one goroutine, and long")
+		t.Skip("has one goroutine, of which the race detector has nothing to say")
 	}
 }
 

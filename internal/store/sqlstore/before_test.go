@@ -46,7 +46,7 @@ func releaseBefore(t *testing.T) (name string, knows []step, all []string) {
 		t.Fatal(err)
 	}
 	if len(files) == 0 {
-		t.Skip("there was no release yet")
+		t.Fatal("no release is kept in testdata/releases: what the one before says to its database is what a step is held against")
 	}
 	slices.SortFunc(files, byVersion)
 	text, err := os.ReadFile(files[len(files)-1])

@@ -90,7 +90,7 @@ func copyUntilTheEnd(t testing.TB, db *sqlstore.DB) {
 // database that the release to come has upgraded, where that let it.
 func TestContractOnTheNextReleasesDatabase(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it is the contract once more")
+		t.Skip("under the race detector the contract runs on a database of its own alone")
 	}
 	storetest.Checks(t, func(t testing.TB) storetest.Engine {
 		db := sqlstore.OpenTempWith(t, sqlstore.WithSteps(sqlstore.Options{Guard: storetest.Rule}, sqlstore.Future()))
