@@ -11,6 +11,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -90,9 +91,8 @@ func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *hou
 	if err := h.openDir(); err != nil {
 		return nil, err
 	}
-	h.db, err = sqlstore.Open(ctx, h.path(databaseFile), sqlstore.Options{Hub: h.hub, Log: log, Guard: guardRule(cfg.Guard), Program: version, Upgrading: h.sayUpgrading, Mark: h.path(markFile)})
-	if err != nil {
-		return nil, fmt.Errorf("database %s: %w", h.path(databaseFile), err)
+	if err := h.openDatabase(ctx); err != nil {
+		return nil, err
 	}
 	h.closers = append(h.closers, h.db.Close)
 	if err := h.openBlobs(); err != nil {
@@ -136,6 +136,31 @@ func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *hou
 		h.follower.Prune = h.ops.PruneFollowed
 	}
 	return h, nil
+}
+
+// openDatabase opens the database of the data directory, or the one that several
+// nodes share.
+func (h *house) openDatabase(ctx context.Context) (err error) {
+	o := sqlstore.Options{Hub: h.hub, Log: h.log, Guard: guardRule(h.cfg.Guard), Program: version, Upgrading: h.sayUpgrading}
+	if h.cfg.Cluster.Database == "" {
+		o.Mark = h.path(markFile)
+		h.db, err = sqlstore.Open(ctx, h.path(databaseFile), o)
+		if err != nil {
+			return fmt.Errorf("database %s: %w", h.path(databaseFile), err)
+		}
+		return nil
+	}
+	if file := h.cfg.Cluster.PasswordFile; file != "" {
+		line, err := os.ReadFile(file)
+		if err != nil {
+			return fmt.Errorf("cluster.password_file: %w", err)
+		}
+		o.Password = strings.TrimRight(string(line), "\r\n")
+	}
+	if h.db, err = sqlstore.OpenPostgres(ctx, h.cfg.Cluster.Database, o); err != nil {
+		return fmt.Errorf("cluster.database: %w", err)
+	}
+	return nil
 }
 
 // guardRule is the configured rule, as the store takes it.

@@ -23,12 +23,16 @@ var errAside = mail.Errorf(mail.Unavailable, "people were at work; it can be tri
 // aside runs fn, which is one long statement, until it ends, ctx does, or the log
 // becomes long: then it fails with errAside.
 func (db *DB) aside(ctx context.Context, fn func(conn) error) error {
-	db.writer.notInside()
-	c, err := db.readers.get(ctx)
+	if db.pg != nil { // whose snapshots are in nobody's way
+		return db.ask(ctx, fn)
+	}
+	db.notInside()
+	free, err := db.readers.get(ctx)
 	if err != nil {
 		return err
 	}
-	defer db.readers.put(c)
+	defer db.readers.put(free)
+	c := free.(*sqliteConn)
 	ended, interrupt := make(chan struct{}), make(chan struct{})
 	var why error
 	var watcher sync.WaitGroup

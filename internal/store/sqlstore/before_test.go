@@ -20,7 +20,7 @@ func TestKeepStatements(t *testing.T) {
 	if *releasing == "" {
 		t.Skip("keeps a release's statements only when it is asked to")
 	}
-	steps, err := readSteps(migrations)
+	steps, err := readSteps(migrations, sqliteSteps)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func leftOut(c *sqliteConn, sql string) (missing []string) {
 // release can work on what it makes, each statement of the release still runs.
 func TestTheStatementsOfTheReleaseBeforeStillRun(t *testing.T) {
 	name, knows, all := releaseBefore(t)
-	steps, err := readSteps(migrations)
+	steps, err := readSteps(migrations, sqliteSteps)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -185,7 +185,7 @@ func (x BlobIndex) Erase(ctx context.Context, names []mail.BlobName, places []st
 	var gone []mail.BlobName
 	for some := range slices.Chunk(names, eraseChunk) {
 		var now []mail.BlobName
-		err := x.db.write(ctx, func(c conn) error {
+		err := x.db.write(ctx, blobLane, func(c conn) error {
 			now = nil
 			x.db.naming.refuse(places)
 			for _, name := range some {
@@ -245,7 +245,7 @@ func (x BlobIndex) Restore(ctx context.Context, found []mail.Blob) error {
 // each runs do n times in one transaction and adds up the rows it changed.
 func (x BlobIndex) each(ctx context.Context, n int, do func(conn, int) (int64, error)) (int, error) {
 	sum := int64(0)
-	err := x.db.write(ctx, func(c conn) error {
+	err := x.db.write(ctx, blobLane, func(c conn) error {
 		sum = 0
 		for i := range n {
 			changed, err := do(c, i)
@@ -262,7 +262,7 @@ func (x BlobIndex) each(ctx context.Context, n int, do func(conn, int) (int64, e
 // Forget implements blob.Index.
 func (x BlobIndex) Forget(ctx context.Context, condemnedBefore time.Time, limit int) (int, error) {
 	n := 0
-	err := x.db.write(ctx, func(c conn) error {
+	err := x.db.write(ctx, blobLane, func(c conn) error {
 		var names []mail.BlobName
 		err := c.query(selectCondemned, func(r row) error { names = append(names, mail.BlobName(r.bytes(0))); return nil }, condemnedBefore, limit)
 		for _, name := range names {

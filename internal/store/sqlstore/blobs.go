@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"slices"
+	"sync"
 	"time"
 
 	"lockstep/internal/blob"
@@ -25,12 +26,12 @@ const (
 // to the writer, who waits for it before the commit.
 func nameBlobs(c conn, names *naming, now time.Time, blobs ...mail.Blob) error {
 	for _, b := range blobs {
-		if !b.Until.IsZero() && !now.Before(b.Until) || b.Fresh && names.refused[b.Place] {
+		if !b.Until.IsZero() && !now.Before(b.Until) || b.Fresh && names.refuses(b.Place) {
 			return expired()
 		}
 	}
 	for _, b := range blobs {
-		names.waitFor(b.Pending)
+		c.pending().waitFor(b.Pending)
 		if err := nameBlob(c, &names.known, now, b); err != nil {
 			return err
 		}
@@ -38,10 +39,10 @@ func nameBlobs(c conn, names *naming, now time.Time, blobs ...mail.Blob) error {
 	return nil
 }
 
-// naming is what is kept of blobs while they are named; known outlasts that.
+// naming is what is kept of blobs.
 type naming struct {
 	known   nameFilter
-	pending []*mail.Pending // for the job that is running
+	mu      sync.Mutex
 	refused map[string]bool // places of records that were erased: a handle may still say one
 	last    time.Time       // when some were refused last
 }
@@ -49,6 +50,8 @@ type naming struct {
 // refuse lets no fresh handle be committed that says one of places. Those that were
 // refused when the handles of today were not made yet are forgotten.
 func (n *naming) refuse(places []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	if n.refused == nil || time.Since(n.last) > 2*blob.HandleLife {
 		n.refused = map[string]bool{}
 	}
@@ -58,17 +61,26 @@ func (n *naming) refuse(places []string) {
 	}
 }
 
-func (n *naming) waitFor(p *mail.Pending) {
-	if p != nil && !slices.Contains(n.pending, p) {
-		n.pending = append(n.pending, p)
+func (n *naming) refuses(place string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.refused[place]
+}
+
+// pending are the bytes that a closure names and that may not be durable yet.
+type pending struct{ all []*mail.Pending }
+
+func (w *pending) waitFor(p *mail.Pending) {
+	if p != nil && !slices.Contains(w.all, p) {
+		w.all = append(w.all, p)
 	}
 }
 
-// take returns what the job has to wait for.
-func (n *naming) take() []*mail.Pending {
-	p := n.pending
-	n.pending = nil
-	return p
+// take returns what the closure has to wait for.
+func (w *pending) take() []*mail.Pending {
+	all := w.all
+	w.all = nil
+	return all
 }
 
 func nameBlob(c conn, names *nameFilter, now time.Time, b mail.Blob) error {

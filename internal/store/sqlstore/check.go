@@ -27,7 +27,7 @@ counts AS (SELECT b.mailbox_id AS id, coalesce(r.placements, 0) AS placements, c
 	coalesce(k.threads, 0) AS threads, coalesce(k.unread_threads, 0) AS unread_threads
 	FROM mailbox b LEFT JOIN raw r ON r.mailbox_id = b.mailbox_id LEFT JOIN emails e ON e.mailbox_id = b.mailbox_id
 	LEFT JOIN talk k ON k.mailbox_id = b.mailbox_id WHERE b.account_id = ?1),
-said AS (SELECT x.thread_id, CAST(j.key AS INTEGER) AS mailbox_id, j.value AS emails FROM thread x, json_each(x.places) j WHERE x.account_id = ?1),
+said AS (SELECT x.thread_id, CAST(j.key AS BIGINT) AS mailbox_id, CAST(j.value AS BIGINT) AS emails FROM thread x, json_each(x.places) j WHERE x.account_id = ?1),
 places AS (SELECT message_key, count(*) AS placements FROM placement WHERE account_id = ?1 GROUP BY message_key)
 `
 
@@ -73,8 +73,8 @@ var flaws = []flaw{
 	WHERE p.account_id = ?1 AND (p.uid >= b.uidnext OR p.modseq > b.highest_modseq OR p.created > p.modseq OR b.highest_modseq > a.head)`, nil},
 	{"a message shown or counted wrongly", truth + `SELECT 'message ' || m.message_key FROM message m LEFT JOIN view v ON v.message_key = m.message_key
 	LEFT JOIN places n ON n.message_key = m.message_key WHERE m.account_id = ?1
-	AND (m.visible <> (v.message_key IS NOT NULL) OR m.placements <> coalesce(n.placements, 0))`, []string{
-		truth + `UPDATE message SET visible = message_key IN (SELECT message_key FROM view),
+	AND (m.visible <> CASE WHEN v.message_key IS NULL THEN 0 ELSE 1 END OR m.placements <> coalesce(n.placements, 0))`, []string{
+		truth + `UPDATE message SET visible = CASE WHEN message_key IN (SELECT message_key FROM view) THEN 1 ELSE 0 END,
 	placements = coalesce((SELECT n.placements FROM places n WHERE n.message_key = message.message_key), 0) WHERE account_id = ?1`,
 	}},
 	{"a thread counted wrongly", truth + `SELECT 'thread ' || x.thread_id FROM thread x LEFT JOIN threads t ON t.thread_id = x.thread_id WHERE x.account_id = ?1
@@ -88,11 +88,11 @@ var flaws = []flaw{
 	threads = (SELECT count(*) FROM thread t WHERE t.account_id = ?1 AND t.emails > 0) WHERE account_id = ?1`,
 	}},
 	{"a thread counted wrongly in a mailbox", truth + `SELECT 'thread ' || thread_id FROM (
-	SELECT * FROM (SELECT thread_id, mailbox_id, emails FROM inside EXCEPT SELECT thread_id, mailbox_id, emails FROM said)
-	UNION SELECT * FROM (SELECT thread_id, mailbox_id, emails FROM said EXCEPT SELECT thread_id, mailbox_id, emails FROM inside)) d`, []string{
+	SELECT * FROM (SELECT thread_id, mailbox_id, emails FROM inside EXCEPT SELECT thread_id, mailbox_id, emails FROM said) more
+	UNION SELECT * FROM (SELECT thread_id, mailbox_id, emails FROM said EXCEPT SELECT thread_id, mailbox_id, emails FROM inside) less) d`, []string{
 		"UPDATE thread SET places = '{}' WHERE account_id = ?1",
-		truth + `UPDATE thread SET places = g.places FROM (SELECT thread_id, json_group_object(mailbox_id, emails) AS places
-	FROM (SELECT thread_id, mailbox_id, emails FROM inside ORDER BY thread_id, mailbox_id) i GROUP BY thread_id) g
+		truth + `UPDATE thread SET places = g.places FROM (SELECT thread_id, '{' || string_agg('"' || mailbox_id || '":' || emails, ',' ORDER BY mailbox_id) || '}' AS places
+	FROM inside GROUP BY thread_id) g
 	WHERE thread.account_id = ?1 AND thread.thread_id = g.thread_id`,
 	}},
 	{"a mailbox counted wrongly", truth + `SELECT b.path FROM mailbox b JOIN counts c ON c.id = b.mailbox_id WHERE b.account_id = ?1
@@ -201,7 +201,7 @@ func (f *flaw) look(c conn, id mail.AccountID) (found []string, err error) {
 
 // cure puts a flaw right, and says where it was.
 func (db *DB) cure(ctx context.Context, id mail.AccountID, f flaw) (found []string, err error) {
-	err = db.write(ctx, func(c conn) (err error) {
+	err = db.write(ctx, laneOf(id), func(c conn) (err error) {
 		if found, err = f.look(c, id); err != nil || len(found) == 0 {
 			return err
 		}
@@ -221,7 +221,7 @@ func (db *DB) checkShares(ctx context.Context, id mail.AccountID, repair bool) (
 		return err
 	}
 	if repair {
-		err = db.write(ctx, run, nil)
+		err = db.write(ctx, laneOf(id), run, nil)
 	} else {
 		err = db.read(ctx, run)
 	}

@@ -20,6 +20,15 @@ type conn interface {
 	exec(sql string, args ...any) (int64, error)
 	// insert adds a row whose number the engine gives, and returns that.
 	insert(sql string, args ...any) (int64, error)
+	// later runs a statement that changes something and gives nothing back. An engine
+	// may send it along with the next one, and then its error is that one's.
+	later(sql string, args ...any) error
+	// flush runs what later put off.
+	flush() error
+	// commit makes what was done last.
+	commit() error
+	// pending is what the closure that runs on the connection has to wait for.
+	pending() *pending
 	// script runs several statements without arguments.
 	script(sql string) error
 	// inTransaction reports whether a transaction stands: an engine may have rolled

@@ -62,7 +62,7 @@ func (db *DB) CreateAccount(ctx context.Context, by mail.Origin, a store.NewAcco
 	}
 	var p store.Principal
 	var news mail.News
-	err = db.write(ctx, func(c conn) (err error) {
+	err = db.write(ctx, directoryLane, func(c conn) (err error) {
 		if p, err = db.register(c, login, own, a); err != nil {
 			return err
 		}
@@ -157,7 +157,7 @@ func (db *DB) setUp(c conn, id mail.AccountID, by mail.Origin) (mail.News, error
 
 // SetDisabled implements store.Directory.
 func (db *DB) SetDisabled(ctx context.Context, id mail.AccountID, disabled bool) error {
-	return db.write(ctx, func(c conn) error {
+	return db.write(ctx, directoryLane, func(c conn) error {
 		n, err := c.exec(disablePrincipal, id, disabled)
 		if err != nil {
 			return err
@@ -245,7 +245,7 @@ func scanCredential(r row) store.Credential {
 
 // SetPassword implements store.Directory.
 func (db *DB) SetPassword(ctx context.Context, id store.PrincipalID, verifier []byte) error {
-	return db.write(ctx, func(c conn) error {
+	return db.write(ctx, directoryLane, func(c conn) error {
 		if err := hasPrincipal(c, id); err != nil {
 			return err
 		}
@@ -293,7 +293,7 @@ func (db *DB) addCredential(c conn, cr store.Credential) (store.Credential, erro
 // AddCredential implements store.Directory.
 func (db *DB) AddCredential(ctx context.Context, cr store.Credential) (store.Credential, error) {
 	added := cr
-	err := db.write(ctx, func(c conn) (err error) {
+	err := db.write(ctx, directoryLane, func(c conn) (err error) {
 		if err := hasPrincipal(c, cr.Principal); err != nil {
 			return err
 		}
@@ -315,7 +315,7 @@ func (db *DB) UsedCredential(ctx context.Context, id int64, at time.Time) error 
 
 // writeOne runs a statement that has to change a row; absent is said otherwise.
 func (db *DB) writeOne(ctx context.Context, absent, sql string, args ...any) error {
-	return db.write(ctx, func(c conn) error {
+	return db.write(ctx, directoryLane, func(c conn) error {
 		n, err := c.exec(sql, args...)
 		if err == nil && n == 0 {
 			err = mail.Errorf(mail.NotFound, "%s", absent)
@@ -367,7 +367,7 @@ func (db *DB) Addresses(ctx context.Context, id mail.AccountID) ([]store.Address
 // AddAddress implements store.Directory.
 func (db *DB) AddAddress(ctx context.Context, a store.Address) error {
 	a.Local, a.Domain = strings.ToLower(a.Local), strings.ToLower(a.Domain)
-	return db.write(ctx, func(c conn) error {
+	return db.write(ctx, directoryLane, func(c conn) error {
 		owner, err := ownerOf(c, a.Account)
 		if err != nil {
 			return err
@@ -386,7 +386,7 @@ func (db *DB) AddAddress(ctx context.Context, a store.Address) error {
 // RemoveAddress implements store.Directory.
 func (db *DB) RemoveAddress(ctx context.Context, local, domain string) error {
 	local, domain = strings.ToLower(local), strings.ToLower(domain)
-	return db.write(ctx, func(c conn) error {
+	return db.write(ctx, directoryLane, func(c conn) error {
 		var was store.Address
 		found, err := one(c, selectAddress, func(r row) { was = scanAddress(r) }, domain, local)
 		if err == nil && !found {

@@ -33,7 +33,7 @@ func TestTheNineteenthMigrationPutsEmailsInOrder(t *testing.T) {
 	before := h.emails(store.EmailDateQuery{Limit: 1000})
 	var account [2]mail.Account
 	h.view(func(r store.Reader) (err error) { account[0], err = r.Account(); return err })
-	err := h.write(t.Context(), func(c conn) error {
+	err := h.write(t.Context(), directoryLane, func(c conn) error {
 		if err := c.script(backToEighteenth); err != nil {
 			return err
 		}
@@ -67,7 +67,7 @@ func TestCheckPutsTheOrderOfEmailsRight(t *testing.T) {
 		h := newHome(t, Options{})
 		h.mixed(100, 5)
 		want := fmt.Sprint(h.emails(store.EmailDateQuery{Limit: 1000}))
-		if err := h.write(t.Context(), func(c conn) error { return c.script(damage) }, nil); err != nil {
+		if err := h.write(t.Context(), directoryLane, func(c conn) error { return c.script(damage) }, nil); err != nil {
 			t.Fatal(err)
 		}
 		if wrong, err := h.Check(t.Context(), h.id, true); err != nil || len(wrong) == 0 {

@@ -19,7 +19,7 @@ func (db *DB) BeginErasure(ctx context.Context, state []byte) (id int64, err err
 	if len(state) > store.MaxErasureState {
 		return 0, tooMuchErased()
 	}
-	err = db.write(ctx, func(c conn) (err error) {
+	err = db.write(ctx, directoryLane, func(c conn) (err error) {
 		if id, err = draw(c, "erasure"); err == nil {
 			_, err = c.exec(insertErasure, id, db.now(), notNil(state))
 		}

@@ -81,7 +81,7 @@ func wrongIndexes(findings []string) (all []string) {
 
 // reindex makes indexes anew.
 func (db *DB) reindex(ctx context.Context, indexes []string) error {
-	return db.write(ctx, func(c conn) error {
+	return db.write(ctx, directoryLane, func(c conn) error {
 		for _, name := range indexes {
 			if err := c.script("REINDEX " + name); err != nil {
 				return err

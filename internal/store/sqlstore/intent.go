@@ -16,7 +16,7 @@ const (
 
 // Intend implements store.Intents.
 func (db *DB) Intend(ctx context.Context, owner mail.AccountID, state []byte) (id int64, err error) {
-	err = db.write(ctx, func(c conn) (err error) {
+	err = db.write(ctx, directoryLane, func(c conn) (err error) {
 		if id, err = draw(c, "intent"); err == nil {
 			_, err = c.exec(insertIntent, id, owner, state)
 		}

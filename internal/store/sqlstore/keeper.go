@@ -44,7 +44,7 @@ const deleteMemories = "DELETE FROM memory WHERE account_id = ?1 AND until <= ?2
 // Prune implements store.Keeper.
 func (db *DB) Prune(ctx context.Context, id mail.AccountID, olderThan time.Time) error {
 	for more := true; more; {
-		err := db.write(ctx, func(c conn) (err error) {
+		err := db.write(ctx, laneOf(id), func(c conn) (err error) {
 			more, err = db.prune(c, id, olderThan)
 			return err
 		}, nil)
@@ -108,7 +108,7 @@ const (
 
 // Reparsed implements store.Keeper.
 func (db *DB) Reparsed(ctx context.Context, id mail.AccountID, all []store.Derived) error {
-	return db.write(ctx, func(c conn) error {
+	return db.write(ctx, laneOf(id), func(c conn) error {
 		if _, err := loadAccount(c, id); err != nil {
 			return err
 		}

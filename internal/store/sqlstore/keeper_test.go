@@ -17,7 +17,7 @@ import (
 // run changes the database behind the store's back.
 func (h home) run(sql string, args ...any) {
 	h.t.Helper()
-	err := h.write(context.Background(), func(c conn) error {
+	err := h.write(context.Background(), directoryLane, func(c conn) error {
 		_, err := c.exec(sql, args...)
 		return err
 	}, nil)
@@ -364,7 +364,7 @@ func TestBlobsOfUploadsAreKeptAsLongAsThey(t *testing.T) {
 func TestAFullDiskIsSaidInWords(t *testing.T) {
 	h := newHome(t, Options{})
 	var pages int64
-	err := h.write(t.Context(), func(c conn) error {
+	err := h.write(t.Context(), directoryLane, func(c conn) error {
 		return c.query("PRAGMA page_count", func(r row) error { pages = r.num(0); return nil })
 	}, nil)
 	if err != nil {
@@ -387,7 +387,7 @@ func TestAFullDiskIsSaidInWords(t *testing.T) {
 // limit bounds the size of the database, as a full disk would.
 func (h home) limit(pages int64) {
 	h.t.Helper()
-	err := h.write(context.Background(), func(c conn) error {
+	err := h.write(context.Background(), directoryLane, func(c conn) error {
 		return c.query(fmt.Sprintf("PRAGMA max_page_count = %d", pages), nil)
 	}, nil)
 	if err != nil {

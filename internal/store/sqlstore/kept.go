@@ -31,7 +31,7 @@ func keptLogin(id mail.AccountID) string { return fmt.Sprintf("removed %d", id) 
 
 // KeepRemoved implements store.Directory.
 func (db *DB) KeepRemoved(ctx context.Context, id mail.AccountID) error {
-	return db.write(ctx, func(c conn) error {
+	return db.write(ctx, directoryLane, func(c conn) error {
 		n, err := c.exec(keepPrincipal, id, keptLogin(id), db.now())
 		if err == nil && n == 0 {
 			err = noAccount()
@@ -79,7 +79,7 @@ var returner = mail.NewOrigin("account brought back", 0, mail.Local, mail.ByAdmi
 func (db *DB) Reinstate(ctx context.Context, id mail.AccountID, login string) (p store.Principal, taken []store.Address, err error) {
 	var news mail.News
 	var gone []mail.PrincipalID
-	err = db.write(ctx, func(c conn) (err error) {
+	err = db.write(ctx, directoryLane, func(c conn) (err error) {
 		if p, taken, err = db.bringBack(c, id, strings.ToLower(login)); err != nil {
 			return err
 		}

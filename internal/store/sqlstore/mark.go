@@ -314,7 +314,7 @@ func (db *DB) advance(ctx context.Context) error {
 		return err
 	}
 	m.seen = db.stats.closures.Load() + 1 // with the one that follows
-	err = db.write(ctx, func(c conn) error {
+	err = db.write(ctx, directoryLane, func(c conn) error {
 		if _, err := c.exec(updateMark, instance, next.Generation, db.now()); err != nil {
 			return err
 		}

@@ -274,7 +274,7 @@ func TestBeginningAnewGoesOnAfterACrash(t *testing.T) {
 	cut := fmt.Errorf("cut")
 	rounds := 0
 	err := func() error { // as goOnRestoring, but that it dies in between
-		err := db.write(t.Context(), func(c conn) error {
+		err := db.write(t.Context(), directoryLane, func(c conn) error {
 			_, err := c.exec(beginRestoring, s.now.Unix(), 1<<20, 1)
 			return err
 		}, nil)
@@ -282,7 +282,7 @@ func TestBeginningAnewGoesOnAfterACrash(t *testing.T) {
 			if rounds++; rounds == 2 {
 				return cut
 			}
-			err = db.write(t.Context(), func(c conn) error { _, err := db.restoreSome(c); return err }, nil)
+			err = db.write(t.Context(), directoryLane, func(c conn) error { _, err := db.restoreSome(c); return err }, nil)
 		}
 		return err
 	}()

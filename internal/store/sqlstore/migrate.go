@@ -37,7 +37,7 @@ const (
 	hasVersions  = "SELECT 1 FROM sqlite_schema WHERE name = 'schema_version'"
 	knowsFloors  = "SELECT 1 FROM pragma_table_info('schema_version') WHERE name = 'reads_from'"
 	oldVersions  = "SELECT version, version, 0, '', 0 FROM schema_version ORDER BY version"
-	versions     = "SELECT version, ifnull(reads_from, version), taken, program, missed FROM schema_version ORDER BY version"
+	versions     = "SELECT version, coalesce(reads_from, version), taken, program, missed FROM schema_version ORDER BY version"
 	tookStep     = "INSERT INTO schema_version (version) VALUES (?1)"
 	noteStep     = "UPDATE schema_version SET reads_from = ?2, taken = ?3, program = ?4 WHERE version = ?1"
 	missStep     = "UPDATE schema_version SET missed = 1 WHERE version = ?1"
@@ -47,7 +47,7 @@ const (
 // planMigration looks at what is to be done to the database at path. One that this
 // program may not work on is refused.
 func planMigration(c conn, path string, o Options) (*migration, error) {
-	steps, err := readSteps(o.steps)
+	steps, err := readSteps(o.steps, o.stepsIn)
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +178,7 @@ func (m *migration) run(c conn, tell func(Upgrade)) (err error) {
 	}
 	defer func() {
 		if err != nil && c.inTransaction() {
-			c.script("ROLLBACK")
+			rollback(c)
 		}
 	}()
 	for _, t := range m.toMiss() {
@@ -192,8 +192,7 @@ func (m *migration) run(c conn, tell func(Upgrade)) (err error) {
 	if err := m.takeAll(c, tell); err != nil {
 		return err
 	}
-	_, err = c.exec("COMMIT")
-	return err
+	return c.commit()
 }
 
 // catchUp does again what a program did not know of.

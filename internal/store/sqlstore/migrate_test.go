@@ -73,7 +73,7 @@ func TestTheThirdMigrationKeepsDeltas(t *testing.T) {
 	h.update(func(tx store.Tx) error { _, err := tx.Expunge(h.inbox, mail.MakeUIDSet(9, 12), false); return err })
 
 	before := h.deltas()
-	err := h.write(t.Context(), func(c conn) error {
+	err := h.write(t.Context(), directoryLane, func(c conn) error {
 		if err := c.script(backToSecond); err != nil {
 			return err
 		}

@@ -24,6 +24,8 @@ const (
 	selectName  = "SELECT name, thread_id FROM thread_name WHERE account_id = ?1 AND name = ?2"
 	upsertName  = `INSERT INTO thread_name (account_id, name, thread_id) VALUES (?1, ?2, ?3)
 	ON CONFLICT (account_id, name) DO UPDATE SET thread_id = excluded.thread_id`
+	upsertNames = `INSERT INTO thread_name (account_id, name, thread_id) SELECT ?1, value, ?2 FROM list(?3) AS l WHERE 1 = 1
+	ON CONFLICT (account_id, name) DO UPDATE SET thread_id = excluded.thread_id`
 	selectTail = `SELECT m.thread_id, c.names FROM message m JOIN content c ON c.account_id = m.account_id AND c.content_id = m.content_id
 	WHERE m.account_id = ?1 AND m.message_key > ?2 ORDER BY m.message_key`
 	setNamedTo = "UPDATE account SET named_to = next_id - 1 WHERE account_id = ?1"
@@ -33,6 +35,9 @@ const (
 // the writer alone, which has them forgotten when something is rolled back.
 type tails struct {
 	of map[mail.AccountID]*tail
+	// direct puts names into the index at once: other nodes would not know of what waits
+	// in the memory of this one.
+	direct bool
 }
 
 type tail struct {
@@ -44,6 +49,9 @@ func (ts *tails) forget() { ts.of = nil }
 
 // get returns the names of an account's messages past key namedTo.
 func (ts *tails) get(c conn, id mail.AccountID, namedTo int64) (*tail, error) {
+	if ts.direct {
+		return &tail{}, nil
+	}
 	if tl := ts.of[id]; tl != nil {
 		return tl, nil
 	}
@@ -128,12 +136,19 @@ func (t *tx) threadsOf(names ints) (map[int64]mail.ThreadID, error) {
 	return known, err
 }
 
+// sortedSet is each of them once, in the order in which rows are locked.
+func sortedSet(all ints) ints { return slices.Compact(slices.Sorted(slices.Values(all))) }
+
 // name makes names lead to a thread. It returns them as they are written beside the
 // message, whose key was drawn before.
 func (t *tx) name(id mail.ThreadID, names ints) ([]byte, error) {
 	var text []byte
 	for _, name := range names {
 		text = binary.BigEndian.AppendUint64(text, uint64(name))
+	}
+	if t.tails.direct {
+		t.account.namedTo, t.unwell = t.account.nextID-1, true
+		return text, t.c.later(upsertNames, t.id, id, sortedSet(names))
 	}
 	tl, err := t.tails.get(t.c, t.id, t.account.namedTo)
 	if err != nil {

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"cmp"
 	"encoding/json"
+	"math"
 	"slices"
 
 	"lockstep/internal/mail"
@@ -32,7 +33,7 @@ func (r *reader) Left(q store.LeftQuery, fn func(*mail.Departure) error) error {
 	}
 	limit := q.Limit
 	if limit <= 0 {
-		limit = -1
+		limit = math.MaxInt32
 	}
 	var later []mail.Departure
 	err = r.c.query(selectLeft, func(row row) error {

@@ -42,7 +42,7 @@ func (db *DB) SetName(ctx context.Context, id mail.AccountID, name string) error
 	if err := store.CheckName(name); err != nil {
 		return err
 	}
-	return db.write(ctx, func(c conn) error {
+	return db.write(ctx, directoryLane, func(c conn) error {
 		n, err := c.exec(updateName, id, name)
 		if err == nil && n == 0 {
 			err = noAccount()
@@ -100,7 +100,7 @@ func (db *DB) listPeople(ctx context.Context) error {
 	if err != nil || listed {
 		return err
 	}
-	return db.write(ctx, func(c conn) error {
+	return db.write(ctx, directoryLane, func(c conn) error {
 		var all []store.Principal
 		err := c.query(selectPrincipals, func(r row) error { all = append(all, scanPrincipal(r)); return nil })
 		for _, p := range all {

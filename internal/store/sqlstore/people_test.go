@@ -20,7 +20,7 @@ func TestADatabaseWithoutADirectoryGetsOne(t *testing.T) {
 		}
 		return len(people)
 	}
-	if err := h.write(t.Context(), func(c conn) error { return c.script("DELETE FROM person") }, nil); err != nil {
+	if err := h.write(t.Context(), directoryLane, func(c conn) error { return c.script("DELETE FROM person") }, nil); err != nil {
 		t.Fatal(err)
 	}
 	if n := ask(); n != 0 {
@@ -37,7 +37,7 @@ func TestADatabaseWithoutADirectoryGetsOne(t *testing.T) {
 // BenchmarkPeople asks a directory of 100 000.
 func BenchmarkPeople(b *testing.B) {
 	h := newHome(b, Options{})
-	err := h.write(context.Background(), func(c conn) error {
+	err := h.write(context.Background(), directoryLane, func(c conn) error {
 		for i := range 100_000 {
 			p := store.Principal{ID: store.PrincipalID(1000 + i), Login: fmt.Sprintf("user%d@example.test", i), Name: fmt.Sprintf("Given%d Family%d", i%300, i)}
 			if _, err := c.exec(insertPrincipal, int64(p.ID), p.Login, 1000+i, p.Name); err != nil {

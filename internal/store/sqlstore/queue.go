@@ -27,7 +27,7 @@ const (
 
 // Enqueue implements store.Queue.
 func (db *DB) Enqueue(ctx context.Context, out []store.Outgoing) error {
-	return db.write(ctx, func(c conn) error {
+	return db.write(ctx, queueLane, func(c conn) error {
 		for _, o := range out {
 			if err := db.enqueue(c, o); err != nil {
 				return err
@@ -66,7 +66,7 @@ func scanOutgoing(r row) store.Outgoing {
 // Due implements store.Queue.
 func (db *DB) Due(ctx context.Context, now, lease time.Time, limit int) ([]store.Outgoing, error) {
 	var due []store.Outgoing
-	err := db.write(ctx, func(c conn) error {
+	err := db.write(ctx, queueLane, func(c conn) error {
 		due = nil
 		if err := c.query(selectDue, func(r row) error { due = append(due, scanOutgoing(r)); return nil }, now, limit); err != nil {
 			return err
@@ -84,7 +84,7 @@ func (db *DB) Due(ctx context.Context, now, lease time.Time, limit int) ([]store
 
 // GiveBack implements store.Queue.
 func (db *DB) GiveBack(ctx context.Context, now, until time.Time) error {
-	return db.write(ctx, func(c conn) error {
+	return db.write(ctx, queueLane, func(c conn) error {
 		_, err := c.exec(giveBack, now, until)
 		return err
 	}, nil)
@@ -111,7 +111,7 @@ func (db *DB) Queued(ctx context.Context, id mail.AccountID, delivery string) ([
 
 // Withdraw implements store.Queue.
 func (db *DB) Withdraw(ctx context.Context, id mail.AccountID, delivery string, now time.Time) (n int, err error) {
-	err = db.write(ctx, func(c conn) error {
+	err = db.write(ctx, queueLane, func(c conn) error {
 		gone, err := c.exec(withdraw, id, delivery, now)
 		n = int(gone)
 		return err

@@ -4,34 +4,43 @@ import (
 	"context"
 )
 
-// pool holds the connections that read. Who waits is served in order.
-type pool struct {
-	path string
-	free chan *sqliteConn // nil in it is leave to open one
+// pooled is a connection that reads.
+type pooled interface {
+	conn
+	setIdle(bool) // nobody may use it: what a View left behind is the next one's
+	isBroken() bool
 }
 
-func newPool(path string, n int) *pool {
-	p := &pool{path: path, free: make(chan *sqliteConn, n)}
+// pool holds the connections that read. Who waits is served in order.
+type pool struct {
+	open func() (pooled, error)
+	free chan pooled // nil in it is leave to open one
+}
+
+func newPool(n int, open func() (pooled, error)) *pool {
+	p := &pool{open: open, free: make(chan pooled, n)}
 	for range n {
 		p.free <- nil
 	}
 	return p
 }
 
-func (p *pool) get(ctx context.Context) (*sqliteConn, error) {
+func (p *pool) get(ctx context.Context) (pooled, error) {
 	select {
 	case c, open := <-p.free:
 		switch {
 		case !open:
 			return nil, errClosed
-		case c != nil:
-			c.idle.Store(false)
+		case c != nil && !c.isBroken():
+			c.setIdle(false)
 			return c, nil
+		case c != nil:
+			c.close()
 		}
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	c, err := openSQLite(p.path, readerCacheBytes)
+	c, err := p.open()
 	if err != nil {
 		p.free <- nil
 		return nil, err
@@ -39,8 +48,12 @@ func (p *pool) get(ctx context.Context) (*sqliteConn, error) {
 	return c, nil
 }
 
-func (p *pool) put(c *sqliteConn) {
-	c.idle.Store(true)
+func (p *pool) put(c pooled) {
+	c.setIdle(true)
+	if c.isBroken() {
+		c.close()
+		c = nil
+	}
 	p.free <- c
 }
 

@@ -53,7 +53,7 @@ func TestTheTwelfthMigrationPutsDatesInOrder(t *testing.T) {
 	h.mixed(300, 5)
 	h.update(func(tx store.Tx) error { _, err := tx.Expunge(h.inbox, mail.MakeUIDSet(5, 77, 200), false); return err })
 	before := h.byDate(store.DateQuery{Limit: 1000})
-	err := h.write(t.Context(), func(c conn) error {
+	err := h.write(t.Context(), directoryLane, func(c conn) error {
 		if err := c.script(backToEleventh); err != nil {
 			return err
 		}
@@ -87,7 +87,7 @@ func TestCheckPutsTheOrderOfDatesRight(t *testing.T) {
 		h := newHome(t, Options{})
 		h.mixed(100, 5)
 		want := h.byDate(store.DateQuery{Limit: 1000})
-		if err := h.write(t.Context(), func(c conn) error { return c.script(damage) }, nil); err != nil {
+		if err := h.write(t.Context(), directoryLane, func(c conn) error { return c.script(damage) }, nil); err != nil {
 			t.Fatal(err)
 		}
 		if wrong, err := h.Check(t.Context(), h.id, true); err != nil || len(wrong) == 0 {

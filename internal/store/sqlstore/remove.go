@@ -41,7 +41,7 @@ const (
 // RemoveAccount implements store.Directory. Once begun it goes on, whatever
 // becomes of ctx; what a crash leaves is removed when the database is opened again.
 func (db *DB) RemoveAccount(ctx context.Context, id mail.AccountID) error {
-	err := db.write(ctx, func(c conn) error {
+	err := db.write(ctx, directoryLane, func(c conn) error {
 		n, err := c.exec(markRemoved, id)
 		if err == nil && n == 0 {
 			err = noAccount()
@@ -73,7 +73,7 @@ func (db *DB) clear(ctx context.Context, id mail.AccountID) error {
 			chunk = []string{deleteContents, deleteMessages}
 		}
 		for n := int64(removeChunk); n == removeChunk; {
-			err := db.write(ctx, func(c conn) (err error) {
+			err := db.write(ctx, directoryLane, func(c conn) (err error) {
 				for _, sql := range chunk {
 					if n, err = c.exec(sql, id, removeChunk); err != nil {
 						return err
@@ -89,7 +89,7 @@ func (db *DB) clear(ctx context.Context, id mail.AccountID) error {
 	if err := db.forgetMember(ctx, id); err != nil {
 		return err
 	}
-	return db.write(ctx, func(c conn) error {
+	return db.write(ctx, directoryLane, func(c conn) error {
 		_, err := c.exec(deletePrincipal, id)
 		return err
 	}, nil)

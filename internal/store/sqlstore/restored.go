@@ -53,7 +53,7 @@ func (db *DB) Restored(ctx context.Context) error {
 
 // restoredTimes is Restored for a copy that is known to have come back so often.
 func (db *DB) restoredTimes(ctx context.Context, times int64) (leap mail.Leap, err error) {
-	err = db.write(ctx, func(c conn) error {
+	err = db.write(ctx, directoryLane, func(c conn) error {
 		newest, err := newestMoment(c)
 		if err != nil {
 			return err
@@ -106,7 +106,7 @@ func leapCounters(c conn, leap mail.Leap) error {
 // served by half of it.
 func (db *DB) goOnRestoring(ctx context.Context) error {
 	for done := []leaping{{}}; len(done) > 0; {
-		err := db.write(ctx, func(c conn) (err error) {
+		err := db.write(ctx, directoryLane, func(c conn) (err error) {
 			done, err = db.restoreSome(c)
 			return err
 		}, func() {
@@ -274,7 +274,7 @@ func (db *DB) Held(ctx context.Context) (n int, err error) {
 }
 
 func (db *DB) writeSome(ctx context.Context, sql string, args ...any) (n int, err error) {
-	err = db.write(ctx, func(c conn) error {
+	err = db.write(ctx, directoryLane, func(c conn) error {
 		changed, err := c.exec(sql, args...)
 		n = int(changed)
 		return err

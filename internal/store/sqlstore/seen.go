@@ -107,18 +107,18 @@ SELECT * FROM (SELECT x.placement_id AS id, x.modseq AS at, x.uid AS uid FROM pl
 	WHERE x.account_id = ?1 AND x.mailbox_id = ?7 AND x.modseq > ?2 AND x.modseq <= ?3 AND x.modseq >= max(?4, ?9) AND (x.modseq > ?4 OR x.uid > ?5)
 	AND x.created <= ?2 AND x.modseq > x.created AND NOT EXISTS (SELECT 1 FROM seen s
 		WHERE s.account_id = ?1 AND s.mailbox_id = ?7 AND s.principal_id = ?8 AND s.uid = x.uid AND s.modseq > x.modseq)
-	ORDER BY x.modseq, x.uid LIMIT ?6)
+	ORDER BY x.modseq, x.uid LIMIT ?6) part1
 UNION ALL
 SELECT * FROM (SELECT x.placement_id AS id, s.modseq AS at, x.uid AS uid FROM seen s CROSS JOIN placement x
 	WHERE s.account_id = ?1 AND s.mailbox_id = ?7 AND s.principal_id = ?8 AND s.modseq > ?2 AND s.modseq <= ?3 AND s.modseq >= max(?4, ?9)
 	AND (s.modseq > ?4 OR s.uid > ?5) AND x.account_id = ?1 AND x.mailbox_id = ?7 AND x.uid = s.uid AND x.created <= ?2 AND x.modseq < s.modseq
-	ORDER BY s.modseq, s.uid LIMIT ?6)
+	ORDER BY s.modseq, s.uid LIMIT ?6) part2
 UNION ALL
-SELECT * FROM (SELECT x.placement_id AS id, ?9 AS at, x.uid AS uid FROM placement x
+SELECT * FROM (SELECT x.placement_id AS id, CAST(?9 AS BIGINT) AS at, x.uid AS uid FROM placement x
 	WHERE ?9 > ?2 AND ?9 <= ?3 AND ?9 >= ?4 AND x.account_id = ?1 AND x.mailbox_id = ?7 AND x.uid > CASE WHEN ?9 = ?4 THEN ?5 ELSE 0 END
 	AND x.created <= ?2 AND x.modseq < ?9 AND NOT EXISTS (SELECT 1 FROM seen s
 		WHERE s.account_id = ?1 AND s.mailbox_id = ?7 AND s.principal_id = ?8 AND s.uid = x.uid AND s.modseq >= ?9)
-	ORDER BY x.uid LIMIT ?6))
+	ORDER BY x.uid LIMIT ?6) part3) parts
 ORDER BY at, uid LIMIT ?6`,
 	destroyed: placementFeed.destroyed,
 }

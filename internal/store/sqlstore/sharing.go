@@ -218,7 +218,7 @@ var remover = mail.NewOrigin("account removed", 0, mail.Local, mail.ByAdmin)
 func (db *DB) forgetMemberIn(ctx context.Context, owner mail.AccountID, p mail.PrincipalID) error {
 	_, err := db.Update(ctx, owner, remover, func(t store.Tx) error { return t.(*tx).takeBack(p) })
 	if err != nil && mail.KindOf(err) == mail.NotFound {
-		return db.write(ctx, func(c conn) error { // if the owner is kept, Reinstate sees to it
+		return db.write(ctx, directoryLane, func(c conn) error { // if the owner is kept, Reinstate sees to it
 			_, err := c.exec(noteGone, p, owner)
 			return err
 		}, nil)
@@ -227,7 +227,7 @@ func (db *DB) forgetMemberIn(ctx context.Context, owner mail.AccountID, p mail.P
 		return err
 	}
 	for more := true; more; {
-		err := db.write(ctx, func(c conn) (err error) {
+		err := db.write(ctx, directoryLane, func(c conn) (err error) {
 			more, err = forgetOwn(c, owner, p)
 			return err
 		}, nil)
@@ -235,7 +235,7 @@ func (db *DB) forgetMemberIn(ctx context.Context, owner mail.AccountID, p mail.P
 			return err
 		}
 	}
-	return db.write(ctx, func(c conn) error {
+	return db.write(ctx, directoryLane, func(c conn) error {
 		if _, err := c.exec(deletePrivate, owner, p); err != nil {
 			return err
 		}

@@ -17,7 +17,7 @@ const (
 	signInColumns    = "sign_in_id, key, principal_id, kind, device_id, client, state, addr, created, last_seen, ends"
 	selectSignIn     = "SELECT " + signInColumns + " FROM sign_in WHERE key = ?1"
 	selectSignIns    = "SELECT " + signInColumns + " FROM sign_in WHERE principal_id = ?1 ORDER BY sign_in_id"
-	selectSurplus    = "SELECT " + signInColumns + " FROM sign_in WHERE principal_id = ?1 AND kind = ?2 ORDER BY last_seen DESC, sign_in_id DESC LIMIT -1 OFFSET ?3"
+	selectSurplus    = "SELECT " + signInColumns + " FROM sign_in WHERE principal_id = ?1 AND kind = ?2 ORDER BY last_seen DESC, sign_in_id DESC LIMIT 1000000 OFFSET ?3"
 	insertSignIn     = "INSERT INTO sign_in (" + signInColumns + ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
 	selectSigned     = "SELECT state FROM sign_in WHERE sign_in_id = ?1"
 	updateSignIn     = "UPDATE sign_in SET state = ?2, ends = ?3 WHERE sign_in_id = ?1"
@@ -42,7 +42,7 @@ func noCredential() error { return mail.Errorf(mail.NotFound, "no such credentia
 
 // ReplaceVerifier implements store.Directory.
 func (db *DB) ReplaceVerifier(ctx context.Context, id int64, was, now []byte) error {
-	return db.write(ctx, func(c conn) error {
+	return db.write(ctx, signInLane, func(c conn) error {
 		if err := stillIs(c, selectVerifier, id, was, noCredential); err != nil {
 			return err
 		}
@@ -68,7 +68,7 @@ func stillIs(c conn, sql string, id int64, was []byte, absent func() error) erro
 
 // AddSignIn implements store.Directory.
 func (db *DB) AddSignIn(ctx context.Context, s store.SignIn, most int) (added store.SignIn, gone []store.SignIn, err error) {
-	err = db.write(ctx, func(c conn) (err error) {
+	err = db.write(ctx, signInLane, func(c conn) (err error) {
 		added, gone = s, nil
 		if err := hasPrincipal(c, s.Principal); err != nil {
 			return err
@@ -125,7 +125,7 @@ func (db *DB) SignIns(ctx context.Context, id store.PrincipalID) (all []store.Si
 
 // ChangeSignIn implements store.Directory.
 func (db *DB) ChangeSignIn(ctx context.Context, id int64, was, now []byte, ends time.Time) error {
-	return db.write(ctx, func(c conn) error {
+	return db.write(ctx, signInLane, func(c conn) error {
 		if err := stillIs(c, selectSigned, id, was, noSignIn); err != nil {
 			return err
 		}

@@ -109,7 +109,7 @@ func parseSnapshot(name string) (s Snapshot, ok bool) {
 // program: the newest from before an upgrade, of an older schema than it has and none
 // that the program does not know. None is the zero Snapshot.
 func BackTo(path string) (Snapshot, error) {
-	steps, err := readSteps(migrations)
+	steps, err := readSteps(migrations, sqliteSteps)
 	if err != nil {
 		return Snapshot{}, err
 	}

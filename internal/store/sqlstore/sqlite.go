@@ -21,6 +21,7 @@ type sqliteConn struct {
 	alone map[string]string // forOne
 	count atomic.Int64
 	wrote int64
+	waits pending
 	idle  atomic.Bool // nobody may use it: what a View left behind is the next one's
 }
 
@@ -90,16 +91,7 @@ func openToLook(path string) (*sqliteConn, error) {
 }
 
 // expand turns list(?n) into what SQLite has for it.
-func expand(sql string) string {
-	for {
-		i := strings.Index(sql, "list(?")
-		if i < 0 {
-			return sql
-		}
-		end := i + strings.IndexByte(sql[i:], ')')
-		sql = sql[:i] + "(SELECT value FROM json_each(" + sql[i+len("list("):end] + "))" + sql[end+1:]
-	}
-}
+func expand(sql string) string { return expandList(sql, "(SELECT value FROM json_each(", "))") }
 
 var inList = regexp.MustCompile(`IN list\((\?\d+)\)`)
 
@@ -213,6 +205,18 @@ func (s *sqliteConn) insert(sql string, args ...any) (int64, error) {
 	err := s.query(sql, nil, args...)
 	return s.c.LastInsertRowID(), err
 }
+
+func (s *sqliteConn) later(sql string, args ...any) error { return s.query(sql, nil, args...) }
+
+func (s *sqliteConn) flush() error { return nil }
+
+func (s *sqliteConn) commit() error { return s.query("COMMIT", nil) }
+
+func (s *sqliteConn) pending() *pending { return &s.waits }
+
+func (s *sqliteConn) setIdle(idle bool) { s.idle.Store(idle) }
+
+func (s *sqliteConn) isBroken() bool { return false }
 
 func (s *sqliteConn) script(sql string) error {
 	for sql = strings.TrimSpace(sql); sql != ""; sql = strings.TrimSpace(sql) {

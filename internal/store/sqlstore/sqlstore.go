@@ -42,6 +42,7 @@ type Options struct {
 	// it. Upgrading is told of an upgrade's progress, before each part; nil is nobody.
 	Program   string
 	Upgrading func(Upgrade)
+	Password  string // of PostgreSQL, if its URL has none
 	// RunTwice runs every closure twice, the first time in vain, to prove that
 	// closures bear repeating, and panics when one asks for a View or an Update. For
 	// tests.
@@ -57,6 +58,7 @@ type Options struct {
 
 	checkpointAt int   // pages; 0 is checkpointPages
 	steps        fs.FS // nil is the migrations of this program
+	stepsIn      string
 }
 
 // DB is an open database. Close it when nobody uses it any more.
@@ -66,6 +68,8 @@ type DB struct {
 	log     *slog.Logger
 	now     func() time.Time
 	guard   mail.GuardRule
+	shared  bool      // other nodes may have it open
+	pg      *postgres // nil is SQLite, and what follows is its
 	writer  *writer
 	readers *pool
 	stats   counters
@@ -80,7 +84,7 @@ type DB struct {
 	done     sync.WaitGroup
 	walIndex *os.File
 
-	naming      naming // used by the writer, but for what is known
+	naming      naming
 	stopFilling context.CancelFunc
 	checkpts    chan struct{}
 	pages       int // of log after which it is written back
@@ -112,7 +116,7 @@ type Stats struct {
 func (db *DB) Stats() Stats {
 	return Stats{
 		Commits: db.stats.commits.Load(), Closures: db.stats.closures.Load(), Reruns: db.stats.rerun.Load(),
-		Checkpoints: db.stats.checkpoints.Load(), Stuck: db.stats.stuck.Load(), Statements: db.writer.c.statements(), CommitTime: time.Duration(db.stats.commitNanos.Load()),
+		Checkpoints: db.stats.checkpoints.Load(), Stuck: db.stats.stuck.Load(), Statements: db.statements(), CommitTime: time.Duration(db.stats.commitNanos.Load()),
 	}
 }
 
@@ -128,15 +132,7 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 		return nil, err
 	}
 	db := &DB{path: path, hub: o.Hub, log: o.Log, now: o.Now, guard: o.Guard, checkpts: make(chan struct{}, 1)}
-	if db.hub == nil {
-		db.hub = &notify.Hub{}
-	}
-	if db.log == nil {
-		db.log = slog.New(slog.DiscardHandler)
-	}
-	if db.now == nil {
-		db.now = time.Now
-	}
+	db.defaults()
 	if o.Readers <= 0 {
 		o.Readers = 2 * runtime.GOMAXPROCS(0)
 	}
@@ -148,8 +144,8 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 		c.close()
 		return nil, err
 	}
-	db.readers = newPool(path, o.Readers)
-	db.writer = &writer{c: c, jobs: make(chan *job, maxBatch), runTwice: o.RunTwice, stats: &db.stats, before: db.catchUp, undone: db.tails.forget, note: db.note, naming: &db.naming}
+	db.readers = newPool(o.Readers, func() (pooled, error) { return openSQLite(path, readerCacheBytes) })
+	db.writer = &writer{c: c, jobs: make(chan *job, maxBatch), runTwice: o.RunTwice, stats: &db.stats, before: db.catchUp, undone: db.tails.forget, note: db.note, start: func() error { return begin(c) }}
 	db.walIndex, _ = os.Open(path + "-shm")
 	db.done.Go(db.writer.loop)
 	db.done.Go(db.checkpoint)
@@ -180,12 +176,19 @@ func (db *DB) Close() error {
 		return nil
 	}
 	db.closed = true
-	close(db.writer.jobs)
-	close(db.checkpts)
-	db.stopFilling()
+	if db.pg != nil {
+		db.pg.lanes.end()
+	} else {
+		close(db.writer.jobs)
+		close(db.checkpts)
+		db.stopFilling()
+	}
 	db.closing.Unlock()
 	db.done.Wait()
 	db.readers.close()
+	if db.pg != nil {
+		return nil
+	}
 	db.keeper.close()
 	err := db.writer.c.close()
 	if db.walIndex != nil {
@@ -203,12 +206,27 @@ func (db *DB) Close() error {
 
 var errClosed = mail.Errorf(mail.Unavailable, "the server is stopping")
 
-// write runs fn in the writer: durable, and not alone, when it returns nil.
-func (db *DB) write(ctx context.Context, fn func(conn) error, after func()) error {
+func (db *DB) statements() int64 {
+	if db.pg == nil {
+		return db.writer.c.statements()
+	}
+	n := int64(0)
+	for _, c := range db.pg.writers {
+		n += c.statements()
+	}
+	return n
+}
+
+// write runs fn in a writer of the lane: durable, and not alone, when it returns nil.
+func (db *DB) write(ctx context.Context, in lane, fn func(conn) error, after func()) error {
 	db.closing.RLock()
 	defer db.closing.RUnlock()
 	if db.closed {
 		return errClosed
+	}
+	if db.pg != nil {
+		db.notInside()
+		return db.pg.lanes.do(ctx, in, fn, after)
 	}
 	defer db.watchLog()
 	return db.writer.do(ctx, fn, after)
@@ -217,18 +235,26 @@ func (db *DB) write(ctx context.Context, fn func(conn) error, after func()) erro
 // read runs fn on a snapshot.
 func (db *DB) read(ctx context.Context, fn func(conn) error) error {
 	return db.ask(ctx, func(c conn) error {
-		if _, err := c.exec("BEGIN"); err != nil {
+		if err := c.later(db.beginView()); err != nil {
 			return err
 		}
-		defer c.exec("COMMIT")
+		defer c.later("COMMIT")
 		return fn(c)
 	})
+}
+
+// beginView begins a snapshot.
+func (db *DB) beginView() string {
+	if db.pg != nil {
+		return "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+	}
+	return "BEGIN"
 }
 
 // ask runs fn on a connection that reads. Each of its statements sees a snapshot
 // of its own, which is all that one alone needs.
 func (db *DB) ask(ctx context.Context, fn func(conn) error) error {
-	db.writer.notInside()
+	db.notInside()
 	c, err := db.readers.get(ctx)
 	if err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-//go:embed migrations/*.sql
+//go:embed migrations/*.sql migrations/postgres/*.sql
 var migrations embed.FS
 
 // A step is one migration of the schema. Its file may say two things beside what it
@@ -35,9 +35,15 @@ const (
 	saysAgain     = "-- again:"
 )
 
+// Where the steps of each engine lie. One number is one step, whatever the engine.
+const (
+	sqliteSteps   = "migrations"
+	postgresSteps = "migrations/postgres"
+)
+
 // readSteps returns the migrations in a directory, by number.
-func readSteps(files fs.FS) ([]step, error) {
-	names, err := fs.Glob(files, "migrations/*.sql")
+func readSteps(files fs.FS, dir string) ([]step, error) {
+	names, err := fs.Glob(files, path.Join(dir, "*.sql"))
 	if err != nil {
 		return nil, err
 	}

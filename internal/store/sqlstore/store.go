@@ -25,7 +25,7 @@ func (db *DB) Update(ctx context.Context, id mail.AccountID, by mail.Origin, fn 
 		return 0, mail.Errorf(mail.Invalid, "a change needs an origin")
 	}
 	var news mail.News
-	err := db.write(ctx, func(c conn) error {
+	err := db.write(ctx, laneOf(id), func(c conn) error {
 		news = mail.News{}
 		t, err := db.newTx(c, id, by)
 		if err != nil {
@@ -48,7 +48,7 @@ func (db *DB) Update(ctx context.Context, id mail.AccountID, by mail.Origin, fn 
 
 // Note implements store.Store.
 func (db *DB) Note(ctx context.Context, id mail.AccountID, fn func(store.Notes) error) error {
-	return db.write(ctx, func(c conn) error {
+	return db.write(ctx, laneOf(id), func(c conn) error {
 		t, err := db.newTx(c, id, mail.Origin{})
 		if err != nil {
 			return err

@@ -23,7 +23,7 @@ import (
 // stepNumber is one of this program's migrations.
 func stepNumber(t *testing.T, number int) step {
 	t.Helper()
-	steps, err := readSteps(migrations)
+	steps, err := readSteps(migrations, sqliteSteps)
 	i := slices.IndexFunc(steps, func(s step) bool { return s.number == number })
 	if err != nil || i < 0 {
 		t.Fatalf("there is no step %d: %v", number, err)
@@ -492,7 +492,7 @@ func TestStepsSayWhatTheyNeed(t *testing.T) {
 		}
 	}
 	two := fstest.MapFS{"migrations/0001_a.sql": {}, "migrations/0001_b.sql": {}}
-	if _, err := readSteps(two); err == nil {
+	if _, err := readSteps(two, sqliteSteps); err == nil {
 		t.Error("two steps have one number")
 	}
 }

@@ -29,8 +29,9 @@ type job struct {
 	done   chan struct{}
 	// The bytes it names that may not be durable yet. If they never will be, the job
 	// is lost.
-	pending []*mail.Pending
-	lost    bool
+	pending  []*mail.Pending
+	lost     bool
+	attempts int // that others were in the way of
 }
 
 const (
@@ -61,7 +62,9 @@ type writer struct {
 	before   func()     // called before each batch
 	undone   func()     // called when something was rolled back
 	note     func()     // called after each commit, also one that failed
-	naming   *naming
+	start    func() error
+	// retry reports whether a job that failed is to be run again, later; nil is never.
+	retry func(*job) bool
 	// lost is a test's way to make a transaction fall over after a closure.
 	lost func(conn)
 }
@@ -75,11 +78,16 @@ func (w *writer) do(ctx context.Context, fn func(conn) error, after func()) erro
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	return j.wait()
+}
+
+// wait returns when the job is done, or given up before it began.
+func (j *job) wait() error {
 	select {
 	case <-j.done:
-	case <-ctx.Done():
+	case <-j.ctx.Done():
 		if j.state.CompareAndSwap(queued, abandoned) {
-			return ctx.Err()
+			return j.ctx.Err()
 		}
 		<-j.done
 	}
@@ -140,6 +148,10 @@ func (w *writer) batch(first *job) {
 	}
 	if err == nil {
 		err = w.commit()
+	}
+	if err != nil && w.retry != nil && isAborted(err) { // by something that one of them put off
+		w.alone(jobs)
+		return
 	}
 	w.answer(jobs, err)
 }
@@ -237,20 +249,32 @@ func (w *writer) begin() error {
 			return err
 		}
 	}
-	return begin(w.c)
+	return w.start()
 }
 
 func (w *writer) rollback() error {
 	w.undone()
-	if err := w.c.script("ROLLBACK"); err != nil {
+	if err := rollback(w.c); err != nil {
 		return &mail.Error{Kind: mail.Unavailable, Detail: "the database can't be written now", Err: err}
 	}
 	return nil
 }
 
+// begin begins a transaction that will write.
 func begin(c conn) error {
-	_, err := c.exec("BEGIN IMMEDIATE")
+	sql := "BEGIN IMMEDIATE"
+	if _, is := c.(*pgConn); is {
+		sql = "BEGIN"
+	}
+	_, err := c.exec(sql)
 	return err
+}
+
+func rollback(c conn) error {
+	if p, is := c.(*pgConn); is {
+		return p.rollback()
+	}
+	return c.script("ROLLBACK")
 }
 
 var errLost = fmt.Errorf("sqlstore: the transaction was rolled back by the database")
@@ -262,7 +286,7 @@ func (w *writer) run(j *job, guarded bool) (clean bool) {
 		return true
 	}
 	w.stats.closures.Add(1)
-	defer func() { j.pending = w.naming.take() }()
+	defer func() { j.pending = w.c.pending().take() }()
 	before := w.c.writes()
 	switch {
 	case !guarded:
@@ -287,6 +311,9 @@ func (w *writer) savepoint(j *job, keep bool) error {
 		return err
 	}
 	err := w.call(j)
+	if err == nil && j.panick == nil {
+		err = w.c.flush()
+	}
 	if !w.c.inTransaction() {
 		return err
 	}
@@ -313,7 +340,7 @@ func (w *writer) call(j *job) (err error) {
 
 func (w *writer) commit() error {
 	started := time.Now()
-	_, err := w.c.exec("COMMIT")
+	err := w.c.commit()
 	if err != nil {
 		w.undone()
 	}
@@ -337,6 +364,21 @@ func (w *writer) answer(jobs []*job, err error) {
 		}
 	}
 	for _, j := range jobs {
-		close(j.done)
+		if w.retry == nil || j.err == nil || j.panick != nil || !w.retry(j) || !w.takeBack(j) {
+			close(j.done)
+		}
+	}
+}
+
+// takeBack puts a job that is to be run again behind those that wait.
+func (w *writer) takeBack(j *job) bool {
+	j.err = nil
+	j.state.Store(queued)
+	select {
+	case w.jobs <- j:
+		return true
+	default:
+		j.err = errLost
+		return false
 	}
 }

@@ -1,0 +1,616 @@
+package sqlstore
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"lockstep/internal/mail"
+)
+
+// pgConn is the PostgreSQL dialect of conn. Statements are prepared once for each
+// connection, and those whose answer nobody waits for travel with the next one.
+type pgConn struct {
+	open  func(context.Context) (*pgconn.PgConn, error)
+	c     *pgconn.PgConn // nil until it is first used, and after it broke
+	cache map[string][]*pgStatement
+	made  int // statements, for their names
+
+	waiting []pgWaiting // in the order in which they were asked for
+	reading *pgRows     // whose rows are still on their way
+	args    pgArgs
+	tag     string // of the last answer
+
+	count     atomic.Int64
+	trips     atomic.Int64 // to the server and back
+	wrote     int64
+	idle      atomic.Bool // nobody may use it
+	idleSince time.Time
+	waits     pending
+}
+
+// pgStatement is a statement for arguments of some kinds.
+type pgStatement struct {
+	name  string
+	kinds string
+	sql   string
+	reads bool
+}
+
+// pgWaiting is a statement whose answer nobody waits for.
+type pgWaiting struct {
+	st     *pgStatement
+	values [][]byte
+}
+
+// Bounds of what waits for a statement that is waited for.
+const (
+	maxWaiting      = 64
+	maxWaitingBytes = 128 << 10
+)
+
+// The kinds of arguments, and what PostgreSQL calls them.
+var kindOIDs = map[byte]uint32{'n': pgtype.Int8OID, 't': pgtype.TextOID, 'b': pgtype.ByteaOID, 'l': pgtype.Int8ArrayOID, '0': 0}
+
+// pgArgs are the arguments of a statement as they are sent. Its memory is used again.
+type pgArgs struct {
+	buf    []byte
+	ends   []int
+	nulls  []bool
+	kinds  []byte
+	values [][]byte
+}
+
+func (a *pgArgs) bind(args []any) {
+	a.buf, a.ends, a.nulls, a.kinds, a.values = a.buf[:0], a.ends[:0], a.nulls[:0], a.kinds[:0], a.values[:0]
+	for _, arg := range args {
+		kind := a.add(arg)
+		a.kinds = append(a.kinds, kind)
+		a.ends = append(a.ends, len(a.buf))
+		a.nulls = append(a.nulls, kind == '0')
+	}
+	from := 0
+	for i, end := range a.ends {
+		value := a.buf[from:end:end]
+		if a.nulls[i] {
+			value = nil
+		}
+		a.values = append(a.values, value)
+		from = end
+	}
+}
+
+// add appends one argument and says of what kind it is.
+func (a *pgArgs) add(arg any) byte {
+	if list, ok := arg.(ints); ok {
+		a.buf = appendArray(a.buf, list)
+		return 'l'
+	}
+	if n, ok := number(arg); ok {
+		a.buf = binary.BigEndian.AppendUint64(a.buf, uint64(n))
+		return 'n'
+	}
+	switch v := plain(arg).(type) {
+	case string:
+		a.buf = append(a.buf, toText(v)...)
+		return 't'
+	case []byte:
+		a.buf = append(a.buf, v...)
+		return 'b'
+	}
+	return '0'
+}
+
+// appendArray writes an array as PostgreSQL's binary format has it: dimensions,
+// whether there are nulls, the type, then length and lower bound of the only
+// dimension.
+func appendArray(b []byte, list ints) []byte {
+	dimensions := uint32(1)
+	if len(list) == 0 {
+		dimensions = 0
+	}
+	b = binary.BigEndian.AppendUint32(b, dimensions)
+	b = binary.BigEndian.AppendUint32(b, 0)
+	b = binary.BigEndian.AppendUint32(b, pgtype.Int8OID)
+	if len(list) == 0 {
+		return b
+	}
+	b = binary.BigEndian.AppendUint32(b, uint32(len(list)))
+	b = binary.BigEndian.AppendUint32(b, 1)
+	for _, n := range list {
+		b = binary.BigEndian.AppendUint32(b, 8)
+		b = binary.BigEndian.AppendUint64(b, uint64(n))
+	}
+	return b
+}
+
+// Formats of arguments and results: all binary.
+var binaryFormat = []int16{1}
+
+// connect makes sure that there is a connection.
+func (p *pgConn) connect(ctx context.Context) error {
+	if p.c != nil && !p.c.IsClosed() {
+		return nil
+	}
+	p.waiting, p.reading, p.cache, p.c = nil, nil, map[string][]*pgStatement{}, nil
+	c, err := p.open(ctx)
+	if err != nil {
+		return pgReadable(err)
+	}
+	p.c = c
+	return nil
+}
+
+// prepare returns the statement for arguments of these kinds.
+func (p *pgConn) prepare(sql string, kinds []byte) (*pgStatement, error) {
+	for _, st := range p.cache[sql] {
+		if st.kinds == string(kinds) {
+			return st, nil
+		}
+	}
+	if p.c == nil || p.c.IsClosed() {
+		return nil, errNoDatabase
+	}
+	if p.reading != nil {
+		p.reading.drain()
+	}
+	if p.c.TxStatus() == 'E' { // what waits ends the transaction, and nothing else can be said before
+		if err := p.flush(); err != nil {
+			return nil, err
+		}
+	}
+	p.made++
+	st := &pgStatement{name: "s" + strconv.Itoa(p.made), kinds: string(kinds), sql: sql, reads: strings.HasPrefix(sql, "SELECT") || strings.HasPrefix(sql, "WITH")}
+	oids := make([]uint32, len(kinds))
+	for i, kind := range kinds {
+		oids[i] = kindOIDs[kind]
+	}
+	d, err := p.c.Prepare(context.Background(), st.name, toPostgres(sql), oids)
+	p.trips.Add(1)
+	if err != nil {
+		p.wrote++ // the transaction is lost
+		return nil, fmt.Errorf("%w in %s", pgReadable(err), sql)
+	}
+	if len(d.ParamOIDs) != len(kinds) {
+		panic(fmt.Sprintf("sqlstore: %d arguments for %d parameters in %s", len(kinds), len(d.ParamOIDs), sql))
+	}
+	p.cache[sql] = append(p.cache[sql], st)
+	return st, nil
+}
+
+var errNoDatabase = mail.Errorf(mail.Unavailable, "the database can't be reached now")
+
+func (p *pgConn) query(sql string, each func(row) error, args ...any) error {
+	_, err := p.run(sql, each, args)
+	return err
+}
+
+// run sends what waits and a statement, and reads the answers.
+func (p *pgConn) run(sql string, each func(row) error, args []any) (changed int64, err error) {
+	if p.idle.Load() {
+		panic("sqlstore: a Reader is used after its View")
+	}
+	if p.reading != nil {
+		p.reading.drain()
+	}
+	p.args.bind(args)
+	st, err := p.prepare(sql, p.args.kinds)
+	if err != nil {
+		return 0, err
+	}
+	p.noteRun(st)
+	if len(p.waiting) > 0 {
+		return p.runTogether(st, each)
+	}
+	p.trips.Add(1)
+	rr := p.c.ExecPrepared(context.Background(), st.name, p.args.values, binaryFormat, binaryFormat)
+	return p.read(st, rr, each)
+}
+
+func (p *pgConn) noteRun(st *pgStatement) {
+	p.count.Add(1)
+	if !st.reads {
+		p.wrote++
+	}
+}
+
+// read reads the answer to a statement. What each asks for meanwhile has the
+// connection for itself: the rest of the rows is then read into memory.
+func (p *pgConn) read(st *pgStatement, rr *pgconn.ResultReader, each func(row) error) (changed int64, err error) {
+	rows := &pgRows{conn: p, rr: rr}
+	p.reading = rows
+	for err == nil && rows.next() {
+		if each != nil {
+			err = each(rows)
+		}
+	}
+	if p.reading == rows {
+		p.reading = nil
+	}
+	tag, failed := rows.close()
+	if failed != nil {
+		p.wrote++
+		return 0, p.failed(failed, st)
+	}
+	p.tag = tag.String()
+	return tag.RowsAffected(), err
+}
+
+func (p *pgConn) failed(err error, st *pgStatement) error {
+	if known := pgReadable(err); known != err || errors.As(err, new(*mail.Error)) {
+		return known
+	}
+	return fmt.Errorf("%w in %s", err, st.sql)
+}
+
+// later runs a statement before the next one that is waited for, whose error is its
+// own then.
+func (p *pgConn) later(sql string, args ...any) error {
+	if p.reading != nil {
+		p.reading.drain()
+	}
+	p.args.bind(args)
+	st, err := p.prepare(sql, p.args.kinds)
+	if err != nil {
+		return err
+	}
+	p.noteRun(st)
+	values := make([][]byte, len(p.args.values))
+	buf := slices.Clone(p.args.buf)
+	from := 0
+	for i, end := range p.args.ends {
+		if !p.args.nulls[i] {
+			values[i] = buf[from:end:end]
+		}
+		from = end
+	}
+	p.waiting = append(p.waiting, pgWaiting{st, values})
+	if len(p.waiting) >= maxWaiting || len(buf) > maxWaitingBytes {
+		return p.flush()
+	}
+	return nil
+}
+
+// flush sends what waits and reads the answers.
+func (p *pgConn) flush() error {
+	if len(p.waiting) == 0 {
+		return nil
+	}
+	_, err := p.runTogether(nil, nil)
+	return err
+}
+
+// runTogether sends what waits, and st after it, in one trip. What follows one that
+// failed is not run.
+func (p *pgConn) runTogether(st *pgStatement, each func(row) error) (changed int64, err error) {
+	waiting := p.waiting
+	p.waiting = nil
+	p.trips.Add(1)
+	pl := p.c.StartPipeline(context.Background())
+	for _, w := range waiting {
+		pl.SendQueryPrepared(w.st.name, w.values, binaryFormat, binaryFormat)
+	}
+	if st != nil {
+		pl.SendQueryPrepared(st.name, p.args.values, binaryFormat, binaryFormat)
+	}
+	if err := pl.Sync(); err != nil {
+		pl.Close()
+		return 0, pgReadable(err)
+	}
+	var failed error
+	for _, w := range waiting {
+		if err := nextResult(pl); err != nil && failed == nil {
+			failed = p.failed(err, w.st)
+		}
+	}
+	if failed == nil && st != nil {
+		result, err := pl.GetResults()
+		if err != nil {
+			failed = p.failed(err, st)
+		} else {
+			rr := result.(*pgconn.ResultReader)
+			rows := &pgRows{conn: p, rr: rr, pipeline: pl}
+			// The pipeline has to be closed before another statement: so all rows come at once.
+			rows.buffer()
+			if err := pl.Close(); err != nil {
+				rows.err = errors.Join(rows.err, err)
+			}
+			return p.readBuffered(st, rows, each)
+		}
+	}
+	if err := pl.Close(); err != nil && failed == nil {
+		failed = pgReadable(err)
+	}
+	if failed != nil {
+		p.wrote++
+	}
+	return 0, failed
+}
+
+func (p *pgConn) readBuffered(st *pgStatement, rows *pgRows, each func(row) error) (int64, error) {
+	if rows.err != nil {
+		p.wrote++
+		return 0, p.failed(rows.err, st)
+	}
+	p.tag = rows.tag.String()
+	for rows.next() {
+		if each == nil {
+			continue
+		}
+		if err := each(rows); err != nil {
+			return 0, err
+		}
+	}
+	return rows.tag.RowsAffected(), nil
+}
+
+// nextResult reads the answer to one statement of a pipeline and throws its rows
+// away.
+func nextResult(pl *pgconn.Pipeline) error {
+	result, err := pl.GetResults()
+	if err != nil {
+		return err
+	}
+	if rr, ok := result.(*pgconn.ResultReader); ok {
+		_, err = rr.Close()
+	}
+	return err
+}
+
+func (p *pgConn) exec(sql string, args ...any) (int64, error) { return p.run(sql, nil, args) }
+
+func (p *pgConn) insert(sql string, args ...any) (n int64, err error) {
+	_, err = p.run(sql, func(r row) error { n = r.num(0); return nil }, args)
+	return n, err
+}
+
+// commit makes sure that it was one: PostgreSQL ends a transaction that failed
+// without an error.
+func (p *pgConn) commit() error {
+	p.tag = ""
+	if _, err := p.exec("COMMIT"); err != nil {
+		return err
+	}
+	if p.tag != "COMMIT" {
+		return errLost
+	}
+	return nil
+}
+
+func (p *pgConn) pending() *pending { return &p.waits }
+
+func (p *pgConn) setIdle(idle bool) {
+	if idle {
+		p.idleSince = time.Now()
+	}
+	p.idle.Store(idle)
+}
+
+// isBroken is asked of a connection that nobody uses, which the server may have ended
+// since.
+func (p *pgConn) isBroken() bool {
+	switch {
+	case p.c == nil || p.c.IsClosed() || p.c.TxStatus() != 'I' && len(p.waiting) == 0:
+		return true
+	case time.Since(p.idleSince) < pgFresh:
+		return false
+	}
+	return p.c.CheckConn() != nil
+}
+
+// pgFresh is for how long a connection is taken to be there still.
+const pgFresh = time.Second
+
+// rollback forgets what waits, and what was done. A connection that broke needs none.
+func (p *pgConn) rollback() error {
+	p.waiting = nil
+	if p.c == nil || p.c.IsClosed() || p.c.TxStatus() == 'I' {
+		return nil
+	}
+	return p.script("ROLLBACK")
+}
+
+func (p *pgConn) script(sql string) error {
+	if p.c == nil || p.c.IsClosed() {
+		return errNoDatabase
+	}
+	if err := p.flush(); err != nil {
+		return err
+	}
+	p.trips.Add(1)
+	return pgReadable(p.c.Exec(context.Background(), sql).Close())
+}
+
+// inTransaction also holds for a transaction that failed and waits to be rolled back.
+func (p *pgConn) inTransaction() bool {
+	return p.c != nil && !p.c.IsClosed() && (p.c.TxStatus() != 'I' || len(p.waiting) > 0)
+}
+
+func (p *pgConn) statements() int64 { return p.count.Load() }
+
+func (p *pgConn) writes() int64 { return p.wrote }
+
+func (p *pgConn) close() error {
+	if p.c == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), pgCloseTime)
+	defer cancel()
+	return p.c.Close(ctx)
+}
+
+// pgRows are the rows of an answer, and the row that each is at.
+type pgRows struct {
+	conn     *pgConn
+	rr       *pgconn.ResultReader // nil once all is read
+	pipeline *pgconn.Pipeline
+	at       [][]byte
+	oids     []uint32
+	rest     [][][]byte // read before they were wanted
+	tag      pgconn.CommandTag
+	err      error
+}
+
+func (r *pgRows) next() bool {
+	if len(r.rest) > 0 {
+		r.at, r.rest = r.rest[0], r.rest[1:]
+		return true
+	}
+	if r.rr == nil || !r.rr.NextRow() {
+		return false
+	}
+	r.learn()
+	r.at = r.rr.Values()
+	return true
+}
+
+func (r *pgRows) learn() {
+	if r.oids != nil {
+		return
+	}
+	for _, f := range r.rr.FieldDescriptions() {
+		r.oids = append(r.oids, f.DataTypeOID)
+	}
+}
+
+// drain reads what is left into memory, so that the connection is free.
+func (r *pgRows) drain() {
+	r.at = cloneValues(r.at)
+	r.buffer()
+	r.conn.reading = nil
+}
+
+func (r *pgRows) buffer() {
+	if r.rr == nil {
+		return
+	}
+	for r.rr.NextRow() {
+		r.learn()
+		r.rest = append(r.rest, cloneValues(r.rr.Values()))
+	}
+	r.tag, r.err = r.rr.Close()
+	r.rr = nil
+}
+
+func cloneValues(values [][]byte) [][]byte {
+	size := 0
+	for _, v := range values {
+		size += len(v)
+	}
+	buf := make([]byte, 0, size)
+	out := make([][]byte, len(values))
+	for i, v := range values {
+		if v != nil {
+			from := len(buf)
+			buf = append(buf, v...)
+			out[i] = buf[from:len(buf):len(buf)]
+		}
+	}
+	return out
+}
+
+func (r *pgRows) close() (pgconn.CommandTag, error) {
+	if r.rr != nil {
+		r.tag, r.err = r.rr.Close()
+		r.rr = nil
+	}
+	return r.tag, r.err
+}
+
+func (r *pgRows) num(col int) int64 {
+	v := r.at[col]
+	switch {
+	case v == nil:
+		return 0
+	case r.oids[col] == pgtype.NumericOID:
+		return wholeNumber(v)
+	}
+	switch len(v) {
+	case 8:
+		return int64(binary.BigEndian.Uint64(v))
+	case 4:
+		return int64(int32(binary.BigEndian.Uint32(v)))
+	case 2:
+		return int64(int16(binary.BigEndian.Uint16(v)))
+	case 1:
+		return int64(v[0]) // a boolean
+	}
+	panic(fmt.Sprintf("sqlstore: column %d is no number", col))
+}
+
+// wholeNumber reads a numeric, which is what sums are.
+func wholeNumber(v []byte) int64 {
+	var n pgtype.Numeric
+	if err := (pgtype.NumericCodec{}).PlanScan(nil, pgtype.NumericOID, 1, &n).Scan(v, &n); err != nil || n.Int == nil {
+		return 0
+	}
+	whole := new(big.Int).Set(n.Int)
+	if n.Exp > 0 {
+		whole.Mul(whole, new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(n.Exp)), nil))
+	}
+	return whole.Int64()
+}
+
+func (r *pgRows) text(col int) string {
+	switch r.oids[col] {
+	case pgtype.Int8OID, pgtype.Int4OID, pgtype.NumericOID:
+		if r.at[col] == nil {
+			return ""
+		}
+		return strconv.FormatInt(r.num(col), 10)
+	}
+	return fromText(r.at[col])
+}
+
+func (r *pgRows) bytes(col int) []byte {
+	if len(r.at[col]) == 0 {
+		return nil
+	}
+	return slices.Clone(r.at[col])
+}
+
+// pgReadable gives the errors that people can do something about a Kind and words;
+// the rest stays Internal.
+func pgReadable(err error) error {
+	if err == nil || errors.As(err, new(*mail.Error)) {
+		return err
+	}
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return &mail.Error{Kind: mail.Unavailable, Detail: "the database can't be reached now", Err: err}
+	}
+	switch {
+	case pg.Code == "53100":
+		return &mail.Error{Kind: mail.Unavailable, Detail: "the database's disk is full", Err: err}
+	case pg.Code == "25006":
+		return &mail.Error{Kind: mail.Unavailable, Detail: "the database is a standby that can only be read", Err: err}
+	case pg.Code == "57014" || pg.Code == "55P03":
+		return &mail.Error{Kind: mail.Unavailable, Detail: "the database took too long", Err: err}
+	case strings.HasPrefix(pg.Code, "57P"), strings.HasPrefix(pg.Code, "53"), strings.HasPrefix(pg.Code, "58"):
+		return &mail.Error{Kind: mail.Unavailable, Detail: "the database can't serve now: " + pg.Message, Err: err}
+	case strings.HasPrefix(pg.Code, "28"), pg.Code == "3D000":
+		return &mail.Error{Kind: mail.Unavailable, Detail: "the database does not let us in: " + pg.Message, Err: err}
+	case pg.Code == "40001" || pg.Code == "40P01":
+		return &mail.Error{Kind: mail.Unavailable, Detail: "others changed the same things at once, too often", Err: err}
+	case pg.Code == "XX001" || pg.Code == "XX002":
+		return &mail.Error{Kind: mail.Corrupt, Detail: "the database is damaged", Err: err}
+	}
+	return err
+}
+
+// isRetryable reports whether the same closure may succeed when it is run again:
+// nothing of it stands.
+func isRetryable(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (pg.Code == "40001" || pg.Code == "40P01")
+}

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package sqlstore
+
+import "time"
+
+func limitSilence(int, time.Duration) {}
