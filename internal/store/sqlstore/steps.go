@@ -43,6 +43,9 @@ const (
 
 // readSteps returns the migrations in a directory, by number.
 func readSteps(files fs.FS, dir string) ([]step, error) {
+	if dir == "" {
+		dir = sqliteSteps
+	}
 	names, err := fs.Glob(files, path.Join(dir, "*.sql"))
 	if err != nil {
 		return nil, err

@@ -12,9 +12,6 @@ func openUpgraded(path string, o Options) (*sqliteConn, error) {
 	if o.steps == nil {
 		o.steps = migrations
 	}
-	if o.stepsIn == "" {
-		o.stepsIn = sqliteSteps
-	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
