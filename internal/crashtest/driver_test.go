@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"sync"
@@ -16,8 +15,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"zombiezen.com/go/sqlite"
 
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
@@ -606,8 +603,8 @@ func (w *worker) read() {
 
 // upkeep is what a running server does beside serving.
 func (d *driver) upkeep(rng *rand.Rand) {
-	for range 2 + rng.IntN(3) {
-		switch rng.IntN(5) {
+	for i := range 2 + rng.IntN(3) {
+		switch rng.IntN(7) {
 		case 0, 1:
 			_, err := d.blobs.Collect(d.ctx)
 			d.may(err)
@@ -618,42 +615,26 @@ func (d *driver) upkeep(rng *rand.Rand) {
 			p := d.accounts[rng.IntN(len(d.accounts))]
 			d.may(d.db.Prune(d.ctx, p.Account, time.Now().Add(-time.Duration(rng.IntN(60))*time.Minute)))
 		case 4:
-			d.may(d.checkpoint([]string{"PASSIVE", "RESTART", "TRUNCATE"}[rng.IntN(3)]))
+			_, err := d.db.Scour(d.ctx)
+			d.may(err)
 			d.may(d.db.Marked(d.ctx))
+		case 5, 6:
+			d.holdLog(fmt.Sprintf("%d-%d-held-%d", d.Clock, d.round, i))
 		}
 	}
 }
 
-// checkpoint writes the log back, as the store does on a connection of its own
-// when the log has grown longer than these tests let it.
-func (d *driver) checkpoint(mode string) error {
-	c, err := sqlite.OpenConn(filepath.Join(d.Dir, databaseFile), sqlite.OpenReadWrite)
-	if err != nil {
-		return tellDisk(err)
-	}
-	defer c.Close()
-	c.SetInterrupt(nil)
-	c.SetBusyTimeout(time.Second)
-	for _, sql := range []string{"PRAGMA synchronous=FULL", "PRAGMA wal_autocheckpoint=0", "PRAGMA wal_checkpoint(" + mode + ")"} {
-		st, _, err := c.PrepareTransient(sql)
-		if err != nil {
-			return tellDisk(err)
+// holdLog reads while mail arrives and the log is written back, so that only a part
+// of it is.
+func (d *driver) holdLog(name string) {
+	w := &worker{driver: d, rng: rand.New(rand.NewPCG(d.Seed, uint64(d.Clock)))}
+	d.may(d.db.View(d.ctx, d.accounts[0].Account, func(r store.Reader) error {
+		if _, err := r.Account(); err != nil {
+			return err
 		}
-		_, err = st.Step()
-		st.Finalize()
-		if err != nil {
-			return tellDisk(err)
+		for i := range 3 {
+			w.deliver(fmt.Sprintf("%s-%d", name, i))
 		}
-	}
-	return nil
-}
-
-// tellDisk gives errors of the driver's own connection the Kind that the store
-// gives its own.
-func tellDisk(err error) error {
-	switch sqlite.ErrCode(err).ToPrimary() {
-	case sqlite.ResultFull, sqlite.ResultIOErr, sqlite.ResultBusy, sqlite.ResultLocked, sqlite.ResultCantOpen:
-		return &mail.Error{Kind: mail.Unavailable, Detail: "checkpoint", Err: err}
-	}
-	return err
+		return nil
+	}))
 }

@@ -38,6 +38,10 @@ func sameFile(string) string { return "the file" }
 // packSize is small, so that packs come and go.
 const packSize = 256 << 10
 
+// logPages is small, so that the log is written back, whole or in parts, and begins
+// anew.
+const logPages = 60
+
 // openHouse opens a directory. Packs go through fsys; st wraps the store that
 // mail is delivered to.
 func openHouse(ctx context.Context, dir string, fsys vfs.FS, now func() time.Time, st func(*sqlstore.DB) store.Store) (_ *house, err error) {
@@ -51,7 +55,7 @@ func openHouse(ctx context.Context, dir string, fsys vfs.FS, now func() time.Tim
 		}
 	}()
 	log := slog.New(slog.DiscardHandler)
-	if h.db, err = sqlstore.Open(ctx, filepath.Join(dir, databaseFile), sqlstore.Options{Log: log, Now: now, Mark: filepath.Join(dir, markFile), Identity: sameFile}); err != nil {
+	if h.db, err = sqlstore.Open(ctx, filepath.Join(dir, databaseFile), sqlstore.Options{Log: log, Now: now, Mark: filepath.Join(dir, markFile), Identity: sameFile, LogPages: logPages}); err != nil {
 		return nil, err
 	}
 	packs := filepath.Join(dir, packDir)

@@ -142,7 +142,7 @@ func processorTime(b *testing.B) float64 {
 // after each what the mailbox's index reads of it.
 func BenchmarkStore(b *testing.B) {
 	const messages = 1000
-	h := newHome(b, Options{checkpointAt: 1 << 30})
+	h := newHome(b, Options{LogPages: 1 << 30})
 	homes := h.neighbours(15, messages)
 	keyword, _ := mail.NewFlags("stored")
 	changes := []mail.FlagChange{{Add: keyword}, {Remove: keyword}}
@@ -223,7 +223,7 @@ func (h home) neighbours(n, messages int) []home {
 // writer's own time, statements, pages that go to the log.
 func BenchmarkDeliver(b *testing.B) {
 	const accounts, before = 64, 500
-	h := newHome(b, Options{checkpointAt: 1 << 30})
+	h := newHome(b, Options{LogPages: 1 << 30})
 	homes := h.neighbours(accounts-1, before)
 	var next atomic.Int64
 	next.Store(accounts * before)

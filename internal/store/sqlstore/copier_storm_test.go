@@ -33,7 +33,7 @@ type storm struct {
 const stormCheckpoint = 40
 
 func newStorm(t testing.TB, writers int) *storm {
-	s := &storm{DB: open(t, Options{checkpointAt: stormCheckpoint}), t: t, stop: make(chan struct{}), states: map[mail.AccountID]map[mail.ModSeq]string{}}
+	s := &storm{DB: open(t, Options{LogPages: stormCheckpoint}), t: t, stop: make(chan struct{}), states: map[mail.AccountID]map[mail.ModSeq]string{}}
 	for i := range writers {
 		p, err := s.CreateAccount(t.Context(), by.WithCause(mail.BySetup), store.NewAccount{Login: fmt.Sprintf("p%d@example.test", i)})
 		if err != nil {
@@ -314,7 +314,7 @@ func TestWhatTheLogHoldsAtTheBeginningCounts(t *testing.T) {
 // A writer that changes pages faster than they are taken does not keep a copy from
 // coming to an end: the rest goes to a file.
 func TestACopyEndsBesideAWriterThatIsFaster(t *testing.T) {
-	h := newHome(t, Options{checkpointAt: 500})
+	h := newHome(t, Options{LogPages: 500})
 	h.fill(2000)
 	c, to := h.copier(t), newCopied(t)
 	c.slice = 32

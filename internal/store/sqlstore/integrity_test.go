@@ -100,7 +100,7 @@ func TestADamagedPageIsFoundAndLeftAlone(t *testing.T) {
 // A long look gives way when the log becomes long, which it does while its snapshot
 // is held, and holds nobody up.
 func TestALongLookGivesWay(t *testing.T) {
-	h := newHome(t, Options{checkpointAt: 40})
+	h := newHome(t, Options{LogPages: 40})
 	h.fill(10)
 	endless := "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n, (SELECT count(*) FROM message)"
 	done := make(chan error)

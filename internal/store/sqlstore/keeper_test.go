@@ -190,7 +190,7 @@ func parameters(sql string) int {
 }
 
 func TestTheLogBeginsAnewWhileWritersWrite(t *testing.T) {
-	h := newHome(t, Options{checkpointAt: 50})
+	h := newHome(t, Options{LogPages: 50})
 	anew, last := 0, 0
 	for i := range 300 {
 		if err := h.appendOne(i); err != nil {
@@ -211,7 +211,7 @@ func TestTheLogBeginsAnewWhileWritersWrite(t *testing.T) {
 // beginning anew. What is measured is pages, against the pages of one batch.
 func TestTheLogIsBoundedUnderSlowReaders(t *testing.T) {
 	const checkpointAt = 50
-	h := newHome(t, Options{checkpointAt: checkpointAt})
+	h := newHome(t, Options{LogPages: checkpointAt})
 	stop := make(chan struct{})
 	var readers sync.WaitGroup
 	for range 4 {

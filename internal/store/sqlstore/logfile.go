@@ -30,11 +30,13 @@ type logFile struct {
 	buf     uintptr                  // of logBuffer bytes; 0 until something is written
 	n, at   int64                    // bytes that wait, and where in the file they belong
 	named   bool                     // the machine has synced it once, and its name with it
+	kept    bool                     // opened by the keeper
 }
 
 // logVFS is the machine's VFS, what it opens a file with, and the methods of a log.
 var logVFS struct {
 	once      sync.Once
+	keeper    uintptr // the VFS of keeperVFSName
 	open      uintptr
 	fileBytes int32
 	methods   lib.Tsqlite3_io_methods
@@ -45,23 +47,34 @@ var logVFS struct {
 // what they commit would be nowhere for others to read.
 const logVFSName = "lockstep"
 
-// throughLogVFS is the path of a database for a connection that writes its log
-// through us.
-func throughLogVFS(path string) (string, error) {
+// keeperVFSName is what the one asks for that writes the log back. It does not sync the
+// log, as SQLite would before it copies any of it: each commit was synced before others
+// could see it, and a sync here would also be one of what the writer is just writing.
+// If it failed, the kernel would forget that, and the writer's own sync succeed.
+const keeperVFSName = "lockstep-keeper"
+
+// throughLogVFS is the path of a database for a connection that uses its log through
+// us.
+func throughLogVFS(path, vfs string) (string, error) {
 	logVFS.once.Do(registerLogVFS)
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return "", err
 	}
-	return (&url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(path), RawQuery: "vfs=" + logVFSName}).String(), nil
+	return (&url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(path), RawQuery: "vfs=" + vfs}).String(), nil
 }
 
 func registerLogVFS() {
 	tls := libc.NewTLS()
 	defer tls.Close()
+	registerVFS(tls, logVFSName)
+	logVFS.keeper = registerVFS(tls, keeperVFSName)
+}
+
+func registerVFS(tls *libc.TLS, as string) (vfs uintptr) {
 	size := libc.Tsize_t(unsafe.Sizeof(lib.Tsqlite3_vfs{}))
 	machine, ours := lib.Xsqlite3_vfs_find(tls, 0), libc.Xmalloc(tls, size)
-	name, err := libc.CString(logVFSName)
+	name, err := libc.CString(as)
 	if machine == 0 || ours == 0 || err != nil {
 		panic("sqlstore: SQLite has no VFS") // it brings one with it
 	}
@@ -71,6 +84,7 @@ func registerLogVFS() {
 	v.FszOsFile = logVFS.fileBytes + int32(unsafe.Sizeof(logFile{}))
 	v.FzName, v.FpNext, v.FxOpen = name, 0, function(openFile)
 	lib.Xsqlite3_vfs_register(tls, ours, 0)
+	return ours
 }
 
 // at is what lies at an address outside Go's memory.
@@ -98,7 +112,7 @@ func openFile(tls *libc.TLS, vfs, name, file uintptr, flags int32, out uintptr) 
 		return rc
 	}
 	f := at[lib.Tsqlite3_file](file)
-	*logOf(file) = logFile{methods: at[lib.Tsqlite3_io_methods](f.FpMethods)}
+	*logOf(file) = logFile{methods: at[lib.Tsqlite3_io_methods](f.FpMethods), kept: vfs == logVFS.keeper}
 	logVFS.made.Do(func() {
 		m := &logVFS.methods
 		*m = *logOf(file).methods
@@ -160,6 +174,9 @@ func truncateLog(tls *libc.TLS, file uintptr, size int64) int32 {
 
 func syncLog(tls *libc.TLS, file uintptr, flags int32) int32 {
 	l := logOf(file)
+	if l.kept {
+		return lib.SQLITE_OK
+	}
 	if rc := l.flush(tls, file); rc != lib.SQLITE_OK {
 		return rc
 	}

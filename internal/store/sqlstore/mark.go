@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lockstep/internal/mail"
@@ -33,7 +34,8 @@ type mark struct {
 	Generation int64  `json:"generation"`
 	Restores   int64  `json:"restores"`       // how often this directory got an older copy
 	File       string `json:"file,omitempty"` // which file the database is in; "" is not known
-	// Based is the generation that this file had reached by itself, without its log.
+	// Based is the generation that this file had reached by itself, without its log, and
+	// that is so on the disk. It may be behind, which is no harm but that less is found out.
 	Based int64 `json:"based,omitempty"`
 	// First says that it was written before the database had one, which may not have
 	// heard of it: a first start that is cut is no copy that came back.
@@ -46,9 +48,11 @@ type marking struct {
 	why  string // Open took the database for an older copy; "" if it did not
 	leap mail.Leap
 	mu   sync.Mutex
-	mark mark  // as it is in the database
-	seen int64 // closures when the generation last grew
-	file *os.File
+	mark mark     // as it is in the database
+	seen int64    // closures when the generation last grew
+	file *os.File // the database, to the end: see copies; guarded by keeping
+
+	based atomic.Int64 // mark.Based
 }
 
 const (
@@ -125,6 +129,17 @@ const (
 	maxGeneration = 1<<31 - 1
 )
 
+// noteBased takes down how far the file has come. The log was just copied whole, and
+// the file synced.
+func (m *marking) noteBased() {
+	if m.file == nil {
+		return
+	}
+	if based, err := basedOn(m.file); err == nil {
+		m.based.Store(based)
+	}
+}
+
 func basedOn(f io.ReaderAt) (int64, error) {
 	var b [4]byte
 	if _, err := f.ReadAt(b[:], headerNumber); err != nil && err != io.EOF {
@@ -192,7 +207,8 @@ func logAfter(log io.ReaderAt, based int64) (empty, goesOn bool) {
 
 // settleMark looks whether the database is an older copy, or may be one, and then
 // begins the accounts anew; also what a crash cut of that. Then the generation grows.
-func (db *DB) settleMark(ctx context.Context, o Options) error {
+// based says whether it is known what the file holds for sure.
+func (db *DB) settleMark(ctx context.Context, o Options, based bool) error {
 	if o.Mark == "" {
 		return db.goOnRestoring(ctx)
 	}
@@ -206,7 +222,7 @@ func (db *DB) settleMark(ctx context.Context, o Options) error {
 		return err
 	}
 	m.mark.File = o.identity(db.path)
-	if m.file, err = os.Open(db.path); err != nil { // until the end: see copies
+	if err := db.openForMark(); err != nil {
 		return err
 	}
 	if err := db.goOnRestoring(ctx); err != nil {
@@ -216,6 +232,8 @@ func (db *DB) settleMark(ctx context.Context, o Options) error {
 		if err := db.cameBack(ctx, why, beside); err != nil {
 			return err
 		}
+	} else if !based { // an earlier process, which ended with a log, has noted it
+		m.based.Store(max(beside.Based, m.based.Load()))
 	}
 	m.mark.Generation = max(m.mark.Generation, beside.Generation)
 	err = db.nameInstance(beside, found)
@@ -226,6 +244,13 @@ func (db *DB) settleMark(ctx context.Context, o Options) error {
 		db.log.WarnContext(ctx, "the mark beside the database", "err", err)
 	}
 	return nil
+}
+
+func (db *DB) openForMark() (err error) {
+	db.keeping.Lock()
+	defer db.keeping.Unlock()
+	db.marking.file, err = os.Open(db.path)
+	return err
 }
 
 // nameInstance gives a database its instance, which the first mark knows before the
@@ -323,12 +348,7 @@ func (db *DB) advance(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if next.Based, err = basedOn(m.file); err == nil {
-		err = m.file.Sync() // what is said of the file is so on the disk
-	}
-	if err != nil {
-		return err
-	}
+	next.Based = m.based.Load()
 	m.mark = next
 	if err := m.mark.write(m.path); err != nil {
 		return &mail.Error{Kind: mail.Unavailable, Detail: "the mark beside the database can't be written", Err: err}

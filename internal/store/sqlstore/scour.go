@@ -38,7 +38,7 @@ func (db *DB) Scour(ctx context.Context) (Scoured, error) {
 	for try := 0; ; try++ {
 		done, scoured, err := db.scour(ctx)
 		if done || err != nil {
-			return scoured, err
+			return scoured, onDisk(err)
 		}
 		if try == scourTries {
 			return scoured, mail.Errorf(mail.Unavailable, "somebody reads the database all the time, so that its log can't be emptied: try again")
@@ -55,7 +55,7 @@ func (db *DB) Scour(ctx context.Context) (Scoured, error) {
 func (db *DB) scour(ctx context.Context) (done bool, scoured Scoured, err error) {
 	db.keeping.Lock()
 	defer db.keeping.Unlock()
-	if err := db.keeper.script("PRAGMA wal_checkpoint(PASSIVE)"); err != nil { // beside the writer
+	if _, err := db.copyLog("PASSIVE"); err != nil { // beside the writer
 		return false, scoured, err
 	}
 	if err := db.openForScour(); err != nil {
@@ -66,8 +66,7 @@ func (db *DB) scour(ctx context.Context) (done bool, scoured Scoured, err error)
 	began := time.Now()
 	defer func() { scoured.Paused = time.Since(began) }()
 	db.keeper.c.SetBusyTimeout(longLogPatience)
-	busy := true
-	if _, err := one(db.keeper, "PRAGMA wal_checkpoint(TRUNCATE)", func(r row) { busy = r.num(0) != 0 }); err != nil || busy {
+	if busy, err := db.copyLog("TRUNCATE"); err != nil || busy {
 		return false, scoured, err
 	}
 	var roots []uint32
@@ -83,9 +82,25 @@ func (db *DB) scour(ctx context.Context) (done bool, scoured Scoured, err error)
 		scoured.Pages, scoured.Written = s.Looked, s.Written
 	}
 	if err == nil {
-		err = db.scouring.Sync()
+		err = db.syncZeros()
 	}
 	return err == nil, scoured, err
+}
+
+// syncZeros syncs what was scoured, and nothing else: the log is empty. After a sync
+// that failed, zeros that are read may not be on disk, and no later sync writes them:
+// so everything is written over itself.
+func (db *DB) syncZeros() error {
+	again := db.unzeroed
+	db.unzeroed = true
+	var err error
+	if again {
+		err = writeAgain(db.scouring)
+	} else {
+		err = db.scouring.Sync()
+	}
+	db.unzeroed = err != nil
+	return err
 }
 
 // Traces counts how often one of the names lies in the files of the database, whether

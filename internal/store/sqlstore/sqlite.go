@@ -45,8 +45,17 @@ const busyTimeout = time.Minute
 
 // openSQLite opens a connection. Commits are durable when they return.
 func openSQLite(path string, cacheBytes int) (*sqliteConn, error) {
+	return openThrough(logVFSName, path, cacheBytes)
+}
+
+// openKeeper opens the connection that writes the log back, and commits nothing.
+func openKeeper(path string) (*sqliteConn, error) {
+	return openThrough(keeperVFSName, path, readerCacheBytes)
+}
+
+func openThrough(vfs, path string, cacheBytes int) (*sqliteConn, error) {
 	holdMemory()
-	uri, err := throughLogVFS(path)
+	uri, err := throughLogVFS(path, vfs)
 	if err != nil {
 		return nil, err
 	}

@@ -56,9 +56,11 @@ type Options struct {
 	// the machine.
 	Identity func(path string) string
 
-	checkpointAt int   // pages; 0 is checkpointPages
-	steps        fs.FS // nil is the migrations of this program
-	stepsIn      string
+	// LogPages is how long the log becomes before it is written back; 0 is a good number.
+	LogPages int
+
+	steps   fs.FS // nil is the migrations of this program
+	stepsIn string
 }
 
 // DB is an open database. Close it when nobody uses it any more.
@@ -89,9 +91,11 @@ type DB struct {
 	checkpts    chan struct{}
 	pages       int // of log after which it is written back
 
-	keeping  sync.Mutex
-	scouring *os.File    // the database, once it was scoured; guarded by keeping
-	keeper   *sqliteConn // writes the log back; guarded by keeping
+	keeping  sync.Mutex  // guards what follows
+	scouring *os.File    // the database, once it was scoured
+	keeper   *sqliteConn // writes the log back
+	torn     bool        // the last checkpoint failed; see copyLog
+	unzeroed bool        // the sync that ends a scour failed
 
 	copies copies // guarded by the writer's turn
 }
@@ -127,6 +131,10 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	if err := refuseStrangeLog(path, o.Mark); err != nil {
 		return nil, err
 	}
+	if err := emptyUnborn(path); err != nil {
+		return nil, onDisk(err)
+	}
+	based, known := basedAlone(path)
 	c, err := openUpgraded(path, o)
 	if err != nil {
 		return nil, err
@@ -136,24 +144,29 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	if o.Readers <= 0 {
 		o.Readers = 2 * runtime.GOMAXPROCS(0)
 	}
-	db.pages = o.checkpointAt
+	db.pages = o.LogPages
 	if db.pages <= 0 {
 		db.pages = checkpointPages
 	}
-	if db.keeper, err = openSQLite(path, readerCacheBytes); err != nil {
+	if db.keeper, err = openKeeper(path); err != nil {
 		c.close()
 		return nil, err
 	}
+	if db.walIndex, err = os.OpenFile(path+"-shm", os.O_RDWR, 0); err != nil {
+		db.keeper.close()
+		c.close()
+		return nil, onDisk(err)
+	}
 	db.readers = newPool(o.Readers, func() (pooled, error) { return openSQLite(path, readerCacheBytes) })
 	db.writer = &writer{c: c, jobs: make(chan *job, maxBatch), runTwice: o.RunTwice, stats: &db.stats, before: db.catchUp, undone: db.tails.forget, note: db.note, start: func() error { return begin(c) }}
-	db.walIndex, _ = os.Open(path + "-shm")
+	db.marking.based.Store(based)
 	db.done.Go(db.writer.loop)
 	db.done.Go(db.checkpoint)
 	db.naming.known.full = make(chan struct{}, 1)
 	filling, stop := context.WithCancel(context.Background())
 	db.stopFilling = stop
 	db.done.Go(func() { db.keepFilter(filling) })
-	if err = db.settleMark(ctx, o); err == nil {
+	if err = db.settleMark(ctx, o, known); err == nil {
 		err = errors.Join(db.resume(ctx), db.resumeReinstating(ctx), db.listPeople(ctx))
 	}
 	if err != nil {
@@ -185,10 +198,14 @@ func (db *DB) Close() error {
 	}
 	db.closing.Unlock()
 	db.done.Wait()
-	db.readers.close()
 	if db.pg != nil {
+		db.readers.close()
 		return nil
 	}
+	if err := db.copyAnew(); err != nil {
+		return err // whoever closes it last would take the log away
+	}
+	db.readers.close()
 	db.keeper.close()
 	err := db.writer.c.close()
 	if db.walIndex != nil {
@@ -326,7 +343,7 @@ func (db *DB) writeBack() {
 	db.keeping.Lock()
 	defer db.keeping.Unlock()
 	db.stats.checkpoints.Add(1)
-	err := db.keeper.script("PRAGMA wal_checkpoint(PASSIVE)")
+	_, err := db.copyLog("PASSIVE")
 	if err == nil {
 		err = db.beginAnew()
 	}
@@ -345,11 +362,10 @@ func (db *DB) beginAnew() error {
 	}
 	db.writer.turn.Lock()
 	defer db.writer.turn.Unlock()
-	_, err := one(db.keeper, "PRAGMA wal_checkpoint(RESTART)", func(r row) {
-		if busy := r.num(0) != 0; busy && long {
-			db.stats.stuck.Add(1)
-			db.log.Warn("a View is held too long, and the database's log grows", "pages", db.logPages())
-		}
-	})
+	busy, err := db.copyLog("RESTART")
+	if busy && long {
+		db.stats.stuck.Add(1)
+		db.log.Warn("a View is held too long, and the database's log grows", "pages", db.logPages())
+	}
 	return err
 }
