@@ -188,7 +188,7 @@ func (a *appended) Write(p []byte) (int, error) {
 // place says where records will lie; mu is held.
 func (a *appender) place(w *waiter) {
 	for i, r := range w.records {
-		w.places[i] = place{a.pack.id, a.next, r.length()}
+		w.places[i] = inPack(a.pack.id, a.next, r.length())
 		a.next += r.length()
 	}
 	if w.copied > 0 {

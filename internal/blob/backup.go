@@ -46,7 +46,10 @@ type Pack struct {
 
 // Packs returns all packs, the oldest first. Whatever a row names that was committed
 // before is in them, up to their sizes.
-func (s *Store) Packs() ([]Pack, error) {
+func (s *Store) Packs() ([]Pack, error) { return s.home.list() }
+
+// list implements home.
+func (s onDisk) list() ([]Pack, error) {
 	list, err := listPacks(s.fs, s.dir)
 	if err != nil {
 		return nil, err
@@ -131,7 +134,7 @@ func (x *Extent) look(ctx context.Context, s *Store, off int64, h *recordHeader)
 	if _, err := io.Copy(io.Discard, io.NewSectionReader(x.pack.file, off+headerSize, h.length()-headerSize)); err != nil {
 		x.gaps = append(x.gaps, [2]int64{off + headerSize, off + h.length()})
 	}
-	at := place{x.pack.id, off, h.length()}.String()
+	at := inPack(x.pack.id, off, h.length()).String()
 	row, found, err := s.index.Blob(ctx, h.name)
 	if err == nil && found && row.Place == at {
 		x.Damaged = append(x.Damaged, at)
@@ -260,5 +263,5 @@ func Refill(pack interface {
 // PackOf is the pack that a place is in, and where the record lies there.
 func PackOf(placeText string) (pack string, offset, length int64, err error) {
 	at, err := parsePlace(placeText)
-	return at.pack.String(), at.offset, at.length, err
+	return at.in(), at.offset, at.length, err
 }

@@ -18,8 +18,10 @@ type builder struct {
 	plain  []byte // the frame being filled, pooled
 	split  bool   // what comes next begins a frame
 	body   spool
-	fixed  []byte // header and sealed table, once finished
-	header recordHeader
+	// Once finished:
+	fixed   []byte // header and sealed table
+	header  recordHeader
+	wrapped []byte // the key, as the row has it
 }
 
 func newBuilder(over *overflow) (*builder, error) {
@@ -93,8 +95,9 @@ func (b *builder) addPart(name mail.BlobName, text encoding) error {
 	return b.checkSize()
 }
 
-// finish seals the table. The record can be written from then on.
-func (b *builder) finish(keys *Keyring, name mail.BlobName) error {
+// finish seals the table. The record can be written from then on; a keyless one does not
+// have the key in its header.
+func (b *builder) finish(keys *Keyring, name mail.BlobName, keyless bool) error {
 	if err := b.endFrame(true); err != nil {
 		return err
 	}
@@ -105,7 +108,10 @@ func (b *builder) finish(keys *Keyring, name mail.BlobName) error {
 	if h.tableLen > maxTable {
 		return mail.Errorf(mail.Limit, "cut into too many frames")
 	}
-	copy(h.key[:], keys.wrap(name, b.key))
+	b.wrapped = keys.wrap(name, b.key)
+	if !keyless {
+		copy(h.key[:], b.wrapped)
+	}
 	table = b.aead.Seal(nil, nonce(nonceTable, 0), table, h.appendBound(nil))
 	h.bodyCRC = crc32.Update(b.body.crc, castagnoli, table)
 	b.fixed = append(h.append(make([]byte, 0, headerSize+len(table))), table...)

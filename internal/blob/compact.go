@@ -34,9 +34,17 @@ type Compacted struct {
 // many, and removes them. It leaves packs alone to which a handle that was not
 // committed yet may point. A damaged record is reported and does not keep the
 // rest from moving. While somebody holds the packs it does nothing.
+//
+// In a bucket it also looks for objects that nobody names, and removes those that it
+// found so long ago.
 func (s *Store) Compact(ctx context.Context) (Compacted, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.home.compact(ctx)
+}
+
+// compact implements home.
+func (s onDisk) compact(ctx context.Context) (Compacted, error) {
 	var c Compacted
 	if c.Held = s.holds.Load() > 0; c.Held {
 		return c, nil
@@ -262,7 +270,7 @@ func (s *Store) openMoved(ctx context.Context, row mail.Blob) (*movedRecord, err
 	if err != nil {
 		return nil, err
 	}
-	if _, err := checkBody(r.pack.file, at.offset, &r.header); err != nil {
+	if _, err := checkBody(r.in, at.offset, &r.header); err != nil {
 		r.Close()
 		return nil, err
 	}
@@ -281,6 +289,6 @@ func (m *movedRecord) writeTo(w io.Writer) error {
 		return err
 	}
 	rest := m.at.length - headerSize
-	_, err := io.CopyN(w, io.NewSectionReader(m.reader.pack.file, m.at.offset+headerSize, rest), rest)
+	_, err := io.CopyN(w, io.NewSectionReader(m.reader.in, m.at.offset+headerSize, rest), rest)
 	return err
 }

@@ -101,7 +101,7 @@ func (p *putting) addPart(part *builder, text encoding, sum []byte) error {
 		return err
 	}
 	p.cut = append(p.cut, part)
-	return part.finish(p.s.keys, name)
+	return part.finish(p.s.keys, name, p.s.home.keyless())
 }
 
 func (p *putting) knownPart(name mail.BlobName) (bool, error) {

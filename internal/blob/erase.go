@@ -34,11 +34,15 @@ const erasePasses = 4
 func (s *Store) Erase(ctx context.Context, names []mail.BlobName) (Erased, error) {
 	s.mu.Lock() // nothing is copied meanwhile
 	defer s.mu.Unlock()
-	var done Erased
 	family, err := s.index.Family(ctx, names)
 	if err != nil {
-		return done, err
+		return Erased{}, err
 	}
+	return s.home.erase(ctx, family)
+}
+
+// erase implements home.
+func (s onDisk) erase(ctx context.Context, family []mail.BlobName) (done Erased, err error) {
 	wanted := map[mail.BlobName]bool{}
 	for _, name := range family {
 		wanted[name] = true
@@ -173,6 +177,11 @@ func writeZeros(f vfs.File, off, n int64) (sum uint32, err error) {
 // Holds reports whether a record of one of the blobs lies in a pack, and how many
 // records were looked at.
 func (s *Store) Holds(ctx context.Context, names []mail.BlobName) (found bool, records int64, err error) {
+	return s.home.holdsAny(ctx, names)
+}
+
+// holdsAny implements home.
+func (s onDisk) holdsAny(ctx context.Context, names []mail.BlobName) (found bool, records int64, err error) {
 	wanted := map[mail.BlobName]bool{}
 	for _, name := range names {
 		wanted[name] = true
@@ -206,6 +215,11 @@ func (s *Store) Unnamed(ctx context.Context) (all []mail.BlobName, err error) {
 func (s *Store) Dead(ctx context.Context) (all []mail.BlobName, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.home.dead(ctx)
+}
+
+// dead implements home.
+func (s onDisk) dead(ctx context.Context) (all []mail.BlobName, err error) {
 	dead := map[mail.BlobName]bool{}
 	err = s.eachRecord(ctx, func(at place, h recordHeader) error {
 		if h.name == (mail.BlobName{}) || dead[h.name] || !s.packs.settled(at.pack) {

@@ -185,7 +185,7 @@ func TestLaterVersionIsNotDamage(t *testing.T) {
 
 func TestPlacesOfOnePackSortTogether(t *testing.T) {
 	var all []string
-	for _, p := range []place{{1, 32, 200}, {0x193a3f4c2d1, 1 << 40, 200}, {2, 1 << 30, 200}, {1, 1 << 35, 200}} {
+	for _, p := range []place{inPack(1, 32, 200), inPack(0x193a3f4c2d1, 1<<40, 200), inPack(2, 1<<30, 200), inPack(1, 1<<35, 200)} {
 		all = append(all, p.String())
 	}
 	slices.Sort(all)

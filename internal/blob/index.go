@@ -36,7 +36,8 @@ type Index interface {
 	Forget(ctx context.Context, condemnedBefore time.Time, limit int) (int, error)
 
 	// Move sets the place of each row, condemned or not, that still is where the
-	// move says it was, in one transaction. It returns how many that were.
+	// move says it was, in one transaction. It returns how many that were. What lay in a
+	// row of the index stays there until DropBytes.
 	Move(ctx context.Context, moves []Move) (int, error)
 
 	// Wrapped returns how many rows, condemned or not, have their keys wrapped by which
@@ -54,8 +55,35 @@ type Index interface {
 	// Erase deletes the rows, condemned or not, of those of names that nothing names, in
 	// the order given: a whole that goes names its parts no more. It returns which of
 	// names have no row then. From then on a commit with a fresh handle that says one of
-	// the places is Expired.
+	// the places is Expired. Records of theirs that lie in rows go too, and objects that
+	// they have alone are doomed.
 	Erase(ctx context.Context, names []mail.BlobName, places []string) (gone []mail.BlobName, err error)
+
+	// Places returns up to limit places of rows, condemned or not, that begin with prefix
+	// and are greater than after, in order.
+	Places(ctx context.Context, prefix, after string, limit int) ([]string, error)
+
+	// PlacesOf returns the places that the rows of names say, condemned or not.
+	PlacesOf(ctx context.Context, names []mail.BlobName) ([]string, error)
+
+	// Bytes returns the record that lies in a row of the index, by its place.
+	Bytes(ctx context.Context, place string) (record []byte, found bool, err error)
+
+	// DropBytes deletes up to limit records that lie in rows and whose blobs' rows came
+	// to say another place before the given time, and returns how many.
+	DropBytes(ctx context.Context, movedBefore time.Time, limit int) (int, error)
+
+	// Doom notes that objects are about to be removed, now: from then on whatever would
+	// have a row name one is Expired. Who dooms looks afterwards whether one was named
+	// meanwhile, once every transaction of before has ended. One that is noted already
+	// stays as it is.
+	Doom(ctx context.Context, objects []string) error
+
+	// Doomed returns up to limit of those, greater than after, in order.
+	Doomed(ctx context.Context, after string, limit int) ([]Doomed, error)
+
+	// Spare takes objects out of those again.
+	Spare(ctx context.Context, objects []string) error
 
 	// Restore makes the rows of records that were found in packs, or makes those
 	// that stand like them, touched now and not condemned.
@@ -66,4 +94,10 @@ type Index interface {
 type Move struct {
 	Name     mail.BlobName
 	From, To string // places
+}
+
+// Doomed is an object that is about to be removed, or was.
+type Doomed struct {
+	Object string
+	Since  time.Time
 }

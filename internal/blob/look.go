@@ -138,8 +138,12 @@ func (s *Store) Page(ctx context.Context, after string) ([]mail.Blob, error) {
 	return s.index.Rows(ctx, "", after, collectPage)
 }
 
-// PackBytes is what all packs take on the disk.
-func (s *Store) PackBytes() (total int64, err error) {
+// PackBytes is what all packs take on the disk, or about what all records take in the
+// bucket.
+func (s *Store) PackBytes() (total int64, err error) { return s.home.bytes() }
+
+// bytes implements home.
+func (s onDisk) bytes() (total int64, err error) {
 	list, err := listPacks(s.fs, s.dir)
 	for _, p := range list {
 		total += p.size

@@ -49,7 +49,12 @@ func (s *Store) MendKnown(ctx context.Context, broken []mail.BlobName) (int, err
 func (s *Store) mend(ctx context.Context, broken []mail.BlobName, lost bool) (int, error) {
 	s.mu.Lock() // nothing is collected or compacted meanwhile: what is found stays where it is
 	defer s.mu.Unlock()
-	m := &mending{s: s, lost: lost, broken: map[mail.BlobName]bool{}}
+	return s.home.mend(ctx, broken, lost)
+}
+
+// mend implements home.
+func (s onDisk) mend(ctx context.Context, broken []mail.BlobName, lost bool) (int, error) {
+	m := &mending{s: s.Store, lost: lost, broken: map[mail.BlobName]bool{}}
 	for _, name := range broken {
 		if err := m.add(ctx, name, 0); err != nil {
 			return 0, err

@@ -15,19 +15,19 @@ import (
 func (s *Store) MendFrom(ctx context.Context, b mail.Blob, record io.Reader) error {
 	over := &overflow{fs: s.fs, dir: s.dir}
 	defer over.close()
-	taken, err := takeRecord(b, record, over) // which may come from far away
+	taken, err := takeRecord(b, record, over, s.home.keyless()) // which may come from far away
 	if err != nil {
 		return err
 	}
 	defer taken.frames.close()
 	s.mu.Lock() // nothing is collected or compacted meanwhile
 	defer s.mu.Unlock()
-	places, err := s.moved.append(taken)
+	at, err := s.home.add(ctx, taken)
 	if err != nil {
 		return err
 	}
 	copied := b
-	copied.Place = places[0].String()
+	copied.Place = at.String()
 	if err := s.verifyCopy(ctx, copied); err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ type takenRecord struct {
 }
 
 // takeRecord reads a record, small ones into memory.
-func takeRecord(b mail.Blob, r io.Reader, over *overflow) (*takenRecord, error) {
+func takeRecord(b mail.Blob, r io.Reader, over *overflow, keyless bool) (*takenRecord, error) {
 	at, err := parsePlace(b.Place)
 	if err != nil {
 		return nil, err
@@ -66,7 +66,10 @@ func takeRecord(b mail.Blob, r io.Reader, over *overflow) (*takenRecord, error) 
 	if t.header.name != b.Name || t.header.size != b.Size || t.header.length() != at.length || len(b.Key) != wrappedSize {
 		return nil, corrupt("another record came than was asked for", nil)
 	}
-	copy(t.header.key[:], b.Key)
+	t.header.key = [wrappedSize]byte{}
+	if !keyless {
+		copy(t.header.key[:], b.Key)
+	}
 	if _, err := io.CopyN(&t.frames, r, at.length-headerSize); err != nil {
 		t.frames.close()
 		return nil, cutOff(err)

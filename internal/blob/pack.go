@@ -53,25 +53,53 @@ func parsePackID(s string) (packID, bool) {
 	return packID(n), err == nil && s == strings.ToLower(s) && (len(s) == packDigits || len(s) > packDigits && s[0] != '0')
 }
 
-// A place says where a record lies. As text, "pack-offset-length" in
-// hexadecimal, places sort by pack.
+// A place says where a record lies: in a pack on the disk, or in an object of a bucket
+// or a row of the index, which have names. As text, "pack-offset-length" in hexadecimal,
+// places sort by what they lie in.
 type place struct {
 	pack           packID
 	offset, length int64
+	object         string // "": in a pack
 }
 
-func (p place) String() string { return fmt.Sprintf("%s-%x-%x", p.pack, p.offset, p.length) }
+func inPack(id packID, offset, length int64) place {
+	return place{pack: id, offset: offset, length: length}
+}
+
+func (p place) String() string { return fmt.Sprintf("%s-%x-%x", p.in(), p.offset, p.length) }
+
+// what names what it lies in for a person.
+func (p place) what() string {
+	if p.object != "" {
+		return p.object
+	}
+	return "pack " + p.pack.String()
+}
+
+// in is what it lies in, as the place begins.
+func (p place) in() string {
+	if p.object != "" {
+		return p.object
+	}
+	return p.pack.String()
+}
 
 func parsePlace(s string) (place, error) {
-	pack, rest, _ := strings.Cut(s, "-")
+	in, rest, _ := strings.Cut(s, "-")
 	first, second, _ := strings.Cut(rest, "-")
-	id, ok := parsePackID(pack)
 	offset, err1 := strconv.ParseInt(first, 16, 64)
 	length, err2 := strconv.ParseInt(second, 16, 64)
-	if !ok || err1 != nil || err2 != nil || offset < packHeaderSize || length < headerSize || length > headerSize+maxTable+maxBody || offset > 1<<62 {
-		return place{}, corrupt("the place of a blob", nil)
+	if err1 != nil || err2 != nil || offset < 0 || length < headerSize || length > headerSize+maxTable+maxBody || offset > 1<<62 {
+		return place{}, errPlace()
 	}
-	return place{id, offset, length}, nil
+	if objectName.MatchString(in) {
+		return place{object: in, offset: offset, length: length}, nil
+	}
+	id, ok := parsePackID(in)
+	if !ok || offset < packHeaderSize {
+		return place{}, errPlace()
+	}
+	return inPack(id, offset, length), nil
 }
 
 func packHeader(id packID, keys *Keyring) []byte {
@@ -135,6 +163,7 @@ type packs struct {
 
 // A pack is an open pack file; what is below is guarded by packs.mu.
 type pack struct {
+	packs  *packs
 	id     packID
 	file   vfs.File
 	refs   int
@@ -192,7 +221,7 @@ func (p *packs) create() (*pack, error) {
 		delete(p.written, id)
 		return nil, err
 	}
-	k := &pack{id: id, file: f, refs: 1}
+	k := &pack{packs: p, id: id, file: f, refs: 1}
 	p.open[id] = k
 	return k, nil
 }
@@ -269,7 +298,7 @@ func (p *packs) acquire(id packID) (*pack, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &pack{id: id, file: f, refs: 1}
+	k := &pack{packs: p, id: id, file: f, refs: 1}
 	p.open[id] = k
 	return k, nil
 }

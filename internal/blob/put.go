@@ -150,7 +150,7 @@ func (p *putting) put(r io.Reader, name mail.BlobName) (b mail.Blob, parts []mai
 			return found, nil, err
 		}
 	}
-	if err := p.main.finish(p.s.keys, name); err != nil {
+	if err := p.main.finish(p.s.keys, name, p.s.home.keyless()); err != nil {
 		return b, nil, err
 	}
 	if b, parts, err = p.write(); err == nil {
@@ -165,7 +165,7 @@ func (p *putting) find(name mail.BlobName) (mail.Blob, bool, error) {
 	if !ok || err != nil {
 		return mail.Blob{}, false, err
 	}
-	if !p.s.packs.isThere(b) {
+	if !p.s.home.isThere(b) {
 		if p.lost == nil {
 			p.lost = map[mail.BlobName]bool{}
 		}
@@ -182,28 +182,14 @@ func (p *putting) write() (mail.Blob, []mail.Blob, error) {
 		return mail.Blob{}, nil, err
 	}
 	all := append(slices.Clone(p.cut), p.main)
-	var records []source
-	var size int64
-	for _, b := range all {
-		records = append(records, b)
-		size += b.length()
-	}
-	to := p.s.small
-	if size > smallPut+maxTable {
-		to = p.s.large
-	}
-	add := to.appendSoon
-	if !p.o.Soon || p.s.inTurn {
-		add = to.appendNow
-	}
-	places, durable, err := add(records...)
+	at, err := p.s.home.lodge(p.ctx, all, p.o.Soon && !p.s.inTurn)
 	if err != nil {
 		return mail.Blob{}, nil, err
 	}
 	for i, b := range all[:len(p.cut)] {
-		p.parts = append(p.parts, p.handle(b, places[i], durable))
+		p.parts = append(p.parts, p.handle(b, at[i]))
 	}
-	return p.handle(p.main, places[len(p.cut)], durable), p.parts, nil
+	return p.handle(p.main, at[len(p.cut)]), p.parts, nil
 }
 
 // renewParts looks again for the parts that were found: the rest may have taken
@@ -222,13 +208,13 @@ func (p *putting) renewParts() error {
 	return p.ctx.Err()
 }
 
-func (p *putting) handle(b *builder, at place, durable *mail.Pending) mail.Blob {
+func (p *putting) handle(b *builder, at lodging) mail.Blob {
 	p.s.stats.plain.Add(b.recipe.size)
 	p.s.stats.stored.Add(at.length)
 	return mail.Blob{
-		Name: b.header.name, Size: b.recipe.size, Place: at.String(), Key: slices.Clone(b.header.key[:]),
+		Name: b.header.name, Size: b.recipe.size, Place: at.String(), Key: b.wrapped,
 		Parts: b.recipe.parts, Fresh: true, Until: p.s.now().Add(HandleLife),
-		Pending: durable,
+		Pending: at.durable, Record: at.record,
 	}
 }
 

@@ -17,14 +17,14 @@ import (
 const maxDepth = 100
 
 // A Reader reads one blob. It decodes the frames it touches, keeps the last
-// one, and holds its pack open until Close. Its methods are safe for concurrent
+// one, and holds what it lies in open until Close. Its methods are safe for concurrent
 // use, except that Read and Seek share one position.
 type Reader struct {
 	store  *Store
 	ctx    context.Context // of the Open: parts are looked up when they are first touched
 	depth  int
-	pack   *pack
-	offset int64 // of the frames in the pack
+	in     container
+	offset int64 // of the frames in it
 	aead   cipher.AEAD
 	header recordHeader
 	recipe *recipe
@@ -88,15 +88,20 @@ func (s *Store) openRecord(ctx context.Context, b mail.Blob, depth int) (*Reader
 	if err != nil {
 		return nil, err
 	}
-	k, err := s.packs.acquire(at.pack)
+	in, err := s.home.open(ctx, b, at)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, corrupt("pack "+at.pack.String()+" is missing", err)
+		return nil, corrupt(at.what()+" is missing", err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{store: s, ctx: ctx, depth: depth, pack: k, aead: aead, loaded: -1}
-	if err := r.readHead(b, at); err != nil {
+	r := &Reader{store: s, ctx: ctx, depth: depth, in: in, aead: aead, loaded: -1}
+	err = r.readHead(b, at)
+	if mail.KindOf(err) == mail.Corrupt && in.again() {
+		r.dropAhead()
+		err = r.readHead(b, at)
+	}
+	if err != nil {
 		r.Close()
 		return nil, err
 	}
@@ -106,11 +111,9 @@ func (s *Store) openRecord(ctx context.Context, b mail.Blob, depth int) (*Reader
 // readHead reads header and table, and of a small record the frames too.
 func (r *Reader) readHead(b mail.Blob, at place) error {
 	r.ahead = frames.get()
-	r.store.packs.heads.RLock()
-	n, err := r.readPack(r.ahead[:min(at.length, int64(len(r.ahead)))], at.offset)
-	r.store.packs.heads.RUnlock()
+	n, err := r.in.readHead(r.ahead[:min(at.length, int64(len(r.ahead)))], at.offset)
 	if err != nil {
-		return err
+		return r.damage(err)
 	}
 	h, err := parseHeader(r.ahead[:n])
 	if err != nil {
@@ -123,7 +126,7 @@ func (r *Reader) readHead(b mail.Blob, at place) error {
 	sealed := r.ahead[headerSize:min(tableEnd, n)]
 	if tableEnd > n {
 		sealed = make([]byte, h.tableLen)
-		if _, err := r.readPack(sealed, at.offset+headerSize); err != nil {
+		if _, err := r.read(sealed, at.offset+headerSize); err != nil {
 			return err
 		}
 	}
@@ -153,13 +156,19 @@ func openTable(h *recordHeader, sealed []byte, aead cipher.AEAD) (*recipe, error
 	return rec, nil
 }
 
-// readPack fills p. A pack that ends early or cannot be read is damage.
-func (r *Reader) readPack(p []byte, off int64) (int, error) {
-	n, err := readFullAt(r.pack.file, p, off)
-	if err != nil && !errors.Is(err, fs.ErrClosed) {
-		err = corrupt("pack "+r.pack.id.String()+" cannot be read", err)
+// read fills p.
+func (r *Reader) read(p []byte, off int64) (int, error) {
+	n, err := readFullAt(r.in, p, off)
+	return n, r.damage(err)
+}
+
+// damage says of an error what it means: what ends early or cannot be read is damage.
+// That there is no way to it now is none.
+func (r *Reader) damage(err error) error {
+	if err == nil || errors.Is(err, fs.ErrClosed) || mail.KindOf(err) == mail.Unavailable || r.ctx.Err() != nil {
+		return err
 	}
-	return n, err
+	return corrupt(r.in.String()+" cannot be read", err)
 }
 
 // Size is the number of plain bytes.
@@ -214,20 +223,28 @@ func (r *Reader) load(i int) error {
 		r.dst, r.aux = frames.get(), frames.get()
 	}
 	r.loaded = -1
-	s := &r.recipe.segments[i]
-	sealed := r.aux[:s.stored]
-	if s.at+int64(s.stored) <= r.nahead {
-		sealed = r.ahead[r.skip+int(s.at):][:s.stored]
-	} else if _, err := r.readPack(sealed, r.offset+s.at); err != nil {
-		return err
+	frame, err := r.decode(i)
+	if mail.KindOf(err) == mail.Corrupt && r.in.again() {
+		r.dropAhead()
+		frame, err = r.decode(i)
 	}
-	frame, err := openFrame(r.dst, sealed, r.aux, r.aead, i, s, i == len(r.recipe.segments)-1)
 	if err != nil {
 		return err
 	}
 	r.store.stats.frames.Add(1)
 	r.frame, r.loaded = frame, i
 	return nil
+}
+
+func (r *Reader) decode(i int) ([]byte, error) {
+	s := &r.recipe.segments[i]
+	sealed := r.aux[:s.stored]
+	if s.at+int64(s.stored) <= r.nahead {
+		sealed = r.ahead[r.skip+int(s.at):][:s.stored]
+	} else if _, err := r.read(sealed, r.offset+s.at); err != nil {
+		return nil, err
+	}
+	return openFrame(r.dst, sealed, r.aux, r.aead, i, s, i == len(r.recipe.segments)-1)
 }
 
 // readPart copies what p wants of the base64 of a part.
@@ -333,7 +350,7 @@ func (r *Reader) Close() error {
 	r.closed = true
 	r.rest()
 	r.closePart()
-	r.store.packs.release(r.pack)
+	r.in.release()
 	return nil
 }
 

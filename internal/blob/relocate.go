@@ -28,13 +28,18 @@ type Relocated struct {
 func (s *Store) Relocate(ctx context.Context) (done Relocated, err error) {
 	s.mu.Lock() // nothing is collected or compacted meanwhile
 	defer s.mu.Unlock()
+	return s.home.relocate(ctx)
+}
+
+// relocate implements home.
+func (s onDisk) relocate(ctx context.Context) (done Relocated, err error) {
 	list, err := listPacks(s.fs, s.dir)
 	if err != nil {
 		return done, err
 	}
 	missing, err := s.missingPacks(ctx, list)
 	done.Packs = len(missing)
-	m := &mending{s: s, broken: map[mail.BlobName]bool{}}
+	m := &mending{s: s.Store, broken: map[mail.BlobName]bool{}}
 	for len(missing) > 0 && err == nil {
 		pack := missing[0]
 		if err = s.eachIn(ctx, pack, func(b mail.Blob) { m.broken[b.Name] = true }); err != nil {
@@ -105,16 +110,16 @@ func (m *mending) sweep(ctx context.Context, list []packInfo) error {
 	return m.flush(ctx)
 }
 
-// isThere reports whether the pack of a row is there. A row whose pack is not is no
-// blob that a put could rely on.
-func (p *packs) isThere(b mail.Blob) bool {
+// isThere implements home: a row whose pack is not there is no blob that a put could
+// rely on.
+func (s onDisk) isThere(b mail.Blob) bool {
 	at, err := parsePlace(b.Place)
 	if err != nil {
 		return true // that is for the doctor
 	}
-	k, err := p.acquire(at.pack)
+	k, err := s.packs.acquire(at.pack)
 	if err == nil {
-		p.release(k)
+		s.packs.release(k)
 	}
 	return !errors.Is(err, fs.ErrNotExist)
 }

@@ -93,6 +93,8 @@ func (s *Store) rewrapRows(ctx context.Context, rows []mail.Blob, newest uint32,
 // keys that don't open are damaged: no key helps them, and they hold up nothing. It
 // may be stopped anywhere and called again.
 //
+// Records in a bucket have no keys in them, so there are only rows to rewrap.
+//
 // Rewrapping the records of a pack changes 80 bytes of each, and reads its header: a
 // second or so for each 100 000, and no message is read.
 func (s *Store) Retire(ctx context.Context, n uint32, tell func(Rewrapped) error) (Rewrapped, error) {
@@ -114,7 +116,7 @@ func (s *Store) Retire(ctx context.Context, n uint32, tell func(Rewrapped) error
 	}
 	s.mu.Lock() // no record is copied meanwhile with a key as an older row had it
 	defer s.mu.Unlock()
-	if err := s.rewrapRecords(ctx, n, &done, tell); err != nil {
+	if err := s.home.rewrapRecords(ctx, n, &done, tell); err != nil {
 		return done, err
 	}
 	return done, s.keys.retire(n, s.now())

@@ -158,8 +158,8 @@ func (p *packs) finishRewrites() error {
 	return p.applyRewrites(all)
 }
 
-// rewrapRecords wraps the keys in records by the newest key that key n wrapped.
-func (s *Store) rewrapRecords(ctx context.Context, n uint32, done *Rewrapped, tell func(Rewrapped) error) error {
+// rewrapRecords implements home.
+func (s onDisk) rewrapRecords(ctx context.Context, n uint32, done *Rewrapped, tell func(Rewrapped) error) error {
 	var batch []rewrite
 	flush := func() error {
 		if err := s.packs.rewriteHeaders(batch); err != nil {
@@ -228,7 +228,7 @@ func (s *Store) eachRecordOf(ctx context.Context, info packInfo, fn func(place, 
 			off = sc.next(off + 1)
 			continue
 		}
-		if err := fn(place{info.id, off, h.length()}, h); err != nil {
+		if err := fn(inPack(info.id, off, h.length()), h); err != nil {
 			return err
 		}
 		off += h.length()

@@ -151,7 +151,7 @@ func (s *scanner) blob(off int64, h recordHeader) (b mail.Blob, err error) {
 	if err != nil {
 		return b, err
 	}
-	at := place{s.info.id, off, h.length()}
+	at := inPack(s.info.id, off, h.length())
 	return mail.Blob{Name: h.name, Size: h.size, Place: at.String(), Key: h.key[:], Parts: rec.parts}, nil
 }
 

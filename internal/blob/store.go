@@ -28,16 +28,18 @@ type Options struct {
 	InTurn bool
 }
 
-// A Store keeps blobs in the packs of one directory. Its methods are safe for
-// concurrent use. One process at a time can have it open.
+// A Store keeps blobs in the packs of one directory, or in a bucket. Its methods are
+// safe for concurrent use. One process at a time can have a directory open.
 type Store struct {
 	fs    vfs.FS
 	dir   string
 	keys  *Keyring
 	index Index
 	lock  io.Closer
-	packs *packs
+	home  home
 
+	// What follows until packSize is of packs on the disk.
+	packs *packs
 	// Large records, and those that compaction moves, are copied into packs of
 	// their own, so that small ones need not wait for the copying.
 	small, large, moved *appender
@@ -86,6 +88,7 @@ func Open(dir string, keys *Keyring, index Index, o Options) (*Store, error) {
 		return nil, err
 	}
 	s.small, s.large, s.moved = s.newAppender(), s.newAppender(), s.newAppender()
+	s.home = onDisk{s}
 	return s, nil
 }
 
@@ -124,10 +127,7 @@ func (s *Store) newAppender() *appender {
 // Close ends the puts under way, refuses later ones and closes the files; every
 // reader has to be closed before.
 func (s *Store) Close() error {
-	s.small.close()
-	s.large.close()
-	s.moved.close()
-	s.packs.close()
+	s.home.close()
 	s.damage.close()
 	return s.lock.Close()
 }

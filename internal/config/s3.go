@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"lockstep/internal/backup/s3"
+	"lockstep/internal/s3"
 )
 
 // S3 is how buckets are reached. The secret lies in a file of its own, so that config

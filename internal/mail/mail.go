@@ -130,6 +130,10 @@ type Blob struct {
 	// already. A commit of bytes that never will be fails with why, and they have to
 	// be put again. Nil on what the store returns.
 	Pending *Pending
+	// Record is the sealed record itself, where its place is a row beside the blob's:
+	// the commit that makes the one makes the other. Nil where the bytes lie elsewhere,
+	// and on what the store returns.
+	Record []byte
 }
 
 // A Token is a position as clients hold it: the account's epoch and a ModSeq.

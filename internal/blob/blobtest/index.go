@@ -25,6 +25,14 @@ type Index struct {
 	rows map[mail.BlobName]*row
 	refs map[mail.BlobName]int
 	lost map[string]bool // places that were erased
+
+	records map[string]*record   // that lie in rows, by place
+	doomed  map[string]time.Time // objects
+}
+
+type record struct {
+	bytes []byte
+	moved time.Time // zero: it is in use
 }
 
 type row struct {
@@ -35,7 +43,7 @@ type row struct {
 
 // NewIndex returns an empty index.
 func NewIndex() *Index {
-	return &Index{rows: map[mail.BlobName]*row{}, refs: map[mail.BlobName]int{}, lost: map[string]bool{}}
+	return &Index{rows: map[mail.BlobName]*row{}, refs: map[mail.BlobName]int{}, lost: map[string]bool{}, records: map[string]*record{}, doomed: map[string]time.Time{}}
 }
 
 // Commit does for the handles of one put, the blob and its parts, what a commit
@@ -50,7 +58,7 @@ func (x *Index) Commit(handles ...mail.Blob) error {
 	defer x.mu.Unlock()
 	now := time.Now()
 	for _, b := range handles {
-		if !now.Before(b.Until) || !b.Fresh && !x.stands(b.Name) || b.Fresh && x.lost[b.Place] {
+		if !now.Before(b.Until) || !b.Fresh && !x.stands(b.Name) || b.Fresh && (x.lost[b.Place] || !x.stands(b.Name) && x.isDoomed(b.Place)) {
 			return mail.Errorf(mail.Expired, "the handle of a blob expired")
 		}
 	}
@@ -60,9 +68,33 @@ func (x *Index) Commit(handles ...mail.Blob) error {
 			continue
 		}
 		b.Fresh, b.Until, b.Pending = false, time.Time{}, nil
-		x.rows[b.Name] = &row{blob: b, touched: now}
+		x.set(b, now)
 	}
 	return nil
+}
+
+// set makes a row, and the record that comes with it.
+func (x *Index) set(b mail.Blob, now time.Time) {
+	if was := x.rows[b.Name]; was != nil && was.blob.Place != b.Place {
+		x.leave(was.blob.Place, now)
+	}
+	if b.Record != nil {
+		x.records[b.Place] = &record{bytes: b.Record}
+		b.Record = nil
+	}
+	x.rows[b.Name] = &row{blob: b, touched: now}
+}
+
+// leave notes that no row says a place any more.
+func (x *Index) leave(place string, now time.Time) {
+	if r := x.records[place]; r != nil && r.moved.IsZero() {
+		r.moved = now
+	}
+}
+
+func (x *Index) isDoomed(place string) bool {
+	object, ok := blob.ObjectOf(place)
+	return ok && !x.doomed[object].IsZero()
 }
 
 // stands reports whether a row is there and not condemned.
@@ -190,11 +222,29 @@ func (x *Index) Erase(_ context.Context, names []mail.BlobName, places []string)
 			named = named || slices.Contains(r.blob.Parts, name)
 		}
 		if !named {
-			delete(x.rows, name)
+			x.erase(name)
 			gone = append(gone, name)
 		}
 	}
 	return gone, nil
+}
+
+func (x *Index) erase(name mail.BlobName) {
+	r := x.rows[name]
+	if r == nil {
+		return
+	}
+	delete(x.rows, name)
+	delete(x.records, r.blob.Place)
+	if object, ok := blob.ObjectOf(r.blob.Place); ok && blob.Alone(object) {
+		x.doom(object)
+	}
+}
+
+func (x *Index) doom(object string) {
+	if x.doomed[object].IsZero() {
+		x.doomed[object] = time.Now()
+	}
 }
 
 // Condemn implements blob.Index.
@@ -219,6 +269,7 @@ func (x *Index) Forget(_ context.Context, condemnedBefore time.Time, limit int) 
 	for name, r := range x.rows {
 		if n < limit && !r.condemned.IsZero() && r.condemned.Before(condemnedBefore) {
 			delete(x.rows, name)
+			delete(x.records, r.blob.Place)
 			n++
 		}
 	}
@@ -230,7 +281,10 @@ func (x *Index) Restore(_ context.Context, found []mail.Blob) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, b := range found {
-		x.rows[b.Name] = &row{blob: b, touched: time.Now()}
+		if x.isDoomed(b.Place) {
+			return mail.Errorf(mail.Expired, "the object is about to be removed")
+		}
+		x.set(b, time.Now())
 	}
 	return nil
 }
@@ -249,9 +303,98 @@ func (x *Index) Move(_ context.Context, moves []blob.Move) (int, error) {
 	n := 0
 	for _, m := range moves {
 		if r := x.rows[m.Name]; r != nil && r.blob.Place == m.From {
+			if x.isDoomed(m.To) {
+				return n, mail.Errorf(mail.Expired, "the object is about to be removed")
+			}
 			r.blob.Place = m.To
+			x.leave(m.From, time.Now())
 			n++
 		}
 	}
 	return n, nil
+}
+
+// Places implements blob.Index.
+func (x *Index) Places(ctx context.Context, prefix, after string, limit int) ([]string, error) {
+	rows, err := x.Rows(ctx, prefix, after, limit)
+	places := make([]string, len(rows))
+	for i, b := range rows {
+		places[i] = b.Place
+	}
+	return places, err
+}
+
+// PlacesOf implements blob.Index.
+func (x *Index) PlacesOf(_ context.Context, names []mail.BlobName) (places []string, err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, name := range names {
+		if r := x.rows[name]; r != nil {
+			places = append(places, r.blob.Place)
+		}
+	}
+	return places, nil
+}
+
+// Bytes implements blob.Index.
+func (x *Index) Bytes(_ context.Context, place string) ([]byte, bool, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	r := x.records[place]
+	if r == nil {
+		return nil, false, nil
+	}
+	return bytes.Clone(r.bytes), true, nil
+}
+
+// DropBytes implements blob.Index.
+func (x *Index) DropBytes(_ context.Context, movedBefore time.Time, limit int) (n int, err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for place, r := range x.records {
+		if n < limit && !r.moved.IsZero() && r.moved.Before(movedBefore) {
+			delete(x.records, place)
+			n++
+		}
+	}
+	return n, nil
+}
+
+// Records is how many records lie in rows.
+func (x *Index) Records() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.records)
+}
+
+// Doom implements blob.Index.
+func (x *Index) Doom(_ context.Context, objects []string) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, o := range objects {
+		x.doom(o)
+	}
+	return nil
+}
+
+// Doomed implements blob.Index.
+func (x *Index) Doomed(_ context.Context, after string, limit int) (all []blob.Doomed, err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, o := range slices.Sorted(maps.Keys(x.doomed)) {
+		if o > after && len(all) < limit {
+			all = append(all, blob.Doomed{Object: o, Since: x.doomed[o]})
+		}
+	}
+	return all, nil
+}
+
+// Spare implements blob.Index.
+func (x *Index) Spare(_ context.Context, objects []string) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, o := range objects {
+		delete(x.doomed, o)
+	}
+	return nil
 }

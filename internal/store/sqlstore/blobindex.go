@@ -36,11 +36,26 @@ const (
 	condemnBlob     = "UPDATE blob SET condemned = ?2 WHERE name = ?1 AND condemned = 0 AND touched < ?3"
 	selectCondemned = "SELECT name FROM blob WHERE condemned > 0 AND condemned < ?1 LIMIT ?2"
 	deleteBlob      = "DELETE FROM blob WHERE name = ?1"
+	// What was condemned may have been put again since it was looked for.
+	forgetBytes = "DELETE FROM blob_bytes WHERE place = (SELECT b.place FROM blob b WHERE b.name = ?1 AND b.condemned > 0 AND b.condemned < ?2)"
+	forgetBlob  = "DELETE FROM blob WHERE name = ?1 AND condemned > 0 AND condemned < ?2"
+	// lockBlob lets nobody name a blob until the transaction ends.
+	lockBlob = "UPDATE blob SET touched = touched WHERE name = ?1"
 	restoreBlob     = `INSERT INTO blob (name, size, place, key, touched) VALUES (?1, ?2, ?3, ?4, ?5)
 	ON CONFLICT (name) DO UPDATE SET size = excluded.size, place = excluded.place, key = excluded.key, touched = excluded.touched, condemned = 0`
 	selectWrapped = "SELECT substr(key, 1, 4), count(*) FROM blob GROUP BY 1"
 	rewrapBlob    = "UPDATE blob SET key = ?3 WHERE name = ?1 AND key = ?2"
 	moveBlob      = "UPDATE blob SET place = ?3 WHERE name = ?1 AND place = ?2"
+
+	selectPlaces     = "SELECT place FROM blob WHERE place > ?1 AND place < ?2 ORDER BY place LIMIT ?3"
+	selectBytes      = "SELECT bytes FROM blob_bytes WHERE place = ?1"
+	deleteBytes      = "DELETE FROM blob_bytes WHERE place = ?1"
+	movedBytes       = "UPDATE blob_bytes SET moved = ?2 WHERE place = ?1"
+	selectMovedBytes = "SELECT place FROM blob_bytes WHERE moved > 0 AND moved < ?1 ORDER BY moved LIMIT ?2"
+	dropBytes        = "DELETE FROM blob_bytes WHERE place = ?1 AND moved > 0 AND moved < ?2"
+	doomObject       = "INSERT INTO blob_doomed (object, since) VALUES (?1, ?2) ON CONFLICT (object) DO NOTHING"
+	selectDoomed     = "SELECT object, since FROM blob_doomed WHERE object > ?1 ORDER BY object LIMIT ?2"
+	spareObject      = "DELETE FROM blob_doomed WHERE object = ?1"
 )
 
 // Blob implements blob.Index.
@@ -129,8 +144,24 @@ func (x BlobIndex) Condemn(ctx context.Context, names []mail.BlobName, touchedBe
 // Move implements blob.Index.
 func (x BlobIndex) Move(ctx context.Context, moves []blob.Move) (int, error) {
 	return x.each(ctx, len(moves), func(c conn, i int) (int64, error) {
-		return c.exec(moveBlob, moves[i].Name, moves[i].From, moves[i].To)
+		return x.move(c, moves[i])
 	})
+}
+
+// move moves one row, unless it is to come to lie where everything is removed.
+func (x BlobIndex) move(c conn, m blob.Move) (int64, error) {
+	n, err := c.exec(moveBlob, m.Name, m.From, m.To)
+	if err != nil || n == 0 {
+		return 0, err
+	}
+	doomed, err := inDoomed(c, m.To)
+	if err == nil && doomed {
+		err = expired()
+	}
+	if err == nil && blob.InRow(m.From) {
+		_, err = c.exec(movedBytes, m.From, x.db.now())
+	}
+	return n, err
 }
 
 // Wrapped implements blob.Index. It reads all rows: a second for 1 000 000.
@@ -189,6 +220,9 @@ func (x BlobIndex) Erase(ctx context.Context, names []mail.BlobName, places []st
 			now = nil
 			x.db.naming.refuse(places)
 			for _, name := range some {
+				if _, err := c.exec(lockBlob, name); err != nil {
+					return err
+				}
 				named, err := isNamed(c, name)
 				if err != nil {
 					return err
@@ -196,10 +230,8 @@ func (x BlobIndex) Erase(ctx context.Context, names []mail.BlobName, places []st
 				if named {
 					continue
 				}
-				for _, sql := range []string{deleteParts, deleteBlob} {
-					if _, err := c.exec(sql, name); err != nil {
-						return err
-					}
+				if err := x.erase(c, name); err != nil {
+					return err
 				}
 				now = append(now, name)
 			}
@@ -211,6 +243,28 @@ func (x BlobIndex) Erase(ctx context.Context, names []mail.BlobName, places []st
 		gone = append(gone, now...)
 	}
 	return gone, nil
+}
+
+// erase deletes a row and what lies beside it, and lets nobody name its object any more.
+func (x BlobIndex) erase(c conn, name mail.BlobName) error {
+	b := mail.Blob{Name: name}
+	if err := locate(c, &b); err != nil {
+		return err
+	}
+	for _, sql := range []string{deleteParts, deleteBlob} {
+		if _, err := c.exec(sql, name); err != nil {
+			return err
+		}
+	}
+	if blob.InRow(b.Place) {
+		_, err := c.exec(deleteBytes, b.Place)
+		return err
+	}
+	if object, ok := blob.ObjectOf(b.Place); ok && blob.Alone(b.Place) {
+		_, err := c.exec(doomObject, object, x.db.now())
+		return err
+	}
+	return nil
 }
 
 // eraseChunk is how many rows are erased in one transaction.
@@ -231,13 +285,16 @@ func (x BlobIndex) Restore(ctx context.Context, found []mail.Blob) error {
 	_, err := x.each(ctx, len(found), func(c conn, i int) (int64, error) {
 		b := found[i]
 		x.db.naming.known.add(b.Name)
+		if _, err := c.exec(leaveBytes, b.Name, b.Place, x.db.now()); err != nil {
+			return 0, err
+		}
 		if _, err := c.exec(restoreBlob, b.Name, b.Size, b.Place, b.Key, x.db.now()); err != nil {
 			return 0, err
 		}
 		if _, err := c.exec(deleteParts, b.Name); err != nil {
 			return 0, err
 		}
-		return 1, addParts(c, b)
+		return 1, addRecord(c, b)
 	})
 	return err
 }
@@ -265,15 +322,107 @@ func (x BlobIndex) Forget(ctx context.Context, condemnedBefore time.Time, limit 
 	err := x.db.write(ctx, blobLane, func(c conn) error {
 		var names []mail.BlobName
 		err := c.query(selectCondemned, func(r row) error { names = append(names, mail.BlobName(r.bytes(0))); return nil }, condemnedBefore, limit)
+		n = 0
 		for _, name := range names {
-			for _, sql := range []string{deleteParts, deleteBlob} {
-				if err == nil {
-					_, err = c.exec(sql, name)
-				}
+			if err == nil {
+				err = forgetRow(c, name, condemnedBefore, &n)
 			}
 		}
-		n = len(names)
 		return err
 	}, nil)
 	return n, err
+}
+
+// forgetRow deletes a condemned row and what lies beside it.
+func forgetRow(c conn, name mail.BlobName, condemnedBefore time.Time, forgotten *int) error {
+	if _, err := c.exec(forgetBytes, name, condemnedBefore); err != nil {
+		return err
+	}
+	n, err := c.exec(forgetBlob, name, condemnedBefore)
+	if err != nil || n == 0 {
+		return err
+	}
+	*forgotten++
+	_, err = c.exec(deleteParts, name)
+	return err
+}
+
+// Places implements blob.Index.
+func (x BlobIndex) Places(ctx context.Context, prefix, after string, limit int) (places []string, err error) {
+	err = x.db.read(ctx, func(c conn) error {
+		return c.query(selectPlaces, func(r row) error { places = append(places, r.text(0)); return nil }, max(prefix, after), prefix+pastPlaces, limit)
+	})
+	return places, err
+}
+
+// PlacesOf implements blob.Index.
+func (x BlobIndex) PlacesOf(ctx context.Context, names []mail.BlobName) (places []string, err error) {
+	err = x.db.read(ctx, func(c conn) error {
+		for _, name := range names {
+			b := mail.Blob{Name: name}
+			if err := locate(c, &b); err != nil {
+				return err
+			}
+			if b.Place != "" {
+				places = append(places, b.Place)
+			}
+		}
+		return nil
+	})
+	return places, err
+}
+
+// Bytes implements blob.Index.
+func (x BlobIndex) Bytes(ctx context.Context, place string) (record []byte, found bool, err error) {
+	err = x.db.ask(ctx, func(c conn) (err error) {
+		found, err = one(c, selectBytes, func(r row) { record = r.bytes(0) }, place)
+		return err
+	})
+	return record, found, err
+}
+
+// DropBytes implements blob.Index.
+func (x BlobIndex) DropBytes(ctx context.Context, movedBefore time.Time, limit int) (int, error) {
+	sum := 0
+	err := x.db.write(ctx, func(c conn) error {
+		var places []string
+		sum = 0
+		err := c.query(selectMovedBytes, func(r row) error { places = append(places, r.text(0)); return nil }, movedBefore, limit)
+		for _, place := range places {
+			if err == nil {
+				var n int64
+				n, err = c.exec(dropBytes, place, movedBefore)
+				sum += int(n)
+			}
+		}
+		return err
+	}, nil)
+	return sum, err
+}
+
+// Doom implements blob.Index.
+func (x BlobIndex) Doom(ctx context.Context, objects []string) error {
+	_, err := x.each(ctx, len(objects), func(c conn, i int) (int64, error) {
+		return c.exec(doomObject, objects[i], x.db.now())
+	})
+	return err
+}
+
+// Doomed implements blob.Index.
+func (x BlobIndex) Doomed(ctx context.Context, after string, limit int) (all []blob.Doomed, err error) {
+	err = x.db.read(ctx, func(c conn) error {
+		return c.query(selectDoomed, func(r row) error {
+			all = append(all, blob.Doomed{Object: r.text(0), Since: unstamp(r.num(1))})
+			return nil
+		}, after, limit)
+	})
+	return all, err
+}
+
+// Spare implements blob.Index.
+func (x BlobIndex) Spare(ctx context.Context, objects []string) error {
+	_, err := x.each(ctx, len(objects), func(c conn, i int) (int64, error) {
+		return c.exec(spareObject, objects[i])
+	})
+	return err
 }

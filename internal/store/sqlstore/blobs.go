@@ -17,6 +17,11 @@ const (
 	deleteParts = "DELETE FROM blob_part WHERE whole = ?1"
 	insertPart  = "INSERT INTO blob_part (whole, n, part) VALUES (?1, ?2, ?3)"
 	selectPlace = "SELECT size, place, key FROM blob WHERE name = ?1"
+	// The record of a blob that lies in a row of its own.
+	putBytes = `INSERT INTO blob_bytes (place, bytes) VALUES (?1, ?2)
+	ON CONFLICT (place) DO UPDATE SET bytes = excluded.bytes, moved = 0`
+	leaveBytes = `UPDATE blob_bytes SET moved = ?3 WHERE moved = 0 AND place <> ?2 AND place = (SELECT b.place FROM blob b WHERE b.name = ?1)`
+	isDoomed   = "SELECT 1 FROM blob_doomed WHERE object = ?1"
 )
 
 // nameBlobs makes or touches the rows of blobs that are about to be named, as
@@ -93,7 +98,7 @@ func nameBlob(c conn, names *nameFilter, now time.Time, b mail.Blob) error {
 			return err
 		}
 		if n > 0 {
-			return addParts(c, b)
+			return addRecord(c, b)
 		}
 	}
 	n, err := c.exec(touchBlob, b.Name, now)
@@ -103,13 +108,42 @@ func nameBlob(c conn, names *nameFilter, now time.Time, b mail.Blob) error {
 	case !b.Fresh:
 		return expired()
 	}
+	if _, err := c.exec(leaveBytes, b.Name, b.Place, now); err != nil {
+		return err
+	}
 	if _, err := c.exec(putBlob, b.Name, b.Size, b.Place, b.Key, now); err != nil {
 		return err
 	}
 	if _, err := c.exec(deleteParts, b.Name); err != nil {
 		return err
 	}
-	return addParts(c, b)
+	return addRecord(c, b)
+}
+
+// addRecord makes what a row that was made from a fresh handle needs beside it. It
+// looks for doom after the row was written: who dooms an object looks for rows after.
+func addRecord(c conn, b mail.Blob) error {
+	if err := addParts(c, b); err != nil {
+		return err
+	}
+	if b.Record != nil {
+		_, err := c.exec(putBytes, b.Place, b.Record)
+		return err
+	}
+	doomed, err := inDoomed(c, b.Place)
+	if err == nil && doomed {
+		err = expired()
+	}
+	return err
+}
+
+// inDoomed reports whether a place is in an object that is about to be removed, or was.
+func inDoomed(c conn, place string) (bool, error) {
+	object, ok := blob.ObjectOf(place)
+	if !ok {
+		return false, nil
+	}
+	return one(c, isDoomed, func(row) {}, object)
 }
 
 func addParts(c conn, b mail.Blob) error {

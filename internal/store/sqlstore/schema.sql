@@ -55,6 +55,17 @@ CREATE TABLE blob (
   condemned INTEGER NOT NULL DEFAULT 0 -- when; 0 is alive
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE blob_bytes (
+  place TEXT NOT NULL PRIMARY KEY,
+  bytes BLOB NOT NULL,
+  moved INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE TABLE blob_doomed (
+  object TEXT NOT NULL PRIMARY KEY,
+  since  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE blob_part (
   whole BLOB NOT NULL,
   n     INTEGER NOT NULL,
@@ -439,6 +450,8 @@ CREATE INDEX acl_principal ON acl (account_id, principal_id) WHERE rights <> 0;
 CREATE INDEX address_owner ON address (owner_id);
 
 CREATE INDEX annotation_modseq ON annotation (account_id, mailbox_id, modseq);
+
+CREATE INDEX blob_bytes_moved ON blob_bytes (moved) WHERE moved > 0;
 
 CREATE INDEX blob_condemned ON blob (condemned) WHERE condemned > 0;
 

@@ -14,7 +14,7 @@ import (
 // Destroy is Delete for what nobody may read again: also the versions that the bucket
 // keeps of it are removed. It fails with mail.Denied when one is locked, or when the
 // credentials may not look for them; it can be called again then.
-func (t *Target) Destroy(ctx context.Context, name string) error {
+func (t *Bucket) Destroy(ctx context.Context, name string) error {
 	if err := t.Delete(ctx, name); err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func (t *Target) Destroy(ctx context.Context, name string) error {
 }
 
 // destroyVersions removes those of one page, but for those of longer names.
-func (t *Target) destroyVersions(ctx context.Context, name string, page *s3.ListObjectVersionsOutput) error {
+func (t *Bucket) destroyVersions(ctx context.Context, name string, page *s3.ListObjectVersionsOutput) error {
 	var ids []*string
 	for _, v := range page.Versions {
 		if aws.ToString(v.Key) == t.key(name) {

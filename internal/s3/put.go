@@ -33,7 +33,7 @@ const abortTime = 10 * time.Second
 // S3 wants to know before it gets them. An object larger than a part takes a request
 // for each part and two more, any other takes one. When it fails, the object is as
 // it was before, or, where only the answer was lost, it is the new one, whole.
-func (t *Target) Put(ctx context.Context, name string, r io.ReadSeeker, size int64) error {
+func (t *Bucket) Put(ctx context.Context, name string, r io.ReadSeeker, size int64) error {
 	_, err := t.put(ctx, name, r, size, nil)
 	return err
 }
@@ -42,7 +42,7 @@ func (t *Target) Put(ctx context.Context, name string, r io.ReadSeeker, size int
 const Absent = ""
 
 // Tag names what an object contains.
-func (t *Target) Tag(ctx context.Context, name string) (string, error) {
+func (t *Bucket) Tag(ctx context.Context, name string) (string, error) {
 	if err := t.checkName(name); err != nil {
 		return "", err
 	}
@@ -59,14 +59,23 @@ func (t *Target) Tag(ctx context.Context, name string) (string, error) {
 // PutIf is Put for an object whose tag still is the one that is given, and fails
 // with mail.Conflict otherwise. It returns the new tag. The object has to fit a part.
 // When it fails with mail.Unavailable, somebody has to look whether it was put.
-func (t *Target) PutIf(ctx context.Context, name string, r io.ReadSeeker, size int64, tag string) (string, error) {
+func (t *Bucket) PutIf(ctx context.Context, name string, r io.ReadSeeker, size int64, tag string) (string, error) {
 	if size > t.cfg.PartSize {
 		return "", mail.Errorf(mail.Limit, "%s: %d bytes can't be put at once on a condition", name, size)
 	}
 	return t.put(ctx, name, r, size, &tag)
 }
 
-func (t *Target) put(ctx context.Context, name string, r io.ReadSeeker, size int64, tag *string) (string, error) {
+// Create is Put for an object that is not there yet, of any size: another one of that
+// name is mail.Conflict, while one with the same bytes is taken for what an earlier
+// attempt put.
+func (t *Bucket) Create(ctx context.Context, name string, r io.ReadSeeker, size int64) error {
+	absent := Absent
+	_, err := t.put(ctx, name, r, size, &absent)
+	return err
+}
+
+func (t *Bucket) put(ctx context.Context, name string, r io.ReadSeeker, size int64, tag *string) (string, error) {
 	if err := t.checkName(name); err != nil {
 		return "", err
 	}
@@ -75,7 +84,7 @@ func (t *Target) put(ctx context.Context, name string, r io.ReadSeeker, size int
 		return "", fmt.Errorf("%s: %w", name, err)
 	}
 	if len(b.parts) > 1 {
-		return "", t.putParts(ctx, name, b)
+		return "", t.putParts(ctx, name, b, tag != nil)
 	}
 	return t.putOnce(ctx, name, b, tag)
 }
@@ -90,7 +99,7 @@ type body struct {
 }
 
 // sum reads r to its end, which has to come after size bytes.
-func (t *Target) sum(ctx context.Context, r io.ReadSeeker, size int64) (*body, error) {
+func (t *Bucket) sum(ctx context.Context, r io.ReadSeeker, size int64) (*body, error) {
 	if _, err := r.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}
@@ -166,7 +175,7 @@ func signed(sum string) func(*s3.Options) {
 	return s3.WithAPIOptions(func(stack *middleware.Stack) error { return stack.Initialize.Add(set, middleware.Before) })
 }
 
-func (t *Target) putOnce(ctx context.Context, name string, b *body, tag *string) (string, error) {
+func (t *Bucket) putOnce(ctx context.Context, name string, b *body, tag *string) (string, error) {
 	in := &s3.PutObjectInput{
 		Bucket: &t.cfg.Bucket, Key: aws.String(t.key(name)), Body: b.part(0), ContentLength: &b.size,
 		Metadata: map[string]string{sumKey: b.whole},
@@ -189,7 +198,7 @@ func (t *Target) putOnce(ctx context.Context, name string, b *body, tag *string)
 
 // afterAll looks whether what conflicts is our own object: when an answer was lost,
 // the second attempt meets the first.
-func (t *Target) afterAll(ctx context.Context, name string, b *body, conflict error) (string, error) {
+func (t *Bucket) afterAll(ctx context.Context, name string, b *body, conflict error) (string, error) {
 	head, err := t.head(ctx, name)
 	if err == nil && head.Metadata[sumKey] == b.whole && aws.ToInt64(head.ContentLength) == b.size {
 		return aws.ToString(head.ETag), nil
@@ -197,13 +206,14 @@ func (t *Target) afterAll(ctx context.Context, name string, b *body, conflict er
 	return "", conflict
 }
 
-func (t *Target) head(ctx context.Context, name string) (*s3.HeadObjectOutput, error) {
+func (t *Bucket) head(ctx context.Context, name string) (*s3.HeadObjectOutput, error) {
 	out, err := t.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &t.cfg.Bucket, Key: aws.String(t.key(name))})
 	return out, t.tell(ctx, "s3:GetObject", name, err)
 }
 
-// putParts uploads the parts, one after the other, and makes the object of them.
-func (t *Target) putParts(ctx context.Context, name string, b *body) (err error) {
+// putParts uploads the parts, one after the other, and makes the object of them, if
+// asked to only where none is.
+func (t *Bucket) putParts(ctx context.Context, name string, b *body, absent bool) (err error) {
 	begun, err := t.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
 		Bucket: &t.cfg.Bucket, Key: aws.String(t.key(name)), Metadata: map[string]string{sumKey: b.whole},
 	})
@@ -227,19 +237,24 @@ func (t *Target) putParts(ctx context.Context, name string, b *body) (err error)
 		}
 		done = append(done, types.CompletedPart{ETag: out.ETag, PartNumber: number})
 	}
-	_, err = t.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
+	in := &s3.CompleteMultipartUploadInput{
 		Bucket: &t.cfg.Bucket, Key: begun.Key, UploadId: begun.UploadId, MultipartUpload: &types.CompletedMultipartUpload{Parts: done},
-	})
-	if codeOf(err) == "NoSuchUpload" { // perhaps it was completed, and the answer lost
-		_, err := t.afterAll(ctx, name, b, t.tell(ctx, "s3:PutObject", name, err))
-		return err
 	}
-	return t.tell(ctx, "s3:PutObject", name, err)
+	if absent {
+		in.IfNoneMatch = aws.String("*")
+	}
+	_, err = t.client.CompleteMultipartUpload(ctx, in)
+	again := codeOf(err) == "NoSuchUpload" // perhaps it was completed, and the answer lost
+	err = t.tell(ctx, "s3:PutObject", name, err)
+	if again || absent && mail.KindOf(err) == mail.Conflict {
+		_, err = t.afterAll(ctx, name, b, err)
+	}
+	return err
 }
 
 // abort takes an upload back. Where it can't, or a part was about to arrive that the
 // server keeps all the same, a later Sweep does.
-func (t *Target) abort(ctx context.Context, key, upload string) {
+func (t *Bucket) abort(ctx context.Context, key, upload string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTime)
 	defer cancel()
 	_, _ = t.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &t.cfg.Bucket, Key: &key, UploadId: &upload})
@@ -249,7 +264,7 @@ func (t *Target) abort(ctx context.Context, key, upload string) {
 // LeftoverAge: parts of an upload that nobody completes cost money and are in no list.
 // One page of them is enough for each run. Where the credentials may not list them, a
 // rule of the bucket has to do it.
-func (t *Target) Sweep(ctx context.Context) error {
+func (t *Bucket) Sweep(ctx context.Context) error {
 	in := &s3.ListMultipartUploadsInput{Bucket: &t.cfg.Bucket}
 	if t.cfg.Prefix != "" {
 		in.Prefix = aws.String(t.cfg.Prefix + "/")

@@ -59,7 +59,7 @@ func isCertificate(err error) bool {
 
 // tell says what went wrong in words that say what to do. action is what needed to
 // be allowed, such as s3:PutObject.
-func (t *Target) tell(ctx context.Context, action, name string, err error) error {
+func (t *Bucket) tell(ctx context.Context, action, name string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -79,22 +79,22 @@ func (t *Target) tell(ctx context.Context, action, name string, err error) error
 }
 
 // explain is about what a server answered.
-func (t *Target) explain(action, code string, status int) (mail.Kind, string) {
+func (t *Bucket) explain(action, code string, status int) (mail.Kind, string) {
 	switch code {
 	case "NoSuchBucket":
 		return mail.Invalid, fmt.Sprintf("%s: there is no such bucket: make it, or correct its name and the endpoint", t)
 	case "InvalidAccessKeyId", "InvalidClientTokenId", "UnrecognizedClientException":
-		return mail.BadCredentials, fmt.Sprintf("%s does not know the access key: %s", t, whereCredentials)
+		return mail.BadCredentials, fmt.Sprintf("%s does not know the access key: %s", t, t.cfg.whereCredentials())
 	case "SignatureDoesNotMatch":
-		return mail.BadCredentials, fmt.Sprintf("%s: the secret is not the one of the access key: correct backup.s3.secret_key_file, or what stands in its place", t)
+		return mail.BadCredentials, fmt.Sprintf("%s: the secret is not the one of the access key: correct %s.secret_key_file, or what stands in its place", t, t.cfg.Settings)
 	case "ExpiredToken", "ExpiredTokenException", "InvalidToken":
 		return mail.BadCredentials, fmt.Sprintf("%s: the session of these credentials has ended: sign in anew, or use a key that does not expire", t)
 	case "RequestTimeTooSkewed", "RequestExpired":
 		return mail.Invalid, fmt.Sprintf("%s: this machine's clock and the server's are too far apart: set it right (timedatectl)", t)
 	case "PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "TemporaryRedirect":
-		return mail.Invalid, fmt.Sprintf("%s is in another region: set backup.s3.region (%q was asked) and, for a server that is not Amazon's, backup.s3.endpoint", t, t.client.Options().Region)
+		return mail.Invalid, fmt.Sprintf("%[1]s is in another region: set %[3]s.region (%[2]q was asked) and, for a server that is not Amazon's, %[3]s.endpoint", t, t.client.Options().Region, t.cfg.Settings)
 	case "AccessDenied", "AllAccessDisabled", "AccountProblem", "Forbidden":
-		return mail.Denied, fmt.Sprintf("%s does not allow %s: give it to the credentials (docs/operations.md lists what a backup needs), and look for a lock on the object", t, action)
+		return mail.Denied, fmt.Sprintf("%s does not allow %s: give it to the credentials (docs/operations.md lists what is needed), and look for a lock on the object", t, action)
 	case "InvalidObjectState":
 		return mail.Invalid, fmt.Sprintf("%s: a rule has moved the object into an archive: restore it there first, and take the rule away", t)
 	case "SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", badDigest, badSum:
@@ -110,10 +110,10 @@ func (t *Target) explain(action, code string, status int) (mail.Kind, string) {
 }
 
 // explainStatus is about answers without a word that is known, as HEAD's are.
-func (t *Target) explainStatus(action, code string, status int) (mail.Kind, string) {
+func (t *Bucket) explainStatus(action, code string, status int) (mail.Kind, string) {
 	switch {
 	case status == http.StatusForbidden, status == http.StatusUnauthorized:
-		return mail.Denied, fmt.Sprintf("%s does not allow %s: look at the credentials and what they may (docs/operations.md lists what a backup needs)", t, action)
+		return mail.Denied, fmt.Sprintf("%s does not allow %s: look at the credentials and what they may (docs/operations.md lists what is needed)", t, action)
 	case status == http.StatusInsufficientStorage:
 		return mail.Unavailable, fmt.Sprintf("%s is full: make room there, then try again", t)
 	case status == http.StatusPreconditionFailed:
@@ -127,7 +127,7 @@ func (t *Target) explainStatus(action, code string, status int) (mail.Kind, stri
 }
 
 // unreachable is about servers that did not answer, or not to the end.
-func (t *Target) unreachable(err error) error {
+func (t *Bucket) unreachable(err error) error {
 	var dns *net.DNSError
 	switch {
 	case isCertificate(err):

@@ -19,7 +19,7 @@ import (
 // Get opens an object. What is read is compared with the checksum the object was
 // put with, when it is read whole; the last Read fails with mail.Corrupt if they differ.
 // Where the object ends too early, Read fails with io.ErrUnexpectedEOF.
-func (t *Target) Get(ctx context.Context, name string, offset, length int64) (io.ReadCloser, error) {
+func (t *Bucket) Get(ctx context.Context, name string, offset, length int64) (io.ReadCloser, error) {
 	if err := t.checkName(name); err != nil {
 		return nil, err
 	}
@@ -40,7 +40,7 @@ func (t *Target) Get(ctx context.Context, name string, offset, length int64) (io
 
 // reader reads an object and goes on where it was cut.
 type reader struct {
-	t    *Target
+	t    *Bucket
 	ctx  context.Context
 	name string
 	at   int64
@@ -85,7 +85,7 @@ func (r *reader) open() error {
 func (r *reader) begin(in *s3.GetObjectInput, out *s3.GetObjectOutput) error {
 	got := aws.ToString(out.ContentRange)
 	if in.Range != nil && !strings.HasPrefix(got, fmt.Sprintf("bytes %d-", r.at)) {
-		return mail.Errorf(mail.Unimplemented, "%s was asked for a range of %s and sent %q: a backup needs a server that knows ranges", r.t, r.name, got)
+		return mail.Errorf(mail.Unimplemented, "%s was asked for a range of %s and sent %q: a server is needed that knows ranges", r.t, r.name, got)
 	}
 	if out.ContentLength == nil {
 		return mail.Errorf(mail.Unimplemented, "%s does not say how long %s is", r.t, r.name)

@@ -4,19 +4,19 @@ import (
 	"context"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
-	"lockstep/internal/backup"
 	"lockstep/internal/mail"
 )
 
 // List tells of each object below the prefix, by name, at the cost of a request for
-// each thousand. Objects that no backup would name so are somebody else's and left
+// each thousand. Objects that nobody here would name so are somebody else's and left
 // out.
-func (t *Target) List(ctx context.Context, prefix string, fn func(backup.Object) error) error {
+func (t *Bucket) List(ctx context.Context, prefix string, fn func(name string, size int64, modified time.Time) error) error {
 	in := &s3.ListObjectsV2Input{Bucket: &t.cfg.Bucket, Prefix: aws.String(t.key(prefix)), EncodingType: types.EncodingTypeUrl}
 	last := ""
 	for {
@@ -25,15 +25,15 @@ func (t *Target) List(ctx context.Context, prefix string, fn func(backup.Object)
 			return t.tell(ctx, "s3:ListBucket", prefix, err)
 		}
 		for _, o := range out.Contents {
-			found, ours := t.object(o)
-			if !ours || !strings.HasPrefix(found.Name, prefix) {
+			found, ours := t.name(o)
+			if !ours || !strings.HasPrefix(found, prefix) {
 				continue
 			}
-			if found.Name <= last {
-				return mail.Errorf(mail.Unimplemented, "%s lists %s after %s: a backup needs a server that lists by name", t, found.Name, last)
+			if found <= last {
+				return mail.Errorf(mail.Unimplemented, "%s lists %s after %s: a server is needed that lists by name", t, found, last)
 			}
-			last = found.Name
-			if err := fn(found); err != nil {
+			last = found
+			if err := fn(found, aws.ToInt64(o.Size), aws.ToTime(o.LastModified)); err != nil {
 				return err
 			}
 		}
@@ -47,25 +47,24 @@ func (t *Target) List(ctx context.Context, prefix string, fn func(backup.Object)
 	}
 }
 
-// object is an entry of a list, if it may be ours.
-func (t *Target) object(o types.Object) (backup.Object, bool) {
-	key, err := url.QueryUnescape(aws.ToString(o.Key))
+// name is what an object of a list is called here, if it may be ours.
+func (t *Bucket) name(o types.Object) (string, bool) {
+	name, err := url.QueryUnescape(aws.ToString(o.Key))
 	if err != nil {
-		return backup.Object{}, false
+		return "", false
 	}
-	name := key
 	if t.cfg.Prefix != "" {
-		rest, ok := strings.CutPrefix(key, t.cfg.Prefix+"/")
+		rest, ok := strings.CutPrefix(name, t.cfg.Prefix+"/")
 		if !ok {
-			return backup.Object{}, false
+			return "", false
 		}
 		name = rest
 	}
-	return backup.Object{Name: name, Size: aws.ToInt64(o.Size), Modified: aws.ToTime(o.LastModified)}, ValidName(name)
+	return name, ValidName(name)
 }
 
 // Delete removes an object.
-func (t *Target) Delete(ctx context.Context, name string) error {
+func (t *Bucket) Delete(ctx context.Context, name string) error {
 	if err := t.checkName(name); err != nil {
 		return err
 	}

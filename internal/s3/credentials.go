@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -44,7 +45,7 @@ func findCredentials(ctx context.Context, cfg *Config, env config.EnvConfig) (aw
 	if env.Credentials.HasKeys() {
 		return credentials.StaticCredentialsProvider{Value: env.Credentials}, nil
 	}
-	profile, err := sharedProfile(ctx, env)
+	profile, err := sharedProfile(ctx, *cfg, env)
 	if err != nil {
 		return nil, err
 	}
@@ -53,38 +54,41 @@ func findCredentials(ctx context.Context, cfg *Config, env config.EnvConfig) (aw
 	case profile.Credentials.HasKeys():
 		return credentials.StaticCredentialsProvider{Value: profile.Credentials}, nil
 	case cfg.Endpoint == "" && env.EC2IMDSClientEnableState != imds.ClientDisabled:
-		return machineRole(), nil
+		return machineRole(*cfg), nil
 	}
-	return nil, mail.Errorf(mail.BadCredentials, "there are no credentials for %s%s: %s", Scheme, cfg.Bucket, whereCredentials)
+	return nil, mail.Errorf(mail.BadCredentials, "there are no credentials for %s%s: %s", Scheme, cfg.Bucket, cfg.whereCredentials())
 }
 
 // machineRole asks the machine that Amazon runs.
-func machineRole() aws.CredentialsProvider {
+func machineRole(cfg Config) aws.CredentialsProvider {
 	role := aws.NewCredentialsCache(ec2rolecreds.New())
 	return aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
 		who, err := role.Retrieve(ctx)
 		if err != nil && ctx.Err() == nil {
-			err = wrap(mail.BadCredentials, err, "there are no credentials, and this machine has no role at Amazon: %s", whereCredentials)
+			err = wrap(mail.BadCredentials, err, "there are no credentials, and this machine has no role at Amazon: %s", cfg.whereCredentials())
 		}
 		return who, err
 	})
 }
 
-const whereCredentials = "set backup.s3.access_key and backup.s3.secret_key_file, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or write them into ~/.aws/credentials of who runs this"
+// whereCredentials says where an operator can put them.
+func (c Config) whereCredentials() string {
+	return fmt.Sprintf("set %[1]s.access_key and %[1]s.secret_key_file, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or write them into ~/.aws/credentials of who runs this", c.Settings)
+}
 
 // fromFile reads the secret that goes with the configured key.
 func fromFile(cfg Config) (aws.CredentialsProvider, error) {
 	if cfg.AccessKey == "" || cfg.SecretKeyFile == "" {
-		return nil, mail.Errorf(mail.Invalid, "backup.s3.access_key and backup.s3.secret_key_file go together")
+		return nil, mail.Errorf(mail.Invalid, "%[1]s.access_key and %[1]s.secret_key_file go together", cfg.Settings)
 	}
 	f, err := os.Open(cfg.SecretKeyFile)
 	if err != nil {
-		return nil, wrap(mail.Invalid, err, "backup.s3.secret_key_file can't be read")
+		return nil, wrap(mail.Invalid, err, "%s.secret_key_file can't be read", cfg.Settings)
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxSecret))
 	if err != nil {
-		return nil, wrap(mail.Invalid, err, "backup.s3.secret_key_file can't be read")
+		return nil, wrap(mail.Invalid, err, "%s.secret_key_file can't be read", cfg.Settings)
 	}
 	secret := strings.TrimSpace(string(text))
 	if secret == "" || strings.ContainsAny(secret, " \r\n") {
@@ -94,7 +98,7 @@ func fromFile(cfg Config) (aws.CredentialsProvider, error) {
 }
 
 // sharedProfile reads ~/.aws, or what the environment names instead.
-func sharedProfile(ctx context.Context, env config.EnvConfig) (config.SharedConfig, error) {
+func sharedProfile(ctx context.Context, cfg Config, env config.EnvConfig) (config.SharedConfig, error) {
 	name := cmp.Or(env.SharedConfigProfile, config.DefaultSharedConfigProfile)
 	profile, err := config.LoadSharedConfigProfile(ctx, name, func(o *config.LoadSharedConfigOptions) {
 		if env.SharedCredentialsFile != "" {
@@ -112,7 +116,7 @@ func sharedProfile(ctx context.Context, env config.EnvConfig) (config.SharedConf
 		return profile, wrap(mail.Invalid, err, "the shared configuration of AWS can't be used")
 	}
 	if !profile.Credentials.HasKeys() && (profile.RoleARN != "" || profile.SSOSessionName != "" || profile.SSOStartURL != "" || profile.CredentialProcess != "" || profile.WebIdentityTokenFile != "") {
-		return profile, mail.Errorf(mail.Invalid, "the profile %q of the shared configuration of AWS signs in by a role, a process or a browser, which a server can't: %s", name, whereCredentials)
+		return profile, mail.Errorf(mail.Invalid, "the profile %q of the shared configuration of AWS signs in by a role, a process or a browser, which a server can't: %s", name, cfg.whereCredentials())
 	}
 	return profile, nil
 }
