@@ -54,6 +54,7 @@ type house struct {
 	searchKey []byte
 	proofKey  []byte
 	hub       *notify.Hub
+	bus       notify.Bus // to the other nodes; nil: there are none
 	auth      *auth.Service
 	trails    *device.Trails
 	delivery  *delivery.Service
@@ -95,6 +96,9 @@ func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *hou
 		return nil, err
 	}
 	h.closers = append(h.closers, h.db.Close)
+	if err := h.joinNodes(); err != nil {
+		return nil, err
+	}
 	if err := h.openBlobs(); err != nil {
 		return nil, err
 	}

@@ -50,6 +50,7 @@ func newMetrics(h *house) *metrics {
 	m.searchMetrics(h)
 	m.deviceMetrics(h)
 	m.upkeepMetrics(h)
+	m.busMetrics(h)
 	return m
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"lockstep/internal/backup"
+	"lockstep/internal/notify/natsbus"
 )
 
 // check refuses what can't work.
@@ -20,7 +21,7 @@ func (c *Config) check() error {
 		oneOf("guard.mode", c.Guard.Mode, GuardKeep, GuardHold, GuardOff),
 		oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error"),
 		oneOf("log.format", c.Log.Format, "text", "json"),
-		c.checkPublic(), c.checkPostmaster(), c.checkTLS(), c.checkRelay(), c.checkLimits(), c.checkPolicies(), c.checkBackup(),
+		c.checkPublic(), c.checkPostmaster(), c.checkTLS(), c.checkRelay(), c.checkLimits(), c.checkPolicies(), c.checkBackup(), c.checkNotify(),
 	)
 }
 
@@ -55,6 +56,20 @@ func (c *Config) checkBackup() error {
 		return errors.New("backup.follow: where to? Set backup.to")
 	}
 	return c.Backup.S3.check()
+}
+
+func (c *Config) checkNotify() error {
+	n := c.Cluster
+	if n.Notify == "" {
+		return nil
+	}
+	if err := natsbus.Check(n.Notify); err != nil {
+		return fmt.Errorf("cluster.notify: %w", err)
+	}
+	if n.Database == "" {
+		return errors.New("cluster.notify is how nodes tell each other, but cluster.database is empty, so there is one server only: set both or neither")
+	}
+	return nil
 }
 
 func (c *Config) checkTLS() error {

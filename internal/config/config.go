@@ -248,7 +248,7 @@ type Cluster struct {
 	Database     string `toml:"database" comment:"postgres://USER@HOST/DATABASE: accounts and their journals lie in PostgreSQL, and any number of nodes serve them. Empty: in a file of the data directory, for one server."`
 	PasswordFile string `toml:"password_file" comment:"File with the database's password, one line; empty is none, or what the URL says."`
 	Blobs        string `toml:"blobs" comment:"s3://BUCKET/PREFIX: the mail itself, sealed. Empty: packs in the data directory, which only one node has."`
-	Notify       string `toml:"notify" comment:"nats://HOST:PORT, by which nodes tell each other of changes. Empty: through the database."`
+	Notify       string `toml:"notify" comment:"nats://USER@HOST:PORT?password_file=FILE or tls://…, by which nodes tell each other of changes (docs/operations.md: Telling other nodes). Empty: through the database."`
 	Node         string `toml:"node" comment:"What operators call this node. Empty is the machine's name."`
 	Cache        Size   `toml:"cache" comment:"How much of the disk a node uses at most to keep mail that it fetched from the bucket."`
 	S3           S3     `toml:"s3" comment:"How the bucket of cluster.blobs is reached (docs/operations.md: Backing up to S3)."`

@@ -67,6 +67,8 @@ func TestBrokenFilesAreNamedByLine(t *testing.T) {
 		{"public_url without TLS", "public_url = \"http://mail.example.test\"\n", "must be https"},
 		{"public_url with a path", "public_url = \"https://mail.example.test/mail\"\n", "must be https"},
 		{"postmaster without domain", "postmaster = \"alice\"\n", "an address looks like alice@example.test"},
+		{"a bus that is none", "[cluster]\nnotify = \"redis://a\"\n", `cluster.notify: it begins with "redis", but a NATS server's begins with nats:// or tls://`},
+		{"a bus for one server", "[cluster]\nnotify = \"nats://a:4222\"\n", "cluster.database is empty"},
 		{"no room", "[limits]\nmessage = \"0B\"\n", "limits.message must be more than nothing"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -108,15 +108,19 @@ type heard struct {
 }
 
 // lasts are the last changes of types, by type; 0 is none.
-type lasts [16]mail.ModSeq
+type lasts struct {
+	of   [16]mail.ModSeq
+	look bool // that is not all that may have happened
+}
 
 // hear takes note of news. It must not block.
 func (h *heard) hear(n mail.News) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for t := range h.last {
+	h.last.look = h.last.look || n.Look
+	for t := range h.last.of {
 		if n.Types.Has(mail.Type(t)) {
-			h.last[t] = max(h.last[t], n.ModSeq)
+			h.last.of[t] = max(h.last.of[t], n.ModSeq)
 		}
 	}
 }
@@ -163,12 +167,15 @@ func (f *follower) look(ctx context.Context, s *Server) (states map[string]strin
 
 // lookAt is look for news that tell what changed: mostly they say it all.
 func (f *follower) lookAt(ctx context.Context, s *Server, l lasts) (states map[string]string, err error) {
+	if l.look {
+		return f.look(ctx, s)
+	}
 	states = map[string]string{}
 	known, now := f.known.ModSeq, f.known
 	var unsure []*pushType
 	for _, t := range f.types {
-		switch last := l[t.news]; {
-		case last <= known || t.with != 0 && l[t.with] <= known:
+		switch last := l.of[t.news]; {
+		case last <= known || t.with != 0 && l.of[t.with] <= known:
 			continue
 		case t.last != nil:
 			unsure = append(unsure, t)
@@ -183,7 +190,7 @@ func (f *follower) lookAt(ctx context.Context, s *Server, l lasts) (states map[s
 				return err
 			}
 			for _, t := range unsure {
-				last, err := t.last(r, a, known, l[t.news])
+				last, err := t.last(r, a, known, l.of[t.news])
 				if err != nil {
 					return err
 				}
@@ -194,7 +201,7 @@ func (f *follower) lookAt(ctx context.Context, s *Server, l lasts) (states map[s
 			return nil
 		})
 	}
-	for _, last := range l {
+	for _, last := range l.of {
 		now.ModSeq = max(now.ModSeq, last)
 	}
 	return f.settle(ctx, s, states, now, err)

@@ -39,6 +39,7 @@ const (
 type pusher struct {
 	mu      sync.Mutex
 	due     map[mail.AccountID]bool
+	all     bool                    // any account may be due
 	none    map[mail.AccountID]bool // that have no subscription
 	targets map[string]*target      // by subscription; those that were pushed to
 	wake    chan struct{}
@@ -58,6 +59,10 @@ func (p *pusher) init() {
 
 // hear takes note of news. It must not block.
 func (p *pusher) hear(id mail.AccountID, n mail.News) {
+	if id == 0 {
+		p.mark(id)
+		return
+	}
 	for i := range pushTypes {
 		if !n.Types.Has(pushTypes[i].news) {
 			continue
@@ -72,11 +77,15 @@ func (p *pusher) hear(id mail.AccountID, n mail.News) {
 	}
 }
 
-// mark has an account looked at.
+// mark has an account looked at; 0 is all.
 func (p *pusher) mark(id mail.AccountID) {
 	p.mu.Lock()
-	p.due[id] = true
-	delete(p.none, id)
+	if id == 0 {
+		p.all = true
+	} else {
+		p.due[id] = true
+		delete(p.none, id)
+	}
 	p.mu.Unlock()
 	select {
 	case p.wake <- struct{}{}:
@@ -84,14 +93,15 @@ func (p *pusher) mark(id mail.AccountID) {
 	}
 }
 
-func (p *pusher) take() (ids []mail.AccountID) {
+func (p *pusher) take() (ids []mail.AccountID, all bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for id := range p.due {
 		ids = append(ids, id)
 	}
 	clear(p.due)
-	return ids
+	all, p.all = p.all, false
+	return ids, all
 }
 
 // Push tells clients that have a PushSubscription of changes (§7.2), until ctx ends.
@@ -105,18 +115,18 @@ func (s *Server) Push(ctx context.Context) error {
 	var pushing sync.WaitGroup
 	defer pushing.Wait()
 	client, slots := s.pushClient(), make(chan struct{}, maxPushes)
-	accounts, err := s.Directory.Accounts(ctx)
-	switch {
-	case ctx.Err() != nil:
-		return nil
-	case err != nil:
+	if err := s.markAll(ctx); err != nil || ctx.Err() != nil {
 		return err
 	}
-	for _, a := range accounts {
-		p.mark(a.Account)
-	}
 	for {
-		for _, id := range p.take() {
+		ids, all := p.take()
+		if all {
+			if err := s.markAll(ctx); err != nil {
+				s.logFault(ctx, "PushSubscription", mail.KindOf(err), err)
+				time.AfterFunc(time.Minute, func() { p.mark(0) })
+			}
+		}
+		for _, id := range ids {
 			for _, sub := range s.toPush(ctx, id) {
 				select {
 				case slots <- struct{}{}:
@@ -135,6 +145,18 @@ func (s *Server) Push(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// markAll has every account looked at. Nil also when ctx ended.
+func (s *Server) markAll(ctx context.Context) error {
+	accounts, err := s.Directory.Accounts(ctx)
+	if ctx.Err() != nil {
+		return nil
+	}
+	for _, a := range accounts {
+		s.pusher.mark(a.Account)
+	}
+	return err
 }
 
 // toPush are the subscriptions of an account that may have something to hear now. Those

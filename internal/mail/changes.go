@@ -105,6 +105,23 @@ type News struct {
 	Many      bool
 	Device    DeviceID  // who did it; 0 also when several
 	At        time.Time // of the commit
+	// Look says that more may have happened than the news tell, as they came from
+	// another node, or did not come: who waits looks at the store. Such news touch
+	// everything.
+	Look bool
+}
+
+// LookNews are for those who wait when nobody knows what happened, only that the
+// account is at head by now.
+func LookNews(head ModSeq, at time.Time) News { return News{ModSeq: head, At: at}.Widen() }
+
+// Widen has news touch everything, and tell who hears them to look.
+func (n News) Widen() News {
+	n.Many, n.Mailboxes, n.Look, n.Device = true, nil, true, 0
+	for t := TypeMailbox; t <= TypeSubmission; t++ {
+		n.Types.Add(t)
+	}
+	return n
 }
 
 // TypeSet is a set of Types.
@@ -132,9 +149,12 @@ func (n News) Touches(mb MailboxID) bool {
 	return false
 }
 
-// Merge adds what a later commit did.
+// Merge adds what another commit did, which mostly is a later one.
 func (n News) Merge(later News) News {
-	out := News{ModSeq: later.ModSeq, Types: n.Types | later.Types, Many: n.Many || later.Many, Device: later.Device, At: later.At}
+	out := News{ModSeq: later.ModSeq, Types: n.Types | later.Types, Many: n.Many || later.Many, Device: later.Device, At: later.At, Look: n.Look || later.Look}
+	if n.ModSeq > later.ModSeq {
+		out.ModSeq, out.At = n.ModSeq, n.At
+	}
 	if n.Device != later.Device {
 		out.Device = 0
 	}

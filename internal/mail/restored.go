@@ -66,13 +66,7 @@ func (l Leap) UIDNext(next UID) UID {
 
 // RestoredNews is what watchers of an account hear when it came back: anything may be
 // otherwise.
-func RestoredNews(head ModSeq, at time.Time) News {
-	n := News{ModSeq: head, Many: true, At: at}
-	for t := TypeMailbox; t <= TypeSubmission; t++ {
-		n.Types.Add(t)
-	}
-	return n
-}
+func RestoredNews(head ModSeq, at time.Time) News { return LookNews(head, at) }
 
 // Exact is from where on deltas are exact: the horizon, or where the account began
 // anew when it was last restored.

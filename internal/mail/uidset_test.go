@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 )
 
 func TestUIDSetEqualsAPlainSet(t *testing.T) {
@@ -104,6 +105,14 @@ func TestNewsMergeLosesNothing(t *testing.T) {
 	}
 	if !m.Many || m.Mailboxes != nil || !m.Touches(9) {
 		t.Errorf("past the bound: %+v", m)
+	}
+	late := b.Merge(a)
+	if late.ModSeq != 2 || !late.Touches(1) || !late.Touches(4) {
+		t.Errorf("with what came late merged to %+v", late)
+	}
+	look := a.Merge(LookNews(2, time.Unix(7, 0))).Merge(News{ModSeq: 3})
+	if !look.Look || look.ModSeq != 3 || !look.Touches(9) || !look.Types.Has(TypeSubmission) || !look.Types.Has(TypeMailbox) {
+		t.Errorf("with a look merged to %+v", look)
 	}
 }
 

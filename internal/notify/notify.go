@@ -1,28 +1,35 @@
 // Package notify tells who waits that an account has changed: "account a is at n,
-// and it touched these". It also carries back what the views wrote to their
-// devices, for whoever wants to watch a change go round.
+// and it touched these", also when that happened on another node. It also carries back
+// what the views wrote to their devices, for whoever wants to watch a change go round.
 package notify
 
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lockstep/internal/mail"
 )
 
-// Hub connects the committers of one process with its watchers. The zero Hub is
-// ready.
+// Hub connects the committers of one process, and of the nodes that it joined, with
+// its watchers. The zero Hub is ready.
 type Hub struct {
 	mu       sync.RWMutex
 	accounts map[mail.AccountID]*watchers
 	all      map[*everywhere]struct{} // replaced, never changed
 	written  func(Written)
+	others   atomic.Pointer[others] // nil: there are no other nodes
 }
 
 type watchers struct {
 	mu  sync.Mutex
 	fns map[*watcher]struct{}
+
+	telling sync.Mutex  // held while they are told, so that they hear all in one order
+	newest  mail.ModSeq // among other nodes: all up to here was told; guarded by telling
+
+	interest // of this node in what others say of the account
 }
 
 type watcher struct{ fn func(mail.News) }
@@ -40,16 +47,48 @@ type Written struct {
 	At      time.Time
 }
 
-// Publish calls everyone who watches the account, or all accounts.
+// Publish calls everyone who watches the account, or all accounts, and tells other
+// nodes. It is called after the commit.
 func (h *Hub) Publish(a mail.AccountID, n mail.News) {
+	if o := h.others.Load(); o != nil {
+		o.tell(a, n)
+	}
+	h.tellAll(a, n)
+	h.tell(a, n)
+}
+
+func (h *Hub) tellAll(a mail.AccountID, n mail.News) {
 	h.mu.RLock()
-	w, all := h.accounts[a], h.all
+	all := h.all
 	h.mu.RUnlock()
 	for e := range all {
 		e.fn(a, n)
 	}
-	if w == nil {
-		return
+}
+
+func (h *Hub) tell(a mail.AccountID, n mail.News) {
+	h.mu.RLock()
+	w := h.accounts[a]
+	h.mu.RUnlock()
+	if w != nil {
+		w.tell(n, h.others.Load() != nil)
+	}
+}
+
+// tell calls the watchers. Among other nodes news are lost, late, doubled and in
+// another order than the commits. Watchers hear them in order, none twice; and when one
+// is missing before others, they hear that they have to look. So they need not care.
+func (w *watchers) tell(n mail.News, amongOthers bool) {
+	w.telling.Lock()
+	defer w.telling.Unlock()
+	if amongOthers && n.ModSeq != 0 {
+		if n.ModSeq <= w.newest {
+			return
+		}
+		if n.ModSeq != w.newest+1 {
+			n = n.Widen()
+		}
+		w.newest = n.ModSeq
 	}
 	w.mu.Lock()
 	fns := make([]*watcher, 0, len(w.fns))
@@ -62,10 +101,43 @@ func (h *Hub) Publish(a mail.AccountID, n mail.News) {
 	}
 }
 
-// Watch calls fn at each Publish until stop is called.
+// Watch calls fn at each Publish until stop is called, and when other nodes publish.
+// Who watches first, and then reads the account, misses nothing: what was committed
+// elsewhere before this node was told of it is told afterwards. News come in the order
+// of their ModSeqs; where some are missing, News.Look is set. fn must not block.
 func (h *Hub) Watch(a mail.AccountID, fn func(mail.News)) (stop func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	w := h.watchersOf(a)
+	f := &watcher{fn: fn}
+	w.mu.Lock()
+	w.fns[f] = struct{}{}
+	w.mu.Unlock()
+	if o := h.others.Load(); o != nil {
+		o.want(a, w)
+	}
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if _, there := w.fns[f]; !there {
+			return
+		}
+		delete(w.fns, f)
+		if len(w.fns) > 0 || h.accounts[a] != w {
+			return
+		}
+		if o := h.others.Load(); o != nil {
+			o.linger(a, w)
+		} else {
+			delete(h.accounts, a)
+		}
+	}
+}
+
+// watchersOf returns those of an account, none if there were none. mu is held.
+func (h *Hub) watchersOf(a mail.AccountID) *watchers {
 	if h.accounts == nil {
 		h.accounts = map[mail.AccountID]*watchers{}
 	}
@@ -74,27 +146,17 @@ func (h *Hub) Watch(a mail.AccountID, fn func(mail.News)) (stop func()) {
 		w = &watchers{fns: map[*watcher]struct{}{}}
 		h.accounts[a] = w
 	}
-	f := &watcher{fn: fn}
-	w.mu.Lock()
-	w.fns[f] = struct{}{}
-	w.mu.Unlock()
-	return func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		delete(w.fns, f)
-		if len(w.fns) == 0 && h.accounts[a] == w {
-			delete(h.accounts, a)
-		}
-	}
+	return w
 }
 
-// WatchAll calls fn at each Publish to whatever account, until stop is called. fn
-// must not block.
+// WatchAll calls fn at each Publish to whatever account, on whatever node, until stop is
+// called. Account 0 is any: news of other nodes may have been lost. fn must not block.
 func (h *Hub) WatchAll(fn func(mail.AccountID, mail.News)) (stop func()) {
 	e := &everywhere{fn}
 	h.changeAll(func(all map[*everywhere]struct{}) { all[e] = struct{}{} })
+	if o := h.others.Load(); o != nil {
+		o.signal()
+	}
 	return func() { h.changeAll(func(all map[*everywhere]struct{}) { delete(all, e) }) }
 }
 

@@ -38,8 +38,13 @@ const retryAfter = time.Minute
 // goes wrong is logged and tried again. It begins with all accounts, whatever was
 // missed, and then sleeps until an account changes.
 func (x *Index) Run(ctx context.Context) error {
+	var missed atomic.Bool // news of other nodes
 	stop := x.Hub.WatchAll(func(a mail.AccountID, n mail.News) {
-		if n.Types.Has(mail.TypeEmail) {
+		switch {
+		case a == 0:
+			missed.Store(true)
+			x.rouse()
+		case n.Types.Has(mail.TypeEmail):
 			x.heard(a, 1)
 		}
 	})
@@ -54,6 +59,15 @@ func (x *Index) Run(ctx context.Context) error {
 		}
 	}
 	for {
+		if missed.Swap(false) {
+			if _, err := x.markAll(ctx); err != nil && ctx.Err() == nil {
+				x.Log.ErrorContext(ctx, "search index", "err", err)
+				time.AfterFunc(retryAfter, func() {
+					missed.Store(true)
+					x.rouse()
+				})
+			}
+		}
 		a, discard, ok := x.nextPending()
 		if !ok {
 			select {
@@ -93,14 +107,9 @@ func sleep(ctx context.Context, d time.Duration) bool {
 
 // begin marks every account, and removes what is left of those that are gone.
 func (x *Index) begin(ctx context.Context) error {
-	accounts, err := x.Directory.Accounts(ctx)
+	known, err := x.markAll(ctx)
 	if err != nil {
 		return err
-	}
-	known := map[mail.AccountID]bool{}
-	for _, p := range accounts {
-		known[p.Account] = true
-		x.heard(p.Account, 0)
 	}
 	files, err := os.ReadDir(x.dir)
 	for _, f := range files {
@@ -112,6 +121,17 @@ func (x *Index) begin(ctx context.Context) error {
 		}
 	}
 	return err
+}
+
+// markAll marks every account, and returns them.
+func (x *Index) markAll(ctx context.Context) (map[mail.AccountID]bool, error) {
+	accounts, err := x.Directory.Accounts(ctx)
+	known := map[mail.AccountID]bool{}
+	for _, p := range accounts {
+		known[p.Account] = true
+		x.heard(p.Account, 0)
+	}
+	return known, err
 }
 
 // heard notes that an account has so many changes more.
@@ -130,11 +150,16 @@ func (x *Index) behind(a mail.AccountID, changes int64) *pending {
 		x.pending[a] = p
 	}
 	p.changes += changes
+	x.rouse()
+	return p
+}
+
+// rouse has Run look for something to do.
+func (x *Index) rouse() {
 	select {
 	case x.wake <- struct{}{}:
 	default:
 	}
-	return p
 }
 
 // nextPending takes the account that has waited longest.
