@@ -17,7 +17,12 @@ type queue struct {
 }
 
 // Enqueue adds messages; all or none.
-func (st *Store) Enqueue(_ context.Context, out []store.Outgoing) error {
+func (st *Store) Enqueue(ctx context.Context, out []store.Outgoing) error {
+	done, err := st.fenced(ctx)
+	defer done()
+	if err != nil {
+		return err
+	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	for _, o := range out {
@@ -62,7 +67,12 @@ func (q *queue) ordered() []store.Outgoing {
 }
 
 // Due takes what is to be tried now.
-func (st *Store) Due(_ context.Context, now, lease time.Time, limit int) ([]store.Outgoing, error) {
+func (st *Store) Due(ctx context.Context, now, lease time.Time, limit int) ([]store.Outgoing, error) {
+	done, err := st.fenced(ctx)
+	defer done()
+	if err != nil {
+		return nil, err
+	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	var due []store.Outgoing
@@ -81,7 +91,12 @@ func (st *Store) Due(_ context.Context, now, lease time.Time, limit int) ([]stor
 }
 
 // GiveBack makes due what a process that is gone had in hand.
-func (st *Store) GiveBack(_ context.Context, now, until time.Time) error {
+func (st *Store) GiveBack(ctx context.Context, now, until time.Time) error {
+	done, err := st.fenced(ctx)
+	defer done()
+	if err != nil {
+		return err
+	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	for id, o := range st.queue.rows {
@@ -94,7 +109,12 @@ func (st *Store) GiveBack(_ context.Context, now, until time.Time) error {
 }
 
 // Retry notes a failed attempt.
-func (st *Store) Retry(_ context.Context, id int64, next time.Time, lastError string) error {
+func (st *Store) Retry(ctx context.Context, id int64, next time.Time, lastError string) error {
+	done, err := st.fenced(ctx)
+	defer done()
+	if err != nil {
+		return err
+	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	o, ok := st.queue.rows[id]
@@ -108,7 +128,12 @@ func (st *Store) Retry(_ context.Context, id int64, next time.Time, lastError st
 }
 
 // Done removes what is settled.
-func (st *Store) Done(_ context.Context, id int64) error {
+func (st *Store) Done(ctx context.Context, id int64) error {
+	done, err := st.fenced(ctx)
+	defer done()
+	if err != nil {
+		return err
+	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if _, ok := st.queue.rows[id]; !ok {
@@ -133,7 +158,12 @@ func (st *Store) Queued(_ context.Context, id mail.AccountID, delivery string) (
 }
 
 // Withdraw removes a delivery that is held.
-func (st *Store) Withdraw(_ context.Context, id mail.AccountID, delivery string, now time.Time) (n int, _ error) {
+func (st *Store) Withdraw(ctx context.Context, id mail.AccountID, delivery string, now time.Time) (n int, _ error) {
+	done, err := st.fenced(ctx)
+	defer done()
+	if err != nil {
+		return 0, err
+	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	for row, o := range st.queue.rows {

@@ -29,6 +29,9 @@ var (
 	_ store.Intents   = (*DB)(nil)
 	_ store.Erasures  = (*DB)(nil)
 	_ store.Keeper    = (*DB)(nil)
+	_ store.Leases    = (*DB)(nil)
+	_ store.Nodes     = (*DB)(nil)
+	_ store.Files     = (*DB)(nil)
 )
 
 // Options say how a database is used. The zero Options are good.
@@ -211,7 +214,7 @@ func (db *DB) write(ctx context.Context, fn func(conn) error, after func()) erro
 		return errClosed
 	}
 	defer db.watchLog()
-	return db.writer.do(ctx, fn, after)
+	return db.writer.do(ctx, fenced(ctx, fn), after)
 }
 
 // read runs fn on a snapshot.
