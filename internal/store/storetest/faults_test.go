@@ -570,14 +570,19 @@ var faults = []struct {
 		return p, err
 	}})},
 	{"ARestoreLetsTheQueueGo", func(f *fault) {
-		f.due = func(f *fault, now, lease time.Time, limit int) ([]store.Outgoing, error) {
+		f.due = func(f *fault, node string, now, lease time.Time, limit int) ([]store.Outgoing, error) {
 			must(f.Store.Release(ctx, 0))
-			return f.Store.Due(ctx, now, lease, limit)
+			return f.Store.Due(ctx, node, now, lease, limit)
 		}
 	}},
 	{"TheQueueForgetsTheLease", func(f *fault) {
-		f.due = func(f *fault, now, _ time.Time, limit int) ([]store.Outgoing, error) {
-			return f.Store.Due(ctx, now, now, limit)
+		f.due = func(f *fault, node string, now, _ time.Time, limit int) ([]store.Outgoing, error) {
+			return f.Store.Due(ctx, node, now, now, limit)
+		}
+	}},
+	{"TheQueueForgetsWhoHasIt", func(f *fault) {
+		f.due = func(f *fault, _ string, now, lease time.Time, limit int) ([]store.Outgoing, error) {
+			return f.Store.Due(ctx, "", now, lease, limit)
 		}
 	}},
 	{"ALeaseIsTakenFromWhoHasIt", func(f *fault) {

@@ -22,7 +22,7 @@ type fault struct {
 	reparsed func(f *fault, all []store.Derived)
 	keeps    func(f *fault, id mail.AccountID) error
 	back     func(f *fault, id mail.AccountID) error // after Reinstate
-	due      func(f *fault, now, lease time.Time, limit int) ([]store.Outgoing, error)
+	due      func(f *fault, node string, now, lease time.Time, limit int) ([]store.Outgoing, error)
 	take     func(f *fault, name, holder string, life time.Duration) (store.Lease, error)
 	drop     func(f *fault, name string) error
 	below    func(f *fault, prefix string, limit int) ([]store.File, error)
@@ -122,11 +122,11 @@ func (f *fault) Reparsed(ctx context.Context, id mail.AccountID, all []store.Der
 	return f.Store.Reparsed(ctx, id, all)
 }
 
-func (f *fault) Due(ctx context.Context, now, lease time.Time, limit int) ([]store.Outgoing, error) {
+func (f *fault) Due(ctx context.Context, node string, now, lease time.Time, limit int) ([]store.Outgoing, error) {
 	if f.due != nil {
-		return f.due(f, now, lease, limit)
+		return f.due(f, node, now, lease, limit)
 	}
-	return f.Store.Due(ctx, now, lease, limit)
+	return f.Store.Due(ctx, node, now, lease, limit)
 }
 
 // badReader and badTx stand before the model's; a nil field passes through.
