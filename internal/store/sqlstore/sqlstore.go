@@ -6,7 +6,6 @@ package sqlstore
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -161,7 +160,7 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	db.stopFilling = stop
 	db.done.Go(func() { db.keepFilter(filling) })
 	if err = db.settleMark(ctx, o); err == nil {
-		err = errors.Join(db.resume(ctx), db.resumeReinstating(ctx), db.listPeople(ctx))
+		err = db.FinishCut(ctx)
 	}
 	if err != nil {
 		db.Close()
