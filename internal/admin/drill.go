@@ -48,7 +48,7 @@ func (o *Ops) drill(ctx context.Context, q DrillOf, emit func(DrillStep) error) 
 	if q.From == "" || q.From == o.Backups.To {
 		err = o.DrillJob.Once(ctx, once)
 	} else { // of another backup nothing is remembered
-		err = o.DrillJob.Alone(func() error { _, err := once(ctx); return err })
+		err = o.DrillJob.Alone(ctx, func(ctx context.Context) error { _, err := once(ctx); return err })
 	}
 	if err != nil && found.WrongAll == 0 {
 		return err

@@ -571,7 +571,7 @@ func (w *worker) queue(name string) {
 
 func (w *worker) settle() {
 	now := time.Now()
-	due, err := w.db.Due(w.ctx, now, now.Add(time.Hour), 1)
+	due, err := w.db.Due(w.ctx, "crashed", now, now.Add(time.Hour), 1)
 	w.may(err)
 	for _, o := range due {
 		w.say("settling %s", o.Delivery)

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
@@ -35,6 +36,14 @@ type Sender struct {
 	Schedule []time.Duration
 	// GiveUpAfter is how long to try; 0 is DefaultGiveUpAfter.
 	GiveUpAfter time.Duration
+	// Node is who sends, of those that empty the queue together: what it has in hand
+	// nobody else takes. "" draws one, which nobody had before.
+	Node string
+	// Silence is how long a node that empties it too was not seen when it is taken for
+	// gone; 0 is for who is alone. Then what others had in hand is of earlier lives.
+	Silence time.Duration
+	// Now is the clock of all that empty the queue; nil is time.Now.
+	Now func() time.Time
 
 	once sync.Once
 	wake chan struct{}
@@ -86,10 +95,20 @@ const (
 	// connection: each for the time of an attempt, at the longest.
 	leaseFor        = (2 + maxBatch/maxConnections) * attemptTimeout
 	queueErrorPause = 10 * time.Second
+	// How often who is not alone looks for what others left who are gone, at most.
+	giveBackEvery = 30 * time.Second
 )
 
 func (q *Sender) init() {
-	q.once.Do(func() { q.wake = make(chan struct{}, 1) })
+	q.once.Do(func() {
+		q.wake = make(chan struct{}, 1)
+		if q.Node == "" {
+			q.Node = rand.Text()
+		}
+		if q.Now == nil {
+			q.Now = time.Now
+		}
+	})
 }
 
 // Wake makes Run look into the queue.
@@ -101,23 +120,26 @@ func (q *Sender) Wake() {
 	}
 }
 
-// Run, of which there is one at a time, sends what is due until ctx ends, and returns when no attempt is under way.
+// Run, of which there is one at a time in a process, sends what is due until ctx ends, and returns when no attempt is under way.
 // An attempt that ctx cut short is due again at once, for who had not taken the
 // message yet.
 func (q *Sender) Run(ctx context.Context) error {
 	q.init()
 	var attempts sync.WaitGroup
 	defer attempts.Wait()
-	q.takeBack(ctx)
 	slots := make(chan struct{}, maxConnections)
 	lanes := lanes{}
-	for ctx.Err() == nil {
+	for looked := (time.Time{}); ctx.Err() == nil; {
+		if looked.IsZero() || q.Silence > 0 && time.Since(looked) >= giveBackEvery {
+			q.takeBack(ctx)
+			looked = time.Now()
+		}
 		if lanes.full() {
 			q.sleep(ctx, leaseFor) // until an attempt ended
 			continue
 		}
-		now := time.Now()
-		due, err := q.Service.Queue.Due(ctx, now, now.Add(leaseFor), maxBatch)
+		now := q.Now()
+		due, err := q.Service.Queue.Due(ctx, q.Node, now, now.Add(leaseFor), maxBatch)
 		if err != nil && ctx.Err() != nil {
 			break
 		}
@@ -144,13 +166,14 @@ func (q *Sender) Run(ctx context.Context) error {
 	return nil
 }
 
-// takeBack makes due what a process that ended without warning had in hand: as Run
-// begins, nobody has. It costs the messages put off for less than a lease their
-// patience, once for each start.
+// takeBack makes due what a process that ended without warning had in hand.
 func (q *Sender) takeBack(ctx context.Context) {
-	now := time.Now()
-	if err := q.Service.Queue.GiveBack(ctx, now, now.Add(leaseFor)); err != nil && ctx.Err() == nil {
+	n, err := q.Service.Queue.GiveBack(ctx, q.Node, q.Now(), q.Silence)
+	switch {
+	case err != nil && ctx.Err() == nil:
 		q.Service.Log.ErrorContext(ctx, "queue", "err", err)
+	case n > 0:
+		q.Service.Log.InfoContext(ctx, "taken from who is gone", "messages", n)
 	}
 }
 
@@ -163,11 +186,15 @@ func (q *Sender) waitForDue(ctx context.Context) {
 	case next.IsZero():
 		q.sleep(ctx, leaseFor)
 	default:
-		q.sleep(ctx, time.Until(next))
+		q.sleep(ctx, next.Sub(q.Now()))
 	}
 }
 
+// sleep returns after d, or when something is to be looked for.
 func (q *Sender) sleep(ctx context.Context, d time.Duration) {
+	if q.Silence > 0 {
+		d = min(d, giveBackEvery)
+	}
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
@@ -226,6 +253,9 @@ func groups(due []store.Outgoing, relayed bool) [][]*parcel {
 func (q *Sender) attempt(ctx context.Context, group []*parcel) {
 	attemptCtx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
+	if group = q.unsettled(ctx, q.inHand(ctx, group)); len(group) == 0 {
+		return
+	}
 	var elsewhere []*parcel
 	for _, p := range group {
 		may, err := q.Service.takeAnswer(attemptCtx, p)
@@ -282,7 +312,7 @@ func (q *Sender) logPanic(ctx context.Context) {
 func (q *Sender) giveBack(ctx context.Context, group []*parcel) {
 	ctx = context.WithoutCancel(ctx)
 	for _, p := range group {
-		if err := q.Service.Queue.Retry(ctx, p.ID, time.Now(), p.LastError); err != nil {
+		if err := q.Service.Queue.Retry(ctx, q.Node, p.ID, q.Now(), p.LastError); err != nil && mail.KindOf(err) != mail.NotFound {
 			q.Service.Log.ErrorContext(ctx, "queue", "err", err)
 		}
 	}
@@ -316,6 +346,7 @@ func statusOfKind(k mail.Kind) string {
 // settle removes what is done, tells senders what they are to hear, and puts off
 // the rest.
 func (q *Sender) settle(ctx context.Context, group []*parcel) {
+	group = q.ours(ctx, group)
 	byAction := map[action][]*parcel{}
 	for _, p := range group {
 		if a := q.judge(p); a != "" {
@@ -392,7 +423,11 @@ func (q *Sender) close(ctx context.Context, p *parcel) error {
 	}
 	q.Service.counts.putOff.Add(1)
 	log.InfoContext(ctx, "put off", "status", r.status, "err", r.err)
-	return q.Service.Queue.Retry(ctx, p.ID, time.Now().Add(q.pause(p)), oneLine(r.err.Error()))
+	err := q.Service.Queue.Retry(ctx, q.Node, p.ID, q.Now().Add(q.pause(p)), oneLine(r.err.Error()))
+	if mail.KindOf(err) == mail.NotFound {
+		return nil // somebody else has it, who took us for gone
+	}
+	return err
 }
 
 // deliverQueued commits a queued message for a recipient that is ours.

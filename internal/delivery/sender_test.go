@@ -645,7 +645,7 @@ func TestCrashSendsAgainAndNothingTwice(t *testing.T) {
 	r := startRemote(t, nil)
 	w.exchanger("remote.test", "192.0.2.10", r)
 	w.submit(t, nil, "dave@remote.test", "alice@example.test")
-	if _, err := w.Store.Due(t.Context(), time.Now(), time.Now().Add(50*time.Millisecond), 10); err != nil {
+	if _, err := w.Store.Due(t.Context(), "gone", time.Now(), time.Now().Add(50*time.Millisecond), 10); err != nil {
 		t.Fatal(err)
 	}
 	w.submit(t, nil, "dave@remote.test", "alice@example.test") // its 250 was not heard

@@ -224,15 +224,17 @@ type Queue interface {
 	// once.
 	Enqueue(ctx context.Context, out []Outgoing) error
 	// Due returns up to limit messages whose next attempt is not after now, and
-	// moves it to lease, so that a crash repeats them and nobody else takes them.
-	Due(ctx context.Context, now, lease time.Time, limit int) ([]Outgoing, error)
-	// GiveBack makes due now what would be due after now and until then, and counts
-	// no attempt: for who starts, the longest lease ahead, as whoever had taken
-	// something in hand is gone. What was put off for a shorter time is due too, what is
-	// held is not.
-	GiveBack(ctx context.Context, now, until time.Time) error
-	// Retry notes a failed attempt and when the next is.
-	Retry(ctx context.Context, id int64, next time.Time, lastError string) error
+	// moves it to lease, so that a crash repeats them and nobody else takes them: the
+	// node has them in hand.
+	Due(ctx context.Context, node string, now, lease time.Time, limit int) ([]Outgoing, error)
+	// GiveBack makes due now what others than the node have in hand who are gone: it is
+	// so long that the store saw them. It counts no attempt, and returns how many.
+	GiveBack(ctx context.Context, node string, now time.Time, silent time.Duration) (int, error)
+	// InHand returns which of them the node still has in hand.
+	InHand(ctx context.Context, node string, ids []int64) ([]int64, error)
+	// Retry notes a failed attempt of the node, and when the next is. NotFound if
+	// somebody else has it in hand.
+	Retry(ctx context.Context, node string, id int64, next time.Time, lastError string) error
 	// Done removes what is delivered or bounced.
 	Done(ctx context.Context, id int64) error
 	// Queued returns what is left of one delivery of an account, by recipient.

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"lockstep/internal/mail"
@@ -25,6 +26,8 @@ type Service struct {
 	Store   store.Store
 	Intents store.Intents // nil: there are copies only
 	Log     *slog.Logger  // nil logs nothing
+	// Node is this one of those that move messages; "" is for who is alone.
+	Node string
 }
 
 // End is one end of a transfer: a mailbox, and who reaches for it.
@@ -79,7 +82,16 @@ func (s *Service) Move(ctx context.Context, from End, uids mail.UIDSet, to End) 
 	if err != nil && !final(err) {
 		return done, err // what is done and what is not shows when it is finished
 	}
-	return done, errors.Join(err, s.Intents.Settled(context.WithoutCancel(ctx), move.id))
+	return done, errors.Join(err, s.settle(context.WithoutCancel(ctx), move.id))
+}
+
+// settle forgets an intent; another node may have finished it, which took us for gone.
+func (s *Service) settle(ctx context.Context, id int64) error {
+	err := s.Intents.Settled(ctx, id)
+	if err != nil && mail.KindOf(err) == mail.NotFound {
+		return nil
+	}
+	return err
 }
 
 // final says whether trying again would come to the same.
@@ -219,6 +231,7 @@ type move struct {
 	id       int64
 	From, To end
 	UIDs     mail.UIDSet
+	Node     string `json:",omitempty"` // which began it
 }
 
 // end is an End as it is kept: who began had the rights.
@@ -260,7 +273,7 @@ func (s *Service) intend(ctx context.Context, from End, letters []letter, to End
 	if err != nil {
 		return move{}, err
 	}
-	m := move{From: from.kept(mail.AllRights), To: to.kept(rights)}
+	m := move{From: from.kept(mail.AllRights), To: to.kept(rights), Node: s.Node}
 	for _, l := range letters {
 		m.UIDs.Add(l.uid)
 	}
@@ -271,13 +284,17 @@ func (s *Service) intend(ctx context.Context, from End, letters []letter, to End
 	return m, err
 }
 
-// Resume finishes the moves that a crash cut. Call it before anybody is served.
-func (s *Service) Resume(ctx context.Context) error {
+// Resume finishes the moves that a crash cut: all that are noted, but those of the
+// nodes that live. Who is alone calls it before anybody is served.
+func (s *Service) Resume(ctx context.Context, living ...string) error {
 	all, err := s.Intents.Intents(ctx)
 	if err != nil {
 		return err
 	}
 	for _, in := range all {
+		if len(living) > 0 && slices.Contains(living, begunBy(in)) {
+			continue
+		}
 		err := s.finish(ctx, in)
 		if err != nil && !final(err) {
 			return fmt.Errorf("move %d: %w", in.ID, err)
@@ -285,11 +302,18 @@ func (s *Service) Resume(ctx context.Context) error {
 		if err != nil && s.Log != nil {
 			s.Log.WarnContext(ctx, "a move that was cut can't be finished: its messages stay where they are", "err", err)
 		}
-		if err := s.Intents.Settled(ctx, in.ID); err != nil {
+		if err := s.settle(ctx, in.ID); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// begunBy is the node that noted an intent; "" if it does not say.
+func begunBy(in store.Intent) string {
+	var m move
+	_ = json.Unmarshal(in.State, &m) // what can't be read is nobody's
+	return m.Node
 }
 
 func (s *Service) finish(ctx context.Context, in store.Intent) error {

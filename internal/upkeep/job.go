@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"lockstep/internal/mail"
+	"lockstep/internal/store"
 	"lockstep/internal/vfs"
 )
 
@@ -21,6 +22,11 @@ type Job struct {
 	FS   vfs.FS
 	File string // where is remembered when it was done last
 	Log  *slog.Logger
+	// Shared is where nodes that take turns remember it instead; nil: there is one.
+	Shared store.Files
+	// Only does something on one node of all; Conflict while another does it. nil: there
+	// is one.
+	Only func(ctx context.Context, name string, do func(context.Context) error) error
 
 	busy sync.Mutex // held while it is done
 
@@ -73,18 +79,35 @@ func (j *Job) Open() {
 	}
 }
 
-func (j *Job) memory() memory { return memory{j.FS, j.File} }
+func (j *Job) memory() memory { return memory{j.FS, j.File, j.Shared} }
+
+// hear hears what other nodes did.
+func (j *Job) hear() {
+	if j.Shared == nil {
+		return
+	}
+	var last Record
+	if err := j.memory().load(&last); err != nil {
+		j.Log.Warn("when this was done last is not known now", "job", j.Name, "err", err)
+		return
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.last = last
+}
 
 // Run does the job whenever it is due, until ctx ends.
 func (j *Job) Run(ctx context.Context) error {
 	if j.Every <= 0 {
 		return nil
 	}
+	j.hear()
 	for first := jobBegins; ; {
 		before := j.Status().Record
 		if sleep(ctx, j.wait(first)) != nil {
 			return nil
 		}
+		j.hear()
 		if j.Status().Record != before { // it was done by hand meanwhile
 			continue
 		}
@@ -141,7 +164,7 @@ func (j *Job) Once(ctx context.Context, do func(context.Context) (said string, e
 	var said string
 	began := time.Now()
 	met := true
-	err := j.Alone(func() (err error) {
+	err := j.Alone(ctx, func(ctx context.Context) (err error) {
 		met = false
 		said, err = do(ctx)
 		return err
@@ -157,15 +180,21 @@ func (j *Job) Once(ctx context.Context, do func(context.Context) (said string, e
 }
 
 // Alone runs fn while the job is not done, and remembers nothing of it. It is
-// mail.Conflict when the job is being done.
-func (j *Job) Alone(fn func() error) error {
+// mail.Conflict when the job is being done, by any node.
+func (j *Job) Alone(ctx context.Context, fn func(context.Context) error) error {
 	if !j.busy.TryLock() {
 		return mail.Errorf(mail.Conflict, "the %s is under way already: wait until it has ended", j.Name)
 	}
 	defer j.busy.Unlock()
 	j.under(time.Now())
 	defer j.under(time.Time{})
-	return fn()
+	if j.Only == nil {
+		return fn(ctx)
+	}
+	return j.Only(ctx, j.Name, func(ctx context.Context) error {
+		j.hear()
+		return fn(ctx)
+	})
 }
 
 func (j *Job) under(since time.Time) {

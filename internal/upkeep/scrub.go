@@ -32,6 +32,8 @@ type Scrub struct {
 	Rate  int64         // bytes that it reads in a second, at most
 	Every time.Duration // from the beginning of a pass to that of the next; 0: none by itself
 	Log   *slog.Logger
+	// Shared is where nodes that take turns remember it instead; nil: there is one.
+	Shared store.Files
 
 	passing sync.Mutex // held during a pass
 	running atomic.Bool
@@ -145,12 +147,30 @@ func (s *Scrub) Open() {
 	}
 }
 
-func (s *Scrub) memory() memory { return memory{s.FS, s.File} }
+func (s *Scrub) memory() memory { return memory{s.FS, s.File, s.Shared} }
+
+// hear goes on where another node was.
+func (s *Scrub) hear() {
+	if s.Shared == nil {
+		return
+	}
+	s.passing.Lock()
+	defer s.passing.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var is state
+	if err := s.memory().load(&is); err != nil {
+		s.Log.Warn("scrub: where another node was is lost", "err", err)
+		return
+	}
+	s.state = is
+}
 
 // Run makes a pass whenever one is due, until ctx ends.
 func (s *Scrub) Run(ctx context.Context) error {
 	s.running.Store(true)
 	defer s.running.Store(false)
+	s.hear()
 	s.mu.Lock()
 	if s.state.Since.IsZero() {
 		s.state.Since = time.Now()

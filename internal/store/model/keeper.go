@@ -13,6 +13,11 @@ import (
 
 // Prune forgets history older than the moment.
 func (st *Store) Prune(ctx context.Context, id mail.AccountID, olderThan time.Time) error {
+	done, err := st.fenced(ctx)
+	defer done()
+	if err != nil {
+		return err
+	}
 	a, err := st.account(ctx, id)
 	if err != nil {
 		return err
@@ -89,6 +94,11 @@ func without(keys []mail.MessageKey, key mail.MessageKey) []mail.MessageKey {
 
 // Reparsed replaces what was derived from the bytes of messages.
 func (st *Store) Reparsed(ctx context.Context, id mail.AccountID, all []store.Derived) error {
+	done, err := st.fenced(ctx)
+	defer done()
+	if err != nil {
+		return err
+	}
 	a, err := st.account(ctx, id)
 	if err != nil {
 		return err

@@ -18,7 +18,8 @@ import (
 	"lockstep/internal/store"
 )
 
-// Store implements store.Store, Directory, Queue and Keeper.
+// Store implements store.Store, Directory, Queue, Keeper and what nodes share. Work
+// under a lease is fenced where accounts, the queue and files are written.
 type Store struct {
 	// Twice runs every closure of Update and Note twice and forgets the first run.
 	// Set it before use.
@@ -36,8 +37,11 @@ type Store struct {
 	queue     queue
 	intents   intents
 	erasures  erasures
+	cluster   cluster
 	firstID   int64 // less one: what new accounts begin with
 	validity  mail.UIDValidity
+
+	leasing sync.RWMutex // held for writing by who takes a lease, for reading by who writes under one
 
 	writers sync.Map // goroutine → struct{}: those inside a closure
 }
@@ -55,11 +59,14 @@ var (
 	_ store.Intents   = (*Store)(nil)
 	_ store.Erasures  = (*Store)(nil)
 	_ store.Keeper    = (*Store)(nil)
+	_ store.Leases    = (*Store)(nil)
+	_ store.Nodes     = (*Store)(nil)
+	_ store.Files     = (*Store)(nil)
 )
 
 // New returns an empty store.
 func New() *Store {
-	return &Store{Now: time.Now, Hub: &notify.Hub{}, accounts: map[mail.AccountID]*account{}, directory: newDirectory()}
+	return &Store{Now: time.Now, Hub: &notify.Hub{}, accounts: map[mail.AccountID]*account{}, directory: newDirectory(), cluster: newCluster()}
 }
 
 func (st *Store) account(ctx context.Context, id mail.AccountID) (*account, error) {
@@ -113,6 +120,11 @@ func (st *Store) write(ctx context.Context, id mail.AccountID, by mail.Origin, f
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	done, err := st.fenced(ctx)
+	defer done()
+	if err != nil {
 		return 0, err
 	}
 	if st.Twice {

@@ -12,12 +12,18 @@ import (
 
 // queue is what is on its way out; guarded by the Store's mu.
 type queue struct {
-	last int64
-	rows map[int64]store.Outgoing
+	last  int64
+	rows  map[int64]store.Outgoing
+	hands map[int64]string // which node has it in hand
 }
 
 // Enqueue adds messages; all or none.
-func (st *Store) Enqueue(_ context.Context, out []store.Outgoing) error {
+func (st *Store) Enqueue(ctx context.Context, out []store.Outgoing) error {
+	done, err := st.fenced(ctx)
+	defer done()
+	if err != nil {
+		return err
+	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	for _, o := range out {
@@ -33,7 +39,7 @@ func (st *Store) Enqueue(_ context.Context, out []store.Outgoing) error {
 			continue
 		}
 		if st.queue.rows == nil {
-			st.queue.rows = map[int64]store.Outgoing{}
+			st.queue.rows, st.queue.hands = map[int64]store.Outgoing{}, map[int64]string{}
 		}
 		st.queue.last++
 		o.ID, o.Blob.Until, o.Blob.Fresh, o.Blob.Pending = st.queue.last, noTime, false, nil
@@ -62,7 +68,12 @@ func (q *queue) ordered() []store.Outgoing {
 }
 
 // Due takes what is to be tried now.
-func (st *Store) Due(_ context.Context, now, lease time.Time, limit int) ([]store.Outgoing, error) {
+func (st *Store) Due(ctx context.Context, node string, now, lease time.Time, limit int) ([]store.Outgoing, error) {
+	done, err := st.fenced(ctx)
+	defer done()
+	if err != nil {
+		return nil, err
+	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	var due []store.Outgoing
@@ -74,47 +85,86 @@ func (st *Store) Due(_ context.Context, now, lease time.Time, limit int) ([]stor
 			continue
 		}
 		o.Next = lease
-		st.queue.rows[o.ID] = o
+		st.queue.rows[o.ID], st.queue.hands[o.ID] = o, node
 		due = append(due, o)
 	}
 	return due, nil
 }
 
-// GiveBack makes due what a process that is gone had in hand.
-func (st *Store) GiveBack(_ context.Context, now, until time.Time) error {
+// GiveBack makes due what nodes that are gone had in hand.
+func (st *Store) GiveBack(ctx context.Context, node string, now time.Time, silent time.Duration) (n int, _ error) {
+	done, err := st.fenced(ctx)
+	defer done()
+	if err != nil {
+		return 0, err
+	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	for id, o := range st.queue.rows {
-		if o.Next.After(now) && !o.Next.After(until) && !o.Arrived.After(now) {
+	for id, who := range st.queue.hands {
+		other, seen := st.cluster.nodes[who]
+		if who == node || seen && st.Now().Sub(other.Seen) < silent {
+			continue
+		}
+		delete(st.queue.hands, id)
+		o, there := st.queue.rows[id]
+		if !there {
+			continue
+		}
+		if o.Next.After(now) {
 			o.Next = now
 			st.queue.rows[id] = o
 		}
+		n++
 	}
-	return nil
+	return n, nil
+}
+
+// InHand returns what a node still has in hand.
+func (st *Store) InHand(_ context.Context, node string, ids []int64) (still []int64, _ error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for _, id := range ids {
+		if st.queue.hands[id] == node {
+			still = append(still, id)
+		}
+	}
+	return still, nil
 }
 
 // Retry notes a failed attempt.
-func (st *Store) Retry(_ context.Context, id int64, next time.Time, lastError string) error {
+func (st *Store) Retry(ctx context.Context, node string, id int64, next time.Time, lastError string) error {
+	done, err := st.fenced(ctx)
+	defer done()
+	if err != nil {
+		return err
+	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	o, ok := st.queue.rows[id]
-	if !ok {
+	if !ok || st.queue.hands[id] != node {
 		return mail.Errorf(mail.NotFound, "not in the queue")
 	}
 	o.Next, o.LastError = next, lastError
 	o.Attempts++
 	st.queue.rows[id] = o
+	delete(st.queue.hands, id)
 	return nil
 }
 
 // Done removes what is settled.
-func (st *Store) Done(_ context.Context, id int64) error {
+func (st *Store) Done(ctx context.Context, id int64) error {
+	done, err := st.fenced(ctx)
+	defer done()
+	if err != nil {
+		return err
+	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if _, ok := st.queue.rows[id]; !ok {
 		return mail.Errorf(mail.NotFound, "not in the queue")
 	}
 	delete(st.queue.rows, id)
+	delete(st.queue.hands, id)
 	return nil
 }
 
@@ -133,7 +183,12 @@ func (st *Store) Queued(_ context.Context, id mail.AccountID, delivery string) (
 }
 
 // Withdraw removes a delivery that is held.
-func (st *Store) Withdraw(_ context.Context, id mail.AccountID, delivery string, now time.Time) (n int, _ error) {
+func (st *Store) Withdraw(ctx context.Context, id mail.AccountID, delivery string, now time.Time) (n int, _ error) {
+	done, err := st.fenced(ctx)
+	defer done()
+	if err != nil {
+		return 0, err
+	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	for row, o := range st.queue.rows {

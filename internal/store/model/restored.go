@@ -47,6 +47,7 @@ func (st *Store) restored(leap mail.Leap) {
 	st.intents.last, st.queue.last = global(st.intents.last), global(st.queue.last)
 	st.erasures.last = global(st.erasures.last)
 	st.firstID, st.validity = leap.ID(st.firstID+1)-1, leap.UIDValidity(st.validity+1)-1
+	clear(st.queue.hands)
 	for id, o := range st.queue.rows {
 		o.Restored, o.Next = true, farOff
 		st.queue.rows[id] = o

@@ -384,7 +384,7 @@ func (x BlobIndex) Bytes(ctx context.Context, place string) (record []byte, foun
 // DropBytes implements blob.Index.
 func (x BlobIndex) DropBytes(ctx context.Context, movedBefore time.Time, limit int) (int, error) {
 	sum := 0
-	err := x.db.write(ctx, func(c conn) error {
+	err := x.db.write(ctx, blobLane, func(c conn) error {
 		var places []string
 		sum = 0
 		err := c.query(selectMovedBytes, func(r row) error { places = append(places, r.text(0)); return nil }, movedBefore, limit)

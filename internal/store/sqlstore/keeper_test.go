@@ -275,7 +275,7 @@ func TestUnnamedBlobsAreCollected(t *testing.T) {
 	if got := unnamed(); got != "" {
 		t.Errorf("unnamed: %s", got)
 	}
-	due, err := h.Due(t.Context(), time.Now(), time.Now().Add(time.Hour), 1)
+	due, err := h.Due(t.Context(), "node", time.Now(), time.Now().Add(time.Hour), 1)
 	if err != nil || len(due) != 1 || due[0].Blob.Place != "p/3" {
 		t.Fatalf("due %+v, %v", due, err)
 	}

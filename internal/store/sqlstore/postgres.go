@@ -76,11 +76,6 @@ func OpenPostgres(ctx context.Context, url string, o Options) (*DB, error) {
 		db.pg.writers = append(db.pg.writers, c)
 		db.done.Go(func() { db.writeLanes(c, o.RunTwice) })
 	}
-	err = errors.Join(db.resume(ctx), db.resumeReinstating(ctx), db.listPeople(ctx))
-	if err != nil {
-		db.Close()
-		return nil, err
-	}
 	return db, nil
 }
 

@@ -436,6 +436,14 @@ func (p *pgConn) inTransaction() bool {
 	return p.c != nil && !p.c.IsClosed() && (p.c.TxStatus() != 'I' || len(p.waiting) > 0)
 }
 
+const selectClock = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
+
+// clock is the server's, which all nodes have in common.
+func (p *pgConn) clock() (micros int64, err error) {
+	_, err = one(p, selectClock, func(r row) { micros = r.num(0) })
+	return micros, err
+}
+
 func (p *pgConn) statements() int64 { return p.count.Load() }
 
 func (p *pgConn) writes() int64 { return p.wrote }

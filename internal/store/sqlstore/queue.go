@@ -14,13 +14,15 @@ const (
 	selectDelivery = "SELECT 1 FROM queue WHERE delivery = ?1 AND recipient = ?2"
 	selectOutgoing = `SELECT q.outgoing_id, q.delivery, q.owner_id, q.blob, q.reverse_path, q.recipient, q.options, q.arrived, q.attempts,
 	q.next_attempt, q.last_error, b.size, b.place, b.key, q.restored FROM queue q JOIN blob b ON b.name = q.blob`
-	selectDue      = selectOutgoing + " WHERE q.next_attempt <= ?1 AND q.restored = 0 ORDER BY q.next_attempt, q.outgoing_id LIMIT ?2"
-	selectQueued   = selectOutgoing + " WHERE q.delivery = ?2 AND q.owner_id = ?1 ORDER BY q.recipient"
-	withdraw       = "DELETE FROM queue WHERE delivery = ?2 AND owner_id = ?1 AND arrived > ?3 AND (next_attempt = arrived OR restored = 1)"
-	selectPending  = selectOutgoing + " ORDER BY q.next_attempt, q.outgoing_id LIMIT ?1"
-	leaseOutgoing  = "UPDATE queue SET next_attempt = ?2 WHERE outgoing_id = ?1"
-	giveBack       = "UPDATE queue SET next_attempt = ?1 WHERE next_attempt > ?1 AND next_attempt <= ?2 AND arrived <= ?1"
-	retryOutgoing  = "UPDATE queue SET next_attempt = ?2, last_error = ?3, attempts = attempts + 1 WHERE outgoing_id = ?1"
+	selectDue     = selectOutgoing + " WHERE q.next_attempt <= ?1 AND q.restored = 0 ORDER BY q.next_attempt, q.outgoing_id LIMIT ?2"
+	selectQueued  = selectOutgoing + " WHERE q.delivery = ?2 AND q.owner_id = ?1 ORDER BY q.recipient"
+	withdraw      = "DELETE FROM queue WHERE delivery = ?2 AND owner_id = ?1 AND arrived > ?3 AND (next_attempt = arrived OR restored = 1)"
+	selectPending = selectOutgoing + " ORDER BY q.next_attempt, q.outgoing_id LIMIT ?1"
+	leaseOutgoing = "UPDATE queue SET next_attempt = ?2, taken_by = ?3 WHERE outgoing_id = ?1 AND next_attempt = ?4 AND restored = 0"
+	giveBack      = `UPDATE queue SET next_attempt = CASE WHEN next_attempt > ?1 THEN ?1 ELSE next_attempt END, taken_by = ''
+	WHERE taken_by <> '' AND taken_by <> ?2 AND restored = 0 AND taken_by NOT IN (SELECT n.node_id FROM node n WHERE n.seen > ?3)`
+	selectInHand   = "SELECT outgoing_id FROM queue WHERE taken_by = ?1 AND outgoing_id IN list(?2)"
+	retryOutgoing  = "UPDATE queue SET next_attempt = ?3, last_error = ?4, attempts = attempts + 1, taken_by = '' WHERE outgoing_id = ?1 AND taken_by = ?2"
 	deleteOutgoing = "DELETE FROM queue WHERE outgoing_id = ?1"
 	selectNextDue  = "SELECT next_attempt FROM queue WHERE restored = 0 ORDER BY next_attempt LIMIT 1"
 )
@@ -63,19 +65,26 @@ func scanOutgoing(r row) store.Outgoing {
 	}
 }
 
-// Due implements store.Queue.
-func (db *DB) Due(ctx context.Context, now, lease time.Time, limit int) ([]store.Outgoing, error) {
+// Due implements store.Queue. What another node took since it was looked at is
+// left to that.
+func (db *DB) Due(ctx context.Context, node string, now, lease time.Time, limit int) ([]store.Outgoing, error) {
 	var due []store.Outgoing
 	err := db.write(ctx, queueLane, func(c conn) error {
 		due = nil
-		if err := c.query(selectDue, func(r row) error { due = append(due, scanOutgoing(r)); return nil }, now, limit); err != nil {
+		var found []store.Outgoing
+		if err := c.query(selectDue, func(r row) error { found = append(found, scanOutgoing(r)); return nil }, now, limit); err != nil {
 			return err
 		}
-		for i := range due {
-			due[i].Next = unstamp(stamp(lease))
-			if _, err := c.exec(leaseOutgoing, due[i].ID, lease); err != nil {
+		for _, o := range found {
+			taken, err := c.exec(leaseOutgoing, o.ID, lease, node, o.Next)
+			if err != nil {
 				return err
 			}
+			if taken == 0 {
+				continue
+			}
+			o.Next = unstamp(stamp(lease))
+			due = append(due, o)
 		}
 		return nil
 	}, nil)
@@ -83,16 +92,30 @@ func (db *DB) Due(ctx context.Context, now, lease time.Time, limit int) ([]store
 }
 
 // GiveBack implements store.Queue.
-func (db *DB) GiveBack(ctx context.Context, now, until time.Time) error {
-	return db.write(ctx, queueLane, func(c conn) error {
-		_, err := c.exec(giveBack, now, until)
+func (db *DB) GiveBack(ctx context.Context, node string, now time.Time, silent time.Duration) (n int, err error) {
+	err = db.write(ctx, queueLane, func(c conn) error {
+		clock, err := db.storeNow(c)
+		if err != nil {
+			return err
+		}
+		given, err := c.exec(giveBack, now, node, clock-silent.Microseconds())
+		n = int(given)
 		return err
 	}, nil)
+	return n, err
+}
+
+// InHand implements store.Queue.
+func (db *DB) InHand(ctx context.Context, node string, ids []int64) (still []int64, err error) {
+	err = db.ask(ctx, func(c conn) error {
+		return c.query(selectInHand, func(r row) error { still = append(still, r.num(0)); return nil }, node, ints(ids))
+	})
+	return still, err
 }
 
 // Retry implements store.Queue.
-func (db *DB) Retry(ctx context.Context, id int64, next time.Time, lastError string) error {
-	return db.writeOne(ctx, "not in the queue", retryOutgoing, id, next, lastError)
+func (db *DB) Retry(ctx context.Context, node string, id int64, next time.Time, lastError string) error {
+	return db.writeOne(ctx, "not in the queue", retryOutgoing, id, node, next, lastError)
 }
 
 // Done implements store.Queue.

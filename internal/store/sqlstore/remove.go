@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"lockstep/internal/mail"
@@ -95,7 +96,15 @@ func (db *DB) clear(ctx context.Context, id mail.AccountID) error {
 	}, nil)
 }
 
-// resume finishes what a crash cut.
+// FinishCut finishes what a crash cut of removing accounts and of bringing them back.
+// Nobody has to wait for it. It costs two looks when nothing was cut. Open does it for a database
+// that is one process's; of several nodes one does it, as doing it twice at once is
+// only in each other's way.
+func (db *DB) FinishCut(ctx context.Context) error {
+	return errors.Join(db.resume(ctx), db.resumeReinstating(ctx), db.listPeople(ctx))
+}
+
+// resume finishes the removing of accounts.
 func (db *DB) resume(ctx context.Context) error {
 	var removed []mail.AccountID
 	err := db.read(ctx, func(c conn) error {

@@ -25,7 +25,7 @@ const (
 	endRestoring   = "UPDATE mark SET restoring = 0, restored_to = 0"
 	selectCounters = "SELECT name, next FROM counter"
 	updateCounter  = "UPDATE counter SET next = ?2 WHERE name = ?1"
-	holdQueue      = "UPDATE queue SET restored = 1, next_attempt = ?1"
+	holdQueue      = "UPDATE queue SET restored = 1, next_attempt = ?1, taken_by = ''"
 
 	selectRestoring = "SELECT restoring, restored_to, leap_at, leap_uids, leap_times FROM mark"
 	selectNumbered  = "SELECT account_id, head, epoch, next_id, next_uidvalidity FROM account WHERE account_id > ?1 ORDER BY account_id LIMIT ?2"

@@ -193,7 +193,7 @@ CREATE TABLE lease (
   name   TEXT NOT NULL PRIMARY KEY,
   holder TEXT NOT NULL,
   until  INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+, fence INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID;
 
 CREATE TABLE mailbox (
   account_id     INTEGER NOT NULL,
@@ -279,6 +279,17 @@ CREATE TABLE metadata (
   PRIMARY KEY (account_id, mailbox_id, who, name)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE node (
+  node_id      TEXT NOT NULL PRIMARY KEY,
+  name         TEXT NOT NULL,
+  version      TEXT NOT NULL,
+  knows_schema INTEGER NOT NULL,
+  started      INTEGER NOT NULL,
+  seen         INTEGER NOT NULL,
+  state        TEXT NOT NULL,
+  detail       BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE object (
   account_id INTEGER NOT NULL,
   type       INTEGER NOT NULL,
@@ -339,7 +350,7 @@ CREATE TABLE queue (
   arrived      INTEGER NOT NULL,
   attempts     INTEGER NOT NULL,
   next_attempt INTEGER NOT NULL,
-  last_error   TEXT NOT NULL, restored INTEGER NOT NULL DEFAULT 0,
+  last_error   TEXT NOT NULL, restored INTEGER NOT NULL DEFAULT 0, taken_by TEXT NOT NULL DEFAULT '',
   UNIQUE (delivery, recipient)
 ) STRICT;
 
@@ -361,6 +372,13 @@ CREATE TABLE share (
   live         INTEGER NOT NULL, -- has rights now
   PRIMARY KEY (principal_id, owner_id)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE shared_file (
+  name    TEXT NOT NULL PRIMARY KEY,
+  data    BLOB NOT NULL,
+  changed INTEGER NOT NULL,
+  ends    INTEGER NOT NULL
+) STRICT;
 
 CREATE TABLE sign_in (
   sign_in_id   INTEGER NOT NULL PRIMARY KEY,
@@ -471,6 +489,8 @@ CREATE INDEX flood_untold ON flood (account_id) WHERE told = 0;
 
 CREATE INDEX journal_act ON journal (account_id, act, modseq) WHERE act <> modseq;
 
+CREATE INDEX lease_until ON lease (until);
+
 CREATE UNIQUE INDEX mailbox_path ON mailbox (account_id, path);
 
 CREATE INDEX message_astray ON message (account_id, internal_date, message_key) WHERE behind > 0 AND visible = 1;
@@ -505,9 +525,13 @@ CREATE INDEX queue_blob ON queue (blob);
 
 CREATE INDEX queue_next ON queue (next_attempt, outgoing_id);
 
+CREATE INDEX queue_taken ON queue (taken_by) WHERE taken_by <> '';
+
 CREATE INDEX seen_modseq ON seen (account_id, mailbox_id, principal_id, modseq, uid);
 
 CREATE INDEX share_owner ON share (owner_id);
+
+CREATE INDEX shared_file_ends ON shared_file (ends);
 
 CREATE UNIQUE INDEX sign_in_key ON sign_in (key);
 

@@ -6,7 +6,6 @@ package sqlstore
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -29,6 +28,9 @@ var (
 	_ store.Intents   = (*DB)(nil)
 	_ store.Erasures  = (*DB)(nil)
 	_ store.Keeper    = (*DB)(nil)
+	_ store.Leases    = (*DB)(nil)
+	_ store.Nodes     = (*DB)(nil)
+	_ store.Files     = (*DB)(nil)
 )
 
 // Options say how a database is used. The zero Options are good.
@@ -167,7 +169,7 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	db.stopFilling = stop
 	db.done.Go(func() { db.keepFilter(filling) })
 	if err = db.settleMark(ctx, o, known); err == nil {
-		err = errors.Join(db.resume(ctx), db.resumeReinstating(ctx), db.listPeople(ctx))
+		err = db.FinishCut(ctx)
 	}
 	if err != nil {
 		db.Close()
@@ -243,10 +245,10 @@ func (db *DB) write(ctx context.Context, in lane, fn func(conn) error, after fun
 	}
 	if db.pg != nil {
 		db.notInside()
-		return db.pg.lanes.do(ctx, in, fn, after)
+		return db.pg.lanes.do(ctx, in, fenced(ctx, fn), after)
 	}
 	defer db.watchLog()
-	return db.writer.do(ctx, fn, after)
+	return db.writer.do(ctx, fenced(ctx, fn), after)
 }
 
 // read runs fn on a snapshot.

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -569,14 +570,50 @@ var faults = []struct {
 		return p, err
 	}})},
 	{"ARestoreLetsTheQueueGo", func(f *fault) {
-		f.due = func(f *fault, now, lease time.Time, limit int) ([]store.Outgoing, error) {
+		f.due = func(f *fault, node string, now, lease time.Time, limit int) ([]store.Outgoing, error) {
 			must(f.Store.Release(ctx, 0))
-			return f.Store.Due(ctx, now, lease, limit)
+			return f.Store.Due(ctx, node, now, lease, limit)
 		}
 	}},
 	{"TheQueueForgetsTheLease", func(f *fault) {
-		f.due = func(f *fault, now, _ time.Time, limit int) ([]store.Outgoing, error) {
-			return f.Store.Due(ctx, now, now, limit)
+		f.due = func(f *fault, node string, now, _ time.Time, limit int) ([]store.Outgoing, error) {
+			return f.Store.Due(ctx, node, now, now, limit)
+		}
+	}},
+	{"TheQueueForgetsWhoHasIt", func(f *fault) {
+		f.due = func(f *fault, _ string, now, lease time.Time, limit int) ([]store.Outgoing, error) {
+			return f.Store.Due(ctx, "", now, lease, limit)
+		}
+	}},
+	{"ALeaseIsTakenFromWhoHasIt", func(f *fault) {
+		f.take = func(f *fault, name, holder string, life time.Duration) (store.Lease, error) {
+			l, err := f.Store.Take(ctx, name, holder, life)
+			if mail.KindOf(err) == mail.Exists && err != nil {
+				ok(f.Yield(ctx, l))
+				l, err = f.Store.Take(ctx, name, holder, life)
+			}
+			return l, err
+		}
+	}},
+	{"AFenceStandsStill", func(f *fault) {
+		f.take = func(f *fault, name, holder string, life time.Duration) (store.Lease, error) {
+			l, err := f.Store.Take(ctx, name, holder, life)
+			l.Fence = 1
+			return l, err
+		}
+	}},
+	{"ASleeperWrites", func(f *fault) { f.sleeper = true }},
+	{"AFileIsDroppedTwice", func(f *fault) {
+		f.drop = func(f *fault, name string) error {
+			if err := f.Store.DropFile(ctx, name); !strings.HasPrefix(name, "code/") {
+				return err
+			}
+			return nil
+		}
+	}},
+	{"ADirectoryIsListedWithItsNeighbour", func(f *fault) {
+		f.below = func(f *fault, prefix string, limit int) ([]store.File, error) {
+			return f.Store.FilesBelow(ctx, strings.TrimSuffix(prefix, "/"), limit)
 		}
 	}},
 }

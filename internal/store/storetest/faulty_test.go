@@ -22,7 +22,11 @@ type fault struct {
 	reparsed func(f *fault, all []store.Derived)
 	keeps    func(f *fault, id mail.AccountID) error
 	back     func(f *fault, id mail.AccountID) error // after Reinstate
-	due      func(f *fault, now, lease time.Time, limit int) ([]store.Outgoing, error)
+	due      func(f *fault, node string, now, lease time.Time, limit int) ([]store.Outgoing, error)
+	take     func(f *fault, name, holder string, life time.Duration) (store.Lease, error)
+	drop     func(f *fault, name string) error
+	below    func(f *fault, prefix string, limit int) ([]store.File, error)
+	sleeper  bool // who lost its lease may write all the same
 }
 
 // updateFunc is an Update of the account the test is about.
@@ -35,6 +39,34 @@ func (f *fault) View(ctx context.Context, id mail.AccountID, fn func(store.Reade
 		}
 		return fn(r)
 	})
+}
+
+func (f *fault) Note(ctx context.Context, id mail.AccountID, fn func(store.Notes) error) error {
+	if f.sleeper {
+		ctx = context.Background()
+	}
+	return f.Store.Note(ctx, id, fn)
+}
+
+func (f *fault) Take(ctx context.Context, name, holder string, life time.Duration) (store.Lease, error) {
+	if f.take != nil {
+		return f.take(f, name, holder, life)
+	}
+	return f.Store.Take(ctx, name, holder, life)
+}
+
+func (f *fault) DropFile(ctx context.Context, name string) error {
+	if f.drop != nil {
+		return f.drop(f, name)
+	}
+	return f.Store.DropFile(ctx, name)
+}
+
+func (f *fault) FilesBelow(ctx context.Context, prefix string, limit int) ([]store.File, error) {
+	if f.below != nil {
+		return f.below(f, prefix, limit)
+	}
+	return f.Store.FilesBelow(ctx, prefix, limit)
 }
 
 func (f *fault) Update(ctx context.Context, id mail.AccountID, by mail.Origin, fn func(store.Tx) error) (mail.ModSeq, error) {
@@ -90,11 +122,11 @@ func (f *fault) Reparsed(ctx context.Context, id mail.AccountID, all []store.Der
 	return f.Store.Reparsed(ctx, id, all)
 }
 
-func (f *fault) Due(ctx context.Context, now, lease time.Time, limit int) ([]store.Outgoing, error) {
+func (f *fault) Due(ctx context.Context, node string, now, lease time.Time, limit int) ([]store.Outgoing, error) {
 	if f.due != nil {
-		return f.due(f, now, lease, limit)
+		return f.due(f, node, now, lease, limit)
 	}
-	return f.Store.Due(ctx, now, lease, limit)
+	return f.Store.Due(ctx, node, now, lease, limit)
 }
 
 // badReader and badTx stand before the model's; a nil field passes through.

@@ -1,8 +1,10 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"lockstep/internal/mail"
@@ -12,7 +14,8 @@ import (
 var queueChecks = []check{
 	{"EnqueueIsIdempotent", enqueueOnce},
 	{"DueLeasesWhatItGives", dueLeases},
-	{"GiveBackMakesLeasedDue", giveBack},
+	{"GiveBackMakesDueWhatTheGoneHadInHand", giveBack},
+	{"OfManyNodesOneGetsAMessage", dueOnce},
 	{"RetryMovesAndDoneRemoves", retryAndDone},
 	{"WhatIsHeldCanBeWithdrawn", withdraw},
 }
@@ -57,32 +60,94 @@ func dueLeases(t *trial) {
 	s := t.subject()
 	ok(s.Enqueue(ctx, []store.Outgoing{s.outgoing("d1", "b@else.example", noon), s.outgoing("d2", "b@else.example", noon.Add(-time.Hour)), s.outgoing("d3", "b@else.example", noon.Add(time.Second))}))
 	lease := noon.Add(10 * time.Minute)
-	due := must(s.Due(ctx, noon, lease, 1))
+	due := must(s.Due(ctx, "node", noon, lease, 1))
 	equal("one", len(due), 1)
 	equal("the oldest", due[0].Delivery, "d2")
-	due = must(s.Due(ctx, noon, lease, 9))
+	due = must(s.Due(ctx, "node", noon, lease, 9))
 	equal("the rest", len(due), 1)
 	equal("which is", due[0].Delivery, "d1")
-	equal("nothing twice", len(must(s.Due(ctx, noon, lease, 9))), 0)
-	equal("after the lease again", len(must(s.Due(ctx, lease, lease.Add(time.Hour), 9))), 3)
+	equal("nothing twice", len(must(s.Due(ctx, "node", noon, lease, 9))), 0)
+	equal("after the lease again", len(must(s.Due(ctx, "node", lease, lease.Add(time.Hour), 9))), 3)
 }
 
 func giveBack(t *trial) {
 	s := t.subject()
 	lease := noon.Add(10 * time.Minute)
-	ok(s.Enqueue(ctx, []store.Outgoing{s.outgoing("d1", "b@else.example", noon.Add(-time.Minute)), s.outgoing("d2", "b@else.example", noon), s.outgoing("d3", "b@else.example", lease.Add(time.Second))}))
-	must(s.Due(ctx, noon, lease, 1))
-	ok(s.GiveBack(ctx, noon.Add(time.Second), lease.Add(-time.Second)))
-	equal("before the lease ends", len(must(s.Due(ctx, noon.Add(time.Second), lease, 9))), 1)
-	ok(s.GiveBack(ctx, noon, lease))
-	equal("pending", s.pending(), "d1 to b@else.example at 12:00 after 0 ; d2 to b@else.example at 12:00 after 0 ; d3 to b@else.example at 12:10 after 0 ")
+	var all []store.Outgoing
+	for i, to := range []string{"gone", "lives", "self", "put off"} {
+		all = append(all, s.outgoing(fmt.Sprint("d", i), to, noon.Add(time.Duration(i)*time.Second)))
+	}
+	ok(s.Enqueue(ctx, all))
+	ok(s.Announce(ctx, store.Node{ID: "lives"}))
+	var ids []int64
+	for i, node := range []string{"gone", "lives", "self", "gone"} {
+		ids = append(ids, must(s.Due(ctx, node, noon.Add(time.Duration(i)*time.Second), lease, 1))[0].ID)
+	}
+	gone, lives, self := ids[0], ids[1], ids[2]
+	ok(s.Retry(ctx, "gone", ids[3], lease, ""))
+	later := noon.Add(time.Minute)
+	equal("given back", must(s.GiveBack(ctx, "self", later, time.Hour)), 1)
+	equal("pending", s.pending(), "d0 to gone at 12:01 after 0 ; d1 to lives at 12:10 after 0 ; d2 to self at 12:10 after 0 ; d3 to put off at 12:10 after 1 ")
+	equal("in hand", fmt.Sprint(must(s.InHand(ctx, "lives", ids))), fmt.Sprint([]int64{lives}))
+	equal("in the hand of the gone", len(must(s.InHand(ctx, "gone", []int64{gone}))), 0)
+	want(mail.NotFound, s.Retry(ctx, "gone", gone, later, "woke up"))
+	want(mail.NotFound, s.Retry(ctx, "self", lives, later, "not ours"))
+	equal("in other hands now", len(must(s.Due(ctx, "self", later, lease, 9))), 1)
+	want(mail.NotFound, s.Retry(ctx, "gone", gone, later, "woke up"))
+	past(s, must(s.AllNodes(ctx, 0))[0].Seen)
+	equal("after the silence", must(s.GiveBack(ctx, "self", later, time.Microsecond)), 1)
+	ok(s.Retry(ctx, "self", self, later, "ours"))
+	equal("pending", s.pending(), "d1 to lives at 12:01 after 0 ; d2 to self at 12:01 after 1 ours; d0 to gone at 12:10 after 0 ; d3 to put off at 12:10 after 1 ")
+	ok(s.Done(ctx, lives)) // it was sent after all
+	equal("twice is once", must(s.GiveBack(ctx, "self", later, 0)), 0)
+}
+
+// dueOnce has many nodes take what is due.
+func dueOnce(t *trial) {
+	const each = 10
+	s := t.subject()
+	var all []store.Outgoing
+	for i := range writers * each {
+		all = append(all, s.outgoing(fmt.Sprint("d", i), "b@else.example", noon))
+	}
+	ok(s.Enqueue(ctx, all))
+	var mu sync.Mutex
+	var errs []error
+	got := map[int64]string{}
+	var takers sync.WaitGroup
+	for i := range writers {
+		node := fmt.Sprint("node", i)
+		takers.Go(func() {
+			for misses := 0; misses < 3; {
+				due, err := s.Due(ctx, node, noon, noon.Add(time.Hour), 7)
+				mu.Lock()
+				errs = append(errs, err)
+				for _, o := range due {
+					if by, twice := got[o.ID]; twice {
+						errs = append(errs, fmt.Errorf("%s has what %s has", node, by))
+					}
+					got[o.ID] = node
+				}
+				mu.Unlock()
+				if len(due) == 0 {
+					misses++
+				}
+			}
+		})
+	}
+	takers.Wait()
+	ok(errors.Join(errs...))
+	for _, o := range must(s.Due(ctx, "last", noon, noon.Add(time.Hour), writers*each)) { // what all missed at once
+		got[o.ID] = "last"
+	}
+	equal("taken", len(got), writers*each)
 }
 
 func retryAndDone(t *trial) {
 	s := t.subject()
 	ok(s.Enqueue(ctx, []store.Outgoing{s.outgoing("d1", "b@else.example", noon)}))
-	id := must(s.Due(ctx, noon, noon.Add(time.Hour), 1))[0].ID
-	ok(s.Retry(ctx, id, noon.Add(5*time.Minute), "busy"))
+	id := must(s.Due(ctx, "node", noon, noon.Add(time.Hour), 1))[0].ID
+	ok(s.Retry(ctx, "node", id, noon.Add(5*time.Minute), "busy"))
 	equal("pending", s.pending(), "d1 to b@else.example at 12:05 after 1 busy")
 	ok(s.Done(ctx, id))
 	equal("pending", s.pending(), "")
@@ -99,8 +164,8 @@ func withdraw(t *trial) {
 		return o
 	}
 	ok(s.Enqueue(ctx, []store.Outgoing{held("d1", "b@else.example"), held("d1", "c@else.example"), held("d2", "b@else.example"), s.outgoing("d3", "b@else.example", noon.Add(time.Minute))}))
-	ok(s.GiveBack(ctx, noon, until.Add(time.Hour)))
-	equal("due is what is not held", len(must(s.Due(ctx, noon, noon.Add(time.Hour), 9))), 1)
+	equal("given back", must(s.GiveBack(ctx, "node", noon, 0)), 0)
+	equal("due is what is not held", len(must(s.Due(ctx, "node", noon.Add(time.Minute), noon.Add(time.Hour), 9))), 1)
 	left := must(s.Queued(ctx, s.account, "d1"))
 	equal("left of d1", len(left), 2)
 	equal("by recipient", left[0].Recipient+" "+left[1].Recipient, "b@else.example c@else.example")
@@ -110,7 +175,7 @@ func withdraw(t *trial) {
 	equal("one that is held", must(s.Withdraw(ctx, s.account, "d1", noon)), 2)
 	equal("again", must(s.Withdraw(ctx, s.account, "d1", noon)), 0)
 	equal("its time has come", must(s.Withdraw(ctx, s.account, "d2", until)), 0)
-	must(s.Due(ctx, until, until.Add(time.Hour), 9))
+	must(s.Due(ctx, "node", until, until.Add(time.Hour), 9))
 	equal("somebody has it in hand", must(s.Withdraw(ctx, s.account, "d2", noon)), 0)
 	equal("it is still there", len(must(s.Queued(ctx, s.account, "d2"))), 1)
 }

@@ -30,6 +30,9 @@ type Engine interface {
 	store.Intents
 	store.Erasures
 	store.Keeper
+	store.Leases
+	store.Nodes
+	store.Files
 }
 
 // Open makes an empty engine that the test cleans up.
@@ -92,7 +95,7 @@ type check struct {
 }
 
 // checks are all focused tests.
-var checks = concat(mailboxChecks, messageChecks, journalChecks, newsChecks, notesChecks, directoryChecks, queueChecks, concurrencyChecks, preferenceChecks, metadataChecks, sharingChecks, annotationChecks, guardChecks, receivedChecks, uploadChecks, objectChecks, emailChecks, pastChecks, restoredChecks, eraseChecks, keptChecks)
+var checks = concat(mailboxChecks, messageChecks, journalChecks, newsChecks, notesChecks, directoryChecks, queueChecks, concurrencyChecks, preferenceChecks, metadataChecks, sharingChecks, annotationChecks, guardChecks, receivedChecks, uploadChecks, objectChecks, emailChecks, pastChecks, restoredChecks, eraseChecks, keptChecks, clusterChecks)
 
 func concat(lists ...[]check) (all []check) {
 	for _, l := range lists {
