@@ -37,6 +37,8 @@ type Server struct {
 	Log     *slog.Logger // nil logs nothing
 	Limits  Limits
 
+	Farewell *lot.Farewell // sends those who wait away before the server stops; may be nil
+
 	once    sync.Once
 	limits  Limits
 	door    lot.Door
@@ -80,6 +82,9 @@ func (s *Server) Handler() http.Handler {
 	own := http.MaxBytesHandler(mux, 0) // nothing there takes a body
 	return s.logged(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = newBody(w, r, s.limits)
+		if s.Farewell.Telling() {
+			w.Header().Set("Connection", "close") // the next request goes elsewhere
+		}
 		for _, m := range s.Mounts {
 			if m.Serves(r.URL.Path) {
 				m.Handler.ServeHTTP(w, r)
@@ -125,7 +130,7 @@ func (s *Server) serve(ctx context.Context, l net.Listener, secure *tls.Config) 
 		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 	}
 	return longpoll.Serve(ctx, srv, longpoll.Listen(l, longpoll.Options{
-		TLS: secure, Log: s.Log, Enter: s.enter, Waiting: &s.waiting, Idle: s.limits.Idle, Stall: s.limits.Stall, Spread: s.limits.Stop,
+		TLS: secure, Log: s.Log, Enter: s.enter, Waiting: &s.waiting, Idle: s.limits.Idle, Stall: s.limits.Stall, Spread: s.limits.Stop, Farewell: s.Farewell,
 	}), s.limits.Stop)
 }
 
