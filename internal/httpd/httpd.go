@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,10 +28,13 @@ import (
 	"lockstep/internal/lot"
 )
 
-// Server answers /healthz, /metrics and what is mounted. Set its fields before
+// Server answers /livez, /readyz, /healthz, /metrics and what is mounted. Set its fields before
 // Serve; zero Limits are safe on the open internet.
 type Server struct {
 	Healthy func(context.Context) error // nil when mail can be read and written
+	// Ready says why nobody should be sent here now, each in a word that strangers may
+	// hear; nothing is that they should. Nil asks Healthy.
+	Ready   func(context.Context) []string
 	Metrics prometheus.Gatherer
 	Mounts  []Mount
 	TLS     *tls.Config  // of ServeTLS
@@ -77,6 +81,8 @@ func (s *Server) init() {
 func (s *Server) Handler() http.Handler {
 	s.init()
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", s.live)
+	mux.HandleFunc("GET /readyz", s.ready)
 	mux.HandleFunc("GET /healthz", s.health)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.Metrics, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes, Timeout: scrapeTime}))
 	own := http.MaxBytesHandler(mux, 0) // nothing there takes a body
@@ -103,6 +109,30 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 	if err := s.Healthy(ctx); err != nil {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		fmt.Fprintln(w, "not well") // why stands in the log, not on the network
+		return
+	}
+	fmt.Fprintln(w, "ok")
+}
+
+// live is 200 as long as anything is answered at all: nothing that lies elsewhere is
+// asked, as starting anew would not mend it.
+func (s *Server) live(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	fmt.Fprintln(w, "ok")
+}
+
+// ready is 200 when people should be sent here, else 503 and why.
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+	if s.Ready == nil {
+		s.health(w, r)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), healthTime)
+	defer cancel()
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	if why := s.Ready(ctx); len(why) > 0 {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintln(w, "not ready: "+strings.Join(why, ", "))
 		return
 	}
 	fmt.Fprintln(w, "ok")
