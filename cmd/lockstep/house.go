@@ -67,6 +67,8 @@ type house struct {
 	drillJob  *upkeep.Job
 	ops       *admin.Ops
 	newKey    bool // the key file was made just now
+	leave     *departure
+	readiness *readiness
 
 	saidUpgrading time.Time // when an upgrade was spoken of last
 
@@ -84,6 +86,8 @@ var errInUse = errors.New("is in use")
 // already makes it fail with errInUse.
 func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *house, err error) {
 	h := &house{cfg: cfg, log: log, hub: &notify.Hub{}}
+	h.leave = newDeparture(time.Duration(cfg.Cluster.DrainNotice), time.Duration(cfg.Cluster.DrainTime), time.Duration(cfg.Limits.StopTime), log)
+	h.readiness = h.newReadiness()
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, h.close())
@@ -132,7 +136,7 @@ func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *hou
 		Backups: h.backups, BackupKeep: time.Duration(cfg.Backup.Keep), BackupJob: h.backupJob, DrillJob: h.drillJob, Drill: h.drillOptions(), KeyFile: h.readKeyFile,
 		Store: h.db, Directory: h.db, Keeper: h.db, Queue: h.db, Auth: h.auth, Policies: cfg.Policies(), Trails: h.trails, Blobs: h.blobs, Search: h.search, Scrub: h.scrub, Ingest: h.delivery.Ingest, LookInto: h.lookInto, Log: log,
 		Quota: int64(cfg.Accounts.Quota), KeepRemoved: time.Duration(cfg.Accounts.Keep), Message: int64(cfg.Limits.Message), Version: version,
-		Erasures: h.db, Depths: depths{h}, ProofKey: h.proofKey,
+		Erasures: h.db, Depths: depths{h}, ProofKey: h.proofKey, Drainer: h.leave,
 	}
 	h.ops.LookInto = h.lookInto
 	if cfg.Backup.Follow {

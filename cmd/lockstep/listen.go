@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
+	"os/signal"
 	"strconv"
 	"sync"
 	"syscall"
@@ -69,7 +71,7 @@ func (h *house) listenAll(t *tls.Config, m *metrics) (services []service, err er
 			if err != nil {
 				return services, &portError{p.key, addr, err}
 			}
-			services = append(services, service{p.key, counted{l, m.connections.WithLabelValues(p.key)}, p.serve})
+			services = append(services, service{p.key, h.leave.through(newGate(counted{l, m.connections.WithLabelValues(p.key)})), p.serve})
 		}
 	}
 	return services, nil
@@ -137,7 +139,7 @@ func (h *house) imapServer(t *tls.Config, m *metrics) *imap.Server {
 	l := h.cfg.Limits
 	return &imap.Server{
 		Store: h.db, Auth: h.auth, Blobs: bodies{h}, Transfer: h.transfer, Ingest: h.ingest, Search: h.search, Hub: h.hub, Log: h.log, TLS: t,
-		Hostname: hostname(h.cfg), JMAP: h.jmapURL(), AllowPlainAuth: h.allowPlain, NoUnauthenticate: !h.cfg.Auth.Unauthenticate, Metrics: m, IndexBudget: int64(l.IndexMemory),
+		Hostname: hostname(h.cfg), JMAP: h.jmapURL(), AllowPlainAuth: h.allowPlain, NoUnauthenticate: !h.cfg.Auth.Unauthenticate, Metrics: m, IndexBudget: int64(l.IndexMemory), Farewell: h.leave.farewell,
 		Limits: imap.Limits{Message: int64(l.Message), Connections: l.Connections, PerAddress: l.ConnectionsPerAddress, LoginTime: time.Duration(l.LoginTime), Idle: time.Duration(l.IdleTime)},
 	}
 }
@@ -152,7 +154,7 @@ func (b popBodies) Open(ctx context.Context, which mail.Blob) (pop3.Body, error)
 func (h *house) pop3Server(t *tls.Config, m *metrics) *pop3.Server {
 	l := h.cfg.Limits
 	return m.watchPOP3(&pop3.Server{
-		Store: h.db, Auth: h.auth, Blobs: popBodies{h}, TLS: t, AllowPlainAuth: h.allowPlain, Log: h.log,
+		Store: h.db, Auth: h.auth, Blobs: popBodies{h}, TLS: t, AllowPlainAuth: h.allowPlain, Log: h.log, Farewell: h.leave.farewell,
 		Limits: pop3.Limits{Connections: l.Connections, PerAddress: l.ConnectionsPerAddress, LoginTime: time.Duration(l.LoginTime), Idle: time.Duration(l.IdleTime)},
 	})
 }
@@ -244,15 +246,15 @@ func (h *house) smtpServer(role smtp.Role, t *tls.Config, implicit bool) *smtp.S
 	l := h.cfg.Limits
 	return &smtp.Server{
 		Role: role, Hostname: hostname(h.cfg), Delivery: h.delivery, Auth: h.auth, TLS: t, Implicit: implicit, Log: h.log,
-		AllowPlainAuth: h.allowPlain,
-		Limits:         smtp.Limits{MessageBytes: int64(l.Message), Recipients: l.Recipients, Connections: l.Connections, ConnectionsPerAddress: l.ConnectionsPerAddress},
+		AllowPlainAuth: h.allowPlain, Farewell: h.leave.farewell,
+		Limits: smtp.Limits{MessageBytes: int64(l.Message), Recipients: l.Recipients, Connections: l.Connections, ConnectionsPerAddress: l.ConnectionsPerAddress},
 	}
 }
 
 func (h *house) httpServer(t *tls.Config, m *metrics) *httpd.Server {
 	l := h.cfg.Limits
 	return m.watchHTTP(&httpd.Server{
-		Healthy: h.healthy, Metrics: m.registry, TLS: t, Log: h.log,
+		Healthy: h.healthy, Ready: h.ready, Metrics: m.registry, TLS: t, Log: h.log, Farewell: h.leave.farewell,
 		Limits: httpd.Limits{Connections: l.Connections, PerAddress: l.ConnectionsPerAddress},
 	})
 }
@@ -279,8 +281,9 @@ func (h *house) healthy(ctx context.Context) error {
 	return err
 }
 
-// run serves everything until ctx ends or a part fails, then lets sessions end,
-// for limits.stop_time. ready is called when all addresses answer.
+// run serves everything until ctx ends, a part fails, or somebody asks it to go; then it
+// lets sessions end, for limits.stop_time. A node of a cluster sends them away before
+// that (see departure). ready is called when all addresses answer.
 func (h *house) run(ctx context.Context, ready func([]service)) error {
 	t, made, err := tlsConfig(h.cfg, h.log)
 	if err != nil {
@@ -303,7 +306,8 @@ func (h *house) run(ctx context.Context, ready func([]service)) error {
 	}
 	h.ops.Serving = true
 	services = append(services, service{"admin", socket, h.ops.Serve})
-	ctx, cancel := context.WithCancel(ctx)
+	asked := ctx
+	ctx, cancel := context.WithCancel(context.WithoutCancel(asked))
 	defer cancel()
 	var running sync.WaitGroup
 	errs := make(chan error, len(services)+7)
@@ -328,10 +332,30 @@ func (h *house) run(ctx context.Context, ready func([]service)) error {
 	followed := h.follow() // to the end: also what sessions do while the server stops
 	notifySystemd("READY=1")
 	ready(services)
-	<-ctx.Done()
+	h.awaitStop(asked, ctx)
 	notifySystemd("STOPPING=1")
+	cancel()
 	err = errors.Join(h.drain(&running), firstOf(errs))
 	return errors.Join(err, followed())
+}
+
+// awaitStop returns when the server is to stop: it was asked to, and who could go to
+// another node was sent there, or a part failed.
+func (h *house) awaitStop(asked, working context.Context) {
+	over, clustered := h.leave.over, h.cfg.Cluster.Database != ""
+	select {
+	case <-working.Done():
+		return
+	case <-asked.Done():
+		if !clustered {
+			return
+		}
+	case over = <-h.leave.asked:
+	}
+	notifySystemd(fmt.Sprintf("STOPPING=1\nEXTEND_TIMEOUT_USEC=%d", h.leave.longest(over).Microseconds()))
+	hurry, stop := signal.NotifyContext(working, os.Interrupt, syscall.SIGTERM) // a further signal
+	defer stop()
+	h.leave.run(hurry, over)
 }
 
 // drain waits until every session is gone, for limits.stop_time.

@@ -52,6 +52,8 @@ type Ops struct {
 	Version     string
 	Serving     bool // a server does this, and not a command by itself
 
+	Drainer Drainer // nil: there is no server to be drained
+
 	Erasures store.Erasures
 	Depths   Depths
 	ProofKey []byte     // seals proofs of erasures
@@ -136,6 +138,7 @@ func (o *Ops) Handler() http.Handler {
 	mux.HandleFunc(KeyRewrap.handler(o))
 	mux.HandleFunc(KeyRetire.handler(o))
 	mux.HandleFunc(Doctor.handler(o))
+	mux.HandleFunc(ClusterDrain.handler(o))
 	mux.HandleFunc(QueueList.handler(o))
 	mux.HandleFunc(BackupMake.handler(o))
 	mux.HandleFunc(BackupFollow.handler(o))

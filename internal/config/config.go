@@ -206,7 +206,7 @@ func Default() Config {
 		Accounts:   Accounts{Keep: Duration(30 * 24 * time.Hour)},
 		History:    History{Horizon: Duration(30 * 24 * time.Hour)},
 		Backup:     Backup{Keep: Duration(backup.DefaultKeep), Every: Duration(24 * time.Hour), Drill: Duration(7 * 24 * time.Hour), S3: S3{PathStyle: true}},
-		Cluster:    Cluster{Cache: 10 << 30},
+		Cluster:    Cluster{Cache: 10 << 30, DrainNotice: Duration(4 * time.Second), DrainTime: Duration(15 * time.Second)},
 		Guard:      Guard{Share: 50, Minimum: 100, Window: Duration(time.Hour), Mode: GuardKeep},
 		Scrub:      Scrub{Every: Duration(14 * 24 * time.Hour), Rate: 8 << 20},
 		Policy:     map[string]Policy{device.Default: defaultPolicy()},
@@ -245,11 +245,14 @@ func (c *Config) Socket() string { return filepath.Join(c.Data, "admin.sock") }
 
 // Cluster says where what several nodes share is kept.
 type Cluster struct {
-	Database     string `toml:"database" comment:"postgres://USER@HOST/DATABASE: accounts and their journals lie in PostgreSQL, and any number of nodes serve them. Empty: in a file of the data directory, for one server."`
-	PasswordFile string `toml:"password_file" comment:"File with the database's password, one line; empty is none, or what the URL says."`
-	Blobs        string `toml:"blobs" comment:"s3://BUCKET/PREFIX: the mail itself, sealed. Empty: packs in the data directory, which only one node has."`
-	Notify       string `toml:"notify" comment:"nats://USER@HOST:PORT?password_file=FILE or tls://…, by which nodes tell each other of changes (docs/operations.md: Telling other nodes). Empty: through the database."`
-	Node         string `toml:"node" comment:"What operators call this node. Empty is the machine's name."`
-	Cache        Size   `toml:"cache" comment:"How much of the disk a node uses at most to keep mail that it fetched from the bucket."`
-	S3           S3     `toml:"s3" comment:"How the bucket of cluster.blobs is reached (docs/operations.md: Backing up to S3)."`
+	Database     string   `toml:"database" comment:"postgres://USER@HOST/DATABASE: accounts and their journals lie in PostgreSQL, and any number of nodes serve them. Empty: in a file of the data directory, for one server."`
+	PasswordFile string   `toml:"password_file" comment:"File with the database's password, one line; empty is none, or what the URL says."`
+	Blobs        string   `toml:"blobs" comment:"s3://BUCKET/PREFIX: the mail itself, sealed. Empty: packs in the data directory, which only one node has."`
+	Notify       string   `toml:"notify" comment:"nats://USER@HOST:PORT?password_file=FILE or tls://…, by which nodes tell each other of changes (docs/operations.md: Telling other nodes). Empty: through the database."`
+	Node         string   `toml:"node" comment:"What operators call this node. Empty is the machine's name."`
+	Cache        Size     `toml:"cache" comment:"How much of the disk a node uses at most to keep mail that it fetched from the bucket."`
+	DrainNotice  Duration `toml:"drain_notice" comment:"How long a node that is to stop goes on taking connections after it says that it is not ready, so that balancers notice."`
+	DrainTime    Duration `toml:"drain_time" comment:"Within which it then sends its sessions away, a few at a time. lockstep cluster drain --over says otherwise."`
+
+	S3 S3 `toml:"s3" comment:"How the bucket of cluster.blobs is reached (docs/operations.md: Backing up to S3)."`
 }

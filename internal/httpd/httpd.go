@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,15 +28,20 @@ import (
 	"lockstep/internal/lot"
 )
 
-// Server answers /healthz, /metrics and what is mounted. Set its fields before
+// Server answers /livez, /readyz, /healthz, /metrics and what is mounted. Set its fields before
 // Serve; zero Limits are safe on the open internet.
 type Server struct {
 	Healthy func(context.Context) error // nil when mail can be read and written
+	// Ready says why nobody should be sent here now, each in a word that strangers may
+	// hear; nothing is that they should. Nil asks Healthy.
+	Ready   func(context.Context) []string
 	Metrics prometheus.Gatherer
 	Mounts  []Mount
 	TLS     *tls.Config  // of ServeTLS
 	Log     *slog.Logger // nil logs nothing
 	Limits  Limits
+
+	Farewell *lot.Farewell // sends those who wait away before the server stops; may be nil
 
 	once    sync.Once
 	limits  Limits
@@ -75,11 +81,16 @@ func (s *Server) init() {
 func (s *Server) Handler() http.Handler {
 	s.init()
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", s.live)
+	mux.HandleFunc("GET /readyz", s.ready)
 	mux.HandleFunc("GET /healthz", s.health)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.Metrics, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes, Timeout: scrapeTime}))
 	own := http.MaxBytesHandler(mux, 0) // nothing there takes a body
 	return s.logged(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = newBody(w, r, s.limits)
+		if s.Farewell.Telling() {
+			w.Header().Set("Connection", "close") // the next request goes elsewhere
+		}
 		for _, m := range s.Mounts {
 			if m.Serves(r.URL.Path) {
 				m.Handler.ServeHTTP(w, r)
@@ -98,6 +109,30 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 	if err := s.Healthy(ctx); err != nil {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		fmt.Fprintln(w, "not well") // why stands in the log, not on the network
+		return
+	}
+	fmt.Fprintln(w, "ok")
+}
+
+// live is 200 as long as anything is answered at all: nothing that lies elsewhere is
+// asked, as starting anew would not mend it.
+func (s *Server) live(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	fmt.Fprintln(w, "ok")
+}
+
+// ready is 200 when people should be sent here, else 503 and why.
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+	if s.Ready == nil {
+		s.health(w, r)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), healthTime)
+	defer cancel()
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	if why := s.Ready(ctx); len(why) > 0 {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintln(w, "not ready: "+strings.Join(why, ", "))
 		return
 	}
 	fmt.Fprintln(w, "ok")
@@ -125,7 +160,7 @@ func (s *Server) serve(ctx context.Context, l net.Listener, secure *tls.Config) 
 		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 	}
 	return longpoll.Serve(ctx, srv, longpoll.Listen(l, longpoll.Options{
-		TLS: secure, Log: s.Log, Enter: s.enter, Waiting: &s.waiting, Idle: s.limits.Idle, Stall: s.limits.Stall, Spread: s.limits.Stop,
+		TLS: secure, Log: s.Log, Enter: s.enter, Waiting: &s.waiting, Idle: s.limits.Idle, Stall: s.limits.Stall, Spread: s.limits.Stop, Farewell: s.Farewell,
 	}), s.limits.Stop)
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"lockstep/internal/longpoll"
+	"lockstep/internal/lot"
 )
 
 func newServer(healthy error) *Server {
@@ -326,4 +327,50 @@ func httptestCertificate(t *testing.T) *tls.Certificate {
 	srv := httptest.NewTLSServer(http.NotFoundHandler())
 	defer srv.Close()
 	return &srv.TLS.Certificates[0]
+}
+
+// Alive is whoever answers; ready is who has what it needs, and says what it lacks.
+func TestLivenessAsksNobodyAndReadinessSaysWhy(t *testing.T) {
+	s := newServer(errors.New("secret reason"))
+	ask := func(path string) (int, string) {
+		w := httptest.NewRecorder()
+		s.Handler().ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		return w.Code, w.Body.String()
+	}
+	if code, body := ask("/livez"); code != 200 || body != "ok\n" {
+		t.Errorf("alive: %d %q", code, body)
+	}
+	if code, body := ask("/readyz"); code != 503 || body != "not well\n" {
+		t.Errorf("without a look of its own: %d %q", code, body)
+	}
+	var lacks []string
+	s.Ready = func(context.Context) []string { return lacks }
+	if code, body := ask("/readyz"); code != 200 || body != "ok\n" {
+		t.Errorf("ready: %d %q", code, body)
+	}
+	lacks = []string{"database", "blobs"}
+	if code, body := ask("/readyz"); code != 503 || body != "not ready: database, blobs\n" {
+		t.Errorf("not ready: %d %q", code, body)
+	}
+}
+
+// While people are sent away, each answer is the last one of its connection.
+func TestConnectionsEndWithTheirAnswerWhilePeopleGo(t *testing.T) {
+	s := newServer(nil)
+	s.Farewell = &lot.Farewell{}
+	url := "http://" + serve(t, s) + "/livez"
+	for _, goes := range []bool{false, true} {
+		if goes {
+			s.Farewell.Begin()
+		}
+		r, err := http.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.Copy(io.Discard, r.Body)
+		r.Body.Close()
+		if r.Close != goes {
+			t.Errorf("going %v, and the connection's end is %v", goes, r.Close)
+		}
+	}
 }

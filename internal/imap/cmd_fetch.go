@@ -232,7 +232,7 @@ var errFull = errors.New("enough for one view")
 // to because fn had enough. Messages that have gone, but that the client was not
 // told of, come as they were.
 func (f *fetcher) viewRows(ctx context.Context, uids mail.UIDSet, located bool, fn func(*mail.Placement, *mail.Message) error) (rest mail.UIDSet, err error) {
-	if f.ending.Load() != nil {
+	if f.sock.hurry.Load() {
 		return nil, errHangup
 	}
 	err = f.viewAt(ctx, f.sel.at, func(r store.Reader) error {

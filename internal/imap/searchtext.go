@@ -80,7 +80,7 @@ func (x *searcher) askTexts(ctx context.Context, uids mail.UIDSet) (rest mail.UI
 	if x.texts = nil; x.srv.Search == nil || !x.hasText || len(uids) == 0 {
 		return uids, nil
 	}
-	if x.ending.Load() != nil {
+	if x.sock.hurry.Load() {
 		return nil, errHangup
 	}
 	x.texts = &texts{ctx: ctx, srv: x.srv, account: x.sel.at.account, others: x.sel.at.account != x.user.Account(),

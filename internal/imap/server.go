@@ -51,6 +51,8 @@ type Server struct {
 	Metrics          Metrics
 	IndexBudget      int64 // bytes; 0 is index.DefaultBudget
 
+	Farewell *lot.Farewell // sends sessions away before the server stops; may be nil
+
 	once    sync.Once
 	cache   *index.Cache
 	limits  Limits
@@ -184,9 +186,11 @@ func (s *Server) begin(ctx context.Context, set *sessionSet, c net.Conn, withTLS
 	sess.lot = set.lot
 	sess.left = func() {
 		s.door.Leave(addr)
+		s.Farewell.Left(sess)
 		set.remove(sess)
 	}
 	set.add(sess)
+	s.Farewell.Enter(sess)
 	s.Metrics.SessionBegan()
 	go sess.greet()
 }

@@ -44,6 +44,7 @@ type session struct {
 	alert   atomic.Int32           // when a change wakes the session; alertIdle and kin
 	pushing atomic.Bool            // a push is on its way
 	ending  atomic.Pointer[string] // why the session has to end
+	busy    atomic.Bool            // with a command: see leave
 
 	mu  sync.Mutex // held by who handles a command or writes a change
 	tls *tls.Conn  // nil without
@@ -264,13 +265,31 @@ func (s *session) deadline() time.Time {
 	return time.Now().Add(s.srv.limits.Idle)
 }
 
-// end asks the session to end, from any goroutine.
+// end asks the session to end at once, from any goroutine.
 func (s *session) end(reason string) {
-	if s.ending.CompareAndSwap(nil, &reason) {
-		s.sock.end()
-		if s.lot.Remove(s) {
-			go s.Stir(lot.Late)
-		}
+	s.ending.CompareAndSwap(nil, &reason)
+	if s.sock.end() {
+		s.rouse()
+	}
+}
+
+// leaving is why a session ends whose server does.
+const leaving = "this server goes away, another is there"
+
+// Leave implements lot.Leaver: the command under way is done first, and IDLE is none.
+func (s *session) Leave() {
+	reason := leaving
+	if !s.ending.CompareAndSwap(nil, &reason) || s.busy.Load() {
+		return // step said that it is busy before it looked, and handles nothing after this command
+	}
+	s.sock.SetReadDeadline(time.Unix(1, 0))
+	s.rouse()
+}
+
+// rouse has a session look up that waits in the lot.
+func (s *session) rouse() {
+	if s.lot.Remove(s) {
+		go s.Stir(lot.Late)
 	}
 }
 
@@ -345,6 +364,10 @@ func (s *session) hearWritten() {
 
 // step handles one command, or the end of IDLE.
 func (s *session) step() error {
+	if !s.idling.Load() {
+		s.busy.Store(true)
+		defer s.busy.Store(false)
+	}
 	if err := s.awaitWord(s.deadline()); err != nil { // it was to wait for a nap only
 		return err
 	}

@@ -76,11 +76,15 @@ func (s *socket) read(b []byte) (int, error) {
 // lastWords is how long a client that is to go may take to hear it.
 const lastWords = 5 * time.Second
 
-// end lets nobody wait long for this connection any more.
-func (s *socket) end() {
-	s.hurry.Store(true)
+// end lets nobody wait long for this connection any more. It is false if that was said
+// before.
+func (s *socket) end() bool {
+	if !s.hurry.CompareAndSwap(false, true) {
+		return false
+	}
 	s.SetReadDeadline(time.Unix(1, 0))
 	s.SetWriteDeadline(time.Now().Add(lastWords))
+	return true
 }
 
 func (s *socket) Write(b []byte) (int, error) {

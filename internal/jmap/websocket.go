@@ -107,6 +107,7 @@ func (k *webSocket) turn(t longpoll.Turn) (time.Time, error) {
 	}
 	err := k.do(t, now)
 	if t.Stopping && err == nil {
+		k.requests.Wait() // what was begun is answered
 		err = &websocket.Error{Code: websocket.GoingAway, Reason: "the server stops"}
 	}
 	if e, ok := errors.AsType[*websocket.Error](err); ok && k.write(websocket.AppendClose(nil, e.Code, e.Reason)) == nil && !t.Stopping {

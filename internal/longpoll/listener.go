@@ -27,6 +27,8 @@ type Options struct {
 	Stall    time.Duration // that a write may take; 2 min
 	Lateness time.Duration // by which a wait may last longer than it should; 1 s
 	Spread   time.Duration // within which all who wait are answered when the server stops; 5 s
+
+	Farewell *lot.Farewell // sends those who wait away before that; may be nil
 }
 
 func (o Options) orDefault() Options {

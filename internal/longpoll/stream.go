@@ -52,7 +52,7 @@ type Turn struct {
 	Woken    bool // Wake was called, or this is the first turn
 	Due      bool // it is the time that the last turn said
 	Came     bool // there is something to read, or the client hung up
-	Stopping bool // the server stops: this is the last turn
+	Stopping bool // the server stops, or sends people away: this is the last turn
 }
 
 var errGone = errors.New("the client hung up")
@@ -78,6 +78,7 @@ func (s *Stream) Hold(rw http.ResponseWriter, r *http.Request) bool {
 	s.todo.Woken, s.running = true, true
 	s.todo.Came = s.Reads && (len(s.pending) > 0 || !s.shrink())
 	s.mu.Unlock()
+	sock.home.opt.Farewell.Enter(s)
 	go s.run()
 	return true
 }
@@ -105,6 +106,9 @@ func (s *Stream) SetReadDeadline(t time.Time) error { return s.conn.SetReadDeadl
 
 // Write writes to the client, and does not take longer than a stall.
 func (s *Stream) Write(b []byte) (int, error) { return s.conn.Write(b) }
+
+// Leave implements lot.Leaver: the next turn is the last one.
+func (s *Stream) Leave() { s.wake(Turn{Stopping: true}) }
 
 // Wake has a turn made, from any goroutine and at any time. It does not block.
 func (s *Stream) Wake() { s.wake(Turn{Woken: true}) }
@@ -157,6 +161,7 @@ func (s *Stream) run() {
 		}
 		until, err := s.turn(t)
 		if err != nil || t.Stopping {
+			s.last = s.last || t.Stopping
 			s.finish(err)
 			return
 		}
@@ -243,6 +248,12 @@ func (s *Stream) Stir(why lot.Why) {
 	}
 }
 
+func (s *Stream) setEnded(ended bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = s.ended || ended
+}
+
 // sit does in this goroutine what the lot does, where there is none: it waits until
 // there is something to read, until it is time, or until somebody wakes the stream.
 // Who sends although nothing is to be read is taken for gone.
@@ -290,11 +301,12 @@ func (s *Stream) turn(t Turn) (until time.Time, err error) {
 func (s *Stream) finish(err error) {
 	l := s.sock.home
 	defer l.running.Done()
+	defer l.opt.Farewell.Left(s)
+	goesOn := err == io.EOF && !s.last && !s.Reads
+	s.setEnded(goesOn) // who ends it from here on must not end the next request
 	s.Over()
-	s.mu.Lock()
-	s.ended = true // who ends it later must not end the next request
-	s.mu.Unlock()
-	if err != io.EOF || s.last || s.Reads || l.stopping() {
+	s.setEnded(true)
+	if !goesOn || l.stopping() {
 		s.conn.Close()
 		return
 	}

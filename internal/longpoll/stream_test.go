@@ -50,7 +50,7 @@ func (b *brook) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 			b.mu.Lock()
 			b.streams[path] = s
 			b.mu.Unlock()
-			if err != nil || !t.Came {
+			if err != nil || !t.Came && !t.Stopping {
 				return until, err
 			}
 		}

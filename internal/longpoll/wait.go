@@ -49,6 +49,10 @@ type Wait struct {
 // End ends the wait, from any goroutine and at any time. It does not block.
 func (w *Wait) End() { w.end(Ended) }
 
+// Leave implements lot.Leaver: the answer says to ask again, and the connection ends
+// with it, so that the next request may come to another server.
+func (w *Wait) Leave() { w.end(Stopping) }
+
 func (w *Wait) end(why Why) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -73,8 +77,10 @@ func (w *Wait) Hold(rw http.ResponseWriter, r *http.Request) {
 		w.stay(rw, r, s)
 		return
 	}
+	s.home.opt.Farewell.Enter(w)
 	if !w.park(rw, s) {
 		defer s.home.running.Done()
+		defer s.home.opt.Farewell.Left(w)
 		w.stay(rw, r, s)
 	}
 }
@@ -139,8 +145,9 @@ func (w *Wait) Stir(why lot.Why) {
 func (w *Wait) finish() {
 	l := w.sock.home
 	defer l.running.Done()
+	defer l.opt.Farewell.Left(w)
 	l.lot.Remove(w)
-	last := w.last || l.stopping()
+	last := w.last || w.why == Stopping || l.stopping() || l.opt.Farewell.Telling()
 	var to io.Writer = w.conn
 	if w.why == Gone {
 		to = io.Discard

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -27,7 +28,10 @@ type conn struct {
 	sent   int64
 
 	mu      sync.Mutex
-	closing bool
+	closing bool // it is to end at once
+	leaving bool // it is to end before the next command
+	between bool // no command is under way
+	woken   bool // the deadline is none of the client's
 }
 
 const outBufferBytes = 16 << 10
@@ -51,6 +55,9 @@ func (c *conn) Read(p []byte) (int, error) {
 	if err != nil && c.isClosing() {
 		err = errShutdown
 	}
+	if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && c.wasWoken() {
+		return c.Read(p)
+	}
 	return n, err
 }
 
@@ -58,7 +65,7 @@ func (c *conn) Read(p []byte) (int, error) {
 func (c *conn) await() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closing {
+	if c.closing || c.leaving && c.between && c.in.Buffered() == 0 {
 		return errShutdown
 	}
 	return c.nc.SetReadDeadline(c.by)
@@ -82,6 +89,46 @@ func (c *conn) shut() {
 	c.nc.SetWriteDeadline(time.Now().Add(lastWords))
 }
 
+// Leave implements lot.Leaver: a command that has begun to come is waited for and
+// answered, and none after it is read.
+func (c *conn) Leave() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.leaving || c.closing {
+		return
+	}
+	if c.leaving = true; c.between {
+		c.woken = true
+		c.nc.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// wasWoken reports whether it was Leave that ended a read, once.
+func (c *conn) wasWoken() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	defer func() { c.woken = false }()
+	return c.woken
+}
+
+// awaitCommand says that the next line is a command; there is none for a session that
+// leaves.
+func (c *conn) awaitCommand() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.leaving {
+		return errShutdown
+	}
+	c.between = true
+	return nil
+}
+
+func (c *conn) commandCame() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.between = false
+}
+
 // writer is the socket behind the answers.
 type writer struct{ c *conn }
 
@@ -102,6 +149,15 @@ func (c *conn) mayWrite() error {
 		return nil // with the deadline that shut gave it
 	}
 	return c.nc.SetWriteDeadline(time.Now().Add(c.limits.Stall))
+}
+
+// readCommand is readLine between commands, where a session may leave.
+func (c *conn) readCommand(by time.Time) (string, error) {
+	if err := c.awaitCommand(); err != nil {
+		return "", err
+	}
+	defer c.commandCame()
+	return c.readLine(maxCommandBytes, by)
 }
 
 // readLine reads a line without its end, until the moment given. A line of more

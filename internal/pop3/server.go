@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"lockstep/internal/auth"
+	"lockstep/internal/lot"
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
 )
@@ -28,6 +29,7 @@ type Server struct {
 	AllowPlainAuth func(netip.Addr) bool
 	Limits         Limits
 	Log            *slog.Logger
+	Farewell       *lot.Farewell // sends sessions away before the server stops; may be nil
 
 	clients turnstile
 	counts  counters
@@ -110,5 +112,7 @@ func (s *Server) serve(ctx context.Context, nc net.Conn, limits Limits, implicit
 	c := newConn(nc, &limits)
 	stop := context.AfterFunc(ctx, c.shut)
 	defer stop()
+	s.Farewell.Enter(c)
+	defer s.Farewell.Left(c)
 	newSession(s, c, addr, limits).run(context.WithoutCancel(ctx), implicit)
 }

@@ -67,7 +67,7 @@ func (s *session) run(ctx context.Context, implicit bool) {
 
 // step reads and runs one command; its error is the connection's.
 func (s *session) step(ctx context.Context) error {
-	line, err := s.c.readLine(maxCommandBytes, s.deadline())
+	line, err := s.c.readCommand(s.deadline())
 	if err != nil && !errors.Is(err, errLineTooLong) {
 		return err
 	}

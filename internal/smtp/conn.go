@@ -31,7 +31,10 @@ type conn struct {
 	bodyBytes int64     // that came since then
 
 	mu      sync.Mutex
-	closing bool
+	closing bool // it is to end at once
+	leaving bool // it is to end before the next command
+	between bool // no command is under way
+	woken   bool // the deadline is none of the client's
 }
 
 func newConn(nc net.Conn, limits *Limits) *conn {
@@ -55,6 +58,9 @@ func (c *conn) Read(p []byte) (int, error) {
 	if err != nil && c.isClosing() {
 		err = errShutdown
 	}
+	if n == 0 && isTimeout(err) && c.wasWoken() {
+		return c.Read(p)
+	}
 	return n, err
 }
 
@@ -62,7 +68,7 @@ func (c *conn) Read(p []byte) (int, error) {
 func (c *conn) expectBytes() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closing {
+	if c.closing || c.leaving && c.between && c.in.Buffered() == 0 {
 		return errShutdown
 	}
 	return c.nc.SetReadDeadline(c.readBy(time.Now()))
@@ -109,6 +115,46 @@ func (c *conn) shut() {
 	c.nc.SetReadDeadline(time.Unix(1, 0))
 }
 
+// Leave implements lot.Leaver: a command that has begun to come is waited for and
+// answered, and none after it is read.
+func (c *conn) Leave() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.leaving || c.closing {
+		return
+	}
+	if c.leaving = true; c.between {
+		c.woken = true
+		c.nc.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// wasWoken reports whether it was Leave that ended a read, once.
+func (c *conn) wasWoken() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	defer func() { c.woken = false }()
+	return c.woken
+}
+
+// awaitCommand says that the next line is a command; there is none for a session that
+// leaves.
+func (c *conn) awaitCommand() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.leaving {
+		return errShutdown
+	}
+	c.between = true
+	return nil
+}
+
+func (c *conn) commandCame() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.between = false
+}
+
 // writer is the socket behind the replies.
 type writer struct{ c *conn }
 
@@ -122,6 +168,15 @@ func (w writer) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	return w.c.nc.Write(p)
+}
+
+// readCommand is readLine between commands, where a session may leave.
+func (c *conn) readCommand() (string, error) {
+	if err := c.awaitCommand(); err != nil {
+		return "", err
+	}
+	defer c.commandCame()
+	return c.readLine()
 }
 
 // readLine reads a line without its end. A line that is too long is read to its

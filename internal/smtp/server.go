@@ -37,6 +37,7 @@ type Server struct {
 	AllowPlainAuth func(netip.Addr) bool
 	Limits         Limits
 	Log            *slog.Logger
+	Farewell       *lot.Farewell // sends sessions away before the server stops; may be nil
 
 	clients lot.Door
 	counts  counters
@@ -107,5 +108,7 @@ func (s *Server) serve(ctx context.Context, nc net.Conn, limits Limits) {
 	c := newConn(nc, &limits)
 	stop := context.AfterFunc(ctx, c.shut)
 	defer stop()
+	s.Farewell.Enter(c)
+	defer s.Farewell.Left(c)
 	newSession(s, c, addr, limits).run(context.WithoutCancel(ctx))
 }

@@ -67,7 +67,7 @@ func (s *session) run(ctx context.Context) {
 	}
 	s.reply(reply{220, "", s.srv.greeting()})
 	for !s.quit {
-		line, err := s.c.readLine()
+		line, err := s.c.readCommand()
 		if err != nil && !errors.Is(err, errLineTooLong) {
 			s.part(err)
 			break

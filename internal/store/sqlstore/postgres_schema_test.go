@@ -55,7 +55,7 @@ func isSQLiteAlone(sql string) bool {
 
 // isPostgresAlone reports whether a statement is one that only PostgreSQL is asked.
 func isPostgresAlone(sql string) bool {
-	if sql == lockAccount || sql == lockLane {
+	if sql == lockAccount || sql == lockLane || sql == selectClock {
 		return true
 	}
 	for _, own := range inPostgres {
