@@ -36,6 +36,7 @@ type Store struct {
 	queue     queue
 	intents   intents
 	erasures  erasures
+	endings   endings
 	firstID   int64 // less one: what new accounts begin with
 	validity  mail.UIDValidity
 
@@ -55,6 +56,8 @@ var (
 	_ store.Intents   = (*Store)(nil)
 	_ store.Erasures  = (*Store)(nil)
 	_ store.Keeper    = (*Store)(nil)
+	_ store.Endings   = (*Store)(nil)
+	_ store.Failures  = (*Store)(nil)
 )
 
 // New returns an empty store.
@@ -126,6 +129,13 @@ func (st *Store) write(ctx context.Context, id mail.AccountID, by mail.Origin, f
 	}
 	news := t.commit()
 	a.current.Store(t.s)
+	if t.ends > 0 {
+		st.mu.Lock()
+		for range t.ends {
+			st.ends(id, 0)
+		}
+		st.mu.Unlock()
+	}
 	if len(t.entries) == 0 {
 		return 0, nil
 	}

@@ -29,6 +29,8 @@ var (
 	_ store.Intents   = (*DB)(nil)
 	_ store.Erasures  = (*DB)(nil)
 	_ store.Keeper    = (*DB)(nil)
+	_ store.Endings   = (*DB)(nil)
+	_ store.Failures  = (*DB)(nil)
 )
 
 // Options say how a database is used. The zero Options are good.

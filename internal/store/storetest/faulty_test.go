@@ -23,6 +23,8 @@ type fault struct {
 	keeps    func(f *fault, id mail.AccountID) error
 	back     func(f *fault, id mail.AccountID) error // after Reinstate
 	due      func(f *fault, now, lease time.Time, limit int) ([]store.Outgoing, error)
+	endings  func([]store.Ending) []store.Ending
+	counts   func(was []store.Failure)
 }
 
 // updateFunc is an Update of the account the test is about.
@@ -95,6 +97,23 @@ func (f *fault) Due(ctx context.Context, now, lease time.Time, limit int) ([]sto
 		return f.due(f, now, lease, limit)
 	}
 	return f.Store.Due(ctx, now, lease, limit)
+}
+
+func (f *fault) EndingsAfter(ctx context.Context, id int64, limit int) ([]store.Ending, error) {
+	all, err := f.Store.EndingsAfter(ctx, id, limit)
+	if f.endings != nil {
+		all = f.endings(all)
+	}
+	return all, err
+}
+
+func (f *fault) CountFailure(ctx context.Context, keys []string, count func([]store.Failure) []store.Failure) error {
+	return f.Store.CountFailure(ctx, keys, func(was []store.Failure) []store.Failure {
+		if f.counts != nil {
+			f.counts(was)
+		}
+		return count(was)
+	})
 }
 
 // badReader and badTx stand before the model's; a nil field passes through.

@@ -30,6 +30,8 @@ type Engine interface {
 	store.Intents
 	store.Erasures
 	store.Keeper
+	store.Endings
+	store.Failures
 }
 
 // Open makes an empty engine that the test cleans up.
@@ -92,7 +94,7 @@ type check struct {
 }
 
 // checks are all focused tests.
-var checks = concat(mailboxChecks, messageChecks, journalChecks, newsChecks, notesChecks, directoryChecks, queueChecks, concurrencyChecks, preferenceChecks, metadataChecks, sharingChecks, annotationChecks, guardChecks, receivedChecks, uploadChecks, objectChecks, emailChecks, pastChecks, restoredChecks, eraseChecks, keptChecks)
+var checks = concat(mailboxChecks, messageChecks, journalChecks, newsChecks, notesChecks, directoryChecks, queueChecks, concurrencyChecks, preferenceChecks, metadataChecks, sharingChecks, annotationChecks, guardChecks, receivedChecks, uploadChecks, objectChecks, emailChecks, pastChecks, restoredChecks, eraseChecks, keptChecks, endingChecks, failureChecks)
 
 func concat(lists ...[]check) (all []check) {
 	for _, l := range lists {
