@@ -34,8 +34,9 @@ const MaxEndings = 100_000
 // RemoveCredential of a password or an app password, RemoveSignIn, AddSignIn that takes
 // another's place, and SetDevice that keeps a device out.
 type Endings interface {
-	// EndSessions ends the sessions of a device, which may sign in again.
-	EndSessions(ctx context.Context, account mail.AccountID, device mail.DeviceID) error
+	// EndSessions ends the sessions of a device, which may sign in again. It returns the
+	// number of the ending.
+	EndSessions(ctx context.Context, account mail.AccountID, device mail.DeviceID) (int64, error)
 	// LastEnding is the number of the newest; 0 if there was none.
 	LastEnding(ctx context.Context) (int64, error)
 	// EndingsAfter returns up to limit endings with greater numbers, in their order. Which

@@ -20,10 +20,11 @@ type endings struct {
 }
 
 // ends notes that sessions of an account may have to end; mu is held.
-func (st *Store) ends(account mail.AccountID, device mail.DeviceID) {
+func (st *Store) ends(account mail.AccountID, device mail.DeviceID) int64 {
 	e := &st.endings
 	e.last++
 	e.all = append(e.all, store.Ending{ID: e.last, Account: account, Device: device, At: st.Now()})
+	return e.last
 }
 
 // endsOf is ends for the account of a principal, if it is there; mu is held.
@@ -42,11 +43,10 @@ func (st *Store) endsOf(id store.PrincipalID) {
 }
 
 // EndSessions ends the sessions of a device.
-func (st *Store) EndSessions(_ context.Context, account mail.AccountID, device mail.DeviceID) error {
+func (st *Store) EndSessions(_ context.Context, account mail.AccountID, device mail.DeviceID) (int64, error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.ends(account, device)
-	return nil
+	return st.ends(account, device), nil
 }
 
 // LastEnding is the number of the newest.

@@ -20,15 +20,19 @@ const (
 // the last that a closure does: the counter is locked until the commit, and by that
 // the numbers have the order of the commits.
 func ends(c conn, now time.Time, account mail.AccountID, device mail.DeviceID) error {
-	id, err := draw(c, "ending")
-	if err != nil {
-		return err
+	_, err := addEnding(c, now, account, device)
+	return err
+}
+
+func addEnding(c conn, now time.Time, account mail.AccountID, device mail.DeviceID) (id int64, err error) {
+	if id, err = draw(c, "ending"); err != nil {
+		return id, err
 	}
 	if _, err := c.exec(deleteEndings, now.Add(-store.EndingsLast), id-store.MaxEndings); err != nil {
-		return err
+		return id, err
 	}
 	_, err = c.exec(insertEnding, id, account, device, now)
-	return err
+	return id, err
 }
 
 // endsOf is ends for the account of a principal, if it is there.
@@ -42,8 +46,12 @@ func endsOf(c conn, now time.Time, p store.PrincipalID) error {
 }
 
 // EndSessions implements store.Endings.
-func (db *DB) EndSessions(ctx context.Context, account mail.AccountID, device mail.DeviceID) error {
-	return db.write(ctx, func(c conn) error { return ends(c, db.now(), account, device) }, nil)
+func (db *DB) EndSessions(ctx context.Context, account mail.AccountID, device mail.DeviceID) (id int64, err error) {
+	err = db.write(ctx, func(c conn) (err error) {
+		id, err = addEnding(c, db.now(), account, device)
+		return err
+	}, nil)
+	return id, err
 }
 
 // LastEnding implements store.Endings.

@@ -61,7 +61,7 @@ func endings(t *trial) {
 		{"to be wiped", 1, func() {
 			device(func(d *mail.Device) { d.Wipe = mail.Wipe{State: mail.WipeRequested, Scope: mail.WipeAccount} })
 		}},
-		{"a device signed out", 1, func() { ok(s.EndSessions(ctx, s.account, s.devices[1])) }},
+		{"a device signed out", 1, func() { must(s.EndSessions(ctx, s.account, s.devices[1])) }},
 		{"disabled", 1, func() { ok(s.SetDisabled(ctx, s.account, true)) }},
 		{"enabled", 0, func() { ok(s.SetDisabled(ctx, s.account, false)) }},
 		{"removed", 1, func() { ok(s.KeepRemoved(ctx, s.account)) }},
@@ -81,7 +81,7 @@ func endingPages(t *trial) {
 	s := t.subject()
 	equal("none yet", must(s.LastEnding(ctx)), int64(0))
 	for _, d := range []mail.DeviceID{7, 8, 9} {
-		ok(s.EndSessions(ctx, s.account, d))
+		must(s.EndSessions(ctx, s.account, d))
 	}
 	first := must(s.EndingsAfter(ctx, 0, 2))
 	rest := must(s.EndingsAfter(ctx, 2, 2))
@@ -99,7 +99,7 @@ func endingOrder(t *trial) {
 	for range writers {
 		wg.Go(func() {
 			for range each {
-				_ = s.EndSessions(ctx, s.account, s.devices[0]) // what is missing is seen below
+				_, _ = s.EndSessions(ctx, s.account, s.devices[0]) // what is missing is seen below
 			}
 		})
 	}
