@@ -572,8 +572,8 @@ func TestLimiterIsBounded(t *testing.T) {
 		}
 	}
 	for k := range l.entries {
-		if len(k.login) > maxLimiterLogin {
-			t.Fatalf("a login of %d bytes is kept", len(k.login))
+		if len(k) > 20 {
+			t.Fatalf("%d bytes are kept of a login", len(k))
 		}
 	}
 }
@@ -628,7 +628,7 @@ func TestLockedOutIsNotEvenAsked(t *testing.T) {
 		b.refused(attempt("wrong-horse"), mail.BadCredentials)
 	}
 	b.in(attempt(password))
-	if got := b.limits.entries[limitsOf("", home)[0].limiterKey].n; got != 2*freeFailuresPair-1 {
+	if got := b.limits.entries[b.limits.limitsOf("", home)[0].key].N; got != 2*freeFailuresPair-1 {
 		t.Errorf("%d failures of the address, want %d", got, 2*freeFailuresPair-1)
 	}
 }

@@ -234,8 +234,7 @@ func (s *Service) SignOut(ctx context.Context, p store.Principal, device mail.De
 	if err != nil && mail.KindOf(err) != mail.NotFound {
 		return err
 	}
-	s.sessions.end(p.Account, func(sess *Session) bool { return sess.Device().ID == device }, "signed out")
-	return nil
+	return s.endDevice(ctx, p.Account, device, "signed out")
 }
 
 // SetPassword changes the person's password and ends all that was begun with the old
@@ -260,7 +259,7 @@ func (s *Service) setPassword(ctx context.Context, p store.Principal, password s
 	if err := s.dir.SetPassword(ctx, p.ID, v); err != nil {
 		return err
 	}
-	s.sessions.end(p.Account, func(sess *Session) bool { return sess.implicit }, "password changed")
+	s.end(p.Account, func(sess *Session) bool { return sess.implicit }, "password changed")
 	return nil
 }
 
@@ -273,16 +272,18 @@ func (s *Service) SetDisabled(ctx context.Context, account mail.AccountID, disab
 	return err
 }
 
-// EndAll ends all sessions of an account.
+// EndAll ends all sessions of an account that was locked out in the store.
 func (s *Service) EndAll(account mail.AccountID, reason string) {
-	s.sessions.end(account, func(*Session) bool { return true }, reason)
+	s.end(account, func(*Session) bool { return true }, reason)
 }
 
 // StartOver has a device that speaks ActiveSync forget what it holds and fill it anew,
 // from when it next comes. What it does now ends first, so that nothing of it is
 // remembered afterwards.
 func (s *Service) StartOver(ctx context.Context, account mail.AccountID, id mail.DeviceID) error {
-	s.sessions.end(account, func(sess *Session) bool { return sess.Device().ID == id }, "the device starts over")
+	if err := s.endDevice(ctx, account, id, "the device starts over"); err != nil {
+		return err
+	}
 	return device.Forget(ctx, s.store, account, id)
 }
 

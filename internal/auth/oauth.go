@@ -204,7 +204,7 @@ func (s *Service) refresh(ctx context.Context, client, token string, addr netip.
 // sign-in: tokens can't be guessed, and a program that was signed out and asks again
 // and again would lock all out who share its address.
 func (s *Service) grantOf(ctx context.Context, selector string, addr netip.Addr) (*SignedIn, *grant, error) {
-	if err := s.mayTry("", addr); err != nil {
+	if err := s.mayTry(ctx, "", addr); err != nil {
 		return nil, nil, err
 	}
 	row, err := s.dir.SignInByKey(ctx, grantKey(selector))

@@ -211,12 +211,14 @@ func (s *Service) ProvePasskey(ctx context.Context, c *Ceremony, addr netip.Addr
 	if c.proof != nil {
 		return c.proof, s.proveCode(ctx, c.proof, func([]store.Credential) error { return s.usePasskey(ctx, c, c.proof, answer) })
 	}
-	if err := s.mayTry("", addr); err != nil {
+	if err := s.mayTry(ctx, "", addr); err != nil {
 		return nil, err
 	}
 	proof := &Proof{addr: addr, ends: s.sessions.soFar()}
 	if err := s.usePasskey(ctx, c, proof, answer); err != nil {
-		s.failed(ctx, "", addr, err)
+		if late := s.judge(ctx, try{addr: addr, proto: mail.JMAP}, err); late != nil {
+			err = late
+		}
 		s.count(err)
 		return nil, err
 	}
@@ -224,8 +226,7 @@ func (s *Service) ProvePasskey(ctx context.Context, c *Ceremony, addr netip.Addr
 		return nil, mayUse(proof.Principal, store.Credential{}, Attempt{})
 	}
 	proof.second = true
-	s.limits.succeeded(proof.Principal.Login, addr, s.now())
-	return proof, nil
+	return proof, s.succeeded(ctx, proof.Principal.Login, addr)
 }
 
 var errBadPasskey = mail.Errorf(mail.BadCredentials, "this passkey is not known here")

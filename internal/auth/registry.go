@@ -12,7 +12,12 @@ type registry struct {
 	accounts map[mail.AccountID]map[*tracked]struct{}
 	ends     uint64                    // how often sessions were ended
 	ended    map[mail.AccountID]uint64 // which of these was the last of the account
+	endedAll uint64                    // which was the last of any account that ended does not know
 }
+
+// maxEnded bounds the accounts of which is known when sessions were ended. With more,
+// all that are signing in at that moment begin again.
+const maxEnded = 100_000
 
 type tracked struct {
 	sess *Session
@@ -35,7 +40,7 @@ func (s *Service) Track(sess *Session, end func(reason string)) (untrack func())
 		r.accounts[a] = map[*tracked]struct{}{}
 	}
 	r.accounts[a][t] = struct{}{}
-	if r.ended[a] > sess.ends {
+	if r.isEnded(a, sess.ends) {
 		go end("signed out")
 	}
 	return func() {
@@ -61,16 +66,50 @@ func (r *registry) soFar() uint64 {
 func (r *registry) endedSince(a mail.AccountID, before uint64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.ended[a] > before
+	return r.isEnded(a, before)
+}
+
+// isEnded is endedSince; mu is held.
+func (r *registry) isEnded(a mail.AccountID, before uint64) bool {
+	return max(r.ended[a], r.endedAll) > before
+}
+
+// noteEnd notes that sessions of the account end now; mu is held.
+func (r *registry) noteEnd(a mail.AccountID) {
+	r.ends++
+	if r.ended == nil || len(r.ended) >= maxEnded {
+		r.ended, r.endedAll = map[mail.AccountID]uint64{}, r.ends-1
+	}
+	r.ended[a] = r.ends
+}
+
+// lookedAt returns the sessions of an account, and notes that some may end.
+func (r *registry) lookedAt(a mail.AccountID) (all []*Session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.noteEnd(a)
+	for t := range r.accounts[a] {
+		all = append(all, t.sess)
+	}
+	return all
+}
+
+// endAll ends the sessions of all accounts.
+func (r *registry) endAll(reason string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ends++
+	r.ended, r.endedAll = nil, r.ends
+	for _, sessions := range r.accounts {
+		for t := range sessions {
+			go t.end(reason)
+		}
+	}
 }
 
 func (r *registry) end(a mail.AccountID, which func(*Session) bool, reason string) {
 	r.mu.Lock()
-	if r.ended == nil {
-		r.ended = map[mail.AccountID]uint64{}
-	}
-	r.ends++
-	r.ended[a] = r.ends
+	r.noteEnd(a)
 	var ends []func(string)
 	for t := range r.accounts[a] {
 		if which(t.sess) {

@@ -89,7 +89,7 @@ func (x *Scram) First(ctx context.Context, message string) (string, error) {
 		return "", err
 	}
 	x.login = login
-	if err := x.s.mayTry(login, x.attempt.Addr); err != nil {
+	if err := x.s.mayTry(ctx, login, x.attempt.Addr); err != nil {
 		x.s.count(err)
 		return "", err
 	}
@@ -176,7 +176,9 @@ func (x *Scram) final(ctx context.Context, message string) (string, *Session, er
 		sess, err := x.s.admit(ctx, known{p: x.principal, c: x.creds[i], ends: x.ends}, x.attempt)
 		return proof, sess, err
 	}
-	x.s.limits.failed(x.login, x.attempt.Addr, x.s.now())
+	if late := x.s.failed(ctx, try{login: x.login, addr: x.attempt.Addr, proto: x.attempt.Protocol}); late != nil {
+		return "", nil, late
+	}
 	return "", nil, errBadProof
 }
 

@@ -161,7 +161,7 @@ func (s *Service) addFactor(ctx context.Context, p store.Principal, c store.Cred
 	if _, err := s.dir.AddCredential(ctx, c); err != nil {
 		return nil, err
 	}
-	s.sessions.end(p.Account, func(sess *Session) bool { return sess.implicit }, "this account has a second factor now: use an app password")
+	s.end(p.Account, func(sess *Session) bool { return sess.implicit }, "this account has a second factor now: use an app password")
 	return recovery, nil
 }
 

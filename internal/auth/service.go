@@ -38,6 +38,8 @@ type Service struct {
 	hashed   atomic.Int64 // how often checks had to compute
 	sessions registry
 	counts   counters
+
+	others *others // the nodes on the same store; nil: there are none
 }
 
 // New returns a Service on a directory and the accounts. The secret makes SCRAM's
@@ -47,6 +49,7 @@ func New(dir store.Directory, st store.Store, secret []byte, log *slog.Logger) *
 	s := &Service{dir: dir, store: st, salts: secret, log: log, now: time.Now}
 	rand.Read(s.secret[:])
 	s.recent.ok = map[[32]byte]time.Time{}
+	s.limits.secret = s.derive("failed sign-ins")
 	return s
 }
 
@@ -146,8 +149,9 @@ func (s *Service) login(ctx context.Context, a Attempt) (*Session, error) {
 func (s *Service) Check(ctx context.Context, a Attempt) (store.Principal, error) {
 	k, err := s.prove(ctx, a)
 	if err == nil {
-		s.limits.succeeded(k.p.Login, a.Addr, s.now())
-		err = mayUse(k.p, k.c, a)
+		if err = s.succeeded(ctx, k.p.Login, a.Addr); err == nil {
+			err = mayUse(k.p, k.c, a)
+		}
 	}
 	s.count(err)
 	return k.p, err
@@ -164,16 +168,16 @@ type known struct {
 // prove finds the credential that an attempt proves, and counts the failures.
 func (s *Service) prove(ctx context.Context, a Attempt) (known, error) {
 	login := strings.ToLower(strings.TrimSpace(a.Login))
-	if err := s.mayTry(login, a.Addr); err != nil {
+	if err := s.mayTry(ctx, login, a.Addr); err != nil {
 		return known{}, err
 	}
 	k, err := s.verify(ctx, login, a)
-	if late := s.mayTry(login, a.Addr); late != nil { // others failed meanwhile: guessing at once tells no more than in turn
-		return known{}, late
+	guess := try{login: login, addr: a.Addr, proto: a.Protocol, guessed: !a.Bearer && (err != nil || k.c.Kind == store.Password)}
+	if mail.KindOf(err) == mail.Denied {
+		guess.guessed = true // the password was right
 	}
-	if mail.KindOf(err) == mail.BadCredentials && err != errExpiredToken && err != errBadGrant {
-		s.limits.failed(login, a.Addr, s.now())
-		s.log.InfoContext(ctx, "sign-in failed", "proto", a.Protocol, "addr", a.Addr)
+	if late := s.judge(ctx, guess, err); late != nil {
+		return known{}, late
 	}
 	return k, err
 }
@@ -185,13 +189,6 @@ func mayUse(p store.Principal, c store.Credential, a Attempt) error {
 	}
 	if len(c.Protocols) > 0 && !slices.Contains(c.Protocols, a.Protocol) {
 		return refuse(NotForProtocol, mail.Denied, "this app password is not for %s", a.Protocol)
-	}
-	return nil
-}
-
-func (s *Service) mayTry(login string, addr netip.Addr) error {
-	if w := s.limits.wait(login, addr, s.now()); w > 0 {
-		return mail.Errorf(mail.Limit, "too many failed sign-ins, try again in %v", max(w.Round(time.Second), time.Second))
 	}
 	return nil
 }
@@ -294,7 +291,9 @@ func (s *Service) checkSlow(ctx context.Context, c store.Credential, secret stri
 // admit lets somebody who proved the credential in, as a device.
 func (s *Service) admit(ctx context.Context, k known, a Attempt) (*Session, error) {
 	p, c := k.p, k.c
-	s.limits.succeeded(p.Login, a.Addr, s.now())
+	if err := s.succeeded(ctx, p.Login, a.Addr); err != nil {
+		return nil, err
+	}
 	sess := &Session{Principal: p, Credential: c.ID, Protocol: a.Protocol, Addr: a.Addr, implicit: c.Device == 0, protocols: c.Protocols, stays: k.in, ends: k.ends}
 	if a.CanWipe {
 		d, err := s.toWipe(ctx, p, c, a)

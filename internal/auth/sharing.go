@@ -50,17 +50,17 @@ func (s *Service) OriginIn(ctx context.Context, sess *Session, owner mail.Accoun
 
 // endElsewhere ends the sessions of a member whose device an owner blocked. They
 // may come back, and find nothing of that owner's.
-func (s *Service) endElsewhere(ctx context.Context, d mail.Device) {
+func (s *Service) endElsewhere(ctx context.Context, d mail.Device) error {
 	var p mail.PrincipalID
 	var device mail.DeviceID
 	if _, err := fmt.Sscanf(d.Key, memberDevice, &p, &device); err != nil {
-		return
+		return nil
 	}
 	member, err := s.dir.PrincipalByID(ctx, p)
 	if err != nil {
-		return // who is no more has no sessions
+		return nil // who is no more has no sessions
 	}
-	s.sessions.end(member.Account, func(sess *Session) bool { return sess.Device().ID == device }, "what was shared with this device no longer is")
+	return s.endDevice(ctx, member.Account, device, "what was shared with this device no longer is")
 }
 
 // Blocked reports whether the owner of the account keeps the session's device out

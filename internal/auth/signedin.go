@@ -43,22 +43,21 @@ func (s *Service) ProvePassword(ctx context.Context, login, password string, add
 }
 
 func (s *Service) provePassword(ctx context.Context, login, password string, addr netip.Addr) (*Proof, error) {
-	if err := s.mayTry(login, addr); err != nil {
+	if err := s.mayTry(ctx, login, addr); err != nil {
 		return nil, err
 	}
 	proof := &Proof{addr: addr, ends: s.sessions.soFar()}
 	err := s.checkPassword(ctx, proof, login, password)
-	if late := s.mayTry(login, addr); late != nil {
+	if late := s.judge(ctx, try{login: login, addr: addr, proto: mail.JMAP, guessed: true}, err); late != nil {
 		return nil, late
 	}
 	if err != nil {
-		s.failed(ctx, login, addr, err)
 		return nil, err
 	}
 	if proof.second = !proof.Factors.Any(); proof.second {
-		s.limits.succeeded(login, addr, s.now()) // not before: who knows a password alone must not wash off wrong codes
+		err = s.succeeded(ctx, login, addr) // not before: who knows a password alone must not wash off wrong codes
 	}
-	return proof, nil
+	return proof, err
 }
 
 func (s *Service) checkPassword(ctx context.Context, proof *Proof, login, password string) error {
@@ -91,14 +90,6 @@ func (s *Service) checkPassword(ctx context.Context, proof *Proof, login, passwo
 	return nil
 }
 
-// failed counts a failure that is one of whoever tries.
-func (s *Service) failed(ctx context.Context, login string, addr netip.Addr, err error) {
-	if mail.KindOf(err) == mail.BadCredentials {
-		s.limits.failed(login, addr, s.now())
-		s.log.InfoContext(ctx, "sign-in failed", "proto", mail.JMAP, "addr", addr)
-	}
-}
-
 // ProveTOTP goes on with a code, and ProveRecovery with a recovery code.
 func (s *Service) ProveTOTP(ctx context.Context, proof *Proof, code string) error {
 	return s.proveCode(ctx, proof, func(creds []store.Credential) error { return s.useTOTP(ctx, proof.Principal, creds, code) })
@@ -114,7 +105,8 @@ func (s *Service) ProveRecovery(ctx context.Context, proof *Proof, code string) 
 // proveCode tries a second factor. A wrong one counts as a wrong password does.
 func (s *Service) proveCode(ctx context.Context, proof *Proof, use func([]store.Credential) error) error {
 	login := proof.Principal.Login
-	err := s.mayTry(login, proof.addr)
+	err := s.mayTry(ctx, login, proof.addr)
+	allowed := err == nil
 	if err == nil && proof.tries >= maxTries {
 		err = mail.Errorf(mail.Expired, "too many wrong codes: begin again with the password")
 	}
@@ -125,15 +117,18 @@ func (s *Service) proveCode(ctx context.Context, proof *Proof, use func([]store.
 	if err == nil {
 		err = use(creds)
 	}
+	if allowed {
+		if late := s.judge(ctx, try{login: login, addr: proof.addr, proto: mail.JMAP, guessed: true}, err); late != nil {
+			err = late
+		}
+	}
 	if err != nil {
 		proof.tries++
-		s.failed(ctx, login, proof.addr, err)
 		s.count(err)
 		return err
 	}
 	proof.second = true
-	s.limits.succeeded(login, proof.addr, s.now())
-	return nil
+	return s.succeeded(ctx, login, proof.addr)
 }
 
 // SignedIn is how somebody stays signed in.
@@ -343,7 +338,7 @@ func (s *Service) addSignIn(ctx context.Context, sess *Session, row store.SignIn
 }
 
 func (s *Service) endSessions(p store.Principal, signIn int64, reason string) {
-	s.sessions.end(p.Account, func(sess *Session) bool { return sess.stays != nil && sess.stays.ID == signIn }, reason)
+	s.end(p.Account, func(sess *Session) bool { return sess.stays != nil && sess.stays.ID == signIn }, reason)
 }
 
 var errSignedOut = mail.Errorf(mail.BadCredentials, "not signed in, or no longer")

@@ -19,7 +19,7 @@ func (s *Service) SetAccess(ctx context.Context, by mail.Origin, account mail.Ac
 		return nil
 	})
 	if err == nil && access != mail.Allowed {
-		s.endDevice(ctx, account, d, "device "+access.String())
+		err = s.keptOut(ctx, account, d, "device "+access.String())
 	}
 	return err
 }
@@ -34,7 +34,7 @@ func (s *Service) RequestWipe(ctx context.Context, by mail.Origin, account mail.
 		return nil
 	})
 	if err == nil {
-		s.endDevice(ctx, account, d, "device is to be wiped")
+		err = s.keptOut(ctx, account, d, "device is to be wiped")
 	}
 	return d, err
 }
@@ -94,9 +94,9 @@ func (s *Service) decide(ctx context.Context, by mail.Origin, account mail.Accou
 	return d, err
 }
 
-// endDevice ends a device's sessions, also those in which a member of what is shared
-// used it.
-func (s *Service) endDevice(ctx context.Context, account mail.AccountID, d mail.Device, reason string) {
-	s.sessions.end(account, func(sess *Session) bool { return sess.Device().ID == d.ID }, reason)
-	s.endElsewhere(ctx, d)
+// keptOut ends the sessions of a device that the store keeps out by now, also those in
+// which a member of what is shared used it.
+func (s *Service) keptOut(ctx context.Context, account mail.AccountID, d mail.Device, reason string) error {
+	s.end(account, ofDevice(d.ID), reason)
+	return s.endElsewhere(ctx, d)
 }

@@ -31,6 +31,13 @@ const (
 	Recovery    CredentialKind = "recovery" // a second factor that is used up
 )
 
+// SignsIn reports whether somebody is signed in by a credential of the kind for as long
+// as it is there.
+func (k CredentialKind) SignsIn() bool { return k == Password || k == AppPassword }
+
+// SecondFactor reports whether the password alone opens nothing once there is one.
+func (k CredentialKind) SecondFactor() bool { return k == TOTP || k == Passkey }
+
 // Credential is a secret by which a principal is known. The secret itself is
 // never stored.
 type Credential struct {

@@ -149,6 +149,7 @@ func (st *Store) remove(id mail.AccountID) (store.Principal, error) {
 	delete(st.accounts, id)
 	maps.DeleteFunc(st.intents.all, func(_ int64, in store.Intent) bool { return in.Owner == id })
 	maps.DeleteFunc(st.queue.rows, func(_ int64, o store.Outgoing) bool { return o.Account == id })
+	st.ends(id, 0)
 	return p, nil
 }
 
@@ -170,6 +171,9 @@ func (st *Store) SetDisabled(_ context.Context, id mail.AccountID, disabled bool
 	if p, ok := st.directory.principals[id]; ok {
 		p.Disabled = disabled
 		st.directory.principals[id] = p
+	}
+	if disabled {
+		st.ends(id, 0)
 	}
 	return nil
 }
@@ -324,6 +328,7 @@ func (st *Store) SetPassword(_ context.Context, id store.PrincipalID, verifier [
 		return noAccount()
 	}
 	st.directory.setPassword(id, verifier, st.Now())
+	st.endsOf(id)
 	return nil
 }
 
@@ -356,6 +361,9 @@ func (st *Store) AddCredential(_ context.Context, c store.Credential) (store.Cre
 		c.Created = st.Now()
 	}
 	d.credentials[c.ID] = c
+	if c.Kind.SecondFactor() {
+		st.endsOf(c.Principal)
+	}
 	return c, nil
 }
 
@@ -363,10 +371,14 @@ func (st *Store) AddCredential(_ context.Context, c store.Credential) (store.Cre
 func (st *Store) RemoveCredential(_ context.Context, id int64) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if _, ok := st.directory.credentials[id]; !ok {
+	c, ok := st.directory.credentials[id]
+	if !ok {
 		return mail.Errorf(mail.NotFound, "no such credential")
 	}
 	delete(st.directory.credentials, id)
+	if c.Kind.SignsIn() {
+		st.endsOf(c.Principal)
+	}
 	return nil
 }
 

@@ -30,6 +30,7 @@ func (st *Store) KeepRemoved(_ context.Context, id mail.AccountID) error {
 	delete(d.principals, id)
 	maps.DeleteFunc(d.addresses, func(_ string, a store.Address) bool { return a.Account == id })
 	d.forgetDomains()
+	st.ends(id, 0)
 	return nil
 }
 

@@ -38,6 +38,7 @@ type Store struct {
 	intents   intents
 	erasures  erasures
 	cluster   cluster
+	endings   endings
 	firstID   int64 // less one: what new accounts begin with
 	validity  mail.UIDValidity
 
@@ -62,6 +63,8 @@ var (
 	_ store.Leases    = (*Store)(nil)
 	_ store.Nodes     = (*Store)(nil)
 	_ store.Files     = (*Store)(nil)
+	_ store.Endings   = (*Store)(nil)
+	_ store.Failures  = (*Store)(nil)
 )
 
 // New returns an empty store.
@@ -138,6 +141,13 @@ func (st *Store) write(ctx context.Context, id mail.AccountID, by mail.Origin, f
 	}
 	news := t.commit()
 	a.current.Store(t.s)
+	if t.ends > 0 {
+		st.mu.Lock()
+		for range t.ends {
+			st.ends(id, 0)
+		}
+		st.mu.Unlock()
+	}
 	if len(t.entries) == 0 {
 		return 0, nil
 	}

@@ -66,6 +66,9 @@ func (t *tx) SetDevice(d mail.Device) error {
 	if len(changes) > 0 {
 		old.Name, old.Access, old.Wipe = d.Name, d.Access, d.Wipe
 		t.s.devices[d.ID] = old
+		if d.KeptOut() {
+			t.ends++
+		}
 	}
 	return nil
 }

@@ -45,7 +45,7 @@ func (st *Store) restored(leap mail.Leap) {
 	d.lastAccount = mail.AccountID(global(int64(d.lastAccount)))
 	d.lastCredential, d.lastSignIn = global(d.lastCredential), global(d.lastSignIn)
 	st.intents.last, st.queue.last = global(st.intents.last), global(st.queue.last)
-	st.erasures.last = global(st.erasures.last)
+	st.erasures.last, st.endings.last = global(st.erasures.last), global(st.endings.last)
 	st.firstID, st.validity = leap.ID(st.firstID+1)-1, leap.UIDValidity(st.validity+1)-1
 	clear(st.queue.hands)
 	for id, o := range st.queue.rows {

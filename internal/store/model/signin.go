@@ -65,6 +65,9 @@ func (st *Store) AddSignIn(_ context.Context, s store.SignIn, most int) (added s
 	for _, o := range gone {
 		delete(d.signIns, o.ID)
 	}
+	if len(gone) > 0 {
+		st.endsOf(s.Principal)
+	}
 	return s, gone, nil
 }
 
@@ -131,9 +134,11 @@ func (st *Store) SawSignIn(_ context.Context, id int64, at time.Time, addr strin
 func (st *Store) RemoveSignIn(_ context.Context, id int64) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if _, ok := st.directory.signIns[id]; !ok {
+	s, ok := st.directory.signIns[id]
+	if !ok {
 		return noSignIn()
 	}
 	delete(st.directory.signIns, id)
+	st.endsOf(s.Principal)
 	return nil
 }

@@ -29,6 +29,7 @@ type tx struct {
 
 	annotates bool // a mailbox, or the account
 	noted     bool // notes already copied
+	ends      int  // devices that it keeps out
 
 	added    int   // entries, also those that became one with the one before
 	undone   *undo // the last that was undone here

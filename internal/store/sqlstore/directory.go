@@ -35,7 +35,7 @@ const (
 	selectCredentials = "SELECT " + credentialColumns + " FROM credential WHERE principal_id = ?1 ORDER BY credential_id"
 	insertCredential  = "INSERT INTO credential (" + credentialColumns + ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
 	deletePassword    = "DELETE FROM credential WHERE principal_id = ?1 AND kind = ?2"
-	deleteCredential  = "DELETE FROM credential WHERE credential_id = ?1"
+	deleteCredential  = "DELETE FROM credential WHERE credential_id = ?1 RETURNING principal_id, kind"
 	updateUsed        = "UPDATE credential SET last_used = ?2 WHERE credential_id = ?1"
 )
 
@@ -165,7 +165,9 @@ func (db *DB) SetDisabled(ctx context.Context, id mail.AccountID, disabled bool)
 		if n == 0 {
 			return noAccount()
 		}
-		_, err = c.exec(disableAccount, id, disabled)
+		if _, err = c.exec(disableAccount, id, disabled); err == nil && disabled {
+			err = ends(c, db.now(), id, 0)
+		}
 		return err
 	}, nil)
 }
@@ -249,7 +251,10 @@ func (db *DB) SetPassword(ctx context.Context, id store.PrincipalID, verifier []
 		if err := hasPrincipal(c, id); err != nil {
 			return err
 		}
-		return db.setPassword(c, id, verifier)
+		if err := db.setPassword(c, id, verifier); err != nil {
+			return err
+		}
+		return endsOf(c, db.now(), id)
 	}, nil)
 }
 
@@ -297,7 +302,9 @@ func (db *DB) AddCredential(ctx context.Context, cr store.Credential) (store.Cre
 		if err := hasPrincipal(c, cr.Principal); err != nil {
 			return err
 		}
-		added, err = db.addCredential(c, cr)
+		if added, err = db.addCredential(c, cr); err == nil && cr.Kind.SecondFactor() {
+			err = endsOf(c, db.now(), cr.Principal)
+		}
 		return err
 	}, nil)
 	return added, err
@@ -305,7 +312,20 @@ func (db *DB) AddCredential(ctx context.Context, cr store.Credential) (store.Cre
 
 // RemoveCredential implements store.Directory.
 func (db *DB) RemoveCredential(ctx context.Context, id int64) error {
-	return db.writeOne(ctx, "no such credential", deleteCredential, id)
+	return db.write(ctx, directoryLane, func(c conn) error {
+		var p store.PrincipalID
+		var kind store.CredentialKind
+		found, err := one(c, deleteCredential, func(r row) { p, kind = store.PrincipalID(r.num(0)), store.CredentialKind(r.text(1)) }, id)
+		switch {
+		case err != nil:
+			return err
+		case !found:
+			return noCredential()
+		case !kind.SignsIn():
+			return nil
+		}
+		return endsOf(c, db.now(), p)
+	}, nil)
 }
 
 // UsedCredential implements store.Directory.

@@ -44,6 +44,9 @@ func (db *DB) KeepRemoved(ctx context.Context, id mail.AccountID) error {
 		if err == nil {
 			_, err = c.exec(deleteDomains)
 		}
+		if err == nil {
+			err = ends(c, db.now(), id, 0)
+		}
 		return err
 	}, db.whose.forget)
 }

@@ -219,6 +219,9 @@ func (t *tx) SetDevice(d mail.Device) error {
 		return nil
 	}
 	_, err = t.c.exec(updateDevice, t.id, d.ID, d.Name, int64(d.Access), string(d.Wipe.Scope), string(d.Wipe.State), d.Wipe.At, d.Wipe.Status)
+	if err == nil && d.KeptOut() {
+		err = ends(t.c, t.now, t.id, 0)
+	}
 	return err
 }
 

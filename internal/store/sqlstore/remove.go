@@ -55,6 +55,9 @@ func (db *DB) RemoveAccount(ctx context.Context, id mail.AccountID) error {
 		if err == nil {
 			_, err = c.exec(deleteDomains)
 		}
+		if err == nil {
+			err = ends(c, db.now(), id, 0)
+		}
 		return err
 	}, db.whose.forget)
 	if err != nil {

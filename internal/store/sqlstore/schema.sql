@@ -138,6 +138,13 @@ CREATE TABLE domain (
   name TEXT NOT NULL PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE ending (
+	ending_id INTEGER NOT NULL PRIMARY KEY,
+	owner_id INTEGER NOT NULL,
+	device_id INTEGER NOT NULL,
+	at INTEGER NOT NULL
+) STRICT;
+
 CREATE TABLE erasure (
   erasure_id INTEGER NOT NULL PRIMARY KEY,
   begun      INTEGER NOT NULL,
@@ -145,6 +152,13 @@ CREATE TABLE erasure (
   state      BLOB NOT NULL,    -- what; empty when all is done
   proof      BLOB NOT NULL     -- as package admin writes it
 ) STRICT;
+
+CREATE TABLE failure (
+	key TEXT NOT NULL PRIMARY KEY,
+	failures INTEGER NOT NULL,
+	last INTEGER NOT NULL,
+	until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE flood (
   account_id INTEGER NOT NULL,
@@ -484,6 +498,8 @@ CREATE INDEX credential_principal ON credential (principal_id);
 CREATE UNIQUE INDEX credential_token ON credential (token) WHERE token IS NOT NULL;
 
 CREATE UNIQUE INDEX device_key ON device (account_id, key);
+
+CREATE INDEX failure_last ON failure (last);
 
 CREATE INDEX flood_untold ON flood (account_id) WHERE told = 0;
 

@@ -23,6 +23,7 @@ const (
 	updateSignIn     = "UPDATE sign_in SET state = ?2, ends = ?3 WHERE sign_in_id = ?1"
 	updateSignedSeen = "UPDATE sign_in SET last_seen = ?2, addr = ?3 WHERE sign_in_id = ?1"
 	deleteSignIn     = "DELETE FROM sign_in WHERE sign_in_id = ?1"
+	removeSignIn     = "DELETE FROM sign_in WHERE sign_in_id = ?1 RETURNING principal_id"
 	deleteEnded      = "DELETE FROM sign_in WHERE principal_id = ?1 AND ends <= ?2"
 )
 
@@ -89,6 +90,9 @@ func (db *DB) AddSignIn(ctx context.Context, s store.SignIn, most int) (added st
 				_, err = c.exec(deleteSignIn, g.ID)
 			}
 		}
+		if err == nil && len(gone) > 0 {
+			err = endsOf(c, db.now(), s.Principal)
+		}
 		return err
 	}, nil)
 	return added, gone, err
@@ -141,5 +145,15 @@ func (db *DB) SawSignIn(ctx context.Context, id int64, at time.Time, addr string
 
 // RemoveSignIn implements store.Directory.
 func (db *DB) RemoveSignIn(ctx context.Context, id int64) error {
-	return db.writeOne(ctx, "nobody is signed in so", deleteSignIn, id)
+	return db.write(ctx, signInLane, func(c conn) error {
+		var p store.PrincipalID
+		found, err := one(c, removeSignIn, func(r row) { p = store.PrincipalID(r.num(0)) }, id)
+		if err == nil && !found {
+			err = noSignIn()
+		}
+		if err != nil {
+			return err
+		}
+		return endsOf(c, db.now(), p)
+	}, nil)
 }

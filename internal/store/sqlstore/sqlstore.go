@@ -31,6 +31,8 @@ var (
 	_ store.Leases    = (*DB)(nil)
 	_ store.Nodes     = (*DB)(nil)
 	_ store.Files     = (*DB)(nil)
+	_ store.Endings   = (*DB)(nil)
+	_ store.Failures  = (*DB)(nil)
 )
 
 // Options say how a database is used. The zero Options are good.

@@ -575,6 +575,18 @@ var faults = []struct {
 			return f.Store.Due(ctx, node, now, lease, limit)
 		}
 	}},
+	{"AnEndingIsLeftOut", func(f *fault) {
+		f.endings = func(all []store.Ending) []store.Ending {
+			return slices.DeleteFunc(all, func(e store.Ending) bool { return e.ID == 2 })
+		}
+	}},
+	{"FailuresBeginAnew", func(f *fault) {
+		f.counts = func(was []store.Failure) {
+			for i := range was {
+				was[i].N = 0
+			}
+		}
+	}},
 	{"TheQueueForgetsTheLease", func(f *fault) {
 		f.due = func(f *fault, node string, now, _ time.Time, limit int) ([]store.Outgoing, error) {
 			return f.Store.Due(ctx, node, now, now, limit)

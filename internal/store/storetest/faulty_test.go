@@ -27,6 +27,8 @@ type fault struct {
 	drop     func(f *fault, name string) error
 	below    func(f *fault, prefix string, limit int) ([]store.File, error)
 	sleeper  bool // who lost its lease may write all the same
+	endings  func([]store.Ending) []store.Ending
+	counts   func(was []store.Failure)
 }
 
 // updateFunc is an Update of the account the test is about.
@@ -127,6 +129,23 @@ func (f *fault) Due(ctx context.Context, node string, now, lease time.Time, limi
 		return f.due(f, node, now, lease, limit)
 	}
 	return f.Store.Due(ctx, node, now, lease, limit)
+}
+
+func (f *fault) EndingsAfter(ctx context.Context, id int64, limit int) ([]store.Ending, error) {
+	all, err := f.Store.EndingsAfter(ctx, id, limit)
+	if f.endings != nil {
+		all = f.endings(all)
+	}
+	return all, err
+}
+
+func (f *fault) CountFailure(ctx context.Context, keys []string, count func([]store.Failure) []store.Failure) error {
+	return f.Store.CountFailure(ctx, keys, func(was []store.Failure) []store.Failure {
+		if f.counts != nil {
+			f.counts(was)
+		}
+		return count(was)
+	})
 }
 
 // badReader and badTx stand before the model's; a nil field passes through.

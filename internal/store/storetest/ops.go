@@ -92,6 +92,14 @@ var errBroken = errors.New("the closure failed")
 // do does the operation and returns what came of it, in words that do not
 // depend on the engine's ids.
 func (o op) do(s *subject) string {
+	said := o.result(s)
+	if n := s.endings(); n > 0 {
+		said += fmt.Sprintf(", ends %d", n)
+	}
+	return said
+}
+
+func (o op) result(s *subject) string {
 	if o.restores {
 		return s.comeBack()
 	}

@@ -33,6 +33,8 @@ type Engine interface {
 	store.Leases
 	store.Nodes
 	store.Files
+	store.Endings
+	store.Failures
 }
 
 // Open makes an empty engine that the test cleans up.
@@ -95,7 +97,7 @@ type check struct {
 }
 
 // checks are all focused tests.
-var checks = concat(mailboxChecks, messageChecks, journalChecks, newsChecks, notesChecks, directoryChecks, queueChecks, concurrencyChecks, preferenceChecks, metadataChecks, sharingChecks, annotationChecks, guardChecks, receivedChecks, uploadChecks, objectChecks, emailChecks, pastChecks, restoredChecks, eraseChecks, keptChecks, clusterChecks)
+var checks = concat(mailboxChecks, messageChecks, journalChecks, newsChecks, notesChecks, directoryChecks, queueChecks, concurrencyChecks, preferenceChecks, metadataChecks, sharingChecks, annotationChecks, guardChecks, receivedChecks, uploadChecks, objectChecks, emailChecks, pastChecks, restoredChecks, eraseChecks, keptChecks, clusterChecks, endingChecks, failureChecks)
 
 func concat(lists ...[]check) (all []check) {
 	for _, l := range lists {

@@ -17,6 +17,7 @@ type subject struct {
 	members []mail.PrincipalID          // the account may share with
 	acts    []mail.ActID                // what the test did, oldest first
 	leapt   map[mail.MailboxID]mail.UID // UIDNEXT before the last restore
+	ending  int64                       // the last that was looked at
 }
 
 const login = "ann@example.test"
@@ -43,7 +44,7 @@ func newSubject(e Engine) *subject {
 	for _, name := range memberLogins {
 		s.members = append(s.members, must(e.CreateAccount(ctx, setup, store.NewAccount{Login: name})).ID)
 	}
-	s.base = s.head()
+	s.base, s.ending = s.head(), must(e.LastEnding(ctx))
 	return s
 }
 
