@@ -68,7 +68,11 @@ func mustExist(data string) error {
 	if err := mustBeWhole(data); err != nil {
 		return err
 	}
-	if _, err := os.Stat(filepath.Join(data, databaseFile)); errors.Is(err, fs.ErrNotExist) {
+	_, err := os.Stat(filepath.Join(data, databaseFile))
+	if errors.Is(err, fs.ErrNotExist) { // a node of several has its key alone
+		_, err = os.Stat(filepath.Join(data, keyFile))
+	}
+	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("there is no Lockstep in %s: name its directory with --data, or begin with: lockstep account add alice@example.test", data)
 	} else if err != nil {
 		return fmt.Errorf("%w: run this as the user the server runs as", err)

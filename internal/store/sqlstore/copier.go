@@ -74,6 +74,9 @@ func (db *DB) CopyStats() CopyStats {
 // NewCopier begins a copy. Until it is closed, each commit costs a look at the index
 // of the log, some microseconds, and each page of the database a bit of memory, or two.
 func (db *DB) NewCopier() (*Copier, error) {
+	if db.pg != nil {
+		return nil, onlyEmbedded("a copy of the database's pages")
+	}
 	db.closing.RLock()
 	defer db.closing.RUnlock()
 	if db.closed {

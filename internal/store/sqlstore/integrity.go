@@ -10,8 +10,12 @@ import (
 	"lockstep/internal/mail"
 )
 
-// Tables returns the tables of the database, for Integrity.
+// Tables returns the tables of the database, for Integrity. PostgreSQL looks after its
+// pages itself: there are none.
 func (db *DB) Tables(ctx context.Context) ([]string, error) {
+	if db.pg != nil {
+		return nil, nil
+	}
 	tables := []string{"sqlite_schema"}
 	err := db.ask(ctx, func(c conn) error {
 		return c.query("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name", func(r row) error {

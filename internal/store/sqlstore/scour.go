@@ -30,6 +30,9 @@ const selectRoots = "SELECT rootpage FROM sqlite_schema WHERE rootpage > 0"
 // writes meanwhile: a few seconds for each gigabyte. It is
 // Unavailable when readers held the log all the time, and can be called again.
 func (db *DB) Scour(ctx context.Context) (Scoured, error) {
+	if db.pg != nil {
+		return Scoured{}, onlyEmbedded("writing over what is free in the database")
+	}
 	db.closing.RLock()
 	defer db.closing.RUnlock()
 	if db.closed {
