@@ -72,6 +72,8 @@ type house struct {
 
 	saidUpgrading time.Time // when an upgrade was spoken of last
 
+	changedOver bool // the database became another, and everything has to begin anew
+
 	push func(context.Context) error // tells clients elsewhere what changed
 
 	closers []func() error // what to close, the last first
@@ -149,7 +151,7 @@ func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *hou
 // openDatabase opens the database of the data directory, or the one that several
 // nodes share.
 func (h *house) openDatabase(ctx context.Context) (err error) {
-	o := sqlstore.Options{Hub: h.hub, Log: h.log, Guard: guardRule(h.cfg.Guard), Program: version, Upgrading: h.sayUpgrading}
+	o := sqlstore.Options{Hub: h.hub, Log: h.log, Guard: guardRule(h.cfg.Guard), Program: version, Upgrading: h.sayUpgrading, Lossless: h.cfg.Cluster.Lossless}
 	if h.cfg.Cluster.Database == "" {
 		o.Mark = h.path(markFile)
 		h.db, err = sqlstore.Open(ctx, h.path(databaseFile), o)

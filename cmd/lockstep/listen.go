@@ -346,6 +346,9 @@ func (h *house) awaitStop(asked, working context.Context) {
 	select {
 	case <-working.Done():
 		return
+	case <-h.db.ChangedOver():
+		h.changedOver = true
+		return
 	case <-asked.Done():
 		if !clustered {
 			return

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lockstep/internal/config"
+	"lockstep/internal/notify"
 )
 
 type serveCommand struct{}
@@ -19,12 +20,27 @@ func (serveCommand) Run(ctx context.Context, g *globals) error {
 	if err != nil {
 		return err
 	}
-	h, err := openHouse(ctx, cfg, newLogger(cfg.Log))
+	log := newLogger(cfg.Log)
+	for again := true; again && err == nil; {
+		again, err = serveUntilChangedOver(ctx, cfg, log)
+	}
+	return err
+}
+
+// reopenTime is how long a database that was changed over may take until it can be
+// worked on.
+const reopenTime = 2 * time.Minute
+
+// serveUntilChangedOver serves until the server is to stop, or the database became
+// another: again is true then. Nothing in memory is true any more, and what clients
+// were told may never have been: so everything begins anew, as after a restart.
+func serveUntilChangedOver(ctx context.Context, cfg config.Config, log *slog.Logger) (again bool, err error) {
+	h, err := openHouse(ctx, cfg, log)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := h.greet(ctx); err != nil {
-		return errors.Join(err, h.close())
+		return false, errors.Join(err, h.close())
 	}
 	began := time.Now()
 	err = h.run(ctx, func(services []service) {
@@ -33,8 +49,32 @@ func (serveCommand) Run(ctx context.Context, g *globals) error {
 		}
 		h.log.Info("started", "version", version, "data", cfg.Data, "took", time.Since(began).Round(time.Millisecond).String())
 	})
+	again = h.changedOver && ctx.Err() == nil
+	if again {
+		h.log.Warn("the database was changed over to another server: all sessions ended, and everything begins anew", "err", err)
+		return true, errors.Join(h.close(), awaitDatabase(ctx, cfg, log))
+	}
 	h.log.Info("stopped")
-	return errors.Join(err, h.close())
+	return false, errors.Join(err, h.close())
+}
+
+// awaitDatabase waits until the database can be opened again.
+func awaitDatabase(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+	for end := time.Now().Add(reopenTime); ; {
+		h := &house{cfg: cfg, log: log, hub: &notify.Hub{}}
+		err := h.openDatabase(ctx)
+		if err == nil {
+			return h.db.Close()
+		}
+		if time.Now().After(end) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
 }
 
 // greet says what an operator has to do, once.

@@ -247,6 +247,7 @@ func (c *Config) Socket() string { return filepath.Join(c.Data, "admin.sock") }
 type Cluster struct {
 	Database     string   `toml:"database" comment:"postgres://USER@HOST/DATABASE: accounts and their journals lie in PostgreSQL, and any number of nodes serve them. Empty: in a file of the data directory, for one server."`
 	PasswordFile string   `toml:"password_file" comment:"File with the database's password, one line; empty is none, or what the URL says."`
+	Lossless     bool     `toml:"lossless" comment:"Whether no standby of the database is ever promoted that lacks what was committed (synchronous replication). Otherwise every account begins a new epoch after a promotion, and outgoing mail is held, as after a restore."`
 	Blobs        string   `toml:"blobs" comment:"s3://BUCKET/PREFIX: the mail itself, sealed. Empty: packs in the data directory, which only one node has."`
 	Notify       string   `toml:"notify" comment:"nats://USER@HOST:PORT?password_file=FILE or tls://…, by which nodes tell each other of changes (docs/operations.md: Telling other nodes). Empty: through the database."`
 	Node         string   `toml:"node" comment:"What operators call this node. Empty is the machine's name."`

@@ -44,6 +44,7 @@ type postgres struct {
 	twice   bool     // for tests, as is what follows
 	goids   sync.Map // of the writers
 	dial    func(context.Context) (*pgconn.PgConn, error)
+	over    *changeover
 }
 
 // PostgresURL begins the name of a database that OpenPostgres takes.
@@ -52,7 +53,8 @@ const PostgresURL = "postgres://"
 // OpenPostgres opens a database of PostgreSQL, as libpq names it, makes its schema
 // if it is empty, and brings it up to date. Any number of nodes may have it open.
 func OpenPostgres(ctx context.Context, url string, o Options) (*DB, error) {
-	dial, err := pgDialer(url, o)
+	over := &changeover{found: make(chan struct{})}
+	dial, err := pgDialer(url, o, over)
 	if err != nil {
 		return nil, err
 	}
@@ -70,17 +72,21 @@ func OpenPostgres(ctx context.Context, url string, o Options) (*DB, error) {
 		c := &pgConn{open: dial}
 		return c, c.connect(context.Background())
 	})
-	db.pg = &postgres{lanes: newLanes(), dial: dial, twice: o.RunTwice}
+	db.pg = &postgres{lanes: newLanes(), dial: dial, twice: o.RunTwice, over: over}
 	for range pgWriters {
 		c := &pgConn{open: dial}
 		db.pg.writers = append(db.pg.writers, c)
 		db.done.Go(func() { db.writeLanes(c, o.RunTwice) })
 	}
+	if err := db.settleEngine(ctx, o.Lossless); err != nil {
+		db.Close()
+		return nil, err
+	}
 	return db, nil
 }
 
 // pgDialer makes connections that answer, time out and commit as they should.
-func pgDialer(url string, o Options) (func(context.Context) (*pgconn.PgConn, error), error) {
+func pgDialer(url string, o Options, over *changeover) (func(context.Context) (*pgconn.PgConn, error), error) {
 	cfg, err := pgconn.ParseConfig(url)
 	if err != nil {
 		return nil, &mail.Error{Kind: mail.Invalid, Detail: "the database's URL can't be used", Err: err}
@@ -109,6 +115,13 @@ func pgDialer(url string, o Options) (func(context.Context) (*pgconn.PgConn, err
 			if err := after(ctx, c); err != nil {
 				return err
 			}
+		}
+		history, err := historyOf(ctx, c)
+		if err != nil {
+			return err
+		}
+		if err := over.see(history); err != nil {
+			return err
 		}
 		return mustCommit(ctx, c)
 	}

@@ -53,30 +53,37 @@ func (db *DB) Restored(ctx context.Context) error {
 
 // restoredTimes is Restored for a copy that is known to have come back so often.
 func (db *DB) restoredTimes(ctx context.Context, times int64) (leap mail.Leap, err error) {
-	err = db.write(ctx, directoryLane, func(c conn) error {
-		newest, err := newestMoment(c)
-		if err != nil {
-			return err
-		}
-		age := time.Duration(0)
-		if !newest.IsZero() {
-			age = db.now().Sub(newest)
-		}
-		leap = mail.NewLeap(db.now(), age, times)
-		n, err := c.exec(beginRestoring, leap.At, leap.UIDs, leap.Times)
-		if err != nil || n == 0 { // it is under way already
-			return err
-		}
-		if err := leapCounters(c, leap); err != nil {
-			return err
-		}
-		_, err = c.exec(holdQueue, farOff)
+	err = db.write(ctx, directoryLane, func(c conn) (err error) {
+		leap, err = db.beginRestored(c, times)
 		return err
 	}, db.whose.forget)
 	if err != nil {
 		return leap, err
 	}
 	return leap, db.goOnRestoring(ctx)
+}
+
+// beginRestored notes that accounts are to be begun anew, and puts ahead what belongs
+// to none.
+func (db *DB) beginRestored(c conn, times int64) (leap mail.Leap, err error) {
+	newest, err := newestMoment(c)
+	if err != nil {
+		return leap, err
+	}
+	age := time.Duration(0)
+	if !newest.IsZero() {
+		age = db.now().Sub(newest)
+	}
+	leap = mail.NewLeap(db.now(), age, times)
+	n, err := c.exec(beginRestoring, leap.At, leap.UIDs, leap.Times)
+	if err != nil || n == 0 { // it is under way already
+		return leap, err
+	}
+	if err := leapCounters(c, leap); err != nil {
+		return leap, err
+	}
+	_, err = c.exec(holdQueue, farOff)
+	return leap, err
 }
 
 // leapCounters puts what is numbered over all accounts ahead, and what new accounts

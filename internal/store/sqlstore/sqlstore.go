@@ -47,6 +47,9 @@ type Options struct {
 	Program   string
 	Upgrading func(Upgrade)
 	Password  string // of PostgreSQL, if its URL has none
+	// Lossless says that no server is promoted that lacks a commit that was acknowledged,
+	// so that a change over is none that anybody has to hear of.
+	Lossless bool
 	// RunTwice runs every closure twice, the first time in vain, to prove that
 	// closures bear repeating, and panics when one asks for a View or an Update. For
 	// tests.

@@ -174,6 +174,7 @@ type Options struct {
 	// Prepared says that Dir holds a database already, such as a copy made by
 	// pg_basebackup.
 	Prepared bool
+	Goes     bool // Dir goes when the server ends
 }
 
 var errMissing = errors.New("PostgreSQL is not installed (Debian: postgresql)")
@@ -199,8 +200,8 @@ func Start(o Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{bin: bin, Dir: o.Dir, port: o.Port}
-	goes := o.Dir == ""
-	if goes {
+	goes := o.Goes || o.Dir == ""
+	if o.Dir == "" {
 		if s.Dir, err = os.MkdirTemp("", "lockstep-postgres-"); err != nil {
 			return nil, err
 		}

@@ -12,7 +12,7 @@ import (
 // kind are databases with the schema and nothing in it.
 var kind = pgtest.Kind{Name: "schema", Prepare: prepare, Reset: `
 DO $$ DECLARE t record; BEGIN
-	FOR t IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename NOT IN ('lane', 'schema_version', 'counter', 'mark') LOOP
+	FOR t IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename NOT IN ('lane', 'schema_version', 'counter', 'mark', 'engine') LOOP
 		EXECUTE 'DELETE FROM ' || quote_ident(t.tablename);
 	END LOOP;
 END $$;

@@ -522,6 +522,13 @@ CREATE INDEX vanished_placement_message ON vanished_placement (account_id, messa
 CREATE INDEX vanished_placement_modseq ON vanished_placement (account_id, mailbox_id, vanished, uid);
 
 -- What belongs to no account is changed by one transaction at a time for each lane.
+-- Which history of which server the nodes worked on last: see postgres_engine.go. There
+-- is one row.
+CREATE TABLE engine (
+  history text COLLATE "C" NOT NULL,
+  since bigint NOT NULL
+);
+
 CREATE TABLE lane (
   lane bigint NOT NULL PRIMARY KEY
 ) WITH (fillfactor = 50);
