@@ -81,7 +81,7 @@ type parser struct {
 const (
 	unfinished = " <unfinished ...>"
 	resumed    = " resumed>"
-	superseded = " <pid changed to " // by a thread that put a new process in the place of all
+	superseded = " +++ superseded by execve in pid " // which put a new process in the place of all threads
 )
 
 func (p *parser) line(line string) error {
@@ -110,7 +110,7 @@ func (p *parser) line(line string) error {
 		c.args = strings.Split(args, ", ")
 		return nil
 	}
-	if args, _, cut := strings.Cut(rest, superseded); cut { // it never returns
+	if args, _, cut := strings.Cut(rest, pid+superseded); cut { // it never returns
 		c.args = strings.Split(args, ", ")
 		return nil
 	}
