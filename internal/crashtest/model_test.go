@@ -132,3 +132,11 @@ func TestCallsThatAreNotReplayedAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// A thread that puts a new process in the place of all cuts off what another does.
+func TestACallThatANewProcessCutsOffNeverReturns(t *testing.T) {
+	steps := parse(t, `17 pwrite64(3, "\x41", 1, 517 +++ superseded by execve in pid 21 +++`+"\n"+`17 pwrite64(3, "\x42", 1, 0) = 1`+"\n")
+	if len(steps) != 3 || steps[0].done || steps[0].text(1) != "A" || steps[0].num(3) != 5 || steps[1].text(1) != "B" || !steps[1].done {
+		t.Errorf("%+v", steps)
+	}
+}

@@ -81,6 +81,7 @@ type parser struct {
 const (
 	unfinished = " <unfinished ...>"
 	resumed    = " resumed>"
+	superseded = " +++ superseded by execve in pid " // which put a new process in the place of all threads
 )
 
 func (p *parser) line(line string) error {
@@ -106,6 +107,10 @@ func (p *parser) line(line string) error {
 	p.steps = append(p.steps, step{c, false})
 	if args, more := strings.CutSuffix(rest, unfinished); more {
 		p.open[pid] = c
+		c.args = strings.Split(args, ", ")
+		return nil
+	}
+	if args, _, cut := strings.Cut(rest, pid+superseded); cut { // it never returns
 		c.args = strings.Split(args, ", ")
 		return nil
 	}

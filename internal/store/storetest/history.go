@@ -92,11 +92,18 @@ const everyStep, everyFew = 200, 20
 
 // agrees does each operation to the engine and to the model.
 func (h *history) agrees() {
-	got, want := h.subject(), newSubject(newModel())
+	m := newModel()
+	got, want := h.subject(), newSubject(m)
 	watch := newWatch(got)
 	grown := growth{}
 	for i, o := range h.ops {
-		g, w := o.do(got), o.do(want)
+		began := time.Now()
+		g := o.do(got)
+		if o.restores {
+			m.Now = got.cameBackAt(began)
+		}
+		w := o.do(want)
+		m.Now = time.Now
 		if g != w {
 			fail("step %d: %v\n got %s\nwant %s", i, o, g, w)
 		}

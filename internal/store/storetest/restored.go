@@ -48,6 +48,21 @@ func (s *subject) comeBack() string {
 	return fmt.Sprintf("restored @%d", n-s.base)
 }
 
+// cameBackAt is the clock by which the account came back since a moment. What is given
+// after a restore follows from the second in which it was, and the next may begin
+// before the model has restored too.
+func (s *subject) cameBackAt(began time.Time) func() time.Time {
+	epoch := must(view(s, func(r store.Reader) (mail.Epoch, error) {
+		a, err := r.Account()
+		return a.Epoch, err
+	}))
+	at := began
+	if second := time.Unix(int64(epoch)-1, 0); second.After(began) { // else it was the same, or an epoch of before leads
+		at = second
+	}
+	return func() time.Time { return at }
+}
+
 // restored proves that after a restore everybody's knowledge from before is refused,
 // or is put right without starting over where that can't be said; that people see
 // what was there; and that history and deltas go on.
