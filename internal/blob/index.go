@@ -63,8 +63,9 @@ type Index interface {
 	// and are greater than after, in order.
 	Places(ctx context.Context, prefix, after string, limit int) ([]string, error)
 
-	// PlacesOf returns the places that the rows of names say, condemned or not.
-	PlacesOf(ctx context.Context, names []mail.BlobName) ([]string, error)
+	// PlacesOf returns the places that those of names have that have a row, condemned or
+	// not.
+	PlacesOf(ctx context.Context, names []mail.BlobName) (map[mail.BlobName]string, error)
 
 	// Bytes returns the record that lies in a row of the index, by its place.
 	Bytes(ctx context.Context, place string) (record []byte, found bool, err error)

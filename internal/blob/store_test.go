@@ -31,7 +31,8 @@ type world struct {
 	index *blobtest.Index
 	keys  *blob.Keyring
 	*blob.Store
-	opts blob.Options
+	opts   blob.Options
+	bucket *blobtest.Bucket // nil: packs on the disk
 }
 
 func newWorld(t testing.TB, fsys vfs.FS, o blob.Options) *world {
@@ -41,6 +42,9 @@ func newWorld(t testing.TB, fsys vfs.FS, o blob.Options) *world {
 		w.dir = filepath.Join(t.TempDir(), "blobs")
 	}
 	w.opts.FS = fsys
+	if strings.HasPrefix(t.Name(), "TestInABucket") {
+		w.bucket = blobtest.NewBucket(1)
+	}
 	w.open()
 	return w
 }
@@ -53,7 +57,12 @@ func (w *world) open() {
 	if w.keys, _, err = blob.OpenKeyring(w.fs, w.keyFile(), w.dir); err != nil {
 		w.t.Fatal(err)
 	}
-	if w.Store, err = blob.Open(w.dir, w.keys, w.index, w.opts); err != nil {
+	if w.bucket != nil {
+		w.Store, err = blob.OpenBucket(context.Background(), w.dir, w.keys, w.index, w.bucket, w.opts)
+	} else {
+		w.Store, err = blob.Open(w.dir, w.keys, w.index, w.opts)
+	}
+	if err != nil {
 		w.t.Fatal(err)
 	}
 }

@@ -325,12 +325,13 @@ func (x *Index) Places(ctx context.Context, prefix, after string, limit int) ([]
 }
 
 // PlacesOf implements blob.Index.
-func (x *Index) PlacesOf(_ context.Context, names []mail.BlobName) (places []string, err error) {
+func (x *Index) PlacesOf(_ context.Context, names []mail.BlobName) (map[mail.BlobName]string, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	places := map[mail.BlobName]string{}
 	for _, name := range names {
 		if r := x.rows[name]; r != nil {
-			places = append(places, r.blob.Place)
+			places[name] = r.blob.Place
 		}
 	}
 	return places, nil

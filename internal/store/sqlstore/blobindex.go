@@ -40,8 +40,8 @@ const (
 	forgetBytes = "DELETE FROM blob_bytes WHERE place = (SELECT b.place FROM blob b WHERE b.name = ?1 AND b.condemned > 0 AND b.condemned < ?2)"
 	forgetBlob  = "DELETE FROM blob WHERE name = ?1 AND condemned > 0 AND condemned < ?2"
 	// lockBlob lets nobody name a blob until the transaction ends.
-	lockBlob = "UPDATE blob SET touched = touched WHERE name = ?1"
-	restoreBlob     = `INSERT INTO blob (name, size, place, key, touched) VALUES (?1, ?2, ?3, ?4, ?5)
+	lockBlob    = "UPDATE blob SET touched = touched WHERE name = ?1"
+	restoreBlob = `INSERT INTO blob (name, size, place, key, touched) VALUES (?1, ?2, ?3, ?4, ?5)
 	ON CONFLICT (name) DO UPDATE SET size = excluded.size, place = excluded.place, key = excluded.key, touched = excluded.touched, condemned = 0`
 	selectWrapped = "SELECT substr(key, 1, 4), count(*) FROM blob GROUP BY 1"
 	rewrapBlob    = "UPDATE blob SET key = ?3 WHERE name = ?1 AND key = ?2"
@@ -356,15 +356,16 @@ func (x BlobIndex) Places(ctx context.Context, prefix, after string, limit int) 
 }
 
 // PlacesOf implements blob.Index.
-func (x BlobIndex) PlacesOf(ctx context.Context, names []mail.BlobName) (places []string, err error) {
-	err = x.db.read(ctx, func(c conn) error {
+func (x BlobIndex) PlacesOf(ctx context.Context, names []mail.BlobName) (map[mail.BlobName]string, error) {
+	places := map[mail.BlobName]string{}
+	err := x.db.read(ctx, func(c conn) error {
 		for _, name := range names {
 			b := mail.Blob{Name: name}
 			if err := locate(c, &b); err != nil {
 				return err
 			}
 			if b.Place != "" {
-				places = append(places, b.Place)
+				places[name] = b.Place
 			}
 		}
 		return nil
