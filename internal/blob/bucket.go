@@ -127,7 +127,7 @@ func (b *inBucket) mark(ctx context.Context) error {
 		return nil
 	}
 	for range 2 {
-		text, err := b.readMark(ctx)
+		text, err := readMark(ctx, b.bucket)
 		if err == nil {
 			if err = b.isOurs(text); err == nil {
 				b.marked.Store(true)
@@ -149,10 +149,19 @@ func (b *inBucket) mark(ctx context.Context) error {
 	return mail.Errorf(mail.Unavailable, "%s: its object %q comes and goes", b.bucket, bucketMark)
 }
 
-func (b *inBucket) readMark(ctx context.Context) ([]byte, error) {
+// IsUsed reports whether a store keeps its records in a bucket, or did.
+func IsUsed(ctx context.Context, bucket Bucket) (bool, error) {
+	_, err := readMark(ctx, bucket)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func readMark(ctx context.Context, bucket Bucket) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()
-	r, err := b.bucket.Get(ctx, bucketMark, 0, -1)
+	r, err := bucket.Get(ctx, bucketMark, 0, -1)
 	if err != nil {
 		return nil, err
 	}

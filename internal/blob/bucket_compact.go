@@ -42,7 +42,8 @@ type survey struct {
 	small   []string
 	doom    []string
 	remove  []string
-	spare   []string
+	spare   []string // doomed, and named
+	done    []string // doomed, and removed long ago
 	total   int64
 }
 
@@ -173,8 +174,8 @@ func (v *survey) doomedUpTo(ctx context.Context, name string, since *time.Time) 
 		switch {
 		case d.Object == name && since != nil:
 			*since = d.Since
-		case v.now.Sub(d.Since) > doomKept && len(v.spare) < maxDoomed:
-			v.spare = append(v.spare, d.Object)
+		case v.now.Sub(d.Since) > doomKept && len(v.done) < maxDoomed:
+			v.done = append(v.done, d.Object)
 		}
 	}
 }
@@ -182,6 +183,9 @@ func (v *survey) doomedUpTo(ctx context.Context, name string, since *time.Time) 
 // removeDoomed removes what nobody came to name since it was doomed.
 func (b *inBucket) removeDoomed(ctx context.Context, v *survey, c *Compacted) error {
 	if err := b.index.Spare(ctx, v.spare); err != nil {
+		return err
+	}
+	if err := b.index.ForgetDoomed(ctx, v.done, v.now.Add(-doomKept)); err != nil {
 		return err
 	}
 	for _, object := range v.remove {

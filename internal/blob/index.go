@@ -83,8 +83,11 @@ type Index interface {
 	// Doomed returns up to limit of those, greater than after, in order.
 	Doomed(ctx context.Context, after string, limit int) ([]Doomed, error)
 
-	// Spare takes objects out of those again.
+	// Spare takes those objects out again that a row names.
 	Spare(ctx context.Context, objects []string) error
+
+	// ForgetDoomed takes out those objects that were doomed before the given time.
+	ForgetDoomed(ctx context.Context, objects []string, before time.Time) error
 
 	// Restore makes the rows of records that were found in packs, or makes those
 	// that stand like them, touched now and not condemned.

@@ -251,5 +251,5 @@ type Cluster struct {
 	Notify       string `toml:"notify" comment:"nats://USER@HOST:PORT?password_file=FILE or tls://…, by which nodes tell each other of changes (docs/operations.md: Telling other nodes). Empty: through the database."`
 	Node         string `toml:"node" comment:"What operators call this node. Empty is the machine's name."`
 	Cache        Size   `toml:"cache" comment:"How much of the disk a node uses at most to keep mail that it fetched from the bucket."`
-	S3           S3     `toml:"s3" comment:"How the bucket of cluster.blobs is reached (docs/operations.md: Backing up to S3)."`
+	S3           S3     `toml:"s3" comment:"How the bucket of cluster.blobs is reached (docs/operations.md: Mail in a bucket)."`
 }

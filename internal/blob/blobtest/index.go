@@ -394,8 +394,22 @@ func (x *Index) Doomed(_ context.Context, after string, limit int) (all []blob.D
 func (x *Index) Spare(_ context.Context, objects []string) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	for _, r := range x.rows {
+		if object, ok := blob.ObjectOf(r.blob.Place); ok && slices.Contains(objects, object) {
+			delete(x.doomed, object)
+		}
+	}
+	return nil
+}
+
+// ForgetDoomed implements blob.Index.
+func (x *Index) ForgetDoomed(_ context.Context, objects []string, before time.Time) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	for _, o := range objects {
-		delete(x.doomed, o)
+		if x.doomed[o].Before(before) {
+			delete(x.doomed, o)
+		}
 	}
 	return nil
 }
