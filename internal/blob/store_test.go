@@ -37,14 +37,19 @@ type world struct {
 
 func newWorld(t testing.TB, fsys vfs.FS, o blob.Options) *world {
 	t.Helper()
-	w := &world{t: t, fs: fsys, dir: "/data/blobs", index: blobtest.NewIndex(), opts: o}
+	if strings.HasPrefix(t.Name(), "TestInABucket") {
+		return startWorld(t, fsys, o, blobtest.NewBucket(1))
+	}
+	return startWorld(t, fsys, o, nil)
+}
+
+func startWorld(t testing.TB, fsys vfs.FS, o blob.Options, bucket *blobtest.Bucket) *world {
+	t.Helper()
+	w := &world{t: t, fs: fsys, dir: "/data/blobs", index: blobtest.NewIndex(), opts: o, bucket: bucket}
 	if _, ok := fsys.(vfs.OS); ok {
 		w.dir = filepath.Join(t.TempDir(), "blobs")
 	}
 	w.opts.FS = fsys
-	if strings.HasPrefix(t.Name(), "TestInABucket") {
-		w.bucket = blobtest.NewBucket(1)
-	}
 	w.open()
 	return w
 }
