@@ -39,6 +39,7 @@ const (
 	databaseFile = "lockstep.db"
 	markFile     = "mark"
 	packDir      = "packs"
+	fetchedDir   = "fetched" // from the bucket that has the mail
 	spoolDir     = "spool"
 	searchDir    = "search"
 	upkeepDir    = "upkeep"
@@ -105,7 +106,7 @@ func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *hou
 	if err := h.joinNodes(); err != nil {
 		return nil, err
 	}
-	if err := h.openBlobs(); err != nil {
+	if err := h.openBlobs(ctx); err != nil {
 		return nil, err
 	}
 	if err := h.relocate(ctx); err != nil {
@@ -256,7 +257,11 @@ func ownedByUs(dir string, info os.FileInfo) error {
 	return fmt.Errorf("data directory %s belongs to user %s: run this as that user, such as with sudo -u %s", dir, owner, owner)
 }
 
-func (h *house) openBlobs() error {
+func (h *house) openBlobs(ctx context.Context) error {
+	bucket, err := h.openMailBucket(ctx)
+	if err != nil {
+		return err
+	}
 	keys, created, err := blob.OpenKeyring(vfs.OS{}, h.path(keyFile), h.path(packDir))
 	if err != nil {
 		return err
@@ -271,7 +276,11 @@ func (h *house) openBlobs() error {
 	if h.proofKey, err = keys.Derive("erasure proofs"); err != nil {
 		return err
 	}
-	h.blobs, err = blob.Open(h.path(packDir), keys, h.db.Blobs(), blob.Options{})
+	if bucket != nil {
+		h.blobs, err = blob.OpenBucket(ctx, h.path(fetchedDir), keys, h.db.Blobs(), bucket, blob.Options{Cache: int64(h.cfg.Cluster.Cache)})
+	} else {
+		h.blobs, err = blob.Open(h.path(packDir), keys, h.db.Blobs(), blob.Options{})
+	}
 	if err != nil {
 		return err
 	}

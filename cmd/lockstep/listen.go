@@ -310,7 +310,7 @@ func (h *house) run(ctx context.Context, ready func([]service)) error {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(asked))
 	defer cancel()
 	var running sync.WaitGroup
-	errs := make(chan error, len(services)+7)
+	errs := make(chan error, len(services)+8)
 	begin := func(name string, fn func(context.Context) error) {
 		running.Go(func() {
 			if err := fn(ctx); err != nil {
@@ -323,6 +323,7 @@ func (h *house) run(ctx context.Context, ready func([]service)) error {
 		begin(s.key, func(ctx context.Context) error { return s.serve(ctx, s.l) })
 	}
 	begin("maintenance", h.maintain)
+	begin("packing", h.packing)
 	begin("queue", sender.Run)
 	begin("search", h.search.Run)
 	begin("scrub", h.scrub.Run)

@@ -155,6 +155,9 @@ func (m *metrics) blobMetrics(h *house) {
 	m.counted("blob_opens_total", "Messages whose bytes were read.", func() float64 { return float64(h.blobs.Stats().Opens) })
 	m.counted("blob_corrupt_total", "Damage met while reading.", func() float64 { return float64(h.blobs.Stats().Corrupt) })
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "blob_damaged", Help: "Messages and parts known to be damaged now."}, func() float64 { return float64(h.blobs.Damaged()) }))
+	if h.blobs.InBucket() != "" {
+		m.bucket(h)
+	}
 	m.counted("blob_collected_total", "Blobs that nobody named any more.", func() float64 { return float64(h.blobs.Stats().Collected) })
 }
 

@@ -30,13 +30,18 @@ func openBucket(ctx context.Context, cfg config.S3, spec string) (backup.Target,
 	if err != nil {
 		return nil, err
 	}
-	t, err := s3.Open(ctx, s3.Config{
-		Bucket: bucket, Prefix: prefix, Endpoint: cfg.Endpoint, Region: cfg.Region, VirtualHost: !cfg.PathStyle, AccessKey: cfg.AccessKey, SecretKeyFile: cfg.SecretKeyFile,
-	})
+	t, err := s3.Open(ctx, reach(cfg, bucket, prefix))
 	if err != nil {
 		return nil, err // and not a nil *s3.Target, which is a Target
 	}
 	return t, nil
+}
+
+// reach is how a bucket is reached.
+func reach(cfg config.S3, bucket, prefix string) s3.Config {
+	return s3.Config{
+		Bucket: bucket, Prefix: prefix, Endpoint: cfg.Endpoint, Region: cfg.Region, VirtualHost: !cfg.PathStyle, AccessKey: cfg.AccessKey, SecretKeyFile: cfg.SecretKeyFile,
+	}
 }
 
 // absolute makes the path of a directory one that means the same to a server that was

@@ -740,7 +740,11 @@ func (x *erasing) blobs(ctx context.Context) error {
 		return mail.Errorf(mail.Unavailable, "a record of what is erased is in the packs yet")
 	}
 	x.task.Blobs = gone
-	x.reached("packs", fmt.Sprintf("%s of %s written over with zeros, and their keys", counted(done.Records, "record"), counted(len(done.Gone), "blob")), fmt.Sprintf("the headers of all %d records were read: none is of one of them", records))
+	if where := x.o.Blobs.InBucket(); where != "" {
+		x.reached("bucket", fmt.Sprintf("the keys of %s, without which nobody can open what is left of them, and %s in %s", counted(len(done.Gone), "blob"), counted(done.Records, "record"), where), fmt.Sprintf("%d rows were looked for, which have the only copies of the keys but for backups of the database: none is there", records))
+	} else {
+		x.reached("packs", fmt.Sprintf("%s of %s written over with zeros, and their keys", counted(done.Records, "record"), counted(len(done.Gone), "blob")), fmt.Sprintf("the headers of all %d records were read: none is of one of them", records))
+	}
 	if len(done.Kept) > 0 {
 		p.Remains = append(p.Remains, fmt.Sprintf("%s that other messages, here or in other accounts, consist of too", counted(len(done.Kept), "stored blob")))
 	}

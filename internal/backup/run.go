@@ -106,6 +106,9 @@ type Run struct {
 // Begin opens the backup in a target, or begins one, and takes its lease. mail.Conflict
 // says that somebody else has that.
 func Begin(ctx context.Context, t Target, s Server, o Options) (run *Run, err error) {
+	if where := s.Blobs.InBucket(); where != "" {
+		return nil, mail.Errorf(mail.Unimplemented, "the mail of this server lies in %s, which lockstep backup can't copy, and a backup without it would not be whole. Have the bucket keep versions, and back up the database by its own means (docs/operations.md: Backing up a server with a bucket)", where)
+	}
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)
 	}

@@ -63,8 +63,9 @@ type Index interface {
 	// and are greater than after, in order.
 	Places(ctx context.Context, prefix, after string, limit int) ([]string, error)
 
-	// PlacesOf returns the places that the rows of names say, condemned or not.
-	PlacesOf(ctx context.Context, names []mail.BlobName) ([]string, error)
+	// PlacesOf returns the places that those of names have that have a row, condemned or
+	// not.
+	PlacesOf(ctx context.Context, names []mail.BlobName) (map[mail.BlobName]string, error)
 
 	// Bytes returns the record that lies in a row of the index, by its place.
 	Bytes(ctx context.Context, place string) (record []byte, found bool, err error)
@@ -82,8 +83,11 @@ type Index interface {
 	// Doomed returns up to limit of those, greater than after, in order.
 	Doomed(ctx context.Context, after string, limit int) ([]Doomed, error)
 
-	// Spare takes objects out of those again.
+	// Spare takes those objects out again that a row names.
 	Spare(ctx context.Context, objects []string) error
+
+	// ForgetDoomed takes out those objects that were doomed before the given time.
+	ForgetDoomed(ctx context.Context, objects []string, before time.Time) error
 
 	// Restore makes the rows of records that were found in packs, or makes those
 	// that stand like them, touched now and not condemned.

@@ -46,16 +46,6 @@ func randomPart() string {
 	return hex.EncodeToString(b[:])
 }
 
-// blobOf is the blob that an object has for itself.
-func blobOf(object string) (name mail.BlobName, ok bool) {
-	text, _, _ := strings.Cut(strings.TrimPrefix(object, aloneIn), ".")
-	b, err := hex.DecodeString(text)
-	if err != nil || len(b) != len(name) || !strings.HasPrefix(object, aloneIn) {
-		return name, false
-	}
-	return mail.BlobName(b), true
-}
-
 // InRow reports whether a place is a row of the index.
 func InRow(place string) bool { return strings.HasPrefix(place, rowIn) }
 

@@ -21,7 +21,8 @@ const DefaultPackSize = 256 << 20
 // Options of a store; the zero value is good.
 type Options struct {
 	FS       vfs.FS           // nil: the machine's
-	PackSize int64            // 0: DefaultPackSize
+	PackSize int64            // 0: DefaultPackSize, or in a bucket DefaultObjectSize
+	Cache    int64            // of OpenBucket; 0: DefaultCache
 	Now      func() time.Time // nil: time.Now; the clock that the index has too
 	// InTurn lets a put return only when it is durable, also where Soon was asked for:
 	// the order of writes is then that of the callers, each time.
@@ -59,15 +60,33 @@ type Store struct {
 
 // Open opens the store in dir, and makes it when it is not there.
 func Open(dir string, keys *Keyring, index Index, o Options) (*Store, error) {
+	s, err := open(dir, keys, index, o)
+	if err != nil {
+		return nil, err
+	}
+	if s.packSize <= 0 {
+		s.packSize = DefaultPackSize
+	}
+	if s.packs, err = newPacks(s.fs, dir, keys); err == nil {
+		err = s.packs.finishRewrites()
+	}
+	if err != nil {
+		s.lock.Close()
+		return nil, err
+	}
+	s.small, s.large, s.moved = s.newAppender(), s.newAppender(), s.newAppender()
+	s.home = onDisk{s}
+	return s, nil
+}
+
+// open makes the directory and takes it.
+func open(dir string, keys *Keyring, index Index, o Options) (*Store, error) {
 	s := &Store{fs: o.FS, dir: dir, keys: keys, index: index, packSize: o.PackSize, now: o.Now, inTurn: o.InTurn, damaged: map[string]bool{}}
 	if s.fs == nil {
 		s.fs = vfs.OS{}
 	}
 	if s.now == nil {
 		s.now = time.Now
-	}
-	if s.packSize <= 0 {
-		s.packSize = DefaultPackSize
 	}
 	if err := s.makeDir(); err != nil {
 		return nil, err
@@ -76,19 +95,11 @@ func Open(dir string, keys *Keyring, index Index, o Options) (*Store, error) {
 	if s.lock, err = s.fs.Lock(filepath.Join(dir, "lock")); err != nil {
 		return nil, fmt.Errorf("blob store %s is in use by another process: %w", dir, err)
 	}
-	if err = s.sweep(); err == nil {
-		s.packs, err = newPacks(s.fs, dir, keys)
-		if err == nil {
-			err = s.packs.finishRewrites()
-		}
-		s.damage = openDamage(s.fs, dir)
-	}
-	if err != nil {
+	if err = s.sweep(); err != nil {
 		s.lock.Close()
 		return nil, err
 	}
-	s.small, s.large, s.moved = s.newAppender(), s.newAppender(), s.newAppender()
-	s.home = onDisk{s}
+	s.damage = openDamage(s.fs, dir)
 	return s, nil
 }
 

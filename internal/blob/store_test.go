@@ -31,12 +31,21 @@ type world struct {
 	index *blobtest.Index
 	keys  *blob.Keyring
 	*blob.Store
-	opts blob.Options
+	opts   blob.Options
+	bucket *blobtest.Bucket // nil: packs on the disk
 }
 
 func newWorld(t testing.TB, fsys vfs.FS, o blob.Options) *world {
 	t.Helper()
-	w := &world{t: t, fs: fsys, dir: "/data/blobs", index: blobtest.NewIndex(), opts: o}
+	if strings.HasPrefix(t.Name(), "TestInABucket") {
+		return startWorld(t, fsys, o, blobtest.NewBucket(1))
+	}
+	return startWorld(t, fsys, o, nil)
+}
+
+func startWorld(t testing.TB, fsys vfs.FS, o blob.Options, bucket *blobtest.Bucket) *world {
+	t.Helper()
+	w := &world{t: t, fs: fsys, dir: "/data/blobs", index: blobtest.NewIndex(), opts: o, bucket: bucket}
 	if _, ok := fsys.(vfs.OS); ok {
 		w.dir = filepath.Join(t.TempDir(), "blobs")
 	}
@@ -53,7 +62,12 @@ func (w *world) open() {
 	if w.keys, _, err = blob.OpenKeyring(w.fs, w.keyFile(), w.dir); err != nil {
 		w.t.Fatal(err)
 	}
-	if w.Store, err = blob.Open(w.dir, w.keys, w.index, w.opts); err != nil {
+	if w.bucket != nil {
+		w.Store, err = blob.OpenBucket(context.Background(), w.dir, w.keys, w.index, w.bucket, w.opts)
+	} else {
+		w.Store, err = blob.Open(w.dir, w.keys, w.index, w.opts)
+	}
+	if err != nil {
 		w.t.Fatal(err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"lockstep/internal/backup"
 	"lockstep/internal/notify/natsbus"
+	"lockstep/internal/s3"
 )
 
 // check refuses what can't work.
@@ -21,7 +22,7 @@ func (c *Config) check() error {
 		oneOf("guard.mode", c.Guard.Mode, GuardKeep, GuardHold, GuardOff),
 		oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error"),
 		oneOf("log.format", c.Log.Format, "text", "json"),
-		c.checkPublic(), c.checkPostmaster(), c.checkTLS(), c.checkRelay(), c.checkLimits(), c.checkPolicies(), c.checkBackup(), c.checkNotify(),
+		c.checkPublic(), c.checkPostmaster(), c.checkTLS(), c.checkRelay(), c.checkLimits(), c.checkPolicies(), c.checkBackup(), c.checkBlobs(), c.checkNotify(),
 	)
 }
 
@@ -55,7 +56,27 @@ func (c *Config) checkBackup() error {
 	if c.Backup.Follow && c.Backup.To == "" {
 		return errors.New("backup.follow: where to? Set backup.to")
 	}
-	return c.Backup.S3.check()
+	return c.Backup.S3.check("backup.s3")
+}
+
+// minCache is what a node needs to keep what it is about to read.
+const minCache = 64 << 20
+
+func (c *Config) checkBlobs() error {
+	n := c.Cluster
+	if n.Blobs == "" {
+		return nil
+	}
+	if _, _, err := s3.Parse(n.Blobs); err != nil {
+		return fmt.Errorf("cluster.blobs: %w", err)
+	}
+	if n.Cache < minCache {
+		return fmt.Errorf("cluster.cache is %s, but mail that is fetched from the bucket needs %s at least", n.Cache, Size(minCache))
+	}
+	if c.Backup.To != "" {
+		return errors.New("backup.to is set, but lockstep backup can't copy what lies in the bucket of cluster.blobs: have the bucket keep versions, back up the database by its own means (docs/operations.md: Backing up a server with a bucket), and leave backup.to empty")
+	}
+	return n.S3.check("cluster.s3")
 }
 
 func (c *Config) checkNotify() error {

@@ -255,5 +255,5 @@ type Cluster struct {
 	DrainNotice  Duration `toml:"drain_notice" comment:"How long a node that is to stop goes on taking connections after it says that it is not ready, so that balancers notice."`
 	DrainTime    Duration `toml:"drain_time" comment:"Within which it then sends its sessions away, a few at a time. lockstep cluster drain --over says otherwise."`
 
-	S3 S3 `toml:"s3" comment:"How the bucket of cluster.blobs is reached (docs/operations.md: Backing up to S3)."`
+	S3 S3 `toml:"s3" comment:"How the bucket of cluster.blobs is reached (docs/operations.md: Mail in a bucket)."`
 }

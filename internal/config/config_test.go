@@ -68,6 +68,10 @@ func TestBrokenFilesAreNamedByLine(t *testing.T) {
 		{"public_url with a path", "public_url = \"https://mail.example.test/mail\"\n", "must be https"},
 		{"postmaster without domain", "postmaster = \"alice\"\n", "an address looks like alice@example.test"},
 		{"a bus that is none", "[cluster]\nnotify = \"redis://a\"\n", `cluster.notify: it begins with "redis", but a NATS server's begins with nats:// or tls://`},
+		{"no bucket", "[cluster]\nblobs = \"/var/mail\"\n", "names no bucket"},
+		{"no room for what is fetched", "[cluster]\nblobs = \"s3://mail\"\ncache = \"1MiB\"\n", "cluster.cache is"},
+		{"a backup of a bucket", "[cluster]\nblobs = \"s3://mail\"\n[backup]\nto = \"/backup\"\n", "have the bucket keep versions"},
+		{"half a key of a bucket", "[cluster]\nblobs = \"s3://mail\"\n[cluster.s3]\naccess_key = \"a\"\n", "cluster.s3.access_key and cluster.s3.secret_key_file go together"},
 		{"a bus for one server", "[cluster]\nnotify = \"nats://a:4222\"\n", "cluster.database is empty"},
 		{"no room", "[limits]\nmessage = \"0B\"\n", "limits.message must be more than nothing"},
 	} {

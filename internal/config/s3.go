@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 
 	"lockstep/internal/s3"
@@ -17,12 +16,13 @@ type S3 struct {
 	SecretKeyFile string `toml:"secret_key_file" comment:"File with the secret of the access key, one line."`
 }
 
-func (s S3) check() error {
+// check refuses what can't work; table is where it stands in the file.
+func (s S3) check(table string) error {
 	if err := s3.CheckEndpoint(s.Endpoint); err != nil {
-		return fmt.Errorf("backup.s3.endpoint: %w", err)
+		return fmt.Errorf("%s.endpoint: %w", table, err)
 	}
 	if (s.AccessKey == "") != (s.SecretKeyFile == "") {
-		return errors.New("backup.s3.access_key and backup.s3.secret_key_file go together: set both, or neither")
+		return fmt.Errorf("%[1]s.access_key and %[1]s.secret_key_file go together: set both, or neither", table)
 	}
 	return nil
 }

@@ -325,12 +325,13 @@ func (x *Index) Places(ctx context.Context, prefix, after string, limit int) ([]
 }
 
 // PlacesOf implements blob.Index.
-func (x *Index) PlacesOf(_ context.Context, names []mail.BlobName) (places []string, err error) {
+func (x *Index) PlacesOf(_ context.Context, names []mail.BlobName) (map[mail.BlobName]string, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	places := map[mail.BlobName]string{}
 	for _, name := range names {
 		if r := x.rows[name]; r != nil {
-			places = append(places, r.blob.Place)
+			places[name] = r.blob.Place
 		}
 	}
 	return places, nil
@@ -393,8 +394,22 @@ func (x *Index) Doomed(_ context.Context, after string, limit int) (all []blob.D
 func (x *Index) Spare(_ context.Context, objects []string) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	for _, r := range x.rows {
+		if object, ok := blob.ObjectOf(r.blob.Place); ok && slices.Contains(objects, object) {
+			delete(x.doomed, object)
+		}
+	}
+	return nil
+}
+
+// ForgetDoomed implements blob.Index.
+func (x *Index) ForgetDoomed(_ context.Context, objects []string, before time.Time) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	for _, o := range objects {
-		delete(x.doomed, o)
+		if x.doomed[o].Before(before) {
+			delete(x.doomed, o)
+		}
 	}
 	return nil
 }

@@ -55,7 +55,9 @@ const (
 	dropBytes        = "DELETE FROM blob_bytes WHERE place = ?1 AND moved > 0 AND moved < ?2"
 	doomObject       = "INSERT INTO blob_doomed (object, since) VALUES (?1, ?2) ON CONFLICT (object) DO NOTHING"
 	selectDoomed     = "SELECT object, since FROM blob_doomed WHERE object > ?1 ORDER BY object LIMIT ?2"
-	spareObject      = "DELETE FROM blob_doomed WHERE object = ?1"
+	// A place in an object goes on with "-", and "." is what follows that.
+	spareObject  = "DELETE FROM blob_doomed WHERE object = ?1 AND EXISTS (SELECT 1 FROM blob b WHERE b.place > ?2 AND b.place < ?3)"
+	forgetDoomed = "DELETE FROM blob_doomed WHERE object = ?1 AND since < ?2"
 )
 
 // Blob implements blob.Index.
@@ -356,15 +358,16 @@ func (x BlobIndex) Places(ctx context.Context, prefix, after string, limit int) 
 }
 
 // PlacesOf implements blob.Index.
-func (x BlobIndex) PlacesOf(ctx context.Context, names []mail.BlobName) (places []string, err error) {
-	err = x.db.read(ctx, func(c conn) error {
+func (x BlobIndex) PlacesOf(ctx context.Context, names []mail.BlobName) (map[mail.BlobName]string, error) {
+	places := map[mail.BlobName]string{}
+	err := x.db.read(ctx, func(c conn) error {
 		for _, name := range names {
 			b := mail.Blob{Name: name}
 			if err := locate(c, &b); err != nil {
 				return err
 			}
 			if b.Place != "" {
-				places = append(places, b.Place)
+				places[name] = b.Place
 			}
 		}
 		return nil
@@ -422,7 +425,15 @@ func (x BlobIndex) Doomed(ctx context.Context, after string, limit int) (all []b
 // Spare implements blob.Index.
 func (x BlobIndex) Spare(ctx context.Context, objects []string) error {
 	_, err := x.each(ctx, len(objects), func(c conn, i int) (int64, error) {
-		return c.exec(spareObject, objects[i])
+		return c.exec(spareObject, objects[i], objects[i]+"-", objects[i]+".")
+	})
+	return err
+}
+
+// ForgetDoomed implements blob.Index.
+func (x BlobIndex) ForgetDoomed(ctx context.Context, objects []string, before time.Time) error {
+	_, err := x.each(ctx, len(objects), func(c conn, i int) (int64, error) {
+		return c.exec(forgetDoomed, objects[i], before)
 	})
 	return err
 }
