@@ -250,3 +250,12 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkBus(b *testing.B) {
+	at := pgtest.Database(b)
+	notifytest.Bench(b, func() notify.Bus {
+		n := open(b, at)
+		connected(b, true, n)
+		return n
+	})
+}
