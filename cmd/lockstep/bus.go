@@ -7,17 +7,16 @@ import (
 
 	"lockstep/internal/config"
 	"lockstep/internal/mail"
+	"lockstep/internal/notify"
 	"lockstep/internal/notify/natsbus"
+	"lockstep/internal/notify/pgbus"
 	"lockstep/internal/store"
 )
 
 // joinNodes connects to the other nodes, if there are others.
 func (h *house) joinNodes() (err error) {
-	if h.cfg.Cluster.Notify == "" {
-		return nil
-	}
-	if h.bus, err = natsbus.Open(h.cfg.Cluster.Notify, nodeName(h.cfg), h.log); err != nil {
-		return fmt.Errorf("cluster.notify: %w", err)
+	if h.bus, err = h.openBus(); h.bus == nil || err != nil {
+		return err
 	}
 	h.closers = append(h.closers, h.bus.Close)
 	leave, err := h.hub.Join(h.bus, h.head, h.log)
@@ -29,6 +28,30 @@ func (h *house) joinNodes() (err error) {
 		return nil
 	})
 	return nil
+}
+
+// openBus connects by what the configuration names; nil if there is one server only.
+func (h *house) openBus() (notify.Bus, error) {
+	c := h.cfg.Cluster
+	switch {
+	case c.Database == "":
+		return nil, nil
+	case c.Notify != "":
+		b, err := natsbus.Open(c.Notify, nodeName(h.cfg), h.log)
+		if err != nil {
+			return nil, fmt.Errorf("cluster.notify: %w", err)
+		}
+		return b, nil
+	}
+	password, err := h.databasePassword()
+	if err != nil {
+		return nil, err
+	}
+	b, err := pgbus.Open(pgbus.Options{URL: c.Database, Password: password, Log: h.log})
+	if err != nil {
+		return nil, fmt.Errorf("cluster.database: %w", err)
+	}
+	return b, nil
 }
 
 // head is where an account is.

@@ -161,17 +161,26 @@ func (h *house) openDatabase(ctx context.Context) (err error) {
 		}
 		return nil
 	}
-	if file := h.cfg.Cluster.PasswordFile; file != "" {
-		line, err := os.ReadFile(file)
-		if err != nil {
-			return fmt.Errorf("cluster.password_file: %w", err)
-		}
-		o.Password = strings.TrimRight(string(line), "\r\n")
+	if o.Password, err = h.databasePassword(); err != nil {
+		return err
 	}
 	if h.db, err = sqlstore.OpenPostgres(ctx, h.cfg.Cluster.Database, o); err != nil {
 		return fmt.Errorf("cluster.database: %w", err)
 	}
 	return nil
+}
+
+// databasePassword is that of the database that nodes share; "" is what its URL says.
+func (h *house) databasePassword() (string, error) {
+	file := h.cfg.Cluster.PasswordFile
+	if file == "" {
+		return "", nil
+	}
+	line, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("cluster.password_file: %w", err)
+	}
+	return strings.TrimRight(string(line), "\r\n"), nil
 }
 
 // guardRule is the configured rule, as the store takes it.

@@ -1,8 +1,8 @@
 package natsbus
 
 import (
+	"context"
 	"log/slog"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,33 +11,13 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
+	"lockstep/internal/mail"
 	"lockstep/internal/notify"
+	"lockstep/internal/notify/natsbus/natstest"
 	"lockstep/internal/notify/notifytest"
 )
 
-// serve starts a NATS server; port 0 takes one that is free.
-func serve(t *testing.T, o *server.Options) *server.Server {
-	t.Helper()
-	o.Host, o.NoSigs, o.NoLog = "127.0.0.1", true, true
-	if o.Port == 0 {
-		o.Port = server.RANDOM_PORT
-	}
-	s, err := server.NewServer(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	if !s.ReadyForConnections(10 * time.Second) {
-		t.Fatal("the NATS server does not begin")
-	}
-	t.Cleanup(func() {
-		s.Shutdown()
-		s.WaitForShutdown()
-	})
-	return s
-}
-
-func open(t *testing.T, url string) *Bus {
+func open(t testing.TB, url string) *Bus {
 	t.Helper()
 	b, err := Open(url, "test", slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -48,7 +28,7 @@ func open(t *testing.T, url string) *Bus {
 }
 
 // connected waits until a bus says that it is.
-func connected(t *testing.T, buses ...*Bus) {
+func connected(t testing.TB, buses ...*Bus) {
 	t.Helper()
 	for late := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
 		all := true
@@ -66,9 +46,9 @@ func connected(t *testing.T, buses ...*Bus) {
 
 func TestABusOverNATS(t *testing.T) {
 	notifytest.Run(t, func(t *testing.T) func() notify.Bus {
-		s := serve(t, &server.Options{})
+		s := natstest.Start(t, nil)
 		return func() notify.Bus {
-			b := open(t, s.ClientURL())
+			b := open(t, s.URL)
 			connected(t, b)
 			return b
 		}
@@ -76,9 +56,9 @@ func TestABusOverNATS(t *testing.T) {
 }
 
 func TestTwoClustersShareAServer(t *testing.T) {
-	s := serve(t, &server.Options{})
-	ours, theirs := open(t, s.ClientURL()+"?prefix=mail.ours"), open(t, s.ClientURL()+"?prefix=mail.theirs")
-	second := open(t, s.ClientURL()+"?prefix=mail.ours")
+	s := natstest.Start(t, nil)
+	ours, theirs := open(t, s.URL+"?prefix=mail.ours"), open(t, s.URL+"?prefix=mail.theirs")
+	second := open(t, s.URL+"?prefix=mail.ours")
 	connected(t, ours, theirs, second)
 	heard := make(chan string, 10)
 	for name, b := range map[string]*Bus{"second": second, "theirs": theirs} {
@@ -98,9 +78,8 @@ func TestTwoClustersShareAServer(t *testing.T) {
 }
 
 func TestAServerThatDiesAndComesBackIsAGap(t *testing.T) {
-	s := serve(t, &server.Options{})
-	port := s.Addr().(interface{ AddrPort() netip.AddrPort }).AddrPort().Port()
-	a, b := open(t, s.ClientURL()), open(t, s.ClientURL())
+	s := natstest.Start(t, nil)
+	a, b := open(t, s.URL), open(t, s.URL)
 	connected(t, a, b)
 	heard, gaps := make(chan string, 100), make(chan struct{}, 100)
 	if _, err := b.Receive("signin", func(_ string, body []byte) { heard <- string(body) }); err != nil {
@@ -114,8 +93,7 @@ func TestAServerThatDiesAndComesBackIsAGap(t *testing.T) {
 	for len(gaps) > 0 {
 		<-gaps
 	}
-	s.Shutdown()
-	s.WaitForShutdown()
+	s.Stop()
 	for a.Stats().Connected || b.Stats().Connected {
 		time.Sleep(time.Millisecond)
 	}
@@ -125,7 +103,7 @@ func TestAServerThatDiesAndComesBackIsAGap(t *testing.T) {
 	if _, err := b.Receive("limit", func(_ string, body []byte) { late <- string(body) }); err != nil {
 		t.Fatal(err)
 	}
-	serve(t, &server.Options{Port: int(port)})
+	s.Again()
 	<-gaps
 	connected(t, a, b)
 	a.Send("signin", []byte("after"))
@@ -142,17 +120,15 @@ func TestAServerThatDiesAndComesBackIsAGap(t *testing.T) {
 }
 
 func TestTheServerMayComeAfterTheNodes(t *testing.T) {
-	s := serve(t, &server.Options{})
-	url, port := s.ClientURL(), s.Addr().(interface{ AddrPort() netip.AddrPort }).AddrPort().Port()
-	s.Shutdown()
-	s.WaitForShutdown()
-	a, b := open(t, url), open(t, url)
+	s := natstest.Start(t, nil)
+	s.Stop()
+	a, b := open(t, s.URL), open(t, s.URL)
 	gaps, heard := make(chan struct{}, 10), make(chan string, 10)
 	b.OnGap(func() { gaps <- struct{}{} })
 	if _, err := b.Receive("signin", func(_ string, body []byte) { heard <- string(body) }); err != nil {
 		t.Fatal(err)
 	}
-	serve(t, &server.Options{Port: int(port)})
+	s.Again()
 	<-gaps
 	connected(t, a, b)
 	a.Send("signin", []byte("x"))
@@ -162,8 +138,8 @@ func TestTheServerMayComeAfterTheNodes(t *testing.T) {
 }
 
 func TestWhoIsRefusedIsToldAtOnce(t *testing.T) {
-	s := serve(t, &server.Options{Username: "lockstep", Password: "right"})
-	host := strings.TrimPrefix(s.ClientURL(), "nats://")
+	s := natstest.Start(t, &server.Options{Username: "lockstep", Password: "right"})
+	host := strings.TrimPrefix(s.URL, "nats://")
 	for _, as := range []string{"", "lockstep:wrong@", "token@"} {
 		b, err := Open("nats://"+as+host, "test", slog.New(slog.DiscardHandler))
 		if err == nil {
@@ -209,4 +185,46 @@ func TestURLsOfServers(t *testing.T) {
 			t.Errorf("%s: %v, want %q", url, err, want)
 		}
 	}
+}
+
+// A node has a subscription for each account that somebody watches, and one by which it
+// hears of gaps.
+func TestTheServerKeepsOnlyWhatIsWatched(t *testing.T) {
+	s := natstest.Start(t, nil)
+	b := open(t, s.URL)
+	connected(t, b)
+	before := s.Subscriptions()
+	var h notify.Hub
+	leave, err := h.Join(b, func(context.Context, mail.AccountID) (mail.ModSeq, error) { return 1, nil }, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan mail.AccountID, 200)
+	for a := range mail.AccountID(100) {
+		for range 2 {
+			defer h.Watch(a+1, func(mail.News) { told <- a })()
+		}
+	}
+	for range 200 { // that it is in force is told
+		<-told
+	}
+	if n := s.Subscriptions() - before; n != 100 {
+		t.Errorf("%d subscriptions for 100 accounts", n)
+	}
+	leave()
+	if err := b.conn.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if n := s.Subscriptions() - before; n != 0 {
+		t.Errorf("%d subscriptions are left", n)
+	}
+}
+
+func BenchmarkBus(b *testing.B) {
+	s := natstest.Start(b, nil)
+	notifytest.Bench(b, func() notify.Bus {
+		n := open(b, s.URL)
+		connected(b, n)
+		return n
+	})
 }

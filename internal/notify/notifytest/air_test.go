@@ -17,3 +17,8 @@ func TestABusInMemory(t *testing.T) {
 		}
 	})
 }
+
+func BenchmarkBus(b *testing.B) {
+	var air notifytest.Air
+	notifytest.Bench(b, air.Node)
+}
