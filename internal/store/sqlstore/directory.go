@@ -335,7 +335,11 @@ func (db *DB) UsedCredential(ctx context.Context, id int64, at time.Time) error 
 
 // writeOne runs a statement that has to change a row; absent is said otherwise.
 func (db *DB) writeOne(ctx context.Context, absent, sql string, args ...any) error {
-	return db.write(ctx, directoryLane, func(c conn) error {
+	return db.writeOneIn(ctx, directoryLane, absent, sql, args...)
+}
+
+func (db *DB) writeOneIn(ctx context.Context, in lane, absent, sql string, args ...any) error {
+	return db.write(ctx, in, func(c conn) error {
 		n, err := c.exec(sql, args...)
 		if err == nil && n == 0 {
 			err = mail.Errorf(mail.NotFound, "%s", absent)

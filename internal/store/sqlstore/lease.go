@@ -9,27 +9,31 @@ import (
 )
 
 const (
+	renewLease = "UPDATE lease SET until = ?3 WHERE name = ?1 AND holder = ?2 AND until > ?4"
 	// A lease that is yielded has no holder. Its row stays, so that its fence goes on.
 	takeLease = `INSERT INTO lease (name, holder, until, fence) VALUES (?1, ?2, ?3, 1)
-	ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until,
-	fence = CASE WHEN lease.holder = ?2 AND lease.until > ?4 THEN lease.fence ELSE lease.fence + 1 END
-	WHERE lease.holder = ?2 OR lease.until <= ?4`
+	ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until, fence = lease.fence + 1
+	WHERE lease.until <= ?4`
 	selectLease  = "SELECT name, holder, until, fence FROM lease WHERE name = ?1"
 	selectLeases = "SELECT name, holder, until, fence FROM lease WHERE until > ?1 ORDER BY name"
 	yieldLease   = "UPDATE lease SET holder = '', until = ?4 WHERE name = ?1 AND holder = ?2 AND fence = ?3"
 	holdsLease   = "SELECT 1 FROM lease WHERE name = ?1 AND holder = ?2 AND fence = ?3"
 )
 
-// sharedConn is a connection to an engine that other nodes use beside this one. It has a
-// clock, which is all nodes'; and what one reads another may change at once, unless
+// sharedConn is a connection to an engine that other nodes use beside this one. It has
+// a clock, which is all nodes'; and what one reads another may change at once, unless
 // the row is locked.
 type sharedConn interface {
 	clock() (micros int64, err error) // as of now, not of the transaction's beginning
 }
 
-// againstOthers locks, until the transaction ends, the rows that a statement reads on
-// a shared engine.
-const againstOthers = " FOR SHARE"
+// On a shared engine who writes under a lease keeps its row as it is until the
+// transaction ends, and who takes the lease over waits for all of those. Who renews it
+// does not: else, where somebody always writes, it could never be renewed.
+const (
+	keepRow = " FOR KEY SHARE"
+	takeRow = " FOR UPDATE"
+)
 
 // storeNow returns the time by which leases end: the engine's, where it has a clock.
 func (db *DB) storeNow(c conn) (int64, error) {
@@ -49,9 +53,15 @@ func (db *DB) Take(ctx context.Context, name, holder string, life time.Duration)
 		if err != nil {
 			return err
 		}
-		taken, err := c.exec(takeLease, name, holder, now+max(life.Microseconds(), 1), now)
+		until := now + max(life.Microseconds(), 1)
+		taken, err := c.exec(renewLease, name, holder, until, now)
 		if err != nil {
 			return err
+		}
+		if taken == 0 {
+			if taken, err = takeOver(c, name, holder, until, now); err != nil {
+				return err
+			}
 		}
 		if _, err := one(c, selectLease, func(r row) { l = scanLease(r) }, name); err != nil {
 			return err
@@ -62,6 +72,16 @@ func (db *DB) Take(ctx context.Context, name, holder string, life time.Duration)
 		return nil
 	}, nil)
 	return l, err
+}
+
+// takeOver takes a lease that nobody has.
+func takeOver(c conn, name, holder string, until, now int64) (taken int64, err error) {
+	if _, ok := c.(sharedConn); ok {
+		if _, err := one(c, selectLease+takeRow, func(row) {}, name); err != nil {
+			return 0, err
+		}
+	}
+	return c.exec(takeLease, name, holder, until, now)
 }
 
 func scanLease(r row) store.Lease {
@@ -92,7 +112,7 @@ func fenced(ctx context.Context, fn func(conn) error) func(conn) error {
 	return func(c conn) error {
 		sql := holdsLease
 		if _, ok := c.(sharedConn); ok {
-			sql += againstOthers
+			sql += keepRow
 		}
 		if err := holds(c, sql, *l); err != nil {
 			return err

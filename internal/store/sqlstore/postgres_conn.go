@@ -387,6 +387,8 @@ func (p *pgConn) commit() error {
 	return nil
 }
 
+var _ sharedConn = (*pgConn)(nil)
+
 func (p *pgConn) pending() *pending { return &p.waits }
 
 func (p *pgConn) setIdle(idle bool) {

@@ -115,12 +115,12 @@ func (db *DB) InHand(ctx context.Context, node string, ids []int64) (still []int
 
 // Retry implements store.Queue.
 func (db *DB) Retry(ctx context.Context, node string, id int64, next time.Time, lastError string) error {
-	return db.writeOne(ctx, "not in the queue", retryOutgoing, id, node, next, lastError)
+	return db.writeOneIn(ctx, queueLane, "not in the queue", retryOutgoing, id, node, next, lastError)
 }
 
 // Done implements store.Queue.
 func (db *DB) Done(ctx context.Context, id int64) error {
-	return db.writeOne(ctx, "not in the queue", deleteOutgoing, id)
+	return db.writeOneIn(ctx, queueLane, "not in the queue", deleteOutgoing, id)
 }
 
 // Queued implements store.Queue.

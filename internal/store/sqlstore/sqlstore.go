@@ -248,12 +248,13 @@ func (db *DB) write(ctx context.Context, in lane, fn func(conn) error, after fun
 	if db.closed {
 		return errClosed
 	}
+	fn = fenced(ctx, fn)
 	if db.pg != nil {
 		db.notInside()
-		return db.pg.lanes.do(ctx, in, fenced(ctx, fn), after)
+		return db.pg.lanes.do(ctx, in, fn, after)
 	}
 	defer db.watchLog()
-	return db.writer.do(ctx, fenced(ctx, fn), after)
+	return db.writer.do(ctx, fn, after)
 }
 
 // read runs fn on a snapshot.
