@@ -3,6 +3,7 @@
 # make bench   the benchmark beside a peer, long
 # make fuzz    each decoder for FUZZTIME, long
 # make fleet   simulated devices under 1000 seeds, long
+# make acmeserver  the ACME authority that certificates are tested with, likewise
 # make s3server  the S3 server that backups are tested with, before go test without CI
 # make web     the web client's files, from its sources; needs Node.js, and npm its registry
 # make soak    random histories, crashes and devices for SOAKTIME (minutes: 30m), long
@@ -13,15 +14,15 @@ SOAKTIME ?= 30m
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 # Packages whose tests are about goroutines, run with the race detector.
-RACE ?= ./internal/auth/... ./internal/jmap/... ./internal/longpoll/... ./internal/lot/... ./internal/signin/... ./internal/blob/... ./internal/delivery/... ./internal/eas/... ./internal/imap/... ./internal/notify/... ./internal/past/... \
-	./internal/pop3/... ./internal/smtp/... ./internal/store/... ./internal/backup/... ./internal/transfer/... ./internal/admin/... ./internal/httpd/... ./cmd/...
+RACE ?= ./internal/auth/... ./internal/jmap/... ./internal/longpoll/... ./internal/signin/... ./internal/blob/... ./internal/delivery/... ./internal/eas/... ./internal/imap/... ./internal/notify/... ./internal/past/... \
+	./internal/pop3/... ./internal/smtp/... ./internal/store/... ./internal/backup/... ./internal/transfer/... ./internal/certs/... ./internal/lot/... ./internal/admin/... ./internal/httpd/... ./cmd/...
 
 .PHONY: build test format vet race cross bench fuzz soak clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o lockstep ./cmd/lockstep
 
-test: format vet cross $(if $(CI),s3server) $(if $(CI)$(NODE_THERE),web-check web-e2e,web-skip)
+test: format vet cross $(if $(CI),s3server acmeserver) $(if $(CI)$(NODE_THERE),web-check web-e2e,web-skip)
 	$(GO) test -timeout 30m ./...
 	$(MAKE) race
 
@@ -99,6 +100,11 @@ soak-backup: s3server
 .PHONY: s3server
 s3server:
 	$(GO) -C internal/tools/s3server tool -n versitygw
+
+# The ACME authority that certificates are tested with, in the same way.
+.PHONY: acmeserver
+acmeserver:
+	$(GO) -C internal/tools/acmeserver tool -n pebble
 
 # The web client. What it is built to is committed, so that building the server needs
 # no Node.js; web-check holds it to its sources, web-e2e drives it with Debian's Chromium.
