@@ -330,6 +330,7 @@ func (h *house) run(ctx context.Context, ready func([]service)) error {
 	begin("backup", h.backupJob.Run)
 	begin("drill", h.drillJob.Run)
 	begin("push", h.push)
+	begin("sign-ins", h.auth.Follow)
 	followed := h.follow() // to the end: also what sessions do while the server stops
 	notifySystemd("READY=1")
 	ready(services)
