@@ -255,7 +255,7 @@ func (h *house) httpServer(t *tls.Config, m *metrics) *httpd.Server {
 	l := h.cfg.Limits
 	return m.watchHTTP(&httpd.Server{
 		Healthy: h.healthy, Ready: h.ready, Metrics: m.registry, TLS: t, Log: h.log, Farewell: h.leave.farewell,
-		Limits: httpd.Limits{Connections: l.Connections, PerAddress: l.ConnectionsPerAddress},
+		Limits: httpd.Limits{Connections: l.Connections, PerAddress: l.ConnectionsPerAddress}, Proxies: h.cfg.Listen.Proxies.Prefixes(),
 	})
 }
 
