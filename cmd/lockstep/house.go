@@ -122,6 +122,9 @@ func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *hou
 	}
 	h.auth = auth.New(h.db, h.db, h.salts, log)
 	h.auth.UsePolicies(cfg.Policies())
+	if err := h.joinSignIns(ctx); err != nil {
+		return nil, err
+	}
 	h.trails = device.NewTrails(h.db, log)
 	h.closers = append(h.closers, h.flushTrails)
 	h.delivery = &delivery.Service{
@@ -175,6 +178,7 @@ func (h *house) openDatabase(ctx context.Context) (err error) {
 	if o.Password, err = h.databasePassword(); err != nil {
 		return err
 	}
+	o.Readdressed = h.tellAddresses
 	if h.db, err = sqlstore.OpenPostgres(ctx, h.cfg.Cluster.Database, o); err != nil {
 		return fmt.Errorf("cluster.database: %w", err)
 	}

@@ -255,7 +255,7 @@ func (h *house) httpServer(t *tls.Config, m *metrics) *httpd.Server {
 	l := h.cfg.Limits
 	return m.watchHTTP(&httpd.Server{
 		Healthy: h.healthy, Ready: h.ready, Metrics: m.registry, TLS: t, Log: h.log, Farewell: h.leave.farewell,
-		Limits: httpd.Limits{Connections: l.Connections, PerAddress: l.ConnectionsPerAddress},
+		Limits: httpd.Limits{Connections: l.Connections, PerAddress: l.ConnectionsPerAddress}, Proxies: h.cfg.Listen.Proxies.Prefixes(),
 	})
 }
 
@@ -316,7 +316,7 @@ func (h *house) run(ctx context.Context, ready func([]service)) error {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(asked))
 	defer cancel()
 	var running sync.WaitGroup
-	errs := make(chan error, len(services)+10)
+	errs := make(chan error, len(services)+11)
 	begin := func(name string, fn func(context.Context) error) {
 		running.Go(func() {
 			if err := fn(ctx); err != nil {
@@ -338,6 +338,7 @@ func (h *house) run(ctx context.Context, ready func([]service)) error {
 	begin("backup", h.onOne("backups", h.backupJob.Run))
 	begin("drill", h.onOne("drills", h.drillJob.Run))
 	begin("push", h.onOne("push", h.push))
+	begin("sign-ins", h.auth.Follow)
 	followed := h.follow() // to the end: also what sessions do while the server stops
 	notifySystemd("READY=1")
 	ready(services)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/netip"
 	"strings"
 	"sync"
@@ -15,62 +16,17 @@ import (
 
 	"lockstep/internal/mail"
 	"lockstep/internal/notify"
+	"lockstep/internal/notify/notifytest"
 	"lockstep/internal/store"
 	"lockstep/internal/store/model"
 )
-
-// wire is a bus for tests: words reach all others, or nobody.
-type wire struct {
-	cut atomic.Bool
-	mu  sync.Mutex
-	all []*plug
-}
-
-// plug is a node's end of the wire.
-type plug struct {
-	w    *wire
-	fns  map[string]func(string, []byte)
-	gaps func()
-}
-
-func (w *wire) plug() *plug {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	p := &plug{w: w, fns: map[string]func(string, []byte){}}
-	w.all = append(w.all, p)
-	return p
-}
-
-func (p *plug) Send(topic string, body []byte) {
-	p.w.mu.Lock()
-	defer p.w.mu.Unlock()
-	for _, o := range p.w.all {
-		if fn := o.fns[topic]; o != p && fn != nil && !p.w.cut.Load() {
-			fn(topic, body)
-		}
-	}
-}
-
-func (p *plug) Receive(topic string, fn func(string, []byte)) (func(), error) {
-	p.w.mu.Lock()
-	defer p.w.mu.Unlock()
-	p.fns[topic] = fn
-	return func() {
-		p.w.mu.Lock()
-		defer p.w.mu.Unlock()
-		delete(p.fns, topic)
-	}, nil
-}
-
-func (p *plug) OnGap(fn func()) func() { p.gaps = fn; return func() {} }
-func (p *plug) Close() error           { return nil }
-func (p *plug) Stats() notify.BusStats { return notify.BusStats{} }
 
 // cluster is nodes on one store.
 type cluster struct {
 	t     *testing.T
 	store *model.Store
-	wire  wire
+	air   notifytest.Air
+	buses []notify.Bus
 	looks atomic.Int64 // questions to the store that nobody's sign-in asked
 	nodes []*bench
 	stop  []func()
@@ -110,7 +66,9 @@ func newCluster(t *testing.T, n int) *cluster {
 func (c *cluster) start() *bench {
 	b := &bench{t: c.t, store: c.store, Service: New(c.store, c.store, []byte("salts"), slog.New(slog.DiscardHandler))}
 	shared := lookCounter{c.store, &c.looks}
-	if err := b.Join(c.t.Context(), Nodes{shared, shared, c.wire.plug()}); err != nil {
+	bus := c.air.Node()
+	c.buses = append(c.buses, bus)
+	if err := b.Join(c.t.Context(), Nodes{shared, shared, bus}); err != nil {
 		c.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(c.t.Context())
@@ -129,6 +87,16 @@ func (c *cluster) start() *bench {
 func (c *cluster) close() {
 	for _, stop := range c.stop {
 		stop()
+	}
+	for _, bus := range c.buses {
+		bus.Close()
+	}
+}
+
+// cut has every word get lost.
+func (c *cluster) cut(lost bool) {
+	if lost {
+		c.air.Spoil(notifytest.Faults{Rand: rand.New(rand.NewPCG(1, 1)), Lose: 1})
 	}
 }
 
@@ -236,7 +204,7 @@ func TestWhoIsSignedOutAtOneNodeIsAtAll(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					c := newCluster(t, 2)
 					defer c.close()
-					c.wire.cut.Store(cut)
+					c.cut(cut)
 					here, there := c.nodes[0], c.nodes[1]
 					_, secret, err := here.AddDevice(t.Context(), here.alice, "phone", nil)
 					if err != nil {
@@ -279,7 +247,7 @@ func TestWhoWasSignedOutComesBackOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		defer c.close()
-		c.wire.cut.Store(true)
+		c.cut(true)
 		here := c.nodes[0]
 		first := here.waits(here.in(attempt(password)))
 		if err := here.SignOut(t.Context(), here.alice, first.Device().ID); err != nil {
@@ -365,7 +333,7 @@ func TestGuessesSpreadOverNodesAreNoMore(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newCluster(t, 3)
 				defer func() { c.close() }()
-				c.wire.cut.Store(cut)
+				c.cut(cut)
 				heard := 0
 				guess := func(i int) {
 					_, err := c.nodes[i%3].Login(t.Context(), attempt("wrong-horse"))
@@ -427,7 +395,7 @@ func TestGuessesAtOnceOnManyNodesAreNoMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 3)
 		defer c.close()
-		c.wire.cut.Store(true)
+		c.cut(true)
 		var heard atomic.Int64
 		var wg sync.WaitGroup
 		for i := range 24 {
@@ -453,7 +421,7 @@ func TestALockOutReachesAllNodes(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newCluster(t, 2)
 				defer c.close()
-				c.wire.cut.Store(cut)
+				c.cut(cut)
 				here, there := c.nodes[0], c.nodes[1]
 				_, secret, err := here.AddDevice(t.Context(), here.alice, "phone", nil)
 				if err != nil {

@@ -53,6 +53,7 @@ type Listen struct {
 	Submissions Addresses `toml:"submissions" comment:"Sending by people, under TLS (port 465)."`
 	HTTP        Addresses `toml:"http" comment:"The web client, JMAP and ActiveSync where auth.plaintext lets passwords come without TLS; health and metrics, which tell numbers, not names: keep those off the internet."`
 	HTTPS       Addresses `toml:"https" comment:"The same under TLS."`
+	Proxies     Networks  `toml:"proxies" comment:"Proxies in front of this server, by address or network, such as \"10.0.0.0/8\". What they say of a client's address and of its TLS is believed (docs/operations.md: Behind a proxy), and of nobody else; so failed sign-ins count for the client and not for the proxy."`
 }
 
 // TLS names the certificate.

@@ -76,6 +76,8 @@ func spell(v reflect.Value) string {
 		return strconv.FormatBool(x)
 	case Addresses:
 		return spellList(x)
+	case Networks:
+		return spellList(x)
 	case Words:
 		return spellList(x)
 	case fmt.Stringer:

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"lockstep/internal/auth/authtest"
+	"lockstep/internal/delivery/deliverytest"
 	"lockstep/internal/eas/wbxml"
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
@@ -176,6 +178,22 @@ func TestPingHearsOfFolders(t *testing.T) {
 	answer = p.begin(nil)
 	waits(t, answer)
 	w.auth.EndAll(w.alice.Account, "signed out")
+	heard(t, answer, "Ping(Status=1)")
+}
+
+func TestPingEndsForWhoIsBlockedAtAnotherNode(t *testing.T) {
+	w := newTown(t)
+	there := authtest.Beside(t, w.Store, w.auth)
+	p := w.phone(v161)
+	p.folderStep("0")
+	p.inStep("INBOX", "0")
+	answer := p.begin(pinging(80, folderID(w.mailbox("INBOX").ID)))
+	waits(t, answer)
+	for id := range w.auth.Connected(w.alice.Account) {
+		if err := there.SetAccess(t.Context(), deliverytest.By, w.alice.Account, id, mail.Blocked); err != nil {
+			t.Fatal(err)
+		}
+	}
 	heard(t, answer, "Ping(Status=1)")
 }
 

@@ -40,6 +40,9 @@ type Server struct {
 	TLS     *tls.Config  // of ServeTLS
 	Log     *slog.Logger // nil logs nothing
 	Limits  Limits
+	// Proxies are whom is believed what they say of where a request comes from. The
+	// bound on connections from one address is not for them.
+	Proxies []netip.Prefix
 
 	Farewell *lot.Farewell // sends those who wait away before the server stops; may be nil
 
@@ -86,7 +89,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /healthz", s.health)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.Metrics, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes, Timeout: scrapeTime}))
 	own := http.MaxBytesHandler(mux, 0) // nothing there takes a body
-	return s.logged(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return s.forwarded(s.logged(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = newBody(w, r, s.limits)
 		if s.Farewell.Telling() {
 			w.Header().Set("Connection", "close") // the next request goes elsewhere
@@ -98,7 +101,7 @@ func (s *Server) Handler() http.Handler {
 			}
 		}
 		own.ServeHTTP(w, r)
-	}))
+	})))
 }
 
 // health is 200 when the store answers, else 503.
@@ -166,7 +169,11 @@ func (s *Server) serve(ctx context.Context, l net.Listener, secure *tls.Config) 
 
 // enter lets a connection in if there is room.
 func (s *Server) enter(a netip.Addr) (leave func(), ok bool) {
-	if !s.door.Enter(a, s.limits.Connections, s.limits.PerAddress) {
+	each := s.limits.PerAddress
+	if s.isProxy(a) {
+		each = s.limits.Connections
+	}
+	if !s.door.Enter(a, s.limits.Connections, each) {
 		s.refused.Add(1)
 		s.Log.Info("connection refused", "proto", "http", "addr", a)
 		return nil, false

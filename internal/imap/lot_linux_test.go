@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"lockstep/internal/auth/authtest"
 	"lockstep/internal/mail"
 )
 
@@ -47,6 +48,7 @@ func TestSessionsInTheLotAreAnswered(t *testing.T) {
 
 func TestSessionsInTheLotHearOfChangesAndTheEnd(t *testing.T) {
 	h := newHouse(t, nil)
+	there := authtest.Beside(t, h.store, h.auth)
 	h.put("INBOX", "Subject: x\r\n\r\n", mail.Flags{}, 1, 0)
 	const n = 20
 	var conns []net.Conn
@@ -66,7 +68,9 @@ func TestSessionsInTheLotHearOfChangesAndTheEnd(t *testing.T) {
 	if got := h.server.napping.Load(); got != n {
 		t.Errorf("%d of %d wait without a goroutine", got, n)
 	}
-	h.auth.EndAll(h.account, "signed out")
+	if err := there.SetPassword(t.Context(), h.user, "another horse"); err != nil {
+		t.Fatal(err)
+	}
 	for _, r := range readers {
 		line := ""
 		for err := error(nil); err == nil && !strings.HasPrefix(line, "* BYE"); line, err = r.ReadString('\n') {

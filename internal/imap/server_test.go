@@ -27,6 +27,7 @@ import (
 
 	"github.com/xdg-go/scram"
 
+	"lockstep/internal/auth/authtest"
 	"lockstep/internal/imap/wire"
 	"lockstep/internal/mail"
 	"lockstep/internal/message/threads"
@@ -443,6 +444,20 @@ func TestSignedOutDeviceHearsIt(t *testing.T) {
 	c.run("IDLE")
 	h.auth.EndAll(h.account, "signed out")
 	c.closedWith("signed out")
+}
+
+// Who is signed out at another node hears it, in IDLE, in the lot and between commands.
+func TestSignedOutAtAnotherNodeHearsIt(t *testing.T) {
+	h := newHouse(t, nil)
+	there := authtest.Beside(t, h.store, h.auth)
+	idle, quiet := dial(t, h.addr).ready().login(), dial(t, h.addr).ready().login()
+	idle.must("SELECT INBOX")
+	idle.run("IDLE")
+	if err := there.SetDisabled(t.Context(), h.account, true); err != nil {
+		t.Fatal(err)
+	}
+	idle.closedWith("account disabled")
+	quiet.closedWith("account disabled")
 }
 
 func TestDeviceIsNamedByID(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"lockstep/internal/auth/authtest"
 	"lockstep/internal/delivery/deliverytest"
 	"lockstep/internal/longpoll"
 	"lockstep/internal/mail"
@@ -295,10 +296,13 @@ func (x *wire) await(what string, so func() bool) {
 func TestSignedOutMeansNoMoreEvents(t *testing.T) {
 	onBoth(t, func(t *testing.T, secure bool) {
 		w := newTown(t)
+		there := authtest.Beside(t, w.Store, w.auth)
 		x := w.listen(secure)
 		l := x.events("types=*&closeafter=no&ping=0")
 		x.await("it waits", func() bool { return x.waiting.Load() == 1 })
-		w.auth.EndAll(w.alice.Account, "signed out")
+		if err := there.SetDisabled(t.Context(), w.alice.Account, true); err != nil {
+			t.Fatal(err)
+		}
 		if rest, err := io.ReadAll(l.in); err == nil || len(rest) > 0 {
 			t.Errorf("%q, %v", rest, err)
 		}

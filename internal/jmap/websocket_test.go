@@ -16,6 +16,7 @@ import (
 
 	coder "github.com/coder/websocket"
 
+	"lockstep/internal/auth/authtest"
 	"lockstep/internal/jmap/websocket"
 	"lockstep/internal/mail"
 )
@@ -182,10 +183,13 @@ func TestPushesOverAWebSocket(t *testing.T) {
 
 func TestASignedOutWebSocketEnds(t *testing.T) {
 	w := newTown(t)
+	there := authtest.Beside(t, w.Store, w.auth)
 	x := w.listen(true)
 	k := x.talk()
 	x.await("it waits", func() bool { return x.waiting.Load() == 1 })
-	w.auth.EndAll(w.alice.Account, "signed out")
+	if err := there.SetDisabled(t.Context(), w.alice.Account, true); err != nil {
+		t.Fatal(err)
+	}
 	if _, _, err := k.Read(k.ctx); err == nil {
 		t.Error("it goes on")
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/xdg-go/scram"
 
 	"lockstep/internal/auth"
+	"lockstep/internal/auth/authtest"
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
 )
@@ -287,6 +288,19 @@ func TestSignedOutDeviceIsHungUpOn(t *testing.T) {
 	c := dial(t, w.serve(w.server("plain"), false)).signIn()
 	w.auth.EndAll(w.alice.Account, "device blocked")
 	c.hears("-ERR [SYS/TEMP] Goodbye: device blocked")
+	c.hears("(closed)")
+}
+
+func TestSignedOutAtAnotherNodeIsHungUpOn(t *testing.T) {
+	w := newTown(t)
+	there := authtest.Beside(t, w.Store, w.auth)
+	c := dial(t, w.serve(w.server("plain"), false)).signIn()
+	for id := range w.auth.Connected(w.alice.Account) {
+		if err := there.SignOut(t.Context(), w.alice, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.hears("-ERR [SYS/TEMP] Goodbye: signed out")
 	c.hears("(closed)")
 }
 

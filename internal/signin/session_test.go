@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lockstep/internal/auth"
+	"lockstep/internal/auth/authtest"
 	"lockstep/internal/mail"
 )
 
@@ -182,6 +183,23 @@ func mustEnd(t testing.TB, what string, ended <-chan string) {
 	case <-time.After(10 * time.Second):
 		t.Fatalf("%s: still there", what)
 	}
+}
+
+func TestABrowserSignedOutAtAnotherNodeIsSignedOut(t *testing.T) {
+	h := newHouse(t)
+	there := authtest.Beside(t, h.store, h.Auth)
+	b := h.browser()
+	b.signIn()
+	ended := b.tracked(h)
+	all, err := there.SignIns(t.Context(), h.alice)
+	if err != nil || len(all) != 1 {
+		t.Fatal(all, err)
+	}
+	if err := there.EndSignIn(t.Context(), h.alice, all[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	mustEnd(t, "what waits", ended)
+	b.refused(401, "credentials", "GET", "/auth/session", nil)
 }
 
 func TestSessionsEndAtOnce(t *testing.T) {

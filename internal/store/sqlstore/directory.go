@@ -69,7 +69,7 @@ func (db *DB) CreateAccount(ctx context.Context, by mail.Origin, a store.NewAcco
 		news, err = db.setUp(c, p.Account, by)
 		return err
 	}, func() {
-		db.whose.forget() // a catch-all may have answered for it
+		db.readdressed() // a catch-all may have answered for it
 		db.hub.Publish(p.Account, news)
 	})
 	return p, err
@@ -102,6 +102,9 @@ func (db *DB) register(c conn, login string, own store.Address, a store.NewAccou
 		return p, err
 	}
 	if err := addAddress(c, p, own); err != nil {
+		return p, err
+	}
+	if err := db.changesAddresses(c); err != nil {
 		return p, err
 	}
 	if a.Verifier != nil {
@@ -351,6 +354,9 @@ func (db *DB) writeOneIn(ctx context.Context, in lane, absent, sql string, args 
 // Lookup implements store.Directory.
 func (db *DB) Lookup(ctx context.Context, local, domain string) (store.Address, error) {
 	local, domain = strings.ToLower(local), strings.ToLower(domain)
+	if err := db.sameAddresses(ctx); err != nil {
+		return store.Address{}, err
+	}
 	return db.whose.address(spelled{local, domain}, func() (a store.Address, err error) {
 		err = db.ask(ctx, func(c conn) error {
 			found, err := one(c, selectReached, func(r row) { a = scanAddress(r) }, domain, local)
@@ -370,6 +376,9 @@ func scanAddress(r row) store.Address {
 // IsLocal implements store.Directory.
 func (db *DB) IsLocal(ctx context.Context, domain string) (bool, error) {
 	domain = strings.ToLower(domain)
+	if err := db.sameAddresses(ctx); err != nil {
+		return false, err
+	}
 	return db.whose.isLocal(domain, func() (found bool, err error) {
 		err = db.ask(ctx, func(c conn) error {
 			found, err = one(c, selectDomain, func(row) {}, domain)
@@ -403,8 +412,11 @@ func (db *DB) AddAddress(ctx context.Context, a store.Address) error {
 		if taken {
 			return mail.Errorf(mail.Exists, "that address is taken")
 		}
-		return addAddress(c, owner, a)
-	}, db.whose.forget)
+		if err := addAddress(c, owner, a); err != nil {
+			return err
+		}
+		return db.changesAddresses(c)
+	}, db.readdressed)
 }
 
 // RemoveAddress implements store.Directory.
@@ -423,8 +435,11 @@ func (db *DB) RemoveAddress(ctx context.Context, local, domain string) error {
 			err = relistPerson(c, was.Account)
 		}
 		if err == nil {
+			err = db.changesAddresses(c)
+		}
+		if err == nil {
 			_, err = c.exec(deleteDomains)
 		}
 		return err
-	}, db.whose.forget)
+	}, db.readdressed)
 }

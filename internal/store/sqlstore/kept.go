@@ -47,8 +47,11 @@ func (db *DB) KeepRemoved(ctx context.Context, id mail.AccountID) error {
 		if err == nil {
 			err = ends(c, db.now(), id, 0)
 		}
+		if err == nil {
+			err = db.changesAddresses(c)
+		}
 		return err
-	}, db.whose.forget)
+	}, db.readdressed)
 }
 
 // KeptRemoved implements store.Directory.
@@ -86,13 +89,16 @@ func (db *DB) Reinstate(ctx context.Context, id mail.AccountID, login string) (p
 		if p, taken, err = db.bringBack(c, id, strings.ToLower(login)); err != nil {
 			return err
 		}
+		if err := db.changesAddresses(c); err != nil {
+			return err
+		}
 		if gone, err = goneMembers(c, id); err != nil {
 			return err
 		}
 		news, err = db.takeFromGone(c, id, gone)
 		return err
 	}, func() {
-		db.whose.forget()
+		db.readdressed()
 		if news.ModSeq != 0 {
 			db.hub.Publish(id, news)
 		}

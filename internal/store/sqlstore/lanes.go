@@ -18,7 +18,8 @@ const (
 	blobLane
 	signInLane
 	sharedLane // leases, nodes, files
-	lastLane   = sharedLane
+	failureLane
+	lastLane = failureLane
 )
 
 func laneOf(id mail.AccountID) lane { return lane(id) }

@@ -58,7 +58,7 @@ func OpenPostgres(ctx context.Context, url string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{hub: o.Hub, log: o.Log, now: o.Now, guard: o.Guard, shared: true}
+	db := &DB{hub: o.Hub, log: o.Log, now: o.Now, guard: o.Guard, onAddresses: o.Readdressed, shared: true}
 	db.defaults()
 	db.tails.direct = true
 	if err := migratePostgres(ctx, dial, o); err != nil {

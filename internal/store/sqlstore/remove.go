@@ -58,8 +58,11 @@ func (db *DB) RemoveAccount(ctx context.Context, id mail.AccountID) error {
 		if err == nil {
 			err = ends(c, db.now(), id, 0)
 		}
+		if err == nil {
+			err = db.changesAddresses(c)
+		}
 		return err
-	}, db.whose.forget)
+	}, db.readdressed)
 	if err != nil {
 		return err
 	}

@@ -56,7 +56,7 @@ func (db *DB) restoredTimes(ctx context.Context, times int64) (leap mail.Leap, e
 	err = db.write(ctx, directoryLane, func(c conn) (err error) {
 		leap, err = db.beginRestored(c, times)
 		return err
-	}, db.whose.forget)
+	}, db.readdressed)
 	if err != nil {
 		return leap, err
 	}

@@ -42,6 +42,9 @@ type Options struct {
 	Now     func() time.Time // nil is time.Now
 	Guard   mail.GuardRule   // when what a device deletes is a flood
 	Readers int              // at most, at once; 0 is twice the processors
+	// Readdressed is called after each commit that changed addresses or domains, for
+	// other nodes to be told, which ForgetAddresses. It must not block; nil is nobody.
+	Readdressed func()
 	// Program is the version that is running, as the database is to say of who upgraded
 	// it. Upgrading is told of an upgrade's progress, before each part; nil is nobody.
 	Program   string
@@ -83,8 +86,9 @@ type DB struct {
 	readers *pool
 	stats   counters
 
-	whose whose
-	tails tails // used by the writer
+	whose       whose
+	onAddresses func() // nil: nobody wants to know
+	tails       tails  // used by the writer
 
 	marking marking
 
@@ -146,7 +150,7 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{path: path, hub: o.Hub, log: o.Log, now: o.Now, guard: o.Guard, checkpts: make(chan struct{}, 1)}
+	db := &DB{path: path, hub: o.Hub, log: o.Log, now: o.Now, guard: o.Guard, onAddresses: o.Readdressed, checkpts: make(chan struct{}, 1)}
 	db.defaults()
 	if o.Readers <= 0 {
 		o.Readers = 2 * runtime.GOMAXPROCS(0)

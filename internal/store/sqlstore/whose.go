@@ -1,10 +1,16 @@
 package sqlstore
 
 import (
+	"context"
 	"sync"
+	"time"
 
 	"lockstep/internal/store"
 )
+
+// addressesKnownFor is how long a node that shares its database goes by what it
+// remembers before it asks, in one statement, whether another changed it.
+const addressesKnownFor = time.Second
 
 // maxWhose bounds the answers that are remembered; with more, all are forgotten.
 const maxWhose = 100_000
@@ -17,6 +23,10 @@ type whose struct {
 	turn      int // of forgetting
 	addresses map[spelled]store.Address
 	domains   map[string]bool
+
+	looking sync.Mutex
+	looked  time.Time // guarded by looking, as is number
+	number  int64     // of changes that there were then
 }
 
 // spelled is an address as it was asked for.
@@ -74,4 +84,54 @@ func (w *whose) forget() {
 	defer w.mu.Unlock()
 	w.turn++
 	w.addresses, w.domains = nil, nil
+}
+
+// readdressed is called after each commit here that changed addresses.
+func (db *DB) readdressed() {
+	db.whose.forget()
+	if db.onAddresses != nil {
+		db.onAddresses()
+	}
+}
+
+// ForgetAddresses has the next question of an address go to the database: another
+// node said that it changed some.
+func (db *DB) ForgetAddresses() { db.whose.forget() }
+
+// changesAddresses counts, with the transaction, a change of addresses or domains for
+// the other nodes.
+func (db *DB) changesAddresses(c conn) error {
+	if !db.shared {
+		return nil
+	}
+	_, err := draw(c, "directory")
+	return err
+}
+
+// sameAddresses forgets what is remembered if another node changed addresses since it
+// was looked last. Those who ask meanwhile wait for the one that looks.
+func (db *DB) sameAddresses(ctx context.Context) error {
+	if !db.shared {
+		return nil
+	}
+	w := &db.whose
+	w.looking.Lock()
+	defer w.looking.Unlock()
+	now := time.Now()
+	if now.Sub(w.looked) < addressesKnownFor {
+		return nil
+	}
+	var number int64
+	err := db.ask(ctx, func(c conn) error {
+		_, err := one(c, selectCounter, func(r row) { number = r.num(0) }, "directory")
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if number != w.number {
+		w.forget()
+	}
+	w.looked, w.number = now, number
+	return nil
 }
