@@ -76,7 +76,8 @@ type house struct {
 
 	saidUpgrading time.Time // when an upgrade was spoken of last
 
-	changedOver bool // the database became another, and everything has to begin anew
+	otherDatabase <-chan struct{} // closed when the database became another
+	changedOver   bool            // so everything has to begin anew
 
 	sessions   func() map[string]int       // now, by protocol
 	addresses  func() map[string][]string  // where it listens
@@ -182,6 +183,7 @@ func (h *house) openDatabase(ctx context.Context) (err error) {
 	if h.db, err = sqlstore.OpenPostgres(ctx, h.cfg.Cluster.Database, o); err != nil {
 		return fmt.Errorf("cluster.database: %w", err)
 	}
+	h.otherDatabase = h.db.ChangedOver()
 	return nil
 }
 

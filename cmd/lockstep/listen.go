@@ -331,7 +331,7 @@ func (h *house) run(ctx context.Context, ready func([]service)) error {
 	begin("memory", quiet)
 	begin("maintenance", h.onOne("upkeep", h.maintain))
 	begin("unfinished", h.onOne("unfinished", h.finishCut))
-	begin("packing", h.packing)
+	begin("packing", h.onOne("pack", h.packing))
 	begin("queue", sender.Run)
 	begin("search", h.search.Run)
 	begin("scrub", h.onOne("scrub", h.scrub.Run))
@@ -356,7 +356,7 @@ func (h *house) awaitStop(asked, working context.Context) {
 	select {
 	case <-working.Done():
 		return
-	case <-h.db.ChangedOver():
+	case <-h.otherDatabase:
 		h.changedOver = true
 		return
 	case <-asked.Done():
