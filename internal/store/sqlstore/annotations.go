@@ -167,7 +167,7 @@ func (t *tx) annotate(b *box, uids mail.UIDSet, changes []mail.Annotation) (chan
 	for _, e := range sameAnnotations(entries) {
 		t.add(e)
 	}
-	_, err = t.c.exec(updateAnnotated, t.id, b.ID, t.n, t.by.Device(), list)
+	err = t.c.later(updateAnnotated, t.id, b.ID, t.n, t.by.Device(), list)
 	return changed, err
 }
 
@@ -214,7 +214,7 @@ func (t *tx) writeAnnotation(b *box, a mail.Annotation) (grown int64, err error)
 		return 0, err
 	}
 	b.notes += grown
-	_, err = t.c.exec(upsertAnnotation, t.id, b.ID, a.UID, a.Shared, int64(a.Who), a.Name, t.n, a.Value != nil, a.Value)
+	err = t.c.later(upsertAnnotation, t.id, b.ID, a.UID, a.Shared, int64(a.Who), a.Name, t.n, a.Value != nil, a.Value)
 	return grown, err
 }
 

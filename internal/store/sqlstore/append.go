@@ -96,7 +96,7 @@ func (t *tx) handOn(old []held) (mail.Lineage, error) {
 	if old == nil || !old[0].Lineage.Held() {
 		return 0, nil
 	}
-	_, err := t.c.exec(markEarlier, t.id, old[0].Mailbox, old[0].UID)
+	err := t.c.later(markEarlier, t.id, old[0].Mailbox, old[0].UID)
 	return old[0].Lineage, err
 }
 
@@ -141,7 +141,7 @@ func (t *tx) arrive(b *box, a mail.Arrival, line mail.Lineage) (mail.Placement, 
 	t.touch(b)
 	b.count(p.Flags, p.Size, 1)
 	t.place(m, place{id: p.ID, mailbox: b.ID, flags: p.Flags})
-	_, err = t.c.exec(insertPlacement, t.id, b.ID, uid, p.ID, p.Message, p.Lineage, p.Flags.System, p.Flags.KeywordText(), p.SaveDate,
+	err = t.c.later(insertPlacement, t.id, b.ID, uid, p.ID, p.Message, p.Lineage, p.Flags.System, p.Flags.KeywordText(), p.SaveDate,
 		p.Created, p.ModSeq, p.ChangedBy, p.Size, content, m.received, b.follow(int64(uid), m.received))
 	return p, err
 }
@@ -167,7 +167,7 @@ func (t *tx) newMessage(a mail.Arrival) (m *message, content int64, err error) {
 	}
 	behind := t.account.peak.follow(int64(m.key), m.received)
 	m.insert = func(rw messageRow) error {
-		_, err := t.c.exec(insertMessage, t.id, m.key, a.EmailID, m.thread, m.size, a.InternalDate, rw.created, rw.modseq, rw.visible, rw.placements, rw.left,
+		err := t.c.later(insertMessage, t.id, m.key, a.EmailID, m.thread, m.size, a.InternalDate, rw.created, rw.modseq, rw.visible, rw.placements, rw.left,
 			t.n, keyOf(a.EmailID) != m.key, content, minutesEast(a.InternalDate), behind, a.SentAt)
 		return err
 	}

@@ -108,13 +108,13 @@ func nameBlob(c conn, names *nameFilter, now time.Time, b mail.Blob) error {
 	case !b.Fresh:
 		return expired()
 	}
-	if _, err := c.exec(leaveBytes, b.Name, b.Place, now); err != nil {
+	if err := c.later(leaveBytes, b.Name, b.Place, now); err != nil {
 		return err
 	}
-	if _, err := c.exec(putBlob, b.Name, b.Size, b.Place, b.Key, now); err != nil {
+	if err := c.later(putBlob, b.Name, b.Size, b.Place, b.Key, now); err != nil {
 		return err
 	}
-	if _, err := c.exec(deleteParts, b.Name); err != nil {
+	if err := c.later(deleteParts, b.Name); err != nil {
 		return err
 	}
 	return addRecord(c, b)
@@ -127,7 +127,7 @@ func addRecord(c conn, b mail.Blob) error {
 		return err
 	}
 	if b.Record != nil {
-		_, err := c.exec(putBytes, b.Place, b.Record)
+		err := c.later(putBytes, b.Place, b.Record)
 		return err
 	}
 	doomed, err := inDoomed(c, b.Place)
@@ -148,7 +148,7 @@ func inDoomed(c conn, place string) (bool, error) {
 
 func addParts(c conn, b mail.Blob) error {
 	for i, part := range b.Parts {
-		if _, err := c.exec(insertPart, b.Name, i, part); err != nil {
+		if err := c.later(insertPart, b.Name, i, part); err != nil {
 			return err
 		}
 	}

@@ -98,7 +98,7 @@ func (db *DB) register(c conn, login string, own store.Address, a store.NewAccou
 	}
 	own.Account = mail.AccountID(id)
 	p := store.Principal{ID: store.PrincipalID(pid), Login: login, Name: a.Name, Account: own.Account}
-	if _, err := c.exec(insertPrincipal, pid, login, id, a.Name); err != nil {
+	if err := c.later(insertPrincipal, pid, login, id, a.Name); err != nil {
 		return p, err
 	}
 	if err := addAddress(c, p, own); err != nil {
@@ -116,7 +116,7 @@ func (db *DB) register(c conn, login string, own store.Address, a store.NewAccou
 	if err != nil {
 		return p, err
 	}
-	_, err = c.exec(insertAccount, id, login, a.Quota, db.now(), first[0], first[1])
+	err = c.later(insertAccount, id, login, a.Quota, db.now(), first[0], first[1])
 	return p, err
 }
 
@@ -131,13 +131,13 @@ func firstNumbers(c conn) (first [2]int64, err error) {
 }
 
 func addAddress(c conn, p store.Principal, a store.Address) error {
-	if _, err := c.exec(insertAddress, a.Domain, a.Local, a.Account, a.Alias); err != nil {
+	if err := c.later(insertAddress, a.Domain, a.Local, a.Account, a.Alias); err != nil {
 		return err
 	}
 	if err := listPerson(c, p, a); err != nil {
 		return err
 	}
-	_, err := c.exec(insertDomain, a.Domain)
+	err := c.later(insertDomain, a.Domain)
 	return err
 }
 
@@ -168,7 +168,7 @@ func (db *DB) SetDisabled(ctx context.Context, id mail.AccountID, disabled bool)
 		if n == 0 {
 			return noAccount()
 		}
-		if _, err = c.exec(disableAccount, id, disabled); err == nil && disabled {
+		if err = c.later(disableAccount, id, disabled); err == nil && disabled {
 			err = ends(c, db.now(), id, 0)
 		}
 		return err
@@ -270,7 +270,7 @@ func hasPrincipal(c conn, id store.PrincipalID) error {
 }
 
 func (db *DB) setPassword(c conn, id store.PrincipalID, verifier []byte) error {
-	if _, err := c.exec(deletePassword, int64(id), string(store.Password)); err != nil {
+	if err := c.later(deletePassword, int64(id), string(store.Password)); err != nil {
 		return err
 	}
 	_, err := db.addCredential(c, store.Credential{Principal: id, Kind: store.Password, Verifier: verifier})
@@ -293,7 +293,7 @@ func (db *DB) addCredential(c conn, cr store.Credential) (store.Credential, erro
 	if len(cr.Token) > 0 {
 		token = cr.Token
 	}
-	_, err = c.exec(insertCredential, cr.ID, int64(cr.Principal), string(cr.Kind), cr.Name, cr.Verifier, cr.Scram,
+	err = c.later(insertCredential, cr.ID, int64(cr.Principal), string(cr.Kind), cr.Name, cr.Verifier, cr.Scram,
 		strings.Join(protocols, " "), cr.Device, cr.Created, cr.LastUsed, token)
 	return cr, err
 }
@@ -429,7 +429,7 @@ func (db *DB) RemoveAddress(ctx context.Context, local, domain string) error {
 			err = mail.Errorf(mail.NotFound, "no such address")
 		}
 		if err == nil {
-			_, err = c.exec(deleteAddress, domain, local)
+			err = c.later(deleteAddress, domain, local)
 		}
 		if err == nil {
 			err = relistPerson(c, was.Account)
@@ -438,7 +438,7 @@ func (db *DB) RemoveAddress(ctx context.Context, local, domain string) error {
 			err = db.changesAddresses(c)
 		}
 		if err == nil {
-			_, err = c.exec(deleteDomains)
+			err = c.later(deleteDomains)
 		}
 		return err
 	}, db.readdressed)

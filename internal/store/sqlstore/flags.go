@@ -89,7 +89,7 @@ func (t *tx) reflagAll(b *box, hs []held, change mail.FlagChange) error {
 	}
 	t.touch(b)
 	for _, f := range outcomes {
-		if _, err := t.c.exec(updateFlags, t.id, b.ID, f.System, f.KeywordText(), t.n, t.by.Device(), byOutcome[f]); err != nil {
+		if err := t.c.later(updateFlags, t.id, b.ID, f.System, f.KeywordText(), t.n, t.by.Device(), byOutcome[f]); err != nil {
 			return err
 		}
 	}

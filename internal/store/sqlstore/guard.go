@@ -95,7 +95,7 @@ func (t *tx) countDeleted(b *box, n int64) (deleting, error) {
 		return d, err
 	}
 	d.messages += n
-	_, err = t.c.exec(upsertDeleting, t.id, t.by.Device(), b.ID, d.since, d.first, d.messages)
+	err = t.c.later(upsertDeleting, t.id, t.by.Device(), b.ID, d.since, d.first, d.messages)
 	return d, err
 }
 
@@ -123,7 +123,7 @@ func (t *tx) flood(d deleting, n int64, begins bool) error {
 }
 
 func (t *tx) saveFlood(f mail.Flood) error {
-	_, err := t.c.exec(upsertFlood, t.id, f.ID, f.Device, f.First, f.Last, f.Began, f.Ended, f.Removed, f.Told)
+	err := t.c.later(upsertFlood, t.id, f.ID, f.Device, f.First, f.Last, f.Began, f.Ended, f.Removed, f.Told)
 	return err
 }
 
@@ -156,7 +156,7 @@ func (t *tx) AcceptFlood(id mail.ModSeq) error {
 		return err
 	}
 	t.add(mail.Entry{Op: mail.OpDevice, Name: mail.AcceptedFlood(t.deviceName(f.Device), f)})
-	_, err = t.c.exec(deleteFlood, t.id, f.ID)
+	err = t.c.later(deleteFlood, t.id, f.ID)
 	return err
 }
 
@@ -191,7 +191,7 @@ func (t *tx) UndoFlood(id mail.ModSeq) (mail.UndoReport, error) {
 	if err := t.unmark(slices.Clone(t.entries)); err != nil {
 		return mail.UndoReport{}, err
 	}
-	_, err = t.c.exec(deleteFlood, t.id, f.ID)
+	err = t.c.later(deleteFlood, t.id, f.ID)
 	return u.report, err
 }
 

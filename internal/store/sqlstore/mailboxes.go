@@ -53,7 +53,7 @@ func (t *tx) CreateMailbox(im mail.MailboxImage) (mail.Mailbox, error) {
 func (t *tx) insertBox(mb mailbox, im mail.MailboxImage, path string) (*box, error) {
 	mb.Name, mb.Parent, mb.Role, mb.SortOrder, mb.Path = im.Name, im.Parent, im.Role, im.SortOrder, path
 	mb.Created, mb.HighestModSeq, mb.PropsModSeq, mb.CountsModSeq, mb.Counts = t.n, t.n, t.n, t.n, mail.Counts{}
-	_, err := t.c.exec(insertMailbox, t.id, mb.ID, mb.Parent, mb.Name, mb.Path, mb.Role, mb.UIDValidity, mb.UIDNext, mb.recent, mb.SortOrder, t.n)
+	err := t.c.later(insertMailbox, t.id, mb.ID, mb.Parent, mb.Name, mb.Path, mb.Role, mb.UIDValidity, mb.UIDNext, mb.recent, mb.SortOrder, t.n)
 	if err != nil {
 		return nil, err
 	}
@@ -245,7 +245,7 @@ func (t *tx) repath(from, to string) error {
 	if from == to {
 		return nil
 	}
-	if _, err := t.c.exec(updatePaths, t.id, from, to); err != nil {
+	if err := t.c.later(updatePaths, t.id, from, to); err != nil {
 		return err
 	}
 	for _, b := range t.boxes {
@@ -264,13 +264,13 @@ func (t *tx) repath(from, to string) error {
 		if !ok || rest != "" && !strings.HasPrefix(rest, mail.Delimiter) {
 			continue
 		}
-		if _, err := t.c.exec(deleteSubscription, t.id, path); err != nil {
+		if err := t.c.later(deleteSubscription, t.id, path); err != nil {
 			return err
 		}
 		follow = append(follow, to+rest)
 	}
 	for _, path := range follow {
-		if _, err := t.c.exec(insertSubscription, t.id, path); err != nil {
+		if err := t.c.later(insertSubscription, t.id, path); err != nil {
 			return err
 		}
 	}
@@ -303,7 +303,7 @@ func (t *tx) DeleteMailbox(id mail.MailboxID) error {
 	if err := t.empty(b); err != nil {
 		return err
 	}
-	if _, err := t.c.exec(deleteMailbox, t.id, id); err != nil {
+	if err := t.c.later(deleteMailbox, t.id, id); err != nil {
 		return err
 	}
 	b.gone = true
@@ -312,7 +312,7 @@ func (t *tx) DeleteMailbox(id mail.MailboxID) error {
 		return err
 	}
 	t.add(mail.Entry{Op: mail.OpDeleteMailbox, Mailbox: id, Before: &before})
-	_, err = t.c.exec(insertVanishedMB, t.id, mail.TypeMailbox, t.n, id, b.Created, expunged, image)
+	err = t.c.later(insertVanishedMB, t.id, mail.TypeMailbox, t.n, id, b.Created, expunged, image)
 	return err
 }
 

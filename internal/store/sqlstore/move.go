@@ -82,7 +82,7 @@ func (t *tx) duplicate(source *box, hs []held, dest *box) ([]held, error) {
 	}
 	id := t.newIDs(len(hs))
 	_, uids := uidsOf(hs)
-	if _, err := t.c.exec(copyPlacements, t.id, source.ID, dest.ID, uid, id, t.now, t.n, t.by.Device(), uids, dest.peak.number, dest.peak.bound()); err != nil {
+	if err := t.c.later(copyPlacements, t.id, source.ID, dest.ID, uid, id, t.now, t.n, t.by.Device(), uids, dest.peak.number, dest.peak.bound()); err != nil {
 		return nil, err
 	}
 	placed := t.placed(dest, hs, uid, id)
@@ -98,10 +98,10 @@ func (t *tx) restore(b *box, hs []held) ([]held, error) {
 	}
 	id := t.newIDs(len(hs))
 	_, uids := uidsOf(hs)
-	if _, err := t.c.exec(restorePlacements, t.id, b.ID, uid, id, t.n, t.by.Device(), uids, b.peak.number, b.peak.bound()); err != nil {
+	if err := t.c.later(restorePlacements, t.id, b.ID, uid, id, t.n, t.by.Device(), uids, b.peak.number, b.peak.bound()); err != nil {
 		return nil, err
 	}
-	if _, err := t.c.exec(markDeparted, t.id, b.ID, uids); err != nil {
+	if err := t.c.later(markDeparted, t.id, b.ID, uids); err != nil {
 		return nil, err
 	}
 	placed := t.placed(b, hs, uid, id)
@@ -129,10 +129,10 @@ func (t *tx) vanish(b *box, hs []held, why reason) error {
 		return nil
 	}
 	_, uids := uidsOf(hs)
-	if _, err := t.c.exec(keepPlacements, t.id, b.ID, t.n, why, uids); err != nil {
+	if err := t.c.later(keepPlacements, t.id, b.ID, t.n, why, uids); err != nil {
 		return err
 	}
-	if _, err := t.c.exec(deletePlacements, t.id, b.ID, uids); err != nil {
+	if err := t.c.later(deletePlacements, t.id, b.ID, uids); err != nil {
 		return err
 	}
 	if err := t.uncountOwn(b, uids); err != nil {

@@ -81,7 +81,7 @@ func (tl *tail) add(id mail.ThreadID, names []byte) {
 // index puts what waits into the index.
 func (tl *tail) index(c conn, id mail.AccountID) error {
 	for _, name := range slices.Sorted(maps.Keys(tl.names)) {
-		if _, err := c.exec(upsertName, id, name, tl.names[name]); err != nil {
+		if err := c.later(upsertName, id, name, tl.names[name]); err != nil {
 			return err
 		}
 	}
@@ -100,7 +100,7 @@ func (ts *tails) settle(c conn, a account) error {
 	if err := tl.index(c, a.ID); err != nil {
 		return err
 	}
-	_, err = c.exec(setNamedTo, a.ID)
+	err = c.later(setNamedTo, a.ID)
 	return err
 }
 

@@ -175,7 +175,7 @@ func (n *notes) AddDevice(d mail.Device) (mail.Device, error) {
 	if d.Created.IsZero() {
 		d.Created = unstamp(stamp(t.now))
 	}
-	_, err = t.c.exec(insertDevice, t.id, d.ID, d.Name, d.Key, d.Protocol, d.Client, d.Created, d.LastSeen, d.LastAddr, int64(d.Access),
+	err = t.c.later(insertDevice, t.id, d.ID, d.Name, d.Key, d.Protocol, d.Client, d.Created, d.LastSeen, d.LastAddr, int64(d.Access),
 		string(d.Wipe.Scope), string(d.Wipe.State), d.Wipe.At, d.Wipe.Status, string(told))
 	return d, err
 }
@@ -218,7 +218,7 @@ func (t *tx) SetDevice(d mail.Device) error {
 	if len(changes) == 0 {
 		return nil
 	}
-	_, err = t.c.exec(updateDevice, t.id, d.ID, d.Name, int64(d.Access), string(d.Wipe.Scope), string(d.Wipe.State), d.Wipe.At, d.Wipe.Status)
+	err = t.c.later(updateDevice, t.id, d.ID, d.Name, int64(d.Access), string(d.Wipe.Scope), string(d.Wipe.State), d.Wipe.At, d.Wipe.Status)
 	if err == nil && d.KeptOut() {
 		err = ends(t.c, t.now, t.id, 0)
 	}
@@ -250,10 +250,10 @@ func (t *tx) SetQuota(bytes int64) error {
 // SetCursor implements store.Notes.
 func (n *notes) SetCursor(device mail.DeviceID, name string, state []byte) error {
 	if state == nil {
-		_, err := n.t.c.exec(deleteCursor, n.t.id, device, name)
+		err := n.t.c.later(deleteCursor, n.t.id, device, name)
 		return err
 	}
-	_, err := n.t.c.exec(upsertCursor, n.t.id, device, name, state)
+	err := n.t.c.later(upsertCursor, n.t.id, device, name, state)
 	return err
 }
 
@@ -304,12 +304,12 @@ func (t *tx) placementByID(id mail.PlacementID) (mail.Placement, error) {
 }
 
 func (t *tx) remember(key string, p *mail.Placement, until time.Time) error {
-	_, err := t.c.exec(upsertMemory, t.id, key, p.Mailbox, p.UID, until, placementImage(p))
+	err := t.c.later(upsertMemory, t.id, key, p.Mailbox, p.UID, until, placementImage(p))
 	return err
 }
 
 // Forget implements store.Notes.
 func (n *notes) Forget(key string) error {
-	_, err := n.t.c.exec(deleteMemory, n.t.id, key)
+	err := n.t.c.later(deleteMemory, n.t.id, key)
 	return err
 }

@@ -115,16 +115,16 @@ func (t *tx) setObject(old mail.Object, data []byte) (mail.Object, error) {
 // writeObject writes the row, and that of its leaving if others knew it.
 func (t *tx) writeObject(is mail.Object, there, known bool) error {
 	if is.Data != nil {
-		if _, err := t.c.exec(upsertObject, t.id, is.Type, is.ID, is.Created, is.ModSeq, is.Data); err != nil || there || !known {
+		if err := t.c.later(upsertObject, t.id, is.Type, is.ID, is.Created, is.ModSeq, is.Data); err != nil || there || !known {
 			return err
 		}
-		_, err := t.c.exec(reappear, t.id, is.Type, t.n, ints{int64(is.ID)})
+		err := t.c.later(reappear, t.id, is.Type, t.n, ints{int64(is.ID)})
 		return err
 	}
-	if _, err := t.c.exec(deleteObject, t.id, is.Type, is.ID); err != nil || !known {
+	if err := t.c.later(deleteObject, t.id, is.Type, is.ID); err != nil || !known {
 		return err
 	}
-	_, err := t.c.exec(vanish, t.id, is.Type, t.n, is.Created, expunged, ints{int64(is.ID)})
+	err := t.c.later(vanish, t.id, is.Type, t.n, is.Created, expunged, ints{int64(is.ID)})
 	return err
 }
 

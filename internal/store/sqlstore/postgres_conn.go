@@ -37,6 +37,8 @@ type pgConn struct {
 	idle      atomic.Bool // nobody may use it
 	idleSince time.Time
 	waits     pending
+	next      int64 // number of content
+	numbers   int   // that are left, from next on
 }
 
 // pgStatement is a statement for arguments of some kinds.
@@ -142,7 +144,7 @@ func (p *pgConn) connect(ctx context.Context) error {
 	if p.c != nil && !p.c.IsClosed() {
 		return nil
 	}
-	p.waiting, p.reading, p.cache, p.c = nil, nil, map[string][]*pgStatement{}, nil
+	p.waiting, p.reading, p.cache, p.c, p.numbers = nil, nil, map[string][]*pgStatement{}, nil, 0
 	c, err := p.open(ctx)
 	if err != nil {
 		return pgReadable(err)
@@ -369,9 +371,24 @@ func nextResult(pl *pgconn.Pipeline) error {
 
 func (p *pgConn) exec(sql string, args ...any) (int64, error) { return p.run(sql, nil, args) }
 
+// numbersAtOnce is how many numbers a connection takes from the sequence: so that a
+// row does not cost a trip of its own.
+const numbersAtOnce = 1000
+
+const takeNumbers = "SELECT nextval(pg_get_serial_sequence('content', 'content_id'))"
+
+// insert gives the row the next of the numbers that the connection has, as the last
+// argument.
 func (p *pgConn) insert(sql string, args ...any) (n int64, err error) {
-	_, err = p.run(sql, func(r row) error { n = r.num(0); return nil }, args)
-	return n, err
+	if p.numbers == 0 {
+		if _, err := one(p, takeNumbers, func(r row) { p.next, p.numbers = r.num(0), numbersAtOnce }); err != nil {
+			return 0, err
+		}
+	}
+	n = p.next
+	p.next++
+	p.numbers--
+	return n, p.later(sql, append(args, n)...)
 }
 
 // commit makes sure that it was one: PostgreSQL ends a transaction that failed

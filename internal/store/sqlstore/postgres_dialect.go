@@ -8,7 +8,7 @@ import (
 // inPostgres holds the statements that PostgreSQL has words of its own for, by how
 // they are written for SQLite.
 var inPostgres = map[string]string{
-	insertContent: insertContent + " RETURNING content_id",
+	insertContent: "INSERT INTO content (account_id, blob, sent_at, message_id, parsed, preview, names, content_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
 	hasVersions:   "SELECT 1 FROM pg_catalog.pg_class WHERE oid = to_regclass('schema_version')",
 	knowsFloors:   "SELECT 1",
 	makeVersions:  "SELECT 1", // the first step does

@@ -82,7 +82,7 @@ func (db *DB) beginRestored(c conn, times int64) (leap mail.Leap, err error) {
 	if err := leapCounters(c, leap); err != nil {
 		return leap, err
 	}
-	_, err = c.exec(holdQueue, farOff)
+	err = c.later(holdQueue, farOff)
 	return leap, err
 }
 
@@ -102,7 +102,7 @@ func leapCounters(c conn, leap mail.Leap) error {
 		default:
 			n = leap.Global(n)
 		}
-		if _, err := c.exec(updateCounter, name, n); err != nil {
+		if err := c.later(updateCounter, name, n); err != nil {
 			return err
 		}
 	}
@@ -145,7 +145,7 @@ func (db *DB) restoreSome(c conn) (done []leaping, err error) {
 		return nil, err
 	}
 	if len(all) == 0 {
-		_, err := c.exec(endRestoring)
+		err := c.later(endRestoring)
 		return nil, err
 	}
 	for i := range all {
@@ -155,13 +155,13 @@ func (db *DB) restoreSome(c conn) (done []leaping, err error) {
 			return nil, err
 		}
 	}
-	_, err = c.exec(goOnRestoring, all[len(all)-1].id)
+	err = c.later(goOnRestoring, all[len(all)-1].id)
 	return all, err
 }
 
 // restoreAccount begins one account anew, with the given numbers.
 func (db *DB) restoreAccount(c conn, a leaping, leap mail.Leap) error {
-	if _, err := c.exec(leapAccount, a.id, a.head, a.epoch, a.nextID, a.nextValidity); err != nil {
+	if err := c.later(leapAccount, a.id, a.head, a.epoch, a.nextID, a.nextValidity); err != nil {
 		return err
 	}
 	if err := errors.Join(leapMailboxes(c, a, leap), leapKept(c, a.id, leap)); err != nil {
@@ -171,7 +171,7 @@ func (db *DB) restoreAccount(c conn, a leaping, leap mail.Leap) error {
 	if err != nil {
 		return err
 	}
-	_, err = c.exec(insertJournal, a.id, a.head, a.head, 0, db.now(), restorer.Actor(), restorer.Device(), restorer.Session(),
+	err = c.later(insertJournal, a.id, a.head, a.head, 0, db.now(), restorer.Actor(), restorer.Device(), restorer.Session(),
 		restorer.Protocol(), restorer.Cause(), mail.RecordVersion, string(entries))
 	return err
 }
@@ -181,7 +181,7 @@ func leapMailboxes(c conn, a leaping, leap mail.Leap) error {
 	err := c.query(selectNextUIDs, func(r row) error { next[mail.MailboxID(r.num(0))] = mail.UID(r.num(1)); return nil }, a.id)
 	for _, id := range slices.Sorted(maps.Keys(next)) {
 		if err == nil {
-			_, err = c.exec(leapMailbox, a.id, a.head, id, leap.UIDNext(next[id]))
+			err = c.later(leapMailbox, a.id, a.head, id, leap.UIDNext(next[id]))
 		}
 	}
 	return err
@@ -206,7 +206,7 @@ func leapKept(c conn, id mail.AccountID, leap mail.Leap) error {
 	}, id, mail.TypeMailbox)
 	for _, k := range all {
 		if err == nil {
-			_, err = c.exec(updateKept, id, mail.TypeMailbox, k.modseq, k.id, k.image)
+			err = c.later(updateKept, id, mail.TypeMailbox, k.modseq, k.id, k.image)
 		}
 	}
 	return err

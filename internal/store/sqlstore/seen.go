@@ -260,7 +260,7 @@ func (t *tx) storeOwn(b *box, who mail.PrincipalID, uids ints, seen bool) error 
 
 // setOwn writes rows of seen and counts them.
 func (t *tx) setOwn(b *box, who mail.PrincipalID, uids ints, seen bool) error {
-	if _, err := t.c.exec(upsertOwn, t.id, b.ID, who, seen, t.n, uids); err != nil {
+	if err := t.c.later(upsertOwn, t.id, b.ID, who, seen, t.n, uids); err != nil {
 		return err
 	}
 	b.members = true
@@ -273,10 +273,10 @@ func (t *tx) setOwn(b *box, who mail.PrincipalID, uids ints, seen bool) error {
 	if err != nil || n > 0 {
 		return err
 	}
-	if _, err := t.c.exec(insertMember, t.id, b.ID, who, by, t.n); err != nil {
+	if err := t.c.later(insertMember, t.id, b.ID, who, by, t.n); err != nil {
 		return err
 	}
-	_, err = t.c.exec(traceShare, who, t.id)
+	err = t.c.later(traceShare, who, t.id)
 	return err
 }
 
@@ -303,7 +303,7 @@ func (t *tx) uncountOwn(b *box, uids ints) error {
 	who, read, err := t.seenBy(b, uids)
 	for _, p := range who {
 		if err == nil {
-			_, err = t.c.exec(updateMember, t.id, b.ID, p, -int64(len(read[p])), 0)
+			err = t.c.later(updateMember, t.id, b.ID, p, -int64(len(read[p])), 0)
 		}
 	}
 	return err
@@ -369,7 +369,7 @@ func forgetOwn(c conn, owner mail.AccountID, who mail.PrincipalID) (more bool, e
 	}
 	n, err := c.exec(deleteOwn, owner, mb, who, removeChunk)
 	if err == nil && n < removeChunk {
-		_, err = c.exec(deleteMember, owner, mb, who)
+		err = c.later(deleteMember, owner, mb, who)
 	}
 	return true, err
 }

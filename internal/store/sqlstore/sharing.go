@@ -121,7 +121,7 @@ func (t *tx) SetRights(mb mail.MailboxID, p mail.PrincipalID, r mail.Rights) err
 }
 
 func (t *tx) grant(b *box, p mail.PrincipalID, had, has mail.Rights) error {
-	if _, err := t.c.exec(upsertGrant, t.id, b.ID, p, has, t.n); err != nil {
+	if err := t.c.later(upsertGrant, t.id, b.ID, p, has, t.n); err != nil {
 		return err
 	}
 	b.PropsModSeq, b.HighestModSeq = t.n, t.n
@@ -140,7 +140,7 @@ func (t *tx) share(p mail.PrincipalID, more bool) error {
 		}
 		sql = deadShare
 	}
-	_, err := t.c.exec(sql, p, t.id)
+	err := t.c.later(sql, p, t.id)
 	return err
 }
 
@@ -219,7 +219,7 @@ func (db *DB) forgetMemberIn(ctx context.Context, owner mail.AccountID, p mail.P
 	_, err := db.Update(ctx, owner, remover, func(t store.Tx) error { return t.(*tx).takeBack(p) })
 	if err != nil && mail.KindOf(err) == mail.NotFound {
 		return db.write(ctx, directoryLane, func(c conn) error { // if the owner is kept, Reinstate sees to it
-			_, err := c.exec(noteGone, p, owner)
+			err := c.later(noteGone, p, owner)
 			return err
 		}, nil)
 	}
@@ -236,10 +236,10 @@ func (db *DB) forgetMemberIn(ctx context.Context, owner mail.AccountID, p mail.P
 		}
 	}
 	return db.write(ctx, directoryLane, func(c conn) error {
-		if _, err := c.exec(deletePrivate, owner, p); err != nil {
+		if err := c.later(deletePrivate, owner, p); err != nil {
 			return err
 		}
-		_, err := c.exec(deleteShare, p, owner)
+		err := c.later(deleteShare, p, owner)
 		return err
 	}, nil)
 }
@@ -294,7 +294,7 @@ func checkShares(c conn, id mail.AccountID, repair bool) (wrong []string, err er
 			sqls = []string{traceShare, deadShare}
 		}
 		for _, sql := range sqls {
-			if _, err := c.exec(sql, p, id); err != nil {
+			if err := c.later(sql, p, id); err != nil {
 				return wrong, err
 			}
 		}
@@ -305,7 +305,7 @@ func checkShares(c conn, id mail.AccountID, repair bool) (wrong []string, err er
 			if !repair {
 				continue
 			}
-			if _, err := c.exec(deadShare, p, id); err != nil {
+			if err := c.later(deadShare, p, id); err != nil {
 				return wrong, err
 			}
 		}

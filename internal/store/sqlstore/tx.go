@@ -162,7 +162,7 @@ func (t *tx) finish() (mail.News, error) {
 	if act == 0 {
 		act = mail.ActID(t.n)
 	}
-	_, err = t.c.exec(insertJournal, t.id, t.n, act, t.undoes, t.now, t.by.Actor(), t.by.Device(), t.by.Session(),
+	err = t.c.later(insertJournal, t.id, t.n, act, t.undoes, t.now, t.by.Actor(), t.by.Device(), t.by.Session(),
 		t.by.Protocol(), t.by.Cause(), mail.RecordVersion, string(entries))
 	return t.news(), err
 }
@@ -252,7 +252,7 @@ const updateAccount = `UPDATE account SET head = ?2, last_mailbox = ?3, last_ema
 
 func (t *tx) saveAccount() error {
 	a := &t.account
-	_, err := t.c.exec(updateAccount, t.id, a.Head, a.Last[mail.TypeMailbox], a.Last[mail.TypeEmail], a.Last[mail.TypeThread],
+	err := t.c.later(updateAccount, t.id, a.Head, a.Last[mail.TypeMailbox], a.Last[mail.TypeEmail], a.Last[mail.TypeThread],
 		a.Last[mail.TypePlacement], a.nextID, a.nextValidity, a.Quota, a.Used, a.namedTo,
 		a.Last[mail.TypeIdentity], a.Last[mail.TypeSubmission], a.peak.date, a.peak.number, a.Emails, a.Threads)
 	t.unwell = false
@@ -296,22 +296,22 @@ func (t *tx) settleBox(b *box) error {
 		return nil
 	}
 	if b.Image() != b.stored.Image() || b.Path != b.stored.Path {
-		if _, err := t.c.exec(updateMailboxProps, t.id, b.ID, b.Parent, b.Name, b.Path, b.Role, b.SortOrder); err != nil {
+		if err := t.c.later(updateMailboxProps, t.id, b.ID, b.Parent, b.Name, b.Path, b.Role, b.SortOrder); err != nil {
 			return err
 		}
 	}
 	if b.shared != b.stored.shared || b.CommonSeen != b.stored.CommonSeen {
-		if _, err := t.c.exec(updateMailboxSharing, t.id, b.ID, b.CommonSeen, b.switched, b.members); err != nil {
+		if err := t.c.later(updateMailboxSharing, t.id, b.ID, b.CommonSeen, b.switched, b.members); err != nil {
 			return err
 		}
 	}
 	if b.notes != b.stored.notes {
-		if _, err := t.c.exec(updateAnnotationBytes, t.id, b.ID, b.notes); err != nil {
+		if err := t.c.later(updateAnnotationBytes, t.id, b.ID, b.notes); err != nil {
 			return err
 		}
 	}
 	c := b.Counts
-	_, err := t.c.exec(updateMailbox, t.id, b.ID, b.UIDNext, b.recent, max(b.PropsModSeq, b.CountsModSeq), b.HighestModSeq, b.PropsModSeq,
+	err := t.c.later(updateMailbox, t.id, b.ID, b.UIDNext, b.recent, max(b.PropsModSeq, b.CountsModSeq), b.HighestModSeq, b.PropsModSeq,
 		b.CountsModSeq, c.Placements, c.Unseen, c.Deleted, c.Size, c.Emails, c.UnreadEmails, c.Threads, c.UnreadThreads, b.peak.date, b.peak.number)
 	b.stored = b.mailbox
 	return err

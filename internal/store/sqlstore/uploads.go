@@ -48,7 +48,7 @@ func noUpload() error { return mail.Errorf(mail.NotFound, "no such upload") }
 // AddUpload implements store.Notes.
 func (n *notes) AddUpload(u mail.Upload) (mail.Upload, error) {
 	t := n.t
-	if _, err := t.c.exec(deleteUploads, t.id, t.now); err != nil {
+	if err := t.c.later(deleteUploads, t.id, t.now); err != nil {
 		return u, err
 	}
 	if err := u.Check(); err != nil {
@@ -68,7 +68,7 @@ func (n *notes) AddUpload(u mail.Upload) (mail.Upload, error) {
 	if err := nameBlobs(t.c, t.naming, t.now, append(slices.Clip(u.Parts), u.Blob)...); err != nil {
 		return u, err
 	}
-	_, err := t.c.exec(insertUpload, t.id, u.ID, u.Blob.Name, u.Blob.Size, u.Type, t.now, u.Until, emailIDs(u.Emails))
+	err := t.c.later(insertUpload, t.id, u.ID, u.Blob.Name, u.Blob.Size, u.Type, t.now, u.Until, emailIDs(u.Emails))
 	if err != nil {
 		return u, err
 	}
@@ -100,7 +100,7 @@ func (t *tx) makeRoom(u mail.Upload) error {
 	}, t.id)
 	for _, id := range dropped {
 		if err == nil {
-			_, err = t.c.exec(deleteUpload, t.id, id)
+			err = t.c.later(deleteUpload, t.id, id)
 		}
 	}
 	return err
@@ -122,7 +122,7 @@ func (n *notes) UsedUpload(id mail.UploadID, made ...mail.EmailID) error {
 		return err
 	}
 	u.Made(made...)
-	_, err = t.c.exec(updateUpload, t.id, id, latest(u.Until, t.now.Add(mail.UploadLife)), emailIDs(u.Emails))
+	err = t.c.later(updateUpload, t.id, id, latest(u.Until, t.now.Add(mail.UploadLife)), emailIDs(u.Emails))
 	return err
 }
 

@@ -351,25 +351,25 @@ const (
 
 func (t *tx) insertThread(th *thread, now threadRow) error {
 	th.unborn = false
-	_, err := t.c.exec(insertThread, t.id, th.id, now.emails, now.unread, now.created, now.modseq, t.n, now.places)
+	err := t.c.later(insertThread, t.id, th.id, now.emails, now.unread, now.created, now.modseq, t.n, now.places)
 	return err
 }
 
 func (t *tx) writeThreads(w threadWrites) error {
 	for now, ids := range w.update {
-		if _, err := t.c.exec(updateThread, t.id, now.emails, now.unread, now.created, now.modseq, now.places, ints(ids)); err != nil {
+		if err := t.c.later(updateThread, t.id, now.emails, now.unread, now.created, now.modseq, now.places, ints(ids)); err != nil {
 			return err
 		}
 	}
 	for created, ids := range w.vanish {
-		if _, err := t.c.exec(vanish, t.id, mail.TypeThread, t.n, created, hidden, ints(ids)); err != nil {
+		if err := t.c.later(vanish, t.id, mail.TypeThread, t.n, created, hidden, ints(ids)); err != nil {
 			return err
 		}
 	}
 	if w.reappear == nil {
 		return nil
 	}
-	_, err := t.c.exec(reappear, t.id, mail.TypeThread, t.n, ints(w.reappear))
+	err := t.c.later(reappear, t.id, mail.TypeThread, t.n, ints(w.reappear))
 	return err
 }
 
@@ -450,24 +450,24 @@ func (t *tx) writeMessages(all []*message, now []view) error {
 
 func (t *tx) runMessageWrites(bumped, reappeared []int64, updates map[messageWrite][]int64, vanished map[mail.ModSeq][]int64) error {
 	if bumped != nil {
-		if _, err := t.c.exec(updateMessageModSeq, t.id, t.n, ints(bumped)); err != nil {
+		if err := t.c.later(updateMessageModSeq, t.id, t.n, ints(bumped)); err != nil {
 			return err
 		}
 	}
 	for w, keys := range updates {
-		if _, err := t.c.exec(updateMessage, t.id, w.created, w.modseq, w.visible, w.placements, w.left, ints(keys)); err != nil {
+		if err := t.c.later(updateMessage, t.id, w.created, w.modseq, w.visible, w.placements, w.left, ints(keys)); err != nil {
 			return err
 		}
 	}
 	for created, keys := range vanished {
-		if _, err := t.c.exec(vanish, t.id, mail.TypeEmail, t.n, created, hidden, ints(keys)); err != nil {
+		if err := t.c.later(vanish, t.id, mail.TypeEmail, t.n, created, hidden, ints(keys)); err != nil {
 			return err
 		}
 	}
 	if reappeared == nil {
 		return nil
 	}
-	_, err := t.c.exec(reappear, t.id, mail.TypeEmail, t.n, ints(reappeared))
+	err := t.c.later(reappear, t.id, mail.TypeEmail, t.n, ints(reappeared))
 	return err
 }
 
