@@ -190,6 +190,8 @@ func (s BackupStanding) Lines(now time.Time) []StandingLine {
 	lines := []StandingLine{jobLine("Backup", s.Backup, now, "no backup was made yet: run lockstep backup", "lockstep backup tries it now, and says more")}
 	if s.Follow != nil {
 		lines = append(lines, s.Follow.line(now))
+	} else if s.To != "" && s.Backup.Began.IsZero() && s.Backup.Since.IsZero() {
+		lines[0].Wrong = true // somebody counts on it
 	}
 	if !s.Backup.Began.IsZero() || s.Drill.Times > 0 {
 		lines = append(lines, jobLine("Drill", s.Drill, now, "none was made yet: lockstep backup drill tries whether the backup would come back", "if it is the backup that is damaged, make a whole new one with lockstep backup --fresh, and find out what became of the disk"))
