@@ -456,3 +456,38 @@ func TestListenersCostLittle(t *testing.T) {
 
 // clientTLS is what the client of a TLS connection takes in this process.
 const clientTLS = 8 << 10
+
+// Among nodes news come that say no more than to look: told is what changed, no more, and
+// nothing that came before them and was not heard of.
+func TestNewsThatSayLook(t *testing.T) {
+	w := newTown(t)
+	p := w.put("INBOX", letter)
+	f, err := w.server.follow(t.Context(), store.Principal{ID: w.alice.ID, Account: w.alice.Account}, pushTypesOf(nil), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hear := func(news ...mail.News) map[string]string {
+		var h heard
+		for _, n := range news {
+			h.hear(n)
+		}
+		states, err := f.lookAt(t.Context(), w.server, h.take())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return states
+	}
+	look := func() mail.News { return mail.LookNews(w.head(), time.Now()) }
+	if got := hear(look()); got != nil {
+		t.Errorf("nothing happened, and told is %v", got)
+	}
+	w.mark(p, `\Flagged`, true)
+	lost := w.state(mail.TypeEmail)
+	w.must("Mailbox/set", `{"accountId":"`+w.account+`","create":{"a":{"name":"A"}}}`, &struct{}{})
+	if got := hear(look()); len(got) != 2 || got["Email"] != lost || got["Mailbox"] != w.state(mail.TypeMailbox) {
+		t.Errorf("a flag and a mailbox: %v", got)
+	}
+	if got := hear(look(), look()); got != nil {
+		t.Errorf("again: %v", got)
+	}
+}

@@ -154,9 +154,6 @@ func (h *Hub) watchersOf(a mail.AccountID) *watchers {
 func (h *Hub) WatchAll(fn func(mail.AccountID, mail.News)) (stop func()) {
 	e := &everywhere{fn}
 	h.changeAll(func(all map[*everywhere]struct{}) { all[e] = struct{}{} })
-	if o := h.others.Load(); o != nil {
-		o.signal()
-	}
 	return func() { h.changeAll(func(all map[*everywhere]struct{}) { delete(all, e) }) }
 }
 
@@ -169,6 +166,9 @@ func (h *Hub) changeAll(change func(map[*everywhere]struct{})) {
 	}
 	change(all)
 	h.all = all
+	if o := h.others.Load(); o != nil {
+		o.signal()
+	}
 }
 
 // OnWritten sets who hears of Wrote; set it before anything runs.

@@ -41,6 +41,7 @@ type others struct {
 	log     *slog.Logger
 	ctx     context.Context
 	running sync.WaitGroup
+	slots   chan struct{} // taken by who works on an account
 	wake    chan struct{} // there is something to take up
 	gap     chan struct{} // words may have been lost
 
@@ -70,7 +71,7 @@ type left struct {
 // watches is told if it is further than was heard of.
 func (h *Hub) Join(bus Bus, head func(context.Context, mail.AccountID) (mail.ModSeq, error), log *slog.Logger) (leave func(), err error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	o := &others{hub: h, bus: bus, head: head, log: log, ctx: ctx, wake: make(chan struct{}, 1), gap: make(chan struct{}, 1)}
+	o := &others{hub: h, bus: bus, head: head, log: log, ctx: ctx, slots: make(chan struct{}, takenAtOnce), wake: make(chan struct{}, 1), gap: make(chan struct{}, 1)}
 	h.mu.Lock()
 	if !h.others.CompareAndSwap(nil, o) {
 		h.mu.Unlock()
@@ -81,6 +82,7 @@ func (h *Hub) Join(bus Bus, head func(context.Context, mail.AccountID) (mail.Mod
 		o.want(a, w)
 	}
 	h.mu.Unlock()
+	o.signal()
 	stop := bus.OnGap(o.missed)
 	o.running.Go(o.serve)
 	o.running.Go(o.watchOver)
@@ -219,21 +221,37 @@ func (o *others) serve() {
 			wanted, unclear := o.wanted, o.unclear
 			o.wanted, o.unclear = nil, nil
 			o.mu.Unlock()
-			atOnce(takenAtOnce, wanted, o.takeUp)
-			atOnce(lookedAtOnce, unclear, o.look)
+			o.begin(wanted, o.takeUp)
+			o.begin(unclear, o.look)
 		}
 	}
 }
 
-// atOnce does something for several accounts at the same time.
-func atOnce(n int, accounts []mail.AccountID, do func(mail.AccountID)) {
-	slots := make(chan struct{}, n)
+// begin does something for accounts, a bounded number at the same time, and does not
+// wait for the last of them.
+func (o *others) begin(accounts []mail.AccountID, do func(mail.AccountID)) {
+	for _, a := range accounts {
+		select {
+		case <-o.ctx.Done():
+			return
+		case o.slots <- struct{}{}:
+		}
+		o.running.Go(func() {
+			defer func() { <-o.slots }()
+			do(a)
+		})
+	}
+}
+
+// lookAfter looks at accounts, some at the same time.
+func (o *others) lookAfter(accounts []mail.AccountID) {
+	slots := make(chan struct{}, lookedAtOnce)
 	var running sync.WaitGroup
 	for _, a := range accounts {
 		slots <- struct{}{}
 		running.Go(func() {
 			defer func() { <-slots }()
-			do(a)
+			o.look(a)
 		})
 	}
 	running.Wait()
@@ -244,7 +262,12 @@ func (o *others) hearAll() {
 	o.hub.mu.RLock()
 	wanted := len(o.hub.all) > 0
 	o.hub.mu.RUnlock()
-	if !wanted || o.stopAll != nil {
+	if wanted == (o.stopAll != nil) {
+		return
+	}
+	if !wanted {
+		o.stopAll()
+		o.stopAll = nil
 		return
 	}
 	stop, err := o.bus.Receive(topicAccounts, o.heardAll)
@@ -327,7 +350,7 @@ func (o *others) watchOver() {
 		case <-o.gap:
 			t.Stop()
 			o.lookAtAll()
-			atOnce(lookedAtOnce, o.watched(), o.look)
+			o.lookAfter(o.watched())
 			last, lastAll = time.Now(), time.Now()
 			o.sleep(gapPause)
 		case <-t.C:

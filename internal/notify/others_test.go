@@ -300,9 +300,13 @@ func TestANodeHearsOnlyOfWhatIsWatched(t *testing.T) {
 		}
 		h.Watch(7, func(mail.News) {})
 		stop := h.WatchAll(func(mail.AccountID, mail.News) {})
-		defer stop()
 		synctest.Wait()
 		if topics, _ := bus.listens(); topics["account.7"] != 1 || topics["account.>"] != 1 {
+			t.Errorf("listens to %v", topics)
+		}
+		stop()
+		synctest.Wait()
+		if topics, _ := bus.listens(); topics["account.7"] != 1 || topics["account.>"] != 0 {
 			t.Errorf("listens to %v", topics)
 		}
 	})
@@ -372,6 +376,21 @@ func TestWhoWatchesAllHearsOfAllNodes(t *testing.T) {
 			defer mu.Unlock()
 			heard[a]++
 		})()
+		early, earlier := 0, &notify.Hub{} // who watched before the node joined
+		defer earlier.WatchAll(func(a mail.AccountID, n mail.News) {
+			mu.Lock()
+			defer mu.Unlock()
+			if a == 9 {
+				early++
+			}
+		})()
+		third := air.Node()
+		defer third.Close()
+		leave, err := earlier.Join(third, s.head, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer leave()
 		l, _ := s.listen(t, b, 7)
 		synctest.Wait()
 		mu.Lock()
@@ -382,8 +401,8 @@ func TestWhoWatchesAllHearsOfAllNodes(t *testing.T) {
 		s.commit(b, 9, 1)
 		synctest.Wait()
 		mu.Lock()
-		if len(heard) != 2 || heard[7] != 1 || heard[9] != 2 || l.isAt() != 1 {
-			t.Errorf("heard of %v", heard)
+		if len(heard) != 2 || heard[7] != 1 || heard[9] != 2 || l.isAt() != 1 || early != 2 {
+			t.Errorf("heard of %v, and who watched before, %d times", heard, early)
 		}
 		mu.Unlock()
 		air.Cut(cut)
