@@ -13,7 +13,8 @@ import (
 )
 
 type clusterCommand struct {
-	Drain clusterDrain `cmd:"" help:"Have this node say that it is not ready, send its sessions away a few at a time, and end."`
+	Status clusterStatus `cmd:"" default:"1" help:"Say which nodes serve, and what each does for all."`
+	Drain  clusterDrain  `cmd:"" help:"Have this node say that it is not ready, send its sessions away a few at a time, and end."`
 }
 
 type clusterDrain struct {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"lockstep/internal/admin"
+	"lockstep/internal/cluster"
 	"lockstep/internal/config"
 )
 
@@ -170,7 +171,7 @@ func TestAShutGateLetsNobodyIn(t *testing.T) {
 // sessions away before.
 func TestOnlyNodesOfAClusterDrainWhenTheyAreStopped(t *testing.T) {
 	for database, want := range map[string]string{"": admin.PhaseServing, "postgres://lockstep@db/lockstep": admin.PhaseGone} {
-		h := &house{cfg: config.Default(), log: slog.New(slog.DiscardHandler)}
+		h := &house{cfg: config.Default(), log: slog.New(slog.DiscardHandler), node: cluster.New(nil, cluster.About{}, nil, slog.New(slog.DiscardHandler))}
 		h.cfg.Cluster.Database = database
 		h.leave = newDeparture(0, 0, 0, h.log)
 		asked, cancel := context.WithCancel(t.Context())
@@ -180,7 +181,7 @@ func TestOnlyNodesOfAClusterDrainWhenTheyAreStopped(t *testing.T) {
 			t.Errorf("with database %q: %q, want %q", database, got, want)
 		}
 	}
-	h := &house{cfg: config.Default(), log: slog.New(slog.DiscardHandler)}
+	h := &house{cfg: config.Default(), log: slog.New(slog.DiscardHandler), node: cluster.New(nil, cluster.About{}, nil, slog.New(slog.DiscardHandler))}
 	h.leave = newDeparture(0, time.Hour, 0, h.log)
 	h.leave.Drain(0)
 	h.leave.Drain(time.Hour) // is under way

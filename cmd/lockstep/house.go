@@ -19,6 +19,7 @@ import (
 	"lockstep/internal/auth"
 	"lockstep/internal/backup"
 	"lockstep/internal/blob"
+	"lockstep/internal/cluster"
 	"lockstep/internal/config"
 	"lockstep/internal/delivery"
 	"lockstep/internal/device"
@@ -55,6 +56,8 @@ type house struct {
 	proofKey  []byte
 	hub       *notify.Hub
 	bus       notify.Bus // to the other nodes; nil: there are none
+	node      *cluster.Node
+	keeper    *cluster.Keeper
 	auth      *auth.Service
 	trails    *device.Trails
 	delivery  *delivery.Service
@@ -72,7 +75,11 @@ type house struct {
 
 	saidUpgrading time.Time // when an upgrade was spoken of last
 
-	push func(context.Context) error // tells clients elsewhere what changed
+	sessions   func() map[string]int       // now, by protocol
+	addresses  func() map[string][]string  // where it listens
+	push       func(context.Context) error // tells clients elsewhere what changed
+	lookToPush func(mail.AccountID)
+	wakeQueue  func()
 
 	closers []func() error // what to close, the last first
 }
@@ -103,6 +110,7 @@ func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *hou
 	if err := h.joinNodes(); err != nil {
 		return nil, err
 	}
+	h.openNode()
 	if err := h.openBlobs(); err != nil {
 		return nil, err
 	}
@@ -119,9 +127,11 @@ func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *hou
 		CanSend: cfg.Outgoing.Via != config.ViaNone,
 	}
 	h.auth.TellBy(h.tellOfDevice)
-	h.transfer = &transfer.Service{Store: h.db, Intents: h.db, Log: log}
-	if err := h.transfer.Resume(ctx); err != nil {
-		return nil, err
+	h.transfer = &transfer.Service{Store: h.db, Intents: h.db, Log: log, Node: h.node.ID()}
+	if !h.isClustered() { // of several nodes one does it, for those that are gone
+		if err := h.transfer.Resume(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if err := h.openSearch(); err != nil {
 		return nil, err
@@ -137,6 +147,7 @@ func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *hou
 		Store: h.db, Directory: h.db, Keeper: h.db, Queue: h.db, Auth: h.auth, Policies: cfg.Policies(), Trails: h.trails, Blobs: h.blobs, Search: h.search, Scrub: h.scrub, Ingest: h.delivery.Ingest, LookInto: h.lookInto, Log: log,
 		Quota: int64(cfg.Accounts.Quota), KeepRemoved: time.Duration(cfg.Accounts.Keep), Message: int64(cfg.Limits.Message), Version: version,
 		Erasures: h.db, Depths: depths{h}, ProofKey: h.proofKey, Drainer: h.leave,
+		Node: h.node, Nodes: h.db, Leases: h.db,
 	}
 	h.ops.LookInto = h.lookInto
 	if cfg.Backup.Follow {

@@ -223,9 +223,9 @@ func (h *house) jmapServer(m *metrics, door *signin.Server) *jmap.Server {
 			return r, nil
 		},
 		Limits:     jmap.Limits{Upload: int64(l.Message), Message: int64(l.Message), Recipients: l.Recipients},
-		PushSecret: h.salts,
+		PushSecret: h.salts, TellPusher: h.tellPusher,
 	}
-	h.delivery.Outcome, h.push = s.Outcome, s.Push
+	h.delivery.Outcome, h.push, h.lookToPush = s.Outcome, s.Push, s.LookToPush
 	return s
 }
 
@@ -296,13 +296,19 @@ func (h *house) run(ctx context.Context, ready func([]service)) error {
 	if err != nil {
 		return err
 	}
-	services, err := h.listenAll(t, newMetrics(h))
+	m := newMetrics(h)
+	services, err := h.listenAll(t, m)
 	if err != nil {
 		return err
 	}
+	h.sessions, h.addresses = m.sessionsNow, addressesOf(services)
 	socket, err := admin.Listen(h.cfg.Socket())
 	if err != nil {
 		return fmt.Errorf("admin socket %s: %w", h.cfg.Socket(), err)
+	}
+	leave, err := h.runNode(ctx)
+	if err != nil {
+		return err
 	}
 	h.ops.Serving = true
 	services = append(services, service{"admin", socket, h.ops.Serve})
@@ -310,7 +316,7 @@ func (h *house) run(ctx context.Context, ready func([]service)) error {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(asked))
 	defer cancel()
 	var running sync.WaitGroup
-	errs := make(chan error, len(services)+7)
+	errs := make(chan error, len(services)+9)
 	begin := func(name string, fn func(context.Context) error) {
 		running.Go(func() {
 			if err := fn(ctx); err != nil {
@@ -322,20 +328,22 @@ func (h *house) run(ctx context.Context, ready func([]service)) error {
 	for _, s := range services {
 		begin(s.key, func(ctx context.Context) error { return s.serve(ctx, s.l) })
 	}
-	begin("maintenance", h.maintain)
+	begin("memory", quiet)
+	begin("maintenance", h.onOne("upkeep", h.maintain))
+	begin("unfinished", h.onOne("unfinished", h.finishCut))
 	begin("queue", sender.Run)
 	begin("search", h.search.Run)
-	begin("scrub", h.scrub.Run)
-	begin("backup", h.backupJob.Run)
-	begin("drill", h.drillJob.Run)
-	begin("push", h.push)
+	begin("scrub", h.onOne("scrub", h.scrub.Run))
+	begin("backup", h.onOne("backups", h.backupJob.Run))
+	begin("drill", h.onOne("drills", h.drillJob.Run))
+	begin("push", h.onOne("push", h.push))
 	followed := h.follow() // to the end: also what sessions do while the server stops
 	notifySystemd("READY=1")
 	ready(services)
 	h.awaitStop(asked, ctx)
 	notifySystemd("STOPPING=1")
 	cancel()
-	err = errors.Join(h.drain(&running), firstOf(errs))
+	err = errors.Join(h.drain(&running), leave(), firstOf(errs))
 	return errors.Join(err, followed())
 }
 
@@ -355,6 +363,7 @@ func (h *house) awaitStop(asked, working context.Context) {
 	notifySystemd(fmt.Sprintf("STOPPING=1\nEXTEND_TIMEOUT_USEC=%d", h.leave.longest(over).Microseconds()))
 	hurry, stop := signal.NotifyContext(working, os.Interrupt, syscall.SIGTERM) // a further signal
 	defer stop()
+	h.node.Drain()
 	h.leave.run(hurry, over)
 }
 

@@ -42,7 +42,7 @@ type commands struct {
 	Address  addressCommand  `cmd:"" help:"Give accounts further addresses, and whole domains."`
 	Device   deviceCommand   `cmd:"" help:"See, add, sign out and block the devices of an account."`
 	Mailbox  mailboxCommand  `cmd:"" help:"See the mailboxes of an account, and share them."`
-	Cluster  clusterCommand  `cmd:"" help:"Take a node out of service without cutting anybody off."`
+	Cluster  clusterCommand  `cmd:"" help:"See the nodes that serve, and take one out of service without cutting anybody off."`
 	Queue    queueCommand    `cmd:"" help:"See what is on its way out, and decide about what is held since a restore."`
 	Restored restoredCommand `cmd:"" help:"Say that this directory came back from an older copy, such as a snapshot of the machine."`
 	Import   importCommand   `cmd:"" help:"Bring mail in from mbox files or Maildirs."`

@@ -28,24 +28,32 @@ const (
 // tellEvery is how often accounts are looked for that are to be told of a flood.
 const tellEvery = 10 * time.Second
 
-// maintain forgets history past the horizon and blobs that nobody names, and gives
-// memory back when nobody signs in. It tells accounts of floods. A round that fails is logged; the next one
-// tries again.
+// quiet gives memory back when nobody signs in.
+func quiet(ctx context.Context) error {
+	t := time.NewTicker(quietEvery)
+	defer t.Stop()
+	for freed := (time.Time{}); ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+			freed = giveBackMemory(freed, auth.LastHash(), time.Now())
+		}
+	}
+}
+
+// maintain forgets history past the horizon and blobs that nobody names, and tells
+// accounts of floods. A round that fails is logged; the next one tries again. Of several
+// nodes one does it.
 func (h *house) maintain(ctx context.Context) error {
 	t := time.NewTimer(upkeepBegins)
 	defer t.Stop()
-	quiet := time.NewTicker(quietEvery)
-	defer quiet.Stop()
 	tell := time.NewTicker(tellEvery)
 	defer tell.Stop()
-	var freed time.Time
 	for round := 1; ; {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-quiet.C:
-			freed = giveBackMemory(freed, auth.LastHash(), time.Now())
-			continue
 		case <-tell.C:
 			if err := h.delivery.TellFloods(ctx, h.db, time.Now()); err != nil && ctx.Err() == nil {
 				h.log.ErrorContext(ctx, "upkeep: floods", "err", err)

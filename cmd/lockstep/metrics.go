@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,10 +26,13 @@ type metrics struct {
 	bytes          *prometheus.CounterVec
 	connections    *prometheus.CounterVec
 	eas, jmap      *commandMetrics
+	imap           atomic.Int64            // sessions now
+	now            map[string]func() int64 // sessions of the other protocols
 }
 
 func newMetrics(h *house) *metrics {
 	m := &metrics{
+		now:      map[string]func() int64{},
 		registry: prometheus.NewRegistry(),
 		commands: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "imap_commands_total", Help: "IMAP commands by name and result."}, []string{"cmd", "result"}),
 		commandSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "imap_command_seconds", Help: "From the end of an IMAP command to its answer.",
@@ -102,6 +106,7 @@ func (m *metrics) searchMetrics(h *house) {
 
 // watch counts what an SMTP or LMTP server does.
 func (m *metrics) watch(proto string, s *smtp.Server) *smtp.Server {
+	m.now[proto] = func() int64 { return s.Stats().Sessions }
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "smtp_sessions", Help: "SMTP and LMTP connections now.",
 		ConstLabels: prometheus.Labels{"proto": proto}}, func() float64 { return float64(s.Stats().Sessions) }))
 	m.labelled("smtp_turned_away_total", "Connections that were one too many.", "proto", proto, func() int64 { return s.Stats().TurnedAway })
@@ -113,6 +118,7 @@ func (m *metrics) watch(proto string, s *smtp.Server) *smtp.Server {
 
 // watchHTTP counts what an HTTP server does, and returns it.
 func (m *metrics) watchHTTP(s *httpd.Server) *httpd.Server {
+	m.now["http"] = func() int64 { return int64(s.Stats().Connections) }
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "http_connections", Help: "HTTP connections now."}, func() float64 { return float64(s.Stats().Connections) }))
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "http_waiting", Help: "HTTP connections that wait, without a goroutine."}, func() float64 { return float64(s.Stats().Waiting) }))
 	m.counted("http_turned_away_total", "HTTP connections that were one too many.", func() float64 { return float64(s.Stats().TurnedAway) })
@@ -121,6 +127,7 @@ func (m *metrics) watchHTTP(s *httpd.Server) *httpd.Server {
 
 // watchPOP3 counts what the POP3 server does.
 func (m *metrics) watchPOP3(s *pop3.Server) *pop3.Server {
+	m.now["pop3"] = func() int64 { return int64(s.Stats().Sessions) }
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "pop3_sessions", Help: "POP3 connections now."}, func() float64 { return float64(s.Stats().Sessions) }))
 	m.counted("pop3_turned_away_total", "POP3 connections that were one too many.", func() float64 { return float64(s.Stats().TurnedAway) })
 	m.counted("pop3_maildrops_total", "Maildrops opened by POP3.", func() float64 { return float64(s.Stats().Maildrops) })
@@ -192,12 +199,25 @@ func (m *metrics) Command(name, result string, took time.Duration) {
 	m.commandSeconds.WithLabelValues(name).Observe(took.Seconds())
 }
 
+// sessionsNow are how many sessions there are, by protocol.
+func (m *metrics) sessionsNow() map[string]int {
+	all := map[string]int{"imap": int(m.imap.Load())}
+	for proto, n := range m.now {
+		all[proto] = int(n())
+	}
+	return all
+}
+
 // SessionBegan counts an IMAP connection.
-func (m *metrics) SessionBegan() { m.sessions.Inc() }
+func (m *metrics) SessionBegan() {
+	m.sessions.Inc()
+	m.imap.Add(1)
+}
 
 // SessionEnded counts it out, with the bytes it moved.
 func (m *metrics) SessionEnded(received, sent int64) {
 	m.sessions.Dec()
+	m.imap.Add(-1)
 	m.bytes.WithLabelValues("in").Add(float64(received))
 	m.bytes.WithLabelValues("out").Add(float64(sent))
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"lockstep/internal/cluster"
 	"lockstep/internal/config"
 	"lockstep/internal/delivery"
 )
@@ -19,7 +20,10 @@ var relayTLS = map[config.RelayTLS]delivery.RelayTLS{config.RelayStartTLS: deliv
 // from before the configuration changed, which waits.
 func (h *house) sender() (*delivery.Sender, error) {
 	o := h.cfg.Outgoing
-	s := &delivery.Sender{Service: h.delivery, GiveUpAfter: time.Duration(o.GiveUpAfter)}
+	s := &delivery.Sender{Service: h.delivery, GiveUpAfter: time.Duration(o.GiveUpAfter), Node: h.node.ID()}
+	if h.isClustered() {
+		s.Silence, s.Now = cluster.GoneAfter, h.node.Now
+	}
 	if o.Via == config.ViaRelay {
 		relay, err := relayOf(o)
 		if err != nil {
@@ -27,7 +31,8 @@ func (h *house) sender() (*delivery.Sender, error) {
 		}
 		s.Relay = relay
 	}
-	h.delivery.Wake, h.ops.QueueMoved = s.Wake, s.Wake
+	h.wakeQueue = s.Wake
+	h.delivery.Wake, h.ops.QueueMoved = h.queued, h.queued
 	return s, nil
 }
 

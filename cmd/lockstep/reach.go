@@ -27,8 +27,10 @@ func (g *globals) reach(ctx context.Context) (*admin.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := mustExist(cfg.Data); err != nil {
-		return nil, err
+	if cfg.Cluster.Database == "" { // whether there is one elsewhere shows when it is asked
+		if err := mustExist(cfg.Data); err != nil {
+			return nil, err
+		}
 	}
 	return reachData(ctx, cfg)
 }

@@ -32,6 +32,9 @@ func (h *house) openScrub() {
 	if h.cfg.Backup.To != "" {
 		h.scrub.Spare = h.spare
 	}
+	if h.isClustered() {
+		h.scrub.Shared = h.db
+	}
 	h.scrub.Open()
 }
 
@@ -83,6 +86,9 @@ func (h *house) job(name string, every time.Duration, do func(context.Context) (
 		every = 0
 	}
 	j := &upkeep.Job{Name: name, Every: every, Do: do, FS: vfs.OS{}, File: h.memory(name), Log: h.log}
+	if h.isClustered() {
+		j.Shared, j.Only = h.db, h.keeper.Alone
+	}
 	j.Open()
 	return j
 }

@@ -14,6 +14,7 @@ import (
 	"lockstep/internal/auth"
 	"lockstep/internal/backup"
 	"lockstep/internal/blob"
+	"lockstep/internal/cluster"
 	"lockstep/internal/device"
 	"lockstep/internal/longpoll"
 	"lockstep/internal/mail"
@@ -53,6 +54,10 @@ type Ops struct {
 	Serving     bool // a server does this, and not a command by itself
 
 	Drainer Drainer // nil: there is no server to be drained
+
+	Node   *cluster.Node // this one; nil is alone
+	Nodes  store.Nodes
+	Leases store.Leases
 
 	Erasures store.Erasures
 	Depths   Depths
@@ -139,6 +144,7 @@ func (o *Ops) Handler() http.Handler {
 	mux.HandleFunc(KeyRetire.handler(o))
 	mux.HandleFunc(Doctor.handler(o))
 	mux.HandleFunc(ClusterDrain.handler(o))
+	mux.HandleFunc(ClusterStatus.handler(o))
 	mux.HandleFunc(QueueList.handler(o))
 	mux.HandleFunc(BackupMake.handler(o))
 	mux.HandleFunc(BackupFollow.handler(o))

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"lockstep/internal/mail"
+	"lockstep/internal/notify"
 	"lockstep/internal/store"
 	"lockstep/internal/store/model"
 )
@@ -76,8 +77,9 @@ func (w *words) Receive(_ string, fn func(string, []byte)) (func(), error) {
 	return func() {}, nil
 }
 
-func (w *words) OnGap(func()) func() { return func() {} }
-func (w *words) Close() error        { return nil }
+func (w *words) OnGap(func()) func()    { return func() {} }
+func (w *words) Close() error           { return nil }
+func (w *words) Stats() notify.BusStats { return notify.BusStats{} }
 
 // member is a node of a test with its keeper.
 type member struct {

@@ -40,6 +40,7 @@ type pusher struct {
 	mu      sync.Mutex
 	due     map[mail.AccountID]bool
 	all     bool                    // any account may be due
+	running bool                    // else another node pushes, and begins with all when it no longer does
 	none    map[mail.AccountID]bool // that have no subscription
 	targets map[string]*target      // by subscription; those that were pushed to
 	wake    chan struct{}
@@ -80,6 +81,10 @@ func (p *pusher) hear(id mail.AccountID, n mail.News) {
 // mark has an account looked at; 0 is all.
 func (p *pusher) mark(id mail.AccountID) {
 	p.mu.Lock()
+	if !p.running {
+		p.mu.Unlock()
+		return
+	}
 	if id == 0 {
 		p.all = true
 	} else {
@@ -91,6 +96,22 @@ func (p *pusher) mark(id mail.AccountID) {
 	case p.wake <- struct{}{}:
 	default:
 	}
+}
+
+// begin forgets what was when this node pushed before.
+func (p *pusher) begin() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.running, p.all = true, false
+	clear(p.due)
+	clear(p.none)
+	clear(p.targets)
+}
+
+func (p *pusher) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.running = false
 }
 
 func (p *pusher) take() (ids []mail.AccountID, all bool) {
@@ -105,10 +126,13 @@ func (p *pusher) take() (ids []mail.AccountID, all bool) {
 }
 
 // Push tells clients that have a PushSubscription of changes (§7.2), until ctx ends.
-// It begins with what they missed while nobody did.
+// It begins with what they missed while nobody did. Of several nodes one does it, which
+// may be another each time.
 func (s *Server) Push(ctx context.Context) error {
 	s.init()
 	p := &s.pusher
+	p.begin()
+	defer p.end()
 	if s.Hub != nil {
 		defer s.Hub.WatchAll(p.hear)()
 	}
@@ -144,6 +168,21 @@ func (s *Server) Push(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
+	}
+}
+
+// LookToPush has whoever pushes look at an account whose subscriptions changed at another
+// node. It must not block.
+func (s *Server) LookToPush(id mail.AccountID) {
+	s.init()
+	s.pusher.mark(id)
+}
+
+// subscribedTo tells whoever pushes that subscriptions changed.
+func (s *Server) subscribedTo(id mail.AccountID) {
+	s.pusher.mark(id)
+	if s.TellPusher != nil {
+		s.TellPusher(id)
 	}
 }
 

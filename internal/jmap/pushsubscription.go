@@ -213,7 +213,7 @@ func subscriptionSet(ctx context.Context, c *call, a *subscriptionSetArguments) 
 		delete(own, id)
 		out.Destroyed = append(out.Destroyed, said)
 	}
-	c.srv.pusher.mark(c.sess.Account())
+	c.srv.subscribedTo(c.sess.Account())
 	o := plainOf(out)
 	delete(o, "accountId") // it is of none
 	delete(o, "newState")

@@ -94,5 +94,14 @@ func parseStep(name, text string) (s step, err error) {
 	return s, nil
 }
 
+// Knows is the last step of the schema that this program knows.
+func Knows() int {
+	all, err := readSteps(migrations, sqliteSteps)
+	if err != nil {
+		panic(err) // they are embedded
+	}
+	return lastOf(all)
+}
+
 // lastOf is the number of the last step.
 func lastOf(steps []step) int { return steps[len(steps)-1].number }
