@@ -187,7 +187,7 @@ func (h *house) jmapURL() string {
 
 // signinServer says who asks over HTTP, and signs people in there.
 func (h *house) signinServer() *signin.Server {
-	return &signin.Server{Auth: h.auth, Log: h.log, AllowPlainAuth: h.allowPlain, PublicURL: h.cfg.Public(), Ports: h.securePorts()}
+	return &signin.Server{Auth: h.auth, Files: h.db, Log: h.log, AllowPlainAuth: h.allowPlain, PublicURL: h.cfg.Public(), Ports: h.securePorts()}
 }
 
 // securePorts are where programs reach the server under TLS.

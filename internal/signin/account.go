@@ -51,7 +51,7 @@ func (s *Server) proveBegin(w http.ResponseWriter, r *http.Request, sess *auth.S
 	if err != nil {
 		return nil, err
 	}
-	return c.Options, s.begin(w, r, &pending{ceremony: c})
+	return c.Options, s.begin(w, r, &pending{Ceremony: c})
 }
 
 func (s *Server) proveFinish(w http.ResponseWriter, r *http.Request, sess *auth.Session) (any, error) {
@@ -79,10 +79,9 @@ func (s *Server) answered(w http.ResponseWriter, r *http.Request) (c *auth.Cerem
 	if err != nil {
 		return nil, nil, "", err
 	}
-	one.mu.Lock()
-	defer one.mu.Unlock()
+	defer s.leave(r, one)
 	c, err = one.take()
-	s.finished(w, r)
+	s.finished(w, r, one)
 	return c, q.Credential, q.Name, err
 }
 
@@ -151,7 +150,7 @@ func (s *Server) totpBegin(w http.ResponseWriter, r *http.Request, sess *auth.Se
 		return nil, err
 	}
 	e := s.Auth.BeginTOTP(sess.Principal, hostname(r.Host))
-	return Enrolment{e.Secret, e.URI}, s.begin(w, r, &pending{secret: e.Secret})
+	return Enrolment{e.Secret, e.URI}, s.begin(w, r, &pending{Secret: e.Secret})
 }
 
 // Recovery is codes that are shown once; null if those before still hold.
@@ -171,16 +170,15 @@ func (s *Server) totpConfirm(w http.ResponseWriter, r *http.Request, sess *auth.
 	if err != nil {
 		return nil, err
 	}
-	one.mu.Lock()
-	defer one.mu.Unlock()
-	if one.secret == "" {
+	defer s.leave(r, one)
+	if one.Secret == "" {
 		return nil, errNothingBegun
 	}
-	codes, err := s.Auth.ConfirmTOTP(r.Context(), sess.Principal, one.secret, q.Code)
+	codes, err := s.Auth.ConfirmTOTP(r.Context(), sess.Principal, one.Secret, q.Code)
 	if err != nil {
 		return nil, wrongHere(err)
 	}
-	s.finished(w, r)
+	s.finished(w, r, one)
 	return Recovery{codes}, nil
 }
 
@@ -209,7 +207,7 @@ func (s *Server) passkeyAdd(w http.ResponseWriter, r *http.Request, sess *auth.S
 	if err != nil {
 		return nil, err
 	}
-	return c.Options, s.begin(w, r, &pending{ceremony: c})
+	return c.Options, s.begin(w, r, &pending{Ceremony: c})
 }
 
 func (s *Server) passkeyAdded(w http.ResponseWriter, r *http.Request, sess *auth.Session) (any, error) {

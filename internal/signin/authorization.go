@@ -1,91 +1,73 @@
 package signin
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
-	"time"
 
 	"lockstep/internal/auth"
 	"lockstep/internal/store"
 )
 
-// authorization is a code that somebody consented to (RFC 6749 §4.1.2). It is
-// good for a minute, and once; a restart forgets it.
+// authorization is what somebody consented to, and a code is good for (RFC 6749
+// §4.1.2): for a minute, and once.
 type authorization struct {
-	client    string
-	redirect  string // as it was asked for
-	challenge string // of PKCE
-	scope     string
-	browser   string
-	owner     store.Principal
-	until     time.Time
-	used      bool
-	twice     bool  // it came again before it was known what came of it
-	grant     int64 // what came of it, once it was used
+	Client    string
+	Redirect  string // as it was asked for
+	Challenge string // of PKCE
+	Scope     string
+	Browser   string
+	Owner     store.Principal
 }
 
-// codes are all that were given lately.
-type codes struct {
-	mu  sync.Mutex
-	all map[string]*authorization
-	now func() time.Time
-}
-
-// give keeps a code and returns what it is called.
-func (c *codes) give(one *authorization) string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	now := c.now()
-	if c.all == nil {
-		c.all = map[string]*authorization{}
-	}
-	if len(c.all) >= maxCodes {
-		for key, old := range c.all {
-			if now.Sub(old.until) > codesKept || len(c.all) >= maxCodes {
-				delete(c.all, key)
-			}
-		}
+// give keeps what a code is good for, and returns the code.
+func (s *Server) give(ctx context.Context, one authorization) (string, error) {
+	if err := s.makeRoom(ctx, codeShelf, maxCodes); err != nil {
+		return "", err
 	}
 	key := rand.Text() + rand.Text()
-	one.until = now.Add(codeLife)
-	c.all[key] = one
-	return key
+	return key, s.put(ctx, codeShelf+hashName(key), one, s.now().Add(codeLife))
 }
 
-// take uses a code up. A second time it returns what came of the first.
-func (c *codes) take(key string) (one authorization, grant int64, ok bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	at := c.all[key]
-	switch {
-	case at == nil:
-		return one, 0, false
-	case at.used:
-		at.twice = true
-		return *at, at.grant, false
-	case !c.now().Before(at.until):
-		delete(c.all, key)
-		return one, 0, false
+// take uses a code up. A second time it returns what came of the first, as far as that
+// is known. Whoever finds the code notes that it was used, and then drops it, which one
+// can; so who comes too late knows that it was good once, and notes that it came again.
+func (s *Server) take(ctx context.Context, key string) (one authorization, grant int64, ok bool, err error) {
+	name := hashName(key)
+	found, err := s.get(ctx, codeShelf+name, &one)
+	if err != nil {
+		return one, 0, false, err
 	}
-	at.used = true
-	return *at, 0, true
+	if found {
+		if err := s.put(ctx, usedShelf+name, one, s.now().Add(codesKept)); err != nil {
+			return one, 0, false, err
+		}
+		if first, err := s.drop(ctx, codeShelf+name); err != nil || first {
+			return one, 0, err == nil, err
+		}
+	} else if found, err = s.get(ctx, usedShelf+name, &one); err != nil || !found {
+		return one, 0, false, err
+	}
+	if err := s.put(ctx, twiceShelf+name, true, s.now().Add(codesKept)); err != nil {
+		return one, 0, false, err
+	}
+	_, err = s.get(ctx, grantShelf+name, &grant)
+	return one, grant, false, err
 }
 
-// became notes what came of a code, and reports whether it came again meanwhile.
-func (c *codes) became(key string, grant int64) (twice bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	at := c.all[key]
-	if at == nil {
-		return false
+// became notes what came of a code, and reports whether it came again meanwhile: of who
+// notes that and who looks for this, one sees the other.
+func (s *Server) became(ctx context.Context, key string, grant int64) (twice bool, err error) {
+	name := hashName(key)
+	if err := s.put(ctx, grantShelf+name, grant, s.now().Add(codesKept)); err != nil {
+		return false, err
 	}
-	at.grant = grant
-	return at.twice
+	var again bool
+	return s.get(ctx, twiceShelf+name, &again)
 }
 
 var errBadCode = &oauthError{"invalid_grant", "this code is not, or no longer, good for anything"}
@@ -94,31 +76,41 @@ var errBadCode = &oauthError{"invalid_grant", "this code is not, or no longer, g
 // has it too (RFC 6749 §4.1.2).
 func (s *Server) redeem(r *http.Request, c client, q url.Values) (t auth.Tokens, err error) {
 	key := q.Get("code")
-	one, grant, ok := s.codes.take(key)
+	one, grant, ok, err := s.take(r.Context(), key)
+	if err != nil {
+		return t, err
+	}
 	if !ok {
 		if grant != 0 {
 			s.endGrant(r, one, grant)
 		}
 		return t, errBadCode
 	}
-	if one.client != c.id || one.redirect != q.Get("redirect_uri") {
+	if one.Client != c.id || one.Redirect != q.Get("redirect_uri") {
 		return t, &oauthError{"invalid_grant", "this code was given to another client, or for another redirect_uri"}
 	}
 	if !one.fits(q.Get("code_verifier")) {
 		return t, &oauthError{"invalid_grant", "code_verifier does not fit the code_challenge"}
 	}
-	t, err = s.Auth.Grant(r.Context(), one.owner, auth.Program{Client: c.id, Name: c.Name, Scope: one.scope, Browser: one.browser, Agent: r.UserAgent(), Addr: auth.AddrOf(r)})
-	if err == nil && s.codes.became(key, t.Grant) {
-		s.endGrant(r, one, t.Grant)
-		return auth.Tokens{}, errBadCode
+	t, err = s.Auth.Grant(r.Context(), one.Owner, auth.Program{Client: c.id, Name: c.Name, Scope: one.Scope, Browser: one.Browser, Agent: r.UserAgent(), Addr: auth.AddrOf(r)})
+	if err != nil {
+		return t, err
 	}
-	return t, err
+	twice, err := s.became(r.Context(), key, t.Grant)
+	if err == nil && !twice {
+		return t, nil
+	}
+	s.endGrant(r, one, t.Grant) // also when it can't be known
+	if err != nil {
+		return auth.Tokens{}, err
+	}
+	return auth.Tokens{}, errBadCode
 }
 
 // endGrant ends what a code granted that came twice.
 func (s *Server) endGrant(r *http.Request, one authorization, grant int64) {
-	s.Log.WarnContext(r.Context(), "an authorization code was used twice: what it granted ends", "proto", "signin", "account", int64(one.owner.Account))
-	_ = s.Auth.EndSignIn(r.Context(), one.owner, grant) // or it has ended already
+	s.Log.WarnContext(r.Context(), "an authorization code was used twice: what it granted ends", "proto", "signin", "account", int64(one.Owner.Account))
+	_ = s.Auth.EndSignIn(r.Context(), one.Owner, grant) // or it has ended already
 }
 
 // fits reports whether a code_verifier is what the code_challenge was made from (RFC
@@ -128,7 +120,7 @@ func (c *authorization) fits(verifier string) bool {
 		return false
 	}
 	sum := sha256.Sum256([]byte(verifier))
-	return equal(base64.RawURLEncoding.EncodeToString(sum[:]), c.challenge)
+	return equal(base64.RawURLEncoding.EncodeToString(sum[:]), c.Challenge)
 }
 
 func unreserved(r rune) bool {

@@ -288,9 +288,9 @@ func (s *Server) passwordForm(w http.ResponseWriter, r *http.Request, a asked, q
 		return s.ask(w, r, a, problemOf(err).Status, mail.DetailOf(err))
 	}
 	if proof.Done() {
-		return s.entered(w, r, proof)
+		return s.entered(w, r, proof, nil)
 	}
-	if err := s.begin(w, r, &pending{proof: proof}); err != nil {
+	if err := s.begin(w, r, &pending{Proof: proof}); err != nil {
 		return err
 	}
 	return show(w, r, http.StatusOK, page{Title: "One more step", Step: "code"}, a.redirect)
@@ -298,24 +298,28 @@ func (s *Server) passwordForm(w http.ResponseWriter, r *http.Request, a asked, q
 
 func (s *Server) codeForm(w http.ResponseWriter, r *http.Request, a asked, q url.Values) error {
 	one, err := s.begun(r)
-	if err != nil || one.proof == nil {
+	if err != nil && mail.KindOf(err) != mail.Expired {
+		return err
+	}
+	if err == nil {
+		defer s.leave(r, one)
+	}
+	if err != nil || one.Proof == nil {
 		return s.ask(w, r, a, http.StatusGone, mail.DetailOf(errNothingBegun))
 	}
-	one.mu.Lock()
-	defer one.mu.Unlock()
 	prove := s.Auth.ProveTOTP
 	if strings.ContainsFunc(q.Get("code"), func(r rune) bool { return r > '9' }) { // recovery codes have letters
 		prove = s.Auth.ProveRecovery
 	}
-	if err := prove(r.Context(), one.proof, q.Get("code")); err != nil {
+	if err := prove(r.Context(), one.Proof, q.Get("code")); err != nil {
 		return show(w, r, problemOf(err).Status, page{Title: "One more step", Step: "code", Problem: mail.DetailOf(err)}, a.redirect)
 	}
-	return s.entered(w, r, one.proof)
+	return s.entered(w, r, one.Proof, one)
 }
 
 // entered keeps who signed in, and shows the page anew.
-func (s *Server) entered(w http.ResponseWriter, r *http.Request, proof *auth.Proof) error {
-	if _, _, err := s.stay(w, r, proof, ""); err != nil {
+func (s *Server) entered(w http.ResponseWriter, r *http.Request, proof *auth.Proof, one *pending) error {
+	if _, _, err := s.stay(w, r, proof, "", one); err != nil {
 		return err
 	}
 	http.Redirect(w, r, r.URL.RequestURI(), http.StatusSeeOther)
@@ -339,9 +343,13 @@ func (s *Server) consent(w http.ResponseWriter, r *http.Request, a asked, q url.
 	}
 	answer := url.Values{"error": {"access_denied"}}
 	if q.Get("action") == "allow" {
-		answer = url.Values{"code": {s.codes.give(&authorization{
-			client: a.client.id, redirect: a.said, challenge: a.challenge, scope: a.scope, browser: s.browser(w, r, "").Key, owner: sess.Principal,
-		})}}
+		code, err := s.give(r.Context(), authorization{
+			Client: a.client.id, Redirect: a.said, Challenge: a.challenge, Scope: a.scope, Browser: s.browser(w, r, "").Key, Owner: sess.Principal,
+		})
+		if err != nil {
+			return err
+		}
+		answer = url.Values{"code": {code}}
 	}
 	http.Redirect(w, r, s.back(r, a, answer), http.StatusSeeOther)
 	return nil

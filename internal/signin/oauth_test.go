@@ -4,9 +4,12 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"html"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
@@ -17,6 +20,7 @@ import (
 
 	"lockstep/internal/auth"
 	"lockstep/internal/mail"
+	"lockstep/internal/store"
 )
 
 const (
@@ -385,16 +389,23 @@ func TestACodeThatComesTwiceAtOnceGivesNothing(t *testing.T) {
 }
 
 func TestACodeThatComesAgainBeforeItsGrantIsKnown(t *testing.T) {
-	c := &codes{now: time.Now}
-	key := c.give(&authorization{})
-	if _, _, ok := c.take(key); !ok {
+	h := newHouse(t)
+	h.init()
+	key, err := h.give(t.Context(), authorization{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, ok, err := h.take(t.Context(), key); !ok || err != nil {
 		t.Fatal("not good the first time")
 	}
-	if _, grant, ok := c.take(key); ok || grant != 0 {
+	if _, grant, ok, err := h.take(t.Context(), key); ok || grant != 0 || err != nil {
 		t.Fatal("good twice")
 	}
-	if !c.became(key, 7) {
+	if twice, err := h.became(t.Context(), key, 7); !twice || err != nil {
 		t.Error("that it came again is forgotten")
+	}
+	if _, grant, ok, err := h.take(t.Context(), key); ok || grant != 7 || err != nil {
+		t.Errorf("a third time: %d, %v, %v", grant, ok, err)
 	}
 }
 
@@ -685,14 +696,88 @@ func FuzzClientsAndRequests(f *testing.F) {
 }
 
 func TestCodesAreBounded(t *testing.T) {
-	c := &codes{now: time.Now}
-	for range maxCodes + 10 {
-		c.give(&authorization{})
+	h := newHouse(t)
+	h.init()
+	for i := range maxCodes + 1 { // without what seals them
+		if err := h.store.PutFile(t.Context(), store.File{Name: codeShelf + fmt.Sprint(i)}); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if len(c.all) > maxCodes {
-		t.Errorf("%d codes", len(c.all))
+	key, err := h.give(t.Context(), authorization{})
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, _, ok := c.take(c.give(&authorization{})); !ok {
-		t.Error("the newest is not there")
+	if left, err := h.store.FilesBelow(t.Context(), codeShelf, 2*maxCodes); err != nil || len(left) != maxCodes+1 {
+		t.Errorf("%d codes, %v", len(left), err)
+	}
+	if _, _, ok, err := h.take(t.Context(), key); !ok || err != nil {
+		t.Errorf("the newest is not there: %v", err)
+	}
+}
+
+// What is begun at one node is finished at another: codes, passkeys and programs' codes
+// are good once, wherever they come.
+func TestWhatIsBegunIsFinishedAtAnotherNode(t *testing.T) {
+	h := newHouse(t)
+	other := &Server{Files: h.store, Auth: auth.New(h.store, h.store, []byte("secret"), slog.New(slog.DiscardHandler)), AllowPlainAuth: netip.Addr.IsLoopback}
+	h.init()
+	other.init()
+	key, err := h.give(t.Context(), authorization{Client: "c", Owner: h.alice})
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, _, good, err := other.take(t.Context(), key)
+	if err != nil || !good || one.Client != "c" || one.Owner != h.alice {
+		t.Errorf("at the other: %+v, %v, %v", one, good, err)
+	}
+	if _, _, good, _ := h.take(t.Context(), key); good {
+		t.Error("good twice")
+	}
+	proof, err := h.Auth.ProvePassword(t.Context(), login, password, netip.MustParseAddr("127.0.0.1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ceremony, err := h.Auth.AskPasskey(t.Context(), auth.RelyingParty{ID: "mail.example.test", Origin: "https://mail.example.test"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun, err := h.beginAt(t.Context(), netip.MustParsePrefix("192.0.2.0/24"), &pending{Proof: proof, Ceremony: ceremony, Own: true, Device: "laptop"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	there, err := other.takeBegun(t.Context(), begun)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if there.Proof.Principal != h.alice || !there.Proof.Done() || there.Ceremony.Proof() != there.Proof || string(there.Ceremony.Options) != string(ceremony.Options) || there.Device != "laptop" {
+		t.Errorf("it came as %+v", there)
+	}
+	if _, err := h.takeBegun(t.Context(), begun); mail.KindOf(err) != mail.Expired || err == nil {
+		t.Errorf("while a step is taken elsewhere: %v", err)
+	}
+	other.leave(httptest.NewRequest("GET", "/", nil), there)
+	if back, err := h.takeBegun(t.Context(), begun); err != nil || back.Proof.Principal != h.alice {
+		t.Errorf("put back: %v", err)
+	}
+}
+
+// Who reads the store's files, or changes them, can do nothing with them.
+func TestWhatIsKeptIsSealed(t *testing.T) {
+	h := newHouse(t)
+	h.init()
+	key, err := h.beginAt(t.Context(), netip.MustParsePrefix("192.0.2.0/24"), &pending{Secret: "a secret", Device: "laptop"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := h.store.FileNamed(t.Context(), begunName(key))
+	if err != nil || strings.Contains(f.Name, key) || strings.Contains(string(f.Data), "laptop") {
+		t.Fatalf("kept as %q, %v", f.Name, err)
+	}
+	f.Data[len(f.Data)-1] ^= 1
+	if err := h.store.PutFile(t.Context(), f); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.takeBegun(t.Context(), key); mail.KindOf(err) != mail.Expired || err == nil {
+		t.Errorf("changed: %v", err)
 	}
 }

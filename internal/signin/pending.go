@@ -1,7 +1,9 @@
 package signin
 
 import (
+	"context"
 	"crypto/rand"
+	"hash/maphash"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -11,98 +13,73 @@ import (
 	"lockstep/internal/mail"
 )
 
-// pending is something of several steps that somebody has begun: a restart forgets it,
-// and it is begun again.
+// pending is something of several steps that somebody has begun. Between two of them it
+// lies on the shelf; who takes a step takes it from there, so that no other is taken at
+// the same time.
 type pending struct {
-	mu       sync.Mutex     // one step at a time
-	proof    *auth.Proof    // of who has shown the password; nil before
-	ceremony *auth.Ceremony // the passkey that was asked for; it is finished once
-	secret   string         // of codes that are being set up
-	device   string         // what the device is to be called
-	offer    *offer         // a profile that a phone may fetch
-	network  netip.Prefix
-	until    time.Time
+	Proof    *auth.Proof    `json:",omitempty"` // of who has shown the password; nil before
+	Ceremony *auth.Ceremony `json:",omitempty"` // the passkey that was asked for; it is finished once
+	Own      bool           `json:",omitempty"` // it is asked of who has shown the password
+	Secret   string         `json:",omitempty"` // of codes that are being set up
+	Device   string         `json:",omitempty"` // what the device is to be called
+	Offer    *offer         `json:",omitempty"` // a profile that a phone may fetch
+	Until    time.Time
+
+	key    string
+	unlock func() // lets the next step at this node be taken
+	over   bool   // it is not put back
 }
 
-// pendings are all that has been begun, by the secret in a cookie.
-type pendings struct {
-	mu  sync.Mutex
-	all map[string]*pending
-	of  map[netip.Prefix]int // how many each network has begun
-	now func() time.Time
+// steps are locks by the key of what was begun: who clicks twice waits. Keys share them.
+type steps struct {
+	seed  maphash.Seed
+	once  sync.Once
+	locks [64]sync.Mutex
 }
 
-// begin keeps one. A network that has begun too many has to wait; where all have, one
-// of them is forgotten.
-func (p *pendings) begin(one *pending) (key string, err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.all == nil {
-		p.all, p.of = map[string]*pending{}, map[netip.Prefix]int{}
+func (t *steps) lock(key string) (unlock func()) {
+	t.once.Do(func() { t.seed = maphash.MakeSeed() })
+	l := &t.locks[maphash.String(t.seed, key)%uint64(len(t.locks))]
+	l.Lock()
+	return l.Unlock
+}
+
+// begunName is where what was begun lies: beside what else its network has begun.
+func begunName(key string) string {
+	if len(key) < networkName {
+		return begunShelf + "none"
 	}
-	now := p.now()
-	if len(p.all) >= maxPending || p.of[one.network] >= maxPendingNetwork {
-		p.sweep(now)
+	return begunShelf + key[:networkName] + "/" + hashName(key)
+}
+
+// networkName is how many letters of a key name the network.
+const networkName = 16
+
+// beginAt keeps something that was begun from a network. One that has begun too many has
+// to wait; where all have, one of them is forgotten.
+func (s *Server) beginAt(ctx context.Context, network netip.Prefix, one *pending) (key string, err error) {
+	at := hashName("network " + network.String())[:networkName]
+	of, err := s.Files.FilesBelow(ctx, begunShelf+at+"/", maxPendingNetwork)
+	if err != nil {
+		return "", err
 	}
-	if p.of[one.network] >= maxPendingNetwork {
+	if len(of) >= maxPendingNetwork {
 		return "", mail.Errorf(mail.Limit, "too many sign-ins were begun from here and not finished: wait a little")
 	}
-	key, one.until = rand.Text(), now.Add(pendingLife)
-	p.all[key] = one
-	p.of[one.network]++
-	return key, nil
-}
-
-// sweep forgets what is over, and if that makes no room, whatever.
-func (p *pendings) sweep(now time.Time) {
-	for key, one := range p.all {
-		if !now.Before(one.until) {
-			p.forget(key)
-		}
+	if err := s.makeRoom(ctx, begunShelf, maxPending); err != nil {
+		return "", err
 	}
-	for key := range p.all {
-		if len(p.all) < maxPending {
-			return
-		}
-		p.forget(key)
-	}
-}
-
-func (p *pendings) forget(key string) {
-	one, ok := p.all[key]
-	if !ok {
-		return
-	}
-	delete(p.all, key)
-	if p.of[one.network]--; p.of[one.network] == 0 {
-		delete(p.of, one.network)
-	}
-}
-
-// find returns what a key names; nil if it is over.
-func (p *pendings) find(key string) *pending {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	one := p.all[key]
-	if one == nil || !p.now().Before(one.until) {
-		p.forget(key)
-		return nil
-	}
-	return one
-}
-
-func (p *pendings) end(key string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.forget(key)
+	one.key, one.Until = at+rand.Text(), s.now().Add(pendingLife)
+	return one.key, s.put(ctx, begunName(one.key), one, one.Until)
 }
 
 // begin keeps something of several steps for the browser, in place of what it had begun
 // before.
 func (s *Server) begin(w http.ResponseWriter, r *http.Request, one *pending) error {
-	s.pending.end(s.cookie(r, pendingCookie))
-	one.network = mail.Network(auth.AddrOf(r))
-	key, err := s.pending.begin(one)
+	if err := s.forget(r); err != nil {
+		return err
+	}
+	key, err := s.beginAt(r.Context(), mail.Network(auth.AddrOf(r)), one)
 	if err == nil {
 		s.setCookie(w, r, pendingCookie, key, pendingLife)
 	}
@@ -111,24 +88,72 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request, one *pending) err
 
 var errNothingBegun = mail.Errorf(mail.Expired, "this was not begun, or too long ago: begin again")
 
-// begun is what the browser has begun.
+// begun takes what the browser has begun from the shelf. The caller puts it back with
+// leave, which it defers.
 func (s *Server) begun(r *http.Request) (*pending, error) {
-	if one := s.pending.find(s.cookie(r, pendingCookie)); one != nil {
-		return one, nil
-	}
-	return nil, errNothingBegun
+	return s.takeBegun(r.Context(), s.cookie(r, pendingCookie))
 }
 
-// finished forgets what the browser had begun.
-func (s *Server) finished(w http.ResponseWriter, r *http.Request) {
-	s.pending.end(s.cookie(r, pendingCookie))
+func (s *Server) takeBegun(ctx context.Context, key string) (*pending, error) {
+	name, unlock := begunName(key), s.steps.lock(key)
+	one := &pending{key: key, unlock: unlock}
+	found, err := s.get(ctx, name, one)
+	if err == nil && found {
+		found, err = s.drop(ctx, name)
+	}
+	if err == nil && (!found || !s.now().Before(one.Until)) {
+		err = errNothingBegun
+	}
+	if err != nil {
+		unlock()
+		return nil, err
+	}
+	s.Auth.TakeUp(one.Proof)
+	if one.Ceremony != nil {
+		if one.Own {
+			one.Ceremony.Of(one.Proof)
+		}
+		s.Auth.TakeUp(one.Ceremony.Proof())
+	}
+	return one, nil
+}
+
+// leave ends a step: what is not over is put back.
+func (s *Server) leave(r *http.Request, one *pending) {
+	defer one.unlock()
+	if one.over {
+		return
+	}
+	ctx := context.WithoutCancel(r.Context()) // who asked may be gone, and comes again
+	if err := s.put(ctx, begunName(one.key), one, one.Until); err != nil {
+		s.Log.WarnContext(ctx, "half-finished sign-in", "proto", "signin", "err", err)
+	}
+}
+
+// finished forgets what the browser had begun; one is that if it was taken, else nil.
+func (s *Server) finished(w http.ResponseWriter, r *http.Request, one *pending) {
+	if one != nil {
+		one.over = true
+	} else if err := s.forget(r); err != nil {
+		s.Log.WarnContext(r.Context(), "half-finished sign-in", "proto", "signin", "err", err)
+	}
 	s.setCookie(w, r, pendingCookie, "", 0)
+}
+
+// forget drops what the browser had begun.
+func (s *Server) forget(r *http.Request) error {
+	key := s.cookie(r, pendingCookie)
+	if key == "" {
+		return nil
+	}
+	_, err := s.drop(r.Context(), begunName(key))
+	return err
 }
 
 // take returns the passkey that was asked for, once.
 func (p *pending) take() (*auth.Ceremony, error) {
-	c := p.ceremony
-	p.ceremony = nil
+	c := p.Ceremony
+	p.Ceremony = nil
 	if c == nil {
 		return nil, errNothingBegun
 	}

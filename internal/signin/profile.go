@@ -26,11 +26,11 @@ type Ports struct {
 // offer is a configuration profile that a phone may fetch: its app password is made
 // when it comes, so that a code nobody scanned leaves nothing behind.
 type offer struct {
-	owner   store.Principal
-	signIn  int64 // of who offers it, with whom it ends; 0: the password was in the request
-	name    string
-	account profile.Account // without its password before the first time
-	fetched int
+	Owner   store.Principal
+	SignIn  int64 // of who offers it, with whom it ends; 0: the password was in the request
+	Name    string
+	Account profile.Account // without its password before the first time
+	Fetched int
 }
 
 const profilePath = "/auth/profile"
@@ -54,17 +54,17 @@ func (s *Server) profileOffer(_ http.ResponseWriter, r *http.Request, sess *auth
 	if q.Name == "" || len(q.Name) > mail.MaxDeviceNameBytes {
 		return nil, mail.Errorf(mail.Invalid, "a device's name has 1 to %d bytes", mail.MaxDeviceNameBytes)
 	}
-	o := &offer{owner: sess.Principal, name: q.Name}
+	o := &offer{Owner: sess.Principal, Name: q.Name}
 	if in := sess.SignedIn(); in != nil {
-		o.signIn = in.ID
+		o.SignIn = in.ID
 	}
 	var err error
-	if o.account, err = s.profileFor(r, sess.Principal, q.Kind); err != nil {
+	if o.Account, err = s.profileFor(r, sess.Principal, q.Kind); err != nil {
 		return nil, err
 	}
-	one := &pending{offer: o, network: mail.Network(auth.AddrOf(r))}
-	key, err := s.pending.begin(one)
-	return Offer{s.issuer(r) + profilePath + "?key=" + key, one.until}, err // paths are logged, queries are not
+	one := &pending{Offer: o}
+	key, err := s.beginAt(r.Context(), mail.Network(auth.AddrOf(r)), one)
+	return Offer{s.issuer(r) + profilePath + "?key=" + key, one.Until}, err // paths are logged, queries are not
 }
 
 // profileFor is a profile of a kind: mail alone, or all that ActiveSync brings.
@@ -91,7 +91,7 @@ func (s *Server) profileFor(r *http.Request, p store.Principal, kind string) (pr
 
 // protocols are what the app password in the profile is for.
 func (o *offer) protocols() []mail.Protocol {
-	if o.account.ActiveSync {
+	if o.Account.ActiveSync {
 		return []mail.Protocol{mail.EAS}
 	}
 	return []mail.Protocol{mail.IMAP, mail.Submission}
@@ -108,43 +108,48 @@ var errNoProfile = mail.Errorf(mail.Expired, "this profile was fetched already, 
 
 // stands looks whether an offer still holds: nobody who was signed out has one left.
 func (s *Server) stands(r *http.Request, o *offer) error {
-	if o.fetched >= maxFetches {
+	if o.Fetched >= maxFetches {
 		return errNoProfile
 	}
-	if o.signIn == 0 {
+	if o.SignIn == 0 {
 		return nil
 	}
-	all, err := s.Auth.SignIns(r.Context(), o.owner)
+	all, err := s.Auth.SignIns(r.Context(), o.Owner)
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(all, func(in *auth.SignedIn) bool { return in.ID == o.signIn }) {
+	if !slices.ContainsFunc(all, func(in *auth.SignedIn) bool { return in.ID == o.SignIn }) {
 		return errNoProfile
 	}
 	return nil
 }
 
 func (s *Server) tryProfile(w http.ResponseWriter, r *http.Request) error {
-	one := s.pending.find(r.URL.Query().Get("key"))
-	if one == nil || one.offer == nil {
+	one, err := s.takeBegun(r.Context(), r.URL.Query().Get("key"))
+	if err != nil && mail.KindOf(err) == mail.Expired {
 		return errNoProfile
 	}
-	one.mu.Lock()
-	defer one.mu.Unlock()
-	o := one.offer
+	if err != nil {
+		return err
+	}
+	defer s.leave(r, one)
+	o := one.Offer
+	if o == nil {
+		return errNoProfile
+	}
 	if err := s.stands(r, o); err != nil {
 		return err
 	}
-	if o.account.Password == "" {
-		_, secret, err := s.Auth.AddDevice(r.Context(), o.owner, o.name, o.protocols())
+	if o.Account.Password == "" {
+		_, secret, err := s.Auth.AddDevice(r.Context(), o.Owner, o.Name, o.protocols())
 		if err != nil {
 			return err
 		}
-		o.account.Password = secret
+		o.Account.Password = secret
 	}
-	o.fetched++
+	o.Fetched++
 	var text bytes.Buffer
-	if err := profile.Write(&text, o.account); err != nil {
+	if err := profile.Write(&text, o.Account); err != nil {
 		return err
 	}
 	h := w.Header()

@@ -11,6 +11,7 @@ import (
 
 	"lockstep/internal/auth"
 	"lockstep/internal/mail"
+	"lockstep/internal/store"
 )
 
 // Server signs in over HTTP. Its fields are set once, before it is used.
@@ -22,12 +23,12 @@ type Server struct {
 	// that ends TLS; nil is by whatever name it is asked for.
 	PublicURL *url.URL
 	Ports     Ports
+	Files     store.Files // where lies what is kept between two requests
 
-	once    sync.Once
-	pending pendings
-	codes   codes
-	mux     *http.ServeMux
-	now     func() time.Time
+	once  sync.Once
+	steps steps
+	mux   *http.ServeMux
+	now   func() time.Time
 }
 
 func (s *Server) init() {
@@ -38,7 +39,6 @@ func (s *Server) init() {
 		if s.Log == nil {
 			s.Log = slog.New(slog.DiscardHandler)
 		}
-		s.pending.now, s.codes.now = s.now, s.now
 		s.mux = s.routes()
 	})
 }

@@ -42,7 +42,7 @@ type house struct {
 
 func newHouse(t testing.TB) *house {
 	h := &house{t: t, store: model.New()}
-	h.Server = &Server{Auth: auth.New(h.store, h.store, []byte("secret"), slog.New(slog.DiscardHandler)), AllowPlainAuth: netip.Addr.IsLoopback}
+	h.Server = &Server{Files: h.store, Auth: auth.New(h.store, h.store, []byte("secret"), slog.New(slog.DiscardHandler)), AllowPlainAuth: netip.Addr.IsLoopback}
 	var err error
 	if h.alice, err = h.store.CreateAccount(t.Context(), by, newAccount(login)); err != nil {
 		t.Fatal(err)

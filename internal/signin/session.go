@@ -142,9 +142,9 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, err
 	}
 	if proof.Done() {
-		return s.enter(w, r, proof, q.DeviceName)
+		return s.enter(w, r, proof, q.DeviceName, nil)
 	}
-	if err := s.begin(w, r, &pending{proof: proof, device: q.DeviceName}); err != nil {
+	if err := s.begin(w, r, &pending{Proof: proof, Device: q.DeviceName}); err != nil {
 		return nil, err
 	}
 	return nextOf(proof.Factors), nil
@@ -169,9 +169,9 @@ func nextOf(f auth.Factors) Next {
 	return n
 }
 
-// enter signs in who has shown enough.
-func (s *Server) enter(w http.ResponseWriter, r *http.Request, proof *auth.Proof, device string) (any, error) {
-	sess, token, err := s.stay(w, r, proof, device)
+// enter signs in who has shown enough, which ends what was begun.
+func (s *Server) enter(w http.ResponseWriter, r *http.Request, proof *auth.Proof, device string, one *pending) (any, error) {
+	sess, token, err := s.stay(w, r, proof, device, one)
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +179,7 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request, proof *auth.Proof
 }
 
 // stay makes the session of a browser, in place of one that it had.
-func (s *Server) stay(w http.ResponseWriter, r *http.Request, proof *auth.Proof, device string) (*auth.Session, string, error) {
+func (s *Server) stay(w http.ResponseWriter, r *http.Request, proof *auth.Proof, device string, one *pending) (*auth.Session, string, error) {
 	token, sess, err := s.Auth.Stay(r.Context(), proof, s.browser(w, r, device))
 	if err != nil {
 		return nil, "", err
@@ -187,7 +187,7 @@ func (s *Server) stay(w http.ResponseWriter, r *http.Request, proof *auth.Proof,
 	if old := s.cookie(r, sessionCookie); old != "" {
 		s.endOld(r, old)
 	}
-	s.finished(w, r)
+	s.finished(w, r, one)
 	s.setCookie(w, r, sessionCookie, token, time.Until(sess.SignedIn().Created.Add(auth.WebLife)))
 	return sess, token, nil
 }
@@ -213,15 +213,14 @@ func (s *Server) withCode(w http.ResponseWriter, r *http.Request, prove func(*au
 	if err != nil {
 		return nil, err
 	}
-	one.mu.Lock()
-	defer one.mu.Unlock()
-	if one.proof == nil {
+	defer s.leave(r, one)
+	if one.Proof == nil {
 		return nil, errNothingBegun
 	}
-	if err := prove(one.proof, q.Code); err != nil {
+	if err := prove(one.Proof, q.Code); err != nil {
 		return nil, err
 	}
-	return s.enter(w, r, one.proof, one.device)
+	return s.enter(w, r, one.Proof, one.Device, one)
 }
 
 // totp goes on with a code that changes (RFC 6238).
@@ -248,19 +247,26 @@ func (s *Server) passkeyBegin(w http.ResponseWriter, r *http.Request) (any, erro
 	if err := read(r, &q); err != nil {
 		return nil, err
 	}
-	one, err := s.begun(r)
-	if err != nil || q.Alone {
-		one = &pending{device: q.DeviceName}
+	one := &pending{Device: q.DeviceName}
+	if !q.Alone {
+		was, err := s.begun(r)
+		if err != nil && mail.KindOf(err) != mail.Expired {
+			return nil, err
+		}
+		if err == nil {
+			defer s.leave(r, was)
+			one = was
+		}
 	}
-	one.mu.Lock()
-	defer one.mu.Unlock()
-	if one.ceremony, err = s.Auth.AskPasskey(r.Context(), s.relyingParty(r), one.proof); err != nil {
+	c, err := s.Auth.AskPasskey(r.Context(), s.relyingParty(r), one.Proof)
+	if err != nil {
 		return nil, err
 	}
-	if one.until.IsZero() {
+	one.Ceremony, one.Own = c, one.Proof != nil
+	if one.Until.IsZero() {
 		err = s.begin(w, r, one)
 	}
-	return one.ceremony.Options, err
+	return c.Options, err
 }
 
 // passkeyFinish signs in with a passkey.
@@ -273,8 +279,7 @@ func (s *Server) passkeyFinish(w http.ResponseWriter, r *http.Request) (any, err
 	if err != nil {
 		return nil, err
 	}
-	one.mu.Lock()
-	defer one.mu.Unlock()
+	defer s.leave(r, one)
 	c, err := one.take()
 	if err != nil {
 		return nil, err
@@ -283,7 +288,7 @@ func (s *Server) passkeyFinish(w http.ResponseWriter, r *http.Request) (any, err
 	if err != nil {
 		return nil, err
 	}
-	return s.enter(w, r, proof, one.device)
+	return s.enter(w, r, proof, one.Device, one)
 }
 
 // signOut signs the browser out, and has it forget what it keeps of us.

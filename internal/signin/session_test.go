@@ -2,6 +2,7 @@ package signin
 
 import (
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -335,25 +336,29 @@ func TestBrowserDevicesAreBounded(t *testing.T) {
 	}
 }
 
-func TestPendingSignInsAreBounded(t *testing.T) {
-	p := &pendings{now: time.Now}
-	for i := range maxPending + 10 {
-		one := &pending{network: mail.Network(auth.AddrOf(from("10.0."+string(rune('0'+i%10))+".1", "GET", "/")))}
-		if _, err := p.begin(one); err != nil && mail.KindOf(err) != mail.Limit {
+func TestWhatIsBegunIsBounded(t *testing.T) {
+	h := newHouse(t)
+	h.init()
+	network := netip.MustParsePrefix("192.0.2.0/24")
+	for range maxPendingNetwork {
+		if _, err := h.beginAt(t.Context(), network, &pending{}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if len(p.all) > 10*maxPendingNetwork {
-		t.Errorf("%d of ten networks", len(p.all))
+	if _, err := h.beginAt(t.Context(), network, &pending{}); mail.KindOf(err) != mail.Limit || err == nil {
+		t.Errorf("one more of a network: %v", err)
 	}
-	for i := range 2 * maxPending {
-		addr := from("11."+number(int64(i/250%250))+"."+number(int64(i%250))+".1", "GET", "/")
-		if _, err := p.begin(&pending{network: mail.Network(auth.AddrOf(addr))}); err != nil {
+	if _, err := h.beginAt(t.Context(), netip.MustParsePrefix("198.51.100.0/24"), &pending{}); err != nil {
+		t.Errorf("of another: %v", err)
+	}
+	for i := range 3 {
+		if err := h.makeRoom(t.Context(), begunShelf, maxPendingNetwork+1-i); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if len(p.all) > maxPending {
-		t.Errorf("%d pending", len(p.all))
+	left, err := h.store.FilesBelow(t.Context(), begunShelf, maxPending)
+	if err != nil || len(left) != maxPendingNetwork-2 {
+		t.Errorf("%d are left, %v", len(left), err)
 	}
 }
 

@@ -166,7 +166,7 @@ func (h *house) serve(ctx context.Context, hub *notify.Hub, log *slog.Logger) {
 // programs is what those are served by that speak JMAP.
 func (h *house) programs(d *delivery.Service, hub *notify.Hub, log *slog.Logger, anywhere func(netip.Addr) bool) http.Handler {
 	programs := http.Handler(&jmap.Server{
-		Store: h.mirror, Directory: h.db, Auth: &signin.Server{Auth: h.auth, Log: log, AllowPlainAuth: anywhere}, Accounts: h.auth, Delivery: d, Hub: hub, Log: log, Hostname: "mx.example.test", SpoolDir: h.dir,
+		Store: h.mirror, Directory: h.db, Auth: &signin.Server{Auth: h.auth, Files: h.db, Log: log, AllowPlainAuth: anywhere}, Accounts: h.auth, Delivery: d, Hub: hub, Log: log, Hostname: "mx.example.test", SpoolDir: h.dir,
 		Blobs: func(ctx context.Context, which mail.Blob) (jmap.Body, error) { return h.openBody(ctx, which) },
 	})
 	if h.wrapPrograms != nil {
