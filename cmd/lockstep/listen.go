@@ -103,6 +103,7 @@ func (h *house) protocols(t *tls.Config, m *metrics) []protocol {
 	in := h.cfg.Listen
 	im, pop := h.imapServer(t, m), h.pop3Server(t, m)
 	site := h.httpServer(t, m)
+	h.mountACME(site)
 	if h.cfg.ActiveSync.Enabled {
 		phones := h.easServer(m)
 		site.Mounts = append(site.Mounts, httpd.Mount{Serves: eas.Serves, Handler: phones}, httpd.Mount{Serves: eas.ServesAutodiscover, Handler: http.HandlerFunc(phones.Autodiscover)})
@@ -289,8 +290,9 @@ func (h *house) run(ctx context.Context, ready func([]service)) error {
 	if err != nil {
 		return err
 	}
-	if made {
-		h.log.Info("made a self-signed certificate: mail programs will ask whether to trust it; set tls.cert and tls.key for a real one", "file", h.path(selfSignedCert))
+	t = h.withACME(t)
+	if made && !h.cfg.TLS.ACME {
+		h.log.Info("made a self-signed certificate: mail programs will ask whether to trust it; set tls.acme, or tls.cert and tls.key, for a real one", "file", h.path(selfSignedCert))
 	}
 	sender, err := h.sender()
 	if err != nil {
@@ -310,7 +312,7 @@ func (h *house) run(ctx context.Context, ready func([]service)) error {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(asked))
 	defer cancel()
 	var running sync.WaitGroup
-	errs := make(chan error, len(services)+7)
+	errs := make(chan error, len(services)+8)
 	begin := func(name string, fn func(context.Context) error) {
 		running.Go(func() {
 			if err := fn(ctx); err != nil {
@@ -329,6 +331,7 @@ func (h *house) run(ctx context.Context, ready func([]service)) error {
 	begin("backup", h.backupJob.Run)
 	begin("drill", h.drillJob.Run)
 	begin("push", h.push)
+	begin("certificates", h.runACME(services))
 	followed := h.follow() // to the end: also what sessions do while the server stops
 	notifySystemd("READY=1")
 	ready(services)
