@@ -26,6 +26,7 @@ import (
 	"lockstep/internal/jmap"
 	"lockstep/internal/mail"
 	"lockstep/internal/pop3"
+	"lockstep/internal/proxied"
 	"lockstep/internal/signin"
 	"lockstep/internal/smtp"
 	"lockstep/web"
@@ -65,13 +66,18 @@ func (h *house) listenAll(t *tls.Config, m *metrics) (services []service, err er
 			}
 		}
 	}()
+	proxies, err := h.cfg.Listen.ProxyNetworks()
+	if err != nil {
+		return nil, err
+	}
 	for _, p := range h.protocols(t, m) {
+		known := proxied.Options{From: proxies, Optional: p.key == "http" || p.key == "https", Log: h.log}
 		for _, addr := range p.addrs {
 			l, err := net.Listen("tcp", addr)
 			if err != nil {
 				return services, &portError{p.key, addr, err}
 			}
-			services = append(services, service{p.key, h.leave.through(newGate(counted{l, m.connections.WithLabelValues(p.key)})), p.serve})
+			services = append(services, service{p.key, h.leave.through(newGate(proxied.Listen(counted{l, m.connections.WithLabelValues(p.key)}, known))), p.serve})
 		}
 	}
 	return services, nil

@@ -21,7 +21,7 @@ func (c *Config) check() error {
 		oneOf("guard.mode", c.Guard.Mode, GuardKeep, GuardHold, GuardOff),
 		oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error"),
 		oneOf("log.format", c.Log.Format, "text", "json"),
-		c.checkPublic(), c.checkPostmaster(), c.checkTLS(), c.checkRelay(), c.checkLimits(), c.checkPolicies(), c.checkBackup(), c.checkNotify(),
+		c.checkPublic(), c.checkPostmaster(), c.checkProxies(), c.checkTLS(), c.checkRelay(), c.checkLimits(), c.checkPolicies(), c.checkBackup(), c.checkNotify(),
 	)
 }
 
@@ -70,6 +70,11 @@ func (c *Config) checkNotify() error {
 		return errors.New("cluster.notify is how nodes tell each other, but cluster.database is empty, so there is one server only: set both or neither")
 	}
 	return nil
+}
+
+func (c *Config) checkProxies() error {
+	_, err := c.Listen.ProxyNetworks()
+	return err
 }
 
 func (c *Config) checkTLS() error {

@@ -3,6 +3,8 @@
 package config
 
 import (
+	"fmt"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"time"
@@ -53,6 +55,8 @@ type Listen struct {
 	Submissions Addresses `toml:"submissions" comment:"Sending by people, under TLS (port 465)."`
 	HTTP        Addresses `toml:"http" comment:"The web client, JMAP and ActiveSync where auth.plaintext lets passwords come without TLS; health and metrics, which tell numbers, not names: keep those off the internet."`
 	HTTPS       Addresses `toml:"https" comment:"The same under TLS."`
+
+	Proxies Words `toml:"proxies" comment:"Balancers that pass connections on and say for whom, by the PROXY protocol (version 1 or 2): networks such as \"10.0.0.0/8\", or addresses. On http and https they may come without saying so, as probes do; on the others they must. Nobody else is believed."`
 }
 
 // TLS names the certificate.
@@ -192,6 +196,24 @@ type Log struct {
 	Format string `toml:"format" comment:"\"text\" or \"json\"."`
 }
 
+// ProxyNetworks are the networks whose word is taken for who connects.
+func (l *Listen) ProxyNetworks() (all []netip.Prefix, err error) {
+	for _, text := range l.Proxies {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			var a netip.Addr
+			if a, err = netip.ParseAddr(text); err == nil {
+				p, err = a.Unmap().Prefix(a.Unmap().BitLen())
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("listen.proxies: %q is neither a network, such as \"10.0.0.0/8\", nor an address", text)
+		}
+		all = append(all, p.Masked())
+	}
+	return all, nil
+}
+
 // Default returns what is in force where nothing else is said.
 func Default() Config {
 	return Config{
@@ -207,6 +229,7 @@ func Default() Config {
 			Submissions: Addresses{"127.0.0.1:1465"},
 			HTTP:        Addresses{"127.0.0.1:8080"},
 			HTTPS:       Addresses{"127.0.0.1:8443"},
+			Proxies:     Words{},
 		},
 		TLS:        TLS{ACMENames: Words{}, ACMEDirectory: "https://acme-v02.api.letsencrypt.org/directory"},
 		Auth:       Auth{Plaintext: PlaintextLoopback, Unauthenticate: true},
