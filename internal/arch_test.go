@@ -38,6 +38,7 @@ var layers = map[string]int{
 	"internal/s3":        engines,
 	"internal/lot":       engines,
 	"internal/longpoll":  engines,
+	"internal/proxied":   engines,
 	"internal/auth":      services,
 	"internal/device":    services,
 	"internal/delivery":  services,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -19,6 +21,7 @@ import (
 	"lockstep/internal/auth"
 	"lockstep/internal/backup"
 	"lockstep/internal/blob"
+	"lockstep/internal/certs"
 	"lockstep/internal/cluster"
 	"lockstep/internal/config"
 	"lockstep/internal/delivery"
@@ -72,6 +75,10 @@ type house struct {
 	ops       *admin.Ops
 	newKey    bool // the key file was made just now
 	leave     *departure
+	acme      atomic.Pointer[certs.Manager] // nil: not set, or not yet
+
+	ownCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error) // of files; nil until the server runs
+
 	readiness *readiness
 
 	saidUpgrading time.Time // when an upgrade was spoken of last
@@ -153,7 +160,7 @@ func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *hou
 		Backups: h.backups, BackupKeep: time.Duration(cfg.Backup.Keep), BackupJob: h.backupJob, DrillJob: h.drillJob, Drill: h.drillOptions(), KeyFile: h.readKeyFile,
 		Store: h.db, Directory: h.db, Keeper: h.db, Queue: h.db, Auth: h.auth, Policies: cfg.Policies(), Trails: h.trails, Blobs: h.blobs, Search: h.search, Scrub: h.scrub, Ingest: h.delivery.Ingest, LookInto: h.lookInto, Log: log,
 		Quota: int64(cfg.Accounts.Quota), KeepRemoved: time.Duration(cfg.Accounts.Keep), Message: int64(cfg.Limits.Message), Version: version,
-		Erasures: h.db, Depths: depths{h}, ProofKey: h.proofKey, Drainer: h.leave,
+		Erasures: h.db, Depths: depths{h}, ProofKey: h.proofKey, Drainer: h.leave, Certificates: h.certificateStates,
 		Node: h.node, Nodes: h.db, Leases: h.db,
 	}
 	h.ops.LookInto = h.lookInto

@@ -26,6 +26,7 @@ import (
 	"lockstep/internal/jmap"
 	"lockstep/internal/mail"
 	"lockstep/internal/pop3"
+	"lockstep/internal/proxied"
 	"lockstep/internal/signin"
 	"lockstep/internal/smtp"
 	"lockstep/web"
@@ -65,13 +66,15 @@ func (h *house) listenAll(t *tls.Config, m *metrics) (services []service, err er
 			}
 		}
 	}()
+	proxies := h.cfg.Listen.Proxies.Prefixes()
 	for _, p := range h.protocols(t, m) {
+		known := proxied.Options{From: proxies, Optional: p.key == "http" || p.key == "https", Log: h.log}
 		for _, addr := range p.addrs {
 			l, err := net.Listen("tcp", addr)
 			if err != nil {
 				return services, &portError{p.key, addr, err}
 			}
-			services = append(services, service{p.key, h.leave.through(newGate(counted{l, m.connections.WithLabelValues(p.key)})), p.serve})
+			services = append(services, service{p.key, h.leave.through(newGate(proxied.Listen(counted{l, m.connections.WithLabelValues(p.key)}, known))), p.serve})
 		}
 	}
 	return services, nil
@@ -103,6 +106,7 @@ func (h *house) protocols(t *tls.Config, m *metrics) []protocol {
 	in := h.cfg.Listen
 	im, pop := h.imapServer(t, m), h.pop3Server(t, m)
 	site := h.httpServer(t, m)
+	h.mountACME(site)
 	if h.cfg.ActiveSync.Enabled {
 		phones := h.easServer(m)
 		site.Mounts = append(site.Mounts, httpd.Mount{Serves: eas.Serves, Handler: phones}, httpd.Mount{Serves: eas.ServesAutodiscover, Handler: http.HandlerFunc(phones.Autodiscover)})
@@ -289,8 +293,9 @@ func (h *house) run(ctx context.Context, ready func([]service)) error {
 	if err != nil {
 		return err
 	}
-	if made {
-		h.log.Info("made a self-signed certificate: mail programs will ask whether to trust it; set tls.cert and tls.key for a real one", "file", h.path(selfSignedCert))
+	t = h.withACME(t)
+	if made && !h.cfg.TLS.ACME {
+		h.log.Info("made a self-signed certificate: mail programs will ask whether to trust it; set tls.acme, or tls.cert and tls.key, for a real one", "file", h.path(selfSignedCert))
 	}
 	sender, err := h.sender()
 	if err != nil {
@@ -316,7 +321,7 @@ func (h *house) run(ctx context.Context, ready func([]service)) error {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(asked))
 	defer cancel()
 	var running sync.WaitGroup
-	errs := make(chan error, len(services)+11)
+	errs := make(chan error, len(services)+12)
 	begin := func(name string, fn func(context.Context) error) {
 		running.Go(func() {
 			if err := fn(ctx); err != nil {
@@ -339,6 +344,7 @@ func (h *house) run(ctx context.Context, ready func([]service)) error {
 	begin("drill", h.onOne("drills", h.drillJob.Run))
 	begin("push", h.onOne("push", h.push))
 	begin("sign-ins", h.auth.Follow)
+	begin("certificates", h.runACME(services))
 	followed := h.follow() // to the end: also what sessions do while the server stops
 	notifySystemd("READY=1")
 	ready(services)

@@ -54,6 +54,7 @@ func newMetrics(h *house) *metrics {
 	m.searchMetrics(h)
 	m.deviceMetrics(h)
 	m.upkeepMetrics(h)
+	m.certificateMetrics(h)
 	m.busMetrics(h)
 	return m
 }

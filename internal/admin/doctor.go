@@ -77,6 +77,9 @@ func (o *Ops) doctor(ctx context.Context, q Examine, emit func(Finding) error) e
 	if err := x.scrubbed(len(all)); err != nil {
 		return err
 	}
+	if err := x.certificates(ctx, len(all)); err != nil {
+		return err
+	}
 	return x.backedUp(ctx, len(all))
 }
 

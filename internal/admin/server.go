@@ -53,6 +53,9 @@ type Ops struct {
 	Version     string
 	Serving     bool // a server does this, and not a command by itself
 
+	// Certificates tells how those in force stand; nil: nobody serves any.
+	Certificates func(context.Context) ([]Certificate, error)
+
 	Drainer Drainer // nil: there is no server to be drained
 
 	Node   *cluster.Node // this one; nil is alone

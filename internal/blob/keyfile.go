@@ -29,7 +29,7 @@ import (
 
 // Purposes are what secrets are derived for. One that is used and missing here
 // would change when the first key is retired.
-var Purposes = []string{"SCRAM salts", "search text", "backups", "erasure proofs"}
+var Purposes = []string{"SCRAM salts", "search text", "backups", "erasure proofs", "certificates"}
 
 // What is derived from the first key within this package.
 const (

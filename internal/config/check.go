@@ -97,6 +97,32 @@ func (c *Config) checkTLS() error {
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		return errors.New("tls.cert and tls.key go together: set both, or neither for a self-signed certificate")
 	}
+	return c.checkACME()
+}
+
+func (c *Config) checkACME() error {
+	t := c.TLS
+	if !t.ACME {
+		return nil
+	}
+	u, err := url.Parse(t.ACMEDirectory)
+	switch {
+	case t.Cert != "":
+		return errors.New("tls.acme and tls.cert: certificates come by one way or the other, set one of them")
+	case !t.ACMETerms:
+		return errors.New("tls.acme asks the authority of tls.acme_directory: read its terms of service, and set tls.acme_terms = true if you agree")
+	case c.Hostname == "":
+		return errors.New("tls.acme needs a hostname: the name by which programs reach this server, and which leads here")
+	case err != nil || u.Scheme != "https" || u.Host == "":
+		return fmt.Errorf("tls.acme_directory is %q, but it must be the https URL of an authority's directory", t.ACMEDirectory)
+	case len(c.Listen.HTTP) == 0 && len(c.Listen.HTTPS) == 0:
+		return errors.New("tls.acme: the authority comes by HTTP or HTTPS, so that listen.http or listen.https has to be set")
+	}
+	for _, name := range append(Words{c.Hostname}, t.ACMENames...) {
+		if net.ParseIP(name) != nil || !strings.Contains(name, ".") || strings.ContainsAny(name, "/:*@ ") {
+			return fmt.Errorf("tls.acme: %q is no name that an authority certifies, such as mail.example.org", name)
+		}
+	}
 	return nil
 }
 

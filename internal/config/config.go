@@ -21,7 +21,7 @@ type Config struct {
 	Postmaster string `toml:"postmaster" comment:"Who gets mail for postmaster where nobody has that address: an address of this server. Empty is the oldest account in force."`
 
 	Listen Listen `toml:"listen" comment:"Where each protocol listens: an address, a list of addresses, or [] for nowhere."`
-	TLS    TLS    `toml:"tls" comment:"The certificate. Without one, a self-signed certificate is made in the data directory at the first start."`
+	TLS    TLS    `toml:"tls" comment:"The certificate: files, or an authority's by ACME. Without one, a self-signed certificate is made in the data directory at the first start."`
 	Auth   Auth   `toml:"auth"`
 
 	ActiveSync ActiveSync `toml:"activesync" comment:"Exchange ActiveSync, which phones speak. Microsoft publishes how it works and grants no licence for patents it may hold: operators decide for themselves."`
@@ -53,13 +53,22 @@ type Listen struct {
 	Submissions Addresses `toml:"submissions" comment:"Sending by people, under TLS (port 465)."`
 	HTTP        Addresses `toml:"http" comment:"The web client, JMAP and ActiveSync where auth.plaintext lets passwords come without TLS; health and metrics, which tell numbers, not names: keep those off the internet."`
 	HTTPS       Addresses `toml:"https" comment:"The same under TLS."`
-	Proxies     Networks  `toml:"proxies" comment:"Proxies in front of this server, by address or network, such as \"10.0.0.0/8\". What they say of a client's address and of its TLS is believed (docs/operations.md: Behind a proxy), and of nobody else; so failed sign-ins count for the client and not for the proxy."`
+
+	Proxies Networks `toml:"proxies" comment:"Balancers and proxies in front of this server, by address or network, such as \"10.0.0.0/8\". What they say of where a client comes from is believed, by the PROXY protocol (version 1 or 2) or, on http and https, by Forwarded and X-Forwarded-For; and nobody else is. On other protocols than http and https they must say it (docs/operations.md: Behind a balancer)."`
 }
 
 // TLS names the certificate.
 type TLS struct {
 	Cert string `toml:"cert" comment:"PEM file of the certificate and its chain."`
 	Key  string `toml:"key" comment:"PEM file of its key."`
+
+	ACME          bool   `toml:"acme" comment:"Whether certificates are got from an authority, and renewed, by the server itself. The authority comes to port 80 (listen.http) or 443 (listen.https) of each name. All nodes of a cluster share them."`
+	ACMETerms     bool   `toml:"acme_terms" comment:"Say true if you agree to the authority's terms of service: without that none is asked."`
+	ACMENames     Words  `toml:"acme_names" comment:"For which names besides hostname."`
+	ACMEDomains   bool   `toml:"acme_domains" comment:"Whether also for mail.DOMAIN and autodiscover.DOMAIN of every domain that has accounts here. All of them have to lead here."`
+	ACMEEmail     string `toml:"acme_email" comment:"Where the authority may write to; may be empty."`
+	ACMEDirectory string `toml:"acme_directory" comment:"The authority's directory."`
+	ACMERoots     string `toml:"acme_roots" comment:"PEM file by which the directory's own certificate is known, for an authority of your own. Empty is as this machine has it."`
 }
 
 // Plaintext says where a password may come without TLS.
@@ -200,7 +209,9 @@ func Default() Config {
 			Submissions: Addresses{"127.0.0.1:1465"},
 			HTTP:        Addresses{"127.0.0.1:8080"},
 			HTTPS:       Addresses{"127.0.0.1:8443"},
+			Proxies:     Networks{},
 		},
+		TLS:        TLS{ACMENames: Words{}, ACMEDirectory: "https://acme-v02.api.letsencrypt.org/directory"},
 		Auth:       Auth{Plaintext: PlaintextLoopback, Unauthenticate: true},
 		ActiveSync: ActiveSync{Enabled: true},
 		Outgoing:   Outgoing{Via: ViaNone, RelayTLS: RelayStartTLS, GiveUpAfter: Duration(5 * 24 * time.Hour)},

@@ -179,7 +179,9 @@ func (s *Server) begin(ctx context.Context, set *sessionSet, c net.Conn, withTLS
 		c.Close()
 		return
 	}
-	if tc, ok := c.(*net.TCPConn); ok {
+	if tc, ok := c.(interface {
+		SetKeepAliveConfig(net.KeepAliveConfig) error
+	}); ok {
 		tc.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: keepAlive, Interval: keepAlive / 4, Count: 4})
 	}
 	sess := newSession(ctx, s, c, addr, withTLS)

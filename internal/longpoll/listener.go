@@ -144,7 +144,9 @@ func (l *Listener) admit(c net.Conn) net.Conn {
 			return nil
 		}
 	}
-	if tc, ok := c.(*net.TCPConn); ok {
+	if tc, ok := c.(interface {
+		SetKeepAliveConfig(net.KeepAliveConfig) error
+	}); ok {
 		_ = tc.SetKeepAliveConfig(keepAlive) // without, a dead peer is noticed when it is written to
 	}
 	s := newSocket(l, c, leave)
