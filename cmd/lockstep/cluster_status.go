@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -49,6 +50,9 @@ func tellCluster(st admin.ClusterStanding) error {
 	} else if err := printNodes(st); err != nil {
 		return err
 	}
+	if setApart(st.Nodes) {
+		fmt.Println("Nodes are set differently: compare what lockstep config print says on each.")
+	}
 	if len(st.Leases) > 0 {
 		fmt.Printf("Done by commands, or by nodes that have gone: %s.\n", leasesText(st.Leases))
 	}
@@ -56,16 +60,32 @@ func tellCluster(st admin.ClusterStanding) error {
 }
 
 func printNodes(st admin.ClusterStanding) error {
-	t := newTable("NODE", "VERSION", "SCHEMA", "STATE", "SINCE", "SEEN", "DATABASE", "SESSIONS", "DOES FOR ALL", "")
+	t := newTable("NODE", "VERSION", "SCHEMA", "STATE", "SINCE", "SEEN", "DATABASE", "SETTINGS", "SESSIONS", "DOES FOR ALL", "")
 	for _, n := range st.Nodes {
 		name := n.Name
 		if n.Here {
 			name += " *"
 		}
 		t.row(name, n.Version, n.Schema, n.State, n.Started.Local().Format("2006-01-02 15:04"), agoText(st.Now.Sub(n.Seen)),
-			(time.Duration(n.Detail.TripMicro) * time.Microsecond).Round(10*time.Microsecond).String(), sessionsText(n.Detail.Sessions), leasesText(n.Leases), nodeNote(n))
+			(time.Duration(n.Detail.TripMicro) * time.Microsecond).Round(10*time.Microsecond).String(), cmp.Or(n.Detail.Settings, "-"), sessionsText(n.Detail.Sessions), leasesText(n.Leases), nodeNote(n))
 	}
 	return t.print(os.Stdout)
+}
+
+// setApart reports whether nodes that live do not have in common what should be set
+// alike.
+func setApart(all []admin.ClusterNode) bool {
+	first := ""
+	for _, n := range all {
+		if n.State == admin.Gone || n.Detail.Settings == "" {
+			continue
+		}
+		first = cmp.Or(first, n.Detail.Settings)
+		if n.Detail.Settings != first {
+			return true
+		}
+	}
+	return false
 }
 
 // agoText is how long ago something was, to the second.

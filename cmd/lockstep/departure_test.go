@@ -270,3 +270,22 @@ func moveFile(t *testing.T, from, to string) {
 		t.Fatal(err)
 	}
 }
+
+func TestNodesThatAreSetApartAreTold(t *testing.T) {
+	node := func(settings, state string) admin.ClusterNode {
+		return admin.ClusterNode{State: state, Detail: cluster.Detail{Settings: settings}}
+	}
+	for _, c := range []struct {
+		all  []admin.ClusterNode
+		want bool
+	}{
+		{nil, false},
+		{[]admin.ClusterNode{node("a", "serving"), node("a", "draining")}, false},
+		{[]admin.ClusterNode{node("a", "serving"), node("b", "serving")}, true},
+		{[]admin.ClusterNode{node("a", "serving"), node("b", admin.Gone), node("", "serving")}, false},
+	} {
+		if got := setApart(c.all); got != c.want {
+			t.Errorf("%+v: %v", c.all, got)
+		}
+	}
+}

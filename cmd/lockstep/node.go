@@ -35,7 +35,7 @@ func (h *house) openNode() {
 
 // describe is what the node says of itself at each beat.
 func (h *house) describe(ctx context.Context) cluster.Detail {
-	d := cluster.Detail{Addresses: h.addresses(), Sessions: h.sessions()}
+	d := cluster.Detail{Addresses: h.addresses(), Sessions: h.sessions(), Settings: h.cfg.Fingerprint()}
 	if err := h.blobsUsable(ctx); err != nil {
 		d.Blobs = mail.DetailOf(err)
 	}

@@ -2,8 +2,8 @@ package auth
 
 import (
 	"context"
-	"encoding/json"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -141,31 +141,13 @@ func (s *Service) failedForAll(ctx context.Context, t try) error {
 	return nil
 }
 
-// tellLocked tells the other nodes whom nobody is to hear.
+// tellLocked tells the other nodes that somebody is not to be heard. Whom, they ask the
+// store.
 func (s *Service) tellLocked(stands []store.Failure, now time.Time) {
-	var locked []store.Failure
-	for _, f := range stands {
-		if f.Until.After(now) {
-			locked = append(locked, f)
-		}
+	locked := slices.ContainsFunc(stands, func(f store.Failure) bool { return f.Until.After(now) })
+	if locked && s.others.Bus != nil {
+		s.others.Bus.Send(limitTopic, []byte("{}"))
 	}
-	if len(locked) == 0 || s.others.Bus == nil {
-		return
-	}
-	if word, err := json.Marshal(locked); err == nil {
-		s.others.Bus.Send(limitTopic, word)
-	}
-}
-
-// maxLockWord bounds what another node says of lock-outs.
-const maxLockWord = 4 << 10
-
-func (s *Service) heardLocked(_ string, word []byte) {
-	var locked []store.Failure
-	if len(word) > maxLockWord || json.Unmarshal(word, &locked) != nil {
-		return
-	}
-	s.limits.learn(locked, s.now())
 }
 
 // succeeded forgets the failures of a login from an address. Without any it costs

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lockstep/internal/mail"
@@ -20,7 +21,8 @@ type Nodes struct {
 	Bus      notify.Bus // nil is none: what others do is seen when the node looks by itself
 }
 
-// The topics of the bus. Words on the first say that there is an ending to be read.
+// The topics of the bus. A word says that there is an ending, or a lock-out, to be read
+// in the store: who forges one gains nothing.
 const (
 	signInTopic = "signin"
 	limitTopic  = "limit"
@@ -46,7 +48,8 @@ type others struct {
 	wake   chan struct{}
 	writes budget
 
-	learned, pruned time.Time // used by Follow
+	locks           atomic.Bool // somebody is locked out since it was looked
+	learned, pruned time.Time   // used by Follow
 
 	mu   sync.Mutex
 	last int64 // the ending that was read last
@@ -103,7 +106,7 @@ func (s *Service) lookAround(ctx context.Context) error {
 	if err := s.look(ctx); err != nil {
 		return err
 	}
-	if now.Sub(o.learned) >= lookEach/2 {
+	if o.locks.Swap(false) || now.Sub(o.learned) >= lookEach/2 {
 		if err := s.learnLocked(ctx, now.Sub(o.learned)+lookBack); err != nil {
 			return err
 		}
@@ -126,7 +129,10 @@ func (s *Service) listen() (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	locks, err := o.Bus.Receive(limitTopic, s.heardLocked)
+	locks, err := o.Bus.Receive(limitTopic, func(string, []byte) {
+		o.locks.Store(true)
+		o.look()
+	})
 	if err != nil {
 		signs()
 		return nil, err
@@ -195,8 +201,13 @@ func (s *Service) heed(ctx context.Context, all []store.Ending) error {
 			s.sessions.end(e.Account, ofDevice(e.Device), "signed out")
 		case e.Device == 0 && !looked[e.Account]:
 			looked[e.Account] = true
-			if err := s.lookAt(ctx, e.Account); err != nil {
-				return err
+			err := s.lookAt(ctx, e.Account)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err != nil { // one account that can't be read must not keep others from being heeded
+				s.log.WarnContext(ctx, "who may go on can't be read: all sessions of the account end", "account", int64(e.Account), "err", err)
+				s.sessions.end(e.Account, func(*Session) bool { return true }, "sign in again")
 			}
 		}
 	}

@@ -481,14 +481,68 @@ func TestFailuresOfWhatNobodyGuessesAreWrittenAtABoundedRate(t *testing.T) {
 	}
 }
 
-func TestWordsThatAreNoneAreNotHeard(t *testing.T) {
-	b := newBench(t)
-	for _, word := range []string{"", "x", "{}", `[{"Key":7}]`, strings.Repeat("[", maxLockWord+1)} {
-		b.heardLocked(limitTopic, []byte(word))
+// Whoever says nonsense on the bus has nodes ask the store, and no more often than they
+// rest between.
+func TestWordsThatAreForgedCostFewLooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 1)
+		defer c.close()
+		b := c.nodes[0]
+		waits := b.waits(b.in(attempt(password)))
+		bus := c.air.Node()
+		defer bus.Close()
+		before := c.looks.Load()
+		for range 1000 {
+			bus.Send(signInTopic, []byte(`{"account":1}`))
+			bus.Send(limitTopic, []byte(`[{"Key":"x","Until":"9999-01-01T00:00:00Z"}]`))
+			time.Sleep(time.Millisecond)
+		}
+		if n := c.looks.Load() - before; n > 50 {
+			t.Errorf("%d statements in a second", n)
+		}
+		if waits.ended() != "" {
+			t.Errorf("the session ended: %s", waits.ended())
+		}
+		b.in(attempt(password))
+	})
+}
+
+// brokenFor fails where an account's ways in are read.
+type brokenFor struct {
+	*model.Store
+	id *atomic.Int64
+}
+
+func (b brokenFor) SignIns(ctx context.Context, id store.PrincipalID) ([]store.SignIn, error) {
+	if int64(id) == b.id.Load() {
+		return nil, errors.New("damaged")
 	}
-	if len(b.limits.entries) != 0 {
-		t.Errorf("learned %v", b.limits.entries)
-	}
+	return b.Store.SignIns(ctx, id)
+}
+
+func TestAnAccountThatCanNotBeReadHoldsUpNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2)
+		defer c.close()
+		here, there := c.nodes[0], c.nodes[1]
+		var id atomic.Int64
+		there.dir = brokenFor{c.store, &id}
+		bob := here.account("bob@example.test", verifier())
+		his := attempt(password)
+		his.Login = bob.Login
+		hers, bobs := there.waits(there.in(attempt(password))), there.waits(there.in(his))
+		id.Store(int64(here.alice.ID))
+		for _, p := range []store.Principal{here.alice, bob} {
+			if err := here.SetDisabled(t.Context(), p.Account, true); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(SeenWithin)
+		synctest.Wait()
+		if hers.ended() != "sign in again" || bobs.ended() != "account disabled" {
+			t.Errorf("ended %q and %q", hers.ended(), bobs.ended())
+		}
+	})
 }
 
 func TestEndedAccountsAreBounded(t *testing.T) {

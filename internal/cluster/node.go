@@ -51,6 +51,7 @@ type Detail struct {
 	Blobs     string              `json:"blobs,omitempty"`     // "" is well, else what is wrong
 	Bus       string              `json:"bus,omitempty"`       // so
 	TripMicro int64               `json:"trip_us,omitempty"`   // of a question to the database
+	Settings  string              `json:"settings,omitempty"`  // the fingerprint of what should be set alike
 }
 
 // About is what does not change of a node while it lives.
