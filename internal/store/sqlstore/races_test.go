@@ -16,8 +16,8 @@ import (
 	"lockstep/internal/store/sqlstore/sqltest"
 )
 
-// nodes are two that have one database, and a connection that looks on.
-type nodes struct {
+// pair are two nodes that have one database, and a connection that looks on.
+type pair struct {
 	t    *testing.T
 	url  string
 	a, b *sqlstore.DB
@@ -26,16 +26,16 @@ type nodes struct {
 	bob  store.Principal
 }
 
-func twoNodes(t *testing.T) *nodes {
+func twoNodes(t *testing.T) *pair {
 	t.Helper()
-	n := &nodes{t: t, url: sqltest.PostgresURL(t)}
+	n := &pair{t: t, url: sqltest.PostgresURL(t)}
 	n.eye = n.connect()
 	n.a, n.b = sqltest.Open(t, n.url, sqlstore.Options{}), sqltest.Open(t, n.url, sqlstore.Options{})
 	n.ann, n.bob = n.account("ann@example.test"), n.account("bob@example.test")
 	return n
 }
 
-func (n *nodes) connect() *pgconn.PgConn {
+func (n *pair) connect() *pgconn.PgConn {
 	n.t.Helper()
 	c, err := pgconn.Connect(context.Background(), n.url)
 	if err != nil {
@@ -47,7 +47,7 @@ func (n *nodes) connect() *pgconn.PgConn {
 
 var byAdmin = mail.NewOrigin("test", 0, mail.Local, mail.ByAdmin)
 
-func (n *nodes) account(login string) store.Principal {
+func (n *pair) account(login string) store.Principal {
 	n.t.Helper()
 	p, err := n.a.CreateAccount(context.Background(), byAdmin, store.NewAccount{Login: login})
 	if err != nil {
@@ -57,14 +57,14 @@ func (n *nodes) account(login string) store.Principal {
 }
 
 // sql runs statements beside the nodes.
-func (n *nodes) sql(c *pgconn.PgConn, sql string) {
+func (n *pair) sql(c *pgconn.PgConn, sql string) {
 	n.t.Helper()
 	if err := c.Exec(context.Background(), sql).Close(); err != nil {
 		n.t.Fatalf("%v in %s", err, sql)
 	}
 }
 
-func (n *nodes) number(sql string) string {
+func (n *pair) number(sql string) string {
 	n.t.Helper()
 	r := n.eye.ExecParams(context.Background(), sql, nil, nil, nil, nil).Read()
 	if r.Err != nil || len(r.Rows) != 1 {
@@ -75,7 +75,7 @@ func (n *nodes) number(sql string) string {
 }
 
 // awaitBlocked returns when so many transactions wait for others'.
-func (n *nodes) awaitBlocked(many int) {
+func (n *pair) awaitBlocked(many int) {
 	n.t.Helper()
 	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if n.number("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") == fmt.Sprint(many) {
@@ -113,7 +113,7 @@ func deliver(db *sqlstore.DB, id mail.AccountID, between func(), letters ...mail
 	return err
 }
 
-func (n *nodes) must(err error) {
+func (n *pair) must(err error) {
 	n.t.Helper()
 	if err != nil {
 		n.t.Fatal(err)
@@ -121,7 +121,7 @@ func (n *nodes) must(err error) {
 }
 
 // store makes the row of a blob, touched long ago and named by nobody.
-func (n *nodes) store(i int, condemned string) {
+func (n *pair) store(i int, condemned string) {
 	n.sql(n.eye, fmt.Sprintf(`INSERT INTO blob (name, size, place, key, touched, condemned) VALUES ('\x07%02x%060x', 100, 'pack/%d', '\x01', 1, %s)`, i, 0, i, condemned))
 }
 
@@ -131,20 +131,20 @@ func TestABlobThatIsBeingNamedStays(t *testing.T) {
 	for _, c := range []struct {
 		name, condemned string
 		fresh           bool
-		removes         func(*nodes, mail.BlobName) (int, error)
+		removes         func(*pair, mail.BlobName) (int, error)
 	}{
-		{"condemned", "0", false, func(n *nodes, name mail.BlobName) (int, error) {
+		{"condemned", "0", false, func(n *pair, name mail.BlobName) (int, error) {
 			return n.b.Blobs().Condemn(context.Background(), []mail.BlobName{name}, hours)
 		}},
-		{"erased", "0", false, func(n *nodes, name mail.BlobName) (int, error) {
+		{"erased", "0", false, func(n *pair, name mail.BlobName) (int, error) {
 			gone, err := n.b.Blobs().Erase(context.Background(), []mail.BlobName{name}, nil)
 			return len(gone), err
 		}},
-		{"erased where it was touched just now", "0", false, func(n *nodes, name mail.BlobName) (int, error) {
+		{"erased where it was touched just now", "0", false, func(n *pair, name mail.BlobName) (int, error) {
 			gone, err := n.b.Blobs().Erase(context.Background(), []mail.BlobName{name}, nil)
 			return len(gone), err
 		}},
-		{"forgotten", "1", true, func(n *nodes, name mail.BlobName) (int, error) {
+		{"forgotten", "1", true, func(n *pair, name mail.BlobName) (int, error) {
 			return n.b.Blobs().Forget(context.Background(), hours, 10)
 		}},
 	} {
