@@ -14,7 +14,7 @@ func (n *Networks) UnmarshalTOML(v any) error {
 	if !ok {
 		list = []any{v}
 	}
-	*n = nil
+	*n = Networks{}
 	for _, e := range list {
 		s, ok := e.(string)
 		if !ok {

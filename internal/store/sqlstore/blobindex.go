@@ -39,9 +39,11 @@ const (
 	// What was condemned may have been put again since it was looked for.
 	forgetBytes = "DELETE FROM blob_bytes WHERE place = (SELECT b.place FROM blob b WHERE b.name = ?1 AND b.condemned > 0 AND b.condemned < ?2)"
 	forgetBlob  = "DELETE FROM blob WHERE name = ?1 AND condemned > 0 AND condemned < ?2"
-	// lockBlob lets nobody name a blob until the transaction ends.
-	lockBlob    = "UPDATE blob SET touched = touched WHERE name = ?1"
-	restoreBlob = `INSERT INTO blob (name, size, place, key, touched) VALUES (?1, ?2, ?3, ?4, ?5)
+	// lockBlob lets nobody name a blob until the transaction ends, and waits for those
+	// who are about to have named it. Whether anybody did is asked afterwards.
+	lockBlob      = "UPDATE blob SET touched = touched WHERE name = ?1"
+	lockCondemned = "UPDATE blob SET touched = touched WHERE name = ?1 AND condemned > 0 AND condemned < ?2"
+	restoreBlob   = `INSERT INTO blob (name, size, place, key, touched) VALUES (?1, ?2, ?3, ?4, ?5)
 	ON CONFLICT (name) DO UPDATE SET size = excluded.size, place = excluded.place, key = excluded.key, touched = excluded.touched, condemned = 0`
 	selectWrapped = "SELECT substr(key, 1, 4), count(*) FROM blob GROUP BY 1"
 	rewrapBlob    = "UPDATE blob SET key = ?3 WHERE name = ?1 AND key = ?2"
@@ -337,6 +339,9 @@ func (x BlobIndex) Forget(ctx context.Context, condemnedBefore time.Time, limit 
 
 // forgetRow deletes a condemned row and what lies beside it.
 func forgetRow(c conn, name mail.BlobName, condemnedBefore time.Time, forgotten *int) error {
+	if n, err := c.exec(lockCondemned, name, condemnedBefore); err != nil || n == 0 {
+		return err
+	}
 	if _, err := c.exec(forgetBytes, name, condemnedBefore); err != nil {
 		return err
 	}

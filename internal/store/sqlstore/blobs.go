@@ -11,7 +11,11 @@ import (
 
 const (
 	touchBlob = "UPDATE blob SET touched = ?2 WHERE name = ?1 AND condemned = 0"
-	putBlob   = `INSERT INTO blob (name, size, place, key, touched) VALUES (?1, ?2, ?3, ?4, ?5)
+	// holdBlob holds a row that was touched not long ago, so that nobody can condemn it:
+	// then it need not be touched again, and those who name one blob at a time do not
+	// wait for each other.
+	holdBlob = "SELECT 1 FROM blob WHERE name = ?1 AND condemned = 0 AND touched > ?2"
+	putBlob  = `INSERT INTO blob (name, size, place, key, touched) VALUES (?1, ?2, ?3, ?4, ?5)
 	ON CONFLICT (name) DO UPDATE SET place = excluded.place, key = excluded.key, touched = excluded.touched, condemned = 0`
 	addBlob     = "INSERT INTO blob (name, size, place, key, touched) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (name) DO NOTHING"
 	deleteParts = "DELETE FROM blob_part WHERE whole = ?1"
@@ -37,7 +41,7 @@ func nameBlobs(c conn, names *naming, now time.Time, blobs ...mail.Blob) error {
 	}
 	for _, b := range blobs {
 		c.pending().waitFor(b.Pending)
-		if err := nameBlob(c, &names.known, now, b); err != nil {
+		if err := nameBlob(c, names, now, b); err != nil {
 			return err
 		}
 	}
@@ -47,6 +51,7 @@ func nameBlobs(c conn, names *naming, now time.Time, blobs ...mail.Blob) error {
 // naming is what is kept of blobs.
 type naming struct {
 	known   nameFilter
+	shared  bool // other nodes name blobs too
 	mu      sync.Mutex
 	refused map[string]bool // places of records that were erased: a handle may still say one
 	last    time.Time       // when some were refused last
@@ -88,9 +93,14 @@ func (w *pending) take() []*mail.Pending {
 	return all
 }
 
-func nameBlob(c conn, names *nameFilter, now time.Time, b mail.Blob) error {
+// touchedLately is for how long a touched row counts as touched now. What is condemned
+// was not touched for blob.HandleLife, which leaves as much for a commit to take, and
+// for the clocks of nodes to differ by.
+const touchedLately = blob.HandleLife / 2
+
+func nameBlob(c conn, names *naming, now time.Time, b mail.Blob) error {
 	if b.Fresh {
-		names.add(b.Name)
+		names.known.add(b.Name)
 	}
 	if b.Fresh { // then it is hardly ever there
 		n, err := c.exec(addBlob, b.Name, b.Size, b.Place, b.Key, now)
@@ -99,6 +109,12 @@ func nameBlob(c conn, names *nameFilter, now time.Time, b mail.Blob) error {
 		}
 		if n > 0 {
 			return addRecord(c, b)
+		}
+	}
+	if names.shared {
+		held, err := one(c, holdBlob, func(row) {}, b.Name, now.Add(-touchedLately))
+		if err != nil || held {
+			return err
 		}
 	}
 	n, err := c.exec(touchBlob, b.Name, now)

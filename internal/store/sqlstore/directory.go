@@ -22,6 +22,7 @@ const (
 	selectPrincipals  = "SELECT " + principalColumns + " FROM principal WHERE removed = 0 ORDER BY principal_id"
 	selectByLogin     = "SELECT " + principalColumns + " FROM principal WHERE login = ?1"
 	selectPrincipal   = "SELECT " + principalColumns + " FROM principal WHERE principal_id = ?1 AND removed = 0"
+	holdPrincipal     = "SELECT 1 FROM principal WHERE principal_id = ?1 AND removed = 0"
 	selectOwner       = "SELECT " + principalColumns + " FROM principal WHERE owner_id = ?1 AND removed = 0"
 	selectReached     = "SELECT local, domain, owner_id, alias FROM address WHERE domain = ?1 AND local IN (?2, '') ORDER BY local DESC LIMIT 1"
 	selectAddress     = "SELECT local, domain, owner_id, alias FROM address WHERE domain = ?1 AND local = ?2"
@@ -261,8 +262,10 @@ func (db *DB) SetPassword(ctx context.Context, id store.PrincipalID, verifier []
 	}, nil)
 }
 
+// hasPrincipal makes sure that a principal is there, and stays until the commit: who
+// removes one waits, and then finds what was added for it.
 func hasPrincipal(c conn, id store.PrincipalID) error {
-	found, err := one(c, selectPrincipal, func(row) {}, int64(id))
+	found, err := one(c, holdPrincipal, func(row) {}, int64(id))
 	if err == nil && !found {
 		err = noAccount()
 	}

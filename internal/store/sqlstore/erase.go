@@ -366,7 +366,7 @@ func (db *DB) ForgetActor(ctx context.Context, login, actor string) (n int64, er
 				break
 			}
 			after = acts[len(acts)-1]
-			err = db.write(ctx, directoryLane, func(c conn) error {
+			err = db.write(ctx, laneOf(id), func(c conn) error {
 				for _, act := range acts {
 					if _, err := c.exec(forgetActorIn, id, act, actor); err != nil {
 						return err

@@ -60,7 +60,7 @@ func OpenPostgres(ctx context.Context, url string, o Options) (*DB, error) {
 	}
 	db := &DB{hub: o.Hub, log: o.Log, now: o.Now, guard: o.Guard, onAddresses: o.Readdressed, shared: true}
 	db.defaults()
-	db.tails.direct = true
+	db.tails.direct, db.naming.shared = true, true
 	if err := migratePostgres(ctx, dial, o); err != nil {
 		return nil, err
 	}

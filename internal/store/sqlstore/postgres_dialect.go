@@ -12,6 +12,10 @@ var inPostgres = map[string]string{
 	hasVersions:   "SELECT 1 FROM pg_catalog.pg_class WHERE oid = to_regclass('schema_version')",
 	knowsFloors:   "SELECT 1",
 	makeVersions:  "SELECT 1", // the first step does
+	holdPrincipal: holdPrincipal + " FOR SHARE",
+	lockBlob:      "SELECT 1 FROM blob WHERE name = ?1 FOR UPDATE",
+	holdBlob:      holdBlob + " FOR KEY SHARE",
+	holdNumbered:  holdNumbered + " FOR UPDATE",
 }
 
 var translated sync.Map // of string to string

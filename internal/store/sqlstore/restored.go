@@ -28,6 +28,7 @@ const (
 	holdQueue      = "UPDATE queue SET restored = 1, next_attempt = ?1, taken_by = ''"
 
 	selectRestoring = "SELECT restoring, restored_to, leap_at, leap_uids, leap_times FROM mark"
+	holdNumbered    = "SELECT account_id FROM account WHERE account_id > ?1 ORDER BY account_id LIMIT ?2"
 	selectNumbered  = "SELECT account_id, head, epoch, next_id, next_uidvalidity FROM account WHERE account_id > ?1 ORDER BY account_id LIMIT ?2"
 	selectAt        = "SELECT at FROM journal WHERE account_id = ?1 AND modseq = ?2"
 	selectNextUIDs  = "SELECT mailbox_id, uidnext FROM mailbox WHERE account_id = ?1"
@@ -138,6 +139,10 @@ func (db *DB) restoreSome(c conn) (done []leaping, err error) {
 		under, after, leap = r.num(0) != 0, r.num(1), mail.Leap{At: r.num(2), UIDs: r.num(3), Times: r.num(4)}
 	})
 	if err != nil || !under {
+		return nil, err
+	}
+	// Nobody else may draw numbers between these being read and their leap.
+	if err := c.query(holdNumbered, func(row) error { return nil }, after, restoreChunk); err != nil {
 		return nil, err
 	}
 	all, err := someNumbered(c, after)

@@ -91,6 +91,8 @@ var across = []string{
 	selectHeads,    // where each account is
 	countAccess,    // how many devices there are of each kind, whoever has them
 	selectNumbered, // which accounts there are
+	holdNumbered,   // so
+	holdNumbered + " FOR UPDATE",
 }
 
 var (

@@ -227,7 +227,7 @@ func (db *DB) forgetMemberIn(ctx context.Context, owner mail.AccountID, p mail.P
 		return err
 	}
 	for more := true; more; {
-		err := db.write(ctx, directoryLane, func(c conn) (err error) {
+		err := db.write(ctx, laneOf(owner), func(c conn) (err error) {
 			more, err = forgetOwn(c, owner, p)
 			return err
 		}, nil)
@@ -235,7 +235,7 @@ func (db *DB) forgetMemberIn(ctx context.Context, owner mail.AccountID, p mail.P
 			return err
 		}
 	}
-	return db.write(ctx, directoryLane, func(c conn) error {
+	return db.write(ctx, laneOf(owner), func(c conn) error {
 		if err := c.later(deletePrivate, owner, p); err != nil {
 			return err
 		}

@@ -47,8 +47,7 @@ func (db *DB) ReplaceVerifier(ctx context.Context, id int64, was, now []byte) er
 		if err := stillIs(c, selectVerifier, id, was, noCredential); err != nil {
 			return err
 		}
-		_, err := c.exec(replaceVerifier, id, now)
-		return err
+		return oneOr(noCredential)(c.exec(replaceVerifier, id, now))
 	}, nil)
 }
 
@@ -65,6 +64,17 @@ func stillIs(c conn, sql string, id int64, was []byte, absent func() error) erro
 		return mail.Errorf(mail.Conflict, "it changed meanwhile")
 	}
 	return nil
+}
+
+// oneOr is absent when a statement changed nothing: the row went while others were
+// at work.
+func oneOr(absent func() error) func(changed int64, err error) error {
+	return func(changed int64, err error) error {
+		if err == nil && changed == 0 {
+			err = absent()
+		}
+		return err
+	}
 }
 
 // AddSignIn implements store.Directory.
@@ -133,8 +143,7 @@ func (db *DB) ChangeSignIn(ctx context.Context, id int64, was, now []byte, ends 
 		if err := stillIs(c, selectSigned, id, was, noSignIn); err != nil {
 			return err
 		}
-		_, err := c.exec(updateSignIn, id, now, ends)
-		return err
+		return oneOr(noSignIn)(c.exec(updateSignIn, id, now, ends))
 	}, nil)
 }
 

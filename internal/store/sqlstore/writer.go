@@ -277,7 +277,7 @@ func rollback(c conn) error {
 	return c.script("ROLLBACK")
 }
 
-var errLost = fmt.Errorf("sqlstore: the transaction was rolled back by the database")
+var errLost = mail.Errorf(mail.Unavailable, "the database took the change back; it can be tried again")
 
 // run runs one job, in a savepoint if it is guarded, so that its failing leaves
 // the others alone. clean is false when it failed and something of it stands.
