@@ -3,47 +3,25 @@
 package pgtest
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
-	"os/exec"
-	"os/user"
-	"path/filepath"
-	"runtime"
-	"strconv"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
-	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
+	"lockstep/internal/store/sqlstore/pgserver"
 )
 
 // Variable names a server that is there already, by its URL, whose user may make
 // databases.
 const Variable = "LOCKSTEP_TEST_POSTGRES"
 
-// StartTime bounds how long a server may take to start.
-const StartTime = time.Minute
-
-// A Server is a PostgreSQL server of its own.
-type Server struct {
-	URL string // of a database, as a user who may do everything
-	Dir string // its data; "" when it is not ours
-
-	bin  string
-	cmd  *exec.Cmd
-	port int
-}
-
-var shared = sync.OnceValues(func() (*Server, error) {
+var shared = sync.OnceValues(func() (*pgserver.Server, error) {
 	if url := os.Getenv(Variable); url != "" {
-		return &Server{URL: url}, nil
+		return &pgserver.Server{URL: url}, nil
 	}
-	return Start(Options{})
+	return pgserver.Start(pgserver.Options{})
 })
 
 var databases atomic.Int64
@@ -52,7 +30,7 @@ var databases atomic.Int64
 func Database(t testing.TB) string {
 	t.Helper()
 	s := server(t)
-	db := s.create(t, "template0")
+	db := create(t, s, "template0")
 	t.Cleanup(func() {
 		if err := s.Exec("DROP DATABASE " + db + " WITH (FORCE)"); err != nil {
 			t.Error(err)
@@ -62,10 +40,10 @@ func Database(t testing.TB) string {
 }
 
 // server is the one that tests share.
-func server(t testing.TB) *Server {
+func server(t testing.TB) *pgserver.Server {
 	t.Helper()
 	s, err := shared()
-	if errors.Is(err, errMissing) && os.Getenv("CI") == "" {
+	if errors.Is(err, pgserver.ErrMissing) && os.Getenv("CI") == "" {
 		t.Skip("skipped: ", err)
 	}
 	if err != nil {
@@ -74,7 +52,7 @@ func server(t testing.TB) *Server {
 	return s
 }
 
-func (s *Server) create(t testing.TB, template string) string {
+func create(t testing.TB, s *pgserver.Server, template string) string {
 	t.Helper()
 	db := fmt.Sprintf("test_%d_%d", os.Getpid(), databases.Add(1))
 	if err := s.Exec("CREATE DATABASE " + db + " TEMPLATE " + template + " ENCODING 'UTF8'"); err != nil {
@@ -105,7 +83,7 @@ func (k *Kind) Database(t testing.TB) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := s.in(db, k.Reset); err != nil {
+		if err := s.In(db, k.Reset); err != nil {
 			t.Error(err)
 			return
 		}
@@ -116,7 +94,7 @@ func (k *Kind) Database(t testing.TB) string {
 	return s.Of(db)
 }
 
-func (k *Kind) take(t testing.TB, s *Server) (string, error) {
+func (k *Kind) take(t testing.TB, s *pgserver.Server) (string, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	template := fmt.Sprintf("template_%d_%s", os.Getpid(), k.Name)
@@ -135,177 +113,5 @@ func (k *Kind) take(t testing.TB, s *Server) (string, error) {
 		k.free = k.free[:n-1]
 		return db, nil
 	}
-	return s.create(t, template), nil
-}
-
-// Of is the URL of a database of the server.
-func (s *Server) Of(database string) string {
-	u, err := url.Parse(s.URL)
-	if err != nil {
-		return s.URL
-	}
-	u.Path = "/" + database
-	return u.String()
-}
-
-// Exec runs statements as the server's owner.
-func (s *Server) Exec(sql string) error { return run(s.URL, sql) }
-
-func (s *Server) in(database, sql string) error { return run(s.Of(database), sql) }
-
-func run(url, sql string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), StartTime)
-	defer cancel()
-	c, err := pgconn.Connect(ctx, url)
-	if err != nil {
-		return err
-	}
-	defer c.Close(ctx)
-	return c.Exec(ctx, sql).Close()
-}
-
-// Options say how a server is made. The zero Options make one that forgets what it
-// was told when the machine fails, which is what most tests want.
-type Options struct {
-	Durable  bool     // syncs its log
-	Settings []string // further ones: "name=value"
-	Dir      string   // where its data is to be, or is already; "" makes a place that goes
-	Port     int      // 0 takes one that is free
-	// Prepared says that Dir holds a database already, such as a copy made by
-	// pg_basebackup.
-	Prepared bool
-	Goes     bool // Dir goes when the server ends
-}
-
-var errMissing = errors.New("PostgreSQL is not installed (Debian: postgresql)")
-
-// Programs is where the server's programs lie.
-func Programs() (string, error) {
-	if path, err := exec.LookPath("pg_ctl"); err == nil {
-		if real, err := filepath.EvalSymlinks(path); err == nil {
-			return filepath.Dir(real), nil
-		}
-	}
-	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
-	if err != nil || len(found) == 0 {
-		return "", errMissing
-	}
-	return filepath.Dir(found[len(found)-1]), nil
-}
-
-// Start starts a server, which ends with this process at the latest.
-func Start(o Options) (*Server, error) {
-	bin, err := Programs()
-	if err != nil {
-		return nil, err
-	}
-	s := &Server{bin: bin, Dir: o.Dir, port: o.Port}
-	goes := o.Goes || o.Dir == ""
-	if o.Dir == "" {
-		if s.Dir, err = os.MkdirTemp("", "lockstep-postgres-"); err != nil {
-			return nil, err
-		}
-		if err := own(s.Dir); err != nil {
-			return nil, err
-		}
-	}
-	if s.port == 0 {
-		if s.port, err = freePort(); err != nil {
-			return nil, err
-		}
-	}
-	s.URL = fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", s.port)
-	if !o.Prepared {
-		if out, err := command(filepath.Join(bin, "initdb"), "-D", s.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N").CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("initdb: %w: %s", err, out)
-		}
-	}
-	return s, s.start(o, goes)
-}
-
-func (s *Server) data() string { return filepath.Join(s.Dir, "data") }
-
-func (s *Server) start(o Options, goes bool) error {
-	args := []string{"-D", s.data(), "-p", strconv.Itoa(s.port), "-c", "listen_addresses=127.0.0.1", "-k", "",
-		"-c", "max_connections=500", "-c", "shared_buffers=128MB", "-c", "max_wal_size=4GB"}
-	if !o.Durable {
-		args = append(args, "-c", "fsync=off", "-c", "full_page_writes=off")
-	}
-	for _, set := range o.Settings {
-		args = append(args, "-c", set)
-	}
-	// The shell takes the data away when the server has ended, however it did.
-	script := `trap 'kill -QUIT $p' TERM; "$@" >"$0.log" 2>&1 & p=$!; wait $p; wait $p`
-	if goes {
-		script += `; rm -rf "$0" "$0.log"`
-	}
-	s.cmd = command("sh", append([]string{"-c", script, s.Dir, filepath.Join(s.bin, "postgres")}, args...)...)
-	s.cmd.SysProcAttr.Pdeathsig = syscall.SIGTERM
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread() // whose end would be taken for the process's
-		started <- s.cmd.Start()
-		s.cmd.Wait()
-	}()
-	if err := <-started; err != nil {
-		return err
-	}
-	return s.await()
-}
-
-// await returns when the server answers.
-func (s *Server) await() error {
-	var err error
-	for end := time.Now().Add(StartTime); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if err = s.Exec("SELECT 1"); err == nil {
-			return nil
-		}
-	}
-	log, _ := os.ReadFile(s.Dir + ".log")
-	return fmt.Errorf("PostgreSQL did not start: %w: %s", err, log)
-}
-
-// Stop ends a server of ours at once, as a crash would.
-func (s *Server) Stop() {
-	if s.cmd != nil && s.cmd.Process != nil {
-		s.cmd.Process.Signal(syscall.SIGTERM)
-	}
-}
-
-// command runs something as who may run PostgreSQL, which root may not.
-func command(name string, args ...string) *exec.Cmd {
-	cmd := exec.Command(name, args...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{}
-	if uid, gid, is := someoneElse(); is {
-		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uid, Gid: gid}
-	}
-	cmd.Dir = os.TempDir()
-	return cmd
-}
-
-// someoneElse is whom root runs PostgreSQL as.
-func someoneElse() (uid, gid uint32, is bool) {
-	if os.Geteuid() != 0 {
-		return 0, 0, false
-	}
-	for _, name := range []string{"postgres", "nobody"} {
-		u, err := user.Lookup(name)
-		if err != nil {
-			continue
-		}
-		id, err1 := strconv.ParseUint(u.Uid, 10, 32)
-		group, err2 := strconv.ParseUint(u.Gid, 10, 32)
-		if err1 == nil && err2 == nil {
-			return uint32(id), uint32(group), true
-		}
-	}
-	return 0, 0, false
-}
-
-// own gives a directory to who runs the server.
-func own(dir string) error {
-	if uid, gid, is := someoneElse(); is {
-		return os.Chown(dir, int(uid), int(gid))
-	}
-	return nil
+	return create(t, s, template), nil
 }

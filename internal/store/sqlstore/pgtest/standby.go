@@ -10,20 +10,22 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"lockstep/internal/store/sqlstore/pgserver"
 )
 
 // A Standby follows a primary without being waited for.
-type Standby struct{ *Server }
+type Standby struct{ *pgserver.Server }
 
 // Pair starts a primary and a standby of it, both of their own and gone after the
 // test.
-func Pair(t testing.TB) (primary *Server, standby Standby) {
+func Pair(t testing.TB) (primary *pgserver.Server, standby Standby) {
 	t.Helper()
 	server(t) // skips where there is no PostgreSQL
-	primary = mustStart(t, Options{Durable: true, Settings: []string{"wal_level=replica", "max_wal_senders=4", "hot_standby=on"}})
+	primary = mustStart(t, pgserver.Options{Durable: true, Settings: []string{"wal_level=replica", "max_wal_senders=4", "hot_standby=on"}})
 	dir, err := os.MkdirTemp("", "lockstep-postgres-")
 	if err == nil {
-		err = own(dir)
+		err = pgserver.Own(dir)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -32,16 +34,16 @@ func Pair(t testing.TB) (primary *Server, standby Standby) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := command(filepath.Join(primary.bin, "pg_basebackup"), "-h", "127.0.0.1", "-p", u.Port(), "-U", "postgres", "-D", filepath.Join(dir, "data"), "-R", "-X", "stream", "-c", "fast").CombinedOutput()
+	out, err := pgserver.Command(filepath.Join(primary.Programs, "pg_basebackup"), "-h", "127.0.0.1", "-p", u.Port(), "-U", "postgres", "-D", filepath.Join(dir, "data"), "-R", "-X", "stream", "-c", "fast").CombinedOutput()
 	if err != nil {
 		t.Fatalf("pg_basebackup: %v: %s", err, out)
 	}
-	return primary, Standby{mustStart(t, Options{Durable: true, Dir: dir, Prepared: true, Settings: []string{"hot_standby=on"}, Goes: true})}
+	return primary, Standby{mustStart(t, pgserver.Options{Durable: true, Dir: dir, Prepared: true, Settings: []string{"hot_standby=on"}, Goes: true})}
 }
 
-func mustStart(t testing.TB, o Options) *Server {
+func mustStart(t testing.TB, o pgserver.Options) *pgserver.Server {
 	t.Helper()
-	s, err := Start(o)
+	s, err := pgserver.Start(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,10 +52,10 @@ func mustStart(t testing.TB, o Options) *Server {
 }
 
 // CatchUp waits until the standby has all that the primary has.
-func (s Standby) CatchUp(t testing.TB, primary *Server) {
+func (s Standby) CatchUp(t testing.TB, primary *pgserver.Server) {
 	t.Helper()
 	at := one(t, primary.URL, "SELECT pg_current_wal_lsn()")
-	for end := time.Now().Add(StartTime); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(pgserver.StartTime); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if one(t, s.URL, fmt.Sprintf("SELECT pg_last_wal_replay_lsn() >= '%s'", at)) == "t" {
 			return
 		}
@@ -84,7 +86,7 @@ func (s Standby) Promote(t testing.TB) {
 
 func one(t testing.TB, url, sql string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), StartTime)
+	ctx, cancel := context.WithTimeout(context.Background(), pgserver.StartTime)
 	defer cancel()
 	c, err := pgconn.Connect(ctx, url)
 	if err != nil {
