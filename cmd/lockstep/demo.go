@@ -26,6 +26,7 @@ import (
 type demoCommand struct {
 	PortOffset int    `help:"Add this to every port." default:"0" placeholder:"N"`
 	Seed       uint64 `help:"Another seed makes other mail." default:"1"`
+	Cluster    bool   `help:"Three nodes on this machine, on PostgreSQL, NATS and an S3 server of their own; the ports of a node are those of the one before and 100."`
 }
 
 // demoFile marks a data directory as a demo, and remembers what it was made with.
@@ -53,19 +54,34 @@ func (d *demoCommand) Run(ctx context.Context, g *globals) error {
 		return err
 	}
 	cfg.PublicURL = "https://localhost:" + port
+	if d.Cluster && cfg.Data != "" {
+		return errors.New("the demo of a cluster keeps nothing: leave --data out")
+	}
 	if cfg.Data == "" {
 		dir, err := os.MkdirTemp("", "lockstep-demo-")
 		if err != nil {
 			return err
 		}
 		defer os.RemoveAll(dir)
-		cfg.Data = dir
+		cfg.Data = filepath.Join(dir, "node1")
 	}
 	state, err := readDemoState(cfg.Data, d.Seed)
 	if err != nil {
 		return err
 	}
-	return runDemo(ctx, cfg, state)
+	out := &demoOutput{w: os.Stdout, colour: isTerminal(os.Stdout)}
+	if !d.Cluster {
+		return runDemo(ctx, cfg, state, out, nil)
+	}
+	engines, err := startEngines(ctx, filepath.Dir(cfg.Data), out)
+	if err != nil {
+		return err
+	}
+	defer engines.stop()
+	if cfg, err = engines.config(cfg, 1); err != nil {
+		return err
+	}
+	return runDemo(ctx, cfg, state, out, engines)
 }
 
 // shiftPorts adds n to every port.
@@ -124,9 +140,9 @@ func (s demoState) write(data string) error {
 	return os.WriteFile(filepath.Join(data, demoFile), append(text, '\n'), 0o600)
 }
 
-func runDemo(ctx context.Context, cfg config.Config, state demoState) error {
+// runDemo serves until ctx ends; engines are those of several nodes, or nil.
+func runDemo(ctx context.Context, cfg config.Config, state demoState, out *demoOutput, engines *demoEngines) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	out := &demoOutput{w: os.Stdout, colour: isTerminal(os.Stdout)}
 	stop, err := demoOutside{out}.listen(&cfg.Outgoing)
 	if err != nil {
 		return err
@@ -144,8 +160,23 @@ func runDemo(ctx context.Context, cfg config.Config, state demoState) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var following sync.WaitGroup
+	others := func() {}
+	if engines != nil {
+		key, err := os.ReadFile(h.path(keyFile))
+		if err == nil {
+			others, err = engines.otherNodes(ctx, cfg, key)
+		}
+		if err != nil {
+			cancel()
+			others()
+			return errors.Join(err, h.close())
+		}
+	}
 	err = h.run(ctx, func([]service) {
 		out.welcome(cfg, state)
+		if engines != nil {
+			out.say("This is node1. What is done at one node is done at all of them: open the mailbox at two of their ports. Kill one (kill -9 with its process), and see: lockstep cluster status --data %s", cfg.Data)
+		}
 		for _, login := range []string{demo.Alice, demo.Bob} {
 			following.Go(func() {
 				if err := f.Follow(ctx, login); err != nil && ctx.Err() == nil {
@@ -156,6 +187,7 @@ func runDemo(ctx context.Context, cfg config.Config, state demoState) error {
 	})
 	cancel()
 	following.Wait()
+	others()
 	var taken *portError
 	if errors.As(err, &taken) {
 		err = fmt.Errorf("%w. Or shift all ports: lockstep demo --port-offset 1000", err)
@@ -236,6 +268,13 @@ func (o *demoOutput) change(f admin.Followed) {
 	name, _, _ := strings.Cut(f.Login, "@")
 	fmt.Fprintf(o.w, "%s %s · %s · %s\n", o.paint("2", f.Time.Local().Format(time.TimeOnly)), o.paint("1", name),
 		strings.Map(printable, f.Event.String()), o.paint("32", f.Round()))
+}
+
+// say writes a line about the demo itself.
+func (o *demoOutput) say(format string, args ...any) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	fmt.Fprintln(o.w, o.paint("2", fmt.Sprintf(format, args...)))
 }
 
 func (o *demoOutput) paint(code, s string) string {

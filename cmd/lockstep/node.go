@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -36,7 +37,7 @@ func (h *house) openNode() {
 // describe is what the node says of itself at each beat.
 func (h *house) describe(ctx context.Context) cluster.Detail {
 	d := cluster.Detail{Addresses: h.addresses(), Sessions: h.sessions(), Settings: h.cfg.Fingerprint()}
-	if err := h.blobsUsable(ctx); err != nil {
+	if err := cmp.Or(h.blobsUsable(ctx), h.blobs.Reachable(ctx)); err != nil {
 		d.Blobs = mail.DetailOf(err)
 	}
 	if h.bus != nil && !h.bus.Stats().Connected {

@@ -86,6 +86,27 @@ func (s *Store) InBucket() string {
 	return ""
 }
 
+// Reachable looks whether the bucket answers; a store in packs has none.
+func (s *Store) Reachable(ctx context.Context) error {
+	b, ok := s.home.(*inBucket)
+	if !ok {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	text, err := readMark(ctx, b.bucket)
+	switch {
+	case err == nil:
+		return b.isOurs(text)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil // nothing was put yet
+	}
+	return cantRead(ctx, err)
+}
+
+// lookTime is how long Reachable waits for an answer.
+const lookTime = 5 * time.Second
+
 // Places says where rows say that records lie.
 type Places struct{ Packs, Bucket bool }
 

@@ -138,6 +138,7 @@ func (s *Server) start(o Options, goes bool) error {
 		script += `; rm -rf "$0" "$0.log"`
 	}
 	s.cmd = Command("sh", append([]string{"-c", script, s.Dir, filepath.Join(s.Programs, "postgres")}, args...)...)
+	s.cmd.SysProcAttr.Setpgid = true // Ctrl-C is not for it
 	s.cmd.SysProcAttr.Pdeathsig = syscall.SIGTERM
 	started := make(chan error)
 	go func() {
