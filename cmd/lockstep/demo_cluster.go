@@ -197,6 +197,7 @@ func (e *demoEngines) config(first config.Config, n int) (config.Config, error) 
 	c := first
 	c.Cluster = e.share
 	c.Cluster.Node = fmt.Sprintf("node%d", n)
+	c.Cluster.DrainNotice, c.Cluster.DrainTime = 0, 0 // Ctrl-C is not to be waited for
 	if n == 1 {
 		return c, nil
 	}
