@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 )
 
 // ledger is what the devices of one account know of letters: which were accepted,
@@ -11,7 +12,7 @@ import (
 // the server from within.
 type ledger struct {
 	*tried
-	accepted map[string]int // how often a letter may be there at least once
+	accepted map[string]time.Time // when, first
 }
 
 // tried is what was tried with letters by all who share mailboxes with each other.
@@ -23,7 +24,7 @@ type tried struct {
 
 func newTried() *tried { return &tried{removed: map[string]bool{}, doubled: map[string]bool{}} }
 
-func newLedger(d *tried) *ledger { return &ledger{tried: d, accepted: map[string]int{}} }
+func newLedger(d *tried) *ledger { return &ledger{tried: d, accepted: map[string]time.Time{}} }
 
 func (l *ledger) accept(token string) {
 	if l == nil {
@@ -31,7 +32,20 @@ func (l *ledger) accept(token string) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.accepted[token]++
+	if _, known := l.accepted[token]; !known {
+		l.accepted[token] = time.Now()
+	}
+}
+
+// forgiveBetween takes letters that were accepted in a time for ones that may be gone.
+func (l *ledger) forgiveBetween(from, to time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for token, at := range l.accepted {
+		if at.After(from) && at.Before(to) {
+			l.removed[token] = true
+		}
+	}
 }
 
 func (l *ledger) remove(token string) {

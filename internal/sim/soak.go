@@ -39,12 +39,39 @@ type SoakOptions struct {
 	Seed     uint64
 	Kills    bool      // kill the server every now and then
 	Progress io.Writer // may be nil
+
+	// Nodes are how many servers there are; 0 is one. Several share Database, which is
+	// PostgreSQL's, and what Cluster says, the lines of that table of their configuration.
+	Nodes    int
+	Database string
+	Cluster  string
+	// Nuisances befall what they share, one after the other.
+	Nuisances []Nuisance
 }
+
+// A Nuisance is something that goes wrong outside of the servers.
+type Nuisance struct {
+	Name string
+	Do   func(ctx context.Context) error // it has begun, and may go on, when it returns
+	// Loses says that what was acknowledged during Forgets before may be lost.
+	Loses bool
+}
+
+// Forgets is how long before a nuisance that loses something that may have come.
+const Forgets = 15 * time.Second
 
 // SoakReport is what came of it.
 type SoakReport struct {
 	Accounts, Devices, Acts, Letters, Kills, Breaks int
 	Wrong                                           []string
+	// Served says how long after each kill or nuisance a letter was taken again.
+	Served []Served
+}
+
+// Served is how long it took until a letter was taken after something went wrong.
+type Served struct {
+	After string
+	Took  time.Duration
 }
 
 // devicesPerAccount is how many devices share an account: a busy person's.
@@ -63,14 +90,16 @@ func Soak(ctx context.Context, o SoakOptions) (*SoakReport, error) {
 	if err := s.prepare(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.start(ctx); err != nil {
-		return nil, err
+	for _, n := range s.nodes {
+		if err := n.start(ctx, o.Binary); err != nil {
+			return nil, errors.Join(err, s.stopAll(syscall.SIGKILL))
+		}
 	}
 	err := s.work(ctx)
 	if err == nil {
 		err = s.settle(ctx)
 	}
-	if stop := s.stop(syscall.SIGTERM); err == nil {
+	if stop := s.stopAll(syscall.SIGTERM); err == nil {
 		err = stop
 	}
 	return s.report(), err
@@ -79,18 +108,25 @@ func Soak(ctx context.Context, o SoakOptions) (*SoakReport, error) {
 // soak is one run.
 type soak struct {
 	o      SoakOptions
-	ports  map[string]string // address by service
+	nodes  []*soakNode
 	people []*person
+	lossy  bool // something may have been lost
+	served []Served
 
 	sunk       *ledger // of the account that phones write to
 	sinkSecret string
 
-	server *exec.Cmd
-	exited chan error
-
 	acts, letters, kills, breaks, conns atomic.Int64
 	mu                                  sync.Mutex
 	wrong                               []string
+}
+
+// soakNode is a server in a process of its own.
+type soakNode struct {
+	dir    string
+	ports  map[string]string // address by service
+	server *exec.Cmd
+	exited chan error
 }
 
 // person is an account, its devices and its letters.
@@ -111,21 +147,18 @@ func (s *soak) blame(format string, args ...any) {
 
 func (s *soak) report() *SoakReport {
 	return &SoakReport{Accounts: len(s.people), Devices: s.o.Devices, Acts: int(s.acts.Load()), Letters: int(s.letters.Load()),
-		Kills: int(s.kills.Load()), Breaks: int(s.breaks.Load()), Wrong: s.wrong}
+		Kills: int(s.kills.Load()), Breaks: int(s.breaks.Load()), Wrong: s.wrong, Served: s.served}
 }
 
 // prepare makes the accounts, with a secret for each device and one more.
 func (s *soak) prepare(ctx context.Context) error {
-	data := filepath.Join(s.o.Dir, "data")
-	packs := filepath.Join(data, "packs")
-	if err := os.MkdirAll(packs, 0o700); err != nil {
-		return err
-	}
-	if _, _, err := blob.OpenKeyring(vfs.OS{}, filepath.Join(data, "key"), packs); err != nil {
-		return err
+	for i := range max(1, s.o.Nodes) {
+		if err := s.addNode(i); err != nil {
+			return err
+		}
 	}
 	log := slog.New(slog.DiscardHandler)
-	db, err := sqlstore.Open(ctx, filepath.Join(data, databaseFile), sqlstore.Options{Hub: &notify.Hub{}, Log: log})
+	db, err := s.open(ctx, sqlstore.Options{Hub: &notify.Hub{}, Log: log})
 	if err != nil {
 		return err
 	}
@@ -141,10 +174,39 @@ func (s *soak) prepare(ctx context.Context) error {
 	if err == nil {
 		err = s.addSink(ctx, db, a)
 	}
-	if err = errors.Join(err, db.Close()); err != nil {
+	return errors.Join(err, db.Close())
+}
+
+// open opens the database that the servers will use.
+func (s *soak) open(ctx context.Context, o sqlstore.Options) (*sqlstore.DB, error) {
+	if s.o.Database != "" {
+		return sqlstore.OpenPostgres(ctx, s.o.Database, o)
+	}
+	return sqlstore.Open(ctx, filepath.Join(s.nodes[0].data(), databaseFile), o)
+}
+
+// addNode makes the directory of a server, with the key that all of them have.
+func (s *soak) addNode(i int) error {
+	n := &soakNode{dir: filepath.Join(s.o.Dir, fmt.Sprintf("node%d", i+1))}
+	packs := filepath.Join(n.data(), "packs")
+	if err := os.MkdirAll(packs, 0o700); err != nil {
 		return err
 	}
-	return s.configure(data)
+	if i == 0 {
+		if _, _, err := blob.OpenKeyring(vfs.OS{}, n.key(), packs); err != nil {
+			return err
+		}
+	} else {
+		key, err := os.ReadFile(s.nodes[0].key())
+		if err == nil {
+			err = os.WriteFile(n.key(), key, 0o600)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	s.nodes = append(s.nodes, n)
+	return n.configure(s.o)
 }
 
 func (s *soak) addPerson(ctx context.Context, db *sqlstore.DB, a *auth.Service, devices int) error {
@@ -203,49 +265,56 @@ func letIn(tx store.Tx, who mail.PrincipalID) error {
 	return nil
 }
 
+func (n *soakNode) data() string { return filepath.Join(n.dir, "data") }
+
+func (n *soakNode) key() string { return filepath.Join(n.data(), "key") }
+
+func (n *soakNode) config() string { return filepath.Join(n.dir, "lockstep.toml") }
+
 // configure writes the server's configuration: on ports that were free, without
 // bounds on how many come from one address.
-func (s *soak) configure(data string) error {
-	s.ports = map[string]string{}
+func (n *soakNode) configure(o SoakOptions) error {
+	n.ports = map[string]string{}
 	for _, service := range []string{imapService, pop3Service, lmtpService, smtpService, easService} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return err
 		}
 		defer l.Close()
-		s.ports[service] = l.Addr().String()
+		n.ports[service] = l.Addr().String()
 	}
-	s.ports[jmapService] = s.ports[easService] // one server of HTTP
-	text := fmt.Sprintf("data = %q\nhostname = \"mx.example.test\"\n[listen]\nimap = %q\npop3 = %q\nlmtp = %q\nsmtp = %q\nhttp = %q\n", data,
-		s.ports[imapService], s.ports[pop3Service], s.ports[lmtpService], s.ports[smtpService], s.ports[easService])
+	n.ports[jmapService] = n.ports[easService] // one server of HTTP
+	text := fmt.Sprintf("data = %q\nhostname = \"mx.example.test\"\n[listen]\nimap = %q\npop3 = %q\nlmtp = %q\nsmtp = %q\nhttp = %q\n", n.data(),
+		n.ports[imapService], n.ports[pop3Service], n.ports[lmtpService], n.ports[smtpService], n.ports[easService])
 	for _, other := range []string{"imaps", "pop3s", "submission", "submissions", "https"} {
 		text += other + " = []\n"
 	}
 	text += "[limits]\nconnections = 40000\nconnections_per_address = 40000\n"
-	return os.WriteFile(s.config(), []byte(text), 0o600)
+	if o.Database != "" {
+		text += fmt.Sprintf("[cluster]\nnode = %q\ndatabase = %q\ndrain_notice = \"0s\"\n%s", filepath.Base(n.dir), o.Database, o.Cluster)
+	}
+	return os.WriteFile(n.config(), []byte(text), 0o600)
 }
-
-func (s *soak) config() string { return filepath.Join(s.o.Dir, "lockstep.toml") }
 
 // startTime bounds how long a server may take to answer.
 const startTime = time.Minute
 
-func (s *soak) start(ctx context.Context) error {
-	out, err := os.OpenFile(filepath.Join(s.o.Dir, "server.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+func (n *soakNode) start(ctx context.Context, binary string) error {
+	out, err := os.OpenFile(filepath.Join(n.dir, "server.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer out.Close()
-	s.server = exec.Command(s.o.Binary, "serve", "--config", s.config())
-	s.server.Stdout, s.server.Stderr = out, out
-	if err := s.server.Start(); err != nil {
+	n.server = exec.Command(binary, "serve", "--config", n.config())
+	n.server.Stdout, n.server.Stderr = out, out
+	if err := n.server.Start(); err != nil {
 		return err
 	}
-	server, exited := s.server, make(chan error, 1)
-	s.exited = exited
+	server, exited := n.server, make(chan error, 1)
+	n.exited = exited
 	go func() { exited <- server.Wait() }()
 	for deadline := time.Now().Add(startTime); ctx.Err() == nil; {
-		if c, err := net.Dial("tcp", s.ports[smtpService]); err == nil {
+		if c, err := net.Dial("tcp", n.ports[smtpService]); err == nil {
 			return c.Close()
 		}
 		select {
@@ -261,14 +330,24 @@ func (s *soak) start(ctx context.Context) error {
 }
 
 // stop ends the server; only one that was killed may have an error.
-func (s *soak) stop(sig syscall.Signal) error {
-	if err := s.server.Process.Signal(sig); err != nil {
+func (n *soakNode) stop(sig syscall.Signal) error {
+	if n.server == nil {
+		return nil
+	}
+	if err := n.server.Process.Signal(sig); err != nil {
 		return err
 	}
-	if err := <-s.exited; sig != syscall.SIGKILL {
+	if err := <-n.exited; sig != syscall.SIGKILL {
 		return err
 	}
 	return nil
+}
+
+func (s *soak) stopAll(sig syscall.Signal) (err error) {
+	for _, n := range s.nodes {
+		err = errors.Join(err, n.stop(sig))
+	}
+	return err
 }
 
 // work lets everybody do something until the time is over.
@@ -292,7 +371,15 @@ func (s *soak) work(ctx context.Context) error {
 
 func (s *soak) dial(service string) (wire, error) {
 	n := s.conns.Add(1)
-	return dialTCP(s.ports[service], s.o.Seed+uint64(n))
+	var w wire
+	var err error = net.ErrClosed
+	for i := range s.nodes { // as a balancer would: to the next that answers
+		node := s.nodes[(int(n)+i)%len(s.nodes)]
+		if w, err = dialTCP(node.ports[service], s.o.Seed+uint64(n)); err == nil {
+			break
+		}
+	}
+	return w, err
 }
 
 func (s *soak) newDevice(p *person, i int) device {
@@ -391,28 +478,82 @@ func (s *soak) personOf(login string) *person {
 	return s.people[slices.IndexFunc(s.people, func(p *person) bool { return p.login == login })]
 }
 
-// watch says how it goes, and kills the server now and then.
+// watch says how it goes, and lets something go wrong now and then.
 func (s *soak) watch(ctx context.Context, r *rand.Rand) error {
 	began := time.Now()
-	for pause(ctx, time.Duration(5000+r.IntN(10_000))*time.Millisecond) {
+	for turn := 0; pause(ctx, time.Duration(5000+r.IntN(10_000))*time.Millisecond); turn++ {
 		fmt.Fprintf(s.o.Progress, "%4.0f s  %d acts, %d letters, %d kills, %d breaks\n", time.Since(began).Seconds(), s.acts.Load(), s.letters.Load(), s.kills.Load(), s.breaks.Load())
-		select {
-		case err := <-s.exited:
-			return fmt.Errorf("the server ended: %w", err)
-		default:
+		for _, n := range s.nodes {
+			select {
+			case err := <-n.exited:
+				return fmt.Errorf("the server %s ended: %w", n.dir, err)
+			default:
+			}
 		}
-		if !s.o.Kills {
-			continue
-		}
-		s.kills.Add(1)
-		if err := s.stop(syscall.SIGKILL); err != nil {
-			return err
-		}
-		if err := s.start(context.WithoutCancel(ctx)); err != nil {
+		if err := s.disturb(context.WithoutCancel(ctx), turn, r); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// disturb kills a node, or lets the next nuisance befall what they share.
+func (s *soak) disturb(ctx context.Context, turn int, r *rand.Rand) error {
+	among := len(s.o.Nuisances)
+	if s.o.Kills {
+		among++
+	}
+	if among == 0 {
+		return nil
+	}
+	i := turn % among
+	if i == len(s.o.Nuisances) {
+		s.kills.Add(1)
+		n := s.nodes[r.IntN(len(s.nodes))]
+		if err := n.stop(syscall.SIGKILL); err != nil {
+			return err
+		}
+		s.awaitService("SIGKILL of a node")
+		return n.start(ctx, s.o.Binary)
+	}
+	what := s.o.Nuisances[i]
+	fmt.Fprintf(s.o.Progress, "        %s\n", what.Name)
+	if what.Loses {
+		s.lossy = true
+		since := time.Now().Add(-Forgets)
+		defer func() { s.forgive(since, time.Now()) }()
+	}
+	err := what.Do(ctx)
+	s.awaitService(what.Name)
+	return err
+}
+
+// awaitService notes how long it takes until a letter is taken. With one node that is
+// when it is there again.
+func (s *soak) awaitService(after string) {
+	if len(s.nodes) == 1 {
+		return
+	}
+	began := time.Now()
+	out := sender{dial: s.dial, blame: s.blame}
+	s.post(&out, posted{token: fmt.Sprintf("probe-%d-%d", s.o.Seed, s.letters.Add(1)), service: lmtpService, to: []string{s.people[0].login}}, cut{})
+	for len(out.outbox) > 0 && time.Since(began) < startTime {
+		time.Sleep(5 * time.Millisecond)
+		s.post(&out, posted{}, cut{})
+	}
+	if len(out.outbox) > 0 {
+		s.blame("nothing is taken %v after: %s\n  %s", startTime, after, strings.Join(out.said.lines, "\n  "))
+		return
+	}
+	s.served = append(s.served, Served{after, time.Since(began)})
+}
+
+// forgive lets letters be lost that were accepted in a time.
+func (s *soak) forgive(from, to time.Time) {
+	for _, p := range s.people {
+		p.ledger.forgiveBetween(from, to)
+	}
+	s.sunk.forgiveBetween(from, to)
 }
 
 // settle brings all into step and compares them with one that begins anew.
@@ -482,7 +623,7 @@ func (s *soak) compare(p *person) {
 		}
 	}
 	for _, d := range p.devices {
-		if phone, ok := d.(*easDevice); ok && phone.phone.Resets > 0 {
+		if phone, ok := d.(*easDevice); ok && phone.phone.Resets > 0 && !s.lossy {
 			s.blame("%s had to start %d folders over", d.Name(), phone.phone.Resets)
 		}
 	}

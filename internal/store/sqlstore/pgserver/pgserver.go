@@ -30,8 +30,10 @@ type Server struct {
 
 	Programs string // where they lie
 
-	cmd  *exec.Cmd
-	port int
+	cmd   *exec.Cmd
+	ended chan struct{} // closed when cmd has ended
+	port  int
+	with  Options
 }
 
 // Of is the URL of a database of the server.
@@ -123,7 +125,19 @@ func Start(o Options) (*Server, error) {
 
 func (s *Server) data() string { return filepath.Join(s.Dir, "data") }
 
+// Restart stops a server, in a way that pg_ctl knows ("fast", "immediate"), and starts
+// it again.
+func (s *Server) Restart(how string) error {
+	if out, err := Command(filepath.Join(s.Programs, "pg_ctl"), "-D", s.data(), "-m", how, "-w", "stop").CombinedOutput(); err != nil {
+		return fmt.Errorf("pg_ctl stop: %w: %s", err, out)
+	}
+	<-s.ended
+	return s.start(s.with, false)
+}
+
 func (s *Server) start(o Options, goes bool) error {
+	s.with, s.ended = o, make(chan struct{})
+	ended := s.ended
 	args := []string{"-D", s.data(), "-p", strconv.Itoa(s.port), "-c", "listen_addresses=127.0.0.1", "-k", "",
 		"-c", "max_connections=500", "-c", "shared_buffers=128MB", "-c", "max_wal_size=4GB"}
 	if !o.Durable {
@@ -140,11 +154,15 @@ func (s *Server) start(o Options, goes bool) error {
 	s.cmd = Command("sh", append([]string{"-c", script, s.Dir, filepath.Join(s.Programs, "postgres")}, args...)...)
 	s.cmd.SysProcAttr.Setpgid = true // Ctrl-C is not for it
 	s.cmd.SysProcAttr.Pdeathsig = syscall.SIGTERM
-	started := make(chan error)
+	cmd, started := s.cmd, make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // whose end would be taken for the process's
-		started <- s.cmd.Start()
-		s.cmd.Wait()
+		defer close(ended)
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait()
+		}
 	}()
 	if err := <-started; err != nil {
 		return err
