@@ -106,8 +106,10 @@ func isRefusal(err error) bool {
 // lost.
 func (b *Bus) connected(c *nats.Conn) {
 	b.log.Info("connected to a NATS server", "server", c.ConnectedUrlRedacted())
-	if err := c.FlushTimeout(inForce); err != nil {
-		return // it broke again: the next time is told
+	for c.FlushTimeout(inForce) != nil {
+		if !c.IsConnected() {
+			return // it broke again: the next time is told
+		}
 	}
 	b.Connected.Store(true)
 	if b.Dropped.Load() > 0 {
