@@ -115,7 +115,7 @@ func (f *Follower) Follow(ctx context.Context, login string) error {
 	defer stop()
 	for news := range notify.Chan(ctx, f.Ops.Store, p.Account) {
 		select {
-		case <-time.After(f.Wait - time.Since(news.At)):
+		case <-time.After(min(f.Wait, f.Wait-time.Since(news.At))): // another node's clock may be ahead
 		case <-ctx.Done():
 			return nil
 		}

@@ -22,7 +22,7 @@ const (
 	pingEvery   = 10 * time.Second // so that a dead connection is found out
 	maxPings    = 2                // unanswered
 	writeTime   = 5 * time.Second  // for the server to take what is sent
-	inForce     = 5 * time.Second  // for a subscription
+	inForce     = 5 * time.Second  // for a subscription, before it is looked whether we are connected still
 	maxUnheard  = 16 << 10         // words that came and were not heard yet
 	gapEvery    = time.Second      // at most, that others are told of a gap
 )
@@ -106,7 +106,7 @@ func isRefusal(err error) bool {
 // lost.
 func (b *Bus) connected(c *nats.Conn) {
 	b.log.Info("connected to a NATS server", "server", c.ConnectedUrlRedacted())
-	if err := c.FlushTimeout(inForce); err != nil {
+	if !settle(c) {
 		return // it broke again: the next time is told
 	}
 	b.Connected.Store(true)
@@ -114,6 +114,17 @@ func (b *Bus) connected(c *nats.Conn) {
 		b.queue.Lose()
 	}
 	b.Gap()
+}
+
+// settle returns when the server has done all it was asked for; false if the connection
+// broke before.
+func settle(c *nats.Conn) bool {
+	for c.FlushTimeout(inForce) != nil {
+		if !c.IsConnected() {
+			return false
+		}
+	}
+	return true
 }
 
 // connectedAgain is called when it is there again. What was said here last may be lost
@@ -222,7 +233,7 @@ func (b *Bus) Receive(topic string, fn func(topic string, body []byte)) (stop fu
 		return nil, err
 	}
 	if b.Connected.Load() {
-		_ = b.conn.FlushTimeout(inForce) // if that fails the connection is broken, and that is told when it is there again
+		settle(b.conn) // a connection that broke is told of when it is there again
 	}
 	return sync.OnceFunc(func() {
 		forget()
