@@ -13,4 +13,8 @@
 //
 // Guessing is slowed down for each login, each address and each pair of them.
 // Everything kept in memory has a bound.
+//
+// Services on several nodes share a store: Join. What lets somebody in is always asked
+// of the store; who is signed out at one node is out at all (others.go), and failures
+// count for all together (counting.go).
 package auth

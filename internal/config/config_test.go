@@ -69,7 +69,7 @@ func TestBrokenFilesAreNamedByLine(t *testing.T) {
 		{"ACME that nobody can reach", "hostname = \"mail.example.org\"\n[listen]\nhttp = []\nhttps = []\n[tls]\nacme = true\nacme_terms = true\n", "listen.http or listen.https has to be set"},
 		{"ACME for an address", "hostname = \"mail.example.org\"\n[tls]\nacme = true\nacme_terms = true\nacme_names = [\"192.0.2.1\"]\n", "is no name that an authority certifies"},
 		{"ACME for this machine", "hostname = \"localhost\"\n[tls]\nacme = true\nacme_terms = true\n", "is no name that an authority certifies"},
-		{"a proxy by name", "[listen]\nproxies = [\"balancer\"]\n", `listen.proxies: balancer is no address and no network`},
+		{"a proxy by name", "[listen]\nproxies = [\"balancer\"]\n", `listen.proxies: "balancer" is neither a network`},
 		{"relay without host", "[outgoing]\nvia = \"relay\"\n", `needs "host:port"`},
 		{"password in clear", "[outgoing]\nvia = \"relay\"\nrelay=\"a:25\"\nrelay_tls=\"none\"\nrelay_user=\"u\"\nrelay_password_file=\"f\"\n", "would send the relay's password in clear"},
 		{"public_url without TLS", "public_url = \"http://mail.example.test\"\n", "must be https"},

@@ -11,7 +11,7 @@ import (
 
 // ofNode are the keys that each node may have of its own; one that ends in a dot is a
 // table.
-var ofNode = []string{"data", "hostname", "listen.", "tls.", "log.", "cluster.node", "cluster.cache", "cluster.password_file", "cluster.s3.secret_key_file",
+var ofNode = []string{"data", "hostname", "listen.", "tls.cert", "tls.key", "tls.acme_roots", "log.", "cluster.node", "cluster.cache", "cluster.password_file", "cluster.s3.secret_key_file",
 	"outgoing.relay_password_file", "backup.scratch", "backup.s3.secret_key_file", "limits.index_memory"}
 
 // Fingerprint is a short word that two nodes have in common if all is set alike that

@@ -57,7 +57,7 @@ func TestNetworks(t *testing.T) {
 		t.Errorf("got %v, want %s", got, want)
 	}
 	for _, bad := range []string{`"x"`, `7`, `["10.0.0.0/99"]`, `[7]`} {
-		if err := c.parse("[listen]\nproxies = " + bad + "\n"); err == nil || !strings.Contains(err.Error(), "no network") {
+		if err := c.parse("[listen]\nproxies = " + bad + "\n"); err == nil || !strings.Contains(err.Error(), "neither a network") {
 			t.Errorf("%s: %v", bad, err)
 		}
 	}

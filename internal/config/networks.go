@@ -18,7 +18,7 @@ func (n *Networks) UnmarshalTOML(v any) error {
 	for _, e := range list {
 		s, ok := e.(string)
 		if !ok {
-			return badNetwork(e)
+			return badNetwork(fmt.Sprint(e))
 		}
 		if _, err := prefix(s); err != nil {
 			return badNetwork(s)
@@ -28,8 +28,8 @@ func (n *Networks) UnmarshalTOML(v any) error {
 	return nil
 }
 
-func badNetwork(v any) error {
-	return fmt.Errorf("%v is no address and no network: write \"192.0.2.1\" or \"10.0.0.0/8\"", v)
+func badNetwork(s string) error {
+	return fmt.Errorf("%q is neither a network nor an address: write \"192.0.2.1\" or \"10.0.0.0/8\"", s)
 }
 
 func prefix(s string) (netip.Prefix, error) {
