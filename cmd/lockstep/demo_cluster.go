@@ -17,9 +17,8 @@ import (
 	"syscall"
 	"time"
 
-	nats "github.com/nats-io/nats-server/v2/server"
-
 	"lockstep/internal/config"
+	"lockstep/internal/notify/natsbus/natsserver"
 	"lockstep/internal/store/sqlstore/pgserver"
 )
 
@@ -45,7 +44,7 @@ type demoEngines struct {
 	dir   string
 	out   *demoOutput
 	db    *pgserver.Server
-	bus   *nats.Server
+	bus   *natsserver.Server
 	s3    *exec.Cmd
 	share config.Cluster
 }
@@ -85,16 +84,10 @@ func (e *demoEngines) startDatabase(context.Context) (err error) {
 }
 
 func (e *demoEngines) startBus(context.Context) (err error) {
-	e.bus, err = nats.NewServer(&nats.Options{Host: "127.0.0.1", Port: nats.RANDOM_PORT, NoSigs: true, NoLog: true})
-	if err != nil {
-		return err
+	if e.bus, err = natsserver.Start(nil); err == nil {
+		e.share.Notify = e.bus.URL
 	}
-	e.bus.Start()
-	if !e.bus.ReadyForConnections(demoStart) {
-		return errors.New("it did not start")
-	}
-	e.share.Notify = e.bus.ClientURL()
-	return nil
+	return err
 }
 
 func (e *demoEngines) startBucket(ctx context.Context) error {
@@ -185,7 +178,7 @@ func (e *demoEngines) stop() {
 		_ = e.s3.Process.Kill()
 	}
 	if e.bus != nil {
-		e.bus.Shutdown()
+		e.bus.Stop()
 	}
 	if e.db != nil {
 		e.db.Stop()
