@@ -249,7 +249,7 @@ func (h *house) openBackups() (*backup.Service, error) {
 			Commits: func() int64 { return h.db.Stats().Commits },
 			Blobs:   h.blobs,
 			KeyFile: func() ([]byte, error) { return os.ReadFile(h.path(keyFile)) },
-			Config:  text.String(), Files: h.smallFiles, Holder: holder, Version: version, Log: h.log,
+			Config:  text.String(), Files: h.smallFiles, Holder: holder, Database: h.db.Instance(), Version: version, Log: h.log,
 		},
 		Data: data, To: h.cfg.Backup.To, Recipients: recipients,
 		Open: func(ctx context.Context, spec string) (backup.Target, error) {

@@ -131,6 +131,7 @@ type BackupStanding struct {
 	To            string // "": none are configured
 	Backup, Drill upkeep.JobStatus
 	Follow        *Shipped `json:",omitempty"` // nil: what changes is not shipped all the time
+	Missing       bool     `json:",omitempty"` // none was made, here or of whoever was restored here
 }
 
 // Shipped says how far the backup follows the server.
@@ -165,6 +166,10 @@ func (o *Ops) standing(ctx context.Context) (BackupStanding, error) {
 			s.Follow.Err = st.Err.Error()
 		}
 	}
+	if err == nil && s.Backup.Began.IsZero() {
+		begun, errBegun := o.Backups.Begun(ctx)
+		s.Missing = !begun && errBegun == nil // that it can't be reached is found out by making one
+	}
 	return s, err
 }
 
@@ -190,7 +195,8 @@ func (s BackupStanding) Lines(now time.Time) []StandingLine {
 	lines := []StandingLine{jobLine("Backup", s.Backup, now, "no backup was made yet: run lockstep backup", "lockstep backup tries it now, and says more")}
 	if s.Follow != nil {
 		lines = append(lines, s.Follow.line(now))
-	} else if s.To != "" && s.Backup.Began.IsZero() && s.Backup.Since.IsZero() {
+	}
+	if s.Missing && s.Backup.Since.IsZero() {
 		lines[0].Wrong = true // somebody counts on it
 	}
 	if !s.Backup.Began.IsZero() || s.Drill.Times > 0 {

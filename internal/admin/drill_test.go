@@ -30,9 +30,10 @@ func TestStandingIsToldInALineEach(t *testing.T) {
 	}{
 		{"nothing is configured", BackupStanding{}, []bool{false}, []string{"[backup] to = "}},
 		{"all is well", BackupStanding{To: "/mnt", Backup: good, Drill: good}, []bool{false, false}, []string{"Backup: the last was made 3 h ago: 12 accounts agree; the next in 21 h.", "Drill: the last was made 3 h ago"}},
-		{"none yet", BackupStanding{To: "/mnt", Backup: never, Drill: never}, []bool{true}, []string{"no backup was made yet: run lockstep backup"}},
+		{"none yet", BackupStanding{To: "/mnt", Backup: never, Drill: never, Missing: true}, []bool{true}, []string{"no backup was made yet: run lockstep backup"}},
 		{"none yet, but followed", BackupStanding{To: "/mnt", Backup: never, Drill: never, Follow: &Shipped{}}, []bool{false, false}, []string{"no backup was made yet"}},
-		{"the first is under way", BackupStanding{To: "/mnt", Backup: first, Drill: never}, []bool{false}, []string{"one is under way"}},
+		{"none yet, but of who was restored here", BackupStanding{To: "/mnt", Backup: never, Drill: never}, []bool{false}, []string{"no backup was made yet"}},
+		{"the first is under way", BackupStanding{To: "/mnt", Backup: first, Drill: never, Missing: true}, []bool{false}, []string{"one is under way"}},
 		{"the first failed", BackupStanding{To: "/mnt", Backup: neverGood, Drill: never}, []bool{true}, []string{"There was never a good one. What to do: "}},
 		{"failing", BackupStanding{To: "/mnt", Backup: failed, Drill: good}, []bool{true, false}, []string{"the last 4 failed, 10 min ago: the disk is full. The last good one was 3 h ago."}},
 		{"overdue", BackupStanding{To: "/mnt", Backup: late, Drill: good}, []bool{true, false}, []string{"it is overdue, as one is wanted every 24 h"}},

@@ -272,7 +272,7 @@ func (f *Follower) made(ctx context.Context, result Result, at time.Time, commit
 	f.status.Sent.add(result.Sent)
 	f.mu.Unlock()
 	n := Newest{result.Point, at}
-	if err := f.run.repo.putNewest(ctx, n); err != nil {
+	if err := f.run.putNewest(ctx, n); err != nil {
 		return err
 	}
 	f.own = append(f.own, n)
@@ -302,7 +302,15 @@ func (f *Follower) quiet(ctx context.Context, now time.Time) error {
 		return err
 	}
 	f.beat = now
-	return f.run.repo.putNewest(ctx, Newest{point, now})
+	return f.run.putNewest(ctx, Newest{point, now})
+}
+
+func (r *Run) putNewest(ctx context.Context, n Newest) error {
+	err := r.repo.putNewest(ctx, n)
+	if err == nil {
+		r.lease.show()
+	}
+	return err
 }
 
 // thin removes points that it made a while ago, as there would be one for each second:

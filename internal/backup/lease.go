@@ -26,6 +26,8 @@ const (
 	// takes. renewLease is when its holder renews it.
 	leaseLife  = 30 * time.Minute
 	renewLease = 5 * time.Minute
+	// leaseBeat is how often a holder says that it is there, whatever it does.
+	leaseBeat = 30 * time.Second
 )
 
 type leaseText struct {
@@ -33,6 +35,17 @@ type leaseText struct {
 	Doing  string    `json:"doing"`  // what, for people
 	Nonce  string    `json:"nonce"`
 	Until  time.Time `json:"until"`
+	// Database is which one the holder has, as others may have the same host name and
+	// directory; "" is not known.
+	Database string `json:"database,omitempty"`
+	// Seen is when the holder last said that it is there; zero where an older program
+	// has the lease, which doesn't.
+	Seen time.Time `json:"seen,omitzero"`
+}
+
+// sameAs reports whether somebody who takes the lease is who had it.
+func (l leaseText) sameAs(had leaseText) bool {
+	return had.Holder == readable(l.Holder) && (l.Database == had.Database || l.Database == "" || had.Database == "")
 }
 
 type lease struct {
@@ -40,13 +53,17 @@ type lease struct {
 	now  func() time.Time
 	text leaseText
 
-	mu sync.Mutex // guards text.Until
+	mu    sync.Mutex // guards text.Until and text.Seen, and what is written
+	shown time.Time  // when it was said elsewhere that the holder is there
+
+	end   context.CancelFunc // of the beat
+	beats sync.WaitGroup
 }
 
 // takeLease takes the lease of a target, or fails with mail.Conflict when somebody
-// else has it. holder names the data directory, which one process at a time uses:
-// what an earlier one left is taken over.
-func takeLease(ctx context.Context, t Target, holder, doing string, now func() time.Time) (*lease, error) {
+// else has it. who names the data directory, which one process at a time uses: what an
+// earlier one left is taken over. Release it.
+func takeLease(ctx context.Context, t Target, who leaseText, now func() time.Time) (*lease, error) {
 	put, err := unlessChanged(ctx, t, leaseName)
 	if err != nil {
 		return nil, err
@@ -55,14 +72,66 @@ func takeLease(ctx context.Context, t Target, holder, doing string, now func() t
 	if err != nil {
 		return nil, err
 	}
-	if had != nil && had.Holder != readable(holder) && now().Before(had.Until) {
+	if had != nil && !who.sameAs(*had) && now().Before(had.Until) {
 		return nil, mail.Errorf(mail.Conflict, "%s is writing to the backup in %s (%s). If that has ended without saying so, try again after %s", had.Holder, t, had.Doing, had.Until.UTC().Format("15:04:05 MST"))
 	}
-	l := &lease{t: t, now: now, text: leaseText{Holder: holder, Doing: doing, Nonce: rand.Text()}}
+	who.Nonce = rand.Text()
+	l := &lease{t: t, now: now, text: who}
 	if err := put(ctx, l.renewed()); err != nil {
 		return nil, err
 	}
-	return l, l.check(ctx)
+	if err := l.check(ctx); err != nil {
+		return nil, err
+	}
+	beating, end := context.WithCancel(context.WithoutCancel(ctx))
+	l.end = end
+	l.beats.Go(func() { l.beat(beating) })
+	return l, nil
+}
+
+// beat says that the holder is there, until ctx ends or somebody else has the lease.
+// What fails is tried again: who needs the lease looks after it by himself.
+func (l *lease) beat(ctx context.Context) {
+	for t := time.NewTicker(leaseBeat); ; {
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return
+		case <-t.C:
+		}
+		if err := l.say(ctx); err != nil && mail.KindOf(err) == mail.Conflict {
+			t.Stop()
+			return
+		}
+	}
+}
+
+func (l *lease) say(ctx context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.now().Sub(l.shown) < leaseBeat {
+		return nil
+	}
+	return l.renew(ctx)
+}
+
+// show notes that newest was written, which says as much as the lease.
+func (l *lease) show() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.shown = l.now()
+}
+
+// renew writes the lease anew, unless somebody else has it; mu is held.
+func (l *lease) renew(ctx context.Context) error {
+	put, err := unlessChanged(ctx, l.t, leaseName)
+	if err != nil {
+		return err
+	}
+	if err := l.check(ctx); err != nil {
+		return err
+	}
+	return put(ctx, l.renewed())
 }
 
 // unlessChanged returns what puts an object unless somebody else did since now: where
@@ -98,7 +167,7 @@ func readLease(ctx context.Context, t Target) (*leaseText, error) {
 	if json.Unmarshal(b, &text) != nil {
 		return nil, nil // whoever wrote that holds nothing
 	}
-	text.Holder, text.Doing = readable(text.Holder), readable(text.Doing)
+	text.Holder, text.Doing, text.Database = readable(text.Holder), readable(text.Doing), readable(text.Database)
 	return &text, nil
 }
 
@@ -115,7 +184,8 @@ func readable(text string) string {
 func (l *lease) write(ctx context.Context) error { return putBytes(ctx, l.t, leaseName, l.renewed()) }
 
 func (l *lease) renewed() []byte {
-	l.text.Until = l.now().Add(leaseLife).UTC().Truncate(time.Second)
+	l.text.Seen = l.now().UTC().Truncate(time.Second)
+	l.text.Until = l.text.Seen.Add(leaseLife)
 	b, err := json.Marshal(l.text)
 	if err != nil {
 		panic(err) // it is made of strings and a time
@@ -130,10 +200,7 @@ func (l *lease) keep(ctx context.Context) error {
 	if l.text.Until.Sub(l.now()) > leaseLife-renewLease {
 		return nil
 	}
-	if err := l.check(ctx); err != nil {
-		return err
-	}
-	return l.write(ctx)
+	return l.renew(ctx)
 }
 
 // check fails with mail.Conflict when the lease is somebody else's by now.
@@ -154,6 +221,8 @@ func (l *lease) check(ctx context.Context) error {
 
 // release gives the lease back, if it still is ours.
 func (l *lease) release(ctx context.Context) error {
+	l.end()
+	l.beats.Wait()
 	if err := l.check(ctx); err != nil {
 		return err
 	}

@@ -27,9 +27,12 @@ type Server struct {
 	Config  string                            // in force, as it is written in its file
 	Files   func() (map[string][]byte, error) // what else is small and in the data directory; nil: nothing
 	Holder  string                            // names host and data directory, for whoever finds the target in use
-	Version string
-	Log     *slog.Logger     // nil logs nothing
-	Now     func() time.Time // nil is time.Now
+	// Database tells this one from another server's with the same host name and directory;
+	// "" is not known.
+	Database string
+	Version  string
+	Log      *slog.Logger     // nil logs nothing
+	Now      func() time.Time // nil is time.Now
 }
 
 // Options say how a backup is made.
@@ -119,7 +122,7 @@ func Begin(ctx context.Context, t Target, s Server, o Options) (run *Run, err er
 	if err := r.mayBegin(ctx, t); err != nil { // before anything is written there
 		return nil, err
 	}
-	if r.lease, err = takeLease(ctx, t, s.Holder, o.Doing, s.Now); err != nil {
+	if r.lease, err = takeLease(ctx, t, leaseText{Holder: s.Holder, Database: s.Database, Doing: o.Doing}, s.Now); err != nil {
 		return nil, err
 	}
 	defer func() {

@@ -24,6 +24,16 @@ type Service struct {
 	following map[string]*Follower // who writes to a target all the time
 }
 
+// Begun reports whether there is a backup in the configured target.
+func (s *Service) Begun(ctx context.Context) (bool, error) {
+	t, err := s.Target(ctx, "")
+	if err != nil {
+		return false, err
+	}
+	h, err := readHeader(ctx, t)
+	return h != nil, err
+}
+
 // Target opens a target that an operator named; "" is the configured one.
 func (s *Service) Target(ctx context.Context, spec string) (Target, error) {
 	if spec == "" {

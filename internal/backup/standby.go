@@ -530,18 +530,21 @@ func (s *Standby) unmark() error {
 	return s.o.FS.SyncDir(s.dir)
 }
 
-// WriterGone is after how long a silent writer seems to be gone: it says every followBeat
+// WriterGone is after how long a silent writer seems to be gone: it says every leaseBeat
 // that it is there.
-const WriterGone = 2 * followBeat
+const WriterGone = 3 * leaseBeat
 
-// Writer says who has the lease of the target, and when it last said that it is there; ""
-// if nobody has.
+// Writer says who has the lease of the target, and when it last said that it is there,
+// by its own clock; "" if nobody has.
 func (r *Repo) Writer(ctx context.Context) (holder string, last time.Time, err error) {
 	text, err := readLease(ctx, r.Target)
 	if err != nil || text == nil || time.Now().After(text.Until) {
 		return "", last, err
 	}
 	n, _, err := r.readNewest(ctx)
+	if text.Seen.After(n.At) {
+		n.At = text.Seen
+	}
 	return text.Holder, n.At, err
 }
 

@@ -120,8 +120,8 @@ func TestAScrubMendsFromTheBackupByteForByte(t *testing.T) {
 func TestADrillTellsWhetherTheBackupWouldComeBack(t *testing.T) {
 	t.Parallel()
 	s, to := backedUpSick(t)
-	if out := s.lockstep("", "doctor", "--fast"); !strings.Contains(out, "no backup was made yet: run lockstep backup") {
-		t.Errorf("before the first backup\n%s", out)
+	if out, err := lockstep("", "doctor", "--fast", "--config", s.config); err == nil || !strings.Contains(out, "no backup was made yet: run lockstep backup") {
+		t.Errorf("before the first backup: %v\n%s", err, out)
 	}
 	if out, err := lockstep("", "backup", "drill", "--config", s.config); err == nil || !strings.Contains(out, "there is no backup in") {
 		t.Errorf("%v\n%s", err, out)

@@ -383,6 +383,15 @@ func (db *DB) catchUpMark(ctx context.Context) {
 // isKept reports whether there is a mark, and the database is the one it marks.
 func (m *marking) isKept() bool { return m.path != "" && m.seenClosures() > 0 }
 
+// Instance names the database, and every copy of it, apart from all others; "" where no
+// mark is kept.
+func (db *DB) Instance() string {
+	m := &db.marking
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mark.Instance
+}
+
 func (m *marking) seenClosures() int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
