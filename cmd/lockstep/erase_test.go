@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -37,6 +38,16 @@ func newTown(t *testing.T) *town {
 	w.open()
 	w.ann, w.bob = w.account("ann@example.test"), w.account("bob@example.test")
 	return w
+}
+
+// newBackedUpTown is a town with a place for backups, which has none yet.
+func newBackedUpTown(t *testing.T) (w *town, target string) {
+	w = &town{t: t, cfg: testConfig(t)}
+	target = filepath.Join(t.TempDir(), "backup")
+	w.cfg.Backup.To = target
+	w.open()
+	w.ann, w.bob = w.account("ann@example.test"), w.account("bob@example.test")
+	return w, target
 }
 
 func (w *town) open() {
@@ -419,12 +430,8 @@ func TestNothingIsErasedThatWasNotShown(t *testing.T) {
 
 // TestABackupLosesWhatIsErased restores the newest point, and tries the older ones.
 func TestABackupLosesWhatIsErased(t *testing.T) {
-	w := &town{t: t, cfg: testConfig(t)}
-	target := filepath.Join(t.TempDir(), "backup")
-	w.cfg.Backup.To = target
-	w.open()
+	w, target := newBackedUpTown(t)
 	defer w.close()
-	w.ann = w.account("ann@example.test")
 	for i := range 5 {
 		w.append(w.ann, letterWith(fmt.Sprintf("plain%02d", i)))
 	}
@@ -502,12 +509,8 @@ func (w *town) restore(repo *backup.Repo, p backup.Point) string {
 }
 
 func TestABackupThatCantBeReachedIsTriedAgain(t *testing.T) {
-	w := &town{t: t, cfg: testConfig(t)}
-	target := filepath.Join(t.TempDir(), "backup")
-	w.cfg.Backup.To = target
-	w.open()
+	w, target := newBackedUpTown(t)
 	defer func() { w.close() }()
-	w.ann = w.account("ann@example.test")
 	w.append(w.ann, letterWith("zebra"))
 	before := w.point()
 	away := false
@@ -550,12 +553,8 @@ func TestABackupThatCantBeReachedIsTriedAgain(t *testing.T) {
 // TestABackupThatIsNotMountedIsNotForgotten looks at a place where a backup was, and none
 // is just now.
 func TestABackupThatIsNotMountedIsNotForgotten(t *testing.T) {
-	w := &town{t: t, cfg: testConfig(t)}
-	target := filepath.Join(t.TempDir(), "backup")
-	w.cfg.Backup.To = target
-	w.open()
+	w, target := newBackedUpTown(t)
 	defer w.close()
-	w.ann = w.account("ann@example.test")
 	w.append(w.ann, letterWith("zebra"))
 	before := w.point()
 	if err := os.Rename(target, target+"-away"); err != nil {
@@ -607,12 +606,8 @@ func (l lockedTarget) Destroy(ctx context.Context, name string) error {
 
 // TestALockedBackupIsBegunAnewOnce tries again where keys can't be destroyed yet.
 func TestALockedBackupIsBegunAnewOnce(t *testing.T) {
-	w := &town{t: t, cfg: testConfig(t)}
-	target := filepath.Join(t.TempDir(), "backup")
-	w.cfg.Backup.To = target
-	w.open()
+	w, target := newBackedUpTown(t)
 	defer w.close()
-	w.ann = w.account("ann@example.test")
 	w.append(w.ann, letterWith("zebra"))
 	before := w.point()
 	locked := true
@@ -641,6 +636,85 @@ func TestALockedBackupIsBegunAnewOnce(t *testing.T) {
 	if _, err := w.repo(target).Manifest(t.Context(), before); err == nil {
 		t.Error("the point from before can be opened")
 	}
+}
+
+// A fullTarget takes nothing that is a point for a while.
+type fullTarget struct {
+	backup.Target
+	full *bool
+}
+
+func (f fullTarget) Put(ctx context.Context, name string, r io.ReadSeeker, size int64) error {
+	if *f.full && strings.Contains(name, "/points/") {
+		return mail.Errorf(mail.Unavailable, "there is no room")
+	}
+	return f.Target.Put(ctx, name, r, size)
+}
+
+// What was begun anew for an erasure, and could not be ended, is gone on with: else each
+// try would store everything once more.
+func TestABackupThatIsFullIsBegunAnewOnce(t *testing.T) {
+	w, target := newBackedUpTown(t)
+	defer func() { w.close() }()
+	w.append(w.ann, letterWith("zebra"))
+	before := w.point()
+	full := true
+	reach := func() {
+		w.ops.Backups.Open = func(ctx context.Context, spec string) (backup.Target, error) {
+			return fullTarget{backup.NewDir(vfs.OS{}, spec), &full}, nil
+		}
+	}
+	reach()
+	done := w.erase(admin.ToErase{Kind: "person", Address: "zebrasender@strangers.test", Expect: 1})
+	if len(done.Proof.Pending) != 1 || !strings.Contains(done.Proof.Pending[0], "there is no room") {
+		t.Fatalf("pending: %q", done.Proof.Pending)
+	}
+	for range 3 {
+		w.close()
+		w.open()
+		reach()
+		if err := w.ops.ResumeErasures(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if sets, err := w.repo(target).Sets(t.Context()); len(sets) != 2 || err != nil {
+			t.Fatalf("sets %v, %v: want that from before and one more", sets, err)
+		}
+	}
+	full = false
+	if err := w.ops.ResumeErasures(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if sets, err := w.repo(target).Sets(t.Context()); len(sets) != 1 || sets[0] == before.Set || err != nil || w.underWay() != 0 {
+		t.Errorf("sets %v, %v, %d erasures are under way", sets, err, w.underWay())
+	}
+	if _, err := w.repo(target).Manifest(t.Context(), before); err == nil {
+		t.Error("the point from before can be opened")
+	}
+}
+
+// An erasure that can't be ended holds up none that came later.
+func TestAnErasureThatFailsHoldsUpNoOther(t *testing.T) {
+	w := newTown(t)
+	defer w.close()
+	w.append(w.ann, letterWith("zebra"))
+	if _, err := w.db.BeginErasure(t.Context(), []byte("of a version that is not known")); err != nil {
+		t.Fatal(err)
+	}
+	stop := &stopsAt{w.ops.Depths, w.ops.Erasures, 1}
+	w.ops.Depths, w.ops.Erasures = stop, stop
+	c := w.client()
+	defer c.Close()
+	if err := admin.EraseDo.Do(t.Context(), c, admin.ToErase{Kind: "person", Address: "zebrasender@strangers.test", Expect: 1}); err == nil {
+		t.Fatal("it was not cut")
+	}
+	stop.left = 1 << 20
+	if err := w.ops.ResumeErasures(t.Context()); err == nil || !strings.Contains(err.Error(), "erasure 1") {
+		t.Errorf("of the first nothing is said: %v", err)
+	}
+	if n := w.underWay(); n != 1 {
+		t.Errorf("%d erasures are under way", n)
+	}
+	w.wantNoTrace("although the first erasure fails", secrets("zebra"))
 }
 
 // underWay counts the erasures that are under way.

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -84,7 +85,8 @@ type task struct {
 	Blobs    []byte // names, 32 bytes each
 	Login    string `json:",omitempty"` // of the account
 	Address  string `json:",omitempty"` // of the person
-	Anew     string `json:",omitempty"` // the set by which the backup was begun anew
+	Begun    string `json:",omitempty"` // the set that was begun for it in the backup
+	Anew     string `json:",omitempty"` // the set by which the backup was begun anew: it has a point
 	Proof    Proof
 }
 
@@ -496,20 +498,20 @@ func (o *Ops) eraseResume(ctx context.Context, _ Nothing, emit func(Erasing) err
 	if err != nil {
 		return err
 	}
+	var errs []error // one that can't be ended holds up no other
 	for _, e := range all {
-		if !e.Open {
+		if !e.Open || ctx.Err() != nil {
 			continue
 		}
 		var t task
 		if err := json.Unmarshal(e.State, &t); err != nil {
-			return fmt.Errorf("erasure %d: %w", e.ID, err)
+			errs = append(errs, fmt.Errorf("erasure %d: %w", e.ID, err))
+			continue
 		}
 		t.Proof.Number = e.ID
-		if err := o.carryOut(ctx, e.ID, &t, emit); err != nil {
-			return err
-		}
+		errs = append(errs, o.carryOut(ctx, e.ID, &t, emit))
 	}
-	return nil
+	return errors.Join(append(errs, ctx.Err())...)
 }
 
 // carryOut does the stages that are left, and writes down each.
@@ -556,7 +558,11 @@ func (x *erasing) reached(place, done, checked string) {
 func (x *erasing) save(ctx context.Context) error {
 	next := *x.task
 	next.Stage++
-	state, err := json.Marshal(next)
+	return x.remember(ctx, next)
+}
+
+func (x *erasing) remember(ctx context.Context, t task) error {
+	state, err := json.Marshal(t)
 	if err != nil {
 		return err
 	}
@@ -827,8 +833,11 @@ func (x *erasing) finish(ctx context.Context) error {
 		return err
 	}
 	// The state named what is gone: its bytes go too.
-	if _, _, err := x.o.Depths.Scour(ctx); err != nil && mail.KindOf(err) != mail.Unavailable && mail.KindOf(err) != mail.Unimplemented {
-		return err
+	if _, _, err := x.o.Depths.Scour(ctx); err != nil && mail.KindOf(err) != mail.Unimplemented {
+		if mail.KindOf(err) != mail.Unavailable {
+			return err
+		}
+		x.o.Log.WarnContext(ctx, "erasure: what it remembered is in the files of the database yet", "erasure", x.id, "err", err)
 	}
 	x.o.Log.InfoContext(ctx, "erased", "erasure", x.id, "messages", p.Erased.Messages, "pending", len(p.Pending))
 	return x.emit(Erasing{Stage: stageWords[min(x.task.Stage, stageDone)], Proof: p, Text: text})

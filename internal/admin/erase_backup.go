@@ -38,7 +38,7 @@ func (x *erasing) backups(ctx context.Context) error {
 // ones. Where that could not be ended it goes on with the set that is there: a bucket that
 // keeps what is removed would get everything again each hour.
 func (x *erasing) beginAnew(ctx context.Context) (there bool, destroyed int, err error) {
-	run, err := x.o.Backups.Begin(ctx, "", backup.Options{Fresh: x.task.Anew == "", Existing: true, Digests: true, Doing: "an erasure"})
+	run, err := x.o.Backups.Begin(ctx, "", backup.Options{Fresh: x.task.Anew == "" && x.task.Begun == "", Existing: true, Digests: true, Doing: "an erasure"})
 	if mail.KindOf(err) == mail.NotFound {
 		return false, 0, nil
 	}
@@ -47,17 +47,37 @@ func (x *erasing) beginAnew(ctx context.Context) (there bool, destroyed int, err
 	}
 	defer func() { err = errors.Join(err, run.Close(ctx)) }()
 	if x.task.Anew == "" {
-		done, err := run.Point(ctx)
-		if err == nil {
-			err = run.Check(ctx, done.Point)
-		}
-		if err != nil {
+		if err := x.pointAnew(ctx, run); err != nil {
 			return true, 0, err
 		}
-		x.task.Anew = done.Point.Set
 	}
 	destroyed, err = x.destroyOlder(ctx, run.Repo())
 	return true, destroyed, err
+}
+
+// pointAnew makes a whole point of a set that was begun after the rows had gone. Which
+// that is is remembered first: where the point fails, the next try goes on with it.
+func (x *erasing) pointAnew(ctx context.Context, run *backup.Run) error {
+	if run.Set() < x.task.Begun { // sets are named in the order of their beginning
+		x.task.Begun = ""
+		return mail.Errorf(mail.Unavailable, "what was begun anew there is gone")
+	}
+	x.task.Begun = run.Set()
+	if err := x.remember(ctx, *x.task); err != nil {
+		return err
+	}
+	done, err := run.Point(ctx)
+	if err == nil {
+		err = run.Check(ctx, done.Point)
+	}
+	if mail.KindOf(err) == mail.Corrupt && err != nil { // in that set it may stay so
+		x.task.Begun = ""
+	}
+	if err != nil {
+		return err
+	}
+	x.task.Anew = done.Point.Set
+	return nil
 }
 
 // destroyOlder destroys the sets from before the backup was begun anew.
@@ -67,11 +87,11 @@ func (x *erasing) destroyOlder(ctx context.Context, repo *backup.Repo) (destroye
 		return 0, err
 	}
 	if !slices.Contains(sets, x.task.Anew) {
-		x.task.Anew = ""
+		x.task.Anew, x.task.Begun = "", ""
 		return 0, mail.Errorf(mail.Unavailable, "what was begun anew there is gone")
 	}
 	for _, set := range sets {
-		if set >= x.task.Anew { // sets are named in the order of their beginning
+		if set >= x.task.Anew {
 			continue
 		}
 		if err := repo.DestroySet(ctx, set); err != nil {

@@ -144,6 +144,10 @@ func Begin(ctx context.Context, t Target, s Server, o Options) (run *Run, err er
 // Repo is the backup that the run writes to.
 func (r *Run) Repo() *Repo { return r.repo }
 
+// Set names the set that the run makes points of. Sets are named in the order of their
+// beginning.
+func (r *Run) Set() string { return r.set }
+
 // Close ends the run and gives the lease back.
 func (r *Run) Close(ctx context.Context) error {
 	if r.pages != nil {
