@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io/fs"
+	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -47,6 +48,12 @@ type packID uint64
 func (id packID) String() string { return fmt.Sprintf("%0*x", packDigits, uint64(id)) }
 
 const packDigits = 12 // at least
+
+// packLeap is by how much a process whose clock is behind the newest pack leaps at the
+// most: three days. By chance, as a server that was restored from a backup and the one
+// that it replaces would both go on where the clock does not lead, and ship packs of one
+// number with different bytes.
+const packLeap = 1 << 28
 
 func parsePackID(s string) (packID, bool) {
 	n, err := strconv.ParseUint(s, 16, 64)
@@ -184,6 +191,9 @@ func newPacks(fsys vfs.FS, dir string, keys *Keyring) (*packs, error) {
 	p := &packs{fs: fsys, dir: dir, keys: keys, open: map[packID]*pack{}, written: map[packID]writeState{}}
 	if len(list) > 0 {
 		p.last = list[len(list)-1].id
+	}
+	if p.last > packID(time.Now().UnixMilli()) {
+		p.last += packID(rand.Int64N(packLeap))
 	}
 	return p, p.checkKey(list)
 }
