@@ -31,12 +31,14 @@ type logFile struct {
 	n, at   int64                    // bytes that wait, and where in the file they belong
 	named   bool                     // the machine has synced it once, and its name with it
 	kept    bool                     // opened by the keeper
+	settled bool                     // opened by who settles it
 }
 
 // logVFS is the machine's VFS, what it opens a file with, and the methods of a log.
 var logVFS struct {
 	once      sync.Once
 	keeper    uintptr // the VFS of keeperVFSName
+	settler   uintptr // that of settlerVFSName
 	open      uintptr
 	fileBytes int32
 	methods   lib.Tsqlite3_io_methods
@@ -52,6 +54,11 @@ const logVFSName = "lockstep"
 // could see it, and a sync here would also be one of what the writer is just writing.
 // If it failed, the kernel would forget that, and the writer's own sync succeed.
 const keeperVFSName = "lockstep-keeper"
+
+// settlerVFSName is what the one asks for that settles the log, and commits nothing. Its
+// syncs fail, and with them what SQLite does when the last connection is closed: a log
+// that could not be settled must not be written back and taken away.
+const settlerVFSName = "lockstep-settler"
 
 // throughLogVFS is the path of a database for a connection that uses its log through
 // us.
@@ -69,6 +76,7 @@ func registerLogVFS() {
 	defer tls.Close()
 	registerVFS(tls, logVFSName)
 	logVFS.keeper = registerVFS(tls, keeperVFSName)
+	logVFS.settler = registerVFS(tls, settlerVFSName)
 }
 
 func registerVFS(tls *libc.TLS, as string) (vfs uintptr) {
@@ -112,7 +120,7 @@ func openFile(tls *libc.TLS, vfs, name, file uintptr, flags int32, out uintptr) 
 		return rc
 	}
 	f := at[lib.Tsqlite3_file](file)
-	*logOf(file) = logFile{methods: at[lib.Tsqlite3_io_methods](f.FpMethods), kept: vfs == logVFS.keeper}
+	*logOf(file) = logFile{methods: at[lib.Tsqlite3_io_methods](f.FpMethods), kept: vfs == logVFS.keeper, settled: vfs == logVFS.settler}
 	logVFS.made.Do(func() {
 		m := &logVFS.methods
 		*m = *logOf(file).methods
@@ -174,8 +182,11 @@ func truncateLog(tls *libc.TLS, file uintptr, size int64) int32 {
 
 func syncLog(tls *libc.TLS, file uintptr, flags int32) int32 {
 	l := logOf(file)
-	if l.kept {
+	switch {
+	case l.kept:
 		return lib.SQLITE_OK
+	case l.settled:
+		return lib.SQLITE_IOERR_FSYNC
 	}
 	if rc := l.flush(tls, file); rc != lib.SQLITE_OK {
 		return rc

@@ -17,7 +17,7 @@ const settleChunk = 1 << 20
 // takes them for written. Taken up as it is read, a log like that would lose to a
 // power cut also what is acknowledged from now on, as a log is good only as far as
 // it has no gap. So all of it is written once more, and synced; and the name of the
-// log with it, as SQLite looks away when that sync fails.
+// log with it, as SQLite looks away when that sync fails. c is opened by openSettler.
 func settleLog(c conn, path string) (err error) {
 	if err := begin(c); err != nil { // nobody else writes to the log meanwhile
 		return err

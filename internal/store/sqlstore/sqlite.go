@@ -53,6 +53,11 @@ func openKeeper(path string) (*sqliteConn, error) {
 	return openThrough(keeperVFSName, path, readerCacheBytes)
 }
 
+// openSettler opens the connection by which the log is settled.
+func openSettler(path string) (*sqliteConn, error) {
+	return openThrough(settlerVFSName, path, readerCacheBytes)
+}
+
 func openThrough(vfs, path string, cacheBytes int) (*sqliteConn, error) {
 	holdMemory()
 	uri, err := throughLogVFS(path, vfs)

@@ -46,18 +46,32 @@ func openUpgraded(path string, o Options) (*sqliteConn, error) {
 
 // openPlanned opens the database and looks at what is to be done.
 func openPlanned(path string, o Options) (*sqliteConn, *migration, error) {
-	c, err := openSQLite(path, writerCacheBytes)
+	c, err := openSettled(path)
 	if err != nil {
 		return nil, nil, err
 	}
-	var m *migration
-	if err = settleLog(c, path); err == nil {
-		m, err = planMigration(c, path, o)
-	}
+	m, err := planMigration(c, path, o)
 	if err != nil {
 		return nil, nil, errors.Join(err, c.close())
 	}
 	return c, m, nil
+}
+
+// openSettled opens the connection that writes, once the log is settled.
+func openSettled(path string) (c *sqliteConn, err error) {
+	settler, err := openSettler(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if closeErr := settler.close(); closeErr != nil && err == nil {
+			c, err = nil, errors.Join(closeErr, c.close())
+		}
+	}()
+	if err := settleLog(settler, path); err != nil {
+		return nil, onDisk(err)
+	}
+	return openSQLite(path, writerCacheBytes)
 }
 
 // snapshot copies the database while nobody has it open, and opens it again: to
