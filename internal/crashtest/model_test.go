@@ -133,10 +133,29 @@ func TestCallsThatAreNotReplayedAreRefused(t *testing.T) {
 	}
 }
 
-// A thread that puts a new process in the place of all cuts off what another does.
-func TestACallThatANewProcessCutsOffNeverReturns(t *testing.T) {
-	steps := parse(t, `17 pwrite64(3, "\x41", 1, 517 +++ superseded by execve in pid 21 +++`+"\n"+`17 pwrite64(3, "\x42", 1, 0) = 1`+"\n")
-	if len(steps) != 3 || steps[0].done || steps[0].text(1) != "A" || steps[0].num(3) != 5 || steps[1].text(1) != "B" || !steps[1].done {
-		t.Errorf("%+v", steps)
+// A thread that puts a new process in the place of all cuts off what others do. What
+// those wrote a later sync makes last.
+func TestWhatANewProcessCutsOffHasEnded(t *testing.T) {
+	const exec = `21 execve("\x2f\x74", ["\x2f\x74", "\x2d\x61"], 0x7f00 /* 20 vars */`
+	for name, lines := range map[string]string{
+		"by another thread": exec + " <pid changed to 17 ...>\n" + `17 pwrite64(3, "\x41", 1, 517   +++ superseded by execve in pid 21 +++` + "\n17 <... execve resumed>) = 0\n",
+		"by the first":      `17 pwrite64(3, "\x41", 1, 5 <unfinished ...>` + "\n" + exec + ") = 0\n",
+	} {
+		steps := parse(t, lines+`17 fsync(3) = 0`+"\n")
+		var write, sync *call
+		for _, s := range steps {
+			switch s.name {
+			case "pwrite64":
+				write = s.call
+			case "fsync":
+				sync = s.call
+			}
+		}
+		if write == nil || write.done || write.text(1) != "A" || write.num(3) != 5 || write.left >= sync.entered || !sync.done {
+			t.Errorf("%s: %+v, then %+v", name, write, sync)
+		}
+		if _, err := replayAll(1, false, steps); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -96,7 +96,7 @@ func (r *replay) enter(c *call) (boundary bool, err error) {
 		return false, r.mmap(c)
 	case "fsync", "fdatasync":
 		return r.fds[c.num(0)] != nil, nil
-	case "lseek", "msync", "sync_file_range":
+	case "lseek", "msync", "sync_file_range", "execve":
 	default:
 		return false, r.unknown(c)
 	}

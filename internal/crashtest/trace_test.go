@@ -16,7 +16,7 @@ import (
 // that begins to use one fails the test instead of slipping past it.
 const traced = "open,openat,creat,close,lseek,write,pwrite64,writev,pwritev,pwritev2,ftruncate,truncate,fallocate," +
 	"fsync,fdatasync,sync_file_range,msync,rename,renameat,renameat2,unlink,unlinkat,rmdir,link,linkat,symlink,symlinkat,mkdir,mkdirat," +
-	"mmap,copy_file_range,sendfile,splice,dup,dup2,dup3"
+	"execve,mmap,copy_file_range,sendfile,splice,dup,dup2,dup3"
 
 // maxTracedString is longer than any single write of the driver.
 const maxTracedString = 1 << 26
@@ -28,7 +28,7 @@ type call struct {
 	ret     int64
 	done    bool // it returned
 	entered int  // steps of the trace
-	left    int  // never, if it did not return
+	left    int  // when it returned, or its process ended; else never
 }
 
 // never is later than every step.
@@ -81,12 +81,16 @@ type parser struct {
 const (
 	unfinished = " <unfinished ...>"
 	resumed    = " resumed>"
-	superseded = " +++ superseded by execve in pid " // which put a new process in the place of all threads
+	changed    = " <pid changed to "                // of the thread that superseded the others
+	superseded = "+++ superseded by execve in pid " // which put a new process in the place of all threads
 )
 
 func (p *parser) line(line string) error {
 	pid, text, _ := strings.Cut(line, " ")
 	text = strings.TrimLeft(text, " ")
+	if cut, by, ok := strings.Cut(text, superseded); ok {
+		return p.superseded(pid, by, strings.TrimSuffix(strings.TrimRight(cut, " "), pid))
+	}
 	switch {
 	case strings.HasPrefix(text, "+++"), strings.HasPrefix(text, "---"):
 		return nil
@@ -105,12 +109,9 @@ func (p *parser) line(line string) error {
 	}
 	c := &call{name: name, left: never, entered: len(p.steps)}
 	p.steps = append(p.steps, step{c, false})
-	if args, more := strings.CutSuffix(rest, unfinished); more {
+	rest, _, moved := strings.Cut(rest, changed)
+	if args, more := strings.CutSuffix(rest, unfinished); more || moved {
 		p.open[pid] = c
-		c.args = strings.Split(args, ", ")
-		return nil
-	}
-	if args, _, cut := strings.Cut(rest, pid+superseded); cut { // it never returns
 		c.args = strings.Split(args, ", ")
 		return nil
 	}
@@ -120,6 +121,32 @@ func (p *parser) line(line string) error {
 	}
 	c.args = strings.Split(rest[:end], ", ")
 	return p.leave(c, rest[end:])
+}
+
+// superseded ends a process in whose place a thread put a new one, which goes on as its
+// first thread. cut is what strace had begun to write of a call of that.
+func (p *parser) superseded(first, by, cut string) error {
+	by, _, _ = strings.Cut(by, " ")
+	if name, args, ok := strings.Cut(cut, "("); ok {
+		p.open[first] = &call{name: name, args: strings.Split(args, ", "), entered: len(p.steps)}
+		p.steps = append(p.steps, step{p.open[first], false})
+	}
+	exec := p.open[by]
+	delete(p.open, by)
+	p.end()
+	if exec != nil {
+		p.open[first] = exec
+	}
+	return nil
+}
+
+// end ends what a process was about: its threads are gone, and what they wrote was written
+// by then, or never will be.
+func (p *parser) end() {
+	for _, c := range p.open {
+		c.left = len(p.steps) - 1
+	}
+	clear(p.open)
 }
 
 // leave ends a call; rest is what follows its arguments.
@@ -138,6 +165,9 @@ func (p *parser) leave(c *call, rest string) error {
 	}
 	c.ret, c.done, c.left = n, true, len(p.steps)
 	p.steps = append(p.steps, step{c, true})
+	if c.name == "execve" && n == 0 {
+		p.end()
+	}
 	return nil
 }
 
