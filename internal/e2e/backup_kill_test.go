@@ -1,65 +1,13 @@
 package e2e
 
 import (
-	"errors"
-	"fmt"
 	"maps"
 	"math/rand/v2"
-	"net/textproto"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 )
-
-// rounds is how often something is killed: some times, more in CI, and as long as a
-// soak lasts.
-type rounds struct {
-	n, least int
-	until    time.Time
-}
-
-func newRounds(t *testing.T, least, inCI int) *rounds {
-	t.Helper()
-	r := &rounds{least: least}
-	if os.Getenv("CI") == "true" && !testing.Short() {
-		r.least = inCI
-	}
-	if text := os.Getenv("LOCKSTEP_SOAK"); text != "" {
-		d, err := time.ParseDuration(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.until = time.Now().Add(d)
-	}
-	return r
-}
-
-// more tells whether there is another round.
-func (r *rounds) more() bool {
-	r.n++
-	return r.n <= r.least || time.Now().Before(r.until)
-}
-
-// load lets people work until the server dies, or quits.
-func load(t *testing.T, workers []*worker) *sync.WaitGroup {
-	running := &sync.WaitGroup{}
-	for i, w := range workers {
-		running.Go(func() {
-			work := w.act
-			if i < len(workers)/2 {
-				work = w.deliver
-			}
-			var no *refusal
-			var never *textproto.Error
-			if err := work(); errors.As(err, &no) || errors.As(err, &never) { // else the server died
-				t.Error(err)
-			}
-		})
-	}
-	return running
-}
 
 // A backup that is killed at random moments, its command or the server that makes it,
 // under load, harms nothing of the live mail; the next one goes on, and what it made
@@ -67,36 +15,12 @@ func load(t *testing.T, workers []*worker) *sync.WaitGroup {
 func TestKilledBackupHarmsNothing(t *testing.T) {
 	t.Parallel()
 	r := newRounds(t, 3, 8)
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed) // of the acts; the moment of death is nobody's to repeat
-	rng := rand.New(rand.NewPCG(seed, 0))
-	s := newServer(t, "")
-	s.addAccount(alice)
+	s := newCrowd(t, 4)
+	rng := s.rng
 	to := filepath.Join(t.TempDir(), "backup")
-	l := &ledger{fates: map[string]*fate{}, uids: map[string]string{}, heads: map[string]map[string]int{}}
-	mailboxes := []string{"INBOX", "Archive"}
-	var workers []*worker
-	for i := range 4 {
-		w := &worker{s: s, l: l, name: fmt.Sprintf("W%d", i), rng: rand.New(rand.NewPCG(seed, uint64(i+1)))}
-		workers = append(workers, w)
-		if i >= 2 {
-			mailboxes = append(mailboxes, w.name)
-		}
-	}
-	s.start()
-	c, err := s.dial(alice, password)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, mb := range mailboxes[2:] {
-		if _, err := c.do("CREATE %s", mb); err != nil {
-			t.Fatal(err)
-		}
-	}
-	c.close()
 	whole, cut := 0, 0
 	for r.more() {
-		running := load(t, workers)
+		running := s.work()
 		for range 5 {
 			if killed(t, time.Duration(20+rng.IntN(400))*time.Millisecond, "backup", "--to", to, "--config", s.config) {
 				whole++
@@ -110,13 +34,7 @@ func TestKilledBackupHarmsNothing(t *testing.T) {
 		running.Wait()
 		dying.wait()
 		s.start()
-		l.hold(t, s, mailboxes)
-		for _, w := range workers[2:] {
-			w.mine = l.in(w.mine, w.name)
-		}
-		if t.Failed() {
-			t.Fatalf("seed %d, round %d", seed, r.n)
-		}
+		s.wantAll(r.n)
 	}
 	s.backup("--to", to)
 	want := s.photo()
@@ -128,17 +46,6 @@ func TestKilledBackupHarmsNothing(t *testing.T) {
 	s.wantWell(want)
 	restored(t, "", "--from", to, "--key", s.keyOf()).wantWell(want)
 	t.Logf("%d commands ended, %d were killed; %d messages", whole, cut, len(want))
-}
-
-// in are those of the messages that are in a mailbox.
-func (l *ledger) in(ids []string, mailbox string) []string {
-	var there []string
-	for _, id := range ids {
-		if l.fates[id].in[0] == mailbox {
-			there = append(there, id)
-		}
-	}
-	return there
 }
 
 // A restore that is killed at random moments is run again and goes on, and brings

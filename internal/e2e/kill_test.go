@@ -203,79 +203,124 @@ func (l *ledger) holdNumbers(t *testing.T, mailbox string, now map[string]int) {
 	l.heads[mailbox] = now
 }
 
-// Killed at random moments under load, the server comes back with everything it
-// acknowledged, nothing twice, and no number going back.
-func TestKilledServerKeepsWhatItAcknowledged(t *testing.T) {
-	t.Parallel()
-	rounds, until := 4, time.Time{}
+// rounds is how often something is killed: some times, more in CI, and as long as a
+// soak lasts.
+type rounds struct {
+	n, least int
+	until    time.Time
+}
+
+func newRounds(t *testing.T, least, inCI int) *rounds {
+	t.Helper()
+	r := &rounds{least: least}
 	if os.Getenv("CI") == "true" && !testing.Short() {
-		rounds = 12
+		r.least = inCI
 	}
 	if text := os.Getenv("LOCKSTEP_SOAK"); text != "" {
 		d, err := time.ParseDuration(text)
 		if err != nil {
 			t.Fatal(err)
 		}
-		until = time.Now().Add(d)
+		r.until = time.Now().Add(d)
 	}
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed) // of the acts; the moment of death is nobody's to repeat
-	rng := rand.New(rand.NewPCG(seed, 0))
-	s := newServer(t, "")
-	s.addAccount(alice)
-	l := &ledger{fates: map[string]*fate{}, uids: map[string]string{}, heads: map[string]map[string]int{}}
-	mailboxes := []string{"INBOX", "Archive"}
-	var workers []*worker
-	for i := range 6 {
-		w := &worker{s: s, l: l, name: fmt.Sprintf("W%d", i), rng: rand.New(rand.NewPCG(seed, uint64(i+1)))}
-		workers = append(workers, w)
-		if i >= 3 {
-			mailboxes = append(mailboxes, w.name)
-		}
-	}
-	s.start()
-	c, err := s.dial(alice, password)
+	return r
+}
+
+// more tells whether there is another round.
+func (r *rounds) more() bool {
+	r.n++
+	return r.n <= r.least || time.Now().Before(r.until)
+}
+
+// A crowd is people who work on a server until it dies. Half of them deliver, and the
+// others act, each on a mailbox of its own and two that all have.
+type crowd struct {
+	*server
+	l         *ledger
+	rng       *rand.Rand
+	seed      uint64
+	workers   []*worker
+	mailboxes []string
+}
+
+// newCrowd starts a server for so many.
+func newCrowd(t *testing.T, n int) *crowd {
+	t.Helper()
+	c := &crowd{server: newServer(t, ""), seed: rand.Uint64(), mailboxes: []string{"INBOX", "Archive"},
+		l: &ledger{fates: map[string]*fate{}, uids: map[string]string{}, heads: map[string]map[string]int{}}}
+	t.Logf("seed %d", c.seed) // of the acts; the moment of death is nobody's to repeat
+	c.rng = rand.New(rand.NewPCG(c.seed, 0))
+	c.addAccount(alice)
+	c.start()
+	hers, err := c.dial(alice, password)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, mb := range mailboxes[2:] {
-		if _, err := c.do("CREATE %s", mb); err != nil {
+	defer hers.close()
+	for i := range n {
+		w := &worker{s: c.server, l: c.l, name: fmt.Sprintf("W%d", i), rng: rand.New(rand.NewPCG(c.seed, uint64(i+1)))}
+		c.workers = append(c.workers, w)
+		if i < n/2 {
+			continue
+		}
+		c.mailboxes = append(c.mailboxes, w.name)
+		if _, err := hers.do("CREATE %s", w.name); err != nil {
 			t.Fatal(err)
 		}
 	}
-	c.close()
-	for round := 0; round < rounds || time.Now().Before(until); round++ {
-		var running sync.WaitGroup
-		for i, w := range workers {
-			running.Go(func() {
-				work := w.act
-				if i < 3 {
-					work = w.deliver
-				}
-				var no *refusal
-				var never *textproto.Error
-				if err := work(); errors.As(err, &no) || errors.As(err, &never) { // else the server died
-					t.Error(err)
-				}
-			})
-		}
-		time.Sleep(time.Duration(200+rng.IntN(800)) * time.Millisecond) // the moment is the point
-		s.kill()
+	return c
+}
+
+// work lets all work until the server dies, or quits.
+func (c *crowd) work() *sync.WaitGroup {
+	running := &sync.WaitGroup{}
+	for i, w := range c.workers {
+		running.Go(func() {
+			work := w.act
+			if i < len(c.workers)/2 {
+				work = w.deliver
+			}
+			var no *refusal
+			var never *textproto.Error
+			if err := work(); errors.As(err, &no) || errors.As(err, &never) { // else the server died
+				c.t.Error(err)
+			}
+		})
+	}
+	return running
+}
+
+// wantAll holds the server to what it acknowledged.
+func (c *crowd) wantAll(round int) {
+	c.t.Helper()
+	c.l.hold(c.t, c.server, c.mailboxes)
+	for _, w := range c.workers[len(c.workers)/2:] {
+		w.mine = slices.DeleteFunc(w.mine, func(id string) bool { return c.l.fates[id].in[0] != w.name })
+	}
+	if c.t.Failed() {
+		c.t.Fatalf("seed %d, round %d", c.seed, round)
+	}
+}
+
+// Killed at random moments under load, the server comes back with everything it
+// acknowledged, nothing twice, and no number going back.
+func TestKilledServerKeepsWhatItAcknowledged(t *testing.T) {
+	t.Parallel()
+	r := newRounds(t, 4, 12)
+	c := newCrowd(t, 6)
+	for r.more() {
+		running := c.work()
+		time.Sleep(time.Duration(200+c.rng.IntN(800)) * time.Millisecond) // the moment is the point
+		c.kill()
 		running.Wait()
 		began := time.Now()
-		s.start()
+		c.start()
 		took := time.Since(began)
-		l.hold(t, s, mailboxes)
-		for _, w := range workers[3:] {
-			w.mine = slices.DeleteFunc(w.mine, func(id string) bool { return l.fates[id].in[0] != w.name })
-		}
-		t.Logf("round %d: %d messages known, back after %v", round, len(l.fates), took.Round(time.Millisecond))
-		if t.Failed() {
-			t.Fatalf("seed %d, round %d", seed, round)
-		}
+		c.wantAll(r.n)
+		t.Logf("round %d: %d messages known, back after %v", r.n, len(c.l.fates), took.Round(time.Millisecond))
 	}
-	s.stop()
-	if out := s.lockstep("", "doctor"); !strings.Contains(out, "All is well.") {
+	c.stop()
+	if out := c.lockstep("", "doctor"); !strings.Contains(out, "All is well.") {
 		t.Error(out)
 	}
 }
