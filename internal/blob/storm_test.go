@@ -83,8 +83,8 @@ func (s *storm) doze(rng *rand.Rand) {
 	switch rng.IntN(20) {
 	case 0:
 		s.sleep(time.Duration(rng.Int64N(int64(s.forget))))
-	case 1, 2, 3:
-		s.sleep(time.Duration(rng.Int64N(int64(30 * time.Minute))))
+	case 1, 2, 3, 4, 5, 6, 7, 8:
+		s.sleep(time.Duration(rng.Int64N(int64(12 * time.Minute))))
 	default:
 		s.sleep(time.Duration(rng.Int64N(int64(time.Second))))
 	}
@@ -92,11 +92,11 @@ func (s *storm) doze(rng *rand.Rand) {
 
 // content is one of a few, so that nodes meet: some small, some large, some with a part.
 func (s *storm) content(rng *rand.Rand) ([]byte, blob.PutOptions) {
-	n := rng.IntN(60)
+	n := rng.IntN(300)
 	own := rand.New(rand.NewPCG(uint64(n), 3))
 	size := 100 + own.IntN(5000)
-	if n%4 == 0 {
-		size = 150<<10 + own.IntN(100<<10)
+	if n%2 == 0 {
+		size = 130<<10 + own.IntN(20<<10)
 	}
 	b := make([]byte, size)
 	for i := range b {
@@ -106,7 +106,7 @@ func (s *storm) content(rng *rand.Rand) ([]byte, blob.PutOptions) {
 }
 
 func (s *storm) put(rng *rand.Rand, node *blob.Store) {
-	s.sleep(time.Duration(rng.Int64N(int64(2 * time.Hour))))
+	s.sleep(time.Duration(rng.Int64N(int64(time.Hour))))
 	data, o := s.content(rng)
 	ctx := context.Background()
 	b, parts, err := node.Put(ctx, bytes.NewReader(data), o)
@@ -215,9 +215,9 @@ func (s *storm) upkeep(rng *rand.Rand, node *blob.Store) {
 	switch rng.IntN(20) {
 	case 0:
 		s.erase(rng, node)
-	case 1, 2, 3:
+	case 1, 2, 3, 4, 5, 6, 7, 8:
 		s.compact(rng, node)
-	case 4, 5, 6, 7, 8:
+	case 9, 10, 11, 12:
 		s.collect(rng, node)
 	default:
 		s.pack(rng, node)
@@ -237,7 +237,7 @@ func (s *storm) collect(rng *rand.Rand, node *blob.Store) {
 }
 
 func (s *storm) compact(rng *rand.Rand, node *blob.Store) {
-	s.sleep(time.Duration(rng.Int64N(int64(2 * time.Hour))))
+	s.sleep(time.Duration(rng.Int64N(int64(20 * time.Minute))))
 	_, err := node.Compact(context.Background())
 	s.mayFail("compact", err, mail.Unavailable, mail.Expired)
 }
@@ -366,7 +366,7 @@ func TestNodesOfOneBucketLoseNothing(t *testing.T) {
 					t: t, seed: seed, reg: inMemory{blobtest.NewIndex()}, bucket: blobtest.NewBucket(seed), named: map[string]named{}, did: map[string]int{},
 					sleep: time.Sleep, forget: 40 * time.Hour,
 				}
-				ends := time.Now().Add(14 * 24 * time.Hour)
+				ends := time.Now().Add(8 * 24 * time.Hour)
 				s.until = func() bool { return time.Now().After(ends) }
 				fsys := faulty.New(seed)
 				keys, _, err := blob.OpenKeyring(fsys, "/key", "/none")
@@ -397,7 +397,7 @@ func (s *storm) napper(rng *rand.Rand) func() {
 	var mu sync.Mutex
 	return func() {
 		mu.Lock()
-		n, long := rng.IntN(60), time.Duration(rng.Int64N(int64(s.forget)))
+		n, long := rng.IntN(200), time.Duration(rng.Int64N(int64(s.forget)))
 		mu.Unlock()
 		if n == 0 && !s.until() {
 			s.sleep(long)
@@ -467,7 +467,7 @@ func stormOnDatabase(t *testing.T, open func(sqlstore.Options) []*sqlstore.DB) {
 	var passed atomic.Int64 // of the clock that jumps
 	began := time.Now()
 	now := func() time.Time { return began.Add(time.Duration(passed.Load())) }
-	const speed = 20 * time.Minute // pass while a millisecond does
+	const speed = 2 * time.Minute // pass while a millisecond does
 	s := &storm{t: t, seed: 1, bucket: blobtest.NewBucket(1), named: map[string]named{}, did: map[string]int{}, forget: 30 * time.Hour}
 	s.bucket.Now = now
 	stop := make(chan struct{})
