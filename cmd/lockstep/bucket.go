@@ -68,17 +68,21 @@ func (h *house) mustHaveKey(ctx context.Context, bucket blob.Bucket) error {
 	return nil
 }
 
-// packEvery is how often it is looked whether there is something to pack.
-const packEvery = time.Minute
+// How often it is looked whether there is something to pack, and how long after the
+// start that begins.
+const (
+	packEvery  = time.Minute
+	packBegins = 5 * time.Second
+)
 
 // packing moves small messages from rows of the database into objects of the bucket.
 func (h *house) packing(ctx context.Context) error {
 	if h.blobs.InBucket() == "" {
 		return nil
 	}
-	t := time.NewTicker(packEvery)
+	t := time.NewTimer(packBegins)
 	defer t.Stop()
-	for {
+	for ; ; t.Reset(packEvery) {
 		select {
 		case <-ctx.Done():
 			return nil

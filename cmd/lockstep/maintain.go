@@ -16,6 +16,7 @@ const (
 	upkeepEvery  = time.Hour
 	upkeepBegins = 5 * time.Minute
 	compactEvery = 24 // rounds of upkeep
+	surveyEvery  = 6  // of mail in a bucket, which takes two rounds at least to remove something
 )
 
 // Hashing a password takes 19 MiB, which the runtime keeps for the next one. A
@@ -61,12 +62,20 @@ func (h *house) maintain(ctx context.Context) error {
 			continue
 		case <-t.C:
 		}
-		if err := h.upkeep(ctx, round%compactEvery == 0); err != nil && ctx.Err() == nil {
+		if err := h.upkeep(ctx, round%h.compactEvery() == 0); err != nil && ctx.Err() == nil {
 			h.log.ErrorContext(ctx, "upkeep", "err", err)
 		}
 		t.Reset(upkeepEvery)
 		round++
 	}
+}
+
+// compactEvery is after how many rounds of upkeep blobs are compacted.
+func (h *house) compactEvery() int {
+	if h.blobs.InBucket() != "" {
+		return surveyEvery
+	}
+	return compactEvery
 }
 
 // giveBackMemory frees what passwords were hashed in, once it is quiet, and

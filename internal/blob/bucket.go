@@ -54,6 +54,7 @@ type inBucket struct {
 	packing sync.Mutex // one Pack at a time, or an Erase
 
 	lately sync.Mutex      // guards what is below
+	passed *passed         // what was looked at last; nil: nothing
 	total  int64           // bytes of records
 	asked  time.Time       // when that was found
 	stuck  map[string]bool // packs with damaged records, and rows with one, which stay
@@ -266,7 +267,15 @@ func (b *inBucket) keyless() bool { return true }
 // isThere is false of what is known to be damaged: it is put again, and read then.
 func (b *inBucket) isThere(row mail.Blob) bool { return !b.damage.has(row.Name) }
 
-func (b *inBucket) close() { b.cache.close() }
+func (b *inBucket) isGone(ctx context.Context, name mail.BlobName) bool {
+	_, found, err := b.index.Blob(ctx, name)
+	return err == nil && !found
+}
+
+func (b *inBucket) close() {
+	b.cache.close()
+	b.keepPassed(nil)
+}
 
 // staged are bytes to be put: in memory, or in a file without a name.
 type staged struct {

@@ -3,7 +3,6 @@ package blob
 import (
 	"context"
 	"errors"
-	"io"
 	"io/fs"
 	"time"
 
@@ -308,7 +307,7 @@ func (b *inBucket) stick(what string) {
 
 // compactPack adds what lives of a pack to another.
 func (b *inBucket) compactPack(ctx context.Context, p *packer, object string, c *Compacted) error {
-	file, err := b.download(ctx, object)
+	file, err := b.download(ctx, object, 0, -1)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // the next survey says so
 	}
@@ -363,40 +362,4 @@ func (b *inBucket) copyRecord(ctx context.Context, p *packer, file vfs.File, row
 	b.damage.met(row.Name)
 	c.Damaged = append(c.Damaged, row)
 	return nil
-}
-
-// download brings an object into a file without a name.
-func (b *inBucket) download(ctx context.Context, object string) (vfs.File, error) {
-	r, err := b.get(ctx, object, 0, -1)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	f, err := b.fs.Temp(b.dir)
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	in := &readErr{r: r}
-	if _, err := io.Copy(&tailWriter{file: f}, in); err != nil {
-		f.Close()
-		if in.err != nil {
-			return nil, cantRead(ctx, in.err)
-		}
-		return nil, unavailable(err)
-	}
-	return f, nil
-}
-
-// readErr remembers what its reader failed with.
-type readErr struct {
-	r   io.Reader
-	err error
-}
-
-func (r *readErr) Read(p []byte) (int, error) {
-	n, err := r.r.Read(p)
-	if err != nil && err != io.EOF {
-		r.err = err
-	}
-	return n, err
 }

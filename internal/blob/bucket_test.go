@@ -766,6 +766,35 @@ func TestWhatIsErasedLeavesTheBucket(t *testing.T) {
 	})
 }
 
+// A pass over everything fetches each pack once and large records part by part, and leaves
+// what is kept nearby alone.
+func TestAPassFetchesEachPackOnce(t *testing.T) {
+	w := newBucketWorld(t, vfs.OS{}, blob.Options{PackSize: 64 << 10})
+	for range 64 {
+		w.put(randomBytes(3<<10), blob.PutOptions{})
+	}
+	w.put(randomBytes(5<<20), blob.PutOptions{})
+	if done, err := w.Pack(t.Context()); err != nil || done.Objects != 3 {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	for name, look := range map[string]func(mail.Blob) error{
+		"look":   func(b mail.Blob) error { return w.Look(t.Context(), b, func(int64) error { return nil }) },
+		"verify": func(b mail.Blob) error { return w.Verify(t.Context(), b) },
+	} {
+		w.bucket.Requests()
+		if err := w.Each(t.Context(), look); err != nil {
+			t.Fatal(err)
+		}
+		if r := w.bucket.Requests(); len(r) != 1 || r["get"] != 3+3 {
+			t.Errorf("%s took %v", name, r)
+		}
+	}
+	if n := cacheSize(t, w.dir); n != 0 {
+		t.Errorf("%d bytes are kept of it", n)
+	}
+	w.Close()
+}
+
 // After an older database came back, what it names and is gone is told.
 func TestRelocateSaysWhatIsMissing(t *testing.T) {
 	w := newBucketWorld(t, faulty.New(1), blob.Options{})

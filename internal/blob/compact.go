@@ -232,7 +232,7 @@ func (s *Store) verifyCopy(ctx context.Context, b mail.Blob) error {
 	if len(b.Parts) == 0 {
 		return s.Verify(ctx, b)
 	}
-	r, err := s.openRecord(ctx, b, 0)
+	r, err := s.openRecord(ctx, b, 0, s.home.pass)
 	if err != nil {
 		return err
 	}
@@ -266,7 +266,7 @@ func (s *Store) openMoved(ctx context.Context, row mail.Blob) (*movedRecord, err
 	if err != nil {
 		return nil, err
 	}
-	r, err := s.openRecord(ctx, row, 0)
+	r, err := s.openRecord(ctx, row, 0, s.home.pass)
 	if err != nil {
 		return nil, err
 	}

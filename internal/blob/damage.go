@@ -1,6 +1,7 @@
 package blob
 
 import (
+	"context"
 	"encoding/hex"
 	"io"
 	"path/filepath"
@@ -162,8 +163,8 @@ func (s *Store) Damaged() int {
 func (s *Store) RetainDamage(keep func(mail.BlobName) bool) { s.damage.retain(keep) }
 
 // count counts damage to a blob that is about to be reported, and remembers it.
-func (s *Store) count(name mail.BlobName, err error) error {
-	if mail.KindOf(err) == mail.Corrupt && s.damage.wasErased(name) {
+func (s *Store) count(ctx context.Context, name mail.BlobName, err error) error {
+	if mail.KindOf(err) == mail.Corrupt && (s.damage.wasErased(name) || s.home.isGone(ctx, name)) {
 		return mail.Errorf(mail.NotFound, "the message was erased")
 	}
 	if mail.KindOf(err) == mail.Corrupt {

@@ -76,6 +76,9 @@ func FuzzRecordHeader(f *testing.F) {
 
 func FuzzPlace(f *testing.F) {
 	f.Add("0193a3f4c2d1-20-1f3")
+	f.Add("packs/0193a3f4c2d1.0123456789abcdef-20-1f3")
+	f.Add("rows/0193a3f4c2d1.0123456789abcdef-0-1f3")
+	f.Add("blobs/0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.0123456789abcdef-0-1f3")
 	f.Add("--")
 	f.Fuzz(func(t *testing.T, s string) {
 		p, err := parsePlace(s)
@@ -142,7 +145,7 @@ func TestLengthsOfARecordAreBounded(t *testing.T) {
 }
 
 func TestDepthOfPartsIsBounded(t *testing.T) {
-	if _, err := (&Store{}).openDeep(t.Context(), mail.Blob{}, maxDepth+1); mail.KindOf(err) != mail.Corrupt {
+	if _, err := (&Store{}).openDeep(t.Context(), mail.Blob{}, maxDepth+1, nil); mail.KindOf(err) != mail.Corrupt {
 		t.Errorf("got %v", err)
 	}
 }

@@ -19,8 +19,14 @@ type home interface {
 	// open opens what a record lies in; fs.ErrNotExist if that is not there. ctx holds
 	// for as long as what it returns.
 	open(ctx context.Context, b mail.Blob, at place) (container, error)
+	// pass is open for who looks at all records in their order, and at what is kept nearby
+	// of none.
+	pass(ctx context.Context, b mail.Blob, at place) (container, error)
 	// isThere reports whether a put can rely on a row.
 	isThere(b mail.Blob) bool
+	// isGone reports whether a blob has no row any more, where other nodes may have taken it
+	// out while it was read here.
+	isGone(ctx context.Context, name mail.BlobName) bool
 	// keyless says that headers of records have no keys.
 	keyless() bool
 
@@ -37,6 +43,9 @@ type home interface {
 	list() ([]Pack, error)
 	close()
 }
+
+// An opener is home.open, or home.pass.
+type opener func(ctx context.Context, b mail.Blob, at place) (container, error)
 
 // A lodging is where a record of a put lies.
 type lodging struct {
@@ -100,6 +109,12 @@ func (s onDisk) open(_ context.Context, _ mail.Blob, at place) (container, error
 	}
 	return k, nil
 }
+
+func (s onDisk) pass(ctx context.Context, b mail.Blob, at place) (container, error) {
+	return s.open(ctx, b, at)
+}
+
+func (s onDisk) isGone(context.Context, mail.BlobName) bool { return false }
 
 func (s onDisk) keyless() bool { return false }
 

@@ -32,11 +32,11 @@ func (s *Store) Look(ctx context.Context, b mail.Blob, pace func(bytes int64) er
 	case now.Place != b.Place || !bytes.Equal(now.Key, b.Key):
 		err = s.look(ctx, now, pace) // it was moved, or its key wrapped anew
 	}
-	return s.count(b.Name, err)
+	return s.count(ctx, b.Name, err)
 }
 
 func (s *Store) look(ctx context.Context, b mail.Blob, pace func(int64) error) error {
-	r, err := s.openDeep(ctx, b, 0)
+	r, err := s.openDeep(ctx, b, 0, s.home.pass)
 	if err != nil {
 		return err
 	}

@@ -56,26 +56,26 @@ func (s *Store) Open(ctx context.Context, b mail.Blob) (*Reader, error) {
 			return nil, err
 		}
 	}
-	return s.openDeep(ctx, b, 0)
+	return s.openDeep(ctx, b, 0, s.home.open)
 }
 
-func (s *Store) openDeep(ctx context.Context, b mail.Blob, depth int) (*Reader, error) {
+func (s *Store) openDeep(ctx context.Context, b mail.Blob, depth int, by opener) (*Reader, error) {
 	if depth > maxDepth {
 		return nil, corrupt("parts within parts without end", nil)
 	}
 	s.stats.opens.Add(1)
-	r, err := s.openRecord(ctx, b, depth)
+	r, err := s.openRecord(ctx, b, depth, by)
 	if mail.KindOf(err) == mail.Corrupt {
 		// Compaction may have moved the blob since the caller read its row.
 		row, found, lookup := s.index.Blob(ctx, b.Name)
 		if lookup == nil && found && row.Place != b.Place {
-			r, err = s.openRecord(ctx, row, depth)
+			r, err = s.openRecord(ctx, row, depth, by)
 		}
 	}
-	return r, s.count(b.Name, err)
+	return r, s.count(ctx, b.Name, err)
 }
 
-func (s *Store) openRecord(ctx context.Context, b mail.Blob, depth int) (*Reader, error) {
+func (s *Store) openRecord(ctx context.Context, b mail.Blob, depth int, by opener) (*Reader, error) {
 	at, err := parsePlace(b.Place)
 	if err != nil {
 		return nil, err
@@ -88,7 +88,7 @@ func (s *Store) openRecord(ctx context.Context, b mail.Blob, depth int) (*Reader
 	if err != nil {
 		return nil, err
 	}
-	in, err := s.home.open(ctx, b, at)
+	in, err := by(ctx, b, at)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, corrupt(at.what()+" is missing", err)
 	}
@@ -195,7 +195,7 @@ func (r *Reader) readAt(p []byte, off int64) (int, error) {
 		}
 		n, err := r.readSegment(p[done:], i, off+int64(done))
 		if err != nil {
-			return done, r.store.count(r.header.name, err)
+			return done, r.store.count(r.ctx, r.header.name, err)
 		}
 		done += n
 	}
@@ -272,7 +272,7 @@ func (r *Reader) openPart(s *segment) (*Reader, error) {
 	if !found || row.Size != s.text.decoded {
 		return nil, corrupt("part "+name.String()+" is missing", nil)
 	}
-	part, err := r.store.openDeep(r.ctx, row, r.depth+1)
+	part, err := r.store.openDeep(r.ctx, row, r.depth+1, r.store.home.open)
 	if err != nil {
 		return nil, err
 	}
@@ -354,9 +354,10 @@ func (r *Reader) Close() error {
 	return nil
 }
 
-// Verify reads a blob whole and compares it with its name.
+// Verify reads a blob whole and compares it with its name. In a bucket it reads what lies
+// there, and not what is kept nearby of it, but of its parts.
 func (s *Store) Verify(ctx context.Context, b mail.Blob) error {
-	r, err := s.openDeep(ctx, b, 0)
+	r, err := s.openDeep(ctx, b, 0, s.home.pass)
 	if err != nil {
 		return err
 	}
@@ -368,7 +369,7 @@ func (s *Store) Verify(ctx context.Context, b mail.Blob) error {
 		return err
 	}
 	if s.keys.name(sum.Sum(nil)) != b.Name {
-		return s.count(b.Name, corrupt("the bytes are not those that were put", nil))
+		return s.count(ctx, b.Name, corrupt("the bytes are not those that were put", nil))
 	}
 	s.damage.mended(b.Name)
 	return nil

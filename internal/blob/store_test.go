@@ -210,8 +210,11 @@ func TestHeaderIsReadWithoutTheBody(t *testing.T) {
 }
 
 func TestLargePutStreams(t *testing.T) {
-	w := newWorld(t, vfs.OS{}, blob.Options{})
-	const size = 64 << 20
+	newWorld(t, vfs.OS{}, blob.Options{}).streams(t, 64<<20)
+}
+
+// streams puts and reads so many bytes in less memory.
+func (w *world) streams(t *testing.T, size int64) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	source := io.LimitReader(mathrand.NewChaCha8([32]byte{}), size)
@@ -223,7 +226,7 @@ func TestLargePutStreams(t *testing.T) {
 		t.Fatal(err)
 	}
 	runtime.ReadMemStats(&after)
-	if n := after.TotalAlloc - before.TotalAlloc; n > size { // pools forget on purpose under the race detector
+	if n := after.TotalAlloc - before.TotalAlloc; n > uint64(size) { // pools forget on purpose under the race detector
 		t.Errorf("putting and reading %d MiB allocated %d KiB", size>>20, n>>10)
 	}
 }

@@ -25,6 +25,7 @@ type Bucket struct {
 	// Before is called before each request, with what it is and the object's name, and may
 	// wait; its error fails the request. nil is nothing.
 	Before func(ctx context.Context, request, name string) error
+	Now    func() time.Time // what objects are dated by
 
 	mu       sync.Mutex
 	rng      *rand.Rand
@@ -44,7 +45,7 @@ var ErrOnPurpose = &mail.Error{Kind: mail.Unavailable, Detail: "the bucket fails
 
 // NewBucket returns an empty bucket. seed is that of what goes wrong.
 func NewBucket(seed uint64) *Bucket {
-	return &Bucket{rng: rand.New(rand.NewPCG(seed, 7)), objects: map[string]*object{}, requests: map[string]int{}}
+	return &Bucket{rng: rand.New(rand.NewPCG(seed, 7)), Now: time.Now, objects: map[string]*object{}, requests: map[string]int{}}
 }
 
 // Harm says which part of requests fails: before it does anything, after it did all, or,
@@ -137,7 +138,7 @@ func (b *Bucket) Create(ctx context.Context, name string, r io.ReadSeeker, size 
 	if was := b.objects[name]; was != nil && !bytes.Equal(was.bytes, text) {
 		return mail.Errorf(mail.Conflict, "%s is there", name)
 	}
-	b.objects[name] = &object{text, time.Now()}
+	b.objects[name] = &object{text, b.Now()}
 	if after {
 		return ErrOnPurpose
 	}
