@@ -96,7 +96,7 @@ const (
 	leaseFor        = (2 + maxBatch/maxConnections) * attemptTimeout
 	queueErrorPause = 10 * time.Second
 	// How often who is not alone looks for what others left who are gone, at most.
-	giveBackEvery = 30 * time.Second
+	giveBackEvery = 10 * time.Second
 )
 
 func (q *Sender) init() {
