@@ -229,6 +229,9 @@ func (h *house) jmapServer(m *metrics, door *signin.Server) *jmap.Server {
 		Limits:     jmap.Limits{Upload: int64(l.Message), Message: int64(l.Message), Recipients: l.Recipients},
 		PushSecret: h.salts, TellPusher: h.tellPusher,
 	}
+	if h.isClustered() {
+		s.Files = h.db
+	}
 	h.delivery.Outcome, h.push, h.lookToPush = s.Outcome, s.Push, s.LookToPush
 	return s
 }

@@ -98,9 +98,27 @@ func (h *house) queued() {
 	}
 }
 
-// onOne is a part of the server that runs on one node of all.
+// againAfter is how long a part of the server that failed on one node rests, where
+// other parts go on without it.
+const againAfter = 10 * time.Second
+
+// onOne is a part of the server that runs on one node of all. There a failure, such as a
+// database that is away for a moment, is logged, and it begins again, here or elsewhere.
 func (h *house) onOne(name string, run func(context.Context) error) func(context.Context) error {
-	return func(ctx context.Context) error { return h.keeper.Keep(ctx, name, run) }
+	return func(ctx context.Context) error {
+		for {
+			err := h.keeper.Keep(ctx, name, run)
+			if err == nil || ctx.Err() != nil || !h.isClustered() {
+				return err
+			}
+			h.log.ErrorContext(ctx, "this failed, and begins again", "part", name, "err", err)
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(againAfter):
+			}
+		}
+	}
 }
 
 // cutEvery is how often it is looked for what nodes left unfinished that are gone.

@@ -33,7 +33,7 @@ func (s *Service) answerTo(ctx context.Context, env *Envelope, in *spool, r *Rec
 		return nil
 	}
 	now := time.Now()
-	v, err := s.vacations.of(ctx, s.Store, r.Account)
+	v, err := s.vacations.of(ctx, s.Store, r.Account, s.Several)
 	if err != nil || !v.In(now) || !mayBeAnswered(env.ReversePath) {
 		return nil
 	}

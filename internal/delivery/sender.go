@@ -96,7 +96,7 @@ const (
 	leaseFor        = (2 + maxBatch/maxConnections) * attemptTimeout
 	queueErrorPause = 10 * time.Second
 	// How often who is not alone looks for what others left who are gone, at most.
-	giveBackEvery = 30 * time.Second
+	giveBackEvery = 10 * time.Second
 )
 
 func (q *Sender) init() {
@@ -130,7 +130,7 @@ func (q *Sender) Run(ctx context.Context) error {
 	slots := make(chan struct{}, maxConnections)
 	lanes := lanes{}
 	for looked := (time.Time{}); ctx.Err() == nil; {
-		if looked.IsZero() || q.Silence > 0 && time.Since(looked) >= giveBackEvery {
+		if looked.IsZero() || q.Silence > 0 && time.Since(looked) >= q.lookEvery() {
 			q.takeBack(ctx)
 			looked = time.Now()
 		}
@@ -166,6 +166,9 @@ func (q *Sender) Run(ctx context.Context) error {
 	return nil
 }
 
+// lookEvery is how often it looks for what others left.
+func (q *Sender) lookEvery() time.Duration { return min(giveBackEvery, q.Silence) }
+
 // takeBack makes due what a process that ended without warning had in hand.
 func (q *Sender) takeBack(ctx context.Context) {
 	n, err := q.Service.Queue.GiveBack(ctx, q.Node, q.Now(), q.Silence)
@@ -193,7 +196,7 @@ func (q *Sender) waitForDue(ctx context.Context) {
 // sleep returns after d, or when something is to be looked for.
 func (q *Sender) sleep(ctx context.Context, d time.Duration) {
 	if q.Silence > 0 {
-		d = min(d, giveBackEvery)
+		d = min(d, q.lookEvery())
 	}
 	t := time.NewTimer(d)
 	defer t.Stop()

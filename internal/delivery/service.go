@@ -32,6 +32,8 @@ type Service struct {
 	// CanSend says whether there is a way out: without one, recipients elsewhere
 	// are refused.
 	CanSend bool
+	// Several says that other nodes deliver into the same store.
+	Several bool
 	// Wake is called when something was queued: Sender.Wake. With nil, nobody empties
 	// the queue, and nothing is put into it.
 	Wake func()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
@@ -37,6 +38,10 @@ func SetVacation(tx store.Tx, v mail.Vacation) error {
 // maxVacations is how many accounts are remembered; with more, all are forgotten.
 const maxVacations = 100_000
 
+// vacationFor is how long it is remembered where other nodes change it too: as long as
+// that somebody had room.
+const vacationFor = roomFor
+
 // nobodyAway stands for all accounts that answer nothing.
 var nobodyAway = &remembered{read: true}
 
@@ -49,23 +54,37 @@ type vacations struct {
 // vacation is what is remembered of one account, until its annotations change.
 type vacation struct {
 	is   atomic.Pointer[remembered]
-	stop func()
+	stop func() // nil: it is not watched
 }
 
 // remembered is a vacation, or, while it is not read, that somebody is reading it.
 type remembered struct {
 	mail.Vacation
-	read bool
+	read  bool
+	until time.Time // zero: until it is heard that it changed
+}
+
+// holds reports whether it is known, now.
+func (r *remembered) holds() bool {
+	return r != nil && r.read && (r.until.IsZero() || time.Now().Before(r.until))
 }
 
 // of returns the account's vacation. What changes while it is read is not
-// remembered as it was.
-func (vs *vacations) of(ctx context.Context, st store.Store, id mail.AccountID) (mail.Vacation, error) {
-	v := vs.watch(st, id)
-	if is := v.is.Load(); is != nil && is.read {
-		return is.Vacation, nil
+// remembered as it was. Of several nodes that change it each looks every vacationFor: to
+// watch all who get mail would have every node hear of every account.
+func (vs *vacations) of(ctx context.Context, st store.Store, id mail.AccountID, several bool) (mail.Vacation, error) {
+	v := vs.watch(st, id, several)
+	was := v.is.Load()
+	if was.holds() {
+		return was.Vacation, nil
+	}
+	if was != nil && was.read {
+		v.is.CompareAndSwap(was, nil)
 	}
 	begun, is := &remembered{}, &remembered{read: true}
+	if several {
+		is.until = time.Now().Add(vacationFor)
+	}
 	first := v.is.CompareAndSwap(nil, begun)
 	err := st.View(ctx, id, func(r store.Reader) (err error) {
 		is.Vacation, err = Vacation(r)
@@ -75,7 +94,7 @@ func (vs *vacations) of(ctx context.Context, st store.Store, id mail.AccountID) 
 		v.is.CompareAndSwap(begun, nil)
 		return mail.Vacation{}, err
 	}
-	if is.Vacation == (mail.Vacation{}) {
+	if is.Vacation == (mail.Vacation{}) && is.until.IsZero() {
 		is = nobodyAway
 	}
 	if first {
@@ -84,7 +103,7 @@ func (vs *vacations) of(ctx context.Context, st store.Store, id mail.AccountID) 
 	return is.Vacation, nil
 }
 
-func (vs *vacations) watch(st store.Store, id mail.AccountID) *vacation {
+func (vs *vacations) watch(st store.Store, id mail.AccountID, several bool) *vacation {
 	vs.mu.Lock()
 	defer vs.mu.Unlock()
 	if v := vs.known[id]; v != nil {
@@ -92,7 +111,9 @@ func (vs *vacations) watch(st store.Store, id mail.AccountID) *vacation {
 	}
 	if len(vs.known) >= maxVacations {
 		for _, v := range vs.known {
-			v.stop()
+			if v.stop != nil {
+				v.stop()
+			}
 		}
 		vs.known = nil
 	}
@@ -100,11 +121,13 @@ func (vs *vacations) watch(st store.Store, id mail.AccountID) *vacation {
 		vs.known = map[mail.AccountID]*vacation{}
 	}
 	v := &vacation{}
-	v.stop = st.Watch(id, func(n mail.News) {
-		if n.Types.Has(mail.TypeMetadata) {
-			v.is.Store(nil)
-		}
-	})
+	if !several {
+		v.stop = st.Watch(id, func(n mail.News) {
+			if n.Types.Has(mail.TypeMetadata) {
+				v.is.Store(nil)
+			}
+		})
+	}
 	vs.known[id] = v
 	return v
 }

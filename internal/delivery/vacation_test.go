@@ -362,3 +362,26 @@ func TestVacationAnswersArrivalsAlone(t *testing.T) {
 		t.Errorf("answered %d times", len(got))
 	}
 }
+
+// deaf is a store that tells nobody of changes, as if they were another node's and the
+// word of them was lost.
+type deaf struct{ store.Store }
+
+func (deaf) Watch(mail.AccountID, func(mail.News)) func() { return func() {} }
+
+// Of several nodes each looks who is away, whatever it is told.
+func TestVacationsSetAtAnotherNodeAreSeen(t *testing.T) {
+	w, r := newAwayWorld(t)
+	w.Delivery.Store, w.Delivery.Several = deaf{w.Store}, true
+	if got := w.arrives(t, r, "dave@remote.test", letter(1, "")); len(got) != 0 {
+		t.Fatalf("answered %v", got)
+	}
+	w.away(t, nil)
+	answered := false
+	for n, deadline := 2, time.Now().Add(20*time.Second); !answered && time.Now().Before(deadline); n++ {
+		answered = len(w.arrives(t, r, "dave@remote.test", letter(n, ""))) > 0
+	}
+	if !answered {
+		t.Error("nobody was answered")
+	}
+}

@@ -18,10 +18,16 @@ import (
 // nodes starts servers that share a database and a bucket, and the key of the first.
 func nodes(t *testing.T, n int, notify string) (all []*server) {
 	t.Helper()
+	return nodesWith(t, n, notify, "")
+}
+
+// nodesWith is nodes with more of a configuration.
+func nodesWith(t *testing.T, n int, notify, more string) (all []*server) {
+	t.Helper()
 	mail, database := s3test.Start(t), pgtest.Database(t)
 	for i := range n {
-		s := newServer(t, fmt.Sprintf("[cluster]\ndatabase = %q\nblobs = \"s3://%s/mail\"\nnotify = %q\nnode = \"n%d\"\n[cluster.s3]\nendpoint = %q\nregion = %q\naccess_key = %q\nsecret_key_file = %q\n",
-			database, s3test.Bucket, notify, i+1, mail.Endpoint(), s3test.Region, s3test.AccessKey, mail.SecretFile))
+		s := newServer(t, fmt.Sprintf("[cluster]\ndatabase = %q\nblobs = \"s3://%s/mail\"\nnotify = %q\nnode = \"n%d\"\n[cluster.s3]\nendpoint = %q\nregion = %q\naccess_key = %q\nsecret_key_file = %q\n%s",
+			database, s3test.Bucket, notify, i+1, mail.Endpoint(), s3test.Region, s3test.AccessKey, mail.SecretFile, more))
 		if i > 0 {
 			s.takeKey(all[0])
 		}

@@ -71,6 +71,9 @@ type Server struct {
 	PushSecret []byte                // what the key is made of that says who pushes (RFC 8292); nil has none
 	PushTLS    *tls.Config           // of connections to push services; nil is the system's roots
 	MayPush    func(netip.Addr) bool // which addresses are pushed to; nil is those of the public network
+	// Files is where nodes leave outcomes of submissions that another is about to note; nil
+	// is for who is alone.
+	Files store.Files
 	// TellPusher tells the node that pushes that an account's subscriptions changed, by
 	// LookToPush; nil is this one. It must not block.
 	TellPusher func(mail.AccountID)

@@ -337,6 +337,35 @@ func TestEarlyOutcomesAreNoted(t *testing.T) {
 	}
 }
 
+// What another node hears of a submission before this one has noted it is not lost
+// either, whichever of the two comes first.
+func TestOutcomesHeardAtAnotherNodeAreNoted(t *testing.T) {
+	w := newTown(t)
+	w.neighbours()
+	s := w.server
+	s.init()
+	other := &Server{Store: s.Store, Files: w.Store, Log: s.Log}
+	other.init()
+	s.Files = w.Store
+	is := &submission{Delivery: "d"}
+	of := func(to string) delivery.Outcome {
+		return delivery.Outcome{Account: w.alice.Account, Delivery: "d", Recipient: to, Fate: delivery.Relayed, Reply: "250 OK"}
+	}
+	s.outcomes.expect("d")
+	other.Outcome(t.Context(), of("x@y.test"))
+	w.change(func(tx store.Tx) error { is.object = 0; return is.put(tx) })
+	other.Outcome(t.Context(), of("z@y.test"))
+	if err := s.earlyOutcome(t.Context(), w.alice.Account, is); err != nil {
+		t.Fatal(err)
+	}
+	s.outcomes.forget("d")
+	for _, to := range []string{"x@y.test", "z@y.test"} {
+		if got := statusTo(w.submission(submissionID(is.object)), to); got != "unknown 250 OK" {
+			t.Errorf("%s: %s", to, got)
+		}
+	}
+}
+
 func TestSubmissionsAreFound(t *testing.T) {
 	w := newTown(t)
 	w.neighbours()

@@ -253,8 +253,17 @@ func (s *Server) Outcome(ctx context.Context, o delivery.Outcome) {
 		s.Log.ErrorContext(ctx, "outcome of a submission", "proto", "jmap", "err", err)
 		return
 	}
-	if early := s.outcomes.early[o.Delivery]; !found && early != nil {
-		early[o.Recipient] = statusOf(o.Reply, delivered[o.Fate])
+	if found {
+		return
+	}
+	is := statusOf(o.Reply, delivered[o.Fate])
+	if early := s.outcomes.early[o.Delivery]; early != nil {
+		early[o.Recipient] = is
+	} else if s.Files != nil {
+		err = s.outcomeElsewhere(ctx, o, is)
+	}
+	if err != nil {
+		s.Log.ErrorContext(ctx, "outcome of a submission", "proto", "jmap", "err", err)
 	}
 }
 
@@ -287,11 +296,11 @@ func (s *Server) noteOutcome(ctx context.Context, account mail.AccountID, delive
 func (s *Server) earlyOutcome(ctx context.Context, account mail.AccountID, is *submission) error {
 	s.outcomes.mu.Lock()
 	defer s.outcomes.mu.Unlock()
-	of := s.outcomes.early[is.Delivery]
-	if len(of) == 0 {
-		return nil
+	of, err := s.outcomesOf(ctx, is.Delivery)
+	if err != nil || len(of) == 0 {
+		return err
 	}
-	_, err := s.noteOutcome(ctx, account, is.Delivery, of)
+	_, err = s.noteOutcome(ctx, account, is.Delivery, of)
 	return err
 }
 
