@@ -85,7 +85,7 @@ func TestCertificatesComeByThemselves(t *testing.T) {
 	if err != nil || own.Issuer.String() != own.Subject.String() {
 		t.Fatalf("before there is one: %v, %v", own, err)
 	}
-	if !eventually(func() bool { return strings.Contains(s.log.String(), "certificate not obtained") }) {
+	if !eventually(func() bool { return strings.Count(s.log.String(), "certificate not obtained") == 2 }) {
 		t.Error("the log does not say that the authority is away")
 	}
 	if n := s.metric("tls_certificates_missing", ""); n != 2 {
