@@ -29,6 +29,12 @@ const MaxNames = 500
 // lookForNames is how often it is asked for which names certificates are wanted.
 const lookForNames = 10 * time.Minute
 
+// What certificates that ended leave behind is removed so often, and so long after.
+const (
+	cleanEvery = 24 * time.Hour
+	keepEnded  = 14 * 24 * time.Hour
+)
+
 // Options are what a Manager is made with.
 type Options struct {
 	Files  store.Files
@@ -123,7 +129,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	defer m.cache.Stop()
 	tick := time.NewTicker(lookForNames)
 	defer tick.Stop()
-	for {
+	for cleaned := time.Now(); ; {
 		if err := m.manage(ctx); err != nil && ctx.Err() == nil {
 			m.opt.Log.Warn("names of certificates are not known", "err", err)
 		}
@@ -132,7 +138,21 @@ func (m *Manager) Run(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
+		if time.Since(cleaned) > cleanEvery {
+			cleaned = time.Now()
+			if err := m.clean(ctx, cleanEvery/2); err != nil && ctx.Err() == nil {
+				m.opt.Log.Info("old certificates not removed", "err", err)
+			}
+		}
 	}
+}
+
+// clean removes what was stored for names that are wanted no more, once their
+// certificates have ended, unless some node did that lately.
+func (m *Manager) clean(ctx context.Context, lately time.Duration) error {
+	return certmagic.CleanStorage(ctx, m.storage, certmagic.CleanStorageOptions{
+		Logger: zapOn(m.opt.Log), InstanceID: m.opt.Node, Interval: lately, OCSPStaples: true, ExpiredCerts: true, ExpiredCertGracePeriod: keepEnded,
+	})
 }
 
 // manage sees to the certificates of names that are new.

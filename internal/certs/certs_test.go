@@ -3,9 +3,14 @@ package certs
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"log/slog"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -197,6 +202,42 @@ func TestAnAuthorityThatIsAwayIsSaidAndWaitedFor(t *testing.T) {
 	}
 	if _, missing := again.Expiry(time.Now().Add(100 * 24 * time.Hour)); missing != 1 {
 		t.Error("one that ended counts as missing")
+	}
+}
+
+// What ended long ago goes, with its key; what is in force stays.
+func TestCertificatesThatEndedLongAgoAreRemoved(t *testing.T) {
+	store := newMemory()
+	m := manager(t, store, nil, front{http: listen(t)}, "mail.example.test")
+	defer m.cache.Stop()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, ended := range map[string]time.Duration{"old.test": keepEnded + time.Hour, "late.test": keepEnded - time.Hour, "good.test": -time.Hour} {
+		template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(-ended)}
+		der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for end, text := range map[string][]byte{".crt": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), ".key": []byte("key"), ".json": []byte("{}")} {
+			if err := m.storage.Store(t.Context(), "certificates/ca/"+name+"/"+name+end, text); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for range 2 {
+		if err := m.clean(t.Context(), time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string]bool{"old.test": false, "late.test": true, "good.test": true} {
+		if m.storage.Exists(t.Context(), "certificates/ca/"+name) != want {
+			t.Errorf("%s is there: %v, want %v", name, !want, want)
+		}
+	}
+	if len(store.leases) > 0 {
+		t.Errorf("leases are left: %v", store.leases)
 	}
 }
 

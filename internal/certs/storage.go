@@ -56,6 +56,9 @@ func newStorage(files store.Files, leases store.Leases, s *seal, node string, lo
 	return &storage{files: files, leases: leases, seal: s, node: node, log: log, held: map[string]*held{}, turns: map[string]chan bool{}}
 }
 
+// String is what certmagic may log of it.
+func (s *storage) String() string { return "shared files" }
+
 // begin is the beginning of a call; whoever makes one after close is refused.
 func (s *storage) begin() error {
 	s.mu.Lock()
