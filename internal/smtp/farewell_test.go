@@ -2,6 +2,7 @@ package smtp
 
 import (
 	"bufio"
+	"crypto/rand"
 	"net"
 	"strings"
 	"testing"
@@ -129,4 +130,54 @@ func TestWhoComesLateIsToldAtOnce(t *testing.T) {
 	c.nc, c.in = nc, bufio.NewReader(nc)
 	c.hears("220")
 	c.hears("421 4.3.2")
+}
+
+// Mail that comes all the while, as fast as it can, is there exactly as often as it was
+// acknowledged, whenever its session is sent away.
+func TestNoAcknowledgedMessageIsLostOrDoubled(t *testing.T) {
+	for role, hello := range map[Role]string{LMTP: "LHLO", Receiving: "EHLO"} {
+		w, f := newTown(t), &lot.Farewell{}
+		addr := w.serve(role, func(s *Server) { s.Farewell = f })
+		const clients = 6
+		acknowledged := make(chan int, clients)
+		for range clients {
+			c := dial(t, addr)
+			c.hears("220")
+			go func() {
+				n := 0
+				for c.deliver(hello) {
+					n++
+				}
+				acknowledged <- n
+			}()
+		}
+		round := f.Begin()
+		for round.Left() > 0 {
+			time.Sleep(10 * time.Millisecond) // they deliver meanwhile
+			round.Tell(1)
+		}
+		want := 0
+		for range clients {
+			want += <-acknowledged
+		}
+		awaitInside(t, f, 0)
+		if got := len(w.Inbox(w.bob.Account)); got != want || want == 0 {
+			t.Errorf("%s: %d messages, %d were acknowledged", role, got, want)
+		}
+	}
+}
+
+// deliver sends a message to bob, and reports whether it was acknowledged.
+func (c *client) deliver(hello string) bool {
+	for _, step := range []struct{ say, want string }{
+		{hello + " mta.example.org", "250"}, {"MAIL FROM:<carol@example.org>", "250"}, {"RCPT TO:<bob@example.test>", "250"}, {"DATA", "354"}, {"Subject: " + rand.Text() + "\r\n\r\ntext\r\n.", "250"},
+	} {
+		if _, err := c.nc.Write([]byte(step.say + "\r\n")); err != nil {
+			return false
+		}
+		if !strings.HasPrefix(strings.Join(c.reply(), "\n"), step.want) {
+			return false
+		}
+	}
+	return true
 }
