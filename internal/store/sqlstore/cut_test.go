@@ -398,4 +398,3 @@ func TestALockThatIsHeldIsUnavailable(t *testing.T) {
 	n.sql(other, "ROLLBACK")
 	n.must(arrive(t.Context(), slow, n.ann.Account, 2))
 }
-
