@@ -398,3 +398,59 @@ func TestALockThatIsHeldIsUnavailable(t *testing.T) {
 	n.sql(other, "ROLLBACK")
 	n.must(arrive(t.Context(), slow, n.ann.Account, 2))
 }
+
+// Of a large mailbox that is read a page at a time, the server sends a page.
+func TestAPageOfALargeMailboxIsAllThatComes(t *testing.T) {
+	database := sqltest.PostgresURL(t)
+	w, through := throughWire(t, database)
+	db := sqltest.Open(t, through, sqlstore.Options{Readers: 1})
+	p, err := db.CreateAccount(t.Context(), byAdmin, store.NewAccount{Login: "ann@example.test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var inbox mail.MailboxID
+	for from := 0; from < 2000; from += 250 {
+		_, err := db.Update(t.Context(), p.Account, byAdmin, func(tx store.Tx) error {
+			mb, err := tx.MailboxByPath("INBOX")
+			inbox = mb.ID
+			for i := range 250 {
+				if err == nil {
+					l := letter(from+i, true)
+					l.Preview = strings.Repeat("a preview of it, ", 12)
+					l.InternalDate = time.Unix(int64(from+i), 0)
+					_, err = tx.Append(inbox, l)
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for what, read := range map[string]func(r store.Reader) (int, error){
+		"newest messages": func(r store.Reader) (n int, err error) {
+			return n, r.Messages(store.PlacementQuery{Mailbox: inbox, Backwards: true, Limit: 10}, func(*mail.Placement, *mail.Message) error { n++; return nil })
+		},
+		"first placements": func(r store.Reader) (n int, err error) {
+			return n, r.Placements(store.PlacementQuery{Mailbox: inbox, Limit: 10}, func(*mail.Placement) error { n++; return nil })
+		},
+		"newest by date": func(r store.Reader) (int, error) {
+			all, err := r.ByDate(store.DateQuery{Mailbox: inbox, Limit: 10})
+			return len(all), err
+		},
+	} {
+		for range 2 { // the first time, statements are prepared
+			w.heal()
+			n := 0
+			if err := db.View(t.Context(), p.Account, func(r store.Reader) (err error) { n, err = read(r); return err }); err != nil {
+				t.Fatal(err)
+			}
+			if n != 10 {
+				t.Errorf("%s: %d", what, n)
+			}
+		}
+		if came := unbroken - w.left[1].Load(); came > 32<<10 {
+			t.Errorf("%s: %d bytes came for 10 of 2000", what, came)
+		}
+	}
+}

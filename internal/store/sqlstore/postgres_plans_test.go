@@ -26,7 +26,7 @@ INSERT INTO message (account_id, message_key, email_id, thread_id, size, interna
 INSERT INTO content (account_id, content_id, blob, sent_at, message_id, parsed, preview)
 	SELECT a, a * 1000000 + n, decode(md5('b' || a || '-' || n), 'hex'), n, 'm' || n, '\x00', 'hello' FROM many;
 INSERT INTO placement (account_id, mailbox_id, uid, placement_id, message_key, lineage, system, keywords, save_date, created, modseq, changed_by, size, content_id, received)
-	SELECT a, 1, n, n * 3 + 2, n * 3, n * 3 + 2, 0, '', n, n, n, 0, 1000, a * 1000000 + n, n FROM many;
+	SELECT a, 1, n, n * 3 + 2, n * 3, CASE WHEN n % 20 = 0 THEN n * 3 - 1 ELSE n * 3 + 2 END, 0, '', n, n, n, 0, 1000, a * 1000000 + n, n FROM many;
 INSERT INTO thread (account_id, thread_id, emails, unread, created, modseq, born) SELECT a, n * 3 + 1, 1, 0, n, n, n FROM many;
 INSERT INTO thread_name (account_id, name, thread_id) SELECT a, hashtextextended(a || '/' || n, 0), n * 3 + 1 FROM many;
 INSERT INTO journal (account_id, modseq, act, undoes, at, actor, device_id, session, protocol, cause, version, entries) SELECT a, n, n, 0, n, 'x', 1, '', 'imap', 'user', 1, '[]' FROM many;
@@ -78,6 +78,18 @@ func walks(p planNode) (wrong []string) {
 
 // partial are indexes that hold few rows, whose condition is the point of them.
 var partial = map[string]bool{}
+
+// pagedStatements are those that are asked for a page at a time; see pages.
+func pagedStatements() []string {
+	all := []string{selectJournal + " LIMIT ?4", selectDown + " LIMIT ?4", selectDown + " LIMIT 1", selectEmailsDown + " LIMIT ?3"}
+	for _, sql := range []string{selectPlacements, selectPlacementsBack, selectMessages, selectMessagesBack, selectShown, selectShownBack} {
+		all = append(all, sql+" LIMIT ?5")
+	}
+	for _, sql := range memberSQL {
+		all = append(all, sql+" LIMIT ?6")
+	}
+	return all
+}
 
 // ofWhole reports whether a statement concerns all blobs, or a whole mailbox, or is one
 // that PostgreSQL is not asked.
@@ -161,7 +173,7 @@ func TestPlansOfPostgresDoNotWalk(t *testing.T) {
 					return err
 				}
 				looked := 0
-				for _, sql := range statements(t) {
+				for _, sql := range append(statements(t), pagedStatements()...) {
 					if mayWalk(sql) || ofWhole(sql) || slices.Contains(across, sql) || isSQLiteAlone(sql) {
 						continue
 					}
