@@ -4,6 +4,7 @@
 # make fuzz    each decoder for FUZZTIME, long
 # make fleet   simulated devices under 1000 seeds, long
 # make acmeserver  the ACME authority that certificates are tested with, likewise
+# make postgres  all random histories on PostgreSQL, long
 # make s3server  the S3 server that backups are tested with, before go test without CI
 # make web     the web client's files, from its sources; needs Node.js, and npm its registry
 # make soak    random histories, crashes and devices for SOAKTIME (minutes: 30m), long
@@ -88,6 +89,14 @@ fleet:
 soak: soak-fleet
 soak-fleet: build
 	./lockstep simulate --devices 200 --minutes $$(( $$(echo $(SOAKTIME) | tr -dc 0-9) ))
+
+# Every random history on PostgreSQL, of which make test lives through a part.
+.PHONY: postgres soak-postgres
+postgres:
+	LOCKSTEP_TEST_ALL=1 $(GO) test -timeout 0 -run 'Postgres|Nodes' ./internal/store/sqlstore
+
+soak: soak-postgres
+soak-postgres: postgres
 
 # Backups to a bucket whose network cuts, stalls and refuses at any byte.
 .PHONY: soak-backup

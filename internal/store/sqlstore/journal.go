@@ -39,7 +39,8 @@ func (r *reader) Journal(q store.JournalQuery) ([]mail.Record, error) {
 	}
 	lets := narrow(q)
 	var found []mail.Record
-	err = r.c.query(sql, func(row row) error {
+	newest := pages{sql: sql, args: args, from: 2, key: 0, want: limit}
+	err = newest.each(r.c, func(row row) error {
 		if !lets(row) {
 			return nil
 		}
@@ -54,7 +55,7 @@ func (r *reader) Journal(q store.JournalQuery) ([]mail.Record, error) {
 			return enough{}
 		}
 		return nil
-	}, args...)
+	})
 	return found, ignoreEnough(err)
 }
 

@@ -1,18 +1,67 @@
 package sqlstore_test
 
 import (
+	"context"
+	"sync/atomic"
 	"testing"
 
+	"lockstep/internal/mail"
+	"lockstep/internal/notify"
+	"lockstep/internal/store"
 	"lockstep/internal/store/sqlstore"
 	"lockstep/internal/store/sqlstore/sqltest"
 	"lockstep/internal/store/storetest"
 )
 
+// ofPostgres is the part of each history that is lived through on PostgreSQL, where a
+// statement is a trip: make postgres lives through all.
+const ofPostgres = 4
+
 // TestContractOnPostgres holds the other engine against the same contract.
 func TestContractOnPostgres(t *testing.T) {
-	storetest.Run(t, func(t testing.TB) storetest.Engine {
+	storetest.RunPart(t, func(t testing.TB) storetest.Engine {
 		db := sqltest.Postgres(t, sqlstore.Options{RunTwice: true, Guard: storetest.Rule})
 		t.Cleanup(func() { soundness(t, db) })
 		return db
+	}, ofPostgres)
+}
+
+// TestManyWritersAtTwoNodes lets each call go to another node than the one before:
+// what several do at once comes out as if done one after the other.
+func TestManyWritersAtTwoNodes(t *testing.T) {
+	storetest.Concurrent(t, func(t testing.TB) storetest.Engine {
+		url := sqltest.PostgresURL(t)
+		o := sqlstore.Options{Hub: &notify.Hub{}, Guard: storetest.Rule} // what they tell each other is the bus's
+		e := &taken{DB: sqltest.Open(t, url, o), other: sqltest.Open(t, url, o)}
+		t.Cleanup(func() { soundness(t, e.DB) })
+		return e
 	})
+}
+
+// taken is a node, with another that takes every second call.
+type taken struct {
+	*sqlstore.DB
+	other *sqlstore.DB
+	calls atomic.Int64
+}
+
+func (*taken) Scattered() {}
+
+func (e *taken) node() *sqlstore.DB {
+	if e.calls.Add(1)%2 == 0 {
+		return e.other
+	}
+	return e.DB
+}
+
+func (e *taken) View(ctx context.Context, id mail.AccountID, fn func(store.Reader) error) error {
+	return e.node().View(ctx, id, fn)
+}
+
+func (e *taken) Update(ctx context.Context, id mail.AccountID, by mail.Origin, fn func(store.Tx) error) (mail.ModSeq, error) {
+	return e.node().Update(ctx, id, by, fn)
+}
+
+func (e *taken) Note(ctx context.Context, id mail.AccountID, fn func(store.Notes) error) error {
+	return e.node().Note(ctx, id, fn)
 }

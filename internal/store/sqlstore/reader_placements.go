@@ -205,16 +205,25 @@ func isThick(uids mail.UIDSet) bool {
 }
 
 func (r *reader) ranges(q store.PlacementQuery, sql string, uids mail.UIDSet, visit func(row) error, more ...any) error {
+	in := func(first, last mail.UID) error {
+		args := append([]any{r.id, q.Mailbox, first, last}, more...)
+		switch {
+		case q.Limit <= 0:
+			return r.c.query(sql, visit, args...)
+		case q.Backwards:
+			return pages{sql: sql, args: args, from: 3, key: 1, step: -1, want: q.Limit}.each(r.c, visit)
+		}
+		return pages{sql: sql, args: args, from: 2, key: 1, step: 1, want: q.Limit}.each(r.c, visit)
+	}
 	if isThick(uids) {
-		first, last := span(uids)
-		return r.c.query(sql, visit, append([]any{r.id, q.Mailbox, first, last}, more...)...)
+		return in(span(uids))
 	}
 	asked := slices.Clone(uids)
 	if q.Backwards {
 		slices.Reverse(asked)
 	}
 	for _, u := range asked {
-		if err := r.c.query(sql, visit, append([]any{r.id, q.Mailbox, u.First, u.Last}, more...)...); err != nil {
+		if err := in(u.First, u.Last); err != nil {
 			return err
 		}
 	}

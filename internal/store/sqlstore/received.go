@@ -91,11 +91,11 @@ func (o dateOrder) orderedAt(number int64) (dated, error) {
 	for number > 0 {
 		var d dated
 		behind := int64(0)
-		err := o.c.query(o.down, func(row row) error {
+		err := o.c.query(o.down+" LIMIT 1", func(row row) error {
 			d, behind = dated{row.num(1), row.num(0)}, row.num(2)
-			return enough{}
+			return nil
 		}, o.with(number)...)
-		if err = ignoreEnough(err); err != nil || behind == 0 {
+		if err != nil || behind == 0 {
 			return d, err
 		}
 		number = behind
@@ -142,7 +142,8 @@ const shortRun = 16
 func (o dateOrder) inOrder(from, since int64, limit int) (found []dated, err error) {
 	for from > 0 {
 		leap := int64(0)
-		err = o.c.query(o.down, func(row row) error {
+		down := pages{sql: o.down, args: o.with(from), from: len(o.of), key: 0, step: -1, want: limit - len(found)}
+		err = down.each(o.c, func(row row) error {
 			d, behind, shown := dated{row.num(1), row.num(0)}, row.num(2), row.num(3) != 0
 			switch {
 			case behind > 0 && d.number-behind > shortRun:
@@ -159,7 +160,7 @@ func (o dateOrder) inOrder(from, since int64, limit int) (found []dated, err err
 				return enough{}
 			}
 			return nil
-		}, o.with(from)...)
+		})
 		if err = ignoreEnough(err); err != nil || leap == 0 {
 			return found, err
 		}

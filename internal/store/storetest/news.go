@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 
@@ -37,6 +38,9 @@ func (w *watch) news() []mail.News {
 func (w *watch) heardAll() {
 	w.stop()
 	heard := w.news()
+	if _, several := w.s.Engine.(Scattered); several {
+		slices.SortFunc(heard, func(a, b mail.News) int { return cmp.Compare(a.ModSeq, b.ModSeq) })
+	}
 	records := w.s.records(store.JournalQuery{After: w.s.base, Limit: 1 << 20})
 	slices.Reverse(records)
 	if len(heard) != len(records) {

@@ -16,6 +16,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"testing"
 
 	"lockstep/internal/mail"
@@ -37,6 +38,10 @@ type Engine interface {
 	store.Failures
 }
 
+// Scattered is an engine of several nodes, whose news may overtake each other on
+// their way to who watches.
+type Scattered interface{ Scattered() }
+
 // Open makes an empty engine that the test cleans up.
 type Open func(testing.TB) Engine
 
@@ -54,11 +59,42 @@ func Run(t *testing.T, open Open) {
 // Checks is the part of Run that looks at one promise after the other.
 func Checks(t *testing.T, open Open) {
 	for _, c := range checks {
-		t.Run(c.name, func(t *testing.T) {
-			if err := try(func() { c.do(&trial{t, open}) }); err != nil {
-				t.Fatal(err)
+		c.run(t, open)
+	}
+}
+
+// Everything is the environment variable by which RunPart runs everything.
+const Everything = "LOCKSTEP_TEST_ALL"
+
+// RunPart is Run for an engine whose every statement is a trip to a server: all
+// checks, and each history of the first seed for a part as long.
+func RunPart(t *testing.T, open Open, part int) {
+	if os.Getenv(Everything) != "" || *oneSeed != 0 || *freshSeeds > 0 {
+		Run(t, open)
+		return
+	}
+	Checks(t, open)
+	for _, p := range proofs {
+		if !p.concurrent {
+			p.n /= part
+		}
+		p.run(t, open, 1)
+	}
+}
+
+// Concurrent is the part of Run in which many write to one account at once.
+func Concurrent(t *testing.T, open Open) {
+	for _, c := range concurrencyChecks {
+		if c.name != "ViewAndUpdateInsideAnUpdatePanic" { // which is about one engine
+			c.run(t, open)
+		}
+	}
+	for _, seed := range seeds() {
+		for _, p := range proofs {
+			if p.concurrent {
+				p.run(t, open, seed)
 			}
-		})
+		}
 	}
 }
 
@@ -67,16 +103,28 @@ func Checks(t *testing.T, open Open) {
 func Histories(t *testing.T, open Open) {
 	for _, seed := range seeds() {
 		for _, p := range proofs {
-			if testing.Short() && !p.concurrent { // Short is for the race detector, which has nothing to say of one goroutine
-				continue
-			}
-			t.Run(fmt.Sprintf("%s/seed=%d", p.name, seed), func(t *testing.T) {
-				if err := p.prove(&trial{t, open}, seed); err != nil {
-					t.Fatal(err)
-				}
-			})
+			p.run(t, open, seed)
 		}
 	}
+}
+
+func (c check) run(t *testing.T, open Open) {
+	t.Run(c.name, func(t *testing.T) {
+		if err := try(func() { c.do(&trial{t, open}) }); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func (p proof) run(t *testing.T, open Open, seed uint64) {
+	if testing.Short() && !p.concurrent { // Short is for the race detector, which has nothing to say of one goroutine
+		return
+	}
+	t.Run(fmt.Sprintf("%s/seed=%d", p.name, seed), func(t *testing.T) {
+		if err := p.prove(&trial{t, open}, seed); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
 
 func seeds() []uint64 {
