@@ -48,8 +48,7 @@ const DefaultWorkers = 4
 // Bounds of the passes while the source is in use.
 const (
 	maxPasses  = 8
-	smallPass  = 20              // accounts: then it is time for the last pass
-	shortPass  = 5 * time.Second // so
+	shortPass  = 5 * time.Second // after one, it is time for the last
 	frozenTime = 6 * time.Hour   // of the last pass, after which the source goes on
 )
 
@@ -184,7 +183,7 @@ func (j *Job) online(ctx context.Context) error {
 	for n := 1; n <= maxPasses; n++ {
 		began := time.Now()
 		accounts, err := j.pass(ctx, false)
-		if err != nil || accounts <= smallPass || n > 1 && time.Since(began) < shortPass {
+		if err != nil || accounts == 0 || n > 1 && time.Since(began) < shortPass {
 			return err
 		}
 	}

@@ -275,10 +275,11 @@ func (s *Side) Begin(ctx context.Context, origin, peer string, at int64) error {
 		if err != nil {
 			return err
 		}
-		if _, err := c.exec(nameMark, instance); err != nil { // so that it has an origin of its own
+		if err := setMoving(c, Moving{Arriving, origin, peer}, at); err != nil {
 			return err
 		}
-		return setMoving(c, Moving{Arriving, origin, peer}, at)
+		_, err = c.exec(nameMark, instance) // so that it has an origin of its own
+		return err
 	})
 }
 

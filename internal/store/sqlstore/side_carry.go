@@ -247,6 +247,11 @@ func (k *Carrier) all(t *carried, from rowSource) (done Carried, err error) {
 func (k *Carrier) merge(ctx context.Context, t *carried, from, there rowSource) (done Carried, err error) {
 	m := &merger{t: t, from: from, there: there}
 	err = m.run(func(put, drop []byte) error {
+		if drop == nil && t.name == "content" { // it may be there without its message, which came after
+			if err := k.load.drop(t, put); err != nil {
+				return err
+			}
+		}
 		if drop != nil {
 			done.Dropped++
 			if err := k.load.drop(t, drop); err != nil {
