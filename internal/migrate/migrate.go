@@ -82,7 +82,6 @@ type Report struct {
 	Accounts int
 	Passes   int
 	Carried  sqlstore.Carried
-	Tables   sqlstore.Proof // of the source, summed over all accounts
 	Proven   int            // accounts of which each row is the same on both sides
 	Frozen   time.Duration  // for how long nobody could write
 	Took     time.Duration
@@ -338,12 +337,18 @@ func (j *Job) unproven(ctx context.Context, failed *error) (all []mail.AccountID
 
 // sameAccount reads an account on both sides.
 func (j *Job) sameAccount(ctx context.Context, id mail.AccountID) (bool, error) {
-	a, err := j.From.ProveAccount(ctx, id)
-	if err != nil {
-		return false, err
-	}
-	b, err := j.To.ProveAccount(ctx, id)
+	a, b, err := both(ctx, j.From, j.To, id)
 	return err == nil && maps.Equal(a, b), err
+}
+
+// both reads an account on both sides at once.
+func both(ctx context.Context, from, to *sqlstore.Side, id mail.AccountID) (a, b sqlstore.Proof, err error) {
+	var there sync.WaitGroup
+	var failed error
+	there.Go(func() { b, failed = to.ProveAccount(ctx, id) })
+	a, err = from.ProveAccount(ctx, id)
+	there.Wait()
+	return a, b, errors.Join(err, failed)
 }
 
 // each runs fn for all, several at once.

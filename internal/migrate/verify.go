@@ -52,11 +52,7 @@ func Verify(ctx context.Context, from, to *sqlstore.Side, tell func(Progress)) (
 	}
 	sums := [2]sqlstore.Proof{{}, {}}
 	for _, id := range slices.Sorted(maps.Keys(weights)) {
-		a, err := from.ProveAccount(ctx, id)
-		if err != nil {
-			return v, err
-		}
-		b, err := to.ProveAccount(ctx, id)
+		a, b, err := both(ctx, from, to, id)
 		if err != nil {
 			return v, err
 		}
