@@ -82,8 +82,8 @@ type Report struct {
 	Accounts int
 	Passes   int
 	Carried  sqlstore.Carried
-	Proven   int            // accounts of which each row is the same on both sides
-	Frozen   time.Duration  // for how long nobody could write
+	Proven   int           // accounts of which each row is the same on both sides
+	Frozen   time.Duration // for how long nobody could write
 	Took     time.Duration
 }
 
