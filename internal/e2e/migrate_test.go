@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"lockstep/internal/eas/easclient"
 	"lockstep/internal/jmap/jmapclient"
@@ -189,6 +191,48 @@ func TestDevicesAfterMovingToPostgresAndBack(t *testing.T) {
 	if n := laptop.syncCounting(); n != 10 {
 		t.Errorf("fetched %d of 10 new messages", n)
 	}
+	if out := s.lockstepFor(long, "doctor"); !strings.Contains(out, "All is well") {
+		t.Error(out)
+	}
+}
+
+// A command that is killed in the middle leaves a server that serves, and a target that
+// nobody is served by; the next goes on. The packs go with it into another directory.
+func TestAMoveThatIsKilledGoesOn(t *testing.T) {
+	url := pgtest.Database(t)
+	s := newServer(t, "[cluster]\ndrain_notice = \"0s\"\n")
+	s.addAccount(alice)
+	s.importMails("first", 300)
+	s.start()
+	before := s.photo()
+	for n := range 3 {
+		cmd := exec.Command(binary, "migrate", "--to", url, "--config", s.config)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(30+60*n) * time.Millisecond) // somewhere: each has to do
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if s.get("/healthz") != "ok\n" {
+			break // it was asked to end by then
+		}
+		s.stillShows("after a kill", before)
+	}
+	s.lockstepFor(long, "migrate", "--to", url)
+	_ = s.cmd.Wait()
+	other := filepath.Join(t.TempDir(), "other")
+	s.on(url)
+	t.Log(s.lockstepFor(long, "migrate", "--to", other))
+	s.on("")
+	b, err := os.ReadFile(s.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(s.config, []byte(strings.Replace(string(b), fmt.Sprintf("data = %q", s.dir), fmt.Sprintf("data = %q", other), 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.start()
+	s.stillShows("in another directory", before)
 	if out := s.lockstepFor(long, "doctor"); !strings.Contains(out, "All is well") {
 		t.Error(out)
 	}
