@@ -233,6 +233,9 @@ func (h *house) openDir() error {
 	if err := ownedByUs(h.cfg.Data, info); err != nil {
 		return err
 	}
+	if err := mustNotMove(h.cfg.Data); err != nil {
+		return err
+	}
 	lock, err := vfs.OS{}.Lock(h.path(lockFile))
 	if err != nil {
 		return fmt.Errorf("data directory %s %w by another process (%v): stop that one, or name another with --data", h.cfg.Data, errInUse, err)

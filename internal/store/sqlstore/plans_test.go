@@ -14,7 +14,7 @@ var walksAccount = regexp.MustCompile(`(message|placement|thread|vanished|vanish
 // remove. A placement is looked for by its id alone only where it was remembered
 // whence an answer came from, so it has no index of its own.
 func mayWalk(sql string) bool {
-	return sql == selectAllEmails || sql == selectPlacementRows || sql == selectAllPlaces || sql == selectLastKey || isOfCheck(sql) || strings.HasPrefix(sql, "WITH ") || strings.Contains(sql, "WITH view AS") || strings.Contains(sql, "sum(size)") || strings.Contains(sql, "SET places = '{}'") || strings.HasPrefix(sql, "DELETE FROM ") ||
+	return sql == goneSQL["placement"] || sql == selectAllEmails || sql == selectPlacementRows || sql == selectAllPlaces || sql == selectLastKey || isOfCheck(sql) || strings.HasPrefix(sql, "WITH ") || strings.Contains(sql, "WITH view AS") || strings.Contains(sql, "sum(size)") || strings.Contains(sql, "SET places = '{}'") || strings.HasPrefix(sql, "DELETE FROM ") ||
 		strings.Contains(sql, "member m") || strings.HasPrefix(sql, "UPDATE member AS m") ||
 		strings.Contains(sql, "p.uid >= b.uidnext") || strings.Contains(sql, "content_id <>") || strings.Contains(sql, "SET received = ") || strings.Contains(sql, "AS most FROM placement") || strings.Contains(sql, "NOT EXISTS (SELECT 1 FROM mailbox b") || strings.Contains(sql, "p.placement_id = ?2") || strings.HasPrefix(sql, "SELECT modseq, at FROM journal")
 }

@@ -78,7 +78,11 @@ func OpenPostgres(ctx context.Context, url string, o Options) (*DB, error) {
 		db.pg.writers = append(db.pg.writers, c)
 		db.done.Go(func() { db.writeLanes(c, o.RunTwice) })
 	}
-	if err := db.settleEngine(ctx, o.Lossless); err != nil {
+	err = db.ask(ctx, refuseMoving)
+	if err == nil {
+		err = db.settleEngine(ctx, o.Lossless)
+	}
+	if err != nil {
 		db.Close()
 		return nil, err
 	}

@@ -293,6 +293,13 @@ CREATE TABLE metadata (
   PRIMARY KEY (account_id, mailbox_id, who, name)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE moving (
+  state  TEXT NOT NULL,
+  origin TEXT NOT NULL, -- which database they come from
+  peer   TEXT NOT NULL, -- where that is, or where they went, for people
+  at     INTEGER NOT NULL
+) STRICT;
+
 CREATE TABLE node (
   node_id      TEXT NOT NULL PRIMARY KEY,
   name         TEXT NOT NULL,

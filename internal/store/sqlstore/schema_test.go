@@ -93,6 +93,8 @@ var across = []string{
 	selectNumbered, // which accounts there are
 	holdNumbered,   // so
 	holdNumbered + " FOR UPDATE",
+	selectSomeHeads,
+	selectWeights,
 }
 
 var (

@@ -177,7 +177,10 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	filling, stop := context.WithCancel(context.Background())
 	db.stopFilling = stop
 	db.done.Go(func() { db.keepFilter(filling) })
-	if err = db.settleMark(ctx, o, known); err == nil {
+	if err = db.ask(ctx, refuseMoving); err == nil {
+		err = db.settleMark(ctx, o, known)
+	}
+	if err == nil {
 		err = db.FinishCut(ctx)
 	}
 	if err != nil {
