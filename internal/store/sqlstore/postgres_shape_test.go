@@ -25,7 +25,7 @@ const (
 	sqliteColumns = `SELECT t.name, c.name, c.type, c."notnull", c.pk FROM sqlite_schema t JOIN pragma_table_info(t.name) c WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite%'`
 	sqliteIndexes = `SELECT t.name, i.name, i."unique", i.origin, (SELECT group_concat(coalesce(x.name, '?'), ', ') FROM pragma_index_info(i.name) x), coalesce(s.sql, '')
 	FROM sqlite_schema t JOIN pragma_index_list(t.name) i LEFT JOIN sqlite_schema s ON s.name = i.name WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite%'`
-	postgresColumns = `SELECT c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod), (CASE WHEN a.attnotnull THEN 1 ELSE 0 END)::bigint
+	catalogColumns = `SELECT c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod), (CASE WHEN a.attnotnull THEN 1 ELSE 0 END)::bigint
 	FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped`
 	postgresIndexes = `SELECT c.relname::text, i.relname::text, (CASE WHEN x.indisunique THEN 1 ELSE 0 END)::bigint, (CASE WHEN x.indisprimary THEN 1 ELSE 0 END)::bigint,
 	(SELECT string_agg(pg_get_indexdef(x.indexrelid, k, true), ', ' ORDER BY k) FROM generate_series(1, x.indnkeyatts) k), coalesce(pg_get_expr(x.indpred, x.indrelid), ''),
@@ -121,7 +121,7 @@ func shapeOfPostgres(t *testing.T) shape {
 	s := shape{}
 	db := freshPostgres(t)
 	err := db.read(t.Context(), func(c conn) error {
-		err := c.query(postgresColumns, func(r row) error {
+		err := c.query(catalogColumns, func(r row) error {
 			s.say(r.text(0), "column %s %s, never null %v", r.text(1), r.text(2), r.num(3) != 0)
 			return nil
 		})
@@ -147,14 +147,14 @@ func shapeOfPostgres(t *testing.T) shape {
 	return s
 }
 
-// onlyPostgres are the tables that only several nodes need.
-var onlyPostgres = []string{"lane", "engine"}
+// postgresAlone are the tables that only several nodes need.
+var postgresAlone = []string{"lane", "engine"}
 
 // TestBothEnginesHaveTheSameTables reads the schema of the server's catalog, and holds
 // it against SQLite's: a step that one engine forgets fails here.
 func TestBothEnginesHaveTheSameTables(t *testing.T) {
 	want, got := shapeOfSQLite(t), shapeOfPostgres(t)
-	for _, table := range onlyPostgres {
+	for _, table := range postgresAlone {
 		delete(got, table)
 	}
 	for _, table := range slices.Sorted(maps.Keys(got)) {
@@ -181,7 +181,7 @@ func TestBothEnginesHaveTheSameTables(t *testing.T) {
 func TestEveryAccountTableOfPostgresBeginsWithItsAccount(t *testing.T) {
 	looked := 0
 	for table, lines := range shapeOfPostgres(t) {
-		if slices.Contains(globalTables, table) || slices.Contains(onlyPostgres, table) || table == "account" {
+		if slices.Contains(globalTables, table) || slices.Contains(postgresAlone, table) || table == "account" {
 			continue
 		}
 		for _, line := range lines {
