@@ -153,7 +153,7 @@ func (s *Server) start(o Options, goes bool) error {
 	}
 	s.cmd = Command("sh", append([]string{"-c", script, s.Dir, filepath.Join(s.Programs, "postgres")}, args...)...)
 	s.cmd.SysProcAttr.Setpgid = true // Ctrl-C is not for it
-	s.cmd.SysProcAttr.Pdeathsig = syscall.SIGTERM
+	endWithUs(s.cmd.SysProcAttr)
 	cmd, started := s.cmd, make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // whose end would be taken for the process's
