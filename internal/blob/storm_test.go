@@ -253,10 +253,10 @@ func (s *storm) erase(rng *rand.Rand, node *blob.Store) {
 }
 
 // settle lets upkeep do its work in peace, and holds what is left to what is named.
-func (s *storm) settle(after func()) {
+func (s *storm) settle(passes int, after func()) {
 	s.bucket.Harm(0)
 	node := s.nodes[0]
-	for range 24 * 6 {
+	for range passes {
 		for _, do := range []func() error{
 			func() error { _, err := node.Pack(context.Background()); return err },
 			func() error { _, err := node.Collect(context.Background()); return err },
@@ -386,7 +386,7 @@ func TestNodesOfOneBucketLoseNothing(t *testing.T) {
 				}
 				s.bucket.Harm(0.05)
 				s.run()
-				s.settle(func() { time.Sleep(time.Hour) })
+				s.settle(24*6, func() { time.Sleep(time.Hour) })
 			})
 		})
 	}
@@ -483,7 +483,7 @@ func stormOnDatabase(t *testing.T, open func(sqlstore.Options) []*sqlstore.DB) {
 		}
 	})
 	s.sleep = func(d time.Duration) { time.Sleep(d / time.Duration(speed/time.Millisecond)) }
-	ends := time.Now().Add(4 * time.Second)
+	ends := time.Now().Add(3 * time.Second)
 	s.until = func() bool { return time.Now().After(ends) }
 	dbs := open(sqlstore.Options{Now: now})
 	s.reg = inQueue{dbs[0].Blobs(), dbs[0], now}
@@ -506,5 +506,5 @@ func stormOnDatabase(t *testing.T, open func(sqlstore.Options) []*sqlstore.DB) {
 	s.run()
 	close(stop)
 	clock.Wait()
-	s.settle(func() { passed.Add(int64(time.Hour)) })
+	s.settle(36, func() { passed.Add(int64(4 * time.Hour)) })
 }
