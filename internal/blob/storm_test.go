@@ -336,6 +336,11 @@ func (x sleepy) Bytes(ctx context.Context, place string) ([]byte, bool, error) {
 	return x.registry.Bytes(ctx, place)
 }
 
+func (x sleepy) Waiting(ctx context.Context, after string, limit int) ([]mail.Blob, error) {
+	x.nap()
+	return x.registry.Waiting(ctx, after, limit)
+}
+
 func (x sleepy) Places(ctx context.Context, prefix, after string, limit int) ([]string, error) {
 	x.nap()
 	return x.registry.Places(ctx, prefix, after, limit)
