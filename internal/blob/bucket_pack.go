@@ -26,6 +26,7 @@ const (
 	rowGrace = 10 * time.Minute
 
 	packPage = 256 // rows looked at, or moved, at once
+	waitPage = 32  // records of up to MaxInRow in memory at once
 	dropPage = 500
 )
 
@@ -42,8 +43,8 @@ type Packed struct {
 // meant to be called every minute or so, by one node: where several do it at once
 // nothing is lost, but work is done in vain. On the disk there is nothing to pack.
 //
-// It costs two requests of the bucket's for each pack of some hundred messages, one of
-// the index for each message and two for each page of moved ones.
+// It costs a request of the bucket's for each pack of some hundred messages, one of the
+// index for each 32 of them, and two updates of rows for each.
 func (s *Store) Pack(ctx context.Context) (Packed, error) {
 	b, ok := s.home.(*inBucket)
 	if !ok {
@@ -75,12 +76,15 @@ func (b *inBucket) pack(ctx context.Context, done *Packed) error {
 	p := b.newPacker(done)
 	defer p.close()
 	for after := ""; ; {
-		rows, err := b.index.Rows(ctx, rowIn, after, packPage)
+		rows, err := b.index.Waiting(ctx, after, waitPage)
 		if err != nil {
 			return err
 		}
 		if len(rows) == 0 {
-			return p.flush(ctx)
+			if err := p.flush(ctx); err != nil {
+				return err
+			}
+			return b.stickLost(ctx, wait.oldest)
 		}
 		for _, row := range rows {
 			if !all && done.Objects >= packs {
@@ -94,10 +98,21 @@ func (b *inBucket) pack(ctx context.Context, done *Packed) error {
 	}
 }
 
+// stickLost has the oldest hold up nothing if it could not be packed: its record is lost,
+// which is for the doctor.
+func (b *inBucket) stickLost(ctx context.Context, oldest string) error {
+	left, err := b.waiting(ctx)
+	if err == nil && oldest != "" && left.oldest == oldest {
+		b.stick(oldest)
+	}
+	return err
+}
+
 // inRows is what waits to be packed.
 type inRows struct {
 	records, bytes int64
 	since          time.Time // when the oldest came
+	oldest         string    // its place
 }
 
 func (b *inBucket) waiting(ctx context.Context) (w inRows, err error) {
@@ -113,6 +128,7 @@ func (b *inBucket) waiting(ctx context.Context) (w inRows, err error) {
 			}
 			if w.records == 0 {
 				w.since, _ = madeAt(text)
+				w.oldest = text
 			}
 			w.records++
 			w.bytes += at.length
@@ -141,23 +157,13 @@ func (b *inBucket) packRow(ctx context.Context, p *packer, row mail.Blob) error 
 	if b.isStuck(row.Place) {
 		return nil
 	}
-	record, found, err := b.index.Bytes(ctx, row.Place)
-	if err != nil {
-		return err
-	}
-	if !found {
-		now, named, err := b.index.Blob(ctx, row.Name)
-		if err != nil || !named || now.Place != row.Place {
-			return err // forgotten, or packed by somebody else, meanwhile
-		}
-	}
-	if err := checkWhole(record, row); err != nil {
+	if err := checkWhole(row.Record, row); err != nil {
 		b.damage.met(row.Name)
 		b.stick(row.Place)
 		p.done.Damaged = append(p.done.Damaged, row)
 		return nil
 	}
-	return p.add(ctx, row, record)
+	return p.add(ctx, row, row.Record)
 }
 
 // checkWhole compares a record with its row and with its checksum.

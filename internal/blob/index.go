@@ -70,6 +70,10 @@ type Index interface {
 	// Bytes returns the record that lies in a row of the index, by its place.
 	Bytes(ctx context.Context, place string) (record []byte, found bool, err error)
 
+	// Waiting returns up to limit of the rows, condemned or not, whose records lie in rows
+	// of the index at places greater than after, in order, with Record and without Parts.
+	Waiting(ctx context.Context, after string, limit int) ([]mail.Blob, error)
+
 	// DropBytes deletes up to limit records that lie in rows and whose blobs' rows came
 	// to say another place before the given time, and returns how many.
 	DropBytes(ctx context.Context, movedBefore time.Time, limit int) (int, error)

@@ -253,10 +253,10 @@ func (s *storm) erase(rng *rand.Rand, node *blob.Store) {
 }
 
 // settle lets upkeep do its work in peace, and holds what is left to what is named.
-func (s *storm) settle(after func()) {
+func (s *storm) settle(passes int, after func()) {
 	s.bucket.Harm(0)
 	node := s.nodes[0]
-	for range 24 * 6 {
+	for range passes {
 		for _, do := range []func() error{
 			func() error { _, err := node.Pack(context.Background()); return err },
 			func() error { _, err := node.Collect(context.Background()); return err },
@@ -336,6 +336,11 @@ func (x sleepy) Bytes(ctx context.Context, place string) ([]byte, bool, error) {
 	return x.registry.Bytes(ctx, place)
 }
 
+func (x sleepy) Waiting(ctx context.Context, after string, limit int) ([]mail.Blob, error) {
+	x.nap()
+	return x.registry.Waiting(ctx, after, limit)
+}
+
 func (x sleepy) Places(ctx context.Context, prefix, after string, limit int) ([]string, error) {
 	x.nap()
 	return x.registry.Places(ctx, prefix, after, limit)
@@ -386,7 +391,7 @@ func TestNodesOfOneBucketLoseNothing(t *testing.T) {
 				}
 				s.bucket.Harm(0.05)
 				s.run()
-				s.settle(func() { time.Sleep(time.Hour) })
+				s.settle(24*6, func() { time.Sleep(time.Hour) })
 			})
 		})
 	}
@@ -483,7 +488,7 @@ func stormOnDatabase(t *testing.T, open func(sqlstore.Options) []*sqlstore.DB) {
 		}
 	})
 	s.sleep = func(d time.Duration) { time.Sleep(d / time.Duration(speed/time.Millisecond)) }
-	ends := time.Now().Add(4 * time.Second)
+	ends := time.Now().Add(3 * time.Second)
 	s.until = func() bool { return time.Now().After(ends) }
 	dbs := open(sqlstore.Options{Now: now})
 	s.reg = inQueue{dbs[0].Blobs(), dbs[0], now}
@@ -506,5 +511,5 @@ func stormOnDatabase(t *testing.T, open func(sqlstore.Options) []*sqlstore.DB) {
 	s.run()
 	close(stop)
 	clock.Wait()
-	s.settle(func() { passed.Add(int64(time.Hour)) })
+	s.settle(36, func() { passed.Add(int64(4 * time.Hour)) })
 }

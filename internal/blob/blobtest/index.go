@@ -348,6 +348,20 @@ func (x *Index) Bytes(_ context.Context, place string) ([]byte, bool, error) {
 	return bytes.Clone(r.bytes), true, nil
 }
 
+// Waiting implements blob.Index.
+func (x *Index) Waiting(ctx context.Context, after string, limit int) (all []mail.Blob, err error) {
+	rows, err := x.Rows(ctx, "rows/", after, limit)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, b := range rows {
+		if r := x.records[b.Place]; r != nil {
+			b.Record, b.Parts = bytes.Clone(r.bytes), nil
+			all = append(all, b)
+		}
+	}
+	return all, err
+}
+
 // DropBytes implements blob.Index.
 func (x *Index) DropBytes(_ context.Context, movedBefore time.Time, limit int) (n int, err error) {
 	x.mu.Lock()

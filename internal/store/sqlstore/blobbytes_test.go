@@ -73,6 +73,12 @@ func TestRecordsInRows(t *testing.T) {
 		if err != nil || !slices.Equal(places, []string{aRow}) {
 			t.Errorf("places %q, %v", places, err)
 		}
+		if all, err := x.Waiting(t.Context(), "", 10); err != nil || len(all) != 1 || string(all[0].Record) != "one" || all[0].Place != aRow || all[0].Name != erasedBlob(1) {
+			t.Errorf("waiting %+v, %v", all, err)
+		}
+		if all, err := x.Waiting(t.Context(), aRow, 10); err != nil || len(all) != 0 {
+			t.Errorf("waiting after %+v, %v", all, err)
+		}
 		if of, err := x.PlacesOf(t.Context(), []mail.BlobName{erasedBlob(1), erasedBlob(7)}); err != nil || len(of) != 1 || of[erasedBlob(1)] != aRow {
 			t.Errorf("places %q, %v", of, err)
 		}

@@ -49,8 +49,10 @@ const (
 	rewrapBlob    = "UPDATE blob SET key = ?3 WHERE name = ?1 AND key = ?2"
 	moveBlob      = "UPDATE blob SET place = ?3 WHERE name = ?1 AND place = ?2"
 
-	selectPlaces     = "SELECT place FROM blob WHERE place > ?1 AND place < ?2 ORDER BY place LIMIT ?3"
-	selectBytes      = "SELECT bytes FROM blob_bytes WHERE place = ?1"
+	selectPlaces  = "SELECT place FROM blob WHERE place > ?1 AND place < ?2 ORDER BY place LIMIT ?3"
+	selectBytes   = "SELECT bytes FROM blob_bytes WHERE place = ?1"
+	selectWaiting = `SELECT b.name, b.size, b.place, b.key, y.bytes FROM blob b JOIN blob_bytes y ON y.place = b.place
+	WHERE b.place > ?1 AND b.place < ?2 ORDER BY b.place LIMIT ?3`
 	deleteBytes      = "DELETE FROM blob_bytes WHERE place = ?1"
 	movedBytes       = "UPDATE blob_bytes SET moved = ?2 WHERE place = ?1"
 	selectMovedBytes = "SELECT place FROM blob_bytes WHERE moved > 0 AND moved < ?1 ORDER BY moved LIMIT ?2"
@@ -147,25 +149,41 @@ func (x BlobIndex) Condemn(ctx context.Context, names []mail.BlobName, touchedBe
 
 // Move implements blob.Index.
 func (x BlobIndex) Move(ctx context.Context, moves []blob.Move) (int, error) {
-	return x.each(ctx, len(moves), func(c conn, i int) (int64, error) {
-		return x.move(c, moves[i])
-	})
+	sum := int64(0)
+	err := x.db.write(ctx, blobLane, func(c conn) error {
+		sum = 0
+		objects := map[string]string{} // where they came to lie, and a place there
+		for _, m := range moves {
+			n, err := c.exec(moveBlob, m.Name, m.From, m.To)
+			if err != nil {
+				return err
+			}
+			if n > 0 && blob.InRow(m.From) {
+				if _, err := c.exec(movedBytes, m.From, x.db.now()); err != nil {
+					return err
+				}
+			}
+			object, _ := blob.ObjectOf(m.To)
+			objects[object] = m.To
+			sum += n
+		}
+		return noneDoomed(c, objects)
+	}, nil)
+	return int(sum), err
 }
 
-// move moves one row, unless it is to come to lie where everything is removed.
-func (x BlobIndex) move(c conn, m blob.Move) (int64, error) {
-	n, err := c.exec(moveBlob, m.Name, m.From, m.To)
-	if err != nil || n == 0 {
-		return 0, err
+// noneDoomed refuses to have rows come to name what is about to be removed.
+func noneDoomed(c conn, objects map[string]string) error {
+	for _, place := range objects {
+		doomed, err := inDoomed(c, place)
+		if err == nil && doomed {
+			err = expired()
+		}
+		if err != nil {
+			return err
+		}
 	}
-	doomed, err := inDoomed(c, m.To)
-	if err == nil && doomed {
-		err = expired()
-	}
-	if err == nil && blob.InRow(m.From) {
-		_, err = c.exec(movedBytes, m.From, x.db.now())
-	}
-	return n, err
+	return nil
 }
 
 // Wrapped implements blob.Index. It reads all rows: a second for 1 000 000.
@@ -365,19 +383,24 @@ func (x BlobIndex) Places(ctx context.Context, prefix, after string, limit int) 
 // PlacesOf implements blob.Index.
 func (x BlobIndex) PlacesOf(ctx context.Context, names []mail.BlobName) (map[mail.BlobName]string, error) {
 	places := map[mail.BlobName]string{}
-	err := x.db.read(ctx, func(c conn) error {
-		for _, name := range names {
-			b := mail.Blob{Name: name}
-			if err := locate(c, &b); err != nil {
-				return err
+	for some := range slices.Chunk(names, eraseChunk) {
+		err := x.db.read(ctx, func(c conn) error {
+			for _, name := range some {
+				b := mail.Blob{Name: name}
+				if err := locate(c, &b); err != nil {
+					return err
+				}
+				if b.Place != "" {
+					places[name] = b.Place
+				}
 			}
-			if b.Place != "" {
-				places[name] = b.Place
-			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
 		}
-		return nil
-	})
-	return places, err
+	}
+	return places, nil
 }
 
 // Bytes implements blob.Index.
@@ -387,6 +410,21 @@ func (x BlobIndex) Bytes(ctx context.Context, place string) (record []byte, foun
 		return err
 	})
 	return record, found, err
+}
+
+// Waiting implements blob.Index.
+func (x BlobIndex) Waiting(ctx context.Context, after string, limit int) (all []mail.Blob, err error) {
+	const first = "rows/"
+	err = x.db.ask(ctx, func(c conn) error {
+		all = nil
+		return c.query(selectWaiting, func(r row) error {
+			b := scanBlob(r)
+			b.Record = r.bytes(4)
+			all = append(all, b)
+			return nil
+		}, max(first, after), first+pastPlaces, limit)
+	})
+	return all, err
 }
 
 // DropBytes implements blob.Index.
