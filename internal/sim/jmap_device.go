@@ -42,7 +42,9 @@ func newJMAPDevice(kind jmapKind, name, login, secret string, dial func() (wire,
 	d := &jmapDevice{kind: kind, name: name, login: login, dial: dial, blame: blame}
 	d.program = jmapclient.New(&jmapclient.Client{Dial: d.connect, Login: login, Secret: secret, Name: "SimProgram", Said: d.said.add})
 	d.program.Window = kind.window
-	d.program.Blame = func(format string, args ...any) { blame(name+": "+format, args...) }
+	d.program.Blame = func(format string, args ...any) {
+		blame("%s: %s\n  %s", name, fmt.Sprintf(format, args...), strings.Join(d.said.lines, "\n  "))
+	}
 	return d
 }
 

@@ -424,7 +424,9 @@ func (p *pgConn) isBroken() bool {
 	case time.Since(p.idleSince) < pgFresh:
 		return false
 	}
-	return p.c.CheckConn() != nil
+	ctx, cancel := context.WithTimeout(context.Background(), pgConnectTime)
+	defer cancel()
+	return p.c.Ping(ctx) != nil
 }
 
 // pgFresh is for how long a connection is taken to be there still.
