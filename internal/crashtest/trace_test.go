@@ -117,7 +117,7 @@ func (p *parser) line(line string) error {
 	}
 	end := strings.IndexByte(rest, ')') // strings are in hexadecimal
 	if end < 0 {
-		return fmt.Errorf("a call without end: %.60q", text)
+		return fmt.Errorf("a call without end: %.60q … %q", text, text[max(0, len(text)-80):])
 	}
 	c.args = strings.Split(rest[:end], ", ")
 	return p.leave(c, rest[end:])

@@ -19,7 +19,7 @@ var frail struct {
 	once    sync.Once
 	machine openFunc
 	file    *lib.Tsqlite3_io_methods // of the machine
-	methods lib.Tsqlite3_io_methods
+	methods uintptr                  // ours, in memory that is not Go's
 
 	fails int            // syncs from now on
 	dirty map[int64]bool // by offset
@@ -62,10 +62,12 @@ func openFrail(tls *libc.TLS, vfs, name, file uintptr, flags int32, out uintptr)
 	f := at[lib.Tsqlite3_file](file)
 	if frail.file == nil {
 		frail.file = at[lib.Tsqlite3_io_methods](f.FpMethods)
-		frail.methods = *frail.file
-		frail.methods.FxWrite, frail.methods.FxSync = function(writeFrail), function(syncFrail)
+		frail.methods = libc.Xmalloc(tls, libc.Tsize_t(unsafe.Sizeof(*frail.file)))
+		m := at[lib.Tsqlite3_io_methods](frail.methods)
+		*m = *frail.file
+		m.FxWrite, m.FxSync = function(writeFrail), function(syncFrail)
 	}
-	f.FpMethods = uintptr(unsafe.Pointer(&frail.methods))
+	f.FpMethods = frail.methods
 	return rc
 }
 
