@@ -26,6 +26,7 @@ build:
 test: format vet cross $(if $(CI),s3server acmeserver) $(if $(CI)$(NODE_THERE),web-check web-e2e,web-skip)
 	$(GO) test -timeout 30m ./...
 	$(MAKE) race
+	$(if $(CI),$(MAKE) on-postgres)
 
 format:
 	@bad=$$(gofmt -l cmd internal web/*.go); test -z "$$bad" || { echo "not gofmt: $$bad"; exit 1; }
@@ -89,6 +90,13 @@ fleet:
 soak: soak-fleet
 soak-fleet: build
 	./lockstep simulate --devices 200 --minutes $$(( $$(echo $(SOAKTIME) | tr -dc 0-9) ))
+
+# What has to hold whatever the engine is, on the other one.
+.PHONY: on-postgres
+on-postgres: export LOCKSTEP_TEST_ENGINE = postgres
+on-postgres:
+	$(GO) test -timeout 10m ./internal/delivery
+	$(GO) test -timeout 10m -short -run 'TestThePastIs|Meanwhile|Bring' ./internal/past -past.points=40
 
 # Every random history on PostgreSQL, of which make test lives through a part.
 .PHONY: postgres soak-postgres

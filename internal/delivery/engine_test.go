@@ -17,6 +17,7 @@ import (
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
 	"lockstep/internal/store/sqlstore"
+	"lockstep/internal/store/sqlstore/sqltest"
 	"lockstep/internal/vfs"
 )
 
@@ -41,7 +42,7 @@ func withAttachment(subject string, seed uint64) string {
 // On the engine that people run, what is queued keeps its bytes, whether the
 // same message lies in a mailbox with its attachment cut out or nowhere else.
 func TestQueueKeepsItsBytes(t *testing.T) {
-	db := sqlstore.OpenTemp(t)
+	db := sqltest.Temp(t, sqlstore.Options{RunTwice: true})
 	dir := t.TempDir()
 	keys, _, err := blob.OpenKeyring(vfs.OS{}, filepath.Join(dir, "key"), filepath.Join(dir, "packs"))
 	if err != nil {

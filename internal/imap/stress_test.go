@@ -18,6 +18,7 @@ import (
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
 	"lockstep/internal/store/sqlstore"
+	"lockstep/internal/store/sqlstore/sqltest"
 )
 
 // place is where a message is.
@@ -154,7 +155,7 @@ type stress struct {
 }
 
 func newStress(t *testing.T, seed uint64, clients int) *stress {
-	s := &stress{t: t, seed: seed, w: newWorld(), db: sqlstore.OpenTemp(t)}
+	s := &stress{t: t, seed: seed, w: newWorld(), db: sqltest.Temp(t, sqlstore.Options{RunTwice: true})}
 	log := slog.New(slog.DiscardHandler)
 	service := auth.New(s.db, s.db, []byte("salts"), log)
 	p, err := s.db.CreateAccount(context.Background(), testOrigin, store.NewAccount{Login: testLogin, Verifier: verifier()})

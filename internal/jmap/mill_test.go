@@ -12,6 +12,7 @@ import (
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
 	"lockstep/internal/store/sqlstore"
+	"lockstep/internal/store/sqlstore/sqltest"
 )
 
 // mill is a server on the engine that people run, and Alice's session.
@@ -28,7 +29,7 @@ type mill struct {
 var millBy = mail.NewOrigin("test", 0, mail.IMAP, mail.BySetup)
 
 func newMill(t testing.TB, o sqlstore.Options) *mill {
-	m := &mill{DB: sqlstore.OpenTempWith(t, o), t: t}
+	m := &mill{DB: sqltest.Temp(t, o), t: t}
 	p, err := m.CreateAccount(t.Context(), millBy, store.NewAccount{Login: login, Verifier: verifier()})
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
 	"lockstep/internal/store/sqlstore"
+	"lockstep/internal/store/sqlstore/sqltest"
 	"lockstep/internal/store/storetest"
 )
 
@@ -71,7 +72,7 @@ func headOf(t *testing.T, s store.Store, id mail.AccountID) mail.ModSeq {
 // TestACopyComesIntoAnEmptyAccount brings random accounts into new ones.
 func TestACopyComesIntoAnEmptyAccount(t *testing.T) {
 	for seed := uint64(1); seed <= 4; seed++ {
-		db := sqlstore.OpenTemp(t)
+		db := sqltest.Temp(t, sqlstore.Options{RunTwice: true})
 		p, err := db.CreateAccount(t.Context(), operator, store.NewAccount{Login: "new@example.test"})
 		if err != nil {
 			t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
 	"lockstep/internal/store/sqlstore"
+	"lockstep/internal/store/sqlstore/sqltest"
 	"lockstep/internal/store/storetest"
 )
 
@@ -27,7 +28,7 @@ type house struct {
 }
 
 func newHouse(t *testing.T, each int) *house {
-	h := &house{t: t, db: sqlstore.OpenTemp(t), boxes: map[string]mail.MailboxID{}}
+	h := &house{t: t, db: sqltest.Temp(t, sqlstore.Options{RunTwice: true}), boxes: map[string]mail.MailboxID{}}
 	p, err := h.db.CreateAccount(t.Context(), operator, store.NewAccount{Login: "ann@example.test"})
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"lockstep/internal/store"
 	"lockstep/internal/store/model"
 	"lockstep/internal/store/sqlstore"
+	"lockstep/internal/store/sqlstore/sqltest"
 	"lockstep/internal/store/storetest"
 )
 
@@ -23,7 +24,7 @@ var points = flag.Int("past.points", 400, "how many random moments are looked at
 
 var engines = map[string]storetest.Open{
 	"model":    func(testing.TB) storetest.Engine { return model.New() },
-	"sqlstore": func(t testing.TB) storetest.Engine { return sqlstore.OpenTemp(t) },
+	"sqlstore": func(t testing.TB) storetest.Engine { return sqltest.Temp(t, sqlstore.Options{RunTwice: true}) },
 }
 
 // recorded is an account as it was read at the time.

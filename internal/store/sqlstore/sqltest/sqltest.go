@@ -3,6 +3,7 @@ package sqltest
 
 import (
 	"context"
+	"os"
 	"testing"
 
 	"lockstep/internal/store/sqlstore"
@@ -53,4 +54,22 @@ func Open(t testing.TB, url string, o sqlstore.Options) *sqlstore.DB {
 func Postgres(t testing.TB, o sqlstore.Options) *sqlstore.DB {
 	t.Helper()
 	return Open(t, PostgresURL(t), o)
+}
+
+// Engine is the environment variable by which Temp opens PostgreSQL: "postgres".
+const Engine = "LOCKSTEP_TEST_ENGINE"
+
+// Temp opens a database without accounts, of the engine that tests are run with, for
+// what has to hold whatever the engine is.
+func Temp(t testing.TB, o sqlstore.Options) *sqlstore.DB {
+	t.Helper()
+	switch engine := os.Getenv(Engine); engine {
+	case "", "sqlite":
+		return sqlstore.OpenTempWith(t, o)
+	case "postgres":
+		return Postgres(t, o)
+	default:
+		t.Fatalf("%s is %q, which is neither sqlite nor postgres", Engine, engine)
+		return nil
+	}
 }
