@@ -1,6 +1,7 @@
 # make build   the binary, without a C compiler
 # make test    everything that must hold; what CI runs
 # make bench   the benchmark beside a peer, long
+# make chaos   three nodes while what they stand on fails, long
 # make fuzz    each decoder for FUZZTIME, long
 # make fleet   simulated devices under 1000 seeds, long
 # make acmeserver  the ACME authority that certificates are tested with, likewise
@@ -18,7 +19,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unk
 RACE ?= ./internal/auth/... ./internal/jmap/... ./internal/longpoll/... ./internal/signin/... ./internal/blob/... ./internal/delivery/... ./internal/eas/... ./internal/imap/... ./internal/notify/... ./internal/past/... \
 	./internal/pop3/... ./internal/smtp/... ./internal/store/... ./internal/backup/... ./internal/transfer/... ./internal/certs/... ./internal/lot/... ./internal/admin/... ./internal/httpd/... ./cmd/...
 
-.PHONY: build test format vet race cross bench fuzz soak clean
+.PHONY: build test format vet race cross chaos bench fuzz soak clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o lockstep ./cmd/lockstep
@@ -43,6 +44,10 @@ race:
 cross:
 	CGO_ENABLED=0 $(GO) build ./...
 	CGO_ENABLED=0 GOOS=darwin $(GO) build -o /dev/null ./cmd/lockstep
+
+# Three nodes for CHAOSTIME, while what they stand on fails.
+chaos: s3server
+	CHAOSTIME=$(or $(CHAOSTIME),10m) $(GO) test -count=1 -v -timeout 2h -run 'TestThreeNodesSurvive' ./internal/e2e
 
 bench: build
 	./lockstep bench --json bench.json
