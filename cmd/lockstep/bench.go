@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"lockstep/internal/bench"
+	"lockstep/internal/config"
 )
 
 type benchCommand struct {
@@ -63,12 +64,30 @@ func (c *benchCommand) engines(ctx context.Context) (shared *bench.Cluster, stop
 	if err = os.Chmod(dir, 0o755); err == nil { // PostgreSQL is another user where we are root
 		e, startErr := startEngines(ctx, dir, dir, &demoOutput{w: os.Stderr})
 		if err = startErr; err == nil {
-			return &bench.Cluster{Share: e.share, Workers: []int{e.db.PID()}, About: "Lockstep as a node: PostgreSQL with fsync, small mail in its rows, large mail in a bucket (versitygw), NATS"},
+			return &bench.Cluster{Settings: clusterSettings(e.share), Workers: []int{e.db.PID()}, About: "Lockstep as a node: PostgreSQL with fsync, small mail in its rows, large mail in a bucket (versitygw), NATS"},
 				func() { e.stop(); remove() }, nil
 		}
 	}
 	remove()
 	return nil, nil, err
+}
+
+// clusterSettings are the part of a node's configuration that says what it shares.
+func clusterSettings(c config.Cluster) string {
+	return fmt.Sprintf(`[cluster]
+node = "bench"
+database = %q
+notify = %q
+blobs = %q
+drain_notice = "0s"
+drain_time = "0s"
+[cluster.s3]
+endpoint = %q
+region = %q
+path_style = %t
+access_key = %q
+secret_key_file = %q
+`, c.Database, c.Notify, c.Blobs, c.S3.Endpoint, c.S3.Region, c.S3.PathStyle, c.S3.AccessKey, c.S3.SecretKeyFile)
 }
 
 func writeJSON(path string, v any) error {

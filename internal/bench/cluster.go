@@ -1,18 +1,13 @@
 package bench
 
-import (
-	"fmt"
-	"time"
-
-	"lockstep/internal/config"
-)
+import "time"
 
 // Cluster is what a node of several has in place of a database in its data directory.
 // Whoever runs the bench starts it and ends it, on the disk that is measured.
 type Cluster struct {
-	Share   config.Cluster
-	Workers []int // processes of the database, whose processor time counts to the node's
-	About   string
+	Settings string // of the configuration, which say where it is
+	Workers  []int  // processes of the database, whose processor time counts to the node's
+	About    string
 }
 
 // node is one of the nodes that work on the same database: the same program with
@@ -26,26 +21,8 @@ type node struct {
 const nodeName = "PostgreSQL"
 
 func newNode(binary, dir string, shared *Cluster) (*node, error) {
-	l, err := newLockstep(binary, dir, clusterConfig(shared.Share))
+	l, err := newLockstep(binary, dir, shared.Settings)
 	return &node{l, shared}, err
-}
-
-// clusterConfig is the part of a node's configuration that says what it shares.
-func clusterConfig(c config.Cluster) string {
-	return fmt.Sprintf(`[cluster]
-node = "bench"
-database = %q
-notify = %q
-blobs = %q
-drain_notice = "0s"
-drain_time = "0s"
-[cluster.s3]
-endpoint = %q
-region = %q
-path_style = %t
-access_key = %q
-secret_key_file = %q
-`, c.Database, c.Notify, c.Blobs, c.S3.Endpoint, c.S3.Region, c.S3.PathStyle, c.S3.AccessKey, c.S3.SecretKeyFile)
 }
 
 func (n *node) name() string    { return nodeName }
