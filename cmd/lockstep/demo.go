@@ -73,7 +73,7 @@ func (d *demoCommand) Run(ctx context.Context, g *globals) error {
 	if !d.Cluster {
 		return runDemo(ctx, cfg, state, out, nil)
 	}
-	engines, err := startEngines(ctx, filepath.Dir(cfg.Data), out)
+	engines, err := startEngines(ctx, filepath.Dir(cfg.Data), "", out)
 	if err != nil {
 		return err
 	}

@@ -42,6 +42,7 @@ const demoBucket = "mail"
 // demoEngines are what the nodes of a demo share.
 type demoEngines struct {
 	dir   string
+	disk  string // where the database is to lie; "" is a place of its own, which anybody may enter
 	out   *demoOutput
 	db    *pgserver.Server
 	bus   *natsserver.Server
@@ -50,8 +51,8 @@ type demoEngines struct {
 }
 
 // startEngines starts a database, a bus and a bucket that go with this process.
-func startEngines(ctx context.Context, dir string, out *demoOutput) (e *demoEngines, err error) {
-	e = &demoEngines{dir: dir, out: out, share: config.Default().Cluster}
+func startEngines(ctx context.Context, dir, disk string, out *demoOutput) (_ *demoEngines, err error) {
+	e := &demoEngines{dir: dir, disk: disk, out: out, share: config.Default().Cluster}
 	defer func() {
 		if err != nil {
 			e.stop()
@@ -70,7 +71,15 @@ func startEngines(ctx context.Context, dir string, out *demoOutput) (e *demoEngi
 }
 
 func (e *demoEngines) startDatabase(context.Context) (err error) {
-	e.db, err = pgserver.Start(pgserver.Options{Durable: true})
+	o := pgserver.Options{Durable: true}
+	if e.disk != "" {
+		around := filepath.Join(e.disk, "postgres") // its log lies beside its data
+		o.Dir, o.Goes = filepath.Join(around, "server"), true
+		if err := errors.Join(os.MkdirAll(o.Dir, 0o700), pgserver.Own(around), pgserver.Own(o.Dir)); err != nil {
+			return err
+		}
+	}
+	e.db, err = pgserver.Start(o)
 	if errors.Is(err, pgserver.ErrMissing) {
 		return fmt.Errorf("%w: the demo of a cluster runs a server of its own, which goes with it", err)
 	}

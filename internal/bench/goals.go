@@ -41,6 +41,11 @@ var goals = map[[2]string]goal{
 	{"push", pushTail}:            {"≤ 3 fsync + 2 ms", false, func(ours, _ float64, f Floor) bool { return ours <= 3*f.SyncP50+2 }},
 }
 
+// nodeGoals are those of a node on PostgreSQL, beside the same peer.
+var nodeGoals = map[[2]string]goal{
+	{"lmtp-64", perSecond}: atLeast(3),
+}
+
 func atLeast(times float64) goal {
 	return goal{fmt.Sprintf("≥ %g×", times), true, func(ours, peers float64, _ Floor) bool { return ours >= times*peers }}
 }

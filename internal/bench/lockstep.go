@@ -22,8 +22,9 @@ type lockstep struct {
 	https  int
 }
 
-// newLockstep writes a configuration into dir, which the data will also lie in.
-func newLockstep(binary, dir string) (*lockstep, error) {
+// newLockstep writes a configuration into dir, which the data will also lie in; more is
+// what it says beside.
+func newLockstep(binary, dir, more string) (*lockstep, error) {
 	ports, err := freePorts(5)
 	if err != nil {
 		return nil, err
@@ -32,7 +33,7 @@ func newLockstep(binary, dir string) (*lockstep, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	return l, os.WriteFile(l.configFile(), []byte(l.config()), 0o600)
+	return l, os.WriteFile(l.configFile(), []byte(l.config()+more), 0o600)
 }
 
 // config lifts the bounds on connections, since all of them come from one

@@ -31,9 +31,12 @@ type Row struct {
 	Figure   string
 	Lockstep []float64 // each run
 	Dovecot  []float64 `json:",omitempty"`
+	Node     []float64 `json:",omitempty"` // Lockstep on PostgreSQL
 	Ratio    float64   `json:",omitempty"` // of the medians, Lockstep's to Dovecot's
 	Goal     string    `json:",omitempty"`
 	Met      string    `json:",omitempty"` // "yes", "no", or "" when there is no goal or nothing to compare with
+	NodeGoal string    `json:",omitempty"`
+	NodeMet  string    `json:",omitempty"`
 	Errors   []string  `json:",omitempty"`
 }
 
@@ -102,6 +105,9 @@ func (r *Report) add(w workload, results []*result) {
 		if res := byServer["Dovecot"]; res != nil {
 			row.Dovecot = res.runs[name]
 		}
+		if res := byServer[nodeName]; res != nil {
+			row.Node = res.runs[name]
+		}
 		row.judge(r.Floor)
 		r.Rows = append(r.Rows, row)
 	}
@@ -113,18 +119,24 @@ func (row *Row) judge(f Floor) {
 	if len(row.Lockstep) > 0 && peers != 0 {
 		row.Ratio = ours / peers
 	}
-	g, ok := goals[[2]string{row.Workload, row.Figure}]
-	if !ok {
-		return
+	key := [2]string{row.Workload, row.Figure}
+	if g, ok := goals[key]; ok {
+		row.Goal, row.Met = g.text, g.judge(row.Lockstep, row.Dovecot, f)
 	}
-	row.Goal = g.text
+	if g, ok := nodeGoals[key]; ok && len(row.Node) > 0 {
+		row.NodeGoal, row.NodeMet = g.text, g.judge(row.Node, row.Dovecot, f)
+	}
+}
+
+// judge says whether a goal was reached: "yes", "no", or "" when that can't be told.
+func (g goal) judge(ours, peers []float64, f Floor) string {
 	switch {
-	case len(row.Lockstep) == 0 || g.needsPeer && len(row.Dovecot) == 0:
-	case g.met(ours, peers, f):
-		row.Met = "yes"
-	default:
-		row.Met = "no"
+	case len(ours) == 0 || g.needsPeer && len(peers) == 0:
+		return ""
+	case g.met(median(ours), median(peers), f):
+		return "yes"
 	}
+	return "no"
 }
 
 // Missed counts the goals that were measured and not reached.
@@ -132,6 +144,9 @@ func (r *Report) Missed() int {
 	n := 0
 	for _, row := range r.Rows {
 		if row.Met == "no" {
+			n++
+		}
+		if row.NodeMet == "no" {
 			n++
 		}
 	}
@@ -146,7 +161,7 @@ func (r *Report) Print(w io.Writer) error {
 	for _, row := range r.Rows {
 		cells = append(cells, []string{row.Workload, row.Figure, number(row.Lockstep), number(row.Dovecot), ratio(row.Ratio), row.Goal, row.Met})
 	}
-	if _, err := io.WriteString(w, head+table(cells)); err != nil {
+	if _, err := io.WriteString(w, head+table(cells)+r.nodes()); err != nil {
 		return err
 	}
 	for _, row := range r.Rows {
@@ -157,6 +172,30 @@ func (r *Report) Print(w io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// nodes is a table of what a node on PostgreSQL did, beside the others; "" if there was
+// none.
+func (r *Report) nodes() string {
+	cells := [][]string{{"workload", "figure", nodeName, "Dovecot", "ratio", "SQLite", "ratio", "goal", "met"}}
+	for _, row := range r.Rows {
+		if len(row.Node) == 0 {
+			continue
+		}
+		cells = append(cells, []string{row.Workload, row.Figure, number(row.Node), number(row.Dovecot), ratioOf(row.Node, row.Dovecot),
+			number(row.Lockstep), ratioOf(row.Node, row.Lockstep), row.NodeGoal, row.NodeMet})
+	}
+	if len(cells) == 1 {
+		return ""
+	}
+	return "\nOne node on PostgreSQL, beside Dovecot and beside Lockstep with a database of its own:\n\n" + table(cells)
+}
+
+func ratioOf(a, b []float64) string {
+	if len(a) == 0 || median(b) == 0 {
+		return ""
+	}
+	return ratio(median(a) / median(b))
 }
 
 func number(runs []float64) string {

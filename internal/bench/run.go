@@ -22,6 +22,7 @@ type Options struct {
 	Runs      int      // of each workload; 0 means as many as its size says
 	Peer      bool     // beside Dovecot
 	PeerFsync string   // Dovecot's mail_fsync
+	Cluster   *Cluster // beside a node that works on it; nil: none
 	Progress  io.Writer
 }
 
@@ -102,10 +103,13 @@ func newBench(opt Options) (*bench, error) {
 	return b, nil
 }
 
-// accounts are those that some workload works on.
-func (b *bench) accounts() []string {
+// accounts are those that some workload works on, on a server.
+func (b *bench) accounts(s server) []string {
 	var all []string
 	for _, w := range b.jobs {
+		if !w.takes(s) {
+			continue
+		}
 		all = append(append(all, w.needs...), w.uses...)
 	}
 	slices.Sort(all)
@@ -123,11 +127,18 @@ func (b *bench) scratch() (string, error) {
 }
 
 func (b *bench) startAll(ctx context.Context, dir string) error {
-	ours, err := newLockstep(b.Binary, filepath.Join(dir, "lockstep"))
+	ours, err := newLockstep(b.Binary, filepath.Join(dir, "lockstep"), "")
 	if err != nil {
 		return err
 	}
 	servers := []server{ours}
+	if b.Cluster != nil {
+		n, err := newNode(b.Binary, filepath.Join(dir, "node"), b.Cluster)
+		if err != nil {
+			return err
+		}
+		servers = append(servers, n)
+	}
 	if b.Peer {
 		theirs, err := newDovecot(filepath.Join(dir, "dovecot"), b.PeerFsync)
 		if err != nil {
@@ -137,7 +148,7 @@ func (b *bench) startAll(ctx context.Context, dir string) error {
 	}
 	for _, s := range servers {
 		b.say("starting %s %s", s.name(), s.version())
-		if err := s.addAccounts(ctx, b.accounts()); err != nil {
+		if err := s.addAccounts(ctx, b.accounts(s)); err != nil {
 			return err
 		}
 		if err := s.start(ctx, ""); err != nil {
@@ -181,7 +192,7 @@ func (b *bench) runOne(ctx context.Context, w workload) []*result {
 	var taking []*site
 	var results []*result
 	for _, s := range b.sites {
-		if w.alone && s.name() != "Lockstep" {
+		if !w.takes(s) {
 			continue
 		}
 		r := &result{server: s.name(), runs: map[string][]float64{}}

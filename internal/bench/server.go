@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// server is one of the two mail servers.
+// server is one of the mail servers.
 type server interface {
 	name() string
 	version() string
@@ -114,10 +114,18 @@ type span struct {
 
 // timed measures f.
 func (s *site) timed(f func() error) (span, error) {
-	cpu, start := cpuOf(s.pid()), time.Now()
+	cpu, start := s.cpu(), time.Now()
 	err := f()
 	elapsed := time.Since(start)
-	return span{elapsed, cpuOf(s.pid()) - cpu}, err
+	return span{elapsed, s.cpu() - cpu}, err
+}
+
+// cpu is the processor time that the server took so far.
+func (s *site) cpu() time.Duration {
+	if more, ok := s.server.(interface{ cpu() time.Duration }); ok {
+		return more.cpu()
+	}
+	return cpuOf(s.pid())
 }
 
 // syncsDuring restarts the server under strace, does the work and returns how

@@ -68,8 +68,20 @@ type workload struct {
 	uses    []string // accounts that need only exist
 	rounds  func(sizes) int
 	alone   bool // only the server under test does it
+	nodes   bool // a node of several does it too
 	warm    bool // run once before the runs that count
 	measure func(ctx context.Context, s *site) ([]figure, error)
+}
+
+// takes reports whether a server does the work.
+func (w workload) takes(s server) bool {
+	switch s.name() {
+	case "Lockstep":
+		return true
+	case nodeName:
+		return w.nodes
+	}
+	return !w.alone
 }
 
 func everyRound(z sizes) int { return z.rounds }
@@ -79,19 +91,19 @@ func once(sizes) int         { return 1 }
 // workloads in the order they run. What restarts servers or fills memory comes
 // last.
 var workloads = []workload{
-	{name: "lmtp-1", uses: deliveryAccounts()[:1], about: "LMTP delivery on one connection, 4 KiB messages", rounds: everyRound, warm: true, measure: deliverOne},
-	{name: "lmtp-64", uses: deliveryAccounts(), about: "LMTP delivery on 64 connections, an account each", rounds: everyRound, warm: true, measure: deliverMany},
-	{name: "append-1", uses: deliveryAccounts()[:1], about: "APPEND on one connection", rounds: everyRound, warm: true, measure: appendOne},
-	{name: "append-64", uses: deliveryAccounts(), about: "APPEND on 64 connections, an account each", rounds: everyRound, warm: true, measure: appendMany},
-	{name: "store-16", about: "UID STORE of single messages, 16 accounts at once", rounds: everyRound, warm: true, needs: storeAccounts(), measure: storeMany},
-	{name: "push", about: "from A's UID STORE to B's line in IDLE, same account", rounds: everyRound, warm: true, needs: []string{pushAccount}, measure: push},
+	{name: "lmtp-1", nodes: true, uses: deliveryAccounts()[:1], about: "LMTP delivery on one connection, 4 KiB messages", rounds: everyRound, warm: true, measure: deliverOne},
+	{name: "lmtp-64", nodes: true, uses: deliveryAccounts(), about: "LMTP delivery on 64 connections, an account each", rounds: everyRound, warm: true, measure: deliverMany},
+	{name: "append-1", nodes: true, uses: deliveryAccounts()[:1], about: "APPEND on one connection", rounds: everyRound, warm: true, measure: appendOne},
+	{name: "append-64", nodes: true, uses: deliveryAccounts(), about: "APPEND on 64 connections, an account each", rounds: everyRound, warm: true, measure: appendMany},
+	{name: "store-16", nodes: true, about: "UID STORE of single messages, 16 accounts at once", rounds: everyRound, warm: true, needs: storeAccounts(), measure: storeMany},
+	{name: "push", nodes: true, about: "from A's UID STORE to B's line in IDLE, same account", rounds: everyRound, warm: true, needs: []string{pushAccount}, measure: push},
 	{name: "eas-push", about: "from A's UID STORE to a phone's waiting Ping and Sync, and from its Sync to IDLE", rounds: everyRound, alone: true, warm: true, needs: []string{pushAccount}, measure: easPush},
 	{name: "jmap-push", about: "from A's UID STORE to the event of who listens over JMAP, and to a WebSocket", rounds: everyRound, alone: true, warm: true, needs: []string{pushAccount}, measure: jmapPush},
-	{name: "open-warm", about: "SELECT and FETCH 1:* (UID FLAGS) of the big INBOX", rounds: everyRound, warm: true, needs: []string{bigAccount}, measure: openWarm},
-	{name: "qresync", about: "SELECT (QRESYNC …) of the big INBOX after 100 changes", rounds: everyRound, warm: true, needs: []string{bigAccount}, measure: qresync},
-	{name: "envelope", about: "FETCH 1:* (UID ENVELOPE) of the middle INBOX", rounds: everyRound, warm: true, needs: []string{midAccount}, measure: fetchEnvelopes},
-	{name: "headers", about: "FETCH 1:* BODY.PEEK[HEADER.FIELDS (…)] of the middle INBOX", rounds: everyRound, warm: true, needs: []string{midAccount}, measure: fetchHeaders},
-	{name: "bodies", about: "FETCH of whole 4 KiB messages in one command", rounds: everyRound, warm: true, needs: []string{midAccount}, measure: fetchBodies},
+	{name: "open-warm", nodes: true, about: "SELECT and FETCH 1:* (UID FLAGS) of the big INBOX", rounds: everyRound, warm: true, needs: []string{bigAccount}, measure: openWarm},
+	{name: "qresync", nodes: true, about: "SELECT (QRESYNC …) of the big INBOX after 100 changes", rounds: everyRound, warm: true, needs: []string{bigAccount}, measure: qresync},
+	{name: "envelope", nodes: true, about: "FETCH 1:* (UID ENVELOPE) of the middle INBOX", rounds: everyRound, warm: true, needs: []string{midAccount}, measure: fetchEnvelopes},
+	{name: "headers", nodes: true, about: "FETCH 1:* BODY.PEEK[HEADER.FIELDS (…)] of the middle INBOX", rounds: everyRound, warm: true, needs: []string{midAccount}, measure: fetchHeaders},
+	{name: "bodies", nodes: true, about: "FETCH of whole 4 KiB messages in one command", rounds: everyRound, warm: true, needs: []string{midAccount}, measure: fetchBodies},
 	{name: "bodies-piped", about: "as many FETCHes of one message each, sent without waiting for answers", rounds: everyRound, warm: true, needs: []string{midAccount}, measure: fetchPiped},
 	{name: "envelope-first", about: "ENVELOPE as above by the first client after a restart, files in the page cache", rounds: coldRounds, needs: []string{midAccount}, measure: afterRestart(fetchEnvelopes)},
 	{name: "headers-first", about: "HEADER.FIELDS likewise", rounds: coldRounds, needs: []string{midAccount}, measure: afterRestart(fetchHeaders)},

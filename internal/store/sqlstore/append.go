@@ -9,7 +9,36 @@ import (
 )
 
 // Append implements store.Tx.
-func (t *tx) Append(mb mail.MailboxID, a mail.Arrival) (mail.Placement, error) {
+func (t *tx) Append(mb mail.MailboxID, a mail.Arrival) (p mail.Placement, err error) {
+	if t.tails.direct {
+		if err := t.askAhead(mb, a); err != nil {
+			return p, err
+		}
+		defer func() {
+			if forgetting := t.c.ahead(); err == nil {
+				err = forgetting
+			}
+		}()
+	}
+	return t.append(mb, a)
+}
+
+// askAhead says what an arrival is going to ask, none of which it changes before.
+func (t *tx) askAhead(mb mail.MailboxID, a mail.Arrival) error {
+	var asks []ask
+	if t.boxes[mb] == nil {
+		asks = append(asks, ask{selectMailbox, []any{t.id, mb}})
+	}
+	if a.Once != "" {
+		asks = append(asks, ask{selectMemory, []any{t.id, a.Once}})
+	}
+	if _, names := namesOf(a); a.Replaces == 0 && t.account.namedTo != 0 && len(names) > 0 {
+		asks = append(asks, askNames(t.id, names))
+	}
+	return t.c.ahead(asks...)
+}
+
+func (t *tx) append(mb mail.MailboxID, a mail.Arrival) (mail.Placement, error) {
 	b, err := t.box(mb)
 	if err != nil {
 		return mail.Placement{}, err
@@ -206,11 +235,7 @@ func digest(s string) int64 {
 // began with its base subject, else a new one. The arrival makes all its names
 // known. What no arrival has named stays unknown, so threads never merge.
 func (t *tx) findThread(a mail.Arrival) (id mail.ThreadID, names []byte, err error) {
-	own := threadNames(a)
-	asked := own
-	if a.IsReply && a.BaseSubject != "" {
-		asked = append(slices.Clip(own), subjectName(a.BaseSubject))
-	}
+	own, asked := namesOf(a)
 	known, err := t.threadsOf(asked)
 	if err != nil {
 		return 0, nil, err
@@ -229,6 +254,16 @@ func (t *tx) findThread(a mail.Arrival) (id mail.ThreadID, names []byte, err err
 	}
 	names, err = t.name(id, fresh)
 	return id, names, err
+}
+
+// namesOf are the names of an arrival, and those by which its thread is looked for.
+func namesOf(a mail.Arrival) (own, asked ints) {
+	own = threadNames(a)
+	asked = own
+	if a.IsReply && a.BaseSubject != "" {
+		asked = append(slices.Clip(own), subjectName(a.BaseSubject))
+	}
+	return own, asked
 }
 
 // subjectName is the name of threads that began with a subject; no message id has

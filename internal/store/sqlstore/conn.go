@@ -23,6 +23,10 @@ type conn interface {
 	// later runs a statement that changes something and gives nothing back. An engine
 	// may send it along with the next one, and then its error is that one's.
 	later(sql string, args ...any) error
+	// ahead says what will be asked next. An engine may send it along with the next
+	// statement, and answer from that: so nothing may change it until it was asked, or
+	// until ahead is called anew, which forgets what was not.
+	ahead(asks ...ask) error
 	// flush runs what later put off.
 	flush() error
 	// commit makes what was done last.
@@ -37,6 +41,12 @@ type conn interface {
 	statements() int64 // run so far
 	writes() int64     // of those, the ones that may have changed something
 	close() error
+}
+
+// ask is a statement that reads, with its arguments.
+type ask struct {
+	sql  string
+	args []any
 }
 
 // row is a row of a result. Columns count from 0.

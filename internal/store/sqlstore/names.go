@@ -126,14 +126,19 @@ func (t *tx) threadsOf(names ints) (map[int64]mail.ThreadID, error) {
 		}
 	}
 	each := func(r row) error { learn(r.num(0), mail.ThreadID(r.num(1))); return nil }
-	switch {
-	case len(asked) == 0 || t.account.namedTo == 0:
-	case len(asked) == 1:
-		err = t.c.query(selectName, each, t.id, asked[0])
-	default:
-		err = t.c.query(selectNames, each, t.id, asked)
+	if len(asked) > 0 && t.account.namedTo != 0 {
+		q := askNames(t.id, asked)
+		err = t.c.query(q.sql, each, q.args...)
 	}
 	return known, err
+}
+
+// askNames asks for the threads of names.
+func askNames(id mail.AccountID, names ints) ask {
+	if len(names) == 1 {
+		return ask{selectName, []any{id, names[0]}}
+	}
+	return ask{selectNames, []any{id, names}}
 }
 
 // sortedSet is each of them once, in the order in which rows are locked.

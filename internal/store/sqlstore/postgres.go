@@ -200,6 +200,9 @@ func (p *pgConn) begin(in lane) error {
 			return err
 		}
 	}
+	if err := p.ahead(); err != nil {
+		return err
+	}
 	if err := p.later("BEGIN"); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -27,6 +28,7 @@ type pgConn struct {
 	made  int // statements, for their names
 
 	waiting []pgWaiting // in the order in which they were asked for
+	known   []pgAnswer  // to what was asked ahead
 	reading *pgRows     // whose rows are still on their way
 	args    pgArgs
 	tag     string // of the last answer
@@ -49,10 +51,18 @@ type pgStatement struct {
 	reads bool
 }
 
-// pgWaiting is a statement whose answer nobody waits for.
+// pgWaiting is a statement whose answer nobody waits for, or not yet.
 type pgWaiting struct {
 	st     *pgStatement
 	values [][]byte
+	ahead  bool // its rows are kept
+}
+
+// pgAnswer is what a statement that was asked ahead gave.
+type pgAnswer struct {
+	st     *pgStatement
+	values [][]byte
+	rows   *pgRows
 }
 
 // Bounds of what waits for a statement that is waited for.
@@ -144,7 +154,7 @@ func (p *pgConn) connect(ctx context.Context) error {
 	if p.c != nil && !p.c.IsClosed() {
 		return nil
 	}
-	p.waiting, p.reading, p.cache, p.c, p.numbers = nil, nil, map[string][]*pgStatement{}, nil, 0
+	p.waiting, p.known, p.reading, p.cache, p.c, p.numbers = nil, nil, nil, map[string][]*pgStatement{}, nil, 0
 	c, err := p.open(ctx)
 	if err != nil {
 		return pgReadable(err)
@@ -210,6 +220,12 @@ func (p *pgConn) run(sql string, each func(row) error, args []any) (changed int6
 	if err != nil {
 		return 0, err
 	}
+	if rows, err := p.recall(st); err != nil || rows != nil {
+		if err != nil {
+			return 0, err
+		}
+		return p.readBuffered(st, rows, each)
+	}
 	p.noteRun(st)
 	if len(p.waiting) > 0 {
 		return p.runTogether(st, each)
@@ -267,20 +283,51 @@ func (p *pgConn) later(sql string, args ...any) error {
 		return err
 	}
 	p.noteRun(st)
-	values := make([][]byte, len(p.args.values))
-	buf := slices.Clone(p.args.buf)
-	from := 0
-	for i, end := range p.args.ends {
-		if !p.args.nulls[i] {
-			values[i] = buf[from:end:end]
-		}
-		from = end
-	}
-	p.waiting = append(p.waiting, pgWaiting{st, values})
-	if len(p.waiting) >= maxWaiting || len(buf) > maxWaitingBytes {
+	p.waiting = append(p.waiting, pgWaiting{st: st, values: cloneValues(p.args.values)})
+	if len(p.waiting) >= maxWaiting || len(p.args.buf) > maxWaitingBytes {
 		return p.flush()
 	}
 	return nil
+}
+
+// ahead sends questions along with the next statement that is waited for. run finds
+// the answers.
+func (p *pgConn) ahead(asks ...ask) error {
+	p.known = nil
+	p.waiting = slices.DeleteFunc(p.waiting, func(w pgWaiting) bool { return w.ahead })
+	for _, q := range asks {
+		if p.reading != nil {
+			p.reading.drain()
+		}
+		p.args.bind(q.args)
+		st, err := p.prepare(q.sql, p.args.kinds)
+		if err != nil {
+			return err
+		}
+		p.noteRun(st)
+		p.waiting = append(p.waiting, pgWaiting{st, cloneValues(p.args.values), true})
+	}
+	return nil
+}
+
+// recall returns the answer to a statement that was asked ahead with the same
+// arguments, once, and sends what waits if the question is still there.
+func (p *pgConn) recall(st *pgStatement) (*pgRows, error) {
+	same := func(s *pgStatement, values [][]byte) bool {
+		return s == st && slices.EqualFunc(values, p.args.values, bytes.Equal)
+	}
+	if slices.ContainsFunc(p.waiting, func(w pgWaiting) bool { return w.ahead && same(w.st, w.values) }) {
+		if err := p.flush(); err != nil {
+			return nil, err
+		}
+	}
+	i := slices.IndexFunc(p.known, func(a pgAnswer) bool { return same(a.st, a.values) })
+	if i < 0 {
+		return nil, nil
+	}
+	rows := p.known[i].rows
+	p.known = slices.Delete(p.known, i, i+1)
+	return rows, nil
 }
 
 // flush sends what waits and reads the answers.
@@ -311,7 +358,8 @@ func (p *pgConn) runTogether(st *pgStatement, each func(row) error) (changed int
 	}
 	var failed error
 	for _, w := range waiting {
-		if err := nextResult(pl); err != nil && failed == nil {
+		err := p.nextResult(pl, w)
+		if err != nil && failed == nil {
 			failed = p.failed(err, w.st)
 		}
 	}
@@ -356,17 +404,25 @@ func (p *pgConn) readBuffered(st *pgStatement, rows *pgRows, each func(row) erro
 	return rows.tag.RowsAffected(), nil
 }
 
-// nextResult reads the answer to one statement of a pipeline and throws its rows
-// away.
-func nextResult(pl *pgconn.Pipeline) error {
+// nextResult reads the answer to one statement of a pipeline, and throws its rows away
+// unless they were asked ahead.
+func (p *pgConn) nextResult(pl *pgconn.Pipeline, w pgWaiting) error {
 	result, err := pl.GetResults()
 	if err != nil {
 		return err
 	}
-	if rr, ok := result.(*pgconn.ResultReader); ok {
-		_, err = rr.Close()
+	rr, ok := result.(*pgconn.ResultReader)
+	if !ok {
+		return nil
 	}
-	return err
+	if !w.ahead {
+		_, err = rr.Close()
+		return err
+	}
+	rows := &pgRows{conn: p, rr: rr}
+	rows.buffer()
+	p.known = append(p.known, pgAnswer{w.st, w.values, rows})
+	return rows.err
 }
 
 func (p *pgConn) exec(sql string, args ...any) (int64, error) { return p.run(sql, nil, args) }
@@ -434,7 +490,7 @@ const pgFresh = time.Second
 
 // rollback forgets what waits, and what was done. A connection that broke needs none.
 func (p *pgConn) rollback() error {
-	p.waiting = nil
+	p.waiting, p.known = nil, nil
 	if p.c == nil || p.c.IsClosed() || p.c.TxStatus() == 'I' {
 		return nil
 	}

@@ -36,7 +36,7 @@ func TestWhatAChangeCostsOnPostgres(t *testing.T) {
 		most int64 // trips
 		do   func(store.Tx) error
 	}{
-		{"a delivery", 5, func(tx store.Tx) error {
+		{"a delivery", 4, func(tx store.Tx) error {
 			p, err := tx.Append(h.inbox, arrival(n))
 			last = p.UID
 			return err

@@ -220,6 +220,8 @@ func (s *sqliteConn) insert(sql string, args ...any) (int64, error) {
 	return s.c.LastInsertRowID(), err
 }
 
+func (s *sqliteConn) ahead(...ask) error { return nil } // nothing is far away
+
 func (s *sqliteConn) later(sql string, args ...any) error { return s.query(sql, nil, args...) }
 
 func (s *sqliteConn) flush() error { return nil }

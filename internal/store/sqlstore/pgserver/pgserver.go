@@ -123,6 +123,9 @@ func Start(o Options) (*Server, error) {
 	return s, s.start(o, goes)
 }
 
+// PID is a process that the server's hang below.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
 func (s *Server) data() string { return filepath.Join(s.Dir, "data") }
 
 // Restart stops a server, in a way that pg_ctl knows ("fast", "immediate"), and starts
