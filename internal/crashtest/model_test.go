@@ -139,6 +139,7 @@ func TestWhatANewProcessCutsOffHasEnded(t *testing.T) {
 	const exec = `21 execve("\x2f\x74", ["\x2f\x74", "\x2d\x61"], 0x7f00 /* 20 vars */`
 	for name, lines := range map[string]string{
 		"by another thread": exec + " <pid changed to 17 ...>\n" + `17 pwrite64(3, "\x41", 1, 517   +++ superseded by execve in pid 21 +++` + "\n17 <... execve resumed>) = 0\n",
+		"of another thread": `17 pwrite64(3, "\x41", 1, 5 <detached ...>` + "\n" + exec + ") = 0\n",
 		"by the first":      `17 pwrite64(3, "\x41", 1, 5 <unfinished ...>` + "\n" + exec + ") = 0\n",
 	} {
 		steps := parse(t, lines+`17 fsync(3) = 0`+"\n")

@@ -82,6 +82,7 @@ const (
 	unfinished = " <unfinished ...>"
 	resumed    = " resumed>"
 	changed    = " <pid changed to "                // of the thread that superseded the others
+	detached   = " <detached ...>"                  // of a thread that is gone
 	superseded = "+++ superseded by execve in pid " // which put a new process in the place of all threads
 )
 
@@ -110,7 +111,8 @@ func (p *parser) line(line string) error {
 	c := &call{name: name, left: never, entered: len(p.steps)}
 	p.steps = append(p.steps, step{c, false})
 	rest, _, moved := strings.Cut(rest, changed)
-	if args, more := strings.CutSuffix(rest, unfinished); more || moved {
+	rest, gone := strings.CutSuffix(rest, detached)
+	if args, more := strings.CutSuffix(rest, unfinished); more || moved || gone {
 		p.open[pid] = c
 		c.args = strings.Split(args, ", ")
 		return nil

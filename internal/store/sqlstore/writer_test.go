@@ -243,12 +243,7 @@ type failingCommit struct{ conn }
 
 var errNoCommit = errors.New("the disk went away")
 
-func (f *failingCommit) exec(sql string, args ...any) (int64, error) {
-	if sql == "COMMIT" {
-		return 0, errNoCommit
-	}
-	return f.conn.exec(sql, args...)
-}
+func (f *failingCommit) commit() error { return errNoCommit }
 
 func TestAnAbandonedUpdateDoesNotRun(t *testing.T) {
 	h := newHome(t, Options{})
