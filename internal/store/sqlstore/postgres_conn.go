@@ -39,6 +39,8 @@ type pgConn struct {
 	idle      atomic.Bool // nobody may use it
 	idleSince time.Time
 	waits     pending
+	under     *pgconn.Pipeline // with answers that nobody has read, to
+	sent      []pgWaiting
 	next      int64 // number of content
 	numbers   int   // that are left, from next on
 }
@@ -466,16 +468,54 @@ func (p *pgConn) pending() *pending { return &p.waits }
 
 func (p *pgConn) setIdle(idle bool) {
 	if idle {
+		p.sendOff()
 		p.idleSince = time.Now()
+	} else {
+		p.hearBack()
 	}
 	p.idle.Store(idle)
+}
+
+// sendOff sends what waits, which ends a View, without waiting for the answers: a
+// snapshot that is held keeps the server from cleaning up. hearBack reads them.
+func (p *pgConn) sendOff() {
+	if len(p.waiting) == 0 || p.c == nil || p.c.IsClosed() {
+		return
+	}
+	p.under, p.sent = p.c.StartPipeline(context.Background()), p.waiting
+	for _, w := range p.sent {
+		p.under.SendQueryPrepared(w.st.name, w.values, binaryFormat, binaryFormat)
+	}
+	p.waiting, p.known = nil, nil
+	_ = p.under.Sync() // hearBack finds out
+}
+
+// hearBack closes a connection on which something went wrong meanwhile.
+func (p *pgConn) hearBack() {
+	if p.under == nil {
+		return
+	}
+	var err error
+	for _, w := range p.sent {
+		w.ahead = false
+		err = errors.Join(err, p.nextResult(p.under, w))
+	}
+	if err = errors.Join(err, p.under.Close()); err != nil {
+		p.close()
+	}
+	p.under, p.sent = nil, nil
 }
 
 // isBroken is asked of a connection that nobody uses, which the server may have ended
 // since.
 func (p *pgConn) isBroken() bool {
 	switch {
-	case p.c == nil || p.c.IsClosed() || p.c.TxStatus() != 'I' && len(p.waiting) == 0:
+	case p.c == nil || p.c.IsClosed():
+		return true
+	case p.under != nil:
+		p.hearBack()
+		return p.isBroken()
+	case p.c.TxStatus() != 'I':
 		return true
 	case time.Since(p.idleSince) < pgFresh:
 		return false

@@ -50,11 +50,7 @@ func (p *pool) get(ctx context.Context) (pooled, error) {
 
 func (p *pool) put(c pooled) {
 	c.setIdle(true)
-	if c.isBroken() {
-		c.close()
-		c = nil
-	}
-	p.free <- c
+	p.free <- c // get looks whether it is broken
 }
 
 // close waits for every connection to come back.
