@@ -27,6 +27,9 @@ type Program struct {
 	Drafted           int             // drafts known to have been taken in
 	unsure            bool            // of what became of the last change
 	known             bool            // it has been in step once
+	// The last delta came in several pages: what was created and left while they were
+	// read was in none, and is told of as destroyed by the next.
+	paged bool
 }
 
 // Mailbox is one as the program holds it.
@@ -323,7 +326,8 @@ func (p *Program) changesOf(kind, since string, window int) (c changesAnswer, er
 
 // followEmails asks for what changed of emails, page by page.
 func (p *Program) followEmails() error {
-	for more := true; more; {
+	pages := 0
+	for more := true; more; pages++ {
 		c, err := p.changesOf("Email", p.emails, p.Window)
 		if err != nil {
 			return err
@@ -335,6 +339,7 @@ func (p *Program) followEmails() error {
 		p.takeEmails(c, got)
 		p.emails, more = c.NewState, c.HasMoreChanges
 	}
+	p.paged = pages > 1
 	return nil
 }
 
@@ -376,7 +381,7 @@ func (p *Program) takeEmails(c changesAnswer, got getAnswer[Email]) {
 		delete(p.missing, e.ID)
 	}
 	for _, id := range c.Destroyed {
-		if p.Emails[id] == nil && !p.missing[id] && p.known {
+		if p.Emails[id] == nil && !p.missing[id] && p.known && !p.paged {
 			p.Blame("%s is told of as destroyed, and was never created", id)
 		}
 		delete(p.Emails, id)
