@@ -125,7 +125,7 @@ func (x *Index) markAll(ctx context.Context) (map[mail.AccountID]bool, error) {
 
 // heard notes that an account has so many changes more.
 func (x *Index) heard(a mail.AccountID, changes int64) {
-	x.stats.heard.Add(1)
+	x.stats.heard.Add(changes)
 	x.waiting.Lock()
 	defer x.waiting.Unlock()
 	x.behind(a, changes)

@@ -120,7 +120,7 @@ func (x *Index) read(ctx context.Context, a mail.AccountID, fn func(*reader) err
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case err == errNoIndex:
+	case err == errNoIndex && x.Has(a):
 		x.heard(a, 0) // somebody removed it, or it is not made yet
 	case err != nil && mail.KindOf(err) == mail.Corrupt:
 		x.damaged(a, err)
