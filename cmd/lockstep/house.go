@@ -345,7 +345,7 @@ func (h *house) openSearch() (err error) {
 		h.log.Warn("PDF files are not searched", "err", err)
 	}
 	h.search, err = search.New(h.path(searchDir), search.Options{
-		Store: h.db, Directory: h.db, Hub: h.hub, Secret: h.searchKey, Log: h.log, PDF: pdf,
+		Nodes: h.searchNodes(), Store: h.db, Directory: h.db, Hub: h.hub, Secret: h.searchKey, Log: h.log, PDF: pdf,
 		Blobs: func(ctx context.Context, b mail.Blob) (search.Bytes, error) {
 			r, err := h.blobs.Open(ctx, b)
 			if err != nil {
@@ -359,6 +359,14 @@ func (h *house) openSearch() (err error) {
 	}
 	h.closers = append(h.closers, h.search.Close)
 	return nil
+}
+
+// searchNodes is what the indexes need of a server that is one of several.
+func (h *house) searchNodes() *search.Nodes {
+	if !h.isClustered() {
+		return nil
+	}
+	return &search.Nodes{Files: h.db, Bus: h.bus}
 }
 
 // people asks the directory; nil where it is turned off.

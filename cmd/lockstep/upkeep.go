@@ -38,7 +38,11 @@ func (h *house) openScrub() {
 	h.scrub.Open()
 }
 
+// reindex makes the search index of an account anew; other nodes do so with theirs.
 func (h *house) reindex(ctx context.Context, id mail.AccountID) error {
+	if h.isClustered() {
+		return h.search.Renew(ctx, id)
+	}
 	return h.search.Rebuild(ctx, id, func(int64) error { return nil })
 }
 

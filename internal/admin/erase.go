@@ -758,7 +758,7 @@ func (x *erasing) blobs(ctx context.Context) error {
 }
 
 // search throws the indexes of the accounts away; they are made again of what is left.
-func (x *erasing) search(context.Context) error {
+func (x *erasing) search(ctx context.Context) error {
 	x.task.Login, x.task.Address = "", "" // from here on nobody needs to know
 	if x.o.Search == nil {
 		return nil
@@ -766,15 +766,18 @@ func (x *erasing) search(context.Context) error {
 	for _, of := range x.task.Accounts {
 		var err error
 		if x.task.Proof.Kind == eraseAccount {
-			err = x.o.Search.Forget(of.Account)
+			err = x.o.Search.Forget(ctx, of.Account)
 		} else {
-			err = x.o.Search.Renew(of.Account)
+			err = x.o.Search.Renew(ctx, of.Account)
 		}
 		if err != nil {
 			return err
 		}
 	}
 	x.reached("search indexes", counted(len(x.task.Accounts), "index")+" thrown away, to be made anew of what is left", "their files are gone")
+	if !x.o.Search.IsAlone() {
+		x.task.Proof.Remains = append(x.task.Proof.Remains, "words in the search indexes of other nodes until they hear of it: at once where they run, within an hour where no word comes through, and at their next start")
+	}
 	return nil
 }
 

@@ -80,7 +80,7 @@ func (o *Ops) removeForGood(ctx context.Context, p store.Principal, emit func(Ke
 		return err
 	}
 	if o.Search != nil {
-		if err := o.Search.Forget(p.Account); err != nil {
+		if err := o.Search.Forget(ctx, p.Account); err != nil {
 			return err
 		}
 	}

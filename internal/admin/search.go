@@ -61,6 +61,13 @@ func (o *Ops) indexed(ctx context.Context, p store.Principal) (Indexed, error) {
 
 func (o *Ops) searchRebuild(ctx context.Context, q OfAccount, emit func(Indexed) error) error {
 	return o.eachAccount(ctx, q.Login, func(p store.Principal) error {
+		if q.Login != "" {
+			if err := o.Search.Follow(p.Account); err != nil {
+				return err
+			}
+		} else if !o.Search.Has(p.Account) {
+			return nil
+		}
 		err := o.Search.Rebuild(ctx, p.Account, func(n int64) error {
 			return emit(Indexed{Login: p.Login, Messages: n, State: indexFilling})
 		})
@@ -109,12 +116,18 @@ func (x *examination) index(ctx context.Context, p store.Principal) error {
 			return err
 		}
 	}
-	if x.reparsed && len(problems) == 0 {
+	switch {
+	case x.reparsed && !x.o.Search.IsAlone():
+		err = x.o.Search.Renew(ctx, p.Account)
+	case x.reparsed && len(problems) == 0:
 		err = x.o.Search.Rebuild(ctx, p.Account, func(int64) error { return nil })
 	}
 	x.reparsed = false
 	if err != nil {
 		return err
+	}
+	if !x.o.Search.Has(p.Account) {
+		return nil
 	}
 	row, err := x.o.indexed(ctx, p)
 	x.indexed.add(row)

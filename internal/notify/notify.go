@@ -149,6 +149,24 @@ func (h *Hub) watchersOf(a mail.AccountID) *watchers {
 	return w
 }
 
+// EachWatched calls fn with each account that somebody watches on this node, and how
+// many do.
+func (h *Hub) EachWatched(fn func(a mail.AccountID, watchers int)) {
+	counts := map[mail.AccountID]int{}
+	h.mu.RLock()
+	for a, w := range h.accounts {
+		w.mu.Lock()
+		if n := len(w.fns); n > 0 {
+			counts[a] = n
+		}
+		w.mu.Unlock()
+	}
+	h.mu.RUnlock()
+	for a, n := range counts {
+		fn(a, n)
+	}
+}
+
 // WatchAll calls fn at each Publish to whatever account, on whatever node, until stop is
 // called. Account 0 is any: news of other nodes may have been lost. fn must not block.
 func (h *Hub) WatchAll(fn func(mail.AccountID, mail.News)) (stop func()) {

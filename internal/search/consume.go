@@ -36,18 +36,13 @@ const retryAfter = time.Minute
 
 // Run keeps the indexes up with the mail until ctx ends, and then returns nil: what
 // goes wrong is logged and tried again. It begins with all accounts, whatever was
-// missed, and then sleeps until an account changes.
+// missed, and then sleeps until an account changes. Among other nodes these are the
+// accounts that are in use here.
 func (x *Index) Run(ctx context.Context) error {
-	var missed atomic.Bool // news of other nodes
-	stop := x.Hub.WatchAll(func(a mail.AccountID, n mail.News) {
-		switch {
-		case a == 0:
-			missed.Store(true)
-			x.rouse()
-		case n.Types.Has(mail.TypeEmail):
-			x.heard(a, 1)
-		}
-	})
+	stop, err := x.listen()
+	if err != nil {
+		return err
+	}
 	defer stop()
 	for err := x.begin(ctx); err != nil; err = x.begin(ctx) {
 		if ctx.Err() != nil {
@@ -59,15 +54,6 @@ func (x *Index) Run(ctx context.Context) error {
 		}
 	}
 	for {
-		if missed.Swap(false) {
-			if _, err := x.markAll(ctx); err != nil && ctx.Err() == nil {
-				x.Log.ErrorContext(ctx, "search index", "err", err)
-				time.AfterFunc(retryAfter, func() {
-					missed.Store(true)
-					x.rouse()
-				})
-			}
-		}
 		a, discard, ok := x.nextPending()
 		if !ok {
 			select {
@@ -107,6 +93,9 @@ func sleep(ctx context.Context, d time.Duration) bool {
 
 // begin marks every account, and removes what is left of those that are gone.
 func (x *Index) begin(ctx context.Context) error {
+	if !x.isAlone() {
+		return x.beginFollowed()
+	}
 	known, err := x.markAll(ctx)
 	if err != nil {
 		return err
@@ -136,7 +125,7 @@ func (x *Index) markAll(ctx context.Context) (map[mail.AccountID]bool, error) {
 
 // heard notes that an account has so many changes more.
 func (x *Index) heard(a mail.AccountID, changes int64) {
-	x.stats.heard.Add(1)
+	x.stats.heard.Add(changes)
 	x.waiting.Lock()
 	defer x.waiting.Unlock()
 	x.behind(a, changes)
@@ -198,6 +187,9 @@ func (x *Index) serve(ctx context.Context, a mail.AccountID, throw bool) error {
 		if err := x.discard(a); err != nil {
 			return err
 		}
+	}
+	if keep, err := x.settleFollowed(ctx, a); !keep || err != nil {
+		return err
 	}
 	if only, err := x.onlyUpdates(ctx, a); only || err != nil {
 		return err
@@ -324,6 +316,7 @@ func (x *Index) catchUp(ctx context.Context, a mail.AccountID, turn time.Duratio
 		case err == nil:
 			return more, nil
 		case mail.KindOf(err) == mail.NotFound && isGone(ctx, x.Store, a): // the account is
+			x.giveUp(a)
 			return false, x.discard(a)
 		case again || !startsOver(err):
 			return false, err

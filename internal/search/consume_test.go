@@ -82,7 +82,7 @@ func TestTheIndexFollowsTheMail(t *testing.T) {
 	if err := h.db.RemoveAccount(context.Background(), h.account); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.x.Forget(h.account); err != nil {
+	if err := h.x.Forget(t.Context(), h.account); err != nil {
 		t.Fatal(err)
 	}
 	stop()

@@ -18,8 +18,10 @@ func TestWhoWasWrittenToIsWhoASentMessageIsFor(t *testing.T) {
 		}
 		return err
 	})
-	if known, err := h.x.WroteTo(t.Context(), h.account, "dave@remote.test"); known || err != nil {
-		t.Errorf("without an index: %v, %v", known, err)
+	for address, want := range map[string]bool{"dave@remote.test": true, "mallory@remote.test": false} {
+		if known, err := h.x.WroteTo(t.Context(), h.account, address); known != want || err != nil {
+			t.Errorf("without an index, %s: %v, %v", address, known, err)
+		}
 	}
 	h.settle()
 	for address, want := range map[string]bool{

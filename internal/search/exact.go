@@ -39,6 +39,7 @@ type Answers map[mail.MessageKey]bool
 // It costs a look at the rows of the messages asked about, at some lists of each
 // segment, and at the text of those that are nominated.
 func (x *Index) Exact(ctx context.Context, a mail.AccountID, q Question, keys []mail.MessageKey) (Answers, error) {
+	x.need(a)
 	x.stats.asked.Add(1)
 	answers := Answers{}
 	err := x.read(ctx, a, func(r *reader) error {

@@ -33,6 +33,7 @@ type Options struct {
 	Blobs     func(context.Context, mail.Blob) (Bytes, error)
 	PDF       PDFReader // nil: PDF files are not read
 	Secret    []byte    // of the operator: what seals the text
+	Nodes     *Nodes    // nil: no others have the same mail, and every account has an index
 	Log       *slog.Logger
 }
 
@@ -47,6 +48,9 @@ type Index struct {
 	made    map[mail.AccountID]int // how often its database was discarded
 	writing map[mail.AccountID]*sync.Mutex
 	places  map[mail.AccountID]place
+
+	following sync.Mutex
+	follows   map[mail.AccountID]*followed // among other nodes
 
 	waiting sync.Mutex // taken in the path of commits, and never held for long
 	pending map[mail.AccountID]*pending
@@ -80,11 +84,13 @@ func New(dir string, o Options) (*Index, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Index{Options: o, dir: dir, made: map[mail.AccountID]int{}, writing: map[mail.AccountID]*sync.Mutex{},
+		follows: map[mail.AccountID]*followed{},
 		pending: map[mail.AccountID]*pending{}, places: map[mail.AccountID]place{}, wake: make(chan struct{}, 1)}, nil
 }
 
 // Close closes what nobody uses; nobody may be asking any more.
 func (x *Index) Close() error {
+	x.stopFollowing()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, f := range x.free {
@@ -114,7 +120,7 @@ func (x *Index) read(ctx context.Context, a mail.AccountID, fn func(*reader) err
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case err == errNoIndex:
+	case err == errNoIndex && x.Has(a):
 		x.heard(a, 0) // somebody removed it, or it is not made yet
 	case err != nil && mail.KindOf(err) == mail.Corrupt:
 		x.damaged(a, err)
@@ -204,13 +210,19 @@ func (x *Index) damaged(a mail.AccountID, err error) {
 	x.behind(a, 0).discard = true
 }
 
-// Forget removes an account's index.
-func (x *Index) Forget(a mail.AccountID) error {
+// Forget removes an account's index, and has other nodes throw theirs away.
+func (x *Index) Forget(ctx context.Context, a mail.AccountID) error {
+	x.giveUp(a)
+	return errors.Join(x.throwAway(a), x.tellRenewed(ctx, a))
+}
+
+// throwAway removes what there is of an account's index.
+func (x *Index) throwAway(a mail.AccountID) error {
 	l := x.lock(a)
 	l.Lock()
 	defer l.Unlock()
 	x.waiting.Lock()
 	delete(x.pending, a)
 	x.waiting.Unlock()
-	return x.discard(a)
+	return errors.Join(x.discard(a), x.unnote(a))
 }

@@ -62,6 +62,7 @@ func (x *Index) Match(ctx context.Context, a mail.AccountID, q Query, keys []mai
 	if match == "" || negative {
 		return Answers{}, nil
 	}
+	x.need(a)
 	answers := Answers{}
 	err := x.read(ctx, a, func(r *reader) error {
 		clear(answers)

@@ -33,6 +33,7 @@ const (
 // People returns the messages of an account that fit a query, the best first, limit
 // at most. It finds what is in the index; it is NotFound when there is none.
 func (x *Index) People(ctx context.Context, a mail.AccountID, q Query, limit int) ([]Hit, error) {
+	x.need(a)
 	var hits []Hit
 	err := x.read(ctx, a, func(r *reader) (err error) {
 		hits, err = r.people(q)
@@ -82,6 +83,7 @@ type Wish struct {
 // the beginning of one. It rates none without an index, and none by a text without
 // words.
 func (x *Index) Fuzzy(ctx context.Context, a mail.AccountID, w Wish, keys []mail.MessageKey) (Scores, error) {
+	x.need(a)
 	in, ok := partFields[w.Part]
 	if !ok {
 		return Scores{}, nil

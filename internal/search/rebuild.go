@@ -14,6 +14,7 @@ import (
 
 // CatchUp brings an account's index up to all that was committed before the call.
 func (x *Index) CatchUp(ctx context.Context, a mail.AccountID) error {
+	x.need(a)
 	l := x.lock(a)
 	l.Lock()
 	defer l.Unlock()
@@ -32,6 +33,7 @@ const lockPause = 5 * time.Millisecond
 // the index may lag, and whoever searches finds what is there. It reports whether the
 // index got to where it was to.
 func (x *Index) CatchUpWithin(ctx context.Context, a mail.AccountID, d time.Duration) (bool, error) {
+	x.need(a)
 	deadline := time.Now().Add(d)
 	l := x.lock(a)
 	for !l.TryLock() {
@@ -50,8 +52,12 @@ func (x *Index) CatchUpWithin(ctx context.Context, a mail.AccountID, d time.Dura
 }
 
 // Rebuild makes an account's index anew, and tells now and then how many messages
-// it holds. Exact searches meanwhile read; people's find what is there already.
+// it holds. Exact searches meanwhile read; people's find what is there already. An index
+// that this node does not keep is none of its business.
 func (x *Index) Rebuild(ctx context.Context, a mail.AccountID, tell func(messages int64) error) error {
+	if !x.Has(a) {
+		return nil
+	}
 	l := x.lock(a)
 	l.Lock()
 	defer l.Unlock()
@@ -96,16 +102,10 @@ type Status struct {
 func (x *Index) Status(ctx context.Context, a mail.AccountID) (Status, error) {
 	var s Status
 	err := x.read(ctx, a, func(r *reader) error {
-		w := &writer{c: r.c}
-		text, err := w.state(statePosition)
-		if err != nil {
+		var err error
+		if s.Filling, err = r.isFilling(); err != nil {
 			return err
 		}
-		fill, err := w.state(stateFill)
-		if err != nil {
-			return err
-		}
-		s.Filling = fill != "" || text == ""
 		return query(r.c, "SELECT (SELECT count(*) FROM doc), (SELECT count(*) FROM doc WHERE flags & ?1), (SELECT count(*) FROM trouble)", func(st *sqlite.Stmt) error {
 			s.Messages, s.Unread = st.ColumnInt64(0), st.ColumnInt64(1)
 			s.Partly = st.ColumnInt64(2) - s.Unread
@@ -117,6 +117,17 @@ func (x *Index) Status(ctx context.Context, a mail.AccountID) (Status, error) {
 	}
 	s.Bytes = x.size(a)
 	return s, nil
+}
+
+// isFilling reports whether the index has not seen all the mail yet.
+func (r *reader) isFilling() (bool, error) {
+	w := &writer{c: r.c}
+	position, err := w.state(statePosition)
+	if err != nil {
+		return false, err
+	}
+	fill, err := w.state(stateFill)
+	return fill != "" || position == "", err
 }
 
 func (x *Index) size(a mail.AccountID) (n int64) {
@@ -204,11 +215,16 @@ func (x *Index) Stats() Stats {
 }
 
 // Renew throws an account's index away, with all that it says of messages that are no
-// more. Run makes it again; meanwhile exact searches read.
-func (x *Index) Renew(a mail.AccountID) error {
-	if err := x.Forget(a); err != nil {
+// more, and has other nodes do the same. Run makes it again; meanwhile exact searches
+// read.
+func (x *Index) Renew(ctx context.Context, a mail.AccountID) error {
+	l := x.lock(a)
+	l.Lock()
+	err := x.discard(a)
+	l.Unlock()
+	if err != nil {
 		return err
 	}
 	x.heard(a, 0)
-	return nil
+	return x.tellRenewed(ctx, a)
 }
