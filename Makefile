@@ -2,6 +2,7 @@
 # make test    everything that must hold; what CI runs
 # make bench   the benchmark beside a peer, long
 # make chaos   three nodes while what they stand on fails, long
+# make bench-cluster  a node on PostgreSQL beside both, some minutes
 # make fuzz    each decoder for FUZZTIME, long
 # make fleet   simulated devices under 1000 seeds, long
 # make acmeserver  the ACME authority that certificates are tested with, likewise
@@ -52,6 +53,11 @@ chaos: s3server
 bench: build
 	./lockstep bench --json bench.json
 
+# What a node on PostgreSQL does, beside Dovecot and beside a server of its own.
+.PHONY: bench-cluster
+bench-cluster: build
+	./lockstep bench --cluster --quick --runs 3 --only lmtp-1 --only lmtp-64 --only append-64 --only store-16 --only open-warm --json bench-cluster.json
+
 # Go fuzzes one target at a time, so each is asked for by name.
 fuzz:
 	@for pkg in $$($(GO) list ./internal/...); do \
@@ -65,7 +71,7 @@ soak:
 	LOCKSTEP_SOAK=$(SOAKTIME) $(GO) test -timeout 0 -v -run Killed ./internal/e2e
 
 clean:
-	rm -f lockstep bench.json
+	rm -f lockstep bench.json bench-cluster.json
 
 # Power cuts, disks that refuse, and kills, each for a third of SOAKTIME.
 .PHONY: soak-crash

@@ -69,3 +69,35 @@ func TestUnknownWorkloadsAreNamed(t *testing.T) {
 		t.Fatalf("%v", err)
 	}
 }
+
+func TestANodeIsReportedBesideTheOthers(t *testing.T) {
+	r := &Report{}
+	r.add(workload{name: "lmtp-64"}, []*result{
+		{server: "Lockstep", names: []string{perSecond}, runs: map[string][]float64{perSecond: {8000}}},
+		{server: "Dovecot", names: []string{perSecond}, runs: map[string][]float64{perSecond: {1000}}},
+		{server: nodeName, names: []string{perSecond}, runs: map[string][]float64{perSecond: {2999}}},
+	})
+	var b strings.Builder
+	if err := r.Print(&b); err != nil {
+		t.Fatal(err)
+	}
+	if want := "| lmtp-64  | per second | 2999       | 1000    | 3.00× | 8000   | 0.37× | ≥ 3× | no  |"; !strings.Contains(b.String(), want) {
+		t.Errorf("no %q in\n%s", want, b.String())
+	}
+	if r.Missed() != 1 {
+		t.Errorf("%d missed", r.Missed())
+	}
+}
+
+func TestANodeTakesWhatIsItsOwn(t *testing.T) {
+	n, l, d := &node{}, &lockstep{}, &dovecot{}
+	for _, c := range []struct {
+		w    workload
+		s    server
+		want bool
+	}{{workload{}, n, false}, {workload{nodes: true}, n, true}, {workload{alone: true}, d, false}, {workload{}, d, true}, {workload{alone: true}, l, true}} {
+		if got := c.w.takes(c.s); got != c.want {
+			t.Errorf("%s takes %+v: %v, want %v", c.s.name(), c.w, got, c.want)
+		}
+	}
+}
