@@ -31,6 +31,9 @@ func (h *house) openMailBucket(ctx context.Context) (blob.Bucket, error) {
 		return nil, err
 	}
 	spec := h.cfg.Cluster.Blobs
+	if places.Packs && places.Bucket {
+		return nil, mail.Errorf(mail.Invalid, "mail of this database lies in packs of a data directory, and some in a bucket: it was being moved there; run lockstep migrate blobs with that bucket, which goes on where it was")
+	}
 	if spec == "" {
 		if places.Bucket {
 			return nil, mail.Errorf(mail.Invalid, "the mail of this database lies in a bucket, and cluster.blobs is empty: set it to that bucket")
@@ -38,9 +41,14 @@ func (h *house) openMailBucket(ctx context.Context) (blob.Bucket, error) {
 		return nil, nil
 	}
 	if places.Packs {
-		return nil, mail.Errorf(mail.Invalid, "cluster.blobs is %s, but mail of this database lies in packs of a data directory: empty cluster.blobs, or move the server with lockstep migrate", spec)
+		return nil, mail.Errorf(mail.Invalid, "cluster.blobs is %s, but mail of this database lies in packs of a data directory: empty cluster.blobs, or move the mail there with lockstep migrate blobs", spec)
 	}
-	name, prefix, err := s3.Parse(spec)
+	return h.reachMailBucket(ctx)
+}
+
+// reachMailBucket opens the bucket that cluster.blobs names.
+func (h *house) reachMailBucket(ctx context.Context) (blob.Bucket, error) {
+	name, prefix, err := s3.Parse(h.cfg.Cluster.Blobs)
 	if err != nil {
 		return nil, err
 	}

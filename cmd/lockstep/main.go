@@ -58,7 +58,7 @@ type commands struct {
 	Key      keyCommand      `cmd:"" help:"See, rotate and retire the keys that all mail is sealed with."`
 	Backup   backupCommand   `cmd:"" help:"Copy everything elsewhere, so that it can be brought back."`
 	Restore  restoreCommand  `cmd:"" help:"Bring everything back from a backup, into a new directory; or, with --account, make one account as it was."`
-	Migrate  migrateCommand  `cmd:"" help:"Move all accounts to another database: to PostgreSQL, back into a data directory, or between two of a kind."`
+	Migrate  migrateCommand  `cmd:"" help:"Move all accounts to another database, and mail into a bucket."`
 	Upgrade  upgradeCommand  `cmd:"" help:"See what an upgrade did to the database, and go back to the version before."`
 	Doctor   doctorCommand   `cmd:"" help:"Check everything that is stored, and say what to do."`
 	Scrub    scrubCommand    `cmd:"" help:"See how far the slow pass over everything that is stored is, and make one now."`

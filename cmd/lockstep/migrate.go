@@ -19,6 +19,11 @@ import (
 )
 
 type migrateCommand struct {
+	Accounts migrateAccounts `cmd:"" default:"withargs" help:"Move all accounts to another database: to PostgreSQL, back into a data directory, or between two of a kind."`
+	Blobs    migrateBlobs    `cmd:"" help:"Move all mail from packs of the data directory into a bucket, with the server stopped."`
+}
+
+type migrateAccounts struct {
 	From   string `help:"Where the accounts are. Default: what the configuration says." placeholder:"DIR|postgres://…"`
 	To     string `help:"Where they are to be." placeholder:"DIR|postgres://…"`
 	Verify bool   `help:"Move nothing: read everything on both sides, and say whether it is the same."`
@@ -26,7 +31,7 @@ type migrateCommand struct {
 }
 
 // Help is what --help says below the flags.
-func (*migrateCommand) Help() string {
+func (*migrateAccounts) Help() string {
 	return `Every row goes over as it is, with all UIDs, UIDVALIDITYs, ModSeqs and the positions of devices: no device takes anything new.
 The server goes on meanwhile. When little is left to do, changes are refused for a moment ("try again"): of a data directory the
 server is drained and ends, nodes on PostgreSQL go on reading. The last of it is brought over, each row is compared on both
@@ -34,10 +39,10 @@ sides, and only then is the source marked, so that it is not served any more, an
 goes on where it was.
 
 The mail itself (packs, or the bucket of cluster.blobs) stays where it is when the target is PostgreSQL, or the data directory of the configuration; the packs and the key are
-copied when it is another directory. A password is best kept out of arguments: cluster.password_file, or ~/.pgpass.`
+copied when it is another directory; lockstep migrate blobs moves packs into a bucket. A password is best kept out of arguments: cluster.password_file, or ~/.pgpass.`
 }
 
-func (m *migrateCommand) Run(ctx context.Context, g *globals) (err error) {
+func (m *migrateAccounts) Run(ctx context.Context, g *globals) (err error) {
 	cfg, err := g.load()
 	if err != nil {
 		return err

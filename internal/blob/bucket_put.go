@@ -21,11 +21,12 @@ const (
 func (b *inBucket) lodge(ctx context.Context, records []*builder, _ bool) ([]lodging, error) {
 	at := make([]lodging, len(records))
 	var inRows int64
-	var large []int
+	var large []alone
+	var which []int
 	for i, r := range records {
 		n := r.length()
 		if n > MaxInRow || inRows+n > maxRowsOfPut {
-			large = append(large, i)
+			large, which = append(large, alone{r.header.name, r}), append(which, i)
 			continue
 		}
 		inRows += n
@@ -35,28 +36,39 @@ func (b *inBucket) lodge(ctx context.Context, records []*builder, _ bool) ([]lod
 		}
 		at[i] = lodging{place: place{object: timedName(rowIn, b.now()), length: n}, record: text.b}
 	}
-	return at, b.putAlone(ctx, records, large, at)
+	places, err := b.putAlone(ctx, large)
+	for n, i := range which {
+		at[i].place = places[n]
+	}
+	return at, err
+}
+
+// alone is a record that is to be an object of its own.
+type alone struct {
+	name mail.BlobName
+	source
 }
 
 // putAlone puts records that are objects of their own, some at once.
-func (b *inBucket) putAlone(ctx context.Context, records []*builder, which []int, at []lodging) error {
+func (b *inBucket) putAlone(ctx context.Context, records []alone) ([]place, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var all sync.WaitGroup
-	errs := make([]error, len(which))
+	at := make([]place, len(records))
+	errs := make([]error, len(records))
 	turns := make(chan struct{}, putsAtOnce)
-	for n, i := range which {
+	for i, r := range records {
 		turns <- struct{}{}
 		all.Go(func() {
 			defer func() { <-turns }()
-			at[i].place, errs[n] = b.putOne(ctx, records[i].header.name, records[i])
-			if errs[n] != nil {
+			at[i], errs[i] = b.putOne(ctx, r.name, r)
+			if errs[i] != nil {
 				cancel() // the others are of no use without it
 			}
 		})
 	}
 	all.Wait()
-	return firstCause(errs)
+	return at, firstCause(errs)
 }
 
 // firstCause is the error that ended the others.

@@ -68,7 +68,7 @@ func (s *Store) missingPacks(ctx context.Context, list []packInfo) (missing []pa
 			return missing, err
 		}
 		at, err := parsePlace(rows[0].Place)
-		if err != nil { // that is for the doctor
+		if err != nil || at.object != "" { // that is for the doctor; or it is being moved to a bucket
 			after = rows[0].Place
 			continue
 		}
