@@ -52,7 +52,7 @@ const (
 	selectPlaces  = "SELECT place FROM blob WHERE place > ?1 AND place < ?2 ORDER BY place LIMIT ?3"
 	selectBytes   = "SELECT bytes FROM blob_bytes WHERE place = ?1"
 	selectWaiting = `SELECT b.name, b.size, b.place, b.key, y.bytes FROM blob b JOIN blob_bytes y ON y.place = b.place
-	WHERE b.place > ?1 AND b.place < ?2 ORDER BY b.place LIMIT ?3`
+	WHERE b.place > ?1 AND b.place < ?2 AND y.place > ?1 AND y.place < ?2 ORDER BY b.place LIMIT ?3`
 	deleteBytes      = "DELETE FROM blob_bytes WHERE place = ?1"
 	movedBytes       = "UPDATE blob_bytes SET moved = ?2 WHERE place = ?1"
 	selectMovedBytes = "SELECT place FROM blob_bytes WHERE moved > 0 AND moved < ?1 ORDER BY moved LIMIT ?2"
