@@ -63,7 +63,10 @@ func (d *demoCommand) Run(ctx context.Context, g *globals) error {
 			return err
 		}
 		defer os.RemoveAll(dir)
-		cfg.Data = filepath.Join(dir, "node1")
+		cfg.Data = dir
+		if d.Cluster {
+			cfg.Data = filepath.Join(dir, "node1")
+		}
 	}
 	state, err := readDemoState(cfg.Data, d.Seed)
 	if err != nil {

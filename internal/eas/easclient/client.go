@@ -93,6 +93,9 @@ func (c *Client) Options() (commands map[string]bool, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if a.Code == http.StatusServiceUnavailable {
+		return nil, fmt.Errorf("%w: OPTIONS", ErrLater)
+	}
 	if a.Code != http.StatusOK || !strings.Contains(a.Header.Get("MS-ASProtocolVersions"), c.Version) {
 		return nil, fmt.Errorf("OPTIONS: HTTP %d, %v", a.Code, a.Header)
 	}
