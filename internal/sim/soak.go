@@ -481,7 +481,11 @@ func (s *soak) personOf(login string) *person {
 // watch says how it goes, and lets something go wrong now and then.
 func (s *soak) watch(ctx context.Context, r *rand.Rand) error {
 	began := time.Now()
-	for turn := 0; pause(ctx, time.Duration(5000+r.IntN(10_000))*time.Millisecond); turn++ {
+	calm := 5 * time.Second
+	if len(s.nodes) > 1 { // there is more that can go wrong
+		calm = 2 * time.Second
+	}
+	for turn := 0; pause(ctx, calm+time.Duration(r.Int64N(int64(2*calm)))); turn++ {
 		fmt.Fprintf(s.o.Progress, "%4.0f s  %d acts, %d letters, %d kills, %d breaks\n", time.Since(began).Seconds(), s.acts.Load(), s.letters.Load(), s.kills.Load(), s.breaks.Load())
 		for _, n := range s.nodes {
 			select {
@@ -500,14 +504,10 @@ func (s *soak) watch(ctx context.Context, r *rand.Rand) error {
 // disturb kills a node, or lets the next nuisance befall what they share.
 func (s *soak) disturb(ctx context.Context, turn int, r *rand.Rand) error {
 	among := len(s.o.Nuisances)
-	if s.o.Kills {
-		among++
-	}
-	if among == 0 {
+	if among == 0 && !s.o.Kills {
 		return nil
 	}
-	i := turn % among
-	if i == len(s.o.Nuisances) {
+	if s.o.Kills && (among == 0 || turn%2 == 1) {
 		s.kills.Add(1)
 		n := s.nodes[r.IntN(len(s.nodes))]
 		if err := n.stop(syscall.SIGKILL); err != nil {
@@ -516,7 +516,10 @@ func (s *soak) disturb(ctx context.Context, turn int, r *rand.Rand) error {
 		s.awaitService("SIGKILL of a node")
 		return n.start(ctx, s.o.Binary)
 	}
-	what := s.o.Nuisances[i]
+	if s.o.Kills {
+		turn /= 2
+	}
+	what := s.o.Nuisances[turn%among]
 	fmt.Fprintf(s.o.Progress, "        %s\n", what.Name)
 	if what.Loses {
 		s.lossy = true
