@@ -187,6 +187,9 @@ func TestTheUnitsHold(t *testing.T) {
 		}
 	}
 	if _, err := exec.LookPath("systemd-analyze"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("systemd-analyze is not installed")
+		}
 		t.Skip("systemd-analyze is not installed: the units were not looked at by it")
 	}
 	dir := t.TempDir()
