@@ -40,7 +40,7 @@ vet:
 # The check of pointers that comes with the race detector took two thirds of its time
 # in SQLite, whose pointers are numbers to Go: there is nothing to be found.
 race:
-	CGO_ENABLED=1 $(GO) test -race -short -gcflags='modernc.org/...=-d=checkptr=0' -timeout 15m $(RACE)
+	CGO_ENABLED=1 $(GO) test -race -short -gcflags='modernc.org/...=-d=checkptr=0' -timeout 30m $(RACE)
 
 cross:
 	CGO_ENABLED=0 $(GO) build ./...
