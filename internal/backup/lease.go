@@ -181,8 +181,6 @@ func readable(text string) string {
 	}, text)
 }
 
-func (l *lease) write(ctx context.Context) error { return putBytes(ctx, l.t, leaseName, l.renewed()) }
-
 func (l *lease) renewed() []byte {
 	l.text.Seen = l.now().UTC().Truncate(time.Second)
 	l.text.Until = l.text.Seen.Add(leaseLife)

@@ -549,8 +549,18 @@ func (r *Repo) Writer(ctx context.Context) (holder string, last time.Time, err e
 }
 
 // TakeOver takes the lease, whoever has it: what that one writes afterwards fails. The
-// server of this holder takes it up.
+// server of this holder takes it up. A sign of the other's that comes in between is no
+// reason to give up.
 func (r *Repo) TakeOver(ctx context.Context, holder string) error {
 	l := &lease{t: r.Target, now: time.Now, text: leaseText{Holder: holder, Doing: "taking over", Nonce: rand.Text()}}
-	return l.write(ctx)
+	for {
+		put, err := unlessChanged(ctx, r.Target, leaseName)
+		if err != nil {
+			return err
+		}
+		err = put(ctx, l.renewed())
+		if mail.KindOf(err) != mail.Conflict || ctx.Err() != nil {
+			return err
+		}
+	}
 }

@@ -46,6 +46,7 @@ type nodeConfig struct {
 	HTTP, TLS                         string // where it listens; "" is nowhere
 	Names                             []string
 	Every                             time.Duration
+	Renew                             float64
 }
 
 // A Call is a question to the memory, and its answer.
@@ -154,7 +155,7 @@ func runNode(text string) error {
 	if err != nil || !roots.AppendCertsFromPEM(pemText) {
 		return fmt.Errorf("%s: %w", c.RootFile, err)
 	}
-	o := Options{Files: shared, Leases: shared, Key: testKey, Node: c.Node, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), Directory: c.Directory, Roots: roots, Every: c.Every,
+	o := Options{Files: shared, Leases: shared, Key: testKey, Node: c.Node, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), Directory: c.Directory, Roots: roots, Every: c.Every, Renew: c.Renew,
 		Names: func(context.Context) ([]string, error) { return c.Names, nil }}
 	web, o, err := listenFor(c, o)
 	if err != nil {
