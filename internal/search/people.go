@@ -46,8 +46,8 @@ func (x *Index) People(ctx context.Context, a mail.AccountID, q Query, limit int
 }
 
 const (
-	selectMatches = "SELECT word.rowid, word.rank, doc.date FROM word JOIN doc ON doc.key = word.rowid WHERE word MATCH ?1 LIMIT ?2"
-	selectOthers  = "SELECT key, -1, date FROM doc WHERE flags & 4 = 0 AND key NOT IN (SELECT rowid FROM word WHERE word MATCH ?1) LIMIT ?2"
+	selectMatches = "SELECT word.rowid, word.rank, doc.date FROM word JOIN doc ON doc.key = word.rowid WHERE word MATCH ?1 LIMIT ?2 + 0"
+	selectOthers  = "SELECT key, -1, date FROM doc WHERE flags & 4 = 0 AND key NOT IN (SELECT rowid FROM word WHERE word MATCH ?1) LIMIT ?2 + 0"
 )
 
 func (r *reader) people(q Query) (hits []Hit, err error) {

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"zombiezen.com/go/sqlite"
 )
 
 var update = flag.Bool("update", false, "rewrite schema.sql")
@@ -162,6 +164,49 @@ func TestStatementsPrepareAndKeepToOneSide(t *testing.T) {
 		if err != nil {
 			t.Errorf("%v", err)
 		}
+	}
+}
+
+// A statement is compiled once for each connection, whatever is bound to it: that takes
+// longer than running it.
+func TestStatementsAreCompiledOnce(t *testing.T) {
+	c, err := openSQLite(open(t, Options{}).path, readerCacheBytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.close()
+	if err := c.script("BEGIN"); err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	if err := c.c.SetAuthorizer(sqlite.AuthorizeFunc(func(sqlite.Action) sqlite.AuthResult { asked++; return sqlite.AuthResultOK })); err != nil {
+		t.Fatal(err)
+	}
+	for _, sql := range statements(t) {
+		if isPostgresAlone(sql) || strings.Contains(sql, "pragma_") { // those are compiled within
+			continue
+		}
+		st, _, err := c.prepare(sql)
+		if err != nil {
+			t.Fatal(err)
+		}
+		was := asked
+		for _, value := range []int64{1, 2, 3} {
+			for i := range st.params {
+				st.BindInt64(i+1, value)
+			}
+			_, _ = st.Step() // it need not mean anything
+			_ = st.Reset()
+		}
+		if asked != was {
+			t.Errorf("compiled again: %s", sql)
+		}
+	}
+	if asked == 0 {
+		t.Error("nobody was asked: this test sees nothing")
+	}
+	if err := c.script("ROLLBACK"); err != nil {
+		t.Fatal(err)
 	}
 }
 

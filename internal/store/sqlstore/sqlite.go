@@ -104,8 +104,14 @@ func openToLook(path string) (*sqliteConn, error) {
 	return &sqliteConn{c: c, cache: map[string]*statement{}, alone: map[string]string{}}, nil
 }
 
-// expand turns list(?n) into what SQLite has for it.
-func expand(sql string) string { return expandList(sql, "(SELECT value FROM json_each(", "))") }
+// expand turns list(?n) into what SQLite has for it. And where a limit is a parameter and
+// nothing else SQLite looks at its value when it plans, and so plans anew, for longer than
+// most statements run, whenever another is bound. The plan is to be the same for all.
+func expand(sql string) string {
+	return boundLimit.ReplaceAllString(expandList(sql, "(SELECT value FROM json_each(", "))"), "$0 + 0")
+}
+
+var boundLimit = regexp.MustCompile(`LIMIT \?\d+`)
 
 var inList = regexp.MustCompile(`IN list\((\?\d+)\)`)
 
