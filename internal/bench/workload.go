@@ -108,7 +108,7 @@ var workloads = []workload{
 	{name: "envelope-first", about: "ENVELOPE as above by the first client after a restart, files in the page cache", rounds: coldRounds, needs: []string{midAccount}, measure: afterRestart(fetchEnvelopes)},
 	{name: "headers-first", about: "HEADER.FIELDS likewise", rounds: coldRounds, needs: []string{midAccount}, measure: afterRestart(fetchHeaders)},
 	{name: "search", about: "SEARCH TEXT for a rare and a common word in the middle INBOX", rounds: everyRound, warm: true, needs: []string{midAccount}, measure: searchText},
-	{name: "open-cold", about: "the same after a restart with nothing in the page cache", rounds: coldRounds, needs: []string{bigAccount}, measure: openCold},
+	{name: "open-cold", about: "the same after a restart with nothing in the page cache", rounds: coldRounds, warm: true, needs: []string{bigAccount}, measure: openCold},
 	{name: "open-huge", about: "SELECT and FETCH 1:* (UID FLAGS) of the huge INBOX, of tiny messages", rounds: coldRounds, alone: true, warm: true, needs: []string{hugeAccount}, measure: openHuge},
 	{name: "syncs", uses: deliveryAccounts(), about: "waits for the disk, counted by strace in runs of their own", rounds: once, needs: storeAccounts(), measure: syncs},
 	{name: "idle-plain", about: "connections in IDLE, INBOX selected, QRESYNC enabled", rounds: once, needs: []string{midAccount}, measure: idlePlain},
