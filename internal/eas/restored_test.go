@@ -2,6 +2,7 @@ package eas
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"lockstep/internal/eas/wbxml"
@@ -112,5 +113,34 @@ func TestIdsOfATimeThatNeverWasNameNothing(t *testing.T) {
 	}
 	if n := w.mailbox("INBOX").Counts.Placements; n != 20 {
 		t.Errorf("%d of 20 messages are left", n)
+	}
+}
+
+// A phone that goes on waiting for a folder which it came to know after the copy was made
+// is told to look: by itself it would wait for ever, as nobody knows what it has. Once it
+// has looked it waits.
+func TestAPhoneThatTheCopyDoesNotKnowIsWoken(t *testing.T) {
+	w := newTown(t)
+	p := w.phone(v161)
+	p.folderStep("0")
+	putBack := w.Store.Copy()
+	w.put("INBOX", "Subject: lost\r\n\r\nx")
+	key := p.primed(p.inbox())
+	w.restored(putBack)
+	p.folderStep("0")
+	if a := p.call("Ping", pinging(60, p.inbox())); a.Get(wbxml.PingStatus) != "2" || a.Child(wbxml.PingFolders).Get(wbxml.PingFolder) != p.inbox() {
+		t.Fatal("answered", short(a))
+	}
+	if status := p.syncStatus(key); status != "3" {
+		t.Fatal("Sync", status)
+	}
+	p.inStep("INBOX", "0")
+	answer := p.begin(pinging(60, p.inbox()))
+	if len(answer) > 0 {
+		t.Fatal("answered", <-answer)
+	}
+	w.put("INBOX", "Subject: fresh\r\n\r\nx")
+	if got := <-answer; !strings.Contains(got, "Status=2") {
+		t.Error("answered", got)
 	}
 }

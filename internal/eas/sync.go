@@ -438,11 +438,19 @@ func (q *request) changed(r store.Reader, id string) (bool, error) {
 	}
 	rel := state.last()
 	if rel == nil {
-		return false, nil
+		return lostState(r)
 	}
 	yes, err := isNew(r, mb, rel.Current.View, rel.floor(q.srv.now().UTC(), q.policy.MailAge))
 	if err != nil && slices.Contains([]mail.Kind{mail.TooOld, mail.NotFound}, mail.KindOf(err)) {
 		return true, nil // the device hears why from Sync
 	}
 	return yes, err
+}
+
+// lostState reports whether what was known of a device that asks about a folder may
+// have been lost, as the account came back from an older copy: only its Sync can tell,
+// and until then nothing would ever wake it.
+func lostState(r store.Reader) (bool, error) {
+	a, err := r.Account()
+	return a.Restored != 0, err
 }
