@@ -75,8 +75,12 @@ func (q *request) syncAll(s *syncRequest) (*wbxml.Element, error) {
 	return list, nil
 }
 
-// foldersThere fails if one of the collections is not there, before anything is done.
+// foldersThere fails if one of the collections is not there, before anything is done. Of
+// one alone that is found when it is opened.
 func (q *request) foldersThere(s *syncRequest) error {
+	if len(s.collections) == 1 {
+		return nil
+	}
 	return q.view(func(r store.Reader) error {
 		for _, c := range s.collections {
 			id, ok := parseFolderID(c.id)
