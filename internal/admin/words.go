@@ -171,6 +171,9 @@ func (n names) annotated(e mail.Entry) string {
 	if e.Mailbox == 0 && e.Name == mail.VacationEntry {
 		return awayWords(e)
 	}
+	if e.Mailbox == 0 && e.Name == mail.FollowEntry {
+		return "changed where conversations go whose messages follow the earlier ones"
+	}
 	what, where := "set ", "the account"
 	if e.New == nil {
 		what = "removed "

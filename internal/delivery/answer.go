@@ -28,13 +28,9 @@ type answer struct {
 // answerTo decides whether and what a message that is about to be committed for r
 // is answered; nil is not at all. Whatever goes wrong, the message is delivered, and
 // no answer is better than a wrong one.
-func (s *Service) answerTo(ctx context.Context, env *Envelope, in *spool, r *Recipient, once string) *answer {
-	if env.ReversePath == "" {
-		return nil
-	}
+func (s *Service) answerTo(ctx context.Context, env *Envelope, in *spool, r *Recipient, v mail.Vacation, once string) *answer {
 	now := time.Now()
-	v, err := s.vacations.of(ctx, s.Store, r.Account, s.Several)
-	if err != nil || !v.In(now) || !mayBeAnswered(env.ReversePath) {
+	if env.ReversePath == "" || !v.In(now) || !mayBeAnswered(env.ReversePath) {
 		return nil
 	}
 	a, err := s.decide(ctx, env, in, r, v)

@@ -86,15 +86,19 @@ func (s *Service) commitAll(ctx context.Context, env *Envelope, in *spool, a mai
 // more, as is what expired while others were slow.
 func (s *Service) commit(ctx context.Context, env *Envelope, in *spool, a mail.Arrival, r *Recipient) error {
 	a.Once, a.OnceFor = env.onceKey(in.sum.Sum(nil), r), env.onceFor()
-	reply := s.answerTo(ctx, env, in, r, a.Once)
-	err := s.append(ctx, env.origin(), r, a, reply)
+	asked, err := s.standings.of(ctx, s.Store, r.Account, s.Several)
+	if err != nil {
+		asked = standing{} // the append says what is wrong, if it still is
+	}
+	reply := s.answerTo(ctx, env, in, r, asked.vacation, a.Once)
+	err = s.append(ctx, env.origin(), r, a, asked.follows, reply)
 	if err != nil && (mail.KindOf(err) == mail.Expired || a.Blob.Pending.Wait() != nil) {
 		again, failed := s.putNow(ctx, in)
 		if failed != nil {
 			return failed
 		}
 		a.Blob, a.Parts = again.Blob, again.Parts
-		err = s.append(ctx, env.origin(), r, a, reply)
+		err = s.append(ctx, env.origin(), r, a, asked.follows, reply)
 	}
 	if err == nil {
 		s.give(ctx, reply)
@@ -102,10 +106,14 @@ func (s *Service) commit(ctx context.Context, env *Envelope, in *spool, a mail.A
 	return err
 }
 
-// append commits the message, and with it that an answer is owed.
-func (s *Service) append(ctx context.Context, by mail.Origin, r *Recipient, a mail.Arrival, reply *answer) error {
+// append commits the message, where its conversation goes, and with it that an answer
+// is owed.
+func (s *Service) append(ctx context.Context, by mail.Origin, r *Recipient, a mail.Arrival, follow mail.Follows, reply *answer) error {
 	_, err := s.Store.Update(ctx, r.Account, by, func(tx store.Tx) error {
-		_, err := tx.Append(r.Inbox, a)
+		p, err := tx.Append(r.Inbox, a)
+		if err == nil {
+			err = file(tx, p, follow)
+		}
 		if err == nil && reply != nil {
 			reply.owed, err = reply.memory.owe(tx)
 		}

@@ -50,7 +50,7 @@ type Service struct {
 	names     nameLocks
 	deputy    deputy
 	rooms     rooms
-	vacations vacations
+	standings standings
 }
 
 // onceFor is how long a delivery is remembered by what it was (promise 7).

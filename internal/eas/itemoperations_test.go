@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"lockstep/internal/delivery"
 	"lockstep/internal/eas/wbxml"
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
@@ -388,6 +389,30 @@ func TestMoveConversations(t *testing.T) {
 	}
 	if e := w.phone(v121).items(moving(thread, archive, true)); e.Get(wbxml.ItemsStatus) != "2" {
 		t.Errorf("12.1: %s", short(e))
+	}
+}
+
+// What comes in later follows the conversation, until it is moved to the inbox.
+func TestLaterMessagesFollowAConversation(t *testing.T) {
+	w := newTown(t)
+	first := w.put("INBOX", "Message-ID: <a@example.test>\r\nSubject: Plan\r\n\r\nb\r\n")
+	arrives := func(id string) {
+		t.Helper()
+		env := &delivery.Envelope{Hop: delivery.Hop{Protocol: mail.LMTP, ID: "1"}, ReversePath: "bob@remote.test", Recipients: []delivery.Recipient{{Address: login, Account: w.alice.Account, Inbox: first.Mailbox}}}
+		body := "Message-ID: <" + id + "@example.test>\r\nReferences: <a@example.test>\r\nSubject: Re: Plan\r\n\r\nb\r\n"
+		if errs, err := w.Delivery.Deliver(t.Context(), env, strings.NewReader(body)); err != nil || errs[0] != nil {
+			t.Fatal(errs, err)
+		}
+	}
+	thread := string(conversationID(w.email(first).Thread))
+	phone := w.phone(v161)
+	for i, path := range []string{"Archive", "Trash", "INBOX"} {
+		phone.items(moving(thread, folderID(w.mailbox(path).ID), true))
+		before := w.count(path)
+		arrives(fmt.Sprint("later", i))
+		if got := w.count(path); got != before+1 {
+			t.Errorf("%s has %d, and had %d", path, got, before)
+		}
 	}
 }
 

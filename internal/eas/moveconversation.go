@@ -4,14 +4,15 @@ import (
 	"maps"
 	"slices"
 
+	"lockstep/internal/delivery"
 	"lockstep/internal/eas/wbxml"
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
 )
 
 // moveConversation serves a Move: the messages of a conversation go to a folder, but
-// for what was sent, thrown away or is being written. That later ones follow them, as
-// MoveAlways has it, is left out, and the documents say so.
+// for what was sent, thrown away or is being written; and so will those that come in
+// later, which only a move to the inbox ends.
 func (q *request) moveConversation(op *wbxml.Element) (*wbxml.Element, error) {
 	conversation := op.Child(wbxml.ItemsConversationId)
 	if conversation == nil || q.version < v140 {
@@ -63,7 +64,10 @@ func (q *request) moveThread(conversation, folder string) error {
 		if len(keys) == 0 {
 			return errNoItem
 		}
-		return moveMessages(tx, keys[:min(len(keys), maxConversation)], target)
+		if err := moveMessages(tx, keys[:min(len(keys), maxConversation)], target); err != nil {
+			return err
+		}
+		return delivery.Follow(tx, thread, target)
 	})
 	return err
 }
