@@ -479,8 +479,25 @@ func (o *Ops) eraseDo(ctx context.Context, q ToErase, emit func(Erasing) error) 
 	if o.Erasures == nil || o.Depths == nil {
 		return mail.Errorf(mail.Unimplemented, "nothing can be erased here")
 	}
+	return o.aloneErasing(ctx, func(ctx context.Context) error { return o.erase(ctx, q, emit) })
+}
+
+// eraseLease is what a node has while it erases.
+const eraseLease = "erase"
+
+// aloneErasing does what has to do with erasing, which nobody else does meanwhile, here or on
+// another node. It waits for who does it here, and is Conflict when a node does.
+func (o *Ops) aloneErasing(ctx context.Context, do func(context.Context) error) error {
 	o.erasing.Lock()
 	defer o.erasing.Unlock()
+	if o.Alone == nil {
+		return do(ctx)
+	}
+	return o.Alone(ctx, eraseLease, do)
+}
+
+// erase finds what is asked for, writes down what is to be done, and does it.
+func (o *Ops) erase(ctx context.Context, q ToErase, emit func(Erasing) error) error {
 	f := &finding{o: o, q: q}
 	if err := f.find(ctx); err != nil {
 		return err
@@ -521,18 +538,35 @@ func (o *Ops) eraseDo(ctx context.Context, q ToErase, emit func(Erasing) error) 
 	return o.carryOut(ctx, id, t, emit)
 }
 
-// ResumeErasures goes on with erasures that were cut short or could not be finished.
+// ResumeErasures goes on with erasures that were cut short or could not be finished, unless
+// another node is erasing.
 func (o *Ops) ResumeErasures(ctx context.Context) error {
-	return o.eraseResume(ctx, Nothing{}, func(Erasing) error { return ctx.Err() })
+	began := false
+	err := o.resumeErasing(ctx, func(Erasing) error { return ctx.Err() }, func() { began = true })
+	if !began && mail.KindOf(err) == mail.Conflict && err != nil {
+		return nil
+	}
+	return err
 }
 
-// eraseResume goes on with what was cut short, or could not be finished.
 func (o *Ops) eraseResume(ctx context.Context, _ Nothing, emit func(Erasing) error) error {
+	return o.resumeErasing(ctx, emit, func() {})
+}
+
+// resumeErasing goes on with what was cut short, or could not be finished. began is called
+// once nobody else does.
+func (o *Ops) resumeErasing(ctx context.Context, emit func(Erasing) error, began func()) error {
 	if o.Erasures == nil || o.Depths == nil {
 		return nil
 	}
-	o.erasing.Lock()
-	defer o.erasing.Unlock()
+	return o.aloneErasing(ctx, func(ctx context.Context) error {
+		began()
+		return o.carryOutAll(ctx, emit)
+	})
+}
+
+// carryOutAll goes on with all that is open.
+func (o *Ops) carryOutAll(ctx context.Context, emit func(Erasing) error) error {
 	all, err := o.Erasures.Erasures(ctx, false)
 	if err != nil {
 		return err
