@@ -209,7 +209,7 @@ func (r *Run) beginRepo(ctx context.Context, t Target, keyFile []byte) (*header,
 	if err != nil {
 		return nil, err
 	}
-	h, err := newHeader(keyFile, recipients, r.server.Now())
+	h, err := newHeader(keyFile, recipients, code, r.server.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -266,7 +266,7 @@ func (r *Run) changeRecipients(ctx context.Context, keyFile []byte) error {
 		return err
 	}
 	changed := *h
-	if err := changed.sealTo(recipients, keyFile); err != nil {
+	if err := changed.sealTo(recipients, code, keyFile); err != nil {
 		return err
 	}
 	if err := r.showCode(code); err != nil {
