@@ -74,8 +74,9 @@ func sayRecovery(code string) {
 
   %s
 
-With it and the backup, and nothing else, everything can be brought back. Write it down, and keep it
-apart from the backup and from this machine. Without it the backup opens with the key file alone.
+With it and the backup, and nothing else, everything can be brought back. Write it down, whole, and keep
+it apart from the backup and from this machine: it opens this server's backup, and none that somebody
+else put in its place. Without it the backup opens with the key file alone.
 
 `, code)
 }
@@ -132,7 +133,14 @@ func (b *backupList) Run(ctx context.Context, g *globals) error {
 	if err != nil {
 		return err
 	}
-	return listPoints(ctx, repo)
+	sayTrust(repo)
+	if err := listPoints(ctx, repo); err != nil {
+		return err
+	}
+	if !repo.Vouched() && cfg.Backup.Recipient == "" {
+		fmt.Println("The recovery code of this backup is of a version whose codes do not say whose a backup is: lockstep backup --new-code shows one that does.")
+	}
+	return nil
 }
 
 // secret is what opens the backup; nil where there is nothing.
@@ -181,6 +189,7 @@ type backupPrune struct {
 	To       string          `help:"The backup. Default: backup.to." placeholder:"DIR|s3://BUCKET/PREFIX"`
 	Keep     config.Duration `help:"How far back points are kept. Default: backup.keep." placeholder:"TIME"`
 	LookOnly bool            `help:"Remove nothing, say what would be."`
+	ByClock  bool            `help:"Count also time in which no point was made, where the clock may have been set ahead: you know that it was not."`
 }
 
 // Help is what --help says below the flags.
@@ -192,13 +201,16 @@ whole. Objects that no point needs go too, a day after they came.`
 
 func (b *backupPrune) Run(ctx context.Context, g *globals) error {
 	return g.with(ctx, func(c *admin.Client) error {
-		done, err := admin.BackupPrune.One(ctx, c, admin.PruneOf{To: absolute(b.To), Keep: time.Duration(b.Keep), LookOnly: b.LookOnly})
+		done, err := admin.BackupPrune.One(ctx, c, admin.PruneOf{To: absolute(b.To), Keep: time.Duration(b.Keep), LookOnly: b.LookOnly, ByClock: b.ByClock})
 		if err != nil {
 			return err
 		}
 		word := "Removed"
 		if b.LookOnly {
 			word = "Would remove"
+		}
+		for _, j := range done.Jumps {
+			fmt.Printf("Does not count: %s. If the clock was right all the time: --by-clock.\n", j)
 		}
 		fmt.Printf("%s %s and %s, %s. Kept: %s.\n", word, inWords(len(done.Removed), "point"), inWords(done.Objects, "object"), bytesText(done.Bytes), inWords(len(done.Kept), "point"))
 		if n := len(done.Damaged); n > 0 {

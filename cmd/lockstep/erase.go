@@ -41,7 +41,7 @@ type asking struct {
 }
 
 type eraseMessage struct {
-	Login   string   `arg:"" help:"The account."`
+	Login   string   `arg:"" help:"The account; also one that was removed and is kept, or its number."`
 	Mailbox string   `arg:"" help:"The mailbox; or the message's email id, which begins with E."`
 	UID     mail.UID `arg:"" optional:"" help:"The message's UID in it."`
 	asking
@@ -57,7 +57,7 @@ func (e *eraseMessage) Run(ctx context.Context, g *globals) error {
 
 type erasePerson struct {
 	Address string   `arg:"" help:"The person's address."`
-	Account []string `help:"Only in this account; may be given several times. Default: in all." placeholder:"LOGIN"`
+	Account []string `help:"Only in this account; may be given several times. Default: in all, also those that were removed and are kept." placeholder:"LOGIN"`
 	asking
 }
 
@@ -66,7 +66,7 @@ func (e *erasePerson) Run(ctx context.Context, g *globals) error {
 }
 
 type eraseAccount struct {
-	Login string `arg:"" help:"The account."`
+	Login string `arg:"" help:"The account; also one that was removed and is kept, or its number."`
 	asking
 }
 
@@ -124,7 +124,11 @@ func showDoomed(ctx context.Context, c *admin.Client, q admin.ToErase) (last adm
 			where = "(deleted, in the history)"
 		}
 		shown++
-		t.row(d.Login, d.Date.Local().Format("2006-01-02"), d.From, clip(d.Subject, 50), where)
+		who := d.Login
+		if d.Kept {
+			who += " (removed)"
+		}
+		t.row(who, d.Date.Local().Format("2006-01-02"), d.From, clip(d.Subject, 50), where)
 		return nil
 	})
 	if err != nil {
@@ -326,8 +330,8 @@ func (d depths) Scour(ctx context.Context) (pages, written int64, err error) {
 }
 
 // ForgetActor implements admin.Depths.
-func (d depths) ForgetActor(ctx context.Context, login string) (int64, error) {
-	return d.h.db.ForgetActor(ctx, login, "an erased account")
+func (d depths) ForgetActor(ctx context.Context, login string, until time.Time) (int64, error) {
+	return d.h.db.ForgetActor(ctx, login, "an erased account", until)
 }
 
 // Snapshots implements admin.Depths.

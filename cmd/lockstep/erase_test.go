@@ -538,15 +538,7 @@ func TestABackupThatCantBeReachedIsTriedAgain(t *testing.T) {
 	}
 	w.close()
 	w.open() // the server may have been started again meanwhile
-	if err := w.ops.ResumeErasures(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if n := w.underWay(); n != 0 {
-		t.Fatalf("%d erasures are under way", n)
-	}
-	if _, err := w.repo(target).Manifest(t.Context(), before); err == nil {
-		t.Error("the point from before can be opened")
-	}
+	w.wantBegunAnew(target, before)
 	w.wantNoTrace("at the end", secrets("zebra"))
 }
 
@@ -570,15 +562,7 @@ func TestABackupThatIsNotMountedIsNotForgotten(t *testing.T) {
 	if err := os.Rename(target+"-away", target); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.ops.ResumeErasures(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if n := w.underWay(); n != 0 {
-		t.Fatalf("%d erasures are under way", n)
-	}
-	if _, err := w.repo(target).Manifest(t.Context(), before); err == nil {
-		t.Error("the point from before can be opened")
-	}
+	w.wantBegunAnew(target, before)
 }
 
 // TestAnErasureThatIsNotFinishedIsAnError is about the exit status.
@@ -619,22 +603,34 @@ func TestALockedBackupIsBegunAnewOnce(t *testing.T) {
 		t.Fatalf("pending: %q", done.Proof.Pending)
 	}
 	for range 3 {
-		if err := w.ops.ResumeErasures(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if sets, err := w.repo(target).Sets(t.Context()); len(sets) != 2 || err != nil {
-			t.Fatalf("sets %v, %v: want that from before and one more", sets, err)
-		}
+		w.wantOneMoreSet(target)
 	}
 	locked = false
-	if err := w.ops.ResumeErasures(t.Context()); err != nil {
-		t.Fatal(err)
+	w.wantBegunAnew(target, before)
+}
+
+// wantOneMoreSet tries again to end what can't be ended yet, which begins nothing anew.
+func (w *town) wantOneMoreSet(target string) {
+	w.t.Helper()
+	if err := w.ops.ResumeErasures(w.t.Context()); err != nil {
+		w.t.Fatal(err)
 	}
-	if sets, err := w.repo(target).Sets(t.Context()); len(sets) != 1 || err != nil || w.underWay() != 0 {
-		t.Errorf("sets %v, %v, %d erasures are under way", sets, err, w.underWay())
+	if sets, err := w.repo(target).Sets(w.t.Context()); len(sets) != 2 || err != nil {
+		w.t.Fatalf("sets %v, %v: want that from before and one more", sets, err)
 	}
-	if _, err := w.repo(target).Manifest(t.Context(), before); err == nil {
-		t.Error("the point from before can be opened")
+}
+
+// wantBegunAnew ends what is under way: nothing is left in the backup of what was before.
+func (w *town) wantBegunAnew(target string, before backup.Point) {
+	w.t.Helper()
+	if err := w.ops.ResumeErasures(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+	if sets, err := w.repo(target).Sets(w.t.Context()); len(sets) != 1 || sets[0] == before.Set || err != nil || w.underWay() != 0 {
+		w.t.Errorf("sets %v, %v, %d erasures are under way", sets, err, w.underWay())
+	}
+	if _, err := w.repo(target).Manifest(w.t.Context(), before); err == nil {
+		w.t.Error("the point from before can be opened")
 	}
 }
 
@@ -673,23 +669,10 @@ func TestABackupThatIsFullIsBegunAnewOnce(t *testing.T) {
 		w.close()
 		w.open()
 		reach()
-		if err := w.ops.ResumeErasures(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if sets, err := w.repo(target).Sets(t.Context()); len(sets) != 2 || err != nil {
-			t.Fatalf("sets %v, %v: want that from before and one more", sets, err)
-		}
+		w.wantOneMoreSet(target)
 	}
 	full = false
-	if err := w.ops.ResumeErasures(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if sets, err := w.repo(target).Sets(t.Context()); len(sets) != 1 || sets[0] == before.Set || err != nil || w.underWay() != 0 {
-		t.Errorf("sets %v, %v, %d erasures are under way", sets, err, w.underWay())
-	}
-	if _, err := w.repo(target).Manifest(t.Context(), before); err == nil {
-		t.Error("the point from before can be opened")
-	}
+	w.wantBegunAnew(target, before)
 }
 
 // An erasure that can't be ended holds up none that came later.
@@ -795,5 +778,106 @@ func TestAnErasingThatWasCutGoesOn(t *testing.T) {
 	}
 	if cut < 4 || cut == 10 {
 		t.Errorf("cut %d times: the test is not about what it says", cut)
+	}
+}
+
+// remove removes somebody's account, which is kept.
+func (w *town) remove(p store.Principal) {
+	w.t.Helper()
+	c := w.client()
+	defer c.Close()
+	if _, err := admin.AccountRemove.All(w.t.Context(), c, admin.Removal{Login: p.Login}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// What is erased in an account that was removed is as gone as elsewhere; the account stays
+// removed, and comes back without it.
+func TestErasingReachesAccountsThatAreKept(t *testing.T) {
+	w, target := newBackedUpTown(t)
+	defer func() { w.close() }()
+	for _, word := range []string{"plain", "zebra", "quagga"} {
+		w.append(w.ann, letterWith(word))
+	}
+	w.append(w.bob, letterWith("zebra"))
+	w.append(w.bob, letterWith("bobsown"))
+	gone := w.append(w.bob, letterWith("okapi"))
+	if _, err := w.db.Update(t.Context(), w.bob.Account, mail.NewOrigin(w.bob.Login, 0, mail.Local, mail.ByUser), func(tx store.Tx) error {
+		_, err := tx.Expunge(gone.Mailbox, mail.MakeUIDSet(gone.UID), false)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range []store.Principal{w.ann, w.bob} {
+		if err := w.search.CatchUp(t.Context(), a.Account); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.remove(w.bob)
+	before := w.point()
+	c := w.client()
+	defer c.Close()
+	look, err := admin.EraseLook.All(t.Context(), c, admin.ToErase{Kind: "person", Address: "zebrasender@strangers.test"})
+	if err != nil || len(look) != 3 || look[0].Kept || !look[1].Kept || look[1].Login != w.bob.Login || !strings.Contains(strings.Join(look[2].Notes, " "), "stays so") {
+		t.Fatalf("shown: %+v, %v", look, err)
+	}
+
+	words := secrets("zebra")
+	done := w.erase(admin.ToErase{Kind: "person", Address: "zebrasender@strangers.test", Expect: 2})
+	w.wantErasedInKept("a person's mail", done, words)
+	w.wantBegunAnew(target, before)
+
+	words = append(words, secrets("okapi")...)
+	done = w.erase(admin.ToErase{Kind: "message", Logins: []string{w.bob.Login}, Mailbox: "INBOX", UID: gone.UID, Expect: 1})
+	w.wantErasedInKept("a message that had left", done, words)
+	if len(traces(t, w.cfg.Data, []string{"quaggasubject"})) == 0 || len(traces(t, w.cfg.Data, []string{"bobsownsubject"})) == 0 {
+		t.Error("erased something else")
+	}
+
+	data := w.restore(w.repo(target), w.point())
+	if found := traces(t, data, words); len(found) > 0 {
+		t.Errorf("what was restored has traces: %q", found)
+	}
+	if _, err := admin.AccountUndelete.All(t.Context(), c, admin.Undeletion{Login: w.bob.Login}); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.exported(w.bob, 2); !strings.Contains(got, "bobsownsubject") {
+		t.Errorf("what came back has %d bytes", len(got))
+	}
+	w.wantSound()
+	if err := w.search.CatchUp(t.Context(), w.bob.Account); err != nil {
+		t.Fatal(err)
+	}
+	w.wantNoTrace("after the account came back", words)
+
+	w.remove(w.bob)
+	again := w.account(w.bob.Login) // somebody else, of the same login
+	w.append(again, letterWith("newcomer"))
+	w.update(again, func(tx store.Tx) error { _, err := tx.CreateMailbox(mail.MailboxImage{Name: "Mine"}); return err })
+	done = w.erase(admin.ToErase{Kind: "account", Logins: []string{fmt.Sprint(w.bob.Account)}, Expect: -1})
+	words = append(words, secrets("bobsown")...)
+	w.wantErasedInKept("an account", done, words)
+	if kept, err := w.db.KeptRemoved(t.Context()); err != nil || len(kept) != 0 {
+		t.Errorf("kept: %v, %v", kept, err)
+	}
+	if got := w.exported(again, 1); !strings.Contains(got, "newcomersubject") || len(traces(t, w.cfg.Data, []string{"bob@example.test"})) == 0 {
+		t.Error("the other account of that login lost something")
+	}
+	w.wantSound()
+	w.close()
+	w.wantNoTrace("when the server is down", words)
+	w.open()
+}
+
+// wantErasedInKept holds what an erasing in an account that is kept says against the files.
+func (w *town) wantErasedInKept(what string, done admin.Erasing, words []string) {
+	w.t.Helper()
+	p := done.Proof
+	if len(p.Kept) != 1 || p.Kept[0] != w.bob.Account || len(p.Pending) > 0 || !slices.ContainsFunc(p.Reached, func(r admin.Reached) bool { return r.Place == "removed accounts" }) {
+		w.t.Errorf("%s: the proof says %+v", what, p)
+	}
+	w.wantNoTrace("after "+what+" was erased", words)
+	if _, err := w.db.PrincipalByLogin(w.t.Context(), w.bob.Login); err == nil && what != "an account" {
+		w.t.Errorf("after %s was erased the account is back", what)
 	}
 }

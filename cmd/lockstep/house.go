@@ -161,7 +161,7 @@ func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *hou
 		Store: h.db, Directory: h.db, Keeper: h.db, Queue: h.db, Auth: h.auth, Policies: cfg.Policies(), Trails: h.trails, Blobs: h.blobs, Search: h.search, Scrub: h.scrub, Ingest: h.delivery.Ingest, LookInto: h.lookInto, Log: log,
 		Quota: int64(cfg.Accounts.Quota), KeepRemoved: time.Duration(cfg.Accounts.Keep), Message: int64(cfg.Limits.Message), Version: version,
 		Erasures: h.db, Depths: depths{h}, ProofKey: h.proofKey, Drainer: h.leave, Certificates: h.certificateStates,
-		Node: h.node, Nodes: h.db, Leases: h.db,
+		Node: h.node, Nodes: h.db, Leases: h.db, Alone: h.keeper.Alone,
 	}
 	h.ops.LookInto = h.lookInto
 	if cfg.Backup.Follow {

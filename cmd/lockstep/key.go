@@ -136,6 +136,7 @@ func (k *keyRecover) Run(ctx context.Context, g *globals) error {
 	if err != nil {
 		return err
 	}
+	sayTrust(repo)
 	text, from, err := newestKeyFile(ctx, repo)
 	if err != nil {
 		return err

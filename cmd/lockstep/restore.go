@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/term"
 
+	"lockstep/internal/admin"
 	"lockstep/internal/backup"
 	"lockstep/internal/store/sqlstore"
 	"lockstep/internal/vfs"
@@ -74,7 +75,12 @@ func (r *restoreCommand) Run(ctx context.Context, g *globals) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(os.Stderr, "Restoring everything as of %s into %s.\n", localTime(point.Time), cfg.Data)
+	sayTrust(repo)
+	newest, err := repo.Newest(ctx, time.Time{})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "Restoring everything as of %s%s into %s.\n", localTime(point.Time), ageText(point, newest, time.Now()), cfg.Data)
 	line := &statusLine{}
 	done, err := repo.Restore(ctx, point, cfg.Data, backup.RestoreOptions{
 		Layout:       dataLayout,
@@ -99,6 +105,33 @@ func (r *restoreCommand) Run(ctx context.Context, g *globals) error {
 		return fmt.Errorf("%w. An account by itself: lockstep restore --account LOGIN --at %s --exact --apply --data %s", err, at.Format(time.RFC3339), cfg.Data)
 	}
 	return nil
+}
+
+// sayTrust says whether who has nothing but a recovery code can tell whose backup it is.
+func sayTrust(repo *backup.Repo) {
+	switch repo.Trust() {
+	case backup.ByCode:
+		fmt.Fprintln(os.Stderr, "The recovery code vouches for this backup: nobody else can have made what is in it.")
+	case backup.Untold:
+		fmt.Fprintf(os.Stderr, `Nobody can tell by this recovery code who made this backup: whoever can write to it could have. If the code
+was written down with LOCKSTEP- before it, stop: this is not the backup that it was made for. Else compare
+the fingerprint of the key file, %s, with the one that lockstep key show said, if you know it.
+`, repo.Fingerprint())
+	}
+}
+
+// ageText says how old a point is, and whether there are newer ones: who can write to a
+// backup can remove the newest.
+func ageText(p, newest backup.Point, now time.Time) string {
+	age := now.Sub(p.Time)
+	text := " (" + admin.Span(age) + " ago"
+	if age < 0 {
+		text = " (in the future, by the clock of this machine"
+	}
+	if p == newest {
+		return text + ", the newest there is)"
+	}
+	return text + "; the newest is of " + localTime(newest.Time) + ")"
 }
 
 // when is the time asked for; zero is now.
@@ -148,7 +181,7 @@ func askRecovery() (string, error) {
 		}
 		return string(text), err
 	}
-	fmt.Fprint(os.Stderr, "Recovery code (AGE-SECRET-KEY-1…): ")
+	fmt.Fprint(os.Stderr, "Recovery code (LOCKSTEP-AGE-SECRET-KEY-1…): ")
 	text, err := term.ReadPassword(in)
 	fmt.Fprintln(os.Stderr)
 	return string(text), err

@@ -100,7 +100,11 @@ func (o *standbyOf) unlock(ctx context.Context, cfg config.Config, s *backup.Sta
 	if err != nil {
 		return nil, err
 	}
-	return backup.Unlock(ctx, target, secret)
+	repo, err := backup.Unlock(ctx, target, secret)
+	if err == nil && s.At().IsZero() {
+		sayTrust(repo)
+	}
+	return repo, err
 }
 
 func (c *standbyCommand) Run(ctx context.Context, g *globals) error {

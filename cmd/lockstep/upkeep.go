@@ -109,7 +109,8 @@ func (h *house) backUp(ctx context.Context) (string, error) {
 		return "", errors.Join(err, run.Close(ctx))
 	}
 	said := admin.BackupText(result)
-	pruned, err := run.Prune(ctx, backup.PruneOptions{Keep: time.Duration(h.cfg.Backup.Keep), Grace: backup.DefaultGrace, Unasked: true})
+	pruned, err := run.Prune(ctx, backup.PruneOptions{Keep: time.Duration(h.cfg.Backup.Keep), Grace: backup.DefaultGrace, Unasked: true, LongGap: h.longGap()})
+	h.ops.SayJumps(ctx, pruned)
 	switch {
 	case err != nil: // the point is there; the next one removes what this could not
 		h.log.WarnContext(ctx, "backup: old points are not removed", "err", err)
@@ -117,6 +118,12 @@ func (h *house) backUp(ctx context.Context) (string, error) {
 		said += fmt.Sprintf("; %d old points were removed", len(pruned.Removed))
 	}
 	return said, run.Close(ctx)
+}
+
+// longGap is how much time between two points counts where the clock may have been set
+// ahead: it is as nothing that one backup by the clock was missed.
+func (h *house) longGap() time.Duration {
+	return max(backup.DefaultLongGap, 2*time.Duration(h.cfg.Backup.Every))
 }
 
 // scratch is a directory that is a drill's alone: what it finds there it removes.

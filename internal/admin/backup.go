@@ -124,8 +124,18 @@ func followed(s backup.FollowStatus) FollowStep {
 
 // PruneFollowed removes what a target that is followed to does not need any more.
 func (o *Ops) PruneFollowed(ctx context.Context, run *backup.Run) error {
-	_, err := run.Prune(ctx, backup.PruneOptions{Keep: o.BackupKeep, Grace: backup.DefaultGrace, Unasked: true})
+	done, err := run.Prune(ctx, backup.PruneOptions{Keep: o.BackupKeep, Grace: backup.DefaultGrace, Unasked: true})
+	o.SayJumps(ctx, done)
 	return err
+}
+
+// SayJumps logs that a clock was set ahead lately, or may have been.
+func (o *Ops) SayJumps(ctx context.Context, done backup.Pruned) {
+	for _, j := range done.Jumps {
+		if j.Recent {
+			o.Log.WarnContext(ctx, "backup: time that does not count in how long points are kept", "why", j.String())
+		}
+	}
 }
 
 // PruneOf asks for old points to be removed.
@@ -133,6 +143,7 @@ type PruneOf struct {
 	To       string
 	Keep     time.Duration // 0: as configured
 	LookOnly bool
+	ByClock  bool // count also time that the clock may only have been set ahead by
 }
 
 // BackupPrune removes old points, and what nobody needs any more.
@@ -148,7 +159,7 @@ var BackupPrune = Verb[PruneOf, backup.Pruned]{"backup/prune", func(o *Ops, ctx 
 	if err != nil {
 		return err
 	}
-	done, err := run.Prune(ctx, backup.PruneOptions{Keep: keep, Grace: backup.DefaultGrace, LookOnly: q.LookOnly})
+	done, err := run.Prune(ctx, backup.PruneOptions{Keep: keep, Grace: backup.DefaultGrace, LookOnly: q.LookOnly, ByClock: q.ByClock})
 	if err := errors.Join(err, run.Close(ctx)); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -21,8 +22,9 @@ import (
 type Depths interface {
 	// Scour takes out of the database's files what was deleted; see sqlstore.
 	Scour(ctx context.Context) (pages, written int64, err error)
-	// ForgetActor takes a login out of the journals of all accounts.
-	ForgetActor(ctx context.Context, login string) (int64, error)
+	// ForgetActor takes a login out of the journals of all accounts, those that are kept
+	// among them, up to that time; zero is always.
+	ForgetActor(ctx context.Context, login string, until time.Time) (int64, error)
 	// Snapshots counts the copies of the database from before upgrades.
 	Snapshots() (int, error)
 	// DropSnapshots removes copies of the database from before upgrades.
@@ -47,6 +49,7 @@ type ToErase struct {
 // Doomed is something that is to be erased, or at the end how much that is.
 type Doomed struct {
 	Login   string
+	Kept    bool // the account was removed, and is kept
 	Date    time.Time
 	From    string
 	Subject string
@@ -82,16 +85,18 @@ const (
 type task struct {
 	Stage    stage
 	Accounts []taskOf
-	Blobs    []byte // names, 32 bytes each
-	Login    string `json:",omitempty"` // of the account
-	Address  string `json:",omitempty"` // of the person
-	Begun    string `json:",omitempty"` // the set that was begun for it in the backup
-	Anew     string `json:",omitempty"` // the set by which the backup was begun anew: it has a point
+	Blobs    []byte    // names, 32 bytes each
+	Login    string    `json:",omitempty"` // of the account
+	Until    time.Time `json:",omitzero"`  // when the account was removed, from when on its login is another's
+	Address  string    `json:",omitempty"` // of the person
+	Begun    string    `json:",omitempty"` // the set that was begun for it in the backup
+	Anew     string    `json:",omitempty"` // the set by which the backup was begun anew: it has a point
 	Proof    Proof
 }
 
 type taskOf struct {
 	Account  mail.AccountID
+	Kept     bool              `json:",omitempty"` // it was removed, and is kept
 	Messages []mail.MessageKey `json:",omitempty"`
 	Objects  []mail.ObjectID   `json:",omitempty"`
 }
@@ -134,13 +139,22 @@ type finding struct {
 	total int
 	task  task
 	names map[mail.BlobName]bool
+	kept  map[mail.AccountID]store.RemovedAccount // that were removed and are kept
 }
 
 // maxShown bounds how many messages are shown before they are erased.
 const maxShown = 200
 
 func (f *finding) find(ctx context.Context) error {
-	f.names = map[mail.BlobName]bool{}
+	f.names, f.kept = map[mail.BlobName]bool{}, map[mail.AccountID]store.RemovedAccount{}
+	kept, err := f.o.Directory.KeptRemoved(ctx)
+	if err != nil {
+		return err
+	}
+	for _, k := range kept {
+		f.kept[k.Account] = k
+	}
+	ctx = store.AmongRemoved(ctx)
 	switch {
 	case f.q.Kind == eraseMessage && len(f.q.Logins) == 1:
 		return f.findMessage(ctx)
@@ -154,8 +168,20 @@ func (f *finding) find(ctx context.Context) error {
 	return mail.Errorf(mail.Invalid, "what is to be erased: a message, a person or an account?")
 }
 
+// owner is whose account a login names: somebody's who is there, else of those who were
+// removed and are kept the last of that login, or the one of that number.
+func (f *finding) owner(ctx context.Context, login string) (store.Principal, error) {
+	p, err := f.o.principal(ctx, login)
+	if mail.KindOf(err) == mail.NotFound && err != nil {
+		if k, keptErr := f.o.kept(ctx, login); keptErr == nil {
+			return k.Principal, nil
+		}
+	}
+	return p, err
+}
+
 func (f *finding) findMessage(ctx context.Context) error {
-	p, err := f.o.principal(ctx, f.q.Logins[0])
+	p, err := f.owner(ctx, f.q.Logins[0])
 	if err != nil {
 		return err
 	}
@@ -221,10 +247,14 @@ func (f *finding) findPerson(ctx context.Context) error {
 
 func (f *finding) accounts(ctx context.Context) (all []store.Principal, err error) {
 	if len(f.q.Logins) == 0 {
-		return f.o.Directory.Accounts(ctx)
+		all, err = f.o.Directory.Accounts(ctx)
+		for _, id := range slices.Sorted(maps.Keys(f.kept)) {
+			all = append(all, f.kept[id].Principal)
+		}
+		return all, err
 	}
 	for _, login := range f.q.Logins {
-		p, err := f.o.principal(ctx, login)
+		p, err := f.owner(ctx, login)
 		if err != nil {
 			return nil, err
 		}
@@ -266,7 +296,8 @@ func (f *finding) everyMessage(ctx context.Context, p store.Principal) (keys []m
 
 // take takes those of messages that are wanted, page by page.
 func (f *finding) take(ctx context.Context, p store.Principal, keys []mail.MessageKey, want func(*message.Envelope) bool) error {
-	of := taskOf{Account: p.Account}
+	_, kept := f.kept[p.Account]
+	of := taskOf{Account: p.Account, Kept: kept}
 	var emails []string
 	for page := range slices.Chunk(keys, pageMessages) {
 		var taken []Doomed
@@ -290,9 +321,11 @@ func (f *finding) take(ctx context.Context, p store.Principal, keys []mail.Messa
 					continue
 				}
 				found = append(found, m)
-				if d, err := doomedOf(r, p, n, &m, &v); err != nil {
+				d, err := doomedOf(r, p, n, &m, &v)
+				if d.Kept = kept; err != nil {
 					return err
-				} else if f.emit != nil && f.shown+len(taken) < maxShown {
+				}
+				if f.emit != nil && f.shown+len(taken) < maxShown {
 					taken = append(taken, d)
 				}
 			}
@@ -382,12 +415,7 @@ func (s *sentMail) isWith(address string) bool {
 }
 
 func (f *finding) findAccount(ctx context.Context) error {
-	p, err := f.o.principal(ctx, f.q.Logins[0])
-	if mail.KindOf(err) == mail.NotFound && err != nil {
-		if k, keptErr := f.o.kept(ctx, f.q.Logins[0]); keptErr == nil {
-			return mail.Errorf(mail.NotFound, "%s was removed and is kept: bring it back first (lockstep account undelete %[1]s), then erase it", k.Login)
-		}
-	}
+	p, err := f.owner(ctx, f.q.Logins[0])
 	if err != nil {
 		return err
 	}
@@ -395,9 +423,10 @@ func (f *finding) findAccount(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	k, kept := f.kept[p.Account]
 	f.total = len(keys)
-	f.task.Login = p.Login
-	f.task.Accounts = []taskOf{{Account: p.Account}}
+	f.task.Login, f.task.Until = p.Login, k.At
+	f.task.Accounts = []taskOf{{Account: p.Account, Kept: kept}}
 	return nil
 }
 
@@ -420,12 +449,10 @@ func (f *finding) notes(ctx context.Context) (notes []string, err error) {
 			notes = append(notes, fmt.Sprintf("%s: a device deleted much at once and nobody decided about it (lockstep guard list): all history is kept until then. What is erased does not come back with it.", all[i].Login))
 		}
 	}
-	hidden, err := f.o.Directory.KeptRemoved(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if len(hidden) > 0 {
-		notes = append(notes, fmt.Sprintf("Nothing is erased in the %s that can still be brought back: see lockstep account undelete, and end that with lockstep account remove --now.", counted(len(hidden), "removed account")))
+	for _, of := range f.task.Accounts {
+		if k, kept := f.kept[of.Account]; kept {
+			notes = append(notes, f.noteKept(k))
+		}
 	}
 	if f.q.Kind == erasePerson {
 		notes = append(notes, "Only mail whose header names the address as sender or recipient is found. What others wrote about the person is not.")
@@ -438,13 +465,39 @@ func (f *finding) notes(ctx context.Context) (notes []string, err error) {
 	return notes, nil
 }
 
+// noteKept says what erasing in an account means that was removed.
+func (f *finding) noteKept(k store.RemovedAccount) string {
+	who := fmt.Sprintf("%s (number %d, removed %s)", k.Login, int64(k.Account), k.At.UTC().Format("2006-01-02"))
+	if f.q.Kind == eraseAccount {
+		return who + " was removed and is kept: it can't be brought back after this."
+	}
+	return who + " was removed and is kept: it stays so, and what is erased does not come back with it."
+}
+
 // eraseDo erases.
 func (o *Ops) eraseDo(ctx context.Context, q ToErase, emit func(Erasing) error) error {
 	if o.Erasures == nil || o.Depths == nil {
 		return mail.Errorf(mail.Unimplemented, "nothing can be erased here")
 	}
+	return o.aloneErasing(ctx, func(ctx context.Context) error { return o.erase(ctx, q, emit) })
+}
+
+// eraseLease is what a node has while it erases.
+const eraseLease = "erase"
+
+// aloneErasing does what has to do with erasing, which nobody else does meanwhile, here or on
+// another node. It waits for who does it here, and is Conflict when a node does.
+func (o *Ops) aloneErasing(ctx context.Context, do func(context.Context) error) error {
 	o.erasing.Lock()
 	defer o.erasing.Unlock()
+	if o.Alone == nil {
+		return do(ctx)
+	}
+	return o.Alone(ctx, eraseLease, do)
+}
+
+// erase finds what is asked for, writes down what is to be done, and does it.
+func (o *Ops) erase(ctx context.Context, q ToErase, emit func(Erasing) error) error {
 	f := &finding{o: o, q: q}
 	if err := f.find(ctx); err != nil {
 		return err
@@ -465,6 +518,9 @@ func (o *Ops) eraseDo(ctx context.Context, q ToErase, emit func(Erasing) error) 
 	}
 	for _, of := range t.Accounts {
 		t.Proof.Accounts = append(t.Proof.Accounts, of.Account)
+		if of.Kept {
+			t.Proof.Kept = append(t.Proof.Kept, of.Account)
+		}
 	}
 	state, err := json.Marshal(t)
 	if err != nil {
@@ -482,18 +538,35 @@ func (o *Ops) eraseDo(ctx context.Context, q ToErase, emit func(Erasing) error) 
 	return o.carryOut(ctx, id, t, emit)
 }
 
-// ResumeErasures goes on with erasures that were cut short or could not be finished.
+// ResumeErasures goes on with erasures that were cut short or could not be finished, unless
+// another node is erasing.
 func (o *Ops) ResumeErasures(ctx context.Context) error {
-	return o.eraseResume(ctx, Nothing{}, func(Erasing) error { return ctx.Err() })
+	began := false
+	err := o.resumeErasing(ctx, func(Erasing) error { return ctx.Err() }, func() { began = true })
+	if !began && mail.KindOf(err) == mail.Conflict && err != nil {
+		return nil
+	}
+	return err
 }
 
-// eraseResume goes on with what was cut short, or could not be finished.
 func (o *Ops) eraseResume(ctx context.Context, _ Nothing, emit func(Erasing) error) error {
+	return o.resumeErasing(ctx, emit, func() {})
+}
+
+// resumeErasing goes on with what was cut short, or could not be finished. began is called
+// once nobody else does.
+func (o *Ops) resumeErasing(ctx context.Context, emit func(Erasing) error, began func()) error {
 	if o.Erasures == nil || o.Depths == nil {
 		return nil
 	}
-	o.erasing.Lock()
-	defer o.erasing.Unlock()
+	return o.aloneErasing(ctx, func(ctx context.Context) error {
+		began()
+		return o.carryOutAll(ctx, emit)
+	})
+}
+
+// carryOutAll goes on with all that is open.
+func (o *Ops) carryOutAll(ctx context.Context, emit func(Erasing) error) error {
 	all, err := o.Erasures.Erasures(ctx, false)
 	if err != nil {
 		return err
@@ -581,6 +654,7 @@ func (x *erasing) names() []mail.BlobName {
 
 // rows takes out what is in the database.
 func (x *erasing) rows(ctx context.Context) error {
+	ctx = store.AmongRemoved(ctx)
 	p := &x.task.Proof
 	if p.Kind == eraseAccount {
 		if err := x.account(ctx); err != nil {
@@ -619,6 +693,9 @@ func (x *erasing) rows(ctx context.Context) error {
 	looked, err := x.lookAgain(ctx)
 	if err != nil {
 		return err
+	}
+	if len(p.Kept) > 0 {
+		x.reached("removed accounts", counted(len(p.Kept), "account")+" that had been removed and could be brought back", "looked at as the others; none was brought back for it")
 	}
 	if p.Kind == eraseAccount {
 		return nil
@@ -661,10 +738,10 @@ func (x *erasing) account(ctx context.Context) error {
 	if err := x.o.Directory.RemoveAccount(ctx, id); err != nil && mail.KindOf(err) != mail.NotFound {
 		return err
 	}
-	if _, err := x.o.Directory.PrincipalByLogin(ctx, x.task.Login); mail.KindOf(err) != mail.NotFound || err == nil {
+	if err := x.o.Store.View(ctx, id, func(store.Reader) error { return nil }); mail.KindOf(err) != mail.NotFound || err == nil {
 		return mail.Errorf(mail.Unavailable, "the account is there yet")
 	}
-	n, err := x.o.Depths.ForgetActor(ctx, x.task.Login)
+	n, err := x.o.Depths.ForgetActor(ctx, x.task.Login, x.task.Until)
 	if err != nil {
 		return err
 	}
@@ -765,7 +842,7 @@ func (x *erasing) search(ctx context.Context) error {
 	}
 	for _, of := range x.task.Accounts {
 		var err error
-		if x.task.Proof.Kind == eraseAccount {
+		if x.task.Proof.Kind == eraseAccount || of.Kept {
 			err = x.o.Search.Forget(ctx, of.Account)
 		} else {
 			err = x.o.Search.Renew(ctx, of.Account)

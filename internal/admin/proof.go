@@ -24,6 +24,7 @@ type Proof struct {
 	Kind        string // "message", "person" or "account"
 	Who         string `json:",omitempty"` // digest of the person's address, or the account's login
 	Accounts    []mail.AccountID
+	Kept        []mail.AccountID `json:",omitempty"` // those of them that had been removed and were kept
 	Begun       time.Time
 	Finished    time.Time `json:",omitzero"`
 	By          string

@@ -65,7 +65,11 @@ type Ops struct {
 	Erasures store.Erasures
 	Depths   Depths
 	ProofKey []byte     // seals proofs of erasures
-	erasing  sync.Mutex // one at a time
+	erasing  sync.Mutex // one at a time in this process
+
+	// Alone does something under a name that no other node does under it meanwhile, or is
+	// Conflict; nil: there are no other nodes.
+	Alone func(ctx context.Context, name string, do func(context.Context) error) error
 }
 
 // stopTime bounds how long a stopping server waits for calls under way.

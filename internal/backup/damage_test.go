@@ -222,7 +222,7 @@ func TestKeysAndCodes(t *testing.T) {
 	h.changed()
 	target := backup.NewDir(faulty.New(2), "/target")
 	point := h.mustBackup(target).Point
-	if !strings.HasPrefix(h.code, "AGE-SECRET-KEY-1") {
+	if !strings.HasPrefix(h.code, "LOCKSTEP-AGE-SECRET-KEY-1") {
 		t.Fatalf("the recovery code is %q", h.code)
 	}
 	other := newHouse(t, 1)
@@ -230,7 +230,10 @@ func TestKeysAndCodes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mistyped := "A" + h.code[:20] + "Q" + h.code[21:]
+	mistyped := h.code[:30] + "Q" + h.code[31:]
+	if mistyped == h.code {
+		mistyped = h.code[:30] + "P" + h.code[31:]
+	}
 	for name, c := range map[string]struct {
 		secret backup.Secret
 		kind   mail.Kind
@@ -240,7 +243,7 @@ func TestKeysAndCodes(t *testing.T) {
 		"no key file":        {backup.Secret{KeyFile: []byte("hello")}, mail.Internal, "the key file"},
 		"an empty key file":  {backup.Secret{}, mail.Internal, "the key file"},
 		"another's code":     {backup.Secret{Recovery: otherCode}, mail.Denied, "not that of this backup"},
-		"a public side":      {backup.Secret{Recovery: otherSide}, mail.Invalid, "begins with AGE-SECRET-KEY-1"},
+		"a public side":      {backup.Secret{Recovery: otherSide}, mail.Invalid, "begins with LOCKSTEP-AGE-SECRET-KEY-1"},
 		"a slip":             {backup.Secret{Recovery: mistyped}, mail.Invalid, "a slip in it"},
 		"a blank line":       {backup.Secret{Recovery: " \n"}, mail.Invalid, "no recovery code"},
 	} {
@@ -252,7 +255,7 @@ func TestKeysAndCodes(t *testing.T) {
 			t.Errorf("%s: the secret is in the error: %v", name, err)
 		}
 	}
-	for name, code := range map[string]string{"as it is": h.code, "small": strings.ToLower(h.code), "with spaces": " " + h.code[:30] + " " + h.code[30:] + "\r\n", "in a file of age-keygen": "# created: today\n# public key: age1\n" + h.code + "\n"} {
+	for name, code := range map[string]string{"as it is": h.code, "as age knows it": ageCode(h.code), "small": strings.ToLower(h.code), "with spaces": " " + h.code[:30] + " " + h.code[30:] + "\r\n", "in a file of age-keygen": "# created: today\n# public key: age1\n" + h.code + "\n"} {
 		r, err := backup.Unlock(t.Context(), target, backup.Secret{Recovery: code})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)

@@ -8,11 +8,11 @@ import (
 
 func FuzzHeader(f *testing.F) {
 	keyFile := []byte("lockstep-key-file 1\nkey 1 AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8= 630dcd29\n")
-	_, recipient, err := NewRecovery()
+	code, recipient, err := NewRecovery()
 	if err != nil {
 		f.Fatal(err)
 	}
-	h, err := newHeader(keyFile, []string{recipient}, time.Unix(1, 0))
+	h, err := newHeader(keyFile, []string{recipient}, code, time.Unix(1, 0))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -27,8 +27,11 @@ func FuzzHeader(f *testing.F) {
 		if err != nil || again.ID != h.ID || !bytes.Equal(again.Key, h.Key) {
 			t.Fatalf("%v: %+v came back as %+v", err, h, again)
 		}
-		if _, _, err := h.key(Secret{KeyFile: keyFile}); err == nil && h.KeyFile == "" {
+		if _, err := h.open(Secret{KeyFile: keyFile}); err == nil && h.KeyFile == "" {
 			t.Fatal("a header without a fingerprint was opened")
+		}
+		if o, err := h.open(Secret{Recovery: code}); err == nil && !bytes.Equal(o.keyFile, keyFile) {
+			t.Fatal("a key file of somebody else was taken")
 		}
 	})
 }

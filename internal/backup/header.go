@@ -3,7 +3,10 @@ package backup
 import (
 	"bytes"
 	"context"
+	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -42,6 +45,9 @@ type header struct {
 	Key        []byte    `json:"key"`        // the backup's, sealed
 	Recipients []string  `json:"recipients"` // of age: to whom Recovery is sealed
 	Recovery   []byte    `json:"recovery"`   // the key file, sealed with age
+	// Voucher is made with the recovery code when that is made: who has the code knows by
+	// it that Recovery brings the key file of who made the code. See voucher.
+	Voucher []byte `json:"voucher,omitempty"`
 }
 
 const headerWords = "A backup of a Lockstep server. It is restored by: lockstep restore --from THIS --data DIR, and either --key with its key file or --recovery with its recovery code."
@@ -92,7 +98,7 @@ func readHeader(ctx context.Context, t Target) (*header, error) {
 }
 
 // newHeader makes a backup with a key of its own.
-func newHeader(keyFile []byte, recipients []string, now time.Time) (*header, error) {
+func newHeader(keyFile []byte, recipients []string, code string, now time.Time) (*header, error) {
 	id := make([]byte, keySize/2)
 	rand.Read(id)
 	h := &header{What: headerWords, Format: headerFormat, ID: hex.EncodeToString(id), Made: now.UTC().Truncate(time.Second)}
@@ -102,7 +108,7 @@ func newHeader(keyFile []byte, recipients []string, now time.Time) (*header, err
 	}
 	h.KeyFile = keys.Fingerprint()
 	h.Key = under.seal(headerName, newKey())
-	return h, h.sealTo(recipients, keyFile)
+	return h, h.sealTo(recipients, code, keyFile)
 }
 
 // keySealer is what the backup's key is sealed with.
@@ -120,8 +126,8 @@ func (h *header) keySealer(keyFile []byte) (*sealer, *blob.Keyring, error) {
 }
 
 // sealTo lets others open the backup: the recipients, and nobody else but the key
-// file's holder.
-func (h *header) sealTo(recipients []string, keyFile []byte) error {
+// file's holder. code is theirs, if it was made here.
+func (h *header) sealTo(recipients []string, code string, keyFile []byte) error {
 	to, err := parseRecipients(recipients)
 	if err != nil {
 		return err
@@ -137,8 +143,38 @@ func (h *header) sealTo(recipients []string, keyFile []byte) error {
 	if err := w.Close(); err != nil {
 		return err
 	}
-	h.Recipients, h.Recovery = recipients, sealed.Bytes()
-	return nil
+	h.Recipients, h.Recovery, h.Voucher = recipients, sealed.Bytes(), nil
+	if code != "" {
+		h.Voucher, err = h.voucher(code, keyFile)
+	}
+	return err
+}
+
+// voucher is what only who has both the recovery code and the key file can make:
+// HMAC-SHA256, under a key derived from the code, of the backup's id, a newline, and a
+// secret derived from the key file's first key. Anybody can seal a key file of their own to
+// the code's public side, which stands in the header; none of them can vouch for it.
+func (h *header) voucher(code string, keyFile []byte) ([]byte, error) {
+	id, _, err := parseRecovery(code)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := blob.ParseKeyring(keyFile)
+	if err != nil {
+		return nil, fmt.Errorf("the key file: %w", err)
+	}
+	secret, err := keys.Derive(purpose)
+	if err != nil {
+		return nil, err
+	}
+	under, err := hkdf.Key(sha256.New, []byte(id.String()), nil, "lockstep recovery code vouches", keySize)
+	if err != nil {
+		return nil, err
+	}
+	m := hmac.New(sha256.New, under)
+	fmt.Fprintf(m, "%s\n", h.ID)
+	m.Write(secret)
+	return m.Sum(nil), nil
 }
 
 // ParseRecipients reads what an operator writes: recipients of age, as age-keygen
@@ -157,7 +193,7 @@ func parseRecipients(list []string) ([]age.Recipient, error) {
 	}
 	var to []age.Recipient
 	for _, text := range list {
-		if strings.HasPrefix(strings.ToUpper(text), "AGE-SECRET-KEY-") {
+		if strings.Contains(strings.ToUpper(text), "AGE-SECRET-KEY-") {
 			return nil, mail.Errorf(mail.Invalid, "that is a recovery code, which opens backups: write down only its public side, which begins with age1")
 		}
 		r, err := age.ParseX25519Recipient(text)
@@ -169,14 +205,34 @@ func parseRecipients(list []string) ([]age.Recipient, error) {
 	return to, nil
 }
 
+// vouching begins a recovery code whose backup has a voucher: where there is none, the
+// header is not that of who made the code. The rest is an identity of age.
+const vouching = "LOCKSTEP-"
+
 // NewRecovery makes a recovery code, and the recipient that belongs to it.
 func NewRecovery() (code, recipient string, err error) {
 	id, err := age.GenerateX25519Identity()
 	if err != nil {
 		return "", "", err
 	}
-	return id.String(), id.Recipient().String(), nil
+	return vouching + id.String(), id.Recipient().String(), nil
 }
+
+// Trust says how a backup is known to be of who it should be.
+type Trust string
+
+// The kinds of Trust.
+const (
+	// ByKeyFile is that the key file opened it: who can't read that can't have made it.
+	ByKeyFile Trust = "key file"
+	// ByCode is that the recovery code vouches for it: so does it for all points, which
+	// are sealed under keys that only the key file opens.
+	ByCode Trust = "recovery code"
+	// Untold is that nobody can tell: a backup of before recovery codes vouched, or one that
+	// opens to recipients of the operator's choice. Whoever can write to the target can
+	// have made it.
+	Untold Trust = "untold"
+)
 
 // A Secret opens a backup: the text of the key file, or of a recovery code.
 type Secret struct {
@@ -184,59 +240,89 @@ type Secret struct {
 	Recovery string
 }
 
-// key opens the backup's key. keyFile is the key file that did it.
-func (h *header) key(s Secret) (key, keyFile []byte, err error) {
-	keyFile = s.KeyFile
-	if s.Recovery != "" {
-		if keyFile, err = h.recover(s.Recovery); err != nil {
-			return nil, nil, err
-		}
-	}
-	under, keys, err := h.keySealer(keyFile)
-	if err != nil {
-		return nil, nil, err
-	}
-	if got := keys.Fingerprint(); got != h.KeyFile {
-		return nil, nil, mail.Errorf(mail.Denied, "this is the key file of another server: its fingerprint is %s, and this backup was made with the one of %s. Take that one, or the recovery code", got, h.KeyFile)
-	}
-	if key, err = under.open(headerName, h.Key); err != nil || len(key) != keySize {
-		return nil, nil, damaged(headerName, errors.New("its key does not open"))
-	}
-	return key, keyFile, nil
+// opened is what a secret opens of a header.
+type opened struct {
+	key     []byte // the backup's
+	keyFile []byte // that did it
+	trust   Trust
 }
 
-// recover opens the key file with a recovery code.
-func (h *header) recover(text string) ([]byte, error) {
-	id, err := parseRecovery(text)
+// open opens the backup's key.
+func (h *header) open(s Secret) (o opened, err error) {
+	o.keyFile, o.trust = s.KeyFile, ByKeyFile
+	if s.Recovery != "" {
+		if o.keyFile, o.trust, err = h.recover(s.Recovery); err != nil {
+			return opened{}, err
+		}
+	}
+	o.key, err = h.key(o.keyFile)
+	return o, err
+}
+
+// key opens the backup's key with a key file.
+func (h *header) key(keyFile []byte) ([]byte, error) {
+	under, keys, err := h.keySealer(keyFile)
 	if err != nil {
 		return nil, err
 	}
+	if got := keys.Fingerprint(); got != h.KeyFile {
+		return nil, mail.Errorf(mail.Denied, "this is the key file of another server: its fingerprint is %s, and this backup was made with the one of %s. Take that one, or the recovery code", got, h.KeyFile)
+	}
+	key, err := under.open(headerName, h.Key)
+	if err != nil || len(key) != keySize {
+		return nil, damaged(headerName, errors.New("its key does not open"))
+	}
+	return key, nil
+}
+
+// recover opens the key file with a recovery code, and says whether the code vouches for it.
+func (h *header) recover(text string) (keyFile []byte, trust Trust, err error) {
+	id, vouches, err := parseRecovery(text)
+	if err != nil {
+		return nil, "", err
+	}
 	if !slices.Contains(h.Recipients, id.Recipient().String()) {
-		return nil, mail.Errorf(mail.Denied, "this recovery code is whole, but it is not that of this backup (its public side is %s; this backup opens to %s)", id.Recipient(), strings.Join(h.Recipients, ", "))
+		return nil, "", mail.Errorf(mail.Denied, "this recovery code is whole, but it is not that of this backup (its public side is %s; this backup opens to %s)", id.Recipient(), strings.Join(h.Recipients, ", "))
 	}
 	r, err := age.Decrypt(bytes.NewReader(h.Recovery), id)
-	if err == nil {
-		var keyFile []byte
-		if keyFile, err = io.ReadAll(io.LimitReader(r, maxHeader)); err == nil {
-			return keyFile, nil
-		}
+	if err != nil {
+		return nil, "", damaged(headerName, err)
 	}
-	return nil, damaged(headerName, err)
+	if keyFile, err = io.ReadAll(io.LimitReader(r, maxHeader)); err != nil {
+		return nil, "", damaged(headerName, err)
+	}
+	if len(h.Voucher) == 0 && !vouches {
+		return keyFile, Untold, nil
+	}
+	want, err := h.voucher(id.String(), keyFile)
+	if err != nil {
+		return nil, "", damaged(headerName, err)
+	}
+	if !hmac.Equal(want, h.Voucher) {
+		return nil, "", forged()
+	}
+	return keyFile, ByCode, nil
+}
+
+// forged says that a header is not of who made the code that it is opened with.
+func forged() error {
+	return mail.Errorf(mail.Denied, "this recovery code does not vouch for this backup: somebody who can write to the target replaced its header, %s, by one of their own. Restore nothing of it: look for the header from before, in another copy or among the versions of the bucket, or open it with the key file", headerName)
 }
 
 // parseRecovery finds the recovery code in text: a file of age-keygen has comments
-// around it, and who types it may write it in small letters or with spaces.
-func parseRecovery(text string) (*age.X25519Identity, error) {
+// around it, and who types it may write it in small letters or with spaces. vouches is that
+// it has to vouch for its backup.
+func parseRecovery(text string) (id *age.X25519Identity, vouches bool, err error) {
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
 		if line == "" || line[0] == '#' {
 			continue
 		}
-		id, err := age.ParseX25519Identity(strings.ToUpper(strings.ReplaceAll(line, " ", "")))
-		if err != nil {
-			return nil, mail.Errorf(mail.Invalid, "that is no recovery code, or one with a slip in it: it begins with AGE-SECRET-KEY-1, and has 74 characters")
+		line, vouches = strings.CutPrefix(strings.ToUpper(strings.ReplaceAll(line, " ", "")), vouching)
+		if id, err = age.ParseX25519Identity(line); err != nil {
+			return nil, false, mail.Errorf(mail.Invalid, "that is no recovery code, or one with a slip in it: it begins with LOCKSTEP-AGE-SECRET-KEY-1, or with AGE-SECRET-KEY-1 and 58 more characters")
 		}
-		return id, nil
+		return id, vouches, nil
 	}
-	return nil, mail.Errorf(mail.Invalid, "there is no recovery code: it begins with AGE-SECRET-KEY-1")
+	return nil, false, mail.Errorf(mail.Invalid, "there is no recovery code: it begins with LOCKSTEP-AGE-SECRET-KEY-1, or with AGE-SECRET-KEY-1")
 }

@@ -52,6 +52,7 @@ func newHouse(t testing.TB, pages int) *house {
 			return map[string][]byte{"self-signed.crt": []byte("a certificate")}, nil
 		},
 		Holder: "host.example.test:/data", Version: "1",
+		Clock: backup.Clock{Steady: func() time.Duration { return 0 }}, // of a process that is not known
 	}
 	h.server.Blobs = h.blobs
 	return h

@@ -18,16 +18,16 @@ var tiers = []struct{ age, span time.Duration }{
 	{1<<63 - 1, 7 * 24 * time.Hour},
 }
 
-// choose returns the points to keep, of points in the order of their time. The newest
-// always is one.
-func choose(points []Point, now time.Time, keep time.Duration) (kept []Point) {
+// choose returns the points to keep, of points in the order of their making, each with its
+// age. The newest always is one.
+func choose(points []Point, ages []time.Duration, keep time.Duration) (kept []Point) {
 	type span struct {
 		tier int
 		at   int64
 	}
 	taken := map[span]bool{}
 	for i, p := range slices.Backward(points) {
-		age := now.Sub(p.Time)
+		age := ages[i]
 		tier := slices.IndexFunc(tiers, func(t struct{ age, span time.Duration }) bool { return age <= t.age })
 		s := span{tier, p.Time.UnixNano()}
 		if width := tiers[tier].span; width > 0 {

@@ -87,6 +87,8 @@ type Manifest struct {
 	Files   map[string][]byte `json:"files,omitempty"` // what else is small and in the data directory
 
 	Sent Sent `json:"sent"`
+
+	Clock Reading `json:"clock,omitzero"` // when it was begun; zero: an older program made it
 }
 
 // A Layer is the pages that one point carried.
@@ -143,6 +145,8 @@ func (m *Manifest) check() error {
 		return errors.New("its fields make no sense")
 	case m.Pages == 0, len(m.Root) != 32, len(m.Layers) == 0:
 		return errors.New("it has no pages")
+	case !m.Clock.sound():
+		return errors.New("its clock makes no sense")
 	case len(m.Layers) > maxLayers, len(m.Packs) > maxPacks, len(m.Files) > maxFiles:
 		return errors.New("it has too many parts")
 	}

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -20,6 +21,11 @@ type PruneOptions struct {
 	// Unasked is for who prunes by the clock: when everything from before today would go
 	// for its age, nothing does, and it is mail.Conflict. The clock may have jumped.
 	Unasked bool
+	// LongGap is how much time between two points counts at most when they are aged, where
+	// nobody knows how much it was: the clock may have been set ahead. 0 is DefaultLongGap.
+	LongGap time.Duration
+	// ByClock ages points by what the clock says, whatever that was set to meanwhile.
+	ByClock bool
 }
 
 // DefaultGrace is what Grace is as a rule.
@@ -31,6 +37,7 @@ type Pruned struct {
 	Damaged       []Point // of those kept, the ones that are not whole
 	Objects       int     // removed, points included
 	Bytes         int64   // that they took
+	Jumps         []Jump  // time that did not count
 }
 
 // Prune removes points by their age, and the objects that no point needs any more. The
@@ -56,6 +63,7 @@ type sweep struct {
 	all    map[string]Object
 	sorted []string // their names
 	points []Point
+	ages   []time.Duration  // of points
 	needed map[string]bool  // objects that points name
 	packs  map[string]int64 // up to where they do
 	done   Pruned
@@ -75,8 +83,11 @@ func (s *sweep) list(ctx context.Context) error {
 
 // choose finds the points that stay, and what they need.
 func (s *sweep) choose(ctx context.Context) error {
+	if err := s.age(ctx); err != nil {
+		return err
+	}
 	stay := map[Point]bool{}
-	for _, p := range choose(s.points, s.now, s.o.Keep) {
+	for _, p := range choose(s.points, s.ages, s.o.Keep) {
 		stay[p] = true
 	}
 	whole := false // a whole one was met
@@ -107,6 +118,31 @@ func (s *sweep) choose(ctx context.Context) error {
 	return s.r.lease.keep(ctx)
 }
 
+// age finds out how old the points are.
+func (s *sweep) age(ctx context.Context) (err error) {
+	if s.o.ByClock {
+		for _, p := range s.points {
+			s.ages = append(s.ages, s.now.Sub(p.Time))
+		}
+		return nil
+	}
+	a := aging{read: s.clockOf, long: cmp.Or(s.o.LongGap, DefaultLongGap)}
+	s.ages, s.done.Jumps, err = a.ages(ctx, s.points, s.now, s.r.server.Clock.read())
+	return err
+}
+
+// clockOf is what the clock said when a point was made; zero where that can't be read.
+func (s *sweep) clockOf(ctx context.Context, p Point) (Reading, error) {
+	m, err := s.r.repo.Manifest(ctx, p)
+	if isDamage(err) {
+		return Reading{}, nil
+	}
+	if err != nil {
+		return Reading{}, err
+	}
+	return m.Clock, nil
+}
+
 // today is how old a point is at most that says nothing against a clock that jumped: it
 // was made after that.
 const today = 24 * time.Hour
@@ -114,8 +150,12 @@ const today = 24 * time.Hour
 // leavesTodayAlone reports whether points go for their age, and none from before today
 // stays.
 func (s *sweep) leavesTodayAlone() bool {
-	aged := func(p Point) bool { return s.now.Sub(p.Time) > s.o.Keep }
-	recent := func(p Point) bool { return s.now.Sub(p.Time) <= today }
+	age := map[Point]time.Duration{}
+	for i, p := range s.points {
+		age[p] = s.ages[i]
+	}
+	aged := func(p Point) bool { return age[p] > s.o.Keep }
+	recent := func(p Point) bool { return age[p] <= today }
 	return slices.ContainsFunc(s.done.Removed, aged) && !slices.ContainsFunc(s.done.Kept, func(p Point) bool { return !recent(p) })
 }
 

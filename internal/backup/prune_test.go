@@ -14,10 +14,10 @@ import (
 	"lockstep/internal/vfs/faulty"
 )
 
-// prune removes what is older than keep, with no grace.
+// prune removes what is older than keep by the clock, with no grace.
 func (h *house) prune(t backup.Target, keep time.Duration) backup.Pruned {
 	h.t.Helper()
-	done, err := h.tryPrune(t, backup.PruneOptions{Keep: keep})
+	done, err := h.tryPrune(t, backup.PruneOptions{Keep: keep, ByClock: true})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -87,21 +87,84 @@ func TestPruneLeavesWhatPointsNeed(t *testing.T) {
 	}
 }
 
-// A clock that jumps ahead makes every point too old but those that come after: by the
-// clock none is removed then.
-func TestAClockThatJumpsRemovesNothing(t *testing.T) {
+// days makes a point for each of n days.
+func (h *house) days(t backup.Target, n int) {
+	for range n {
+		h.change(1 + h.rng.IntN(len(h.db.pages)))
+		h.mustBackup(t)
+		h.db.commit += 86400
+	}
+}
+
+// A clock that jumps ahead, in a process or between two, removes nothing that would not
+// have gone without; it is said, and who knows better can say so.
+func TestAClockThatJumpsAheadRemovesNothing(t *testing.T) {
+	day := 24 * time.Hour
+	for what, jump := range map[string]struct {
+		days uint64
+		sure bool
+	}{"years, at a start": {400, false}, "years, seen by the process": {400, true}, "some days, seen by the process": {5, true}} {
+		t.Run(what, func(t *testing.T) {
+			h := newHouse(t, 300)
+			target := backup.NewDir(faulty.New(2), "/target")
+			steady := time.Duration(0)
+			if jump.sure {
+				h.server.Clock = backup.Clock{Process: "one", Steady: func() time.Duration { return steady }}
+			}
+			for range 5 {
+				h.days(target, 1)
+				steady += day
+			}
+			h.db.commit += jump.days * 86400
+			h.server.Now = func() time.Time { return began.Add(time.Duration(5+jump.days)*day + time.Hour) }
+			h.mustBackup(target)
+			steady += time.Hour
+			before := len(names(t, target))
+			o := backup.PruneOptions{Keep: 6 * day, Unasked: true}
+			done, err := h.tryPrune(target, o)
+			if err != nil || len(done.Removed) != 0 || len(names(t, target)) != before {
+				t.Errorf("%+v, %v; %d objects of %d are left", done, err, len(names(t, target)), before)
+			}
+			if len(done.Jumps) != 1 || done.Jumps[0].Sure != jump.sure || !done.Jumps[0].Recent || done.Jumps[0].By < time.Duration(jump.days)*day {
+				t.Errorf("it is not said: %v", done.Jumps)
+			}
+			// What would have gone without the jump goes.
+			if done, err := h.tryPrune(target, backup.PruneOptions{Keep: 3*day + time.Hour, LookOnly: true}); err != nil || len(done.Removed) == 0 || len(done.Kept) < 3 {
+				t.Errorf("of too old points: %d kept, %d removed, %v", len(done.Kept), len(done.Removed), err)
+			}
+			if done, err := h.tryPrune(target, backup.PruneOptions{Keep: 4 * day, ByClock: true, LookOnly: true}); err != nil || len(done.Kept) != 1 || len(done.Removed) != 5 || len(done.Jumps) != 0 {
+				t.Errorf("by the clock: %+v, %v", done, err)
+			}
+		})
+	}
+}
+
+// A clock that was set ahead, and back again, is as one that never was.
+func TestAClockThatComesBackIsForgotten(t *testing.T) {
 	h := newHouse(t, 300)
 	target := backup.NewDir(faulty.New(2), "/target")
-	for range 5 {
-		h.change(1 + h.rng.IntN(len(h.db.pages)))
-		h.mustBackup(target)
-		h.db.commit += 86400 // a day
+	h.days(target, 3)
+	h.db.commit += 200 * 86400
+	h.mustBackup(target)
+	h.db.commit -= 200*86400 - 60
+	h.change(7)
+	h.mustBackup(target)
+	h.server.Now = func() time.Time { return began.Add(73 * time.Hour) }
+	if done, err := h.tryPrune(target, backup.PruneOptions{Keep: backup.DefaultKeep, Unasked: true}); err != nil || len(done.Removed) != 0 {
+		t.Errorf("%+v, %v", done, err)
 	}
+}
+
+// Where all would go for its age but what was made today, nothing does by itself.
+func TestNotAllThatIsOldGoesByItself(t *testing.T) {
+	h := newHouse(t, 300)
+	target := backup.NewDir(faulty.New(2), "/target")
+	h.days(target, 5)
 	h.db.commit += 400 * 86400
 	h.mustBackup(target)
 	h.server.Now = func() time.Time { return began.Add(405 * 86401 * time.Second) }
 	before := len(names(t, target))
-	o := backup.PruneOptions{Keep: backup.DefaultKeep, Unasked: true}
+	o := backup.PruneOptions{Keep: backup.DefaultKeep, Unasked: true, LongGap: 1000 * 24 * time.Hour}
 	if done, err := h.tryPrune(target, o); mail.KindOf(err) != mail.Conflict || len(names(t, target)) != before {
 		t.Errorf("%+v, %v; %d objects of %d are left", done, err, len(names(t, target)), before)
 	}
@@ -222,7 +285,7 @@ func TestPointsThinOutWithAge(t *testing.T) {
 		n++
 		points = append(points, backup.Point{Set: "s", Number: n, Time: at})
 	}
-	kept := backup.Choose(points, now, backup.DefaultKeep)
+	kept := backup.Choose(points, agesOf(points, now), backup.DefaultKeep)
 	counts := map[string]int{}
 	for _, p := range kept {
 		switch age := now.Sub(p.Time); {
@@ -244,10 +307,18 @@ func TestPointsThinOutWithAge(t *testing.T) {
 	if got := fmt.Sprint(counts); got != want {
 		t.Errorf("kept %s, want %s", got, want)
 	}
-	if again := backup.Choose(kept, now, backup.DefaultKeep); !slices.Equal(again, kept) {
+	if again := backup.Choose(kept, agesOf(kept, now), backup.DefaultKeep); !slices.Equal(again, kept) {
 		t.Error("choosing again leaves fewer")
 	}
-	if old := backup.Choose(points[:1], now, time.Hour); len(old) != 1 {
+	if old := backup.Choose(points[:1], agesOf(points[:1], now), time.Hour); len(old) != 1 {
 		t.Error("the newest went, as it was old")
 	}
+}
+
+// agesOf are the ages of points by the clock.
+func agesOf(points []backup.Point, now time.Time) (ages []time.Duration) {
+	for _, p := range points {
+		ages = append(ages, now.Sub(p.Time))
+	}
+	return ages
 }

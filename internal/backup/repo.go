@@ -24,6 +24,7 @@ type Repo struct {
 	key     *sealer
 	packs   *packSealer
 	keyFile []byte // what it was opened with
+	trust   Trust
 
 	mu   sync.Mutex
 	sets map[string]*sealer
@@ -47,15 +48,15 @@ func noBackup(t Target) error {
 }
 
 func unlock(t Target, h *header, s Secret) (*Repo, error) {
-	key, keyFile, err := h.key(s)
+	o, err := h.open(s)
 	if err != nil {
 		return nil, err
 	}
-	r := &Repo{Target: t, header: h, keyFile: keyFile, sets: map[string]*sealer{}}
-	if r.key, err = newSealer(h.ID, key); err != nil {
+	r := &Repo{Target: t, header: h, keyFile: o.keyFile, trust: o.trust, sets: map[string]*sealer{}}
+	if r.key, err = newSealer(h.ID, o.key); err != nil {
 		return nil, err
 	}
-	r.packs, err = newPackSealer(h.ID, key)
+	r.packs, err = newPackSealer(h.ID, o.key)
 	return r, err
 }
 
@@ -64,6 +65,18 @@ func (r *Repo) ID() string { return r.header.ID }
 
 // Recipients are the public sides of the recovery codes that open the backup.
 func (r *Repo) Recipients() []string { return r.header.Recipients }
+
+// Vouched reports whether the recovery code of the backup vouches for it. It is false where
+// there is none, and where an older version made it.
+func (r *Repo) Vouched() bool { return len(r.header.Voucher) > 0 }
+
+// Trust says how the backup is known to be of who it should be. That it is all there is, and
+// the newest, it does not say: who can write to the target can remove points, or put back
+// what was there before.
+func (r *Repo) Trust() Trust { return r.trust }
+
+// Fingerprint is that of the key file, by which its holder can tell it from others.
+func (r *Repo) Fingerprint() string { return r.header.KeyFile }
 
 // KeyFile is the key file that the backup was opened with, or that the recovery code
 // brought. That of a point may be newer.

@@ -33,6 +33,7 @@ type Server struct {
 	Version  string
 	Log      *slog.Logger     // nil logs nothing
 	Now      func() time.Time // nil is time.Now
+	Clock    Clock            // zero is that of this process
 }
 
 // Options say how a backup is made.
@@ -117,6 +118,9 @@ func Begin(ctx context.Context, t Target, s Server, o Options) (run *Run, err er
 	}
 	if s.Now == nil {
 		s.Now = time.Now
+	}
+	if s.Clock.Steady == nil {
+		s.Clock = ourClock
 	}
 	r := &Run{server: s, o: o}
 	if err := r.mayBegin(ctx, t); err != nil { // before anything is written there
@@ -209,7 +213,7 @@ func (r *Run) beginRepo(ctx context.Context, t Target, keyFile []byte) (*header,
 	if err != nil {
 		return nil, err
 	}
-	h, err := newHeader(keyFile, recipients, r.server.Now())
+	h, err := newHeader(keyFile, recipients, code, r.server.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -266,7 +270,7 @@ func (r *Run) changeRecipients(ctx context.Context, keyFile []byte) error {
 		return err
 	}
 	changed := *h
-	if err := changed.sealTo(recipients, keyFile); err != nil {
+	if err := changed.sealTo(recipients, code, keyFile); err != nil {
 		return err
 	}
 	if err := r.showCode(code); err != nil {
@@ -379,7 +383,7 @@ func (r *Run) Point(ctx context.Context) (Result, error) {
 		}
 	}
 	r.looked = false
-	p := &making{Run: r, m: &Manifest{Format: manifestFormat, Version: r.server.Version, Host: r.server.Holder, Config: r.server.Config}}
+	p := &making{Run: r, m: &Manifest{Format: manifestFormat, Version: r.server.Version, Host: r.server.Holder, Config: r.server.Config, Clock: r.server.Clock.read()}}
 	point, err := p.make(ctx)
 	r.looked = err == nil
 	if err == nil && r.o.Again {

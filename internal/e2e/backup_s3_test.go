@@ -18,7 +18,7 @@ func toBucket(srv *s3test.Server, endpoint string) string {
 }
 
 // recoveryCode is what a first backup shows.
-var recoveryCode = regexp.MustCompile(`AGE-SECRET-KEY-1[A-Z0-9]+`)
+var recoveryCode = regexp.MustCompile(`LOCKSTEP-AGE-SECRET-KEY-1[A-Z0-9]+`)
 
 // What was backed up to a bucket comes back on another machine, with the credentials
 // in its environment and the recovery code alone.

@@ -113,8 +113,13 @@ func (st *Store) RemoveAccount(ctx context.Context, id mail.AccountID) error {
 		return err
 	}
 	others, err := st.Accounts(ctx)
+	kept, err2 := st.KeptRemoved(ctx)
+	for _, k := range kept {
+		others = append(others, k.Principal)
+	}
+	err = cmp.Or(err, err2)
 	for _, o := range others {
-		if _, e := st.write(ctx, o.Account, remover, func(t *tx) error { return t.forgetMember(p.ID) }); err == nil {
+		if _, e := st.write(store.AmongRemoved(ctx), o.Account, remover, func(t *tx) error { return t.forgetMember(p.ID) }); err == nil {
 			err = e
 		}
 	}
@@ -138,10 +143,6 @@ func (st *Store) remove(id mail.AccountID) (store.Principal, error) {
 	}
 	delete(d.principals, id)
 	delete(d.kept, id)
-	for other, k := range d.kept {
-		k.gone = append(slices.Clone(k.gone), p.ID)
-		d.kept[other] = k
-	}
 	maps.DeleteFunc(d.credentials, func(_ int64, c store.Credential) bool { return c.Principal == p.ID })
 	maps.DeleteFunc(d.signIns, func(_ int64, s store.SignIn) bool { return s.Principal == p.ID })
 	maps.DeleteFunc(d.addresses, func(_ string, a store.Address) bool { return a.Account == id })

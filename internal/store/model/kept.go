@@ -12,10 +12,7 @@ import (
 )
 
 // keptAccount is a removed one that is kept.
-type keptAccount struct {
-	store.RemovedAccount
-	gone []mail.PrincipalID // who was removed for good meanwhile
-}
+type keptAccount struct{ store.RemovedAccount }
 
 // KeepRemoved hides an account: it stays where it is, and nobody finds it.
 func (st *Store) KeepRemoved(_ context.Context, id mail.AccountID) error {
@@ -66,47 +63,31 @@ func (st *Store) KeptRemoved(context.Context) ([]store.RemovedAccount, error) {
 	return all, nil
 }
 
-// Reinstate shows an account again, and takes from it those who were removed
-// meanwhile.
-func (st *Store) Reinstate(ctx context.Context, id mail.AccountID, login string) (store.Principal, []store.Address, error) {
-	p, taken, gone, err := st.reinstate(id, strings.ToLower(login))
-	if err != nil || len(gone) == 0 {
-		return p, taken, err
-	}
-	_, err = st.write(ctx, id, remover, func(t *tx) error {
-		for _, member := range gone {
-			if err := t.forgetMember(member); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return p, taken, err
-}
-
-func (st *Store) reinstate(id mail.AccountID, login string) (p store.Principal, taken []store.Address, gone []mail.PrincipalID, err error) {
+// Reinstate shows an account again.
+func (st *Store) Reinstate(_ context.Context, id mail.AccountID, login string) (store.Principal, []store.Address, error) {
+	login = strings.ToLower(login)
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	d := &st.directory
 	was, ok := d.kept[id]
 	if !ok {
-		return p, nil, nil, mail.Errorf(mail.NotFound, "no such removed account")
+		return store.Principal{}, nil, mail.Errorf(mail.NotFound, "no such removed account")
 	}
-	p = was.Principal
-	addresses := was.Addresses
+	p, addresses := was.Principal, was.Addresses
+	var taken []store.Address
 	if login != "" && login != p.Login {
 		at := strings.LastIndexByte(login, '@')
 		if at <= 0 || at == len(login)-1 {
-			return p, nil, nil, mail.Errorf(mail.Invalid, "a login is a full address")
+			return p, nil, mail.Errorf(mail.Invalid, "a login is a full address")
 		}
 		if _, other := d.addresses[login]; other {
-			return p, nil, nil, mail.Errorf(mail.Exists, "somebody else has that login now")
+			return p, nil, mail.Errorf(mail.Exists, "somebody else has that login now")
 		}
 		addresses = append(slices.Clone(addresses), store.Address{Local: login[:at], Domain: login[at+1:], Account: id})
 		p.Login = login
 	}
 	if d.byLogin(p.Login) != nil {
-		return p, nil, nil, mail.Errorf(mail.Exists, "somebody else has that login now")
+		return p, nil, mail.Errorf(mail.Exists, "somebody else has that login now")
 	}
 	for _, a := range addresses {
 		key := addressKey(a.Local, a.Domain)
@@ -123,5 +104,5 @@ func (st *Store) reinstate(id mail.AccountID, login string) (p store.Principal, 
 	s := st.accounts[id].current.Load().clone()
 	s.account.Name = p.Login
 	st.accounts[id].current.Store(s)
-	return p, taken, was.gone, nil
+	return p, taken, nil
 }

@@ -78,7 +78,7 @@ func (st *Store) account(ctx context.Context, id mail.AccountID) (*account, erro
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if a := st.accounts[id]; a != nil && !st.directory.hides(id) {
+	if a := st.accounts[id]; a != nil && (store.IsAmongRemoved(ctx) || !st.directory.hides(id)) {
 		return a, nil
 	}
 	return nil, mail.Errorf(mail.NotFound, "no such account")

@@ -144,7 +144,7 @@ func (c *copied) look(m store.Moment) (all []sighting, err error) {
 	}
 	defer conn.close()
 	for _, d := range m.Digests {
-		r, err := newReader(conn, d.Account, m.Time)
+		r, err := newReader(conn, d.Account, m.Time, false)
 		if err != nil {
 			return nil, err
 		}

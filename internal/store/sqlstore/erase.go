@@ -5,8 +5,10 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"maps"
+	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
@@ -346,21 +348,24 @@ func (u *undo) erased(mb mail.MailboxID, uids mail.UIDSet) (n uint64, err error)
 var _ store.Tx = (*tx)(nil)
 
 const (
-	selectActs    = "SELECT modseq FROM journal WHERE account_id = ?1 AND modseq > ?2 AND actor = ?3 ORDER BY modseq LIMIT ?4"
+	selectActs    = "SELECT modseq FROM journal WHERE account_id = ?1 AND modseq > ?2 AND actor = ?3 AND at <= ?5 ORDER BY modseq LIMIT ?4"
 	forgetActorIn = "UPDATE journal SET actor = ?3 WHERE account_id = ?1 AND modseq = ?2"
 )
 
-// ForgetActor takes a login out of the journals of all accounts, whose records then say
-// actor in its place, and returns how many did. It reads all journals: a second for each
-// 500 000 records.
-func (db *DB) ForgetActor(ctx context.Context, login, actor string) (n int64, err error) {
-	all, err := db.Accounts(ctx)
-	for _, p := range all {
-		id := p.Account
+// ForgetActor takes a login out of the journals of all accounts, also of those that are
+// kept, whose records up to that time, or all of them where it is zero, then say actor in
+// its place, and returns how many did. It reads all journals: a second for each 500 000 records.
+func (db *DB) ForgetActor(ctx context.Context, login, actor string, until time.Time) (n int64, err error) {
+	at := int64(math.MaxInt64)
+	if !until.IsZero() {
+		at = stamp(until)
+	}
+	all, err := db.everyAccount(ctx)
+	for _, id := range all {
 		for after, more := mail.ModSeq(0), true; more && err == nil; {
 			var acts []mail.ModSeq
 			err = db.ask(ctx, func(c conn) error {
-				return c.query(selectActs, func(r row) error { acts = append(acts, mail.ModSeq(r.num(0))); return nil }, id, after, login, removeChunk)
+				return c.query(selectActs, func(r row) error { acts = append(acts, mail.ModSeq(r.num(0))); return nil }, id, after, login, removeChunk, at)
 			})
 			if more = len(acts) == removeChunk; err != nil || len(acts) == 0 {
 				break
@@ -378,4 +383,20 @@ func (db *DB) ForgetActor(ctx context.Context, login, actor string) (n int64, er
 		}
 	}
 	return n, err
+}
+
+// everyAccount returns all accounts, those that are kept among them.
+func (db *DB) everyAccount(ctx context.Context) (ids []mail.AccountID, err error) {
+	all, err := db.Accounts(ctx)
+	for _, p := range all {
+		ids = append(ids, p.Account)
+	}
+	if err != nil {
+		return nil, err
+	}
+	kept, err := db.KeptRemoved(ctx)
+	for _, k := range kept {
+		ids = append(ids, k.Account)
+	}
+	return ids, err
 }

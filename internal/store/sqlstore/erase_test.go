@@ -116,7 +116,7 @@ func TestALoginIsForgottenInAllJournals(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n, err := db.ForgetActor(t.Context(), "wort00001geheim", "somebody"); err != nil || n != 3 {
+	if n, err := db.ForgetActor(t.Context(), "wort00001geheim", "somebody", time.Time{}); err != nil || n != 3 {
 		t.Fatalf("%d, %v", n, err)
 	}
 	if _, err := db.Scour(t.Context()); err != nil {

@@ -20,7 +20,6 @@ const (
 	selectRemovals  = "SELECT principal_id, kept_login, owner_id, disabled, name, removed_at FROM principal WHERE removed = 2 ORDER BY removed_at DESC, owner_id DESC"
 	selectOneKept   = "SELECT principal_id, kept_login, owner_id, disabled, name, removed_at FROM principal WHERE removed = 2 AND owner_id = ?1"
 	selectKeptAddrs = "SELECT local, domain, owner_id, alias FROM kept_address WHERE owner_id = ?1 ORDER BY alias, domain, local"
-	noteGone        = "UPDATE share SET live = -1 WHERE principal_id = ?1 AND owner_id = ?2"
 	selectGone      = "SELECT principal_id FROM share WHERE owner_id = ?1 AND live = -1"
 	backAccount     = "UPDATE account SET kept = 0, name = ?2 WHERE account_id = ?1"
 	backPrincipal   = "UPDATE principal SET removed = 0, login = ?2, kept_login = '', removed_at = 0 WHERE owner_id = ?1"
@@ -189,7 +188,7 @@ func readdress(c conn, p store.Principal, all []store.Address) (taken []store.Ad
 }
 
 // goneMembers are those who had something in an account and were removed while it
-// was kept.
+// was kept, by a version that did not take it from them then.
 func goneMembers(c conn, id mail.AccountID) (gone []mail.PrincipalID, err error) {
 	err = c.query(selectGone, func(r row) error { gone = append(gone, mail.PrincipalID(r.num(0))); return nil }, id)
 	return gone, err

@@ -8,7 +8,8 @@ import (
 )
 
 // What a crash leaves of somebody who was removed, in an account that was kept then
-// and is back, is taken away at the next start.
+// and is back, is taken away at the next start. Versions before this left it there until
+// the account came back.
 func TestACutReinstatementIsFinished(t *testing.T) {
 	h := newHome(t, Options{})
 	bob, err := h.CreateAccount(t.Context(), by.WithCause(mail.BySetup), store.NewAccount{Login: "bob@example.test"})
@@ -20,9 +21,7 @@ func TestACutReinstatementIsFinished(t *testing.T) {
 	if err := h.KeepRemoved(t.Context(), h.id); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.RemoveAccount(t.Context(), bob.Account); err != nil {
-		t.Fatal(err)
-	}
+	h.run("UPDATE share SET live = -1 WHERE principal_id = ?1 AND owner_id = ?2", bob.ID, h.id)
 	// The account is shown again, and that is how far it came.
 	h.run("UPDATE account SET kept = 0 WHERE account_id = ?1", h.id)
 	h.run("UPDATE principal SET removed = 0, login = kept_login WHERE owner_id = ?1", h.id)

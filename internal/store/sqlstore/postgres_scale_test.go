@@ -118,7 +118,7 @@ func (m *costing) view(id mail.AccountID, fn func(store.Reader) error) error {
 	if err := m.c.later(m.beginView()); err != nil {
 		return err
 	}
-	r, err := newReader(m.c, id, time.Now())
+	r, err := newReader(m.c, id, time.Now(), false)
 	if err == nil {
 		err = fn(r)
 	}

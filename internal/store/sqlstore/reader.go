@@ -27,8 +27,8 @@ type reader struct {
 	restored mail.ModSeq
 }
 
-func newReader(c conn, id mail.AccountID, now time.Time) (*reader, error) {
-	a, err := loadAccount(c, id)
+func newReader(c conn, id mail.AccountID, now time.Time, kept bool) (*reader, error) {
+	a, err := findAccount(c, id, kept)
 	return &reader{c: c, id: id, now: now, row: a.Account, restored: a.Restored}, err
 }
 
@@ -48,12 +48,20 @@ type account struct {
 	peak         peak
 }
 
-const selectAccount = `SELECT name, head, epoch, horizon, last_mailbox, last_email, last_thread, last_placement, last_identity, last_submission,
-	next_id, next_uidvalidity, quota, used, disabled, created, reparsed, named_to, peak, peak_key, emails, threads, horizon_at, restored FROM account WHERE account_id = ?1 AND kept = 0`
+const selectAnyAccount = `SELECT name, head, epoch, horizon, last_mailbox, last_email, last_thread, last_placement, last_identity, last_submission,
+	next_id, next_uidvalidity, quota, used, disabled, created, reparsed, named_to, peak, peak_key, emails, threads, horizon_at, restored FROM account WHERE account_id = ?1`
+const selectAccount = selectAnyAccount + " AND kept = 0"
 
-func loadAccount(c conn, id mail.AccountID) (account, error) {
+func loadAccount(c conn, id mail.AccountID) (account, error) { return findAccount(c, id, false) }
+
+// findAccount finds also one that was removed and is kept, if kept.
+func findAccount(c conn, id mail.AccountID, kept bool) (account, error) {
+	sql := selectAccount
+	if kept {
+		sql = selectAnyAccount
+	}
 	var a account
-	found, err := one(c, selectAccount, func(r row) {
+	found, err := one(c, sql, func(r row) {
 		a.Account = mail.Account{
 			ID: id, Name: r.text(0), Head: mail.ModSeq(r.num(1)), Epoch: mail.Epoch(r.num(2)), Horizon: mail.ModSeq(r.num(3)),
 			Last:  map[mail.Type]mail.ModSeq{},

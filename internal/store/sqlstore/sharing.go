@@ -194,7 +194,8 @@ func (u *undo) rights(e mail.Entry) error {
 }
 
 // forgetMember takes from the accounts of others what the principal of a removed
-// account was given and had there. What a crash cuts begins anew.
+// account was given and had there, also in those that are kept. What a crash cuts begins
+// anew.
 func (db *DB) forgetMember(ctx context.Context, removed mail.AccountID) error {
 	var p mail.PrincipalID
 	var owners []mail.AccountID
@@ -216,12 +217,9 @@ func (db *DB) forgetMember(ctx context.Context, removed mail.AccountID) error {
 var remover = mail.NewOrigin("account removed", 0, mail.Local, mail.ByAdmin)
 
 func (db *DB) forgetMemberIn(ctx context.Context, owner mail.AccountID, p mail.PrincipalID) error {
-	_, err := db.Update(ctx, owner, remover, func(t store.Tx) error { return t.(*tx).takeBack(p) })
+	_, err := db.Update(store.AmongRemoved(ctx), owner, remover, func(t store.Tx) error { return t.(*tx).takeBack(p) })
 	if err != nil && mail.KindOf(err) == mail.NotFound {
-		return db.write(ctx, directoryLane, func(c conn) error { // if the owner is kept, Reinstate sees to it
-			err := c.later(noteGone, p, owner)
-			return err
-		}, nil)
+		return nil // the owner is gone too, and all that was theirs
 	}
 	if err != nil {
 		return err

@@ -10,7 +10,7 @@ import (
 // View implements store.Store.
 func (db *DB) View(ctx context.Context, id mail.AccountID, fn func(store.Reader) error) error {
 	return db.read(ctx, func(c conn) error {
-		r, err := newReader(c, id, db.now())
+		r, err := newReader(c, id, db.now(), store.IsAmongRemoved(ctx))
 		if err != nil {
 			return err
 		}
@@ -27,7 +27,7 @@ func (db *DB) Update(ctx context.Context, id mail.AccountID, by mail.Origin, fn 
 	var news mail.News
 	err := db.write(ctx, laneOf(id), func(c conn) error {
 		news = mail.News{}
-		t, err := db.newTx(c, id, by)
+		t, err := db.newTxAmong(c, id, by, store.IsAmongRemoved(ctx))
 		if err != nil {
 			return err
 		}
@@ -49,7 +49,7 @@ func (db *DB) Update(ctx context.Context, id mail.AccountID, by mail.Origin, fn 
 // Note implements store.Store.
 func (db *DB) Note(ctx context.Context, id mail.AccountID, fn func(store.Notes) error) error {
 	return db.write(ctx, laneOf(id), func(c conn) error {
-		t, err := db.newTx(c, id, mail.Origin{})
+		t, err := db.newTxAmong(c, id, mail.Origin{}, store.IsAmongRemoved(ctx))
 		if err != nil {
 			return err
 		}

@@ -40,8 +40,13 @@ type tx struct {
 var _ store.Tx = (*tx)(nil)
 
 func (db *DB) newTx(c conn, id mail.AccountID, by mail.Origin) (*tx, error) {
+	return db.newTxAmong(c, id, by, false)
+}
+
+// newTxAmong is newTx, in accounts that are kept too, if kept.
+func (db *DB) newTxAmong(c conn, id mail.AccountID, by mail.Origin, kept bool) (*tx, error) {
 	now := db.now()
-	a, err := loadAccount(c, id)
+	a, err := findAccount(c, id, kept)
 	if err != nil {
 		return nil, err
 	}

@@ -521,6 +521,8 @@ var faults = []struct {
 	{"AKeptAccountIsLockedOut", func(f *fault) {
 		f.back = func(f *fault, id mail.AccountID) error { return f.SetDisabled(ctx, id, true) }
 	}},
+	{"AKeptAccountIsFoundByEverybody", func(f *fault) { f.shows = true }},
+	{"AKeptAccountIsNotReached", func(f *fault) { f.hides = true }},
 	{"AKeptAccountLosesAnAddress", func(f *fault) {
 		f.back = func(f *fault, id mail.AccountID) error {
 			err := f.RemoveAddress(ctx, "info", "else.example")

@@ -27,6 +27,8 @@ type fault struct {
 	drop     func(f *fault, name string) error
 	below    func(f *fault, prefix string, limit int) ([]store.File, error)
 	sleeper  bool // who lost its lease may write all the same
+	shows    bool // everybody finds accounts that are kept
+	hides    bool // nobody reaches them
 	endings  func([]store.Ending) []store.Ending
 	counts   func(was []store.Failure)
 }
@@ -35,6 +37,12 @@ type fault struct {
 type updateFunc func(by mail.Origin, fn func(store.Tx) error) (mail.ModSeq, error)
 
 func (f *fault) View(ctx context.Context, id mail.AccountID, fn func(store.Reader) error) error {
+	if f.shows {
+		ctx = store.AmongRemoved(ctx)
+	}
+	if f.hides {
+		ctx = context.Background()
+	}
 	return f.Store.View(ctx, id, func(r store.Reader) error {
 		if f.read != nil {
 			r = f.read(r)

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 
@@ -15,6 +16,7 @@ var keptChecks = []check{
 	{"AKeptAccountComesBackUnderAnotherLogin", keptRenamed},
 	{"AKeptAccountIsRemovedForGood", keptThenRemoved},
 	{"WhoWentMeanwhileHasNothingLeft", keptWithoutGone},
+	{"AKeptAccountIsReachedByWhoAsksForIt", keptReached},
 	{"AKeptAccountIsRestoredToo", keptRestored},
 }
 
@@ -204,4 +206,42 @@ func keptRestored(t *trial) {
 	if now.Epoch <= was.Epoch || now.Head < was.Head+leapt {
 		fail("a kept account goes on as before a restore: %d.%d after %d.%d", now.Epoch, now.Head, was.Epoch, was.Head)
 	}
+}
+
+// keptReached erases in an account that is kept, and takes from it who is removed.
+func keptReached(t *trial) {
+	s := t.subject()
+	inbox := s.fill("INBOX", 3).ID
+	mia := must(s.PrincipalByID(ctx, s.members[0]))
+	s.grant(inbox, mia.ID, "lrs")
+	ok(s.do(func(tx store.Tx) error { return tx.SetMetadata(inbox, mia.ID, "/private/comment", []byte("mine")) }))
+	p := s.placements(store.PlacementQuery{Mailbox: inbox})
+	ok(s.KeepRemoved(ctx, s.account))
+	among := store.AmongRemoved(ctx)
+	_, err := s.Update(among, s.account, setup, func(tx store.Tx) error {
+		_, err := tx.Erase(mail.Erasing{Messages: []mail.MessageKey{p[1].Message}})
+		return err
+	})
+	ok(err)
+	ok(s.Note(among, s.account, func(store.Notes) error { return nil }))
+	ok(s.RemoveAccount(ctx, mia.Account))
+	var left []mail.UID
+	var notes []mail.Metadata
+	ok(s.View(among, s.account, func(r store.Reader) (err error) {
+		left = nil
+		if notes, err = r.Metadata(inbox, mia.ID); err != nil {
+			return err
+		}
+		return r.Placements(store.PlacementQuery{Mailbox: inbox}, func(p *mail.Placement) error { left = append(left, p.UID); return nil })
+	}))
+	equal("what is left", fmt.Sprint(left), fmt.Sprint([]mail.UID{p[0].UID, p[2].UID}))
+	equal("annotations of who is gone", len(notes), 0)
+	s.isAway()
+	_, _, err = s.Reinstate(ctx, s.account, "")
+	ok(err)
+	equal("messages that came back", len(s.placements(store.PlacementQuery{Mailbox: inbox})), 2)
+	want(mail.NotFound, s.View(ctx, s.account, func(r store.Reader) error { _, err := r.Message(p[1].Message); return err }))
+	want(mail.NotFound, s.View(among, 1<<40, func(store.Reader) error { return nil }))
+	s.members = s.members[1:]
+	s.checked()
 }
