@@ -413,6 +413,9 @@ type Notes interface {
 	DeviceTold(mail.DeviceID, mail.Told) error
 	// SetCursor remembers a consumer's state; nil forgets it.
 	SetCursor(device mail.DeviceID, name string, state []byte) error
+	// SwapCursor is SetCursor for who read the state before and made the new one from
+	// it: Conflict if the state is not was any more. Nil is that there is none.
+	SwapCursor(device mail.DeviceID, name string, was, state []byte) error
 	// ClaimRecent returns the first UID that no session has shown as \Recent yet,
 	// and marks all there are as shown.
 	ClaimRecent(mail.MailboxID) (mail.UID, error)
@@ -430,6 +433,11 @@ type Notes interface {
 	// UsedUpload keeps an upload for that long from now, and notes which emails were
 	// made of it. NotFound if it has expired.
 	UsedUpload(id mail.UploadID, made ...mail.EmailID) error
+}
+
+// CursorMoved is what who swaps a cursor gets when somebody else was quicker.
+func CursorMoved() error {
+	return mail.Errorf(mail.Conflict, "somebody else changed what is remembered of this; try again")
 }
 
 // Checker looks whether accounts are in order.
