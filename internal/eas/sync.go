@@ -178,9 +178,9 @@ type exchange struct {
 	acted  bool // its commands were done, by a request whose answer it did not hear
 	// unheard came of requests that another answer overtook: the device may do that again.
 	unheard []result
-	wishes bool // it has other options than before
-	now    time.Time
-	bodies *bodyOptions // what is wished of bodies, once it is asked for
+	wishes  bool // it has other options than before
+	now     time.Time
+	bodies  *bodyOptions // what is wished of bodies, once it is asked for
 }
 
 // openExchange reads what is remembered of a collection. One that is not there means

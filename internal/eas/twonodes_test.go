@@ -137,13 +137,17 @@ var overlaps = []overlap{
 	{
 		name: "a draft", command: "Sync", path: "Drafts", begin: (*handset).settle,
 		first: func(h *handset) *wbxml.Element { return h.ask(newDraft("c1")) },
-		check: func(t *testing.T, h *handset, bob mail.AccountID) { countOf(t, "drafts", len(placementsIn(h.w, "Drafts")), 1) },
+		check: func(t *testing.T, h *handset, bob mail.AccountID) {
+			countOf(t, "drafts", len(placementsIn(h.w, "Drafts")), 1)
+		},
 	},
 	{
 		name: "a draft, and once more with another", command: "Sync", path: "Drafts", begin: (*handset).settle,
 		first:  func(h *handset) *wbxml.Element { return h.ask(newDraft("c1")) },
 		second: func(h *handset) *wbxml.Element { return h.ask(newDraft("c1"), newDraft("c2")) },
-		check:  func(t *testing.T, h *handset, bob mail.AccountID) { countOf(t, "drafts", len(placementsIn(h.w, "Drafts")), 2) },
+		check: func(t *testing.T, h *handset, bob mail.AccountID) {
+			countOf(t, "drafts", len(placementsIn(h.w, "Drafts")), 2)
+		},
 	},
 	{
 		name: "a draft that is sent", command: "Sync", path: "Drafts", begin: (*handset).settle,

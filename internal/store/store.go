@@ -466,7 +466,9 @@ type Keeper interface {
 	// counts as changed at the new head; and no position from before is good. A record
 	// says so. What people see is as it was, history is kept and can be undone, and so
 	// are memories of arrivals. What was on its way out is held: it may be gone
-	// already. What a crash cuts is finished before the store is next used.
+	// already, or taken back by its author. What was tried before, is in nobody's hand and
+	// not due within ClocksApart is certain to be where it was, and goes on. What a crash
+	// cuts is finished before the store is next used.
 	Restored(ctx context.Context) error
 }
 
