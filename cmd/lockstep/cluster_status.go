@@ -53,6 +53,9 @@ func tellCluster(st admin.ClusterStanding) error {
 	if setApart(st.Nodes) {
 		fmt.Println("Nodes are set differently: compare what lockstep config print says on each.")
 	}
+	if st.Held > 0 {
+		fmt.Printf("%d outgoing messages are held since the database was changed over or restored, as they may have been sent already: see lockstep queue list, then release or drop them.\n", st.Held)
+	}
 	if len(st.Leases) > 0 {
 		fmt.Printf("Done by commands, or by nodes that have gone: %s.\n", leasesText(st.Leases))
 	}

@@ -17,6 +17,9 @@ type ClusterStanding struct {
 	Now   time.Time     `json:"now"`     // by the store's clock
 	Trip  time.Duration `json:"trip_ns"` // of a question to the database, from who answers
 	Nodes []ClusterNode `json:"nodes"`   // by name
+	// Held is how many outgoing messages wait for somebody to decide about them, since a
+	// promotion or a restore.
+	Held int `json:"held"`
 	// Leases are those that no node of these has: of commands, and of nodes that are gone.
 	Leases []HeldLease `json:"leases"`
 }
@@ -69,6 +72,9 @@ func (o *Ops) clusterStanding(ctx context.Context) (s ClusterStanding, err error
 	}
 	leases, err := o.Leases.AllLeases(ctx)
 	if err != nil {
+		return s, err
+	}
+	if s.Held, err = o.Queue.Held(ctx); err != nil {
 		return s, err
 	}
 	for _, n := range nodes {

@@ -117,17 +117,30 @@ func (q *request) folderSync() (*answer, error) {
 	if key == nil {
 		return q.folderAnswer(folderMalformed), nil
 	}
-	if key.Text == "0" {
+	for range maxOvertaken {
+		a, err := q.folderSyncOnce(key.Text)
+		if err == nil || mail.KindOf(err) != mail.Conflict {
+			return a, err
+		}
+	}
+	return nil, fail(statusRetryLater, "other commands are at the folders")
+}
+
+// folderSyncOnce is Conflict if a command of the device at another node was quicker: it
+// is done again, with what that one left.
+func (q *request) folderSyncOnce(key string) (*answer, error) {
+	if key == "0" {
 		return q.firstFolderSync()
 	}
 	var a *answer
 	var state *folderState
+	var raw []byte
 	var gone []mail.MailboxID
 	err := q.view(func(r store.Reader) (err error) {
-		if state, err = q.loadFolders(r); err != nil {
+		if state, raw, err = q.loadFolders(r); err != nil {
 			return err
 		}
-		rel, before := state.find(key.Text)
+		rel, before := state.find(key)
 		if rel == nil {
 			a, state = q.folderAnswer(folderBadKey), nil
 			return nil
@@ -151,7 +164,7 @@ func (q *request) folderSync() (*answer, error) {
 				return err
 			}
 		}
-		return q.saveFolders(n, state)
+		return q.saveFolders(n, state, raw)
 	})
 }
 
@@ -167,8 +180,9 @@ func collectionCursor(id string) string { return "c/" + id }
 func (q *request) firstFolderSync() (*answer, error) {
 	var a *answer
 	var state *folderState
+	var raw []byte
 	err := q.view(func(r store.Reader) (err error) {
-		if state, err = q.loadFolders(r); err != nil {
+		if state, raw, err = q.loadFolders(r); err != nil {
 			return err
 		}
 		acc, err := r.Account()
@@ -190,7 +204,7 @@ func (q *request) firstFolderSync() (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a, q.note(func(n store.Notes) error { return q.saveFolders(n, state) })
+	return a, q.note(func(n store.Notes) error { return q.saveFolders(n, state, raw) })
 }
 
 // parentsFirst orders mailboxes so that each comes after the one it lies in: clients
@@ -303,7 +317,7 @@ func (d *folderDiff) take(r store.Reader, from folderGeneration, c mail.Change) 
 // foldersChanged reports whether a FolderSync would have something to say of the
 // relationship used last; false if there is none.
 func (q *request) foldersChanged(r store.Reader) (bool, error) {
-	state, err := q.loadFolders(r)
+	state, _, err := q.loadFolders(r)
 	if err != nil || len(state.All) == 0 {
 		return false, err
 	}
@@ -324,7 +338,7 @@ func (q *request) folderAct(act func(store.Tx, *folderGeneration) (status int, m
 	}
 	var a *answer
 	_, err := q.update(func(tx store.Tx) error {
-		state, err := q.loadFolders(tx)
+		state, raw, err := q.loadFolders(tx)
 		if err != nil {
 			return err
 		}
@@ -362,7 +376,7 @@ func (q *request) folderAct(act func(store.Tx, *folderGeneration) (status int, m
 		next.Made = made
 		rel.advance(from, next)
 		a = q.folderDone(rel)
-		return q.saveFolders(tx, state)
+		return q.saveFolders(tx, state, raw)
 	})
 	return a, err
 }

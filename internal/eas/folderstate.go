@@ -44,28 +44,31 @@ type folderGeneration struct {
 
 const folderCursor = "folders"
 
-// loadFolders reads what is remembered; nothing is the zero state.
-func (q *request) loadFolders(r store.Reader) (*folderState, error) {
+// loadFolders reads what is remembered, and the bytes it is in; nothing is the zero
+// state.
+func (q *request) loadFolders(r store.Reader) (*folderState, []byte, error) {
 	raw, err := r.Cursor(q.sess.Device().ID, q.cursor(folderCursor))
 	if mail.KindOf(err) == mail.NotFound && err != nil {
-		return &folderState{}, nil
+		return &folderState{}, nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var s folderState
 	if json.Unmarshal(raw, &s) != nil {
-		return &folderState{}, nil // of another version: the device starts over
+		return &folderState{}, raw, nil // of another version: the device starts over
 	}
-	return &s, nil
+	return &s, raw, nil
 }
 
-func (q *request) saveFolders(n store.Notes, s *folderState) error {
+// saveFolders remembers what was made from the state that was read: Conflict if that is
+// not what is remembered any more.
+func (q *request) saveFolders(n store.Notes, s *folderState, was []byte) error {
 	raw, err := json.Marshal(s)
 	if err != nil {
 		return err
 	}
-	return n.SetCursor(q.sess.Device().ID, q.cursor(folderCursor), raw)
+	return n.SwapCursor(q.sess.Device().ID, q.cursor(folderCursor), was, raw)
 }
 
 // find returns the relationship that a key is of and whether the key is the one

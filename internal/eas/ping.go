@@ -65,7 +65,7 @@ func (q *request) parsePing() (*pingRequest, error) {
 	var raw []byte
 	var hasFolders bool
 	err = q.view(func(r store.Reader) error {
-		folders, err := q.loadFolders(r)
+		folders, _, err := q.loadFolders(r)
 		if err != nil {
 			return err
 		}

@@ -119,13 +119,30 @@ func (b *budget) take(bytes int64) {
 	b.any = true
 }
 
-// syncOne serves one collection; nil is nothing to tell of it.
+// syncOne serves one collection; nil is nothing to tell of it. Where a command of the
+// device at another node was quicker, it begins anew with what that one left.
 func (q *request) syncOne(c *syncCollection, room *budget) (*wbxml.Element, error) {
 	unlock, ok := q.srv.collections.lock(q.ctx, collectionKey{q.deviceKey(), c.id})
 	if !ok {
 		return nil, &syncFault{status: syncRetry}
 	}
 	defer unlock()
+	left := *room
+	for range maxOvertaken {
+		e, err := q.syncOnce(c, room)
+		if err != errOvertaken {
+			return e, err
+		}
+		*room = left
+	}
+	return nil, &syncFault{status: syncRetry}
+}
+
+// errOvertaken is what becomes of an exchange when what is remembered of the collection
+// is not what it began with.
+var errOvertaken = errors.New("another command changed what is remembered of the collection")
+
+func (q *request) syncOnce(c *syncCollection, room *budget) (*wbxml.Element, error) {
 	x, err := q.openExchange(c)
 	if err != nil {
 		return nil, err
@@ -155,7 +172,7 @@ type exchange struct {
 	mailbox mail.Mailbox // 0 is the outbox, which is always empty
 	account mail.Account
 	state   *collectionState
-	raw     []byte // the state as it was found
+	raw     []byte // the state as it is remembered; nil is not
 	rel     *relationship
 
 	base   *generation // where the device stands
@@ -163,9 +180,11 @@ type exchange struct {
 	before bool        // that is, before the answer it did not hear
 	done   done
 	acted  bool // its commands were done, by a request whose answer it did not hear
-	wishes bool // it has other options than before
-	now    time.Time
-	bodies *bodyOptions // what is wished of bodies, once it is asked for
+	// unheard came of requests that another answer overtook: the device may do that again.
+	unheard []result
+	wishes  bool // it has other options than before
+	now     time.Time
+	bodies  *bodyOptions // what is wished of bodies, once it is asked for
 }
 
 // openExchange reads what is remembered of a collection. One that is not there means
@@ -216,9 +235,25 @@ func (x *exchange) begin() (*wbxml.Element, error) {
 	return x.collection(rel.key(), syncOK), x.save()
 }
 
-// save remembers the state, if it became another.
-func (x *exchange) save() error {
-	return x.note(func(n store.Notes) error { return x.saveCollection(n, x.c.id, x.state) })
+// save remembers the state, if it is the one that follows what is remembered.
+func (x *exchange) save() (err error) {
+	var raw []byte
+	if err = x.note(func(n store.Notes) (err error) { raw, err = x.swap(n); return err }); err == nil {
+		x.raw = raw
+	}
+	return err
+}
+
+// swap is save within a transaction: with errOvertaken nothing of that stands.
+func (x *exchange) swap(n store.Notes) (raw []byte, err error) {
+	if raw, err = encodeCollection(x.state); err != nil {
+		return nil, err
+	}
+	err = n.SwapCursor(x.sess.Device().ID, x.cursor(collectionCursor(x.c.id)), x.raw, raw)
+	if err != nil && mail.KindOf(err) == mail.Conflict {
+		err = errOvertaken
+	}
+	return raw, err
 }
 
 // serve does the commands and tells what is new. The three steps are each durable:
@@ -276,6 +311,7 @@ func (x *exchange) ready() error {
 
 // confirmed notes that the device has the current key, and so heard the last answer.
 func (x *exchange) confirmed() {
+	x.unheard = x.rel.Current.Done.Known
 	x.rel.Tries = 0
 	x.rel.Singly = max(x.rel.Singly-x.rel.Current.Said.Entries, 0)
 }

@@ -32,25 +32,20 @@ func (x *exchange) act() error {
 	if err != nil {
 		return err
 	}
-	var did acting
-	_, err = x.update(func(tx store.Tx) error {
-		raw, err := tx.Cursor(x.sess.Device().ID, x.cursor(collectionCursor(x.c.id)))
-		if err != nil {
-			return err
-		}
-		if !bytes.Equal(raw, x.raw) {
-			return mail.Errorf(mail.Conflict, "another command changed what is remembered of the collection")
-		}
-		did = acting{exchange: x, tx: tx}
+	var raw []byte
+	_, err = x.update(func(tx store.Tx) (err error) {
+		did := acting{exchange: x, tx: tx}
 		if err := did.all(prepared); err != nil {
 			return err
 		}
 		x.rel.Pending = &pending{N: x.base.N, Asked: bytes.Clone(x.hash[:]), Done: did.done()}
-		return x.saveCollection(tx, x.c.id, x.state)
+		raw, err = x.swap(tx)
+		return err
 	})
 	if err != nil {
 		return err
 	}
+	x.raw = raw
 	x.inherit(x.rel.Pending.Done, true)
 	return nil
 }
@@ -109,7 +104,7 @@ func (x *exchange) prepareDraft(d *deed) error {
 	if !x.takesDrafts() || d.data == nil || d.verb != verbAdd && (d.verb != verbChange || d.line == 0 || !writes(d.data)) {
 		return nil
 	}
-	if _, again := x.done.made(d.clientID); again && d.verb == verbAdd {
+	if _, again := x.made(d.clientID); again && d.verb == verbAdd {
 		return nil
 	}
 	return x.draft(d)
@@ -206,7 +201,7 @@ func itemStatus(status int, err error) int {
 
 // add takes in what the device made: a draft, from 16.0 on. Other mail is not made so.
 func (a *acting) add(d *deed) error {
-	if made, again := a.exchange.done.made(d.clientID); again {
+	if made, again := a.made(d.clientID); again {
 		a.results = append(a.results, made)
 		return nil
 	}

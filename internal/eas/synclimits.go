@@ -20,6 +20,7 @@ const (
 	maxSyncBytes       = 4 << 20 // of the items in an answer; a larger one comes alone
 	maxSyncTime        = 20 * time.Second
 	maxLockWait        = 5 * time.Second
+	maxOvertaken       = 5    // how often commands at other nodes may be quicker, before the device is told to ask again
 	maxJournalRead     = 1000 // records that are looked at for what changed of messages; of more, all of it is told
 	triesBeforeSingly  = 3    // how often the same answer is asked for until it comes one item at a time, and then until that one is skipped
 )

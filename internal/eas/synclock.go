@@ -7,8 +7,10 @@ import (
 	"time"
 )
 
-// collectionLocks lets one command at a time at what is remembered of a collection of a
-// device.
+// collectionLocks lets one command of this node at a time at what is remembered of a
+// collection of a device: which saves work. Commands at other nodes are kept apart by
+// what is remembered itself, which is written only as what follows the state that was
+// read.
 type collectionLocks struct {
 	mu   sync.Mutex
 	held map[collectionKey]*collectionLock

@@ -176,8 +176,8 @@ func (g *generation) isAsked(hash []byte) bool { return g.Asked != nil && bytes.
 
 // made returns what came of an Add that the device named so in a request whose answer
 // it did not hear.
-func (d done) made(clientID string) (result, bool) {
-	for _, r := range d.Known {
+func (x *exchange) made(clientID string) (result, bool) {
+	for _, r := range slices.Concat(x.done.Known, x.unheard) {
 		if r.Verb == verbAdd && clientID != "" && r.ClientID == clientID {
 			return r, true
 		}

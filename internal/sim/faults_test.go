@@ -65,6 +65,10 @@ func (t badCursorTx) SetCursor(d mail.DeviceID, name string, state []byte) error
 	return t.Tx.SetCursor(d, name, state)
 }
 
+func (t badCursorTx) SwapCursor(d mail.DeviceID, name string, _, state []byte) error {
+	return t.SetCursor(d, name, state)
+}
+
 type badCursorNotes struct {
 	store.Notes
 	change func(string, []byte) []byte
@@ -75,6 +79,10 @@ func (t badCursorNotes) SetCursor(d mail.DeviceID, name string, state []byte) er
 		return nil
 	}
 	return t.Notes.SetCursor(d, name, state)
+}
+
+func (t badCursorNotes) SwapCursor(d mail.DeviceID, name string, _, state []byte) error {
+	return t.SetCursor(d, name, state)
 }
 
 func (f *faultyStore) Watch(id mail.AccountID, fn func(mail.News)) (stop func()) {

@@ -58,6 +58,10 @@ func UnderLease(ctx context.Context) *Lease {
 
 type leaseKey struct{}
 
+// ClocksApart is how far the clocks of nodes may be from each other, and from the
+// database's.
+const ClocksApart = 5 * time.Minute
+
 // Overtaken is what a transaction gets whose lease somebody else has.
 func Overtaken() error {
 	return mail.Errorf(mail.Expired, "another node has taken this over")

@@ -413,6 +413,9 @@ type Notes interface {
 	DeviceTold(mail.DeviceID, mail.Told) error
 	// SetCursor remembers a consumer's state; nil forgets it.
 	SetCursor(device mail.DeviceID, name string, state []byte) error
+	// SwapCursor is SetCursor for who read the state before and made the new one from
+	// it: Conflict if the state is not was any more. Nil is that there is none.
+	SwapCursor(device mail.DeviceID, name string, was, state []byte) error
 	// ClaimRecent returns the first UID that no session has shown as \Recent yet,
 	// and marks all there are as shown.
 	ClaimRecent(mail.MailboxID) (mail.UID, error)
@@ -430,6 +433,11 @@ type Notes interface {
 	// UsedUpload keeps an upload for that long from now, and notes which emails were
 	// made of it. NotFound if it has expired.
 	UsedUpload(id mail.UploadID, made ...mail.EmailID) error
+}
+
+// CursorMoved is what who swaps a cursor gets when somebody else was quicker.
+func CursorMoved() error {
+	return mail.Errorf(mail.Conflict, "somebody else changed what is remembered of this; try again")
 }
 
 // Checker looks whether accounts are in order.
@@ -458,7 +466,9 @@ type Keeper interface {
 	// counts as changed at the new head; and no position from before is good. A record
 	// says so. What people see is as it was, history is kept and can be undone, and so
 	// are memories of arrivals. What was on its way out is held: it may be gone
-	// already. What a crash cuts is finished before the store is next used.
+	// already, or taken back by its author. What was tried before, is in nobody's hand and
+	// not due within ClocksApart is certain to be where it was, and goes on. What a crash
+	// cuts is finished before the store is next used.
 	Restored(ctx context.Context) error
 }
 

@@ -1,11 +1,13 @@
 package model
 
 import (
+	"bytes"
 	"maps"
 	"slices"
 	"time"
 
 	"lockstep/internal/mail"
+	"lockstep/internal/store"
 )
 
 // AddDevice adds a device.
@@ -91,6 +93,14 @@ func (t *tx) SetCursor(device mail.DeviceID, name string, state []byte) error {
 		t.s.cursors[cursorKey{device, name}] = slices.Clone(state)
 	}
 	return nil
+}
+
+// SwapCursor remembers a consumer's state, if it is what it was.
+func (t *tx) SwapCursor(device mail.DeviceID, name string, was, state []byte) error {
+	if is, there := t.s.cursors[cursorKey{device, name}]; there != (was != nil) || !bytes.Equal(is, was) {
+		return store.CursorMoved()
+	}
+	return t.SetCursor(device, name, state)
 }
 
 // ClaimRecent returns the first UID not yet shown as \Recent.

@@ -47,11 +47,13 @@ func (st *Store) restored(leap mail.Leap) {
 	st.intents.last, st.queue.last = global(st.intents.last), global(st.queue.last)
 	st.erasures.last, st.endings.last = global(st.erasures.last), global(st.endings.last)
 	st.firstID, st.validity = leap.ID(st.firstID+1)-1, leap.UIDValidity(st.validity+1)-1
-	clear(st.queue.hands)
 	for id, o := range st.queue.rows {
-		o.Restored, o.Next = true, farOff
-		st.queue.rows[id] = o
+		if o.Restored || o.Attempts == 0 || st.queue.hands[id] != "" || !o.Next.After(now.Add(store.ClocksApart)) {
+			o.Restored, o.Next = true, farOff
+			st.queue.rows[id] = o
+		}
 	}
+	clear(st.queue.hands)
 }
 
 // newest is when the last change was made, of any account.

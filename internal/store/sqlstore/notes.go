@@ -32,8 +32,12 @@ const (
 	ON CONFLICT (account_id, device_id, name) DO UPDATE SET state = excluded.state`
 	selectCursors = "SELECT name FROM cursor WHERE account_id = ?1 AND device_id = ?2 AND name >= ?3 AND name < ?3 || char(1114111) ORDER BY name"
 	deleteCursor  = "DELETE FROM cursor WHERE account_id = ?1 AND device_id = ?2 AND name = ?3"
-	selectMemory  = "SELECT mailbox_id, uid, until, image FROM memory WHERE account_id = ?1 AND key = ?2"
-	upsertMemory  = `INSERT INTO memory (account_id, key, mailbox_id, uid, until, image) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+	insertCursor  = `INSERT INTO cursor (account_id, device_id, name, state) VALUES (?1, ?2, ?3, ?4)
+	ON CONFLICT (account_id, device_id, name) DO NOTHING`
+	swapCursor   = "UPDATE cursor SET state = ?4 WHERE account_id = ?1 AND device_id = ?2 AND name = ?3 AND state = ?5"
+	dropCursor   = "DELETE FROM cursor WHERE account_id = ?1 AND device_id = ?2 AND name = ?3 AND state = ?4"
+	selectMemory = "SELECT mailbox_id, uid, until, image FROM memory WHERE account_id = ?1 AND key = ?2"
+	upsertMemory = `INSERT INTO memory (account_id, key, mailbox_id, uid, until, image) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
 	ON CONFLICT (account_id, key) DO UPDATE SET mailbox_id = excluded.mailbox_id, uid = excluded.uid, until = excluded.until, image = excluded.image`
 	deleteMemory      = "DELETE FROM memory WHERE account_id = ?1 AND key = ?2"
 	selectPlacementID = "SELECT " + placementColumns + " FROM placement p WHERE p.account_id = ?1 AND p.placement_id = ?2"
@@ -254,6 +258,28 @@ func (n *notes) SetCursor(device mail.DeviceID, name string, state []byte) error
 		return err
 	}
 	err := n.t.c.later(upsertCursor, n.t.id, device, name, state)
+	return err
+}
+
+// SwapCursor implements store.Notes. It is one statement, whose answer is waited for.
+func (n *notes) SwapCursor(device mail.DeviceID, name string, was, state []byte) error {
+	sql, args := swapCursor, []any{n.t.id, device, name, state, was}
+	switch {
+	case was == nil && state == nil:
+		there, err := one(n.t.c, selectCursor, func(row) {}, n.t.id, device, name)
+		if err == nil && there {
+			err = store.CursorMoved()
+		}
+		return err
+	case was == nil:
+		sql, args = insertCursor, args[:4]
+	case state == nil:
+		sql, args = dropCursor, []any{n.t.id, device, name, was}
+	}
+	swapped, err := n.t.c.exec(sql, args...)
+	if err == nil && swapped == 0 {
+		err = store.CursorMoved()
+	}
 	return err
 }
 

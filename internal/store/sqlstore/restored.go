@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"lockstep/internal/mail"
+	"lockstep/internal/store"
 )
 
 // restoreChunk is how many accounts are begun anew in one transaction. Of each it
@@ -25,7 +26,9 @@ const (
 	endRestoring   = "UPDATE mark SET restoring = 0, restored_to = 0"
 	selectCounters = "SELECT name, next FROM counter"
 	updateCounter  = "UPDATE counter SET next = ?2 WHERE name = ?1"
-	holdQueue      = "UPDATE queue SET restored = 1, next_attempt = ?1, taken_by = ''"
+	// What was tried, put off, and not due at any clock in the time that is lost, is where
+	// it was: nobody could take it, and its author not take it back.
+	holdQueue = "UPDATE queue SET restored = 1, next_attempt = ?1, taken_by = '' WHERE restored = 1 OR attempts = 0 OR taken_by <> '' OR next_attempt <= ?2"
 
 	selectRestoring = "SELECT restoring, restored_to, leap_at, leap_uids, leap_times FROM mark"
 	holdNumbered    = "SELECT account_id FROM account WHERE account_id > ?1 ORDER BY account_id LIMIT ?2"
@@ -83,7 +86,7 @@ func (db *DB) beginRestored(c conn, times int64) (leap mail.Leap, err error) {
 	if err := leapCounters(c, leap); err != nil {
 		return leap, err
 	}
-	err = c.later(holdQueue, farOff)
+	err = c.later(holdQueue, farOff, db.now().Add(store.ClocksApart))
 	return leap, err
 }
 

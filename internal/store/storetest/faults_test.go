@@ -277,6 +277,9 @@ var faults = []struct {
 		}
 		return err
 	}})},
+	{"ACursorIsSwappedWhateverItWas", writing(badTx{swap: func(tx store.Tx, id mail.DeviceID, name string, _, state []byte) error {
+		return tx.SetCursor(id, name, state)
+	}})},
 	{"CursorsAreFoundByWholeNames", reading(badReader{cursors: func(prefix string, names []string) []string {
 		return slices.DeleteFunc(names, func(n string) bool { return n != prefix })
 	}})},

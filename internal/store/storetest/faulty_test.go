@@ -367,6 +367,7 @@ type badTx struct {
 	note    func(tx store.Tx, mb mail.MailboxID, who mail.PrincipalID, name string, value []byte) error
 	device  func(tx store.Tx, d mail.Device) error
 	told    func(tx store.Tx, id mail.DeviceID, told mail.Told) error
+	swap    func(tx store.Tx, id mail.DeviceID, name string, was, state []byte) error
 	back    func(tx store.Tx, mb mail.MailboxID, uids mail.UIDSet) (store.Mapping, error)
 	again   func(tx store.Tx, id mail.MailboxID, im mail.MailboxImage) (mail.Mailbox, error)
 }
@@ -404,6 +405,13 @@ func (b badTx) DeviceTold(id mail.DeviceID, told mail.Told) error {
 		return b.told(b.Tx, id, told)
 	}
 	return b.Tx.DeviceTold(id, told)
+}
+
+func (b badTx) SwapCursor(id mail.DeviceID, name string, was, state []byte) error {
+	if b.swap != nil {
+		return b.swap(b.Tx, id, name, was, state)
+	}
+	return b.Tx.SwapCursor(id, name, was, state)
 }
 
 func (b badTx) Annotate(mb mail.MailboxID, uids mail.UIDSet, changes []mail.Annotation, since *mail.ModSeq) (store.StoreResult, error) {

@@ -16,6 +16,7 @@ var notesChecks = []check{
 	{"WhatADeviceTellsIsBookkeeping", deviceTold},
 	{"CursorsAreFoundByTheirNames", cursorNames},
 	{"CursorsAreKeptPerDeviceAndForgotten", cursors},
+	{"ACursorIsSwappedOnlyForWhatItWas", cursorsSwapped},
 	{"ClaimRecentGivesEachUIDOnce", claimRecent},
 	{"RememberLastsUntilItsTime", remember},
 	{"ReparsedChangesWhatIsShownAndNothingElse", reparsed},
@@ -150,6 +151,33 @@ func cursors(t *trial) {
 	equal("other name", cursor(s.devices[1], "b"), "not found")
 	ok(s.note(func(n store.Notes) error { return n.SetCursor(s.devices[0], "a", nil) }))
 	equal("forgotten", cursor(s.devices[0], "a"), "not found")
+}
+
+// Of two who make a new state from the one they read, the second hears that it moved.
+func cursorsSwapped(t *trial) {
+	s := t.subject()
+	swap := func(was, state string) error {
+		bytes := func(s string) []byte {
+			if s == "" {
+				return nil
+			}
+			return []byte(s)
+		}
+		return s.note(func(n store.Notes) error { return n.SwapCursor(s.devices[0], "a", bytes(was), bytes(state)) })
+	}
+	ok(s.note(func(n store.Notes) error { return n.SetCursor(s.devices[1], "a", []byte("9")) }))
+	want(mail.Conflict, swap("1", "2"))
+	ok(swap("", ""))
+	ok(swap("", "1"))
+	want(mail.Conflict, swap("", "2"))
+	want(mail.Conflict, swap("", ""))
+	ok(swap("1", "2"))
+	want(mail.Conflict, swap("1", "3"))
+	want(mail.Conflict, swap("1", ""))
+	equal("the state", string(must(view(s, func(r store.Reader) ([]byte, error) { return r.Cursor(s.devices[0], "a") }))), "2")
+	ok(swap("2", ""))
+	want(mail.NotFound, second(view(s, func(r store.Reader) ([]byte, error) { return r.Cursor(s.devices[0], "a") })))
+	equal("another's", string(must(view(s, func(r store.Reader) ([]byte, error) { return r.Cursor(s.devices[1], "a") }))), "9")
 }
 
 func claimRecent(t *trial) {

@@ -221,12 +221,32 @@ func (st step) do(s *subject, tx store.Tx) (string, error) {
 		if err := tx.SetCursor(s.devices[st.n%2], "eas/"+st.value, []byte(st.value)); err != nil {
 			return "", err
 		}
-		return "", tx.DeviceTold(s.devices[st.n%2], mail.Told{Model: st.value, Policy: mail.Acknowledged{Name: st.name}})
+		if err := tx.DeviceTold(s.devices[st.n%2], mail.Told{Model: st.value, Policy: mail.Acknowledged{Name: st.name}}); err != nil {
+			return "", err
+		}
+		return st.swap(tx, s.devices[st.n%2])
 	}
 	if st.verb == "grant" {
 		return st.grant(s, tx)
 	}
 	return st.doMessages(s, tx)
+}
+
+// swap makes a cursor from nothing, from one state the other, or nothing from it.
+func (st step) swap(tx store.Tx, device mail.DeviceID) (string, error) {
+	state := map[string][]byte{"one": []byte("one"), "two": []byte("two")}
+	was, to := state["one"], state[st.value]
+	switch {
+	case st.name == "":
+		was = nil
+	case st.value == "one":
+		was = state["two"]
+	}
+	err := tx.SwapCursor(device, "swapped", was, to)
+	if err != nil && mail.KindOf(err) == mail.Conflict {
+		return "moved", nil
+	}
+	return "swapped", err
 }
 
 // principal is who the step is about.

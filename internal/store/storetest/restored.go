@@ -187,6 +187,20 @@ func restoreLeaps(t *trial) {
 
 func restoreHolds(t *trial) {
 	s := t.subject()
+	now := time.Now()
+	ok(s.Enqueue(ctx, []store.Outgoing{s.outgoing("e1", "b@else.example", noon), s.outgoing("e2", "b@else.example", noon)}))
+	for _, o := range must(s.Due(ctx, "node", noon, noon.Add(time.Hour), 9)) {
+		until := map[string]time.Time{"e1": now.Add(store.ClocksApart + time.Hour), "e2": now.Add(store.ClocksApart - time.Minute)}
+		ok(s.Retry(ctx, "node", o.ID, until[o.Delivery], "not now"))
+	}
+	ok(s.Restored(ctx))
+	equal("held", must(s.Held(ctx)), 1)
+	for _, o := range must(s.Pending(ctx, 9)) {
+		equal("what nobody can have taken goes on: "+o.Delivery, o.Restored, o.Delivery == "e2")
+	}
+	equal("when it was to go on", must(s.Due(ctx, "node", now.Add(store.ClocksApart+2*time.Hour), now.Add(24*time.Hour), 9))[0].Delivery, "e1")
+	ok(s.Restored(ctx))
+	equal("what is in somebody's hand is held", must(s.Drop(ctx, 0)), 2)
 	scheduled := s.outgoing("d3", "b@else.example", noon.Add(24*time.Hour))
 	scheduled.Arrived = scheduled.Next
 	ok(s.Enqueue(ctx, []store.Outgoing{s.outgoing("d1", "b@else.example", noon), s.outgoing("d2", "b@else.example", noon), scheduled}))
