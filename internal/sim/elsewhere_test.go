@@ -74,10 +74,8 @@ func (e *elsewhere) close() {
 // playElsewhere runs a plan in which every device is connected to another node than
 // the one that commits.
 func playElsewhere(t *testing.T, p Plan, faults func() notifytest.Faults) (r Result) {
-	dir := t.TempDir()
-	if fast := scratch(t); fast != "" {
-		dir = fast
-	}
+	home, leave := atHome(t)
+	defer leave()
 	synctest.Test(t, func(t *testing.T) {
 		var lives []*elsewhere
 		f := Fault{Store: func(st store.Store) store.Store {
@@ -85,7 +83,7 @@ func playElsewhere(t *testing.T, p Plan, faults func() notifytest.Faults) (r Res
 			lives = append(lives, e)
 			return e
 		}}
-		r = Run(t.Context(), p, dir, f, synctest.Wait)
+		r = Run(t.Context(), p, home, f, synctest.Wait)
 		for _, e := range lives {
 			e.close()
 		}

@@ -8,9 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
-	"path/filepath"
-	"strconv"
 	"sync"
 	"time"
 
@@ -46,7 +43,8 @@ const (
 // house is a server in this process: the parts of the product, on a network, a
 // disk and a clock that are not to be trusted.
 type house struct {
-	dir   string // for the database; its lives are numbered below
+	dir   string // for what is on its way in
+	rows  database
 	net   *Network
 	disk  *faulty.FS // for the packs
 	model *model.Store
@@ -57,12 +55,11 @@ type house struct {
 	wrapPrograms func(http.Handler) http.Handler
 	wrapKept     func(store.Store) store.Store
 
-	wrapRule func(path string) error // spoils a database that came back
+	wrapRule func(path string) error // spoils a database in a file that came back
 
 	shift time.Duration // of the store's clock
-	life  int
-	older func() // puts the model back to what it was when the database was copied
-	back  func() // older, once the copy is put in place of the database
+	older func()        // puts the model back to what it was when the database was copied
+	back  func()        // older, once the copy is put in place of the database
 
 	db       *sqlstore.DB
 	blobs    *blob.Store
@@ -73,34 +70,22 @@ type house struct {
 	over     sync.WaitGroup
 }
 
-// newHouse makes a house that keeps its files in dir.
-func newHouse(dir string, seed uint64, net *Network, blame func(string, ...any)) *house {
-	h := &house{dir: dir, net: net, disk: faulty.New(seed), model: model.New(), blame: blame}
+// newHouse makes a house that keeps what it has at home.
+func newHouse(home Home, seed uint64, net *Network, blame func(string, ...any)) *house {
+	h := &house{dir: home.Dir, net: net, disk: faulty.New(seed), model: model.New(), blame: blame, rows: &files{dir: home.Dir}}
+	if home.Postgres != "" {
+		h.rows = &rows{url: home.Postgres}
+	}
 	h.model.Now = h.now
 	return h
 }
 
 func (h *house) now() time.Time { return time.Now().Add(h.shift) }
 
-func (h *house) home(life int) string { return filepath.Join(h.dir, "life"+strconv.Itoa(life)) }
-
-const (
-	databaseFile = "lockstep.db"
-	markFile     = "mark"
-)
-
-// sameFile names the database's file: each life has it elsewhere.
-func sameFile(string) string { return "the database" }
-
 // open starts the server on what its last life left.
 func (h *house) open(ctx context.Context) (err error) {
-	home := h.home(h.life)
-	if err := os.MkdirAll(home, 0o700); err != nil {
-		return err
-	}
 	hub, log := &notify.Hub{}, slog.New(slog.DiscardHandler)
-	h.db, err = sqlstore.Open(ctx, filepath.Join(home, databaseFile), sqlstore.Options{Hub: hub, Log: log, Now: h.now, Mark: filepath.Join(home, markFile), Identity: sameFile})
-	if err != nil {
+	if h.db, err = h.rows.open(ctx, sqlstore.Options{Hub: hub, Log: log, Now: h.now}); err != nil {
 		return err
 	}
 	if err := h.came(); err != nil {
@@ -114,6 +99,9 @@ func (h *house) open(ctx context.Context) (err error) {
 		engine = h.wrap(engine)
 	}
 	h.mirror = &mirror{Store: engine, model: h.model, blame: h.blame, die: h.kept}
+	if way, ok := h.rows.(severer); ok {
+		h.mirror.sever = way.sever
+	}
 	h.auth = auth.New(h.db, h.mirror, []byte("the salts of a simulated server"), log)
 	h.transfer = &transfer.Service{Store: h.mirror, Intents: h.db, Log: log}
 	if err := h.transfer.Resume(ctx); err != nil {
@@ -227,14 +215,8 @@ const stopping = time.Second
 // kept is called at the moment of a kill: what is on the disk now is all that the
 // next life has.
 func (h *house) kept() {
-	to := h.home(h.life + 1)
-	if err := os.MkdirAll(to, 0o700); err != nil {
+	if err := h.rows.die(); err != nil {
 		h.blame("%v", err)
-	}
-	for _, file := range []string{markFile, databaseFile, databaseFile + "-wal"} {
-		if err := copyFile(filepath.Join(to, file), filepath.Join(h.home(h.life), file)); err != nil {
-			h.blame("%v", err)
-		}
 	}
 	h.net.CutAll()
 }
@@ -242,10 +224,8 @@ func (h *house) kept() {
 // copy keeps a copy of the database as it is now, and of the model.
 func (h *house) copy(ctx context.Context) error {
 	h.mirror.mu.Lock()
-	for _, file := range []string{databaseFile, databaseFile + "-wal"} {
-		if err := copyFile(filepath.Join(h.dir, "copy-"+file), filepath.Join(h.home(h.life), file)); err != nil {
-			h.blame("%v", err)
-		}
+	if err := h.rows.copy(ctx); err != nil {
+		h.blame("%v", err)
 	}
 	h.older = h.model.Copy()
 	h.mirror.mu.Unlock()
@@ -258,10 +238,8 @@ func (h *house) restore(ctx context.Context) error {
 		return nil
 	}
 	h.mirror.KillNow()
-	for _, file := range []string{databaseFile, databaseFile + "-wal"} {
-		if err := copyFile(filepath.Join(h.home(h.life+1), file), filepath.Join(h.dir, "copy-"+file)); err != nil {
-			return err
-		}
+	if err := h.rows.putBack(ctx); err != nil {
+		return err
 	}
 	h.back = h.older
 	return h.reopen(ctx, false)
@@ -277,8 +255,8 @@ func (h *house) came() error {
 		h.back = nil
 		back()
 		h.model.RestoredBy(leap)
-		if h.wrapRule != nil {
-			return h.wrapRule(filepath.Join(h.home(h.life), databaseFile))
+		if f, ok := h.rows.(*files); ok && h.wrapRule != nil {
+			return h.wrapRule(f.path())
 		}
 	}
 	return nil
@@ -293,9 +271,7 @@ func (h *house) reopen(ctx context.Context, power bool) error {
 	if power {
 		h.disk.Crash()
 	}
-	old := h.home(h.life)
-	h.life++
-	if err := os.RemoveAll(old); err != nil {
+	if err := h.rows.bury(); err != nil {
 		return err
 	}
 	return h.open(ctx)
@@ -306,20 +282,6 @@ func (h *house) close() error {
 	h.stop()
 	h.over.Wait()
 	return errors.Join(h.blobs.Close(), h.db.Close())
-}
-
-func copyFile(to, from string) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.Create(to)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, in)
-	return errors.Join(err, out.Close())
 }
 
 // bodies gives the IMAP server the blob store as it wants it.

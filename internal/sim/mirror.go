@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -19,11 +20,25 @@ type mirror struct {
 	model       *model.Store
 	blame       func(format string, args ...any)
 	die         func() // keeps what a kill would leave
+	// sever breaks the way to the database at the end of the next transaction; see
+	// severer. nil: there is no way that can break.
+	sever func(committed bool) (stop func())
 
 	mu     sync.Mutex // transactions come one after another, in the same order on both sides
 	dead   bool
 	fuse   int  // transactions until the kill; 0 is none
 	commit bool // that the last one still commits
+	midway bool // the kill comes while the last one commits
+	breaks int  // transactions until the way to the database breaks; 0 is none
+	keeps  bool // that one commits, and nobody hears of it
+	lost   bool // the transaction under way did so
+}
+
+// fate is what becomes of a transaction.
+type fate struct {
+	dies    bool // it is the server's last
+	severed bool // whoever asked for it does not hear the answer
+	commits bool
 }
 
 var errDead = mail.Errorf(mail.Unavailable, "the server was killed")
@@ -33,7 +48,23 @@ var errDead = mail.Errorf(mail.Unavailable, "the server was killed")
 func (m *mirror) Kill(n int, afterCommit bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.fuse, m.commit = n, afterCommit
+	m.fuse, m.commit, m.midway = n, afterCommit, false
+}
+
+// KillMidway lets it die while the n-th transaction commits, or is about to.
+func (m *mirror) KillMidway(n int, committed bool) {
+	m.Kill(n, committed)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.midway = true
+}
+
+// Sever breaks the way to the database at the end of the n-th transaction from now;
+// the server lives on.
+func (m *mirror) Sever(n int, committed bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.breaks, m.keeps = n, committed
 }
 
 // KillNow is a kill while nothing commits.
@@ -74,8 +105,9 @@ func (m *mirror) Update(ctx context.Context, id mail.AccountID, by mail.Origin, 
 		want, err = m.model.Update(whole, id, by, noting(&model, fn))
 		return err
 	}, func() (err error) {
-		if n, err = m.Store.Update(whole, id, by, noting(&engine, fn)); err == nil {
-			err = m.name(whole, id, model, engine)
+		n, err = m.Store.Update(whole, id, by, noting(&engine, fn))
+		if err == nil || m.lost && want != 0 {
+			err = errors.Join(err, m.name(whole, id, model, engine))
 		}
 		return err
 	})
@@ -138,29 +170,63 @@ func (m *mirror) both(ctx context.Context, model, engine func() error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	last := m.burn()
-	if m.dead || last && !m.commit {
+	f := m.fate()
+	if m.dead || f.dies && !f.commits && !f.severed {
 		m.end()
 		return errDead
 	}
-	want, got := model(), engine()
-	if mail.KindOf(want) != mail.KindOf(got) || (want == nil) != (got == nil) {
-		m.blame("the engine says %v, the model %v", got, want)
-	}
-	if last {
+	got := m.same(f, model, engine)
+	if f.dies {
 		m.end()
 		return errDead
 	}
 	return got
 }
 
-// burn reports whether this is the transaction that the server dies of.
-func (m *mirror) burn() bool {
-	if m.fuse == 0 {
+// same does to both sides what is not taken back, and returns what the engine says.
+func (m *mirror) same(f fate, model, engine func() error) (got error) {
+	if !f.severed {
+		want, got := model(), engine()
+		if mail.KindOf(want) != mail.KindOf(got) || (want == nil) != (got == nil) {
+			m.blame("the engine says %v, the model %v", got, want)
+		}
+		return got
+	}
+	var want error
+	if f.commits {
+		want = model()
+	}
+	defer m.sever(f.commits)()
+	m.lost = f.commits
+	got = engine()
+	m.lost = false
+	if got == nil {
+		m.blame("the way to the database broke before anybody heard of a commit, and it was acknowledged")
+	} else if kind := mail.KindOf(got); want != nil && kind != mail.KindOf(want) && kind != mail.Unavailable {
+		m.blame("the engine says %v, the model %v", got, want)
+	}
+	return got
+}
+
+// fate tells what becomes of the next transaction.
+func (m *mirror) fate() (f fate) {
+	f.commits = true
+	if burns(&m.breaks) {
+		f.severed, f.commits = true, m.keeps
+	}
+	if burns(&m.fuse) {
+		f.dies, f.severed, f.commits = true, m.midway, m.commit
+	}
+	return f
+}
+
+// burns reports whether it is now that something happens.
+func burns(fuse *int) bool {
+	if *fuse == 0 {
 		return false
 	}
-	m.fuse--
-	return m.fuse == 0
+	*fuse--
+	return *fuse == 0
 }
 
 // Prune forgets history on both sides.

@@ -14,12 +14,10 @@ import (
 // phoned runs a test in a scene of five phones and one program; in the end all agree
 // with the model.
 func phoned(t *testing.T, do func(s *scene)) {
-	dir := t.TempDir()
-	if fast := scratch(t); fast != "" {
-		dir = fast
-	}
+	home, leave := atHome(t)
+	defer leave()
 	synctest.Test(t, func(t *testing.T) {
-		w, err := newWorld(t.Context(), from(10, NewPlan(1, 1, 5, 0)), dir, Fault{}, synctest.Wait)
+		w, err := newWorld(t.Context(), from(10, NewPlan(1, 1, 5, 0)), home, Fault{}, synctest.Wait)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -29,12 +29,10 @@ const (
 
 // played runs a test in a scene; in the end all devices agree with the model.
 func played(t *testing.T, do func(s *scene)) {
-	dir := t.TempDir()
-	if fast := scratch(t); fast != "" {
-		dir = fast
-	}
+	home, leave := atHome(t)
+	defer leave()
 	synctest.Test(t, func(t *testing.T) {
-		w, err := newWorld(t.Context(), NewPlan(1, 1, 8, 0), dir, Fault{}, synctest.Wait)
+		w, err := newWorld(t.Context(), NewPlan(1, 1, 8, 0), home, Fault{}, synctest.Wait)
 		if err != nil {
 			t.Fatal(err)
 		}

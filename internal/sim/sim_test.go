@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"lockstep/internal/store/sqlstore/sqltest"
 )
 
 var (
@@ -15,12 +17,23 @@ var (
 
 // play runs a plan in a bubble in which time is ours.
 func play(t *testing.T, p Plan, f Fault) (r Result) {
-	dir := t.TempDir()
-	if fast := scratch(t); fast != "" {
-		dir = fast
-	}
-	synctest.Test(t, func(t *testing.T) { r = Run(t.Context(), p, dir, f, synctest.Wait) })
+	home, leave := atHome(t)
+	defer leave()
+	synctest.Test(t, func(t *testing.T) { r = Run(t.Context(), p, home, f, synctest.Wait) })
 	return r
+}
+
+// atHome makes a home on the engine that tests are run with, and takes it away again.
+func atHome(t *testing.T) (h Home, leave func()) {
+	h.Dir = t.TempDir()
+	if fast := scratch(t); fast != "" {
+		h.Dir = fast
+	}
+	leave = func() {}
+	if sqltest.OnPostgres(t) {
+		h.Postgres, leave = sqltest.Borrow(t)
+	}
+	return h, leave
 }
 
 // scratch is a directory that needs no disk, "" where there is none.

@@ -68,10 +68,10 @@ type Result struct {
 	Course uint64 // the same for the same plan
 }
 
-// Run plays a plan in one process, with its files in dir. It has to be called in a
-// bubble of testing/synctest; wait is its Wait.
-func Run(ctx context.Context, p Plan, dir string, f Fault, wait func()) Result {
-	w, err := newWorld(ctx, p, dir, f, wait)
+// Run plays a plan in one process, at a home that nobody used before. It has to be
+// called in a bubble of testing/synctest; wait is its Wait.
+func Run(ctx context.Context, p Plan, home Home, f Fault, wait func()) Result {
+	w, err := newWorld(ctx, p, home, f, wait)
 	if err != nil {
 		return Result{Wrong: []string{err.Error()}}
 	}
@@ -90,9 +90,9 @@ func Run(ctx context.Context, p Plan, dir string, f Fault, wait func()) Result {
 	return Result{w.wrong, w.course.Sum64()}
 }
 
-func newWorld(ctx context.Context, p Plan, dir string, f Fault, wait func()) (*world, error) {
+func newWorld(ctx context.Context, p Plan, home Home, f Fault, wait func()) (*world, error) {
 	w := &world{plan: p, sunk: newLedger(newTried()), net: &Network{Latency: latency, Garble: f.Garble, Lineless: map[string]bool{easService: true, jmapService: true}}, wait: wait, course: fnv.New64a(), given: newGiven()}
-	w.house = newHouse(dir, p.Seed, w.net, w.blame)
+	w.house = newHouse(home, p.Seed, w.net, w.blame)
 	w.house.wrap, w.house.wrapPhones, w.house.wrapPrograms, w.house.wrapKept = f.Store, f.Phones, f.Programs, f.Kept
 	w.house.wrapRule = f.Rule
 	w.sender = sender{dial: w.dial, blame: w.blame}
@@ -192,17 +192,15 @@ func (w *world) step(ctx context.Context, n int, s Step) {
 		if r.IntN(2) == 0 {
 			w.cut = c
 		}
+		w.severSome(r, 3)
 	case DeedKill:
-		if r.IntN(4) == 0 {
-			w.house.mirror.KillNow()
-		} else {
-			w.house.mirror.Kill(1+r.IntN(6), r.IntN(2) == 0)
-		}
+		w.kill(r)
 	case DeedPower:
 		w.house.mirror.KillNow()
 		err = w.house.reopen(ctx, true)
 	case DeedDisk:
 		w.troubleDisk(r)
+		w.hangUp(r)
 	case DeedSleep:
 		time.Sleep(someTime(r))
 	case DeedShift:
@@ -226,6 +224,34 @@ func (w *world) step(ctx context.Context, n int, s Step) {
 	}
 	if len(w.wrong) > 0 {
 		w.tell(s.Device)
+	}
+}
+
+// kill lets the server die soon, or now.
+func (w *world) kill(r *rand.Rand) {
+	if r.IntN(4) == 0 {
+		w.house.mirror.KillNow()
+		return
+	}
+	n, commits := 1+r.IntN(6), r.IntN(2) == 0
+	if w.house.mirror.sever != nil && r.IntN(2) == 0 {
+		w.house.mirror.KillMidway(n, commits)
+	} else {
+		w.house.mirror.Kill(n, commits)
+	}
+}
+
+// severSome breaks the way to the database, where there is one, once in so many times.
+func (w *world) severSome(r *rand.Rand, once int) {
+	if w.house.mirror.sever != nil && r.IntN(once) == 0 {
+		w.house.mirror.Sever(1+r.IntN(6), r.IntN(2) == 0)
+	}
+}
+
+// hangUp breaks all connections to the database now and then, as its restart does.
+func (w *world) hangUp(r *rand.Rand) {
+	if way, ok := w.house.rows.(severer); ok && r.IntN(2) == 0 {
+		way.hangUp()
 	}
 }
 
@@ -297,6 +323,7 @@ func (w *world) pulse() {
 func (w *world) settle(ctx context.Context) {
 	w.house.disk.SetOdds(faulty.Odds{})
 	w.house.mirror.Kill(0, false)
+	w.house.mirror.Sever(0, false)
 	w.cut = cut{}
 	for range 4 {
 		w.sender.deliver(cut{})

@@ -45,6 +45,7 @@ type postgres struct {
 	goids   sync.Map // of the writers
 	dial    func(context.Context) (*pgconn.PgConn, error)
 	over    *changeover
+	unheard unheard
 }
 
 // PostgresURL begins the name of a database that OpenPostgres takes.
@@ -72,7 +73,7 @@ func OpenPostgres(ctx context.Context, url string, o Options) (*DB, error) {
 		c := &pgConn{open: dial}
 		return c, c.connect(context.Background())
 	})
-	db.pg = &postgres{lanes: newLanes(), dial: dial, twice: o.RunTwice, over: over}
+	db.pg = &postgres{lanes: newLanes(), dial: dial, twice: o.RunTwice, over: over, unheard: newUnheard()}
 	for range pgWriters {
 		c := &pgConn{open: dial}
 		db.pg.writers = append(db.pg.writers, c)
@@ -100,6 +101,9 @@ func pgDialer(url string, o Options, over *changeover) (func(context.Context) (*
 	}
 	cfg.ConnectTimeout = pgConnectTime
 	cfg.DialFunc = (&net.Dialer{Timeout: pgConnectTime, KeepAlive: pgSilence / 3, Control: giveUpOnSilence}).DialContext
+	if o.Dial != nil {
+		cfg.DialFunc = o.Dial
+	}
 	set := func(name, value string) {
 		if cfg.RuntimeParams[name] == "" {
 			cfg.RuntimeParams[name] = value
@@ -205,8 +209,18 @@ const (
 	lockLane    = "SELECT 1 FROM lane WHERE lane = ?1 FOR UPDATE"
 )
 
-// begin begins a transaction on a lane, in the trip of its first statement.
+// begin begins a transaction on a lane, in the trip of its first statement. Where that
+// finds out that the connection broke meanwhile, it begins on another.
 func (p *pgConn) begin(in lane) error {
+	old := p.c
+	err := p.beginOn(in)
+	if err != nil && old != nil && p.c == old && old.IsClosed() {
+		err = p.beginOn(in)
+	}
+	return err
+}
+
+func (p *pgConn) beginOn(in lane) error {
 	if err := p.connect(context.Background()); err != nil {
 		return err
 	}
@@ -258,6 +272,11 @@ func (db *DB) notInside() {
 	if _, inside := db.pg.goids.Load(goid()); inside {
 		panic("sqlstore: View, Update or Note inside a closure of the writer")
 	}
+}
+
+// isUnknown reports whether what failed with err may have committed.
+func (db *DB) isUnknown(err error) bool {
+	return db.pg != nil && err != nil && !isAborted(err) && mail.KindOf(err) == mail.Unavailable
 }
 
 // isAborted reports whether the server said that a transaction did not commit. Where

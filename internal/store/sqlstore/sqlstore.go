@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"runtime"
 	"sync"
@@ -50,6 +51,9 @@ type Options struct {
 	Program   string
 	Upgrading func(Upgrade)
 	Password  string // of PostgreSQL, if its URL has none
+	// Dial connects to PostgreSQL in place of net.Dialer, whose connections notice when
+	// the other side is gone without a word; nil is that.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Lossless says that no server is promoted that lacks a commit that was acknowledged,
 	// so that a change over is none that anybody has to hear of.
 	Lossless bool
@@ -205,6 +209,7 @@ func (db *DB) Close() error {
 	db.closed = true
 	if db.pg != nil {
 		db.pg.lanes.end()
+		close(db.pg.unheard.stop)
 	} else {
 		close(db.writer.jobs)
 		close(db.checkpts)

@@ -43,6 +43,9 @@ func (db *DB) Update(ctx context.Context, id mail.AccountID, by mail.Origin, fn 
 			db.hub.Publish(id, news)
 		}
 	})
+	if news.ModSeq != 0 && db.isUnknown(err) {
+		db.hearOf(id, news.ModSeq)
+	}
 	return news.ModSeq, err
 }
 

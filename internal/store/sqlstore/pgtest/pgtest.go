@@ -77,12 +77,21 @@ type Kind struct {
 // Database returns the URL of a database of the kind, which the test has for itself.
 func (k *Kind) Database(t testing.TB) string {
 	t.Helper()
+	url, giveBack := k.Borrow(t)
+	t.Cleanup(giveBack)
+	return url
+}
+
+// Borrow is Database for a part of a test: the database is another's once it was given
+// back.
+func (k *Kind) Borrow(t testing.TB) (url string, giveBack func()) {
+	t.Helper()
 	s := server(t)
 	db, err := k.take(t, s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	return s.Of(db), func() {
 		if err := s.In(db, k.Reset); err != nil {
 			t.Error(err)
 			return
@@ -90,8 +99,7 @@ func (k *Kind) Database(t testing.TB) string {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		k.free = append(k.free, db)
-	})
-	return s.Of(db)
+	}
 }
 
 func (k *Kind) take(t testing.TB, s *pgserver.Server) (string, error) {

@@ -63,13 +63,29 @@ const Engine = "LOCKSTEP_TEST_ENGINE"
 // what has to hold whatever the engine is.
 func Temp(t testing.TB, o sqlstore.Options) *sqlstore.DB {
 	t.Helper()
+	if OnPostgres(t) {
+		return Postgres(t, o)
+	}
+	return sqlstore.OpenTempWith(t, o)
+}
+
+// OnPostgres reports whether tests are run with PostgreSQL.
+func OnPostgres(t testing.TB) bool {
+	t.Helper()
 	switch engine := os.Getenv(Engine); engine {
 	case "", "sqlite":
-		return sqlstore.OpenTempWith(t, o)
+		return false
 	case "postgres":
-		return Postgres(t, o)
+		return true
 	default:
 		t.Fatalf("%s is %q, which is neither sqlite nor postgres", Engine, engine)
-		return nil
+		return false
 	}
+}
+
+// Borrow is PostgresURL for a part of a test: the database is another's once it was
+// given back.
+func Borrow(t testing.TB) (url string, giveBack func()) {
+	t.Helper()
+	return kind.Borrow(t)
 }
