@@ -121,6 +121,10 @@ func (r *restoreAccount) say(s admin.Restoring, all *restoreCommand) error {
 		fmt.Printf("Nothing was changed. To do it: %s --apply\n", r.again(s, all))
 		return nil
 	}
+	if rep.Act == 0 {
+		fmt.Println("Done.")
+		return nil
+	}
 	fmt.Printf("Done. To take that back: lockstep undo %d --account %s\n", rep.Act, r.Account)
 	return nil
 }
@@ -171,7 +175,7 @@ func inOneLine(rep *past.Report) string {
 	for _, part := range []struct {
 		n    int64
 		word string
-	}{{rep.Moved, "moved"}, {rep.Flagged, "flags"}, {rep.Annotated, "annotated"}, {int64(len(rep.Made)), made},
+	}{{rep.Moved, "moved"}, {rep.Flagged, "flags"}, {rep.Annotated, "annotated"}, {rep.Mended, "mended"}, {int64(len(rep.Made)), made},
 		{int64(len(rep.Renamed)), "renamed"}, {int64(len(rep.Removed)), "removed"}} {
 		if part.n > 0 {
 			words = append(words, fmt.Sprintf("%d %s", part.n, part.word))

@@ -284,9 +284,34 @@ func (o *Ops) bringOutOf(ctx context.Context, there *Looking, p store.Principal,
 	if err != nil {
 		return err
 	}
-	from := past.Copy{View: v, Open: there.Open, Ingest: o.Ingest}
+	from := past.Copy{View: v, Open: there.Open, Ingest: o.Ingest, Verify: o.verifyStored}
 	report, err := past.Bring(ctx, o.Store, p.Account, operator(), from, past.Wish{Mailbox: q.Mailbox}, q.Apply, saying(at, emit))
 	return o.restored(p, at, report, err, emit)
+}
+
+// verifyStored reads a stored message whole, where it lies now. Of one that is damaged each
+// part is read by itself: so all are known that are to come again.
+func (o *Ops) verifyStored(ctx context.Context, b mail.Blob) error {
+	row, found, err := o.Blobs.Find(ctx, b.Name)
+	if err == nil && !found {
+		err = mail.Errorf(mail.Corrupt, "where it lies is not known: lockstep doctor looks for it")
+	}
+	if err != nil {
+		return err
+	}
+	if err = o.Blobs.Verify(ctx, row); mail.KindOf(err) != mail.Corrupt || err == nil {
+		return err
+	}
+	for _, name := range row.Parts {
+		part, found, lookup := o.Blobs.Find(ctx, name)
+		if lookup == nil && found {
+			lookup = o.Blobs.Verify(ctx, part)
+		}
+		if lookup != nil && mail.KindOf(lookup) != mail.Corrupt {
+			return lookup
+		}
+	}
+	return err
 }
 
 // restoringEvery is how often a restore says how far it is.

@@ -111,8 +111,11 @@ func (m *mending) sweep(ctx context.Context, list []packInfo) error {
 }
 
 // isThere implements home: a row whose pack is not there is no blob that a put could
-// rely on.
+// rely on, nor is one that is known to be damaged: its bytes are here again.
 func (s onDisk) isThere(b mail.Blob) bool {
+	if s.damage.has(b.Name) {
+		return false
+	}
 	at, err := parsePlace(b.Place)
 	if err != nil {
 		return true // that is for the doctor

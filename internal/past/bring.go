@@ -15,6 +15,9 @@ type Copy struct {
 	*View
 	Open   func(context.Context, mail.Blob) (io.ReadCloser, error) // the bytes of a message
 	Ingest func(context.Context, io.Reader) (mail.Arrival, error)  // makes them durable in this one
+	// Verify reads a message of this store, and is mail.Corrupt when its bytes are damaged: then
+	// Ingest makes them whole again. nil: nobody looks.
+	Verify func(context.Context, mail.Blob) error
 }
 
 // bringBatch is how many messages come in one transaction.
@@ -22,12 +25,13 @@ const bringBatch = 32
 
 // Bring puts what a copy of an account holds, and the account nowhere, into the account:
 // mailboxes, and messages with their email ids, internal dates, flags and annotations. Nothing
-// that is there is touched. What history still keeps of the account is brought back as
+// that is there is touched, but for messages whose bytes are damaged, which the copy's
+// replace: each message that is there is read for that. What history still keeps of the account is brought back as
 // Restore does; the rest arrives anew. Of the wish At and Mode are not looked at; without
 // apply it is only told. Cut short, it can be asked for again.
 func Bring(ctx context.Context, s store.Store, id mail.AccountID, by mail.Origin, from Copy, w Wish, apply bool, progress func(Report)) (Report, error) {
 	w.Mode = OnlyMissing
-	b := &bringing{from: from, placed: map[mail.EmailID]spot{}, boxes: map[mail.MailboxID]mail.MailboxID{},
+	b := &bringing{from: from, placed: map[mail.EmailID]spot{}, boxes: map[mail.MailboxID]mail.MailboxID{}, checked: map[mail.BlobName]bool{},
 		restorer: restorer{View: &View{store: s, account: id}, ctx: ctx, by: by.WithCause(mail.ByRestore), wish: w, apply: apply, progress: progress}}
 	err := b.run()
 	return b.report, err
@@ -40,6 +44,8 @@ type bringing struct {
 	boxes  map[mail.MailboxID]mail.MailboxID // of the copy, to those of the account
 	placed map[mail.EmailID]spot             // what came already, and where
 	hidden map[mail.EmailID]bool             // what is there, and marked \Deleted
+
+	checked map[mail.BlobName]bool // that were found damaged
 }
 
 func (b *bringing) run() error {
@@ -192,10 +198,17 @@ func (b *bringing) messages(mb Mailbox) error {
 		}
 		if at, came := b.placed[id]; came {
 			batch = append(batch, missing{Message: m, again: at})
-		} else if gone, kept, err := b.isMissing(mb, m); err != nil {
-			return err
-		} else if gone {
-			batch = append(batch, missing{Message: m, kept: kept})
+		} else {
+			gone, kept, here, err := b.isMissing(mb, m)
+			if err == nil && (!gone || kept) {
+				err = b.mend(mb, m, here)
+			}
+			if err != nil {
+				return err
+			}
+			if gone {
+				batch = append(batch, missing{Message: m, kept: kept})
+			}
 		}
 		if len(batch) == bringBatch {
 			return flush()
@@ -209,10 +222,10 @@ func (b *bringing) messages(mb Mailbox) error {
 }
 
 // isMissing reports whether a message is nowhere in the account, and whether history
-// keeps it where it was.
-func (b *bringing) isMissing(mb Mailbox, m *Message) (gone, kept bool, err error) {
+// keeps it where it was; and where its bytes are, if it is known of either.
+func (b *bringing) isMissing(mb Mailbox, m *Message) (gone, kept bool, here mail.Blob, err error) {
 	err = b.store.View(b.ctx, b.account, func(r store.Reader) error {
-		gone, kept = false, false
+		gone, kept, here = false, false, mail.Blob{}
 		is, err := r.Message(m.Key)
 		same := err == nil && is.EmailID == m.Message.EmailID
 		if err != nil && mail.KindOf(err) != mail.NotFound {
@@ -225,7 +238,7 @@ func (b *bringing) isMissing(mb Mailbox, m *Message) (gone, kept bool, err error
 		}
 		if same {
 			all, err := r.PlacementsOf(m.Key)
-			gone, kept = len(all) == 0, left
+			gone, kept, here = len(all) == 0, left, is.Blob
 			return err
 		}
 		if b.hidden[m.Message.EmailID] {
@@ -235,13 +248,53 @@ func (b *bringing) isMissing(mb Mailbox, m *Message) (gone, kept bool, err error
 			b.report.left("a message of %s was erased since, and stays so", mb.Path)
 			return nil
 		}
-		_, err = r.MessageByEmailID(m.Message.EmailID)
+		other, err := r.MessageByEmailID(m.Message.EmailID)
 		if gone = mail.KindOf(err) == mail.NotFound; gone {
 			return nil
 		}
+		here = other.Blob
 		return err
 	})
-	return gone, kept, err
+	return gone, kept, here, err
+}
+
+// mend puts the copy's bytes in the place of those of a message that is there, or kept, if
+// they are damaged.
+func (b *bringing) mend(mb Mailbox, m *Message, here mail.Blob) error {
+	if b.from.Verify == nil || here.Place == "" || b.checked[here.Name] {
+		return nil
+	}
+	err := b.from.Verify(b.ctx, here)
+	if mail.KindOf(err) != mail.Corrupt || err == nil {
+		return orGone(err)
+	}
+	b.checked[here.Name] = true // it may be in several mailboxes, and is told of once
+	if b.apply {
+		_, err = b.fetch(m)
+		if err == nil {
+			err = b.from.Verify(b.ctx, here)
+		}
+		if k := mail.KindOf(err); err != nil && (k == mail.NotFound || k == mail.Corrupt) {
+			b.report.left("a message of %s is damaged, and the copy does not mend it: %s", mb.Path, mail.DetailOf(err))
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	b.report.Mended++
+	if b.progress != nil {
+		b.progress(b.report)
+	}
+	return nil
+}
+
+// orGone is no error for what went while it was looked at.
+func orGone(err error) error {
+	if mail.KindOf(err) == mail.NotFound {
+		return nil
+	}
+	return err
 }
 
 // put brings a batch into its mailbox.

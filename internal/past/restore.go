@@ -48,6 +48,7 @@ type Report struct {
 	Gone      int64      // that go
 	Flagged   int64      // whose flags become what they were
 	Annotated int64
+	Mended    int64 // whose bytes were damaged here, and came out of the copy
 	Edited    int64 // that have a newer version, which stays in their place
 	Made      []string
 	Renamed   []string
@@ -66,7 +67,7 @@ type MailboxReport struct {
 
 // IsEmpty reports whether there is nothing to do.
 func (r *Report) IsEmpty() bool {
-	return r.Back+r.Moved+r.Gone+r.Flagged+r.Annotated == 0 && len(r.Made)+len(r.Renamed)+len(r.Removed)+len(r.Other) == 0
+	return r.Back+r.Moved+r.Gone+r.Flagged+r.Annotated+r.Mended == 0 && len(r.Made)+len(r.Renamed)+len(r.Removed)+len(r.Other) == 0
 }
 
 func (r *Report) left(format string, args ...any) {
