@@ -127,8 +127,8 @@ func (s onDisk) isThere(b mail.Blob) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// heal makes the rows of blobs whose packs were not there say where this put wrote
-// them, once they are durable: a commit alone would only touch them.
+// heal makes the rows of blobs that were damaged, or whose packs were not there, say where
+// this put wrote them, once they are durable: a commit alone would only touch them.
 func (p *putting) heal(b mail.Blob, parts []mail.Blob) error {
 	if len(p.lost) == 0 {
 		return nil
@@ -147,5 +147,11 @@ func (p *putting) heal(b mail.Blob, parts []mail.Blob) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	return p.s.index.Restore(p.ctx, slices.Collect(maps.Values(rows)))
+	if err := p.s.index.Restore(p.ctx, slices.Collect(maps.Values(rows))); err != nil {
+		return err
+	}
+	for name := range rows {
+		p.s.damage.mended(name)
+	}
+	return nil
 }
