@@ -161,11 +161,12 @@ func (h *house) runNode(ctx context.Context) (end func() error, err error) {
 		return nil, err
 	}
 	living, leave := context.WithCancel(context.WithoutCancel(ctx))
-	left := make(chan error, 1)
+	left := make(chan error, 2)
 	go func() { left <- h.node.Run(living) }()
+	go func() { left <- h.keeper.Run(living) }()
 	return func() error {
 		stop()
 		leave()
-		return errors.Join(<-left)
+		return errors.Join(<-left, <-left)
 	}, nil
 }

@@ -342,3 +342,64 @@ func TestNowIsTheStoresTime(t *testing.T) {
 		}
 	})
 }
+
+// A node that joins late gets its share, one thing after the other, and nothing is done
+// twice meanwhile; then everything stays where it is.
+func TestWhoJoinsLateGetsItsShare(t *testing.T) {
+	for _, bus := range []*words{{}, nil} {
+		synctest.Test(t, func(t *testing.T) {
+			st := model.New()
+			all := []*member{join(t, st, bus, "a"), join(t, st, bus, "b")}
+			time.Sleep(2 * BeatEvery)
+			var deeds [12]deed
+			for i := range deeds {
+				for _, m := range all {
+					deeds[i].keep(m, fmt.Sprint("job", i))
+				}
+			}
+			for _, m := range all {
+				m.done.Go(func() { m.Keeper.Run(m.ctx) })
+			}
+			time.Sleep(time.Minute)
+			late := join(t, st, bus, "c")
+			for i := range deeds {
+				deeds[i].keep(late, fmt.Sprint("job", i))
+			}
+			late.done.Go(func() { late.Keeper.Run(late.ctx) })
+			count := func() map[string]int {
+				synctest.Wait()
+				n := map[string]int{}
+				for i := range deeds {
+					n[deeds[i].by()]++
+				}
+				return n
+			}
+			time.Sleep(BalanceEvery / 2)
+			if n := count()["c"]; n != 0 && bus != nil {
+				t.Errorf("it gets %d before it is past its beginning", n)
+			}
+			moved := func() (n int) {
+				for i := range deeds {
+					deeds[i].mu.Lock()
+					n += len(deeds[i].order)
+					deeds[i].mu.Unlock()
+				}
+				return n
+			}
+			time.Sleep(20 * BalanceEvery)
+			n, before := count(), moved()
+			if n[""] > 0 || n["a"] < 3 || n["b"] < 3 || n["c"] < 3 {
+				t.Errorf("spread as %v", n)
+			}
+			time.Sleep(10 * BalanceEvery)
+			if count(); moved() != before {
+				t.Errorf("%d leases pass to and fro", moved()-before)
+			}
+			for i := range deeds {
+				if deeds[i].twice {
+					t.Errorf("job %d was done twice at the same time", i)
+				}
+			}
+		})
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,8 +30,9 @@ type Keeper struct {
 	Log    *slog.Logger
 
 	mu    sync.Mutex
-	freed map[string]chan struct{} // who waits for a lease; guarded by mu
-	held  map[string]struct{}      // what this process is doing; guarded by mu
+	freed map[string]chan struct{}     // who waits for a lease; guarded by mu
+	held  map[string]struct{}          // what this process is doing; guarded by mu
+	kept  map[string]func(heir string) // of that, what Keep does, and how it is given up; guarded by mu
 }
 
 // errLost is why a job's context ended: its lease did.
@@ -53,12 +55,11 @@ func (k *Keeper) Keep(ctx context.Context, name string, do func(context.Context)
 		if !k.Node.isDraining() && (waited > 0 || k.Node.turn(name) == 0) {
 			l, began, err := k.take(ctx, name)
 			if err == nil {
-				lost, err := k.hold(ctx, l, began, do)
+				lost, err := k.hold(ctx, l, began, true, do)
 				if !lost {
 					return err
 				}
-				waited = 0
-				continue
+				waited = 0 // it may be another's turn now
 			}
 			if mail.KindOf(err) != mail.Exists && ctx.Err() == nil {
 				k.Log.WarnContext(ctx, "lease", "name", name, "err", err)
@@ -86,7 +87,7 @@ func (k *Keeper) Alone(ctx context.Context, name string, do func(context.Context
 	if err != nil {
 		return err
 	}
-	lost, err := k.hold(ctx, l, began, do)
+	lost, err := k.hold(ctx, l, began, false, do)
 	if lost {
 		return mail.Errorf(mail.Unavailable, "this was interrupted, as another node has taken it over")
 	}
@@ -140,10 +141,20 @@ func (k *Keeper) drop(name string) {
 }
 
 // hold runs do under a lease, which it renews meanwhile and yields at the end. lost is
-// true when the lease ended before do did.
-func (k *Keeper) hold(ctx context.Context, l store.Lease, began time.Time, do func(context.Context) error) (lost bool, err error) {
+// true when the lease ended, or was given up, before do did.
+func (k *Keeper) hold(ctx context.Context, l store.Lease, began time.Time, keeps bool, do func(context.Context) error) (lost bool, err error) {
 	defer k.drop(l.Name)
 	working, lose := context.WithCancelCause(store.Under(ctx, l))
+	heir := make(chan string, 1)
+	if keeps {
+		defer k.mayGive(l.Name, func(to string) {
+			select {
+			case heir <- to:
+				lose(errGiven)
+			default:
+			}
+		})()
+	}
 	renewing, stop := context.WithCancel(ctx)
 	var renewer sync.WaitGroup
 	renewer.Go(func() { k.renew(renewing, l, began, func() { lose(errLost) }) })
@@ -151,7 +162,12 @@ func (k *Keeper) hold(ctx context.Context, l store.Lease, began time.Time, do fu
 		stop()
 		renewer.Wait()
 		lose(nil)
-		k.yield(ctx, l)
+		select {
+		case to := <-heir:
+			k.yield(ctx, l, to)
+		default:
+			k.yield(ctx, l, "")
+		}
 	}()
 	err = do(working)
 	return IsLost(working) && ctx.Err() == nil, err
@@ -194,8 +210,8 @@ func (k *Keeper) renew(ctx context.Context, l store.Lease, began time.Time, lose
 // at slightly different speeds.
 func (k *Keeper) safe() time.Duration { return k.life() - k.life()/10 }
 
-// yield ends a lease, so that another node takes it at once.
-func (k *Keeper) yield(ctx context.Context, l store.Lease) {
+// yield ends a lease, so that another node takes it at once: the heir, if there is one.
+func (k *Keeper) yield(ctx context.Context, l store.Lease, heir string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)
 	defer cancel()
 	if err := k.Leases.Yield(ctx, l); err != nil {
@@ -203,7 +219,7 @@ func (k *Keeper) yield(ctx context.Context, l store.Lease) {
 		return
 	}
 	if k.Bus != nil {
-		k.Bus.Send(topic, []byte(l.Name))
+		k.Bus.Send(topic, []byte(l.Name+"\x00"+heir))
 	}
 }
 
@@ -231,10 +247,11 @@ func (k *Keeper) Listen() (stop func(), err error) {
 	if k.Bus == nil {
 		return func() {}, nil
 	}
-	return k.Bus.Receive(topic, func(_ string, name []byte) {
+	return k.Bus.Receive(topic, func(_ string, word []byte) {
+		name, heir, _ := strings.Cut(string(word), "\x00")
 		k.mu.Lock()
 		defer k.mu.Unlock()
-		if ch := k.freed[string(name)]; ch != nil {
+		if ch := k.freed[name]; ch != nil && (heir == "" || heir == k.Node.ID()) {
 			select {
 			case ch <- struct{}{}:
 			default:

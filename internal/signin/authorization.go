@@ -26,11 +26,12 @@ type authorization struct {
 
 // give keeps what a code is good for, and returns the code.
 func (s *Server) give(ctx context.Context, one authorization) (string, error) {
-	if err := s.makeRoom(ctx, codeShelf, maxCodes); err != nil {
+	key := rand.Text() + rand.Text()
+	name := codeShelf + hashName(key)
+	if err := s.makeRoom(ctx, codeShelf, name, maxCodes); err != nil {
 		return "", err
 	}
-	key := rand.Text() + rand.Text()
-	return key, s.put(ctx, codeShelf+hashName(key), one, s.now().Add(codeLife))
+	return key, s.put(ctx, name, one, s.now().Add(codeLife))
 }
 
 // take uses a code up. A second time it returns what came of the first, as far as that

@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -695,20 +696,39 @@ func FuzzClientsAndRequests(f *testing.F) {
 	})
 }
 
+// listings notes how many names were asked for at once.
+type listings struct {
+	store.Files
+	most int
+}
+
+func (l *listings) FilesBelow(ctx context.Context, prefix string, limit int) ([]store.File, error) {
+	l.most = max(l.most, limit)
+	return l.Files.FilesBelow(ctx, prefix, limit)
+}
+
 func TestCodesAreBounded(t *testing.T) {
 	h := newHouse(t)
 	h.init()
-	for i := range maxCodes + 1 { // without what seals them
-		if err := h.store.PutFile(t.Context(), store.File{Name: codeShelf + fmt.Sprint(i)}); err != nil {
-			t.Fatal(err)
+	full := maxCodes/drawers + 1
+	for drawer := range drawers { // without what seals them
+		for i := range full {
+			if err := h.store.PutFile(t.Context(), store.File{Name: fmt.Sprintf("%s%x%x", codeShelf, drawer, i)}); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
+	listed := &listings{Files: h.Files}
+	h.Files = listed
 	key, err := h.give(t.Context(), authorization{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if left, err := h.store.FilesBelow(t.Context(), codeShelf, 2*maxCodes); err != nil || len(left) != maxCodes+1 {
+	if left, err := h.store.FilesBelow(t.Context(), codeShelf, 2*maxCodes); err != nil || len(left) != drawers*full {
 		t.Errorf("%d codes, %v", len(left), err)
+	}
+	if listed.most > maxCodes/drawers {
+		t.Errorf("%d names were looked at to make room for one", listed.most)
 	}
 	if _, _, ok, err := h.take(t.Context(), key); !ok || err != nil {
 		t.Errorf("the newest is not there: %v", err)

@@ -66,10 +66,10 @@ func (s *Server) beginAt(ctx context.Context, network netip.Prefix, one *pending
 	if len(of) >= maxPendingNetwork {
 		return "", mail.Errorf(mail.Limit, "too many sign-ins were begun from here and not finished: wait a little")
 	}
-	if err := s.makeRoom(ctx, begunShelf, maxPending); err != nil {
+	one.key, one.Until = at+rand.Text(), s.now().Add(pendingLife)
+	if err := s.makeRoom(ctx, begunShelf, begunName(one.key), maxPending); err != nil {
 		return "", err
 	}
-	one.key, one.Until = at+rand.Text(), s.now().Add(pendingLife)
 	return one.key, s.put(ctx, begunName(one.key), one, one.Until)
 }
 

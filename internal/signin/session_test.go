@@ -351,13 +351,14 @@ func TestWhatIsBegunIsBounded(t *testing.T) {
 	if _, err := h.beginAt(t.Context(), netip.MustParsePrefix("198.51.100.0/24"), &pending{}); err != nil {
 		t.Errorf("of another: %v", err)
 	}
+	at := begunName(hashName("network " + network.String())[:networkName])
 	for i := range 3 {
-		if err := h.makeRoom(t.Context(), begunShelf, maxPendingNetwork+1-i); err != nil {
+		if err := h.makeRoom(t.Context(), begunShelf, at, drawers*(maxPendingNetwork+1-i)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	left, err := h.store.FilesBelow(t.Context(), begunShelf, maxPending)
-	if err != nil || len(left) != maxPendingNetwork-2 {
+	if err != nil || len(left) != maxPendingNetwork-1 { // the one of the other network lies in another drawer
 		t.Errorf("%d are left, %v", len(left), err)
 	}
 }

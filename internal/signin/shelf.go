@@ -66,10 +66,15 @@ func (s *Server) drop(ctx context.Context, name string) (was bool, err error) {
 	return err == nil, err
 }
 
-// makeRoom drops one of those on a shelf when there are most of them.
-func (s *Server) makeRoom(ctx context.Context, shelf string, most int) error {
-	all, err := s.Files.FilesBelow(ctx, shelf, most)
-	if err == nil && len(all) >= most {
+// drawers is how many parts a shelf has, by the first letter of the names, which are
+// hashes: so each is as full as the others.
+const drawers = 16
+
+// makeRoom drops one of those that lie in the same drawer as a name is to, when that is
+// full. It looks at a sixteenth of the most that a shelf may hold, and no more.
+func (s *Server) makeRoom(ctx context.Context, shelf, name string, most int) error {
+	all, err := s.Files.FilesBelow(ctx, name[:len(shelf)+1], most/drawers)
+	if err == nil && len(all) >= most/drawers {
 		_, err = s.drop(ctx, all[0].Name)
 	}
 	return err

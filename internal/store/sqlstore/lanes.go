@@ -14,7 +14,7 @@ type lane int64
 // The lanes of what belongs to no account.
 const (
 	directoryLane lane = -iota
-	queueLane
+	_                  // was the queue's
 	blobLane
 	signInLane
 	sharedLane // leases, nodes, files
@@ -23,6 +23,16 @@ const (
 )
 
 func laneOf(id mail.AccountID) lane { return lane(id) }
+
+// The queue of outgoing mail has lanes of each node's own, which have no row: each of
+// its statements holds the rows it is about, and names the state that it found.
+const (
+	queueLane  lane = -1000
+	queueLanes      = 8
+)
+
+// queueLaneOf spreads what is about one delivery, or one row, over the lanes.
+func queueLaneOf(n uint64) lane { return queueLane - lane(n%queueLanes) }
 
 // lanes give the closures of a lane to one writer at a time, and many lanes to many
 // writers: closures that come while their lane is busy are committed together.

@@ -210,7 +210,8 @@ const (
 )
 
 // begin begins a transaction on a lane, in the trip of its first statement. Where that
-// finds out that the connection broke meanwhile, it begins on another.
+// finds out that the connection broke meanwhile, it begins on another. A lane that has
+// no row locks none, but looks into the table all the same: see freezeSQL.
 func (p *pgConn) begin(in lane) error {
 	old := p.c
 	err := p.beginOn(in)

@@ -13,6 +13,7 @@ var inPostgres = map[string]string{
 	knowsFloors:   "SELECT 1",
 	makeVersions:  "SELECT 1", // the first step does
 	holdPrincipal: holdPrincipal + " FOR SHARE",
+	selectDue:     selectDue + " FOR UPDATE OF q SKIP LOCKED",
 	lockBlob:      "SELECT 1 FROM blob WHERE name = ?1 FOR UPDATE",
 	holdBlob:      holdBlob + " FOR KEY SHARE",
 	holdNumbered:  holdNumbered + " FOR UPDATE",

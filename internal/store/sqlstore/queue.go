@@ -2,6 +2,9 @@ package sqlstore
 
 import (
 	"context"
+	"hash/fnv"
+	"io"
+	"sync"
 	"time"
 
 	"lockstep/internal/mail"
@@ -10,7 +13,8 @@ import (
 
 const (
 	insertOutgoing = `INSERT INTO queue (outgoing_id, delivery, owner_id, blob, reverse_path, recipient, options, arrived, attempts, next_attempt, last_error)
-	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)`
+	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (delivery, recipient) DO NOTHING`
+	drawNumbers    = "UPDATE counter SET next = next + ?2 WHERE name = ?1 RETURNING next - ?2"
 	selectDelivery = "SELECT 1 FROM queue WHERE delivery = ?1 AND recipient = ?2"
 	selectOutgoing = `SELECT q.outgoing_id, q.delivery, q.owner_id, q.blob, q.reverse_path, q.recipient, q.options, q.arrived, q.attempts,
 	q.next_attempt, q.last_error, b.size, b.place, b.key, q.restored FROM queue q JOIN blob b ON b.name = q.blob`
@@ -18,7 +22,7 @@ const (
 	selectQueued  = selectOutgoing + " WHERE q.delivery = ?2 AND q.owner_id = ?1 ORDER BY q.recipient"
 	withdraw      = "DELETE FROM queue WHERE delivery = ?2 AND owner_id = ?1 AND arrived > ?3 AND (next_attempt = arrived OR restored = 1)"
 	selectPending = selectOutgoing + " ORDER BY q.next_attempt, q.outgoing_id LIMIT ?1"
-	leaseOutgoing = "UPDATE queue SET next_attempt = ?2, taken_by = ?3 WHERE outgoing_id = ?1 AND next_attempt = ?4 AND restored = 0"
+	leaseOutgoing = "UPDATE queue SET next_attempt = ?2, taken_by = ?3 WHERE outgoing_id IN list(?1) AND next_attempt <= ?4 AND restored = 0"
 	giveBack      = `UPDATE queue SET next_attempt = CASE WHEN next_attempt > ?1 THEN ?1 ELSE next_attempt END, taken_by = ''
 	WHERE taken_by <> '' AND taken_by <> ?2 AND restored = 0 AND taken_by NOT IN (SELECT n.node_id FROM node n WHERE n.seen > ?3)`
 	selectInHand   = "SELECT outgoing_id FROM queue WHERE taken_by = ?1 AND outgoing_id IN list(?2)"
@@ -27,10 +31,70 @@ const (
 	selectNextDue  = "SELECT next_attempt FROM queue WHERE restored = 0 ORDER BY next_attempt LIMIT 1"
 )
 
-// Enqueue implements store.Queue.
+// numbersOfQueue is how many numbers of outgoing mail a node of several takes at a
+// time, so that the counter is nobody's bottleneck. A node that ends leaves some out.
+const numbersOfQueue = 64
+
+// numberBlock are numbers that a node has taken and not given yet.
+type numberBlock struct {
+	mu         sync.Mutex
+	next, left int64
+}
+
+func (n *numberBlock) take(count int64) (first int64, ok bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.left < count {
+		return 0, false
+	}
+	first = n.next
+	n.next, n.left = n.next+count, n.left-count
+	return first, true
+}
+
+func (n *numberBlock) refill(next, left int64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.next, n.left = next, left
+}
+
+// numbers gives outgoing mail its numbers on a shared engine. It costs a small transaction of its own for
+// every numbersOfQueue.
+func (db *DB) numbers(ctx context.Context, count int64) (first int64, err error) {
+	if first, ok := db.outgoing.take(count); ok {
+		return first, nil
+	}
+	block := max(count, numbersOfQueue)
+	err = db.write(ctx, queueLane, func(c conn) error {
+		_, err := one(c, drawNumbers, func(r row) { first = r.num(0) }, "outgoing", block)
+		return err
+	}, nil)
+	if err == nil {
+		db.outgoing.refill(first+count, block-count)
+	}
+	return first, err
+}
+
+// Enqueue implements store.Queue. Whoever adds the same at once waits for who was
+// first.
 func (db *DB) Enqueue(ctx context.Context, out []store.Outgoing) error {
-	return db.write(ctx, queueLane, func(c conn) error {
-		for _, o := range out {
+	if len(out) == 0 {
+		return nil
+	}
+	var first int64
+	if db.shared {
+		var err error
+		if first, err = db.numbers(ctx, int64(len(out))); err != nil {
+			return err
+		}
+	}
+	h := fnv.New64a()
+	_, _ = io.WriteString(h, out[0].Delivery)
+	return db.write(ctx, queueLaneOf(h.Sum64()), func(c conn) error {
+		for i, o := range out {
+			if o.ID = 0; db.shared {
+				o.ID = first + int64(i)
+			}
 			if err := db.enqueue(c, o); err != nil {
 				return err
 			}
@@ -47,11 +111,12 @@ func (db *DB) enqueue(c conn, o store.Outgoing) error {
 	if err := nameBlobs(c, &db.naming, db.now(), o.Blob); err != nil {
 		return err
 	}
-	id, err := draw(c, "outgoing")
-	if err != nil {
-		return err
+	if o.ID == 0 {
+		if o.ID, err = draw(c, "outgoing"); err != nil {
+			return err
+		}
 	}
-	_, err = c.exec(insertOutgoing, id, o.Delivery, o.Account, o.Blob.Name, o.ReversePath, o.Recipient, o.Options, o.Arrived, o.Attempts, o.Next, o.LastError)
+	_, err = c.exec(insertOutgoing, o.ID, o.Delivery, o.Account, o.Blob.Name, o.ReversePath, o.Recipient, o.Options, o.Arrived, o.Attempts, o.Next, o.LastError)
 	return err
 }
 
@@ -65,28 +130,27 @@ func scanOutgoing(r row) store.Outgoing {
 	}
 }
 
-// Due implements store.Queue. What another node took since it was looked at is
-// left to that.
+// Due implements store.Queue. On a shared engine what others have under their hands is
+// passed over, and what is found is held: two statements for however many.
 func (db *DB) Due(ctx context.Context, node string, now, lease time.Time, limit int) ([]store.Outgoing, error) {
 	var due []store.Outgoing
 	err := db.write(ctx, queueLane, func(c conn) error {
 		due = nil
-		var found []store.Outgoing
-		if err := c.query(selectDue, func(r row) error { found = append(found, scanOutgoing(r)); return nil }, now, limit); err != nil {
+		var ids ints
+		err := c.query(selectDue, func(r row) error {
+			o := scanOutgoing(r)
+			o.Next = unstamp(stamp(lease))
+			due, ids = append(due, o), append(ids, o.ID)
+			return nil
+		}, now, limit)
+		if err != nil || len(due) == 0 {
 			return err
 		}
-		for _, o := range found {
-			taken, err := c.exec(leaseOutgoing, o.ID, lease, node, o.Next)
-			if err != nil {
-				return err
-			}
-			if taken == 0 {
-				continue
-			}
-			o.Next = unstamp(stamp(lease))
-			due = append(due, o)
+		taken, err := c.exec(leaseOutgoing, ids, lease, node, now)
+		if err == nil && taken != int64(len(due)) {
+			panic("sqlstore: outgoing mail that is held was taken")
 		}
-		return nil
+		return err
 	}, nil)
 	return due, err
 }
@@ -115,12 +179,12 @@ func (db *DB) InHand(ctx context.Context, node string, ids []int64) (still []int
 
 // Retry implements store.Queue.
 func (db *DB) Retry(ctx context.Context, node string, id int64, next time.Time, lastError string) error {
-	return db.writeOneIn(ctx, queueLane, "not in the queue", retryOutgoing, id, node, next, lastError)
+	return db.writeOneIn(ctx, queueLaneOf(uint64(id)), "not in the queue", retryOutgoing, id, node, next, lastError)
 }
 
 // Done implements store.Queue.
 func (db *DB) Done(ctx context.Context, id int64) error {
-	return db.writeOneIn(ctx, queueLane, "not in the queue", deleteOutgoing, id)
+	return db.writeOneIn(ctx, queueLaneOf(uint64(id)), "not in the queue", deleteOutgoing, id)
 }
 
 // Queued implements store.Queue.

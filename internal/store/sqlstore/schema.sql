@@ -145,6 +145,13 @@ CREATE TABLE ending (
 	at INTEGER NOT NULL
 ) STRICT;
 
+CREATE TABLE ending_unread (
+	unread_id INTEGER NOT NULL PRIMARY KEY,
+	owner_id INTEGER NOT NULL,
+	device_id INTEGER NOT NULL,
+	at INTEGER NOT NULL
+) STRICT;
+
 CREATE TABLE erasure (
   erasure_id INTEGER NOT NULL PRIMARY KEY,
   begun      INTEGER NOT NULL,

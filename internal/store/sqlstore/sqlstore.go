@@ -102,6 +102,7 @@ type DB struct {
 	walIndex *os.File
 
 	naming      naming
+	outgoing    numberBlock
 	stopFilling context.CancelFunc
 	checkpts    chan struct{}
 	pages       int // of log after which it is written back
