@@ -2,7 +2,6 @@ package sim
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 
 	"zombiezen.com/go/sqlite"
@@ -13,17 +12,7 @@ import (
 // and once more: each device ends with what the server then has, no number means two
 // things, and who holds a message does not fetch it again.
 func TestEveryDeviceEndsInStepAfterARestore(t *testing.T) {
-	first, n := uint64(1), *seedsFlag
-	if *seedFlag != 0 {
-		first, n = *seedFlag, 1
-	}
-	for seed := first; seed < first+uint64(n); seed++ {
-		p := plan(seed).WithRestores()
-		if wrong := play(t, p, Fault{}).Wrong; len(wrong) > 0 {
-			short := p.Shorter(100, func(p Plan) bool { return len(play(t, p, Fault{}).Wrong) > 0 })
-			t.Fatalf("-sim.seed=%d: %s\nthe shortest history that fails: %v", seed, strings.Join(wrong, "\n"), short)
-		}
-	}
+	inStep(t, func(seed uint64) Plan { return plan(seed).WithRestores() })
 }
 
 // spoiled runs a statement on the database after its accounts leapt.

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -71,17 +72,26 @@ func from(first int, p Plan) Plan {
 	return p
 }
 
-func TestEveryDeviceEndsInStep(t *testing.T) {
+func TestEveryDeviceEndsInStep(t *testing.T) { inStep(t, plan) }
+
+// inStep plays as many seeds as were asked for. On PostgreSQL, where a seed mostly waits
+// for the server, several are played at once.
+func inStep(t *testing.T, plan func(uint64) Plan) {
 	first, n := uint64(1), *seedsFlag
 	if *seedFlag != 0 {
 		first, n = *seedFlag, 1
 	}
 	for seed := first; seed < first+uint64(n); seed++ {
-		p := plan(seed)
-		if wrong := play(t, p, Fault{}).Wrong; len(wrong) > 0 {
-			short := p.Shorter(100, func(p Plan) bool { return len(play(t, p, Fault{}).Wrong) > 0 })
-			t.Fatalf("-sim.seed=%d: %s\nthe shortest history that fails: %v", seed, strings.Join(wrong, "\n"), short)
-		}
+		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
+			if sqltest.OnPostgres(t) {
+				t.Parallel()
+			}
+			p := plan(seed)
+			if wrong := play(t, p, Fault{}).Wrong; len(wrong) > 0 {
+				short := p.Shorter(100, func(p Plan) bool { return len(play(t, p, Fault{}).Wrong) > 0 })
+				t.Fatalf("-sim.seed=%d: %s\nthe shortest history that fails: %v", seed, strings.Join(wrong, "\n"), short)
+			}
+		})
 	}
 }
 
