@@ -18,6 +18,7 @@ type node struct {
 	subscribed  bool
 	hasChildren bool // a mailbox lies below
 	childInfo   bool // a match of the selection options lies below (RFC 5258 §3.5)
+	unsaid      bool // … one that no pattern names
 	metadata    []mail.Metadata
 	at          reach
 	rights      mail.Rights
@@ -148,14 +149,14 @@ func (s *session) list(ctx context.Context, cmd *wire.List, _ *reply) error {
 		}
 	}
 	if cmd.Select&wire.SelectRecursiveMatch != 0 {
-		t.markParents(cmd)
+		t.markParents(cmd, ps)
 	}
 	for _, n := range t.nodes {
-		if !ps.match(n.path) || n.above && !n.subscribed && !n.childInfo && !ps.matchLevel(n.path) {
+		if !ps.match(n.path) || n.above && !n.subscribed && !n.unsaid && !ps.matchLevel(n.path) {
 			continue
 		}
 		chosen := n.chosen(cmd)
-		if !chosen && !n.childInfo {
+		if !chosen && !n.unsaid { // the child says it itself
 			continue
 		}
 		s.sayList(cmd, n, chosen)
@@ -207,13 +208,15 @@ func (n *node) chosen(cmd *wire.List) bool {
 }
 
 // markParents notes what lies above the chosen (RECURSIVEMATCH).
-func (t *tree) markParents(cmd *wire.List) {
+func (t *tree) markParents(cmd *wire.List, ps patterns) {
 	for _, n := range slices.Clone(t.nodes) {
 		if !n.chosen(cmd) {
 			continue
 		}
+		said := ps.match(n.path)
 		for p := parent(n.path); p != ""; p = parent(p) {
-			t.node(p).childInfo = true
+			above := t.node(p)
+			above.childInfo, above.unsaid = true, above.unsaid || !said
 		}
 	}
 }

@@ -135,17 +135,29 @@ func (s *session) store(ctx context.Context, cmd *wire.Store, r *reply) error {
 	if r.silent = cmd.Silent || cmd.Annotation != nil; !r.silent {
 		r.also = done.Same
 	}
-	r.stored = done.Changed
+	r.stored, r.change = done.Changed, change
 	switch {
 	case len(done.Modified) > 0 && cmd.UID:
 		r.code = "MODIFIED " + done.Modified.String()
 	case len(done.Modified) > 0:
 		r.code = "MODIFIED " + s.seqs(done.Modified).String()
 	}
-	there := done.Changed.Count() + done.Same.Count() + done.Modified.Count()
-	if there < uids.Count() && !cmd.UID {
-		return errExpunged // with MODIFIED where both are so (RFC 7162 §3.1.3)
+	if gone := uids.Without(done.Changed).Without(done.Same).Without(done.Modified); len(gone) > 0 && !cmd.UID {
+		return s.storedOnGone(gone, cmd, r)
 	}
+	return nil
+}
+
+// storedOnGone answers a STORE that names messages of which the client has yet to
+// hear that they are gone. It is as if the STORE had come just before the EXPUNGE:
+// done, and nothing to worry about. Where the client said what it knows of them,
+// or gave a text to keep, it has to learn that it was too late; with MODIFIED where
+// both are so (RFC 7162 §3.1.3).
+func (s *session) storedOnGone(gone mail.UIDSet, cmd *wire.Store, r *reply) error {
+	if cmd.UnchangedSince != nil || cmd.Annotation != nil {
+		return errExpunged
+	}
+	r.gone, r.code, r.text = gone, "EXPUNGEISSUED", "STORE completed, but some of the messages are gone"
 	return nil
 }
 

@@ -19,12 +19,14 @@ type reply struct {
 	also    mail.UIDSet // messages whose flags are said though they did not change
 	stored  mail.UIDSet // messages that STORE changed
 	first   mail.ModSeq // of the first transaction that did
-	silent  bool        // without telling the flags
-	full    bool        // the account will soon be
-	limited string      // the code that says where a limit cut the command short
-	highest bool        // the code is HIGHESTMODSEQ, once everything is told
-	quiet   bool        // the command completes itself
-	noTell  bool        // the mailbox was left or has just been selected
+	gone    mail.UIDSet // messages that STORE came too late for
+	change  mail.FlagChange
+	silent  bool   // without telling the flags
+	full    bool   // the account will soon be
+	limited string // the code that says where a limit cut the command short
+	highest bool   // the code is HIGHESTMODSEQ, once everything is told
+	quiet   bool   // the command completes itself
+	noTell  bool   // the mailbox was left or has just been selected
 }
 
 // handler runs one command in the states in which it is allowed.
@@ -202,7 +204,21 @@ func (s *session) tellSelected(name string, r *reply, err error) error {
 	if r.highest && s.condstore {
 		r.code = "HIGHESTMODSEQ " + decimal(s.sel.told)
 	}
+	s.tellHeld(r, err)
 	return nil
+}
+
+// tellHeld says how far the client really is when something is held back: it may
+// have seen higher MODSEQs in FETCH, and were it to come back with one of those
+// it would never hear of what went before (RFC 7162 §3.2.4, erratum 1810).
+func (s *session) tellHeld(r *reply, err error) {
+	switch {
+	case !s.qresync || s.sel.told >= s.sel.view.HighestModSeq:
+	case err == nil && r.code == "":
+		r.code = "HIGHESTMODSEQ " + decimal(s.sel.told)
+	case r.code != "HIGHESTMODSEQ "+decimal(s.sel.told):
+		s.sayHighest()
+	}
 }
 
 // isFatal reports whether err ends the session.

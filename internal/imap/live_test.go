@@ -46,6 +46,9 @@ func (c *tracker) watch(mayEnd bool) *order {
 func (c *tracker) beginLive() *order {
 	l := &liveResult{byUID: c.qresync || c.rng.IntN(2) == 0} // without the UIDs of all, VANISHED moves numbers nobody can follow
 	l.again = " " + liveKeys[c.rng.IntN(len(liveKeys))]
+	if n := len(c.view); strings.Contains(l.again, "UID 3:*") && (n == 0 || c.view[n-1].uid < 3) {
+		l.again = " ALL" // 3:* is 1:3 where UID 1 is the last, and another set afterwards
+	}
 	verb := "SEARCH"
 	if c.rng.IntN(2) == 0 {
 		verb, l.again = "SORT", " "+liveOrders[c.rng.IntN(len(liveOrders))]+" UTF-8"+l.again

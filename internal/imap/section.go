@@ -114,7 +114,14 @@ type decoded struct {
 // and never held.
 func binary(item wire.FetchItem, m *message.Message, body Body) (*decoded, error) {
 	d := &decoded{open: func() io.Reader { return io.NewSectionReader(body, 0, body.Size()) }}
-	if len(item.Section.Part) > 0 {
+	switch {
+	case item.Section.Text != wire.SectionAll: // of which nothing is encoded
+		sp, err := section(item, m, body)
+		if err != nil || sp == nil {
+			return nil, err
+		}
+		d.open = sp.reader
+	case len(item.Section.Part) > 0:
 		part, ok := m.Part(path(item.Section.Part))
 		if !ok {
 			return nil, nil

@@ -51,6 +51,18 @@ func (w *world) fact(c *tracker, of, value string) {
 	w.facts[of] = value
 }
 
+// flagsAt is fact of flags. What is gone shows to each that has not heard of it the
+// flags it would have given it, which is nothing to agree about.
+func (w *world) flagsAt(c *tracker, p place, of, flags string) {
+	w.mu.Lock()
+	doomed := w.doomed[p]
+	if doomed && w.facts[of] != flags {
+		delete(w.facts, of)
+	}
+	w.mu.Unlock()
+	w.fact(c, of, flags)
+}
+
 func (w *world) uidValidity(box string) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -51,7 +51,9 @@ type tracker struct {
 	view     []seen
 	exists   int
 	sync     *resync          // while a SELECT runs
-	hms      uint64           // HIGHESTMODSEQ the server vouched for
+	hms      uint64           // up to where the client may take itself to be (RFC 7162)
+	said     uint64           // the last HIGHESTMODSEQ
+	high     uint64           // the highest MODSEQ of a FETCH since
 	uidNext  mail.UID         // promised
 	caches   map[string]cache // what a QRESYNC client remembers of mailboxes
 	queue    []*order
@@ -221,6 +223,9 @@ func (c *tracker) take(r response) {
 		o.more = o.more[1:]
 	case o.tag:
 		c.heed(r)
+		if r.word == "OK" {
+			c.advance()
+		}
 		if o.done != nil {
 			o.done(r)
 		}
@@ -291,10 +296,19 @@ func (c *tracker) heed(r response) {
 
 // vouched takes in a HIGHESTMODSEQ.
 func (c *tracker) vouched(n uint64) {
-	if c.sync == nil && n < c.hms {
-		c.wrong("HIGHESTMODSEQ went back from %d to %d", c.hms, n)
+	if c.sync == nil && n < c.said {
+		c.wrong("HIGHESTMODSEQ went back from %d to %d", c.said, n)
 	}
-	c.hms = n
+	c.hms, c.said, c.high = n, n, 0
+}
+
+// advance is what a client with QRESYNC may conclude from the OK of a command: it
+// knows all up to the highest MODSEQ that it saw, if no HIGHESTMODSEQ said less.
+func (c *tracker) advance() {
+	if c.qresync && c.sync == nil {
+		c.hms = max(c.hms, c.high)
+	}
+	c.high = 0
 }
 
 func (c *tracker) grow(n int) {
@@ -428,11 +442,12 @@ func (c *tracker) learn(m *seen, items map[string]any) {
 			m.known = false
 		}
 		m.modseq = n
+		c.high = max(c.high, n)
 	}
 	if list, ok := items["FLAGS"].([]any); ok {
 		m.flags, m.known = flagText(list), true
 		if m.uid != 0 && items["MODSEQ"] != nil {
-			c.w.fact(c, fmt.Sprintf("%s%s %d at %d FLAGS", c.above, c.box, m.uid, m.modseq), m.flags)
+			c.w.flagsAt(c, place{c.box, m.uid}, fmt.Sprintf("%s%s %d at %d FLAGS", c.above, c.box, m.uid, m.modseq), m.flags)
 		}
 	}
 	if m.uid == 0 {
@@ -517,7 +532,7 @@ func (c *tracker) open(box string, readOnly bool) {
 	} else {
 		have = false
 	}
-	c.box, c.readOnly, c.view, c.exists, c.hms = box, readOnly, nil, 0, 0
+	c.box, c.readOnly, c.view, c.exists, c.hms, c.said, c.high = box, readOnly, nil, 0, 0, 0, 0
 	c.endLive()
 	c.do(&order{text: text, done: func(r response) {
 		c.ok(r)

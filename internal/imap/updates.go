@@ -94,12 +94,17 @@ func (s *session) tellSome(n mail.ModSeq, expunges, flags bool) error {
 }
 
 // tellDeparted tells of a STORE what it did to messages that somebody expunged
-// right behind it, when that can't be told yet: the client was told OK, and what
-// it sees until the EXPUNGE has to bear that out.
+// right before or behind it, when that can't be told yet: the client was told OK,
+// and what it sees until the EXPUNGE has to bear that out.
 func (s *session) tellDeparted(r *reply) error {
 	var stale mail.UIDSet
 	for uid := range r.stored.All() {
 		if e, ok := s.sel.view.Find(uid); ok && e.ModSeq < r.first {
+			stale.Add(uid)
+		}
+	}
+	for uid := range r.gone.All() {
+		if _, ok := s.sel.view.Find(uid); ok {
 			stale.Add(uid)
 		}
 	}
@@ -113,6 +118,9 @@ func (s *session) tellDeparted(r *reply) error {
 			p, err := s.departed(rd, uid, r.first)
 			if err != nil && mail.KindOf(err) != mail.NotFound {
 				return err
+			}
+			if r.gone.Contains(uid) {
+				p.Flags, p.ModSeq = r.change.Apply(p.Flags), s.sel.view.HighestModSeq
 			}
 			if err == nil {
 				left = append(left, p)

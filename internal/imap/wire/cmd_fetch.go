@@ -178,10 +178,10 @@ func (p *parser) sectionItem(name string) FetchItem {
 		item.Section = p.section()
 	case "BINARY", "BINARY.PEEK":
 		item.Kind = FetchBinary
-		item.Section = p.sectionBinary()
+		item.Section = p.section()
 	case "BINARY.SIZE":
 		item.Kind = FetchBinarySize
-		item.Section = p.sectionBinary()
+		item.Section = p.section()
 		return item
 	default:
 		p.expected("a data item")
@@ -209,21 +209,14 @@ func (p *parser) partial(toTheEnd bool) *Partial {
 	return &Partial{offset, length}
 }
 
-// section reads "[" [section-spec] "]".
+// section reads "[" [section-spec] "]". BINARY names only parts by RFC 3516, but some
+// clients ask it for headers and texts too.
 func (p *parser) section() Section {
 	p.expect('[', `"["`)
 	s := Section{Part: p.part()}
 	if c := p.peek(); c != ']' && (len(s.Part) == 0 || p.accept('.')) {
 		p.sectionText(&s)
 	}
-	p.expect(']', `"]"`)
-	return s
-}
-
-// sectionBinary reads section-binary of RFC 3516: part numbers only.
-func (p *parser) sectionBinary() Section {
-	p.expect('[', `"["`)
-	s := Section{Part: p.part()}
 	p.expect(']', `"]"`)
 	return s
 }

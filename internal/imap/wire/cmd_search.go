@@ -48,19 +48,22 @@ func (p *parser) program(name string) Program {
 		return Program{Key: k.keys(name)}
 	}
 	p.sp()
-	return p.programIn()
+	return p.programIn(asIs)
 }
 
-// programIn reads search-criteria of RFC 5256 §5: charset 1*(SP search-key).
-func (p *parser) programIn() Program {
+// programIn reads search-criteria of RFC 5256 §5: charset 1*(SP search-key). The
+// first word after the charset may be something else before it, which begin reads.
+func (p *parser) programIn(begin func(word string) string) Program {
 	s := Program{Charset: true}
 	k := keyParser{parser: p}
 	k.charset, s.NotUTF8, s.BadCharset = p.charset()
 	k.raw = s.BadCharset != ""
 	p.sp()
-	s.Key = k.keys(p.searchWord())
+	s.Key = k.keys(begin(p.searchWord()))
 	return s
 }
+
+func asIs(word string) string { return word }
 
 // searchWord reads the name of a key; "" when a set or a parenthesis follows.
 func (p *parser) searchWord() string {

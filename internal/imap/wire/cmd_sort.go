@@ -59,7 +59,14 @@ func (p *parser) sort(s *Sort) Body {
 		p.expected("a sort criterion")
 	}
 	p.sp()
-	s.Program = p.programIn()
+	s.Program = p.programIn(func(word string) string {
+		if word != "RETURN" || s.Return != nil {
+			return word
+		}
+		s.Return = p.searchReturns() // where some clients have it
+		p.sp()
+		return p.searchWord()
+	})
 	return s
 }
 
@@ -132,7 +139,7 @@ func (p *parser) thread(t *Thread) Body {
 		p.expected("ORDEREDSUBJECT, REFERENCES or REFS")
 	}
 	p.sp()
-	t.Program = p.programIn()
+	t.Program = p.programIn(asIs)
 	return t
 }
 

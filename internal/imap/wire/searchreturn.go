@@ -20,8 +20,8 @@ type SearchReturn struct {
 	Items []FetchItem
 }
 
-// A PartialRange is partial-range of RFC 9394 §4 as the client wrote it: places
-// in a result, counted from 1. Either end may be the larger one.
+// A PartialRange is partial-range of RFC 9394 §4: places in a result, counted from
+// 1, the one nearer to where they are counted from first. 500:400 is 400:500.
 type PartialRange struct {
 	First, Last uint32
 	FromEnd     bool // -1 is the last place
@@ -30,15 +30,14 @@ type PartialRange struct {
 // Of returns the places of a result of n, from lo up to but without hi, counted
 // from 0.
 func (r PartialRange) Of(n int) (lo, hi int) {
-	lo, hi = int(min(r.First, r.Last))-1, int(max(r.First, r.Last))
-	lo, hi = min(lo, n), min(hi, n)
+	lo, hi = min(int(r.First)-1, n), min(int(r.Last), n)
 	if r.FromEnd {
 		return n - hi, n - lo
 	}
 	return lo, hi
 }
 
-// String is the range as the client wrote it.
+// String is the range as a response says it.
 func (r PartialRange) String() string { return string(r.appendTo(nil)) }
 
 func (r PartialRange) appendTo(b []byte) []byte {
@@ -126,6 +125,7 @@ func (p *parser) partialRange() *PartialRange {
 		p.expected("both places counted from the same end")
 	}
 	r.Last = p.nzNumber()
+	r.First, r.Last = min(r.First, r.Last), max(r.First, r.Last)
 	return r
 }
 
