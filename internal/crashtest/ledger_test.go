@@ -106,7 +106,7 @@ func (l *ledger) hear(line string) {
 		if err = scan(rest+" -", &id, &sum); err == nil {
 			l.account(id).will[sum] = true
 		}
-	case "did":
+	case "did", "shown":
 		var id mail.AccountID
 		var n mail.ModSeq
 		var sum string

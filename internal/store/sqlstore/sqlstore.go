@@ -73,9 +73,23 @@ type Options struct {
 	// LogPages is how long the log becomes before it is written back; 0 is a good number.
 	LogPages int
 
+	// Fault is one that is planted, to see that it is found. For tests.
+	Fault Fault
+
 	steps   fs.FS // nil is the migrations of this program
 	stepsIn string
+	syncs   *logSync
 }
+
+// A Fault is a promise that is broken.
+type Fault int
+
+// The faults that can be planted.
+const (
+	NoFault      Fault = iota
+	AnswersEarly       // what is not durable yet is acknowledged
+	ShowsEarly         // what is not durable yet is read
+)
 
 // DB is an open database. Close it when nobody uses it any more.
 type DB struct {
@@ -106,6 +120,7 @@ type DB struct {
 	stopFilling context.CancelFunc
 	checkpts    chan struct{}
 	pages       int // of log after which it is written back
+	syncs       *logSync
 
 	keeping  sync.Mutex  // guards what follows
 	scouring *os.File    // the database, once it was scoured
@@ -151,11 +166,13 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 		return nil, onDisk(err)
 	}
 	based, known := basedAlone(path)
+	o.syncs = newLogSync(o.Fault)
 	c, err := openUpgraded(path, o)
 	if err != nil {
+		o.syncs.release()
 		return nil, err
 	}
-	db := &DB{path: path, hub: o.Hub, log: o.Log, now: o.Now, guard: o.Guard, onAddresses: o.Readdressed, checkpts: make(chan struct{}, 1)}
+	db := &DB{path: path, syncs: o.syncs, hub: o.Hub, log: o.Log, now: o.Now, guard: o.Guard, onAddresses: o.Readdressed, checkpts: make(chan struct{}, 1)}
 	db.defaults()
 	if o.Readers <= 0 {
 		o.Readers = 2 * runtime.GOMAXPROCS(0)
@@ -164,19 +181,27 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	if db.pages <= 0 {
 		db.pages = checkpointPages
 	}
-	if db.keeper, err = openKeeper(path); err != nil {
+	if db.keeper, err = openKeeper(path, db.syncs); err != nil {
 		c.close()
+		db.syncs.release()
 		return nil, err
 	}
 	if db.walIndex, err = os.OpenFile(path+"-shm", os.O_RDWR, 0); err != nil {
 		db.keeper.close()
 		c.close()
+		db.syncs.release()
 		return nil, onDisk(err)
 	}
-	db.readers = newPool(o.Readers, func() (pooled, error) { return openSQLite(path, readerCacheBytes) })
-	db.writer = &writer{c: c, jobs: make(chan *job, maxBatch), runTwice: o.RunTwice, stats: &db.stats, before: db.catchUp, undone: db.tails.forget, note: db.note, start: func() error { return begin(c) }}
+	db.syncs.safe = db.indexHead()
+	db.readers = newPool(o.Readers, func() (pooled, error) { return openReader(path, db.syncs) })
+	db.writer = &writer{c: c, jobs: make(chan *job, maxBatch), runTwice: o.RunTwice, stats: &db.stats, before: db.catchUp, undone: db.tails.forget, note: db.note}
+	db.writer.overlap(db)
 	db.marking.based.Store(based)
-	db.done.Go(db.writer.loop)
+	db.done.Go(func() {
+		db.writer.loop()
+		db.syncs.end()
+	})
+	db.done.Go(func() { db.syncs.loop(db.mend) })
 	db.done.Go(db.checkpoint)
 	db.naming.known.full = make(chan struct{}, 1)
 	filling, stop := context.WithCancel(context.Background())
@@ -222,8 +247,12 @@ func (db *DB) Close() error {
 		db.readers.close()
 		return nil
 	}
+	db.mend()
 	if err := db.copyAnew(); err != nil {
 		return err // whoever closes it last would take the log away
+	}
+	if db.syncs.failed.Load() {
+		return errUnsynced // so
 	}
 	db.readers.close()
 	db.keeper.close()
@@ -234,6 +263,7 @@ func (db *DB) Close() error {
 	if db.scouring != nil {
 		db.scouring.Close()
 	}
+	db.syncs.release()
 	db.copies.close() // so
 	if db.marking.file != nil {
 		db.marking.file.Close() // so
@@ -252,6 +282,17 @@ func (db *DB) statements() int64 {
 		n += c.statements()
 	}
 	return n
+}
+
+// overlap lets the writer go on while its commits are synced.
+func (w *writer) overlap(db *DB) {
+	w.syncs, w.head = db.syncs, db.indexHead
+	w.start = func() error {
+		if err := db.takeBack(); err != nil {
+			return err
+		}
+		return begin(w.c)
+	}
 }
 
 // write runs fn in a writer of the lane: durable, and not alone, when it returns nil.

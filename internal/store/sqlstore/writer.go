@@ -65,6 +65,9 @@ type writer struct {
 	start    func() error
 	// retry reports whether a job that failed is to be run again, later; nil is never.
 	retry func(*job) bool
+	// syncs makes commits durable while the writer goes on; nil: they are when they return.
+	syncs *logSync
+	head  func() indexHead // as the last commit left it
 	// lost is a test's way to make a transaction fall over after a closure.
 	lost func(conn)
 }
@@ -153,7 +156,7 @@ func (w *writer) batch(first *job) {
 		w.alone(jobs)
 		return
 	}
-	w.answer(jobs, err)
+	w.finish(jobs, err)
 }
 
 // loses waits until all that the jobs name is durable, and reports whether there is
@@ -193,7 +196,8 @@ func (w *writer) again(jobs []*job) error {
 }
 
 // next returns the next job of the batch, or nil when the batch closes. While bytes
-// that were named are still on their way there is time for others.
+// that were named are still on their way, or the batch before is being synced, there is
+// time for others.
 func (w *writer) next(jobs []*job, started time.Time) *job {
 	if len(jobs) >= maxBatch || len(jobs) > 0 && time.Since(started) > maxBatchTime {
 		return nil
@@ -212,7 +216,15 @@ func (w *writer) next(jobs []*job, started time.Time) *job {
 			}
 		}
 	}
-	return nil
+	if w.syncs == nil {
+		return nil
+	}
+	select { // a sync of what is committed now would have to wait for the one under way
+	case j := <-w.jobs:
+		return j
+	case <-w.syncs.underWay():
+		return nil
+	}
 }
 
 // alone runs the jobs of a batch that the engine rolled back again, each in a
@@ -221,7 +233,7 @@ func (w *writer) alone(jobs []*job) {
 	w.stats.rerun.Add(1)
 	for _, j := range jobs {
 		if j.lost || loses([]*job{j}) {
-			w.answer([]*job{j}, nil)
+			w.finish([]*job{j}, j.err)
 			continue
 		}
 		w.undone()
@@ -237,7 +249,7 @@ func (w *writer) alone(jobs []*job) {
 			w.undone()
 			err = errLost
 		}
-		w.answer([]*job{j}, err)
+		w.finish([]*job{j}, err)
 	}
 }
 
@@ -340,7 +352,7 @@ func (w *writer) call(j *job) (err error) {
 
 func (w *writer) commit() error {
 	started := time.Now()
-	err := w.c.commit()
+	err := w.commitNow()
 	if err != nil {
 		w.undone()
 	}
@@ -351,6 +363,36 @@ func (w *writer) commit() error {
 	w.stats.commits.Add(1)
 	w.stats.commitNanos.Add(int64(time.Since(started)))
 	return err
+}
+
+// commitNow commits, and with syncs leaves it to finish to have it synced.
+func (w *writer) commitNow() error {
+	if w.syncs == nil {
+		return w.c.commit()
+	}
+	if w.syncs.failed.Load() {
+		return errUnsynced
+	}
+	w.syncs.begin()
+	err := w.c.commit()
+	if err != nil {
+		w.syncs.fail()
+	}
+	return err
+}
+
+// finish answers jobs whose commit returned, once all that they may have seen is
+// durable.
+func (w *writer) finish(jobs []*job, err error) {
+	switch {
+	case w.syncs == nil:
+	case err == nil:
+		w.syncs.add(w.head(), func(err error) { w.answer(jobs, err) })
+		return
+	default:
+		w.syncs.await(w.syncs.committed.Load())
+	}
+	w.answer(jobs, err)
 }
 
 // answer publishes what was committed, then lets the callers go on.
