@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"sync"
+	"time"
 
 	"lockstep/internal/mail"
 )
@@ -40,6 +41,7 @@ type lanes struct {
 	mu    sync.Mutex
 	open  map[lane]*queue
 	ready []*queue // have jobs, and no writer
+	young int      // turns that began lately
 	more  *sync.Cond
 	ended bool
 }
@@ -104,24 +106,87 @@ func (l *lanes) offer(q *queue) {
 	l.more.Signal()
 }
 
-// take waits for a lane that is ready; nil: there will be none.
-func (l *lanes) take() *queue {
+// turn is what a writer has to do at once: the jobs of a lane, or some jobs of several
+// accounts.
+type turn struct {
+	lanes []*queue
+	young bool        // it counts to those under way
+	ages  *time.Timer // ends that
+}
+
+// Bounds of what shares a transaction.
+const (
+	maxTogether = 32 // lanes
+	maxOfLane   = 4  // jobs of each; a lane with more has a transaction of its own
+)
+
+// maxUnderWay is how many writers are at work at once, so that lanes that become ready
+// meanwhile are written together. Those that have been at it for longer than patience
+// do not count: what is slow keeps nobody waiting.
+const (
+	maxUnderWay = 3
+	patience    = 10 * time.Millisecond
+)
+
+// take waits for lanes that are ready; nil: there will be none.
+func (l *lanes) take() *turn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.ready) == 0 && !l.ended {
+	for (len(l.ready) == 0 || l.young >= maxUnderWay) && !l.ended {
 		l.more.Wait()
 	}
 	if len(l.ready) == 0 {
 		return nil
 	}
-	q := l.ready[0]
-	l.ready = l.ready[1:]
-	return q
+	t := &turn{lanes: l.some(), young: true}
+	l.young++
+	t.ages = time.AfterFunc(patience, func() { l.age(t) })
+	return t
 }
 
-// giveBack ends a writer's turn. Others may be waiting longer, so that a lane with
-// more jobs goes to the end.
-func (l *lanes) giveBack(q *queue) {
+// age lets another begin beside a turn.
+func (l *lanes) age(t *turn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if t.young {
+		t.young = false
+		l.young--
+		l.more.Signal()
+	}
+}
+
+// some takes the first lane that is ready, and others that may share its transaction.
+func (l *lanes) some() []*queue {
+	first := l.ready[0]
+	l.ready = l.ready[1:]
+	all := []*queue{first}
+	if !first.shares() {
+		return all
+	}
+	left := l.ready[:0]
+	for _, q := range l.ready {
+		if len(all) < maxTogether && q.shares() {
+			all = append(all, q)
+		} else {
+			left = append(left, q)
+		}
+	}
+	l.ready = left
+	return all
+}
+
+// shares reports whether the lane is an account's, and not crowded.
+func (q *queue) shares() bool { return q.lane > 0 && len(q.jobs) <= maxOfLane }
+
+// over ends a turn, whose lanes are free.
+func (l *lanes) over(t *turn) {
+	t.ages.Stop()
+	l.age(t)
+}
+
+// free lets others take a lane. They may be waiting longer, so that one with more jobs
+// goes to the end.
+func (l *lanes) free(q *queue) {
 	l.mu.Lock()
 	q.taken = false
 	l.mu.Unlock()

@@ -26,7 +26,7 @@ const (
 
 // each calls fn with the rows until it fails.
 func (p pages) each(c conn, fn func(row) error) error {
-	if _, sends := c.(*pgConn); !sends {
+	if _, sends := c.(sharedConn); !sends {
 		return c.query(p.sql, fn, p.args...)
 	}
 	args := append(slices.Clone(p.args), 0)

@@ -75,7 +75,7 @@ func OpenPostgres(ctx context.Context, url string, o Options) (*DB, error) {
 	})
 	db.pg = &postgres{lanes: newLanes(), dial: dial, twice: o.RunTwice, over: over, unheard: newUnheard()}
 	for range pgWriters {
-		c := &pgConn{open: dial}
+		c := &pgConn{open: dial, writer: true}
 		db.pg.writers = append(db.pg.writers, c)
 		db.done.Go(func() { db.writeLanes(c, o.RunTwice) })
 	}
@@ -143,12 +143,26 @@ func pgDialer(url string, o Options, over *changeover) (func(context.Context) (*
 	}, nil
 }
 
-// plansWell tells the planner what all our statements have in common: they look for
-// few rows by an index. What it knows of tables is a guess where they grew lately, and
-// a guess that is wrong must not read a table of all accounts. An engine that has no
-// such settings plans as it likes.
+// planning tells the planner what all our statements have in common: they look for few
+// rows by an index. What it knows of tables is a guess where they grew lately, and a
+// guess that is wrong must not read a table of all accounts. They are planned once for
+// each connection, since no argument makes another plan better; and none is compiled,
+// which takes longer than it runs.
+const planning = "SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan; SET jit = off"
+
+// plansWell does so. An engine that has no such settings plans as it likes.
 func plansWell(ctx context.Context, c *pgconn.PgConn) error {
-	err := c.Exec(ctx, "SET enable_seqscan = off").Close()
+	err := c.Exec(ctx, planning).Close()
+	if errors.As(err, new(*pgconn.PgError)) {
+		return nil
+	}
+	return err
+}
+
+// loopsWell does the same for who writes, and for a handful of rows at once: they are
+// looked up one after the other, and nothing is sorted or hashed to meet them.
+func loopsWell(ctx context.Context, c *pgconn.PgConn) error {
+	err := c.Exec(ctx, "SET enable_hashjoin = off; SET enable_mergejoin = off").Close()
 	if errors.As(err, new(*pgconn.PgError)) {
 		return nil
 	}
@@ -183,7 +197,8 @@ func giveUpOnSilence(network, _ string, raw syscall.RawConn) error {
 	return raw.Control(func(fd uintptr) { limitSilence(int(fd), pgSilence) })
 }
 
-// writeLanes is a writer: it takes one lane after the other.
+// writeLanes is a writer: it takes a lane, or several that share a transaction, and
+// then the next.
 func (db *DB) writeLanes(c *pgConn, twice bool) {
 	w := &writer{c: c, runTwice: twice, stats: &db.stats, undone: func() {}, note: func() {}}
 	w.retry = func(j *job) bool {
@@ -193,26 +208,40 @@ func (db *DB) writeLanes(c *pgConn, twice bool) {
 	if twice {
 		db.pg.goids.Store(goid(), true)
 	}
-	for q := db.pg.lanes.take(); q != nil; q = db.pg.lanes.take() {
-		w.jobs = q.jobs
-		w.start = func() error { return c.begin(q.lane) }
-		if j := w.next(nil, time.Now()); j != nil {
-			w.batch(j)
+	for t := db.pg.lanes.take(); t != nil; t = db.pg.lanes.take() {
+		if len(t.lanes) == 1 {
+			w.lane(t.lanes[0])
+			if j := w.next(nil, time.Now()); j != nil {
+				w.batch(j)
+			}
+			db.pg.lanes.free(t.lanes[0])
+		} else {
+			(&convoy{db: db, w: w, c: c}).carry(t.lanes)
 		}
-		db.pg.lanes.giveBack(q)
+		db.pg.lanes.over(t)
 	}
 	c.close()
 }
 
+// lane makes the writer that of a lane.
+func (w *writer) lane(q *queue) {
+	c := w.c.(*pgConn)
+	w.jobs = q.jobs
+	w.start = func() error { return c.begin(q.lane) }
+}
+
 const (
 	lockAccount = "SELECT 1 FROM account WHERE account_id = ?1 FOR UPDATE"
-	lockLane    = "SELECT 1 FROM lane WHERE lane = ?1 FOR UPDATE"
+	// In an order, so that two who lock some of the same never wait for each other.
+	lockAccounts = "SELECT 1 FROM account WHERE account_id IN list(?1) ORDER BY account_id FOR UPDATE"
+	lockLane     = "SELECT 1 FROM lane WHERE lane = ?1 FOR UPDATE"
 )
 
-// begin begins a transaction on a lane, in the trip of its first statement. Where that
-// finds out that the connection broke meanwhile, it begins on another. A lane that has
-// no row locks none, but looks into the table all the same: see freezeSQL.
-func (p *pgConn) begin(in lane) error {
+// begin begins a transaction on lanes, in the trip of its first statement; several are
+// accounts. Where that finds out that the connection broke meanwhile, it begins on
+// another. A lane that has no row locks none, but looks into the table all the same: see
+// freezeSQL.
+func (p *pgConn) begin(in ...lane) error {
 	old := p.c
 	err := p.beginOn(in)
 	if err != nil && old != nil && p.c == old && old.IsClosed() {
@@ -221,7 +250,7 @@ func (p *pgConn) begin(in lane) error {
 	return err
 }
 
-func (p *pgConn) beginOn(in lane) error {
+func (p *pgConn) beginOn(in []lane) error {
 	if err := p.connect(context.Background()); err != nil {
 		return err
 	}
@@ -236,10 +265,17 @@ func (p *pgConn) beginOn(in lane) error {
 	if err := p.later("BEGIN"); err != nil {
 		return err
 	}
-	if in > 0 {
-		return p.later(lockAccount, int64(in))
+	switch {
+	case len(in) > 1:
+		ids := make(ints, len(in))
+		for i, l := range in {
+			ids[i] = int64(l)
+		}
+		return p.later(lockAccounts, ids)
+	case in[0] > 0:
+		return p.later(lockAccount, int64(in[0]))
 	}
-	return p.later(lockLane, int64(in))
+	return p.later(lockLane, int64(in[0]))
 }
 
 func (db *DB) defaults() {

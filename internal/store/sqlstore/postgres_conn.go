@@ -22,10 +22,11 @@ import (
 // pgConn is the PostgreSQL dialect of conn. Statements are prepared once for each
 // connection, and those whose answer nobody waits for travel with the next one.
 type pgConn struct {
-	open  func(context.Context) (*pgconn.PgConn, error)
-	c     *pgconn.PgConn // nil until it is first used, and after it broke
-	cache map[string][]*pgStatement
-	made  int // statements, for their names
+	open   func(context.Context) (*pgconn.PgConn, error)
+	writer bool
+	c      *pgconn.PgConn // nil until it is first used, and after it broke
+	cache  map[string][]*pgStatement
+	made   int // statements, for their names
 
 	waiting []pgWaiting // in the order in which they were asked for
 	known   []pgAnswer  // to what was asked ahead
@@ -47,9 +48,10 @@ type pgConn struct {
 
 // pgStatement is a statement for arguments of some kinds.
 type pgStatement struct {
-	name  string
+	name  string // "" until the server knows it
 	kinds string
 	sql   string
+	text  string // as PostgreSQL has it, if it is not made of sql
 	reads bool
 }
 
@@ -58,13 +60,15 @@ type pgWaiting struct {
 	st     *pgStatement
 	values [][]byte
 	ahead  bool // its rows are kept
+	wanted bool // somebody waits for the answer
 }
 
 // pgAnswer is what a statement that was asked ahead gave.
 type pgAnswer struct {
-	st     *pgStatement
-	values [][]byte
-	rows   *pgRows
+	st      *pgStatement
+	values  [][]byte
+	rows    *pgRows
+	changed int64
 }
 
 // Bounds of what waits for a statement that is waited for.
@@ -156,8 +160,11 @@ func (p *pgConn) connect(ctx context.Context) error {
 	if p.c != nil && !p.c.IsClosed() {
 		return nil
 	}
-	p.waiting, p.known, p.reading, p.cache, p.c, p.numbers = nil, nil, nil, map[string][]*pgStatement{}, nil, 0
+	p.waiting, p.known, p.reading, p.cache, p.c, p.numbers = nil, nil, nil, nil, nil, 0
 	c, err := p.open(ctx)
+	if err == nil && p.writer {
+		err = loopsWell(ctx, c)
+	}
 	if err != nil {
 		return pgReadable(err)
 	}
@@ -165,41 +172,64 @@ func (p *pgConn) connect(ctx context.Context) error {
 	return nil
 }
 
-// prepare returns the statement for arguments of these kinds.
+// prepare returns the statement for arguments of these kinds, which the server knows.
 func (p *pgConn) prepare(sql string, kinds []byte) (*pgStatement, error) {
+	st := p.statement(sql, string(kinds), "")
+	return st, p.know(st)
+}
+
+// statement returns the one for arguments of these kinds.
+func (p *pgConn) statement(sql, kinds, text string) *pgStatement {
 	for _, st := range p.cache[sql] {
-		if st.kinds == string(kinds) {
-			return st, nil
+		if st.kinds == kinds && st.text == text {
+			return st
 		}
 	}
+	st := &pgStatement{kinds: kinds, sql: sql, text: text, reads: strings.HasPrefix(sql, "SELECT") || strings.HasPrefix(sql, "WITH")}
+	if p.cache == nil {
+		p.cache = map[string][]*pgStatement{}
+	}
+	p.cache[sql] = append(p.cache[sql], st)
+	return st
+}
+
+// know makes a statement known to the server.
+func (p *pgConn) know(st *pgStatement) error {
+	if st.name != "" {
+		return nil
+	}
 	if p.c == nil || p.c.IsClosed() {
-		return nil, errNoDatabase
+		return errNoDatabase
 	}
 	if p.reading != nil {
 		p.reading.drain()
 	}
 	if p.c.TxStatus() == 'E' { // what waits ends the transaction, and nothing else can be said before
 		if err := p.flush(); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	p.made++
-	st := &pgStatement{name: "s" + strconv.Itoa(p.made), kinds: string(kinds), sql: sql, reads: strings.HasPrefix(sql, "SELECT") || strings.HasPrefix(sql, "WITH")}
-	oids := make([]uint32, len(kinds))
-	for i, kind := range kinds {
-		oids[i] = kindOIDs[kind]
+	oids := make([]uint32, len(st.kinds))
+	for i := range oids {
+		oids[i] = kindOIDs[st.kinds[i]]
 	}
-	d, err := p.c.Prepare(context.Background(), st.name, toPostgres(sql), oids)
+	text := st.text
+	if text == "" {
+		text = toPostgres(st.sql)
+	}
+	p.made++
+	name := "s" + strconv.Itoa(p.made)
+	d, err := p.c.Prepare(context.Background(), name, text, oids)
 	p.trips.Add(1)
 	if err != nil {
 		p.wrote++ // the transaction is lost
-		return nil, fmt.Errorf("%w in %s", pgReadable(err), sql)
+		return fmt.Errorf("%w in %s", pgReadable(err), st.sql)
 	}
-	if len(d.ParamOIDs) != len(kinds) {
-		panic(fmt.Sprintf("sqlstore: %d arguments for %d parameters in %s", len(kinds), len(d.ParamOIDs), sql))
+	if len(d.ParamOIDs) != len(oids) {
+		panic(fmt.Sprintf("sqlstore: %d arguments for %d parameters in %s", len(oids), len(d.ParamOIDs), st.sql))
 	}
-	p.cache[sql] = append(p.cache[sql], st)
-	return st, nil
+	st.name = name
+	return nil
 }
 
 var errNoDatabase = mail.Errorf(mail.Unavailable, "the database can't be reached now")
@@ -307,7 +337,7 @@ func (p *pgConn) ahead(asks ...ask) error {
 			return err
 		}
 		p.noteRun(st)
-		p.waiting = append(p.waiting, pgWaiting{st, cloneValues(p.args.values), true})
+		p.waiting = append(p.waiting, pgWaiting{st: st, values: cloneValues(p.args.values), ahead: true})
 	}
 	return nil
 }
@@ -423,8 +453,21 @@ func (p *pgConn) nextResult(pl *pgconn.Pipeline, w pgWaiting) error {
 	}
 	rows := &pgRows{conn: p, rr: rr}
 	rows.buffer()
-	p.known = append(p.known, pgAnswer{w.st, w.values, rows})
+	p.known = append(p.known, pgAnswer{st: w.st, values: w.values, rows: rows})
 	return rows.err
+}
+
+// nextRows reads the whole answer to the next statement of a pipeline.
+func (p *pgConn) nextRows(pl *pgconn.Pipeline) *pgRows {
+	rows := &pgRows{conn: p}
+	result, err := pl.GetResults()
+	if err != nil {
+		rows.err = err
+		return rows
+	}
+	rows.rr = result.(*pgconn.ResultReader)
+	rows.buffer()
+	return rows
 }
 
 func (p *pgConn) exec(sql string, args ...any) (int64, error) { return p.run(sql, nil, args) }
@@ -437,7 +480,15 @@ const takeNumbers = "SELECT nextval(pg_get_serial_sequence('content', 'content_i
 
 // insert gives the row the next of the numbers that the connection has, as the last
 // argument.
-func (p *pgConn) insert(sql string, args ...any) (n int64, err error) {
+func (p *pgConn) insert(sql string, args ...any) (int64, error) {
+	n, err := p.number()
+	if err != nil {
+		return 0, err
+	}
+	return n, p.later(sql, append(args, n)...)
+}
+
+func (p *pgConn) number() (n int64, err error) {
 	if p.numbers == 0 {
 		if _, err := one(p, takeNumbers, func(r row) { p.next, p.numbers = r.num(0), numbersAtOnce }); err != nil {
 			return 0, err
@@ -446,7 +497,7 @@ func (p *pgConn) insert(sql string, args ...any) (n int64, err error) {
 	n = p.next
 	p.next++
 	p.numbers--
-	return n, p.later(sql, append(args, n)...)
+	return n, nil
 }
 
 // commit makes sure that it was one: PostgreSQL ends a transaction that failed
@@ -555,9 +606,11 @@ func (p *pgConn) inTransaction() bool {
 
 const selectClock = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
 
-// clock is the server's, which all nodes have in common.
-func (p *pgConn) clock() (micros int64, err error) {
-	_, err = one(p, selectClock, func(r row) { micros = r.num(0) })
+func (p *pgConn) clock() (int64, error) { return clockOf(p) }
+
+// clockOf is the server's, which all nodes have in common.
+func clockOf(c conn) (micros int64, err error) {
+	_, err = one(c, selectClock, func(r row) { micros = r.num(0) })
 	return micros, err
 }
 

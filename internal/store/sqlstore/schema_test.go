@@ -97,6 +97,7 @@ var across = []string{
 	holdNumbered + " FOR UPDATE",
 	selectSomeHeads,
 	selectWeights,
+	lockAccounts, // whose changes share a transaction
 }
 
 var (
