@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"strings"
 	"testing"
 )
@@ -56,16 +55,12 @@ func BenchmarkIndexing(b *testing.B) {
 	const n = 2000
 	h.fill(n)
 	for b.Loop() {
-		h.x.discard(h.account)
+		h.x.discard(b.Context(), h.account)
 		h.settle()
 	}
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*n), "µs/message")
 	h.x.Close()
-	info, err := os.Stat(h.x.path(h.account))
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.ReportMetric(float64(info.Size())/n, "B/message")
+	b.ReportMetric(float64(h.status().Bytes)/n, "B/message")
 }
 
 // BenchmarkExact asks about all of 10 000 messages.
@@ -80,6 +75,23 @@ func BenchmarkExact(b *testing.B) {
 			for b.Loop() {
 				if got := h.ask(Text, needle, keys); len(got) != len(keys) {
 					b.Fatalf("%d of %d decided", len(got), len(keys))
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkPeople looks for words, rows of words and beginnings in 10 000 messages.
+func BenchmarkPeople(b *testing.B) {
+	h := newHouse(b)
+	h.fill(10_000)
+	h.settle()
+	for _, text := range []string{"xylophone", "meeting", "from:meeting invoice", `"meeting the"`, "meet*", "me* -the"} {
+		b.Run(strings.NewReplacer(" ", "_", `"`, "'").Replace(text)+"/10k", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := h.x.People(b.Context(), h.account, ParseQuery(text), 100); err != nil {
+					b.Fatal(err)
 				}
 			}
 		})

@@ -3,7 +3,7 @@ package search
 import (
 	"cmp"
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,8 +12,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"zombiezen.com/go/sqlite"
 
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
@@ -184,7 +182,7 @@ func (x *Index) serve(ctx context.Context, a mail.AccountID, throw bool) error {
 	}
 	defer l.Unlock()
 	if throw {
-		if err := x.discard(a); err != nil {
+		if err := x.discard(ctx, a); err != nil {
 			return err
 		}
 	}
@@ -317,12 +315,12 @@ func (x *Index) catchUp(ctx context.Context, a mail.AccountID, turn time.Duratio
 			return more, nil
 		case mail.KindOf(err) == mail.NotFound && isGone(ctx, x.Store, a): // the account is
 			x.giveUp(a)
-			return false, x.discard(a)
+			return false, x.discard(ctx, a)
 		case again || !startsOver(err):
 			return false, err
 		}
 		x.Log.InfoContext(ctx, "search index begins anew", "account", int64(a), "why", err.Error())
-		if err := x.discard(a); err != nil {
+		if err := x.discard(ctx, a); err != nil {
 			return false, err
 		}
 	}
@@ -343,27 +341,22 @@ func isGone(ctx context.Context, s store.Store, a mail.AccountID) bool {
 	return err != nil && mail.KindOf(err) == mail.NotFound
 }
 
-func resize(c *sqlite.Conn, bytes int) error { return run(c, "PRAGMA "+cacheSize(bytes)) }
-
 // follow takes page after page of what there is to do.
 func (x *Index) follow(ctx context.Context, a mail.AccountID, on func() bool, between func()) (more bool, err error) {
-	c, made, err := x.take(a, create)
+	p, err := x.storage.take(ctx, a)
 	if err != nil {
 		return false, err
 	}
-	defer func() { x.giveBack(a, made, c) }()
-	if err := resize(c, writeCache); err != nil {
-		return false, err
-	}
-	defer func() { err = errors.Join(err, resize(c, readCache)) }()
+	defer p.putBack()
 	s, err := newSealer(x.Secret, a)
 	if err != nil {
 		return false, err
 	}
-	grams := gramSorters.Get().(*gramSorter)
-	defer grams.release()
-	f := &follower{x: x, account: a, w: &writer{c: c, sealer: s, grams: grams}}
-	if err := errors.Join(f.load(), f.loadSift()); err != nil {
+	w := &writer{pen: p, sealer: s, grams: gramSorters.Get().(*gramSorter), sorts: wordSorters.Get().(*wordSorter)}
+	defer w.grams.release()
+	defer w.sorts.release()
+	f := &follower{x: x, account: a, w: w}
+	if err := f.load(); err != nil {
 		return false, err
 	}
 	for more = true; more && on(); {
@@ -389,7 +382,8 @@ type follower struct {
 	x       *Index
 	account mail.AccountID
 	w       *writer
-	known   bool // there is a position
+	made    string // when the account was
+	known   bool   // there is a position
 	at      mail.Position
 	fill    *fill            // nil when all that was there at the beginning has been read
 	sift    *mail.MessageKey // up to here, what is no longer there was taken out; nil when nothing may be
@@ -401,60 +395,64 @@ type fill struct {
 	uid     mail.UID
 }
 
-const (
-	statePosition = "position"
-	stateFill     = "fill"
-	stateSift     = "sift"
-	stateAccount  = "account" // when it was made: numbers of messages are of one account
-)
-
-func (f *follower) load() error {
-	text, err := f.w.state(statePosition)
-	if err != nil || text == "" {
-		return err
-	}
-	if f.at, f.known = mail.ParsePosition(text); !f.known {
-		return errDamaged
-	}
-	text, err = f.w.state(stateFill)
-	if err != nil || text == "" {
-		return err
-	}
-	f.fill = &fill{}
-	if _, err := fmt.Sscanf(text, "%d %d", &f.fill.mailbox, &f.fill.uid); err != nil {
-		return errDamaged
-	}
-	return nil
+// state is how far an index got, as it is remembered.
+type state struct {
+	Position string // in the changes
+	Fill     string `json:",omitempty"` // a mailbox, and a UID in it
+	Sift     string `json:",omitempty"` // a message
+	Account  string // when it was made: numbers of messages are of one account
 }
 
-// loadSift reads how far what is gone was looked for.
-func (f *follower) loadSift() error {
-	text, err := f.w.state(stateSift)
-	if err != nil || text == "" {
+func stateOf(s shelf) (st state, err error) {
+	text, err := s.state()
+	if err == nil && text != "" && json.Unmarshal([]byte(text), &st) != nil {
+		err = errDamaged
+	}
+	return st, err
+}
+
+// isFilling reports whether the index has not seen all the mail yet.
+func (s state) isFilling() bool { return s.Fill != "" || s.Position == "" }
+
+func (f *follower) load() error {
+	s, err := stateOf(f.w)
+	if err != nil || s.Position == "" {
 		return err
 	}
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
+	f.made = s.Account
+	if f.at, f.known = mail.ParsePosition(s.Position); !f.known {
 		return errDamaged
 	}
-	f.sift = new(mail.MessageKey(n))
+	if s.Fill != "" {
+		f.fill = &fill{}
+		if _, err := fmt.Sscanf(s.Fill, "%d %d", &f.fill.mailbox, &f.fill.uid); err != nil {
+			return errDamaged
+		}
+	}
+	if s.Sift != "" {
+		n, err := strconv.ParseInt(s.Sift, 10, 64)
+		if err != nil {
+			return errDamaged
+		}
+		f.sift = new(mail.MessageKey(n))
+	}
 	return nil
 }
 
 // save remembers the position, in the transaction of what it stands for.
 func (f *follower) save() error {
-	text := ""
+	s := state{Position: f.at.String(), Account: f.made}
 	if f.fill != nil {
-		text = fmt.Sprintf("%d %d", f.fill.mailbox, f.fill.uid)
+		s.Fill = fmt.Sprintf("%d %d", f.fill.mailbox, f.fill.uid)
 	}
-	sift := ""
 	if f.sift != nil {
-		sift = strconv.FormatInt(int64(*f.sift), 10)
+		s.Sift = strconv.FormatInt(int64(*f.sift), 10)
 	}
-	if err := errors.Join(f.w.setState(stateFill, text), f.w.setState(stateSift, sift)); err != nil {
+	text, err := json.Marshal(s)
+	if err != nil {
 		return err
 	}
-	return f.w.setState(statePosition, f.at.String())
+	return f.w.setState(string(text))
 }
 
 // step does the next page of work.
@@ -476,7 +474,8 @@ func (f *follower) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return transact(f.w.c, func() error { return errors.Join(f.w.setState(stateAccount, made), f.save()) })
+	f.made = made
+	return f.w.transact(f.save)
 }
 
 // begin puts the follower at the head, with everything still to be read, and returns
@@ -501,16 +500,12 @@ func (f *follower) startOver(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	is, err := f.w.state(stateAccount)
-	if err != nil {
-		return err
-	}
-	if is != made {
+	if f.made != made {
 		return mail.Errorf(mail.Corrupt, "the index is another account's")
 	}
 	f.x.Log.InfoContext(ctx, "search index starts over", "account", int64(f.account))
 	f.sift = new(mail.MessageKey(0))
-	return transact(f.w.c, f.save)
+	return f.w.transact(f.save)
 }
 
 // siftPage takes out those of the next messages of the index that are not visible.
@@ -631,14 +626,12 @@ func (f *follower) commit(ctx context.Context, there, gone []mail.MessageKey, mo
 			return err
 		}
 		last := len(rest) == 0
-		err = transact(f.w.c, func() error {
+		err = f.w.transact(func() error {
 			if err := f.w.add(docs); err != nil || !last {
 				return err
 			}
-			for _, k := range gone {
-				if err := f.w.remove(k); err != nil {
-					return err
-				}
+			if err := f.w.removeDocs(gone); err != nil {
+				return err
 			}
 			move()
 			return f.save()
@@ -657,16 +650,15 @@ func (f *follower) commit(ctx context.Context, there, gone []mail.MessageKey, mo
 // missing are those of keys that are not in the index, each once.
 func (f *follower) missing(keys []mail.MessageKey) (out []mail.MessageKey, err error) {
 	slices.Sort(keys)
-	for _, k := range slices.Compact(keys) {
-		found, err := f.w.has(k)
-		if err != nil {
-			return nil, err
-		}
-		if !found {
-			out = append(out, k)
-		}
+	keys = slices.Compact(keys)
+	found := map[mail.MessageKey]bool{}
+	if len(keys) > 0 {
+		err = f.w.docs(keys, func(d docRow) error {
+			found[d.key] = true
+			return nil
+		})
 	}
-	return out, nil
+	return slices.DeleteFunc(keys, func(k mail.MessageKey) bool { return found[k] }), err
 }
 
 // viewDocs is how many messages' rows are read in one View.

@@ -104,7 +104,7 @@ func TestFlagsCostTheIndexNothing(t *testing.T) {
 	h := newHouse(t)
 	p := h.put("Subject: a\r\n\r\nb\r\n")[0]
 	h.settle()
-	before, err := os.Stat(h.x.path(h.account))
+	before, err := os.Stat(h.path(h.account))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestFlagsCostTheIndexNothing(t *testing.T) {
 		return err
 	})
 	only, err := h.x.onlyUpdates(t.Context(), h.account)
-	after, _ := os.Stat(h.x.path(h.account))
+	after, _ := os.Stat(h.path(h.account))
 	if !only || err != nil || !after.ModTime().Equal(before.ModTime()) {
 		t.Errorf("only %v, %v", only, err)
 	}
@@ -129,11 +129,11 @@ func TestAnIndexThatIsRemovedUnderTheServerIsMadeAgain(t *testing.T) {
 	stop := h.run()
 	defer stop()
 	h.eventually("it is indexed", func() bool { return len(h.ask(Text, "needle", h.all())) == 1 })
-	if err := discard(h.x.path(h.account)); err != nil {
+	if err := discard(h.path(h.account)); err != nil {
 		t.Fatal(err)
 	}
 	h.eventually("it is indexed again", func() bool { return len(h.ask(Text, "needle", h.all())) == 1 })
-	if _, err := os.Stat(h.x.path(h.account)); err != nil {
+	if _, err := os.Stat(h.path(h.account)); err != nil {
 		t.Error(err)
 	}
 }
@@ -160,7 +160,7 @@ func TestARemovedAccountsIndexGoesAtTheStart(t *testing.T) {
 	h := newHouse(t)
 	h.put("Subject: a\r\n\r\nb\r\n")
 	h.settle()
-	left := h.x.path(h.account)
+	left := h.path(h.account)
 	if err := h.db.RemoveAccount(t.Context(), h.account); err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +240,7 @@ func TestALostOrDamagedIndexIsMadeAgain(t *testing.T) {
 			}
 			h.settle()
 			h.x.Close()
-			if err := harm(h.x.path(h.account)); err != nil {
+			if err := harm(h.path(h.account)); err != nil {
 				t.Fatal(err)
 			}
 			h.reopen()
@@ -269,7 +269,7 @@ func TestAnIndexOfAnotherFormatOrKeyIsMadeAgain(t *testing.T) {
 	stop := h.run()
 	h.eventually("the text can be read", func() bool { return len(h.ask(Text, "zz", h.all())) == 1 })
 	stop()
-	c, err := create(h.x.path(h.account))
+	c, err := create(h.path(h.account))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -345,13 +345,11 @@ func TestSegmentsAreFewAndForgetWhatIsGone(t *testing.T) {
 		h.put(fmt.Sprintf("Subject: more %d\r\n\r\nsegment more%d\r\n", i, i))
 		h.settle()
 	}
-	c, err := create(h.x.path(h.account))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	w := &writer{c: c}
-	all, err := w.segments()
+	var all []segmentRow
+	err := h.x.read(t.Context(), h.account, func(r *reader) (err error) {
+		all, err = r.segments()
+		return err
+	})
 	if err != nil || len(all) > 3*mergeAt {
 		t.Errorf("%d segments, %v", len(all), err)
 	}
@@ -366,7 +364,7 @@ func TestSegmentsAreFewAndForgetWhatIsGone(t *testing.T) {
 func TestMergeableSegmentsNeverGrowTooLarge(t *testing.T) {
 	var all []segmentRow
 	for i := range 40 {
-		all = append(all, segmentRow{int64(i), 5000})
+		all = append(all, segmentRow{int64(i), 5000, 1})
 	}
 	some := mergeable(all)
 	sum := int64(0)
@@ -376,7 +374,7 @@ func TestMergeableSegmentsNeverGrowTooLarge(t *testing.T) {
 	if len(some) < 2 || sum > maxSegment {
 		t.Errorf("%d segments with %d messages", len(some), sum)
 	}
-	if some := mergeable([]segmentRow{{1, maxSegment}, {2, maxSegment}, {3, 400}}); some != nil {
+	if some := mergeable([]segmentRow{{1, maxSegment, 1}, {2, maxSegment, 1}, {3, 400, 1}}); some != nil {
 		t.Errorf("merges %v", some)
 	}
 }

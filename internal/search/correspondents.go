@@ -53,8 +53,9 @@ func (x *Index) WroteTo(ctx context.Context, a mail.AccountID, address string) (
 // isWhole reports whether an account has an index that has seen all of its mail.
 func (x *Index) isWhole(ctx context.Context, a mail.AccountID) bool {
 	filling := true
-	err := x.read(ctx, a, func(r *reader) (err error) {
-		filling, err = r.isFilling()
+	err := x.read(ctx, a, func(r *reader) error {
+		s, err := stateOf(r)
+		filling = s.isFilling()
 		return err
 	})
 	return err == nil && !filling

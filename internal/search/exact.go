@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
-	"zombiezen.com/go/sqlite"
 
 	"lockstep/internal/mail"
 )
@@ -89,51 +88,15 @@ func (e *exact) decide(ctx context.Context, keys []mail.MessageKey) error {
 	return e.lookAt(ctx, left)
 }
 
-// scanDocs is how many times as many messages an index may have as are asked about
-// for all of them to be read in one go.
-const scanDocs = 8
-
 // load finds which of keys are in the index.
 func (e *exact) load(keys []mail.MessageKey) error {
 	e.known = make(map[mail.MessageKey]docFlags, len(keys))
-	if len(keys) == 0 {
-		return nil
-	}
-	total := int64(0)
-	err := query(e.c, "SELECT coalesce(sum(docs), 0) FROM segment", func(st *sqlite.Stmt) error {
-		total = st.ColumnInt64(0)
+	return e.docsOf(keys, func(d docRow) error {
+		if d.flags&docUnread == 0 {
+			e.known[d.key] = d.flags
+		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	take := func(st *sqlite.Stmt) error {
-		if flags := docFlags(st.ColumnInt64(1)); flags&docUnread == 0 {
-			e.known[mail.MessageKey(st.ColumnInt64(0))] = flags
-		}
-		return nil
-	}
-	if total > int64(len(keys))*scanDocs {
-		for _, k := range keys {
-			if err := query(e.c, "SELECT key, flags FROM doc WHERE key = ?1", take, int64(k)); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	asked := slices.Clone(keys)
-	slices.Sort(asked)
-	i := 0
-	return query(e.c, "SELECT key, flags FROM doc WHERE key BETWEEN ?1 AND ?2 ORDER BY key", func(st *sqlite.Stmt) error {
-		k := mail.MessageKey(st.ColumnInt64(0))
-		for i < len(asked) && asked[i] < k {
-			i++
-		}
-		if i < len(asked) && asked[i] == k {
-			return take(st)
-		}
-		return nil
-	}, int64(asked[0]), int64(asked[len(asked)-1]))
 }
 
 // nominate returns those of the known messages that have every gram of the needle.
@@ -146,71 +109,126 @@ func (e *exact) nominate() (map[mail.MessageKey]bool, error) {
 		}
 		return open, nil
 	}
-	var segments []int64
-	err := query(e.c, "SELECT segment_id FROM segment", func(st *sqlite.Stmt) error {
-		segments = append(segments, st.ColumnInt64(0))
-		return nil
-	})
-	for _, id := range segments {
-		if err == nil {
-			err = e.nominateIn(id, grams, open)
+	segments, err := e.segments()
+	if err != nil {
+		return nil, err
+	}
+	left := make([]*nomination, len(segments))
+	for i, s := range segments {
+		left[i] = &nomination{segment: s.id}
+	}
+	for _, at := range []int{2, 8, maxAsked} {
+		some := grams[:min(len(grams), at)]
+		grams = grams[len(some):]
+		if left, err = e.narrow(left, some); err != nil {
+			return nil, err
 		}
 	}
-	return open, err
+	return open, e.openIn(left, open)
 }
 
-// nominateIn asks one segment. The lists are laid over each other in a bitmap.
-func (e *exact) nominateIn(segment int64, grams []gram, open map[mail.MessageKey]bool) error {
-	var have, both [maxSegment / 64]uint64
-	for i, g := range grams {
-		list, err := e.list(segment, g)
-		if err != nil {
-			return err
+// nomination are those of a segment's messages that can match.
+type nomination struct {
+	segment int64
+	have    bitmap
+	begun   bool
+}
+
+// narrow asks segments for more grams, and leaves out those that have nothing.
+func (e *exact) narrow(all []*nomination, grams []gram) ([]*nomination, error) {
+	if len(all) == 0 || len(grams) == 0 {
+		return all, nil
+	}
+	var left []*nomination
+	for some := range slices.Chunk(all, askSegments) {
+		var asks []blockAsk
+		for _, n := range some {
+			for _, g := range grams {
+				asks = append(asks, blockAsk{n.segment, gramKey(g), gramKey(g)})
+			}
 		}
-		clear(both[:])
-		some := false
-		err = eachNumber(list, func(n uint32) {
-			bit := uint64(1) << (n & 63)
-			if i == 0 || have[n>>6]&bit != 0 {
-				both[n>>6] |= bit
+		blocks, err := e.blocks(asks)
+		if err != nil {
+			return nil, err
+		}
+		for i, n := range some {
+			open, err := n.take(grams, blocks[i*len(grams):])
+			if err != nil {
+				return nil, err
+			}
+			if open {
+				left = append(left, n)
+			}
+		}
+	}
+	return left, nil
+}
+
+// askSegments is how many segments are asked for grams at once.
+const askSegments = 64
+
+// take lays the lists of grams over each other; false if nothing is left.
+func (n *nomination) take(grams []gram, blocks [][]block) (some bool, err error) {
+	for i, g := range grams {
+		list, err := listOf(g, blocks[i])
+		if err != nil {
+			return false, err
+		}
+		var both bitmap
+		some = false
+		err = eachNumber(list, func(d uint32) {
+			if !n.begun || n.have.has(d) {
+				both.set(d)
 				some = true
 			}
 		})
 		if err != nil || !some {
-			return err
+			return false, err
 		}
-		have = both
+		n.have, n.begun = both, true
 	}
-	keys, err := segmentKeys(e.c, segment)
+	return some, nil
+}
+
+// listOf finds the list of a gram in the block where it would be; nil if no message
+// has it.
+func listOf(g gram, blocks []block) (list []byte, err error) {
+	for _, b := range blocks {
+		r := readGrams(b)
+		for {
+			more, err := r.next()
+			if err != nil {
+				return nil, err
+			}
+			if !more || r.gram > g {
+				break
+			}
+			if r.gram == g {
+				return r.list, nil
+			}
+		}
+	}
+	return nil, nil
+}
+
+// openIn opens the known ones among what is left of segments.
+func (e *exact) openIn(left []*nomination, open map[mail.MessageKey]bool) error {
+	var ids []int64
+	for _, n := range left {
+		ids = append(ids, n.segment)
+	}
+	all, err := e.keysIn(ids)
 	if err != nil {
 		return err
 	}
-	for n, k := range keys {
-		if have[n>>6]&(1<<(n&63)) != 0 {
-			if _, known := e.known[k]; known {
+	for _, n := range left {
+		for i, k := range all[n.segment] {
+			if _, known := e.known[k]; known && n.have.has(uint32(i)) {
 				open[k] = true
 			}
 		}
 	}
 	return nil
-}
-
-// list finds the list of a gram; nil if no message has it.
-func (e *exact) list(segment int64, g gram) (list []byte, err error) {
-	err = query(e.c, "SELECT block_id, data FROM gram_block WHERE block_id BETWEEN ?1 AND ?2 ORDER BY block_id DESC LIMIT 1", func(st *sqlite.Stmt) error {
-		b := readBlock(block{gram(st.ColumnInt64(0) & maxGram), columnBytes(st, 1, nil)})
-		for {
-			more, err := b.next()
-			if err != nil || !more || b.gram > g {
-				return err
-			}
-			if b.gram == g {
-				list = b.list
-				return nil
-			}
-		}
-	}, blockID(segment, 0), blockID(segment, g))
-	return list, err
 }
 
 // proveFrom is how many messages must be open for the words to be asked.
@@ -223,14 +241,13 @@ func (e *exact) prove() error {
 	if len(e.known) < proveFrom || e.q.Part != Body && e.q.Part != Text || !isPlainWord(e.q.Needle) {
 		return nil
 	}
-	return query(e.c, "SELECT rowid FROM word WHERE word MATCH ?1", func(st *sqlite.Stmt) error {
-		k := mail.MessageKey(st.ColumnInt64(0))
+	p := phrase{words: []string{string(bytes.ToLower(e.q.Needle))}, prefix: true}
+	return e.matching(&plan{must: []*asked{{phrase: p, in: fields(fieldBody)}}}, func(k mail.MessageKey) {
 		if flags, ok := e.known[k]; ok && flags&docLossy == 0 {
 			e.answers[k] = true
 			delete(e.known, k)
 		}
-		return nil
-	}, `body : "`+string(bytes.ToLower(e.q.Needle))+`" *`)
+	})
 }
 
 // isPlainWord reports whether a needle is of ASCII letters and digits, and no longer
@@ -293,19 +310,14 @@ type sealedText struct {
 
 func (e *exact) sealedTexts(keys []mail.MessageKey) ([]sealedText, error) {
 	texts := make([]sealedText, 0, len(keys))
-	for _, k := range keys {
-		err := query(e.c, "SELECT sealed FROM doc_text WHERE key = ?1", func(st *sqlite.Stmt) error {
-			texts = append(texts, sealedText{k, columnBytes(st, 0, nil)})
-			return nil
-		}, int64(k))
-		if err != nil {
-			return nil, err
-		}
+	err := e.texts(keys, func(k mail.MessageKey, sealed []byte) error {
+		texts = append(texts, sealedText{k, sealed})
+		return nil
+	})
+	if err == nil && len(texts) < len(keys) {
+		err = errDamaged
 	}
-	if len(texts) < len(keys) {
-		return nil, errDamaged
-	}
-	return texts, nil
+	return texts, err
 }
 
 // lookAtSome opens texts and decides.

@@ -84,7 +84,7 @@ func TestACommonWordIsFoundWithoutReadingText(t *testing.T) {
 	h.settle()
 	keys := h.all()
 	// The text is taken away: what is not proved by words can't be decided.
-	c, err := create(h.x.path(h.account))
+	c, err := create(h.path(h.account))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,12 +165,17 @@ func FuzzBlocks(f *testing.F) {
 	var s gramSorter
 	s.add(0, message.AppendCasemap(nil, []byte("hello world")))
 	s.add(7, message.AppendCasemap(nil, []byte("hello there")))
-	_ = s.write(func(b block) error {
-		f.Add(uint32(b.first), bytes.Clone(b.data))
+	add := func(b block) error {
+		f.Add(b.first, bytes.Clone(b.data))
 		return nil
-	})
-	f.Fuzz(func(t *testing.T, first uint32, data []byte) {
-		b := readBlock(block{gram(first & maxGram), data})
+	}
+	_ = s.write(add)
+	w := wordSorter{ids: map[string]int{}}
+	w.add(0, wordsFor("hello world", "hello"))
+	w.add(7, wordsFor("hello there hello", ""))
+	_ = w.write(add)
+	f.Fuzz(func(t *testing.T, first, data []byte) {
+		b := readGrams(block{first, data})
 		for {
 			more, err := b.next()
 			if err != nil || !more {
@@ -182,6 +187,19 @@ func FuzzBlocks(f *testing.F) {
 				}
 			})
 		}
+		l := readWords(block{first, data})
+		for {
+			more, err := l.next()
+			if err != nil || !more {
+				break
+			}
+			_ = eachPlaced(l.list, func(p *placed) error {
+				if p.doc >= maxSegment || len(p.appendTo(nil, fieldSet(0).orAll())) != p.in(fieldSet(0).orAll()) {
+					t.Errorf("%+v", p)
+				}
+				return nil
+			})
+		}
 		_, _ = decodeKeys(data)
 		if text, err := decodeText(data); err == nil {
 			for _, p := range everyPart {
@@ -189,4 +207,15 @@ func FuzzBlocks(f *testing.F) {
 			}
 		}
 	})
+}
+
+// wordsFor are the words of a message that says something in its subject and its body.
+func wordsFor(subject, body string) *words {
+	w := &words{}
+	for i := range w.fields {
+		w.fields[i] = newTokenizer(maxTokens)
+	}
+	w.add(fieldSubject, subject)
+	w.add(fieldBody, body)
+	return w
 }

@@ -256,7 +256,7 @@ func (x *Index) settleFollowed(ctx context.Context, a mail.AccountID) (keep bool
 	look := f != nil && time.Since(f.looked) > lookEvery
 	x.following.Unlock()
 	if f == nil {
-		return false, errors.Join(x.discard(a), x.unnote(a))
+		return false, errors.Join(x.discard(ctx, a), x.unnote(a))
 	}
 	if look {
 		if err := x.lookRenewed(ctx, a, f); err != nil {
@@ -281,7 +281,7 @@ func (x *Index) lookRenewed(ctx context.Context, a mail.AccountID, f *followed) 
 	old := renewed > f.renewed
 	x.following.Unlock()
 	if old {
-		if err := x.discard(a); err != nil {
+		if err := x.discard(ctx, a); err != nil {
 			return err
 		}
 	}

@@ -127,7 +127,7 @@ func TestAnIndexThatNobodyNeededForLongGoes(t *testing.T) {
 	here.x.following.Unlock()
 	here.x.lookAround()
 	gone := func() bool {
-		return !here.isThere(here.x.path(here.account)) && !here.isThere(here.x.notePath(here.account))
+		return !here.isThere(here.path(here.account)) && !here.isThere(here.x.notePath(here.account))
 	}
 	here.eventually("it goes", gone)
 
@@ -225,7 +225,7 @@ func TestARemovedAccountsIndexGoesOnAllNodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	there.eventually("it goes", func() bool {
-		return !there.isThere(there.x.path(there.account)) && !there.isThere(there.x.notePath(there.account)) && !there.x.Has(there.account)
+		return !there.isThere(there.path(there.account)) && !there.isThere(there.x.notePath(there.account)) && !there.x.Has(there.account)
 	})
 }
 

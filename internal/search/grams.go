@@ -55,47 +55,45 @@ func (s *gramSet) of(text []byte) []gram {
 // differences between the numbers of the messages, each uvarint.
 const (
 	maxSegment = 16_384
-	blockBytes = 4 << 10 // a block ends with the list that makes it as long
+	blockBytes = 3900 // of a block, unless it is one list: so it fits a page of either database
 )
 
-// block is a part of a segment as it is stored.
-type block struct {
-	first gram
-	data  []byte
-}
+// gramKey names what is said of a gram.
+func gramKey(g gram) []byte { return []byte{kindGrams, byte(g >> 16), byte(g >> 8), byte(g)} }
 
 // blockWriter cuts lists into blocks.
 type blockWriter struct {
 	put  func(block) error
-	cur  block
+	data []byte
+	from gram
 	last gram
 }
 
 // add writes the next list.
 func (w *blockWriter) add(g gram, list []byte) error {
-	if len(w.cur.data) >= blockBytes {
+	if len(w.data)+len(list)+listOverhead > blockBytes {
 		if err := w.flush(); err != nil {
 			return err
 		}
 	}
-	if len(w.cur.data) == 0 {
-		w.cur.first, w.last = g, g
+	if len(w.data) == 0 {
+		w.from, w.last = g, g
 	}
-	w.cur.data = binary.AppendUvarint(w.cur.data, uint64(g-w.last))
-	w.cur.data = binary.AppendUvarint(w.cur.data, uint64(len(list)))
-	w.cur.data = append(w.cur.data, list...)
+	w.data = binary.AppendUvarint(w.data, uint64(g-w.last))
+	w.data = binary.AppendUvarint(w.data, uint64(len(list)))
+	w.data = append(w.data, list...)
 	w.last = g
 	return nil
 }
 
-// flush writes what there is; the data is the callee's only during the call.
+// flush writes what there is.
 func (w *blockWriter) flush() error {
-	if len(w.cur.data) == 0 {
+	if len(w.data) == 0 {
 		return nil
 	}
-	err := w.put(w.cur)
-	w.cur.data = w.cur.data[:0]
-	return err
+	b := block{gramKey(w.from), w.data}
+	w.data = nil
+	return w.put(b)
 }
 
 // blockReader reads the lists of a block.
@@ -105,7 +103,12 @@ type blockReader struct {
 	list []byte
 }
 
-func readBlock(b block) *blockReader { return &blockReader{data: b.data, gram: b.first} }
+func readGrams(b block) *blockReader {
+	if len(b.first) != 4 || b.first[0] != kindGrams { // what lies before or behind the grams
+		return &blockReader{}
+	}
+	return &blockReader{data: b.data, gram: gram(b.first[1])<<16 | gram(b.first[2])<<8 | gram(b.first[3])}
+}
 
 // next reads the next list; false at the end.
 func (r *blockReader) next() (bool, error) {

@@ -60,6 +60,9 @@ func newHouse(t testing.TB) *house {
 	return h
 }
 
+// path is of an account's index.
+func (h *house) path(a mail.AccountID) string { return h.x.storage.(*files).path(a) }
+
 func (h *house) addAccount(login string) mail.AccountID {
 	h.t.Helper()
 	p, err := h.db.CreateAccount(context.Background(), testOrigin, store.NewAccount{Login: login})

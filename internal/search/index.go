@@ -3,16 +3,14 @@ package search
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
+	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
-
-	"zombiezen.com/go/sqlite"
 
 	"lockstep/internal/mail"
 	"lockstep/internal/notify"
@@ -41,11 +39,10 @@ type Options struct {
 // use. One process at a time may have it.
 type Index struct {
 	Options
-	dir string
+	dir     string
+	storage storage
 
 	mu      sync.Mutex
-	free    []freeConn             // the one used last at the end
-	made    map[mail.AccountID]int // how often its database was discarded
 	writing map[mail.AccountID]*sync.Mutex
 	places  map[mail.AccountID]place
 
@@ -60,17 +57,6 @@ type Index struct {
 	stats counters
 }
 
-// freeConn is a connection that nobody uses.
-type freeConn struct {
-	*sqlite.Conn
-	account mail.AccountID
-}
-
-// maxFree is how many connections are kept open for the next question or change:
-// the last one of a database that is closed writes its log back, and waits for the
-// disk.
-const maxFree = 32
-
 // New returns the indexes in dir, which it makes.
 func New(dir string, o Options) (*Index, error) {
 	dir, err := filepath.Abs(dir)
@@ -83,7 +69,7 @@ func New(dir string, o Options) (*Index, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Index{Options: o, dir: dir, made: map[mail.AccountID]int{}, writing: map[mail.AccountID]*sync.Mutex{},
+	return &Index{Options: o, dir: dir, storage: newFiles(dir), writing: map[mail.AccountID]*sync.Mutex{},
 		follows: map[mail.AccountID]*followed{},
 		pending: map[mail.AccountID]*pending{}, places: map[mail.AccountID]place{}, wake: make(chan struct{}, 1)}, nil
 }
@@ -91,37 +77,24 @@ func New(dir string, o Options) (*Index, error) {
 // Close closes what nobody uses; nobody may be asking any more.
 func (x *Index) Close() error {
 	x.stopFollowing()
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for _, f := range x.free {
-		f.Close()
-	}
-	x.free = nil
-	return nil
+	return x.storage.close()
 }
-
-func (x *Index) path(a mail.AccountID) string { return filepath.Join(x.dir, fmt.Sprintf("%d.db", a)) }
 
 // read runs fn on a snapshot of an account's index. It is NotFound when there is
 // none. A damaged one is thrown away, and made again by Run.
 func (x *Index) read(ctx context.Context, a mail.AccountID, fn func(*reader) error) error {
-	c, made, err := x.take(a, open)
+	s, err := newSealer(x.Secret, a)
 	if err == nil {
-		defer func() { x.giveBack(a, made, c) }()
-		var s *sealer
-		if s, err = newSealer(x.Secret, a); err == nil {
-			err = snapshot(c, func() error {
-				c.SetInterrupt(ctx.Done())
-				defer c.SetInterrupt(nil)
-				return fn(&reader{c, s})
-			})
-		}
+		err = x.storage.read(ctx, a, func(from shelf) error { return fn(&reader{shelf: from, sealer: s}) })
 	}
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case err == errNoIndex && x.Has(a):
-		x.heard(a, 0) // somebody removed it, or it is not made yet
+	case err == errNoIndex:
+		x.unplace(a)
+		if x.Has(a) {
+			x.heard(a, 0) // somebody removed it, or it is not made yet
+		}
 	case err != nil && mail.KindOf(err) == mail.Corrupt:
 		x.damaged(a, err)
 	}
@@ -130,44 +103,69 @@ func (x *Index) read(ctx context.Context, a mail.AccountID, fn func(*reader) err
 
 // reader is a snapshot of an account's index.
 type reader struct {
-	c *sqlite.Conn
+	shelf
 	*sealer
+	segs []segmentRow
+	keys map[int64][]mail.MessageKey
 }
 
-// take returns a connection that nobody uses, or a new one.
-func (x *Index) take(a mail.AccountID, connect func(path string) (*sqlite.Conn, error)) (*sqlite.Conn, int, error) {
-	_, err := os.Stat(x.path(a))
-	if errors.Is(err, fs.ErrNotExist) {
-		x.letGo(a)
+// segments are asked for once.
+func (r *reader) segments() (_ []segmentRow, err error) {
+	if r.segs == nil {
+		r.segs, err = r.shelf.segments()
 	}
-	x.mu.Lock()
-	made := x.made[a]
-	for i := len(x.free) - 1; i >= 0; i-- {
-		if c := x.free[i]; c.account == a {
-			x.free = slices.Delete(x.free, i, i+1)
-			x.mu.Unlock()
-			return c.Conn, made, nil
-		}
-	}
-	x.mu.Unlock()
-	c, err := connect(x.path(a))
-	return c, made, err
+	return r.segs, err
 }
 
-func (x *Index) giveBack(a mail.AccountID, made int, c *sqlite.Conn) {
-	x.mu.Lock()
-	surplus := c
-	if made == x.made[a] && c.AutocommitEnabled() { // else it was left in the middle
-		if surplus = nil; len(x.free) == maxFree {
-			surplus = x.free[0].Conn
-			x.free = slices.Delete(x.free, 0, 1)
+// maxReadKeys is how many segments' messages a reader remembers.
+const maxReadKeys = 64
+
+// keysIn are the messages of segments.
+func (r *reader) keysIn(ids []int64) (map[int64][]mail.MessageKey, error) {
+	if r.keys == nil || len(r.keys) > maxReadKeys {
+		r.keys = map[int64][]mail.MessageKey{}
+	}
+	ids = slices.DeleteFunc(ids, func(id int64) bool { return r.keys[id] != nil })
+	if len(ids) == 0 {
+		return r.keys, nil
+	}
+	all, err := r.segmentKeys(ids)
+	maps.Copy(r.keys, all)
+	return r.keys, err
+}
+
+// scanDocs is how many times as many messages an index may have as are asked about
+// for all of them to be read in one go.
+const scanDocs = 8
+
+// docsOf calls each with those of keys that are in the index, in any order.
+func (r *reader) docsOf(keys []mail.MessageKey, each func(docRow) error) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	segments, err := r.segments()
+	if err != nil {
+		return err
+	}
+	total := int64(0)
+	for _, s := range segments {
+		total += s.docs
+	}
+	if total > int64(len(keys))*scanDocs {
+		return r.docs(keys, each)
+	}
+	sorted := slices.Clone(keys)
+	slices.Sort(sorted)
+	i := 0
+	return r.docsBetween(sorted[0], sorted[len(sorted)-1], math.MaxInt32, func(d docRow) error {
+		for i < len(sorted) && sorted[i] < d.key {
+			i++
 		}
-		x.free = append(x.free, freeConn{c, a})
-	}
-	x.mu.Unlock()
-	if surplus != nil {
-		surplus.Close()
-	}
+		if i < len(sorted) && sorted[i] == d.key {
+			return each(d)
+		}
+		return nil
+	})
 }
 
 // lock lets nobody else write an account's index.
@@ -182,23 +180,16 @@ func (x *Index) lock(a mail.AccountID) *sync.Mutex {
 
 // discard throws an account's index away. Who is asking it goes on with what he
 // has.
-func (x *Index) discard(a mail.AccountID) error {
-	x.letGo(a)
-	return discard(x.path(a))
+func (x *Index) discard(ctx context.Context, a mail.AccountID) error {
+	x.unplace(a)
+	return x.storage.discard(ctx, a)
 }
 
-// letGo forgets what is known of an account's index.
-func (x *Index) letGo(a mail.AccountID) {
+// unplace forgets how far an account's index got.
+func (x *Index) unplace(a mail.AccountID) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.made[a]++
 	delete(x.places, a)
-	x.free = slices.DeleteFunc(x.free, func(f freeConn) bool {
-		if f.account == a {
-			f.Close()
-		}
-		return f.account == a
-	})
 }
 
 // damaged makes Run look after an index that can't be read.
@@ -213,16 +204,16 @@ func (x *Index) damaged(a mail.AccountID, err error) {
 // Forget removes an account's index, and has other nodes throw theirs away.
 func (x *Index) Forget(ctx context.Context, a mail.AccountID) error {
 	x.giveUp(a)
-	return errors.Join(x.throwAway(a), x.tellRenewed(ctx, a))
+	return errors.Join(x.throwAway(ctx, a), x.tellRenewed(ctx, a))
 }
 
 // throwAway removes what there is of an account's index.
-func (x *Index) throwAway(a mail.AccountID) error {
+func (x *Index) throwAway(ctx context.Context, a mail.AccountID) error {
 	l := x.lock(a)
 	l.Lock()
 	defer l.Unlock()
 	x.waiting.Lock()
 	delete(x.pending, a)
 	x.waiting.Unlock()
-	return errors.Join(x.discard(a), x.unnote(a))
+	return errors.Join(x.discard(ctx, a), x.unnote(a))
 }

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"unicode"
 
-	"zombiezen.com/go/sqlite"
-
 	"lockstep/internal/mail"
 	"lockstep/internal/message"
 )
@@ -48,7 +46,7 @@ func Words(p Part, text string) Query {
 		if after, ok := strings.CutPrefix(text, "*"); ok {
 			t.prefix, text = true, after
 		}
-		if t.match() != "" {
+		if len(phrasesOf(t.text, t.prefix)) > 0 {
 			q = append(q, t)
 		}
 	}
@@ -58,8 +56,7 @@ func Words(p Part, text string) Query {
 // Match says which of some messages of an account fit a query, as far as the index
 // goes. Without one it knows of none.
 func (x *Index) Match(ctx context.Context, a mail.AccountID, q Query, keys []mail.MessageKey) (Answers, error) {
-	match, negative := q.match()
-	if match == "" || negative {
+	if p := q.plan(); len(p.must) == 0 {
 		return Answers{}, nil
 	}
 	x.need(a)
@@ -73,13 +70,11 @@ func (x *Index) Match(ctx context.Context, a mail.AccountID, q Query, keys []mai
 		for k := range e.known {
 			answers[k] = false
 		}
-		return query(r.c, "SELECT rowid FROM word WHERE word MATCH ?1", func(st *sqlite.Stmt) error {
-			k := mail.MessageKey(st.ColumnInt64(0))
+		return r.matching(q.plan(), func(k mail.MessageKey) {
 			if _, asked := e.known[k]; asked {
 				answers[k] = true
 			}
-			return nil
-		}, match)
+		})
 	})
 	if err != nil {
 		return Answers{}, x.unusable(ctx, err)

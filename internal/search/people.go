@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"zombiezen.com/go/sqlite"
-
 	"lockstep/internal/mail"
 )
 
@@ -45,27 +43,41 @@ func (x *Index) People(ctx context.Context, a mail.AccountID, q Query, limit int
 	return hits[:min(len(hits), limit)], err
 }
 
-const (
-	selectMatches = "SELECT word.rowid, word.rank, doc.date FROM word JOIN doc ON doc.key = word.rowid WHERE word MATCH ?1 LIMIT ?2 + 0"
-	selectOthers  = "SELECT key, -1, date FROM doc WHERE flags & 4 = 0 AND key NOT IN (SELECT rowid FROM word WHERE word MATCH ?1) LIMIT ?2 + 0"
-)
-
 func (r *reader) people(q Query) (hits []Hit, err error) {
-	match, negative := q.match()
-	if match == "" {
+	p := q.plan()
+	switch {
+	case p.isEmpty():
 		return nil, nil
+	case len(p.must) == 0:
+		return r.others(p)
 	}
-	sql := selectMatches
-	if negative {
-		sql = selectOthers
+	all, err := r.ranked(p)
+	now := time.Now()
+	for k, d := range all {
+		hits = append(hits, Hit{k, d.score * recent(now, d.date)})
+	}
+	return hits, err
+}
+
+// recent is how much more a message counts because it is new.
+func recent(now time.Time, date int64) float64 {
+	age := now.Sub(time.Unix(date, 0)).Hours() / 24
+	return 1 + recentGain*math.Exp2(-max(age, 0)/recentDays)
+}
+
+// others are the messages that have nothing of what must not be there.
+func (r *reader) others(p *plan) (hits []Hit, err error) {
+	without := map[mail.MessageKey]bool{}
+	if err := r.matching(p, func(k mail.MessageKey) { without[k] = true }); err != nil {
+		return nil, err
 	}
 	now := time.Now()
-	err = query(r.c, sql, func(st *sqlite.Stmt) error {
-		age := now.Sub(time.Unix(st.ColumnInt64(2), 0)).Hours() / 24
-		score := -st.ColumnFloat(1) * (1 + recentGain*math.Exp2(-max(age, 0)/recentDays))
-		hits = append(hits, Hit{mail.MessageKey(st.ColumnInt64(0)), score})
+	err = r.docsBetween(0, maxKey, maxHits+len(without), func(d docRow) error {
+		if d.flags&docUnread == 0 && !without[d.key] && len(hits) < maxHits {
+			hits = append(hits, Hit{d.key, recent(now, d.date)})
+		}
 		return nil
-	}, match, int64(maxHits))
+	})
 	return hits, err
 }
 
@@ -94,7 +106,7 @@ func (x *Index) Fuzzy(ctx context.Context, a mail.AccountID, w Wish, keys []mail
 			break
 		}
 	}
-	if match, _ := q.match(); match == "" {
+	if q.plan().isEmpty() {
 		return Scores{}, nil
 	}
 	scores := Scores{}

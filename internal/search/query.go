@@ -80,63 +80,6 @@ func cutTerm(text string) (t Term, rest string) {
 	return t, rest
 }
 
-// match writes the query in the language of FTS5; "" if it looks for no word. For a
-// query of nothing but what must not be there, negative is true, and the result is
-// that.
-func (q Query) match() (text string, negative bool) {
-	var must, not []string
-	for _, t := range q {
-		m := t.match()
-		switch {
-		case m == "":
-		case t.not:
-			not = append(not, m)
-		default:
-			must = append(must, m)
-		}
-	}
-	switch {
-	case len(must) == 0 && len(not) == 0:
-		return "", false
-	case len(must) == 0:
-		return strings.Join(not, " OR "), true
-	case len(not) == 0:
-		return strings.Join(must, " AND "), false
-	}
-	return "(" + strings.Join(must, " AND ") + ") NOT (" + strings.Join(not, " OR ") + ")", false
-}
-
-// columns are the names of the fields in the index.
-var columns = [numFields]string{"subject", "sender", "recipients", "body", "names", "files"}
-
-func (t Term) match() string {
-	var all []string
-	for _, p := range phrasesOf(t.text, t.prefix) {
-		m := `"` + strings.Join(p.words, " ") + `"`
-		if p.prefix {
-			m += " *"
-		}
-		if t.in != 0 {
-			m = t.in.names() + " : " + m
-		}
-		all = append(all, m)
-	}
-	if len(all) > 1 {
-		return "(" + strings.Join(all, " AND ") + ")"
-	}
-	return strings.Join(all, "")
-}
-
-func (s fieldSet) names() string {
-	var names []string
-	for f := range numFields {
-		if s&(1<<f) != 0 {
-			names = append(names, columns[f])
-		}
-	}
-	return "{" + strings.Join(names, " ") + "}"
-}
-
 // phrase is a row of words that stand one behind the other; with prefix the last may
 // go on.
 type phrase struct {

@@ -2,12 +2,7 @@ package search
 
 import (
 	"context"
-	"errors"
-	"io/fs"
-	"os"
 	"time"
-
-	"zombiezen.com/go/sqlite"
 
 	"lockstep/internal/mail"
 )
@@ -62,7 +57,7 @@ func (x *Index) Rebuild(ctx context.Context, a mail.AccountID, tell func(message
 	l.Lock()
 	defer l.Unlock()
 	defer x.heard(a, 0) // what came meanwhile, and the rest if this is broken off
-	if err := x.discard(a); err != nil {
+	if err := x.discard(ctx, a); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -102,64 +97,28 @@ type Status struct {
 func (x *Index) Status(ctx context.Context, a mail.AccountID) (Status, error) {
 	var s Status
 	err := x.read(ctx, a, func(r *reader) error {
-		var err error
-		if s.Filling, err = r.isFilling(); err != nil {
+		st, err := stateOf(r)
+		if err != nil {
 			return err
 		}
-		return query(r.c, "SELECT (SELECT count(*) FROM doc), (SELECT count(*) FROM doc WHERE flags & ?1), (SELECT count(*) FROM trouble)", func(st *sqlite.Stmt) error {
-			s.Messages, s.Unread = st.ColumnInt64(0), st.ColumnInt64(1)
-			s.Partly = st.ColumnInt64(2) - s.Unread
-			return nil
-		}, int64(docUnread))
+		n, err := r.count()
+		s = Status{Messages: n.docs, Unread: n.unread, Partly: n.trouble - n.unread, Filling: st.isFilling()}
+		return err
 	})
 	if err != nil {
 		return s, err
 	}
-	s.Bytes = x.size(a)
-	return s, nil
-}
-
-// isFilling reports whether the index has not seen all the mail yet.
-func (r *reader) isFilling() (bool, error) {
-	w := &writer{c: r.c}
-	position, err := w.state(statePosition)
-	if err != nil {
-		return false, err
-	}
-	fill, err := w.state(stateFill)
-	return fill != "" || position == "", err
-}
-
-func (x *Index) size(a mail.AccountID) (n int64) {
-	for _, suffix := range []string{"", "-wal"} {
-		if info, err := os.Stat(x.path(a) + suffix); err == nil {
-			n += info.Size()
-		}
-	}
-	return n
+	s.Bytes, err = x.storage.size(ctx, a)
+	return s, err
 }
 
 // Check looks at the whole of an account's index and returns what is wrong with it;
 // repair throws a damaged one away, and Run makes it again.
 func (x *Index) Check(ctx context.Context, a mail.AccountID, repair bool) (problems []string, err error) {
-	if _, err := os.Stat(x.path(a)); errors.Is(err, fs.ErrNotExist) {
-		return nil, nil // it is being made, or will be
+	found, err := x.storage.check(ctx, a)
+	for _, what := range found {
+		problems = append(problems, "the search index is damaged: "+what)
 	}
-	x.letGo(a) // what open connections hold in memory says nothing of the file
-	err = x.read(ctx, a, func(r *reader) error {
-		for _, sql := range []string{"PRAGMA integrity_check(1)", "SELECT 'a message has no text' FROM doc WHERE flags & 4 = 0 AND key NOT IN (SELECT key FROM doc_text) LIMIT 1"} {
-			err := query(r.c, sql, func(st *sqlite.Stmt) error {
-				if what := st.ColumnText(0); what != "ok" {
-					problems = append(problems, "the search index is damaged: "+what)
-				}
-				return nil
-			})
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 	switch {
 	case err != nil && mail.KindOf(err) == mail.Corrupt:
 		problems, err = append(problems, "the search index is damaged"), nil
@@ -220,7 +179,7 @@ func (x *Index) Stats() Stats {
 func (x *Index) Renew(ctx context.Context, a mail.AccountID) error {
 	l := x.lock(a)
 	l.Lock()
-	err := x.discard(a)
+	err := x.discard(ctx, a)
 	l.Unlock()
 	if err != nil {
 		return err
