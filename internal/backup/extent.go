@@ -54,7 +54,7 @@ func parseExtent(o Object) (extent, bool) {
 // extents lists what a target has of packs, each by offset, the longest first.
 func extents(ctx context.Context, t Target, prefix string) (map[string][]extent, error) {
 	all := map[string][]extent{}
-	err := t.List(ctx, prefix, func(o Object) error {
+	err := each(ctx, t, prefix, func(o Object) error {
 		if e, ok := parseExtent(o); ok {
 			all[e.pack] = append(all[e.pack], e)
 		}

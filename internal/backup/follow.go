@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lockstep/internal/mail"
@@ -40,7 +41,8 @@ type Follower struct {
 	Begin func(context.Context) (*Run, error)
 	// Commits is how many transactions the database has committed.
 	Commits func() int64
-	// Prune removes what is not needed any more, now and then; nil removes nothing.
+	// Prune removes what is not needed any more, now and then, beside what is shipped; nil
+	// removes nothing.
 	Prune func(context.Context, *Run) error
 	Log   *slog.Logger
 	Rand  *rand.Rand
@@ -54,6 +56,9 @@ type Follower struct {
 	told    time.Time // when a failure was logged
 	digests time.Time // when they were recorded
 	pruned  time.Time
+	ending  bool           // nothing is begun that takes its time
+	prunes  sync.WaitGroup // that are under way: one at most
+	pruning atomic.Bool
 	own     []Newest // points that may still be thinned out, the oldest first
 
 	mu     sync.Mutex
@@ -143,6 +148,7 @@ func (f *Follower) Status() FollowStatus {
 
 // Follow ships until ctx ends. It never gives up: what fails is logged, and tried again.
 func (f *Follower) Follow(ctx context.Context) {
+	defer f.prunes.Wait()
 	f.mu.Lock()
 	f.status.at = time.Now()
 	f.mu.Unlock()
@@ -162,6 +168,7 @@ func (f *Follower) Follow(ctx context.Context) {
 // Finish ships what is left once Follow has ended, and the server has stopped, and lets
 // the target go.
 func (f *Follower) Finish(ctx context.Context) error {
+	f.ending = true
 	err := f.once(ctx)
 	if !f.take(ctx) {
 		return err
@@ -232,6 +239,7 @@ func (f *Follower) once(ctx context.Context) (err error) {
 		if f.run, err = f.Begin(ctx); err != nil {
 			return err
 		}
+		f.run.turn = f.turnOf(f.run)
 	}
 	err = f.ship(ctx)
 	if mail.KindOf(err) == mail.Conflict { // somebody else has the target
@@ -256,11 +264,34 @@ func (f *Follower) ship(ctx context.Context) error {
 	if err := f.made(ctx, result, now, commits); err != nil {
 		return err
 	}
-	if f.Prune == nil || now.Sub(f.pruned) < pruneEvery {
-		return nil
+	if f.Prune != nil && !f.ending && now.Sub(f.pruned) >= pruneEvery && f.pruning.CompareAndSwap(false, true) {
+		f.pruned = now
+		run := f.run
+		f.prunes.Go(func() { f.prune(ctx, run) })
 	}
-	f.pruned = now
-	return f.Prune(ctx, f.run)
+	return nil
+}
+
+// prune removes what is not needed any more. What fails the next one does.
+func (f *Follower) prune(ctx context.Context, run *Run) {
+	defer f.pruning.Store(false)
+	if err := f.Prune(ctx, run); err != nil && ctx.Err() == nil && mail.KindOf(err) != mail.Conflict {
+		f.Log.WarnContext(ctx, "backup: old points are not removed", "err", err)
+	}
+}
+
+// turnOf does something for who uses the run beside the follower, while that ships nothing.
+func (f *Follower) turnOf(run *Run) func(context.Context, func() error) error {
+	return func(ctx context.Context, do func() error) error {
+		if !f.take(ctx) {
+			return ctx.Err()
+		}
+		defer f.leave()
+		if f.run != run {
+			return mail.Errorf(mail.Conflict, "somebody else wrote to the backup meanwhile")
+		}
+		return do()
+	}
 }
 
 // made tells that there is a new point.

@@ -62,6 +62,7 @@ type followed struct {
 	log    strings.Builder
 	stop   context.CancelFunc
 	ended  sync.WaitGroup
+	prune  func(context.Context, *backup.Run) error
 
 	commits atomic.Int64
 }
@@ -79,6 +80,7 @@ func (w *followed) start() {
 			return backup.Begin(ctx, w.target, w.server, w.options())
 		},
 		Commits: w.commits.Load,
+		Prune:   w.prune,
 		Log:     slog.New(slog.NewTextHandler(&w.log, nil)),
 		Rand:    rand.New(rand.NewPCG(1, 2)),
 	}
@@ -322,5 +324,106 @@ func TestWhoWritesByHandGoesFirst(t *testing.T) {
 		stop()
 		ended.Wait()
 		w.restored()
+	})
+}
+
+// standing is a target that stands still when all of it is listed, until it may go on.
+type standing struct {
+	backup.Target
+	goOn    chan struct{}
+	armed   atomic.Bool
+	waiting atomic.Bool
+}
+
+func (s *standing) List(ctx context.Context, prefix string, fn func(backup.Object) error) error {
+	if prefix == "" && s.armed.Load() {
+		s.waiting.Store(true)
+		select {
+		case <-s.goOn:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return s.Target.List(ctx, prefix, fn)
+}
+
+// Who removes old points holds nobody up who ships, however long the target takes; and what
+// newer points need stays.
+func TestShippingDoesNotWaitForPrune(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &followed{house: newHouse(t, 40), disk: faulty.New(2)}
+		slow := &standing{Target: backup.NewDir(w.disk, "/backup"), goOn: make(chan struct{})}
+		w.target = &flaky{Target: slow}
+		var done backup.Pruned
+		pruned := make(chan error, 100)
+		w.prune = func(ctx context.Context, run *backup.Run) (err error) {
+			slow.armed.Store(true)
+			done, err = run.Prune(ctx, backup.PruneOptions{Keep: time.Minute})
+			pruned <- err
+			return err
+		}
+		w.start()
+		for i := range 60 { // the first asks at once, and stands still
+			w.put(1000)
+			w.commit(1+i%9, 20+i%15)
+			time.Sleep(3 * time.Second)
+			synctest.Wait()
+			if s := w.f.Status(); s.Commits != 0 || s.Lag != 0 || s.Err != nil {
+				t.Fatalf("commit %d is not there: %+v", i, s)
+			}
+		}
+		if !slow.waiting.Load() {
+			t.Fatal("nobody prunes: the test is not about what it says")
+		}
+		close(slow.goOn)
+		if err := <-pruned; err != nil {
+			t.Errorf("%+v, %v", done, err)
+		}
+		for i := range 20 {
+			w.commit(1 + i)
+			time.Sleep(3 * time.Second)
+		}
+		w.end()
+		w.restored()
+	})
+}
+
+// Objects are removed between points that are being made, and each point stays whole.
+func TestPruningBesideShippingLeavesPointsWhole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &followed{house: newHouse(t, 60), disk: faulty.New(2)}
+		w.target = &flaky{Target: backup.NewDir(w.disk, "/backup")}
+		removed := 0
+		w.prune = func(ctx context.Context, run *backup.Run) error {
+			for ctx.Err() == nil { // again and again
+				done, err := run.Prune(ctx, backup.PruneOptions{Keep: backup.DefaultKeep})
+				if err != nil {
+					return err
+				}
+				removed += done.Objects
+				time.Sleep(700 * time.Millisecond)
+			}
+			return nil
+		}
+		w.start()
+		for i := range 80 {
+			if i%3 == 0 {
+				w.put(2000)
+			}
+			w.commit(1+i%7, 10+i%30)
+			time.Sleep(1100 * time.Millisecond)
+			synctest.Wait()
+			if s := w.f.Status(); s.Err != nil {
+				t.Fatal(s.Err)
+			}
+		}
+		w.end()
+		if removed == 0 {
+			t.Error("nothing was removed: the test is not about what it says")
+		}
+		w.restored()
+		if strings.Contains(w.log.String(), "not removed") {
+			t.Error(w.log.String())
+		}
 	})
 }

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -41,18 +43,37 @@ type Pruned struct {
 }
 
 // Prune removes points by their age, and the objects that no point needs any more. The
-// newest point stays, and the newest that is whole. It can be cut and called again.
+// newest point stays, and the newest that is whole. It can be cut and called again. Where
+// somebody makes points with the run meanwhile (a Follower), only they wait who make one
+// while some objects are removed; what their points need stays.
 func (r *Run) Prune(ctx context.Context, o PruneOptions) (Pruned, error) {
-	s := &sweep{r: r, o: o, now: r.server.Now(), all: map[string]Object{}, needed: map[string]bool{}, packs: map[string]int64{}}
+	s := newSweep(r, o)
+	if err := r.inTurn(ctx, func() error { r.sweep = s; return nil }); err != nil {
+		return Pruned{}, err
+	}
+	defer func() {
+		_ = r.inTurn(context.WithoutCancel(ctx), func() error { r.sweep = nil; return nil }) // else it is another's
+	}()
 	if err := s.list(ctx); err != nil {
 		return Pruned{}, err
 	}
 	if err := s.choose(ctx); err != nil {
 		return Pruned{}, err
 	}
-	r.looked = false
 	err := s.remove(ctx, s.doomed())
 	return s.done, err
+}
+
+func newSweep(r *Run, o PruneOptions) *sweep {
+	return &sweep{r: r, o: o, now: r.server.Now(), all: map[string]Object{}, needed: map[string]bool{}, packs: map[string]int64{}, vanished: map[Point]bool{}}
+}
+
+// inTurn does something while nobody makes a point.
+func (r *Run) inTurn(ctx context.Context, do func() error) error {
+	if r.turn == nil {
+		return do()
+	}
+	return r.turn(ctx, do)
 }
 
 // sweep is one Prune.
@@ -67,10 +88,17 @@ type sweep struct {
 	needed map[string]bool  // objects that points name
 	packs  map[string]int64 // up to where they do
 	done   Pruned
+
+	vanished map[Point]bool // removed by somebody else meanwhile
+
+	made []Point // by the run since it began; guarded by the run's turn
 }
 
 func (s *sweep) list(ctx context.Context) error {
-	err := s.r.repo.Target.List(ctx, "", func(o Object) error {
+	err := each(ctx, s.r.repo.Target, "", func(o Object) error {
+		if setOf(o.Name) == "" && !strings.HasPrefix(o.Name, packsPrefix) {
+			return nil // it stays
+		}
 		s.all[o.Name] = o
 		if p, ok := parsePoint(o.Name); ok {
 			s.points = append(s.points, p)
@@ -99,6 +127,9 @@ func (s *sweep) choose(ctx context.Context) error {
 		good, err := s.need(ctx, p)
 		if err != nil {
 			return err
+		}
+		if s.vanished[p] {
+			continue
 		}
 		if !good && !stay[p] { // nothing to keep it for
 			s.done.Removed = append(s.done.Removed, p)
@@ -163,6 +194,7 @@ func (s *sweep) leavesTodayAlone() bool {
 func (s *sweep) need(ctx context.Context, p Point) (whole bool, err error) {
 	m, err := s.r.repo.Manifest(ctx, p)
 	if isDamage(err) {
+		s.vanished[p] = errors.Is(err, fs.ErrNotExist)
 		return false, nil
 	}
 	if err != nil {
@@ -193,7 +225,7 @@ func (s *sweep) need(ctx context.Context, p Point) (whole bool, err error) {
 // Check fails with mail.Corrupt when something is not there that a point needs. Indexes
 // are read; of pages and packs it asks whether they are there, and as long as they should be.
 func (r *Run) Check(ctx context.Context, p Point) error {
-	s := &sweep{r: r, all: map[string]Object{}, needed: map[string]bool{}, packs: map[string]int64{}}
+	s := newSweep(r, PruneOptions{})
 	if err := s.list(ctx); err != nil {
 		return err
 	}
@@ -316,18 +348,84 @@ func (s *sweep) hasPoint(set string) bool {
 	return slices.ContainsFunc(s.done.Kept, func(p Point) bool { return p.Set == set })
 }
 
+// Objects are removed some at a time, while no point is made.
+const (
+	pruneBatch = 100
+	pruneTurn  = time.Second
+)
+
+// remove removes what is doomed, but for what points need that were made since.
 func (s *sweep) remove(ctx context.Context, doomed []Object) error {
-	for _, o := range doomed {
-		if !s.o.LookOnly {
-			if err := s.r.lease.keep(ctx); err != nil {
-				return err
-			}
-			if err := s.r.repo.Target.Delete(ctx, o.Name); err != nil {
-				return err
-			}
+	if s.o.LookOnly {
+		for _, o := range doomed {
+			s.count(o)
 		}
-		s.done.Objects++
-		s.done.Bytes += o.Size
+		return nil
+	}
+	known := maps.Clone(s.packs)
+	for len(doomed) > 0 {
+		err := s.r.inTurn(ctx, func() error {
+			if err := s.needMade(ctx); err != nil {
+				return err
+			}
+			for n, began := 0, time.Now(); len(doomed) > 0 && n < pruneBatch && time.Since(began) < pruneTurn; n++ {
+				o := doomed[0]
+				if err := s.removeOne(ctx, o, known); err != nil {
+					return err
+				}
+				doomed = doomed[1:]
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// needMade notes what points need that were made since the target was listed.
+func (s *sweep) needMade(ctx context.Context) error {
+	for len(s.made) > 0 {
+		if _, err := s.need(ctx, s.made[0]); err != nil {
+			return err
+		}
+		s.made = s.made[1:]
+	}
+	return nil
+}
+
+// removeOne removes an object, unless it is needed by now. Of packs that nobody needed when
+// it was chosen, and somebody does now, all stays.
+func (s *sweep) removeOne(ctx context.Context, o Object, known map[string]int64) error {
+	e, isExtent := parseExtent(o)
+	_, was := known[e.pack]
+	_, is := s.packs[e.pack]
+	if s.needed[o.Name] || isExtent && is && !was {
+		return nil
+	}
+	if err := s.r.lease.keep(ctx); err != nil {
+		return err
+	}
+	if err := s.r.repo.Target.Delete(ctx, o.Name); err != nil {
+		return err
+	}
+	s.r.forgets(o.Name, e)
+	s.count(o)
+	return nil
+}
+
+func (s *sweep) count(o Object) {
+	s.done.Objects++
+	s.done.Bytes += o.Size
+}
+
+// forgets notes that an object is there no longer.
+func (r *Run) forgets(name string, e extent) {
+	delete(r.objects, name)
+	if list := slices.DeleteFunc(r.packs[e.pack], func(x extent) bool { return x == e }); len(list) > 0 {
+		r.packs[e.pack] = list
+	} else {
+		delete(r.packs, e.pack)
+	}
 }

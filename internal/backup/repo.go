@@ -99,7 +99,7 @@ func Times(ctx context.Context, t Target) ([]Point, error) {
 
 func listPoints(ctx context.Context, t Target) ([]Point, error) {
 	var points []Point
-	err := t.List(ctx, setsPrefix, func(o Object) error {
+	err := each(ctx, t, setsPrefix, func(o Object) error {
 		if p, ok := parsePoint(o.Name); ok {
 			points = append(points, p)
 		}
@@ -209,7 +209,7 @@ func (r *Repo) newSet(ctx context.Context, now time.Time, others []string) (stri
 // Sets returns the sets whose keys are there, the oldest first.
 func (r *Repo) Sets(ctx context.Context) ([]string, error) {
 	var sets []string
-	err := r.Target.List(ctx, setsPrefix, func(o Object) error {
+	err := each(ctx, r.Target, setsPrefix, func(o Object) error {
 		if set := setOf(o.Name); set != "" && o.Name == keyOf(set) {
 			sets = append(sets, set)
 		}
@@ -228,7 +228,7 @@ func (r *Repo) DestroySet(ctx context.Context, set string) error {
 	delete(r.sets, set)
 	r.mu.Unlock()
 	var names []string
-	err := r.Target.List(ctx, setsPrefix+set+"/", func(o Object) error {
+	err := each(ctx, r.Target, setsPrefix+set+"/", func(o Object) error {
 		names = append(names, o.Name)
 		return nil
 	})

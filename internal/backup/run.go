@@ -83,7 +83,7 @@ type Result struct {
 }
 
 // A Run is one writer at work on a backup, who makes one point after the other. It is
-// used by one goroutine. Close it.
+// used by one goroutine, but for Prune (see there). Close it.
 type Run struct {
 	server Server
 	o      Options
@@ -103,6 +103,10 @@ type Run struct {
 	objects map[string]bool     // pages and indexes that are there already
 
 	up *uploads
+
+	// turn does something while nobody makes a point; nil: whoever uses the run is alone.
+	turn  func(ctx context.Context, do func() error) error
+	sweep *sweep // the last Prune, which hears of points; nil: none
 
 	closed func() // tells whoever waits for it; nil: nobody does
 }
@@ -361,7 +365,7 @@ func (r *Run) forget(ctx context.Context) error {
 
 func (r *Run) lookInSet(ctx context.Context) error {
 	r.last, r.objects = Point{}, map[string]bool{}
-	return r.repo.Target.List(ctx, setsPrefix+r.set+"/", func(o Object) error {
+	return each(ctx, r.repo.Target, setsPrefix+r.set+"/", func(o Object) error {
 		if p, ok := parsePoint(o.Name); ok {
 			if p.Number > r.last.Number {
 				r.last = p
@@ -444,6 +448,9 @@ func (p *making) make(ctx context.Context) (Point, error) {
 	p.m.Sent.Bytes += n
 	p.pages.Kept()
 	p.last = point
+	if p.sweep != nil {
+		p.sweep.made = append(p.sweep.made, point)
+	}
 	return point, nil
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"time"
+
+	"lockstep/internal/mail"
 )
 
 // A Target keeps named objects, each whole or not at all: a directory, or a bucket
@@ -49,4 +51,27 @@ type Object struct {
 	Name     string
 	Size     int64
 	Modified time.Time
+}
+
+// MaxObjects bounds how many objects of a target are listed, which are remembered: some
+// 200 bytes each. A backup of 8 TB has as many.
+const MaxObjects = 2 << 20
+
+// each calls fn with each object whose name begins with prefix. More than MaxObjects are
+// mail.Limit: who can write to a target could fill our memory else.
+func each(ctx context.Context, t Target, prefix string, fn func(Object) error) error {
+	return eachUpTo(ctx, t, prefix, MaxObjects, fn)
+}
+
+func eachUpTo(ctx context.Context, t Target, prefix string, most int, fn func(Object) error) error {
+	n := 0
+	return t.List(ctx, prefix, func(o Object) error {
+		if n++; n > most {
+			return mail.Errorf(mail.Limit, "%s has more than %d objects whose names begin with %q: that is no backup of ours. Look who writes there; lockstep backup --to ANOTHER PLACE begins one elsewhere", t, most, prefix)
+		}
+		if checkName(o.Name) != nil {
+			return nil // nobody's of ours
+		}
+		return fn(o)
+	})
 }
