@@ -30,6 +30,8 @@ type backupMake struct {
 	Anew    bool   `help:"Begin another backup where one was that is gone."`
 	Fresh   bool   `help:"Copy everything again, and rely on nothing that was copied before: after damage in the backup."`
 
+	TakeOver bool `help:"Go on in a backup that another server, a standby that was promoted, has claimed: this is the one that goes on."`
+
 	Follow bool `help:"Go on: ship what changes each second, for as long as the server and this command run. For always, set backup.follow."`
 }
 
@@ -46,7 +48,7 @@ func (b *backupMake) Run(ctx context.Context, g *globals) error {
 		return b.follow(ctx, g, line)
 	}
 	err := g.with(ctx, func(c *admin.Client) error {
-		return admin.BackupMake.Each(ctx, c, admin.BackupOf{To: absolute(b.To), Fresh: b.Fresh, NewCode: b.NewCode, Anew: b.Anew}, func(s admin.BackupStep) error {
+		return admin.BackupMake.Each(ctx, c, admin.BackupOf{To: absolute(b.To), Fresh: b.Fresh, NewCode: b.NewCode, Anew: b.Anew, TakeOver: b.TakeOver}, func(s admin.BackupStep) error {
 			switch {
 			case s.Recovery != "":
 				line.clear()

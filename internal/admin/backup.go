@@ -18,6 +18,8 @@ type BackupOf struct {
 	NewCode bool
 	// Anew begins a backup where there was one that is gone.
 	Anew bool
+	// TakeOver goes on in a backup that another server was promoted to.
+	TakeOver bool
 }
 
 // BackupStep is one thing to know of a backup on its way: which it is, what to write
@@ -40,7 +42,7 @@ var BackupMake = Verb[BackupOf, BackupStep]{"backup/make", func(o *Ops, ctx cont
 	var last time.Time
 	began := time.Now()
 	run, err := o.Backups.Begin(ctx, q.To, backup.Options{
-		Digests: true, Fresh: q.Fresh, Again: q.Fresh, NewCode: q.NewCode, Anew: q.Anew, Doing: "a backup by hand",
+		Digests: true, Fresh: q.Fresh, Again: q.Fresh, NewCode: q.NewCode, Anew: q.Anew, TakeOver: q.TakeOver, Doing: "a backup by hand",
 		Recovery: func(code string) error { return emit(BackupStep{Recovery: code}) },
 		Progress: func(p backup.Progress) {
 			if now := time.Now(); now.Sub(last) >= progressEvery {

@@ -58,6 +58,8 @@ type Options struct {
 	Existing bool
 	// Anew begins a backup also where one was that is gone (see Service).
 	Anew bool
+	// TakeOver writes also where another server was promoted to.
+	TakeOver bool
 	// Doing says in a few words what the run is for, to whoever finds the target in use.
 	Doing string
 	// Progress is told how far it is, now and then, by one goroutine at a time.
@@ -128,6 +130,9 @@ func Begin(ctx context.Context, t Target, s Server, o Options) (run *Run, err er
 	}
 	r := &Run{server: s, o: o}
 	if err := r.mayBegin(ctx, t); err != nil { // before anything is written there
+		return nil, err
+	}
+	if err := r.mayWrite(ctx, t); err != nil {
 		return nil, err
 	}
 	if r.lease, err = takeLease(ctx, t, leaseText{Holder: s.Holder, Database: s.Database, Doing: o.Doing}, s.Now); err != nil {
@@ -422,23 +427,26 @@ type making struct {
 }
 
 func (p *making) make(ctx context.Context) (Point, error) {
-	release := p.server.Blobs.Hold()
-	defer release()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	held := newHolding(p.server.Blobs.Hold(), stop)
+	defer held.done()
 	p.up = newUploads(ctx, p.Run)
+	p.up.moved = held.move
 	point, err := p.settle(p.up.ctx)
 	if err == nil {
 		err = p.copyPacks(p.up.ctx)
 	}
 	// Before the point, all that it names.
-	if err := errors.Join(p.up.wait(), err); err != nil {
+	if err := errors.Join(p.up.wait(), err, held.lost()); err != nil {
 		return Point{}, firstCause(err)
 	}
 	p.m.Sent = p.up.sent
 	if err := p.describe(); err != nil {
 		return Point{}, err
 	}
-	if err := p.lease.check(ctx); err != nil {
-		return Point{}, err
+	if err := errors.Join(held.lost(), p.lease.check(ctx)); err != nil {
+		return Point{}, firstCause(err)
 	}
 	n, err := p.seal.put(ctx, p.repo.Target, point.Name(), p.m.encode())
 	if err != nil {
@@ -491,6 +499,7 @@ type uploads struct {
 	r     *Run
 	ctx   context.Context // ends when one of them fails
 	group *errgroup.Group
+	moved func() // is called when something got on
 
 	mu   sync.Mutex // guards what is below
 	sent Sent
@@ -502,7 +511,7 @@ type uploads struct {
 const uploadsAtOnce = 4
 
 func newUploads(ctx context.Context, r *Run) *uploads {
-	u := &uploads{r: r}
+	u := &uploads{r: r, moved: func() {}}
 	u.group, u.ctx = errgroup.WithContext(ctx)
 	u.group.SetLimit(uploadsAtOnce)
 	return u
@@ -563,6 +572,7 @@ func (u *uploads) reached(stage string, more, total int64) {
 }
 
 func (u *uploads) tell() {
+	u.moved()
 	if u.r.o.Progress != nil {
 		u.r.o.Progress(u.at)
 	}

@@ -548,10 +548,13 @@ func (r *Repo) Writer(ctx context.Context) (holder string, last time.Time, err e
 	return text.Holder, n.At, err
 }
 
-// TakeOver takes the lease, whoever has it: what that one writes afterwards fails. The
-// server of this holder takes it up. A sign of the other's that comes in between is no
+// TakeOver takes the lease, whoever has it: what that one writes afterwards fails, now and
+// whenever it comes back (see claim). The server of this holder takes it up. A sign of the other's that comes in between is no
 // reason to give up.
 func (r *Repo) TakeOver(ctx context.Context, holder string) error {
+	if err := putClaim(ctx, r.Target, holder, time.Now()); err != nil {
+		return err
+	}
 	l := &lease{t: r.Target, now: time.Now, text: leaseText{Holder: holder, Doing: "taking over", Nonce: rand.Text()}}
 	for {
 		put, err := unlessChanged(ctx, r.Target, leaseName)
