@@ -52,8 +52,14 @@ func (r *restoreCommand) Run(ctx context.Context, g *globals) error {
 	if r.Account != "" {
 		return r.restoreAccount.run(ctx, g, r)
 	}
-	if err := r.restoreAccount.unasked(r.At); err != nil {
+	if err := r.restoreAccount.unasked(); err != nil {
 		return err
+	}
+	if ended, err := r.goOn(ctx, g); ended || err != nil {
+		return err
+	}
+	if r.Exact && r.At == "" {
+		return errors.New("--exact is for one moment: say which with --at")
 	}
 	cfg, target, err := openBackup(ctx, g, r.From)
 	if err != nil {
@@ -87,6 +93,7 @@ func (r *restoreCommand) Run(ctx context.Context, g *globals) error {
 		Rows:         sqlstore.EachBlob,
 		Free:         vfs.Free,
 		AcceptDamage: r.AcceptDamage,
+		Also:         r.toEnd(at),
 		Progress: line.throttled(func(p backup.RestoreProgress) string {
 			return fmt.Sprintf("%s: %s of %s", p.Stage, bytesText(p.Done), bytesText(p.Total))
 		}),
@@ -101,10 +108,7 @@ func (r *restoreCommand) Run(ctx context.Context, g *globals) error {
 	if err := sayRestored(cfg.Data, done); err != nil || !r.Exact {
 		return err
 	}
-	if err := r.takeBack(ctx, g, at); err != nil {
-		return fmt.Errorf("%w. An account by itself: lockstep restore --account LOGIN --at %s --exact --apply --data %s", err, at.Format(time.RFC3339), cfg.Data)
-	}
-	return nil
+	return r.takeBack(ctx, g, cfg.Data, at)
 }
 
 // sayTrust says whether who has nothing but a recovery code can tell whose backup it is.

@@ -22,12 +22,9 @@ type restoreAccount struct {
 }
 
 // unasked is an error if something was said that is about one account.
-func (r *restoreAccount) unasked(at string) error {
+func (r *restoreAccount) unasked() error {
 	if r.Mailbox != "" || r.OnlyMissing || r.Apply {
 		return errors.New("--mailbox, --only-missing and --apply are about one account: say which with --account")
-	}
-	if r.Exact && at == "" {
-		return errors.New("--exact is for one moment: say which with --at")
 	}
 	return nil
 }

@@ -20,6 +20,9 @@ func (serveCommand) Run(ctx context.Context, g *globals) error {
 	if err != nil {
 		return err
 	}
+	if err := mustBeEnded(cfg.Data); err != nil {
+		return err
+	}
 	log := newLogger(cfg.Log)
 	for again := true; again && err == nil; {
 		again, err = serveUntilChangedOver(ctx, cfg, log)

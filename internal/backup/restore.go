@@ -43,7 +43,9 @@ type RestoreOptions struct {
 	// AcceptDamage goes on where a part of a pack is damaged or missing: the messages in
 	// it are lost.
 	AcceptDamage bool
-	Progress     func(RestoreProgress)
+	// Also are small files of the directory beside those of the point.
+	Also     map[string][]byte
+	Progress func(RestoreProgress)
 }
 
 // RestoreProgress is how far a restore is.
@@ -295,6 +297,11 @@ func install(fsys vfs.FS, temp, file string) error {
 // finish puts the small files and then the database in place, and takes the mark away.
 func (t *restoring) finish() error {
 	for name, content := range t.m.Files {
+		if err := t.write(name, content); err != nil {
+			return err
+		}
+	}
+	for name, content := range t.o.Also {
 		if err := t.write(name, content); err != nil {
 			return err
 		}

@@ -173,18 +173,23 @@ func TestAMomentBetweenTwoPointsComesBack(t *testing.T) {
 		t.Fatal("no act")
 	}
 	s.says("Backed up", "backup", "--to", target)
-	steps, once := filepath.Join(t.TempDir(), "steps"), filepath.Join(t.TempDir(), "once")
+	steps, once, cut := filepath.Join(t.TempDir(), "steps"), filepath.Join(t.TempDir(), "once"), filepath.Join(t.TempDir(), "cut")
 	key := filepath.Join(s.dir, "key")
 	for _, args := range [][]string{
 		{"restore", "--from", target, "--key", key, "--data", steps},
 		{"restore", "--account", alice, "--data", steps, "--at", "before act " + act[1], "--exact", "--apply"},
 		{"restore", "--from", target, "--key", key, "--data", once, "--at", moment, "--exact"},
+		{"restore", "--from", target, "--key", key, "--data", cut},
 	} {
 		if out, err := lockstep("", args...); err != nil {
 			t.Fatalf("lockstep %v: %v\n%s", args, err, out)
 		}
 	}
-	for _, data := range []string{steps, once} {
+	endsWhatWasCut(t, cut, moment, "restore", "--from", target, "--key", key, "--data", cut, "--at", moment, "--exact")
+	for _, data := range []string{steps, once, cut} {
+		if _, err := os.Stat(filepath.Join(data, "restoring-to")); err == nil {
+			t.Errorf("%s is not ended", data)
+		}
 		out, err := lockstep("", "mailbox", "list", alice, "--data", data)
 		if err != nil || !regexp.MustCompile(`(?m)^Between +4 `).MatchString(out) || strings.Contains(out, "Later") {
 			t.Errorf("%s: %v\n%s", data, err, out)
@@ -194,6 +199,28 @@ func TestAMomentBetweenTwoPointsComesBack(t *testing.T) {
 	out, err := lockstep("", "restore", "--from", target, "--key", key, "--data", long, "--at", "2020-01-01T00:00:00Z", "--exact")
 	if err == nil || !strings.Contains(out, "left as of the point: "+alice) {
 		t.Errorf("a moment before there was anything: %v\n%s", err, out)
+	}
+}
+
+// endsWhatWasCut makes of a directory what a restore to a moment leaves that is cut when the
+// point is back: it is not served, and the same command ends it, also without the backup.
+func endsWhatWasCut(t *testing.T, data, moment string, again ...string) {
+	t.Helper()
+	at, err := time.Parse(time.RFC3339Nano, moment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(data, "restoring-to"), []byte(at.UTC().Format(time.RFC3339Nano)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := lockstep("", "serve", "--data", data); err == nil || !strings.Contains(out, "lockstep restore --exact --data "+data) {
+		t.Errorf("it is served: %v\n%s", err, out)
+	}
+	if out, err := lockstep("", again...); err != nil || !strings.Contains(out, "as was begun") {
+		t.Errorf("the same command: %v\n%s", err, out)
+	}
+	if out, err := lockstep("", again...); err == nil || !strings.Contains(out, "holds a Lockstep already") {
+		t.Errorf("once it has ended: %v\n%s", err, out)
 	}
 }
 
