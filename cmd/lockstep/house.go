@@ -387,7 +387,7 @@ func (h *house) sayNewKey(to io.Writer) {
 // sayReturned says that the database was taken for an older copy.
 func (h *house) sayReturned(to io.Writer) {
 	if why, _ := h.db.Returned(); why != "" {
-		fmt.Fprintf(to, "The database is an older copy of itself, or may be: %s. Every account began a new epoch: devices catch up by themselves,\nand outgoing mail is held: see lockstep queue list.\n", why)
+		fmt.Fprintf(to, "The database is an older copy of itself, or may be: %s. Every account began a new epoch: devices catch up by themselves,\nand outgoing mail is held: see lockstep queue list. So it is after every restore.\n", why)
 	}
 }
 

@@ -149,7 +149,7 @@ func (r *restoreCommand) when(now time.Time) (time.Time, error) {
 func sayRestored(data string, done backup.Restored) error {
 	fmt.Printf("Restored everything as of %s: the database (%s) and %d stored messages and parts, in %s.\n", localTime(done.Point.Time),
 		bytesText(int64(done.Manifest.Pages)*int64(done.Manifest.PageSize)), done.Blobs, done.Took.Round(time.Millisecond))
-	fmt.Printf("The configuration it ran with is in %s.\nStart it: lockstep serve --data %s\n", filepath.Join(data, restoredConfig), data)
+	fmt.Printf("The configuration it ran with is in %s.\nLook at it: lockstep doctor --data %s\nThen put it in the place of the old one, on the same disk, or start it where it is: lockstep serve --data %[2]s\n", filepath.Join(data, restoredConfig), data)
 	if done.LostCount == 0 {
 		return nil
 	}
