@@ -51,8 +51,8 @@ type Detail struct {
 	Blobs     string              `json:"blobs,omitempty"`     // "" is well, else what is wrong
 	Bus       string              `json:"bus,omitempty"`       // so
 	Behind    Behind              `json:"behind,omitzero"`
-	TripMicro int64               `json:"trip_us,omitempty"`   // of a question to the database
-	Settings  string              `json:"settings,omitempty"`  // the fingerprint of what should be set alike
+	TripMicro int64               `json:"trip_us,omitempty"`  // of a question to the database
+	Settings  string              `json:"settings,omitempty"` // the fingerprint of what should be set alike
 }
 
 // Behind is how far a node's sessions are behind an account: of those that it looked at
