@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"lockstep/internal/admin"
+	"lockstep/internal/cluster"
 )
 
 type clusterStatus struct {
@@ -63,14 +64,14 @@ func tellCluster(st admin.ClusterStanding) error {
 }
 
 func printNodes(st admin.ClusterStanding) error {
-	t := newTable("NODE", "VERSION", "SCHEMA", "STATE", "SINCE", "SEEN", "DATABASE", "SETTINGS", "SESSIONS", "DOES FOR ALL", "")
+	t := newTable("NODE", "VERSION", "SCHEMA", "STATE", "SINCE", "SEEN", "DATABASE", "BEHIND", "SETTINGS", "SESSIONS", "DOES FOR ALL", "")
 	for _, n := range st.Nodes {
 		name := n.Name
 		if n.Here {
 			name += " *"
 		}
 		t.row(name, n.Version, n.Schema, n.State, n.Started.Local().Format("2006-01-02 15:04"), agoText(st.Now.Sub(n.Seen)),
-			(time.Duration(n.Detail.TripMicro) * time.Microsecond).Round(10*time.Microsecond).String(), cmp.Or(n.Detail.Settings, "-"), sessionsText(n.Detail.Sessions), leasesText(n.Leases), nodeNote(n))
+			(time.Duration(n.Detail.TripMicro) * time.Microsecond).Round(10*time.Microsecond).String(), behindText(n.Detail.Behind), cmp.Or(n.Detail.Settings, "-"), sessionsText(n.Detail.Sessions), leasesText(n.Leases), nodeNote(n))
 	}
 	return t.print(os.Stdout)
 }
@@ -89,6 +90,14 @@ func setApart(all []admin.ClusterNode) bool {
 		}
 	}
 	return false
+}
+
+// behindText is how far the sessions of a node are behind, as it last saw.
+func behindText(b cluster.Behind) string {
+	if b.Commits == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%d, %v", b.Commits, b.Time.Round(time.Millisecond))
 }
 
 // agoText is how long ago something was, to the second.

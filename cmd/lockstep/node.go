@@ -9,6 +9,7 @@ import (
 
 	"lockstep/internal/cluster"
 	"lockstep/internal/mail"
+	"lockstep/internal/store"
 	"lockstep/internal/store/sqlstore"
 )
 
@@ -43,7 +44,32 @@ func (h *house) describe(ctx context.Context) cluster.Detail {
 	if h.bus != nil && !h.bus.Stats().Connected {
 		d.Bus = "not connected"
 	}
+	var err error
+	if d.Behind, err = h.behind(ctx); err != nil {
+		h.log.WarnContext(ctx, "how far this node is behind is not known now", "err", err)
+	}
 	return d
+}
+
+// behindOf is of how many accounts a node looks at each beat whether its sessions are
+// behind: a read each.
+const behindOf = 4
+
+// behind is how far sessions here are behind what was committed, on whatever node.
+func (h *house) behind(ctx context.Context) (b cluster.Behind, err error) {
+	lag, err := h.hub.Behind(ctx, behindOf)
+	if err != nil || lag.Commits() == 0 {
+		return b, err
+	}
+	b.Commits = lag.Commits()
+	err = h.db.View(ctx, lag.Account, func(r store.Reader) error {
+		missed, err := r.Journal(store.JournalQuery{After: lag.Told, Before: lag.Told + 2, Limit: 1})
+		for _, rec := range missed {
+			b.Time = max(h.node.Now().Sub(rec.Time), 0)
+		}
+		return err
+	})
+	return b, err
 }
 
 // addressesOf are where services listen, by protocol.

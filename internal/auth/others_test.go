@@ -193,6 +193,16 @@ func (b *bench) everyWay(secret string) map[string]*watched {
 	return all
 }
 
+// appPassword is one of a new device of Alice's.
+func (b *bench) appPassword() string {
+	b.t.Helper()
+	_, secret, err := b.AddDevice(b.t.Context(), b.alice, "phone", nil)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return secret
+}
+
 func TestWhoIsSignedOutAtOneNodeIsAtAll(t *testing.T) {
 	for _, act := range acts {
 		for _, cut := range []bool{false, true} {
@@ -206,10 +216,7 @@ func TestWhoIsSignedOutAtOneNodeIsAtAll(t *testing.T) {
 					defer c.close()
 					c.cut(cut)
 					here, there := c.nodes[0], c.nodes[1]
-					_, secret, err := here.AddDevice(t.Context(), here.alice, "phone", nil)
-					if err != nil {
-						t.Fatal(err)
-					}
+					secret := here.appPassword()
 					sessions := there.everyWay(secret)
 					bob := there.account("bob@example.test", verifier())
 					his := attempt(password)
@@ -422,10 +429,7 @@ func TestALockOutReachesAllNodes(t *testing.T) {
 				defer c.close()
 				c.cut(cut)
 				here, there := c.nodes[0], c.nodes[1]
-				_, secret, err := here.AddDevice(t.Context(), here.alice, "phone", nil)
-				if err != nil {
-					t.Fatal(err)
-				}
+				secret := here.appPassword()
 				for range freeFailuresPair + 6 { // a wait of a minute
 					time.Sleep(maxWait / 12)
 					_, _ = here.Login(t.Context(), attempt("wrong-horse"))

@@ -50,8 +50,16 @@ type Detail struct {
 	Sessions  map[string]int      `json:"sessions,omitempty"`  // by protocol
 	Blobs     string              `json:"blobs,omitempty"`     // "" is well, else what is wrong
 	Bus       string              `json:"bus,omitempty"`       // so
-	TripMicro int64               `json:"trip_us,omitempty"`   // of a question to the database
-	Settings  string              `json:"settings,omitempty"`  // the fingerprint of what should be set alike
+	Behind    Behind              `json:"behind,omitzero"`
+	TripMicro int64               `json:"trip_us,omitempty"`  // of a question to the database
+	Settings  string              `json:"settings,omitempty"` // the fingerprint of what should be set alike
+}
+
+// Behind is how far a node's sessions are behind an account: of those that it looked at
+// at its last beat, the one that is furthest. Zero is that none is.
+type Behind struct {
+	Commits int           `json:"commits"` // that they were not told of
+	Time    time.Duration `json:"time_ns"` // since the first of these
 }
 
 // About is what does not change of a node while it lives.

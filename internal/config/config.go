@@ -54,7 +54,7 @@ type Listen struct {
 	HTTP        Addresses `toml:"http" comment:"The web client, JMAP and ActiveSync where auth.plaintext lets passwords come without TLS; health and metrics, which tell numbers, not names: keep those off the internet."`
 	HTTPS       Addresses `toml:"https" comment:"The same under TLS."`
 
-	Proxies Networks `toml:"proxies" comment:"Balancers and proxies in front of this server, by address or network, such as \"10.0.0.0/8\". What they say of where a client comes from is believed, by the PROXY protocol (version 1 or 2) or, on http and https, by Forwarded and X-Forwarded-For; and nobody else is. On other protocols than http and https they must say it (docs/operations.md: Behind a balancer)."`
+	Proxies Networks `toml:"proxies" comment:"Balancers and proxies in front of this server, by address or network, such as \"10.0.0.0/8\". What they say of where a client comes from is believed, by the PROXY protocol (version 1 or 2) or, on http and https, by Forwarded and X-Forwarded-For; and nobody else is. On other protocols than http and https they must say it (docs/operations.md: Behind a balancer or a proxy)."`
 }
 
 // TLS names the certificate.

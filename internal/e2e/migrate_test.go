@@ -237,3 +237,53 @@ func TestAMoveThatIsKilledGoesOn(t *testing.T) {
 		t.Error(out)
 	}
 }
+
+// A move that is taken back: the source is served again as it was when it moved, devices
+// are told nothing, and what came elsewhere meanwhile is only there. Without --undo it is
+// refused, and so is taking back what has not moved.
+func TestAMoveIsTakenBack(t *testing.T) {
+	url := pgtest.Database(t)
+	s := newServer(t, "")
+	s.addAccount(alice)
+	s.importMails("first", 60)
+	s.wants("have not moved", "migrate", "--undo", "--from", s.dir)
+	s.start()
+	phone := newPocket(t, s)
+	phone.sync()
+	phone.wants("before", 0)
+	before := s.photo()
+	s.stop()
+	s.lockstepFor(long, "migrate", "--to", url)
+	s.wants("have moved to", "serve")
+	s.on(url)
+	s.importMails("elsewhere", 5)
+	s.on("")
+	if out := s.lockstepFor(long, "migrate", "--undo", "--from", s.dir); !strings.Contains(out, "can be served again") || !strings.Contains(out, "no more") {
+		t.Errorf("taking it back says %s", out)
+	}
+	s.wants("have not moved", "migrate", "--undo", "--from", s.dir)
+	s.start()
+	if log := s.log.String(); strings.Contains(log, "older copy") {
+		t.Errorf("it takes itself for an older copy:\n%s", log)
+	}
+	s.stillShows("taken back", before)
+	phone.wants("taken back", 0)
+	s.importMails("after", 7)
+	phone.wants("with new mail, taken back", 7)
+	if out := s.lockstepFor(long, "doctor"); !strings.Contains(out, "All is well") {
+		t.Error(out)
+	}
+	s.stop()
+
+	// The same of PostgreSQL, which has moved into a directory.
+	s.on(url)
+	other := filepath.Join(t.TempDir(), "other")
+	s.lockstepFor(long, "migrate", "--to", other)
+	s.wants("have moved to", "serve")
+	s.lockstepFor(long, "migrate", "--undo", "--from", url)
+	s.start()
+	if now := s.photo(); len(now) != len(before)+5 {
+		t.Errorf("%d messages are on PostgreSQL, taken back, want %d", len(now), len(before)+5)
+	}
+	s.importMails("on", 3)
+}

@@ -100,24 +100,3 @@ func (s *Server) outcomesOf(ctx context.Context, delivery string) (map[string]st
 
 // maxOutcomesLeft bounds how many are looked at: more recipients than a submission has.
 const maxOutcomesLeft = 10_000
-
-// A pace counts to how many recipients principals sent in this hour.
-type pace struct {
-	mu   sync.Mutex
-	hour int64
-	sent map[store.PrincipalID]int
-}
-
-// take reports whether somebody may send to n more.
-func (p *pace) take(who store.PrincipalID, n, most int, now time.Time) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if h := hourOf(now); p.hour != h || p.sent == nil {
-		p.hour, p.sent = h, map[store.PrincipalID]int{}
-	}
-	if p.sent[who]+n > most {
-		return false
-	}
-	p.sent[who] += n
-	return true
-}

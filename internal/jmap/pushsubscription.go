@@ -254,7 +254,9 @@ func (c *call) subscribe(ctx context.Context, raw json.RawMessage, n int) (*push
 	if wrong := c.srv.checkPushURL(in.URL); wrong != nil {
 		return nil, wrong
 	}
-	if !c.srv.subscribed.take(c.sess.Principal.ID, 1, maxNewInHour, now) {
+	if may, err := c.srv.may(ctx, c.sess.Account(), subscribeBound, 1); err != nil {
+		return nil, err
+	} else if !may {
 		return nil, &setError{Type: "rateLimit", Description: "that are many subscriptions for an hour"}
 	}
 	f, err := c.srv.follow(ctx, c.sess.Principal, nil, "")

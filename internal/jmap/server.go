@@ -82,11 +82,9 @@ type Server struct {
 	limits Limits
 	rooms  rooms
 
-	outcomes   outcomes
-	sends      pace
-	subscribed pace
-	pusher     pusher
-	signer     *webpush.Signer
+	outcomes outcomes
+	pusher   pusher
+	signer   *webpush.Signer
 
 	emails emailTables
 	now    func() time.Time

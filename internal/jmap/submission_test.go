@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -440,10 +442,45 @@ func TestSubmissionsAreBounded(t *testing.T) {
 	if len(all.List) > maxSubmissions || len(all.List) < maxSubmissions-1 {
 		t.Errorf("%d are kept", len(all.List))
 	}
-	var p pace
-	now := time.Now()
-	if !p.take(1, maxSentInHour, maxSentInHour, now) || p.take(1, 1, maxSentInHour, now) || !p.take(2, 1, maxSentInHour, now) || !p.take(1, 1, maxSentInHour, now.Add(time.Hour)) {
-		t.Error("an hour's mail is not counted")
+}
+
+// What is sent in an hour is one count, at however many nodes and at the same time.
+func TestAnHoursMailIsCountedOverNodes(t *testing.T) {
+	w := newTown(t)
+	neighbour := w.Account("bob@example.test", 0, nil)
+	var now atomic.Int64
+	node := func() *Server {
+		return &Server{Store: w.Store, now: func() time.Time { return time.Unix(now.Load(), 0) }}
+	}
+	may := func(s *Server, id mail.AccountID, n int) bool {
+		t.Helper()
+		may, err := s.may(t.Context(), id, sendsBound, n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return may
+	}
+	a, b, alice := node(), node(), w.alice.Account
+	var at sync.WaitGroup
+	for _, s := range []*Server{a, b} {
+		at.Go(func() {
+			for range 100 {
+				if may, err := s.may(t.Context(), alice, sendsBound, 4); !may || err != nil {
+					t.Errorf("%v, %v", may, err)
+				}
+			}
+		})
+	}
+	at.Wait()
+	if !may(a, alice, maxSentInHour-800) || may(b, alice, 1) || may(a, alice, 1) {
+		t.Error("the nodes do not count together")
+	}
+	if !may(b, neighbour.Account, maxSentInHour) || may(a, neighbour.Account, 1) {
+		t.Error("accounts are not counted for themselves")
+	}
+	now.Add(3600)
+	if !may(b, alice, 1) {
+		t.Error("an hour later it is not let go on")
 	}
 }
 

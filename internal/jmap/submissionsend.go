@@ -358,7 +358,9 @@ func (t *outgoing) repeats(creation string) (*submission, error) {
 // submit hands the message to delivery, without what only its author may see, and notes
 // that it did.
 func (t *outgoing) submit() error {
-	if !t.srv.sends.take(t.sess.Principal.ID, len(t.env.Recipients), maxSentInHour, t.srv.now()) {
+	if may, err := t.srv.may(t.ctx, t.sess.Account(), sendsBound, len(t.env.Recipients)); err != nil {
+		return err
+	} else if !may {
 		return &setError{Type: "rateLimit", Description: fmt.Sprintf("mail to more than %d recipients in an hour", maxSentInHour)}
 	}
 	if _, err := encodeData(t.kept); err != nil || len(t.env.Recipients)*(maxReplyBytes+200) > mail.MaxObjectBytes {

@@ -243,18 +243,13 @@ func (j *Job) pass(ctx context.Context, frozen bool) (accounts int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if frozen { // what could not be proven while it changed is looked at again
-		changed = append(changed, j.unproven(ctx, &err)...)
-		slices.Sort(changed)
-		changed = slices.Compact(changed)
-		if err != nil {
-			return 0, err
-		}
-	}
 	weights, err := j.From.Weights(ctx)
 	if err != nil {
 		return 0, err
 	}
+	changed = append(changed, j.unproven(weights, frozen)...)
+	slices.Sort(changed)
+	changed = slices.Compact(changed)
 	j.report.Accounts = len(weights)
 	j.told = Progress{Pass: j.report.Passes, Frozen: frozen, Of: len(changed), Rows: j.report.Carried.Written, Bytes: j.report.Carried.Bytes}
 	for _, id := range changed {
@@ -323,12 +318,13 @@ func (j *Job) rest(ctx context.Context, gone []mail.AccountID) error {
 	return err
 }
 
-// unproven are the accounts of the source that were not found the same on both sides.
-func (j *Job) unproven(ctx context.Context, failed *error) (all []mail.AccountID) {
-	weights, err := j.From.Weights(ctx)
-	*failed = errors.Join(*failed, err)
+// unproven are the accounts of the source that nobody compared yet, which a command
+// before this one has brought over: they are compared while the source is in use. With
+// nobody writing it is also those that were not the same while they changed; so what
+// is done then is about what changed since the pass before.
+func (j *Job) unproven(weights map[mail.AccountID]int64, frozen bool) (all []mail.AccountID) {
 	for id := range weights {
-		if !j.proven[id] {
+		if same, compared := j.proven[id]; !compared || frozen && !same {
 			all = append(all, id)
 		}
 	}

@@ -256,3 +256,42 @@ func TestWhatCannotBeMovedIsRefused(t *testing.T) {
 		t.Errorf("a source that is not there: %v", err)
 	}
 }
+
+// While nobody can write, only what changed since the pass before is read: also when the
+// command goes on with what another has brought over.
+func TestTheLastPassIsAboutWhatChanged(t *testing.T) {
+	const accounts = 12
+	url := pgtest.Database(t)
+	b := newBusy(t, openPostgres(t, url), accounts, 5)
+	path := filepath.Join(t.TempDir(), "lockstep.db")
+	refused := errors.New("not now")
+	from, to := side(t, sqlstore.OpenSource, url), side(t, sqlstore.OpenTarget, path)
+	first := jobOf(from, to)
+	first.Freeze = func(context.Context) (migrate.Frozen, error) { return nil, refused }
+	if _, err := first.Run(t.Context()); !errors.Is(err, refused) {
+		t.Fatal(err)
+	}
+	second := jobOf(from, to)
+	freeze := second.Freeze
+	second.Freeze = func(ctx context.Context) (migrate.Frozen, error) {
+		if err := b.add(3, 1); err != nil {
+			t.Error(err)
+		}
+		return freeze(ctx)
+	}
+	online, last := 0, 0
+	second.Tell = func(p migrate.Progress) {
+		if p.Frozen {
+			last = max(last, p.Of)
+		} else {
+			online = max(online, p.Of)
+		}
+	}
+	r, err := second.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if online != accounts || last != 1 || r.Proven != accounts {
+		t.Errorf("%d accounts were compared while the source was in use, and %d while nobody could write; %d proven", online, last, r.Proven)
+	}
+}

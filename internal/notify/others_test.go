@@ -210,16 +210,25 @@ func TestAGapIsLookedAfter(t *testing.T) {
 		l, _ := s.listen(t, b, 7)
 		quiet, _ := s.listen(t, b, 8)
 		synctest.Wait()
-		air.Cut(cut)
 		s.commit(a, 7, 3)
 		synctest.Wait()
-		if l.isAt() != 0 {
+		if lag, err := b.Behind(t.Context(), 10); lag.Commits() != 0 || err != nil {
+			t.Errorf("what heard everything is behind: %+v, %v", lag, err)
+		}
+		air.Cut(cut)
+		s.commit(a, 7, 3)
+		s.commit(a, 7, 3)
+		synctest.Wait()
+		if l.isAt() != 1 {
 			t.Fatal("it heard without a connection")
+		}
+		if lag, err := b.Behind(t.Context(), 10); lag != (notify.Lag{Account: 7, Told: 1, Head: 3}) || err != nil {
+			t.Errorf("what heard nothing for two commits is behind: %+v, %v", lag, err)
 		}
 		air.Mend(cut)
 		time.Sleep(10 * time.Millisecond)
 		synctest.Wait()
-		if l.isAt() != 1 {
+		if l.isAt() != 3 {
 			t.Errorf("after the gap it knows %d", l.isAt())
 		}
 		if n := quiet.last(); n.ModSeq != 0 {

@@ -37,6 +37,7 @@ type pgConn struct {
 	count     atomic.Int64
 	trips     atomic.Int64 // to the server and back
 	wrote     int64
+	answers   int64       // that somebody was given
 	idle      atomic.Bool // nobody may use it
 	idleSince time.Time
 	waits     pending
@@ -280,6 +281,7 @@ func (p *pgConn) read(st *pgStatement, rr *pgconn.ResultReader, each func(row) e
 	rows := &pgRows{conn: p, rr: rr}
 	p.reading = rows
 	for err == nil && rows.next() {
+		p.answers++
 		if each != nil {
 			err = each(rows)
 		}
@@ -292,6 +294,7 @@ func (p *pgConn) read(st *pgStatement, rr *pgconn.ResultReader, each func(row) e
 		p.wrote++
 		return 0, p.failed(failed, st)
 	}
+	p.answers++
 	p.tag = tag.String()
 	return tag.RowsAffected(), err
 }
@@ -424,6 +427,7 @@ func (p *pgConn) readBuffered(st *pgStatement, rows *pgRows, each func(row) erro
 		p.wrote++
 		return 0, p.failed(rows.err, st)
 	}
+	p.answers++
 	p.tag = rows.tag.String()
 	for rows.next() {
 		if each == nil {
@@ -574,6 +578,14 @@ func (p *pgConn) isBroken() bool {
 	ctx, cancel := context.WithTimeout(context.Background(), pgConnectTime)
 	defer cancel()
 	return p.c.Ping(ctx) != nil
+}
+
+// mark and brokeAt tell who asks whether the connection broke before it gave an answer:
+// then nothing came of what was done with it since the mark.
+func (p *pgConn) mark() int64 { return p.answers }
+
+func (p *pgConn) brokeAt(mark int64) bool {
+	return p.answers == mark && (p.c == nil || p.c.IsClosed())
 }
 
 // pgFresh is for how long a connection is taken to be there still.

@@ -10,6 +10,8 @@ type pooled interface {
 	conn
 	setIdle(bool) // nobody may use it: what a View left behind is the next one's
 	isBroken() bool
+	mark() int64
+	brokeAt(mark int64) bool // without an answer since the mark
 }
 
 // pool holds the connections that read. Who waits is served in order. The connection
@@ -52,6 +54,16 @@ func (p *pool) get(ctx context.Context) (pooled, error) {
 		p.leave <- struct{}{}
 		return nil, err
 	}
+	return c, nil
+}
+
+// instead opens a connection in the place of one that broke.
+func (p *pool) instead(broken pooled) (pooled, error) {
+	c, err := p.open()
+	if err != nil {
+		return broken, err
+	}
+	broken.close()
 	return c, nil
 }
 

@@ -286,6 +286,10 @@ func (s *sqliteConn) setIdle(idle bool) { s.idle.Store(idle) }
 
 func (s *sqliteConn) isBroken() bool { return false }
 
+func (s *sqliteConn) mark() int64 { return 0 }
+
+func (s *sqliteConn) brokeAt(int64) bool { return false }
+
 func (s *sqliteConn) script(sql string) error {
 	for sql = strings.TrimSpace(sql); sql != ""; sql = strings.TrimSpace(sql) {
 		st, trailing, err := s.c.PrepareTransient(sql)

@@ -331,14 +331,26 @@ func (db *DB) beginView() string {
 }
 
 // ask runs fn on a connection that reads. Each of its statements sees a snapshot
-// of its own, which is all that one alone needs.
+// of its own, which is all that one alone needs. A connection that broke since it was
+// used last shows it by its first answer, which does not come: fn has heard nothing
+// then, and is run once more on a new one.
 func (db *DB) ask(ctx context.Context, fn func(conn) error) error {
 	db.notInside()
 	c, err := db.readers.get(ctx)
 	if err != nil {
 		return err
 	}
-	defer db.readers.put(c)
+	defer func() { db.readers.put(c) }()
+	mark := c.mark()
+	err = fn(c)
+	if err == nil || !c.brokeAt(mark) || ctx.Err() != nil {
+		return err
+	}
+	fresh, failed := db.readers.instead(c)
+	if failed != nil {
+		return err
+	}
+	c = fresh
 	return fn(c)
 }
 
