@@ -175,6 +175,7 @@ var commands = []struct {
 	{"UID EXPUNGE 1:*", &Expunge{UID: true, Set: set(Range{1, Star})}},
 	{"COPY 2:4 a", &Copy{false, set(Range{2, 4}), "a"}},
 	{"UID COPY $ a", &Copy{true, SeqSet{Saved: true}, "a"}},
+	{"UID COPY 1:2,*,$ a", &Copy{true, SeqSet{Ranges: []Range{{1, 2}, {Star, Star}}, Saved: true}, "a"}},
 	{"MOVE *,4294967295 a", &Move{false, set(Range{Star, Star}, Range{4294967295, 4294967295}), "a"}},
 	{"UID MOVE *:7 a", &Move{true, set(Range{Star, 7}), "a"}},
 	{`STORE 1 FLAGS ()`, &Store{Set: set(Range{1, 1})}},
