@@ -346,7 +346,7 @@ func TestBadCommandsSayWhatIsWrong(t *testing.T) {
 		{"a LOGIN (", "a BAD LOGIN: Expected a user name"},
 		{"a LOGIN x ", "a BAD LOGIN: Expected a password"},
 		{`a LOGIN "x y`, "a BAD LOGIN: Quoted string without an end"},
-		{`a LOGIN "x\n" y`, `a BAD LOGIN: Only " and \ can be escaped`},
+		{`a LOGIN "x\n" y`, "a BAD LOGIN: Only quotes and backslashes can be escaped"},
 		{"a LOGIN \"x\x00\" y", "a BAD LOGIN: Control character in a quoted string"},
 		{"a LOGIN \"x\ry\" y", "a BAD LOGIN: Control character in a quoted string"},
 		{"a LOGIN \"\xff\" y", "a BAD LOGIN: String is not UTF-8"},
