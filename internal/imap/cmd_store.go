@@ -15,6 +15,12 @@ var errReadOnly = errNo("CANNOT", "The mailbox was opened for reading only")
 // has been told of. A sequence number past the last message is BAD.
 func (s *session) uids(set wire.SeqSet, byUID bool) (mail.UIDSet, error) {
 	v := s.sel.view
+	if set.Saved && len(set.Ranges) > 0 {
+		saved := v.UIDs(s.saved)
+		set.Saved = false
+		others, err := s.uids(set, byUID)
+		return union(others, saved), err
+	}
 	switch {
 	case set.Saved:
 		return v.UIDs(s.saved), nil

@@ -193,14 +193,12 @@ func compileFlag(k wire.FlagKey) test {
 }
 
 func (s *session) compileSet(sel *selection, k wire.SeqKey) test {
-	uids := mail.UIDSet(nil)
-	switch v := sel.view; {
-	case !k.Set.Saved && k.UID:
-		uids = openUIDs(k.Set, v.Largest())
-	case !k.Set.Saved:
-		uids = numbered(v, k.Set)
-	case sel == s.sel:
-		uids = s.saved
+	uids := numbered(sel.view, k.Set)
+	if k.UID {
+		uids = openUIDs(k.Set, sel.view.Largest())
+	}
+	if k.Set.Saved && sel == s.sel {
+		uids = union(uids, s.saved)
 	}
 	return onIndex(func(c *candidate) bool { return uids.Contains(c.entry.UID) })
 }

@@ -55,6 +55,7 @@ type tracker struct {
 	said     uint64           // the last HIGHESTMODSEQ
 	high     uint64           // the highest MODSEQ of a FETCH since
 	uidNext  mail.UID         // promised
+	words    []any            // of the last FLAGS
 	caches   map[string]cache // what a QRESYNC client remembers of mailboxes
 	queue    []*order
 	live     []*liveResult
@@ -251,6 +252,8 @@ func (c *tracker) hear(r response, o *order) {
 		c.expunge(int(r.n), o)
 	case "VANISHED":
 		c.vanish(r, o)
+	case "FLAGS":
+		c.words = r.args[0].([]any)
 	case "FETCH":
 		c.fetched(r)
 	case "ESEARCH":
@@ -445,6 +448,11 @@ func (c *tracker) learn(m *seen, items map[string]any) {
 		c.high = max(c.high, n)
 	}
 	if list, ok := items["FLAGS"].([]any); ok {
+		for _, f := range list {
+			if !slices.Contains(c.words, f) && f != `\Recent` {
+				c.wrong("a message has %v, and FLAGS has not", f)
+			}
+		}
 		m.flags, m.known = flagText(list), true
 		if m.uid != 0 && items["MODSEQ"] != nil {
 			c.w.flagsAt(c, place{c.box, m.uid}, fmt.Sprintf("%s%s %d at %d FLAGS", c.above, c.box, m.uid, m.modseq), m.flags)

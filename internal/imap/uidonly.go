@@ -57,7 +57,7 @@ func keyNumbers(key wire.SearchKey) bool {
 	case wire.Not:
 		return keyNumbers(k.Key)
 	case wire.SeqKey:
-		return !k.UID && !k.Set.Saved
+		return !k.UID && len(k.Set.Ranges) > 0
 	}
 	return false
 }

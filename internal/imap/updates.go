@@ -132,6 +132,9 @@ func (s *session) tellDeparted(r *reply) error {
 		return err
 	}
 	s.sel.view = s.sel.view.With(left)
+	if !slices.Equal(s.sel.view.Keywords(), s.sel.keywords) {
+		s.sayFlags()
+	}
 	for _, p := range left {
 		if e, ok := s.sel.view.Find(p.UID); ok && (!r.silent || s.condstore) {
 			seq, _ := s.sel.view.Seq(p.UID)

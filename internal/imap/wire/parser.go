@@ -283,7 +283,7 @@ func (p *parser) quotedSlow() string {
 			c = p.peek()
 			p.pos++
 			if c != '"' && c != '\\' {
-				p.fail(bad(`Only " and \ can be escaped`))
+				p.fail(bad("Only quotes and backslashes can be escaped"))
 				return ""
 			}
 		}

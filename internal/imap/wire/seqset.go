@@ -17,10 +17,10 @@ const Star uint32 = 0
 type Range struct{ First, Last uint32 }
 
 // A SeqSet is sequence-set of RFC 9051 §9: sequence numbers or UIDs, as the
-// command says.
+// command says, and the messages that "$" stands for.
 type SeqSet struct {
-	Saved  bool    // "$", the result of the last SEARCH (RFC 5182); Ranges is empty
 	Ranges []Range // in the client's order
+	Saved  bool    // "$", the result of the last SEARCH (RFC 5182), alone or behind the Ranges
 }
 
 // Resolve returns the set in growing order, each number once, with largest for
@@ -79,9 +79,6 @@ func (s SeqSet) HasStar() bool {
 func (s SeqSet) String() string { return string(s.appendTo(nil)) }
 
 func (s SeqSet) appendTo(b []byte) []byte {
-	if s.Saved {
-		return append(b, '$')
-	}
 	for i, r := range s.Ranges {
 		if i > 0 {
 			b = append(b, ',')
@@ -90,6 +87,12 @@ func (s SeqSet) appendTo(b []byte) []byte {
 		if r.First != r.Last {
 			b = appendSeqNumber(append(b, ':'), r.Last)
 		}
+	}
+	if s.Saved && len(s.Ranges) > 0 {
+		b = append(b, ',')
+	}
+	if s.Saved {
+		b = append(b, '$')
 	}
 	return b
 }
@@ -103,11 +106,11 @@ func appendSeqNumber(b []byte, n uint32) []byte {
 
 // seqSet reads sequence-set. Its length is bounded by that of the line.
 func (p *parser) seqSet() SeqSet {
-	if p.accept('$') {
-		return SeqSet{Saved: true}
-	}
 	var s SeqSet
 	for !p.failed() {
+		if s.Saved = p.accept('$'); s.Saved {
+			break
+		}
 		r := Range{First: p.seqNumber()}
 		r.Last = r.First
 		if p.accept(':') {
