@@ -44,6 +44,8 @@ type lanes struct {
 	young int      // turns that began lately
 	more  *sync.Cond
 	ended bool
+	// company is a test's way to have others beside a lane that becomes ready.
+	company func(lane) []*queue
 }
 
 // queue is a lane that somebody uses.
@@ -77,6 +79,10 @@ func (l *lanes) do(ctx context.Context, in lane, fn func(conn) error, after func
 func (l *lanes) enter(in lane) *queue {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.use(in)
+}
+
+func (l *lanes) use(in lane) *queue {
 	q := l.open[in]
 	if q == nil {
 		q = &queue{lane: in, jobs: make(chan *job, maxBatch)}
@@ -102,6 +108,9 @@ func (l *lanes) offer(q *queue) {
 		return
 	}
 	q.taken = true
+	if l.company != nil {
+		l.ready = append(l.ready, l.company(q.lane)...)
+	}
 	l.ready = append(l.ready, q)
 	l.more.Signal()
 }
