@@ -44,6 +44,9 @@ type lanes struct {
 	young int      // turns that began lately
 	more  *sync.Cond
 	ended bool
+	apart bool // each has a transaction of its own
+	// company is a test's way to have others beside a lane that becomes ready.
+	company func(lane) []*queue
 }
 
 // queue is a lane that somebody uses.
@@ -77,6 +80,10 @@ func (l *lanes) do(ctx context.Context, in lane, fn func(conn) error, after func
 func (l *lanes) enter(in lane) *queue {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.use(in)
+}
+
+func (l *lanes) use(in lane) *queue {
 	q := l.open[in]
 	if q == nil {
 		q = &queue{lane: in, jobs: make(chan *job, maxBatch)}
@@ -102,6 +109,9 @@ func (l *lanes) offer(q *queue) {
 		return
 	}
 	q.taken = true
+	if l.company != nil {
+		l.ready = append(l.ready, l.company(q.lane)...)
+	}
 	l.ready = append(l.ready, q)
 	l.more.Signal()
 }
@@ -125,7 +135,7 @@ const (
 // do not count: what is slow keeps nobody waiting.
 const (
 	maxUnderWay = 3
-	patience    = 10 * time.Millisecond
+	patience    = 50 * time.Millisecond
 )
 
 // take waits for lanes that are ready; nil: there will be none.
@@ -160,7 +170,7 @@ func (l *lanes) some() []*queue {
 	first := l.ready[0]
 	l.ready = l.ready[1:]
 	all := []*queue{first}
-	if !first.shares() {
+	if l.apart || !first.shares() {
 		return all
 	}
 	left := l.ready[:0]

@@ -74,6 +74,10 @@ func OpenPostgres(ctx context.Context, url string, o Options) (*DB, error) {
 		return c, c.connect(context.Background())
 	})
 	db.pg = &postgres{lanes: newLanes(), dial: dial, twice: o.RunTwice, over: over, unheard: newUnheard()}
+	if db.pg.lanes.apart, err = isSpread(ctx, dial); err != nil {
+		db.readers.close()
+		return nil, err
+	}
 	for range pgWriters {
 		c := &pgConn{open: dial, writer: true}
 		db.pg.writers = append(db.pg.writers, c)
@@ -167,6 +171,24 @@ func loopsWell(ctx context.Context, c *pgconn.PgConn) error {
 		return nil
 	}
 	return err
+}
+
+// hasCitus finds the extension that spreads tables over servers by their account.
+const hasCitus = "SELECT 1 FROM pg_catalog.pg_extension WHERE extname = 'citus'"
+
+// isSpread reports whether accounts lie on servers of their own, which have no
+// transaction in common that is worth it.
+func isSpread(ctx context.Context, dial func(context.Context) (*pgconn.PgConn, error)) (bool, error) {
+	c, err := dial(ctx)
+	if err != nil {
+		return false, pgReadable(err)
+	}
+	defer c.Close(ctx)
+	r := c.ExecParams(ctx, hasCitus, nil, nil, nil, nil).Read()
+	if errors.As(r.Err, new(*pgconn.PgError)) {
+		return false, nil
+	}
+	return len(r.Rows) > 0, pgReadable(r.Err)
 }
 
 // mustCommit makes an acknowledged commit durable also where the server was told

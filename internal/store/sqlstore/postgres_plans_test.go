@@ -129,6 +129,10 @@ func explain(ctx context.Context, c *pgconn.PgConn, sql string) (p planNode, err
 			args = append(args, "'x'")
 		case pgtype.ByteaOID:
 			args = append(args, `'\x00'`)
+		case pgtype.TextArrayOID: // lists, or words
+			args = append(args, `'{"{30}","{300,3000}"}'`)
+		case pgtype.ByteaArrayOID:
+			args = append(args, `'{"\\x00","\\x01"}'`)
 		default:
 			return p, fmt.Errorf("parameter of type %d", oid)
 		}
@@ -189,6 +193,7 @@ func TestPlansOfPostgresDoNotWalk(t *testing.T) {
 				if looked < 200 {
 					t.Errorf("looked at %d statements only", looked)
 				}
+				planTogether(t, c, known+" "+mode)
 			}
 		}
 		return nil
@@ -196,4 +201,49 @@ func TestPlansOfPostgresDoNotWalk(t *testing.T) {
 	if err != nil {
 		t.Fatal(fmt.Errorf("the crowd: %w", err))
 	}
+}
+
+// planTogether asks for the plans of statements that are carried out for several
+// accounts at once.
+func planTogether(t *testing.T, c *pgconn.PgConn, when string) {
+	t.Helper()
+	if err := loopsWell(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	for sql := range together {
+		d, err := c.Prepare(t.Context(), "", toPostgres(sql), nil)
+		if err != nil {
+			t.Fatalf("%v in %s", err, sql)
+		}
+		form := formOf(sql, argumentKinds(d.ParamOIDs))
+		for _, text := range []string{form.quiet, form.tells} {
+			if text == "" {
+				continue
+			}
+			p, err := explain(t.Context(), c, text)
+			if err != nil {
+				t.Errorf("%v in %s", err, text)
+				continue
+			}
+			for _, wrong := range walks(p) {
+				t.Errorf("%s: %s: %s", when, wrong, text)
+			}
+		}
+	}
+	if err := c.Exec(t.Context(), "RESET enable_hashjoin; RESET enable_mergejoin").Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// argumentKinds are the kinds of arguments that a statement has.
+func argumentKinds(oids []uint32) string {
+	kinds := make([]byte, len(oids))
+	for i, oid := range oids {
+		for _, kind := range []byte("ntbl") {
+			if kindOIDs[kind] == oid {
+				kinds[i] = kind
+			}
+		}
+	}
+	return string(kinds)
 }

@@ -55,7 +55,7 @@ func isSQLiteAlone(sql string) bool {
 
 // isPostgresAlone reports whether a statement is one that only PostgreSQL is asked.
 func isPostgresAlone(sql string) bool {
-	if sql == lockAccount || sql == lockAccounts || sql == lockLane || sql == selectClock || sql == takeNumbers || sql == selectHistory || strings.Contains(sql, " engine") {
+	if sql == lockAccount || sql == lockAccounts || sql == lockLane || sql == selectClock || sql == takeNumbers || sql == hasCitus || sql == selectHistory || strings.Contains(sql, " engine") {
 		return true
 	}
 	for _, own := range inPostgres {

@@ -2,6 +2,7 @@ package sqlstore_test
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"testing"
 
@@ -24,6 +25,24 @@ func TestContractOnPostgres(t *testing.T) {
 		t.Cleanup(func() { soundness(t, db) })
 		return db
 	}, ofPostgres)
+}
+
+// inCompany is the part of each history that is lived through beside others'.
+const inCompany = 12
+
+// TestContractInCompany holds it against the contract while every change shares its
+// transaction with others', some of which fail.
+func TestContractInCompany(t *testing.T) {
+	for _, twice := range []bool{false, true} {
+		t.Run(fmt.Sprint("twice ", twice), func(t *testing.T) {
+			storetest.HistoriesPart(t, func(t testing.TB) storetest.Engine {
+				db := sqltest.Postgres(t, sqlstore.Options{RunTwice: twice, Guard: storetest.Rule})
+				t.Cleanup(func() { soundness(t, db) })
+				sqlstore.Accompany(t, db)
+				return db
+			}, inCompany)
+		})
+	}
 }
 
 // TestManyWritersAtTwoNodes lets each call go to another node than the one before:

@@ -71,3 +71,63 @@ func TestWhatAChangeCostsOnPostgres(t *testing.T) {
 	n = 5001
 	measure(5000)
 }
+
+// TestWhatDeliveriesShareOnPostgres counts what mail for many accounts costs that comes
+// at the same time: no more trips and statements than mail for one.
+func TestWhatDeliveriesShareOnPostgres(t *testing.T) {
+	db := freshPostgres(t)
+	p, err := db.CreateAccount(t.Context(), by, store.NewAccount{Login: "alice@example.test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := home{DB: db, t: t, id: p.Account}
+	h.view(func(r store.Reader) error {
+		mb, err := r.MailboxByPath("INBOX")
+		h.inbox = mb.ID
+		return err
+	})
+	homes := h.neighbours(15, 1)
+	n := 0
+	deliver := func() (trips, statements, commits int64) {
+		trips, statements, commits = db.trips(), db.statements(), db.Stats().Commits
+		jobs := make([]*job, len(homes))
+		l := db.pg.lanes
+		l.mu.Lock()
+		for i, h := range homes {
+			n++
+			a := letter(100 + n)
+			a.Blob.Record = []byte("sealed")
+			jobs[i] = &job{ctx: t.Context(), done: make(chan struct{}), run: func(c conn) error {
+				tx, err := db.newTx(c, h.id, by)
+				if err == nil {
+					_, err = tx.Append(h.inbox, a)
+				}
+				if err == nil {
+					_, err = tx.finish()
+				}
+				return err
+			}}
+			q := l.use(laneOf(h.id))
+			q.jobs <- jobs[i]
+			q.taken = true
+			l.ready = append(l.ready, q)
+			defer l.leave(q)
+		}
+		l.more.Signal()
+		l.mu.Unlock()
+		for _, j := range jobs {
+			if <-j.done; j.err != nil {
+				t.Fatal(j.err)
+			}
+		}
+		return db.trips() - trips, db.statements() - statements, db.Stats().Commits - commits
+	}
+	for range 3 * pgWriters { // each writer gets to know its statements
+		deliver()
+	}
+	trips, statements, commits := deliver()
+	t.Logf("%d deliveries: %d trips, %d statements", len(homes), trips, statements)
+	if trips > 4 || statements > 22 || commits != 1 {
+		t.Errorf("%d deliveries took %d trips, %d statements and %d commits, want 4, 22 and 1", len(homes), trips, statements, commits)
+	}
+}

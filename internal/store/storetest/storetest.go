@@ -74,6 +74,11 @@ func RunPart(t *testing.T, open Open, part int) {
 		return
 	}
 	Checks(t, open)
+	HistoriesPart(t, open, part)
+}
+
+// HistoriesPart is the histories of RunPart alone.
+func HistoriesPart(t *testing.T, open Open, part int) {
 	for _, p := range proofs {
 		if !p.concurrent {
 			p.n /= part
