@@ -38,6 +38,8 @@ func benchLetter(r *rand.Rand, i int) string {
 	return b.String()
 }
 
+func rng() *rand.Rand { return rand.New(rand.NewPCG(3, 4)) }
+
 func (h *house) fill(n int) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for i := 0; i < n; {
