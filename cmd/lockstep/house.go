@@ -366,7 +366,7 @@ func (h *house) searchNodes() *search.Nodes {
 	if !h.isClustered() {
 		return nil
 	}
-	return &search.Nodes{Files: h.db, Bus: h.bus}
+	return &search.Nodes{Dial: h.db.Dial, Readable: sqlstore.Readable, Bus: h.bus}
 }
 
 // people asks the directory; nil where it is turned off.

@@ -22,7 +22,7 @@ func (s *searchStatus) Run(ctx context.Context, g *globals) error {
 	return g.with(ctx, func(c *admin.Client) error {
 		t := newTable("ACCOUNT", "INDEX", "MESSAGES", "SIZE", "UNREAD", "PARTLY READ")
 		err := admin.SearchStatus.Each(ctx, c, admin.OfAccount{Login: s.Login}, func(r admin.Indexed) error {
-			t.row(r.Login, r.State, r.Messages, bytesText(r.Bytes), r.Unread, r.Partly)
+			t.row(r.Login, r.State, r.Messages, sizeOf(r), r.Unread, r.Partly)
 			return nil
 		})
 		if err != nil {
@@ -30,6 +30,15 @@ func (s *searchStatus) Run(ctx context.Context, g *globals) error {
 		}
 		return t.print(os.Stdout)
 	})
+}
+
+// sizeOf is what an index takes; of one in the database that nodes share it is not
+// told, as that would be to read all of it.
+func sizeOf(r admin.Indexed) string {
+	if r.Bytes == 0 {
+		return "-"
+	}
+	return bytesText(r.Bytes)
 }
 
 type searchRebuild struct {
@@ -45,7 +54,7 @@ func (s *searchRebuild) Run(ctx context.Context, g *globals) error {
 	return g.with(ctx, func(c *admin.Client) error {
 		return admin.SearchRebuild.Each(ctx, c, admin.OfAccount{Login: s.Login}, func(r admin.Indexed) error {
 			if r.Done {
-				fmt.Printf("%s: done, %s, %s\n", r.Login, inWords(r.Messages, "message"), bytesText(r.Bytes))
+				fmt.Printf("%s: done, %s, %s\n", r.Login, inWords(r.Messages, "message"), sizeOf(r))
 			} else if isTerminal(os.Stdout) {
 				fmt.Printf("%s: %d messages\r", r.Login, r.Messages)
 			}

@@ -851,10 +851,11 @@ func (x *erasing) search(ctx context.Context) error {
 			return err
 		}
 	}
-	x.reached("search indexes", counted(len(x.task.Accounts), "index")+" thrown away, to be made anew of what is left", "their files are gone")
+	gone := "their files are gone"
 	if !x.o.Search.IsAlone() {
-		x.task.Proof.Remains = append(x.task.Proof.Remains, "words in the search indexes of other nodes until they hear of it: at once where they run, within an hour where no word comes through, and at their next start")
+		gone = "no row of them is left"
 	}
+	x.reached("search indexes", counted(len(x.task.Accounts), "index")+" thrown away, to be made anew of what is left", gone)
 	return nil
 }
 

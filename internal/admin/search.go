@@ -59,14 +59,20 @@ func (o *Ops) indexed(ctx context.Context, p store.Principal) (Indexed, error) {
 	return row, err
 }
 
+// isIndexed reports whether an account has an index, or is to have one. Where nodes
+// share them, it is made when somebody has use for it.
+func (o *Ops) isIndexed(ctx context.Context, p store.Principal) (bool, error) {
+	if o.Search.IsAlone() {
+		return true, nil
+	}
+	row, err := o.indexed(ctx, p)
+	return row.State != indexNone, err
+}
+
 func (o *Ops) searchRebuild(ctx context.Context, q OfAccount, emit func(Indexed) error) error {
 	return o.eachAccount(ctx, q.Login, func(p store.Principal) error {
-		if q.Login != "" {
-			if err := o.Search.Follow(p.Account); err != nil {
-				return err
-			}
-		} else if !o.Search.Has(p.Account) {
-			return nil
+		if there, err := o.isIndexed(ctx, p); err != nil || !there && q.Login == "" {
+			return err
 		}
 		err := o.Search.Rebuild(ctx, p.Account, func(n int64) error {
 			return emit(Indexed{Login: p.Login, Messages: n, State: indexFilling})
@@ -126,11 +132,10 @@ func (x *examination) index(ctx context.Context, p store.Principal) error {
 	if err != nil {
 		return err
 	}
-	if !x.o.Search.Has(p.Account) {
-		return nil
-	}
 	row, err := x.o.indexed(ctx, p)
-	x.indexed.add(row)
+	if row.State != indexNone || x.o.Search.IsAlone() {
+		x.indexed.add(row)
+	}
 	return err
 }
 

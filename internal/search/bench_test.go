@@ -1,11 +1,14 @@
 package search
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"lockstep/internal/store/sqlstore/sqltest"
 )
 
 var benchWords = strings.Fields(`the of and to in is that for it as was with be by on not he his but at are this have from or had an they which one you
@@ -37,6 +40,8 @@ func benchLetter(r *rand.Rand, i int) string {
 	}
 	return b.String()
 }
+
+func rng() *rand.Rand { return rand.New(rand.NewPCG(3, 4)) }
 
 func (h *house) fill(n int) {
 	r := rand.New(rand.NewPCG(1, 2))
@@ -96,4 +101,44 @@ func BenchmarkPeople(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkShared takes 4 KiB messages in where nodes share the index, and says what
+// they take in the log.
+func BenchmarkShared(b *testing.B) {
+	if !onPostgres() {
+		b.Skip("run it with " + sqltest.Engine + "=postgres")
+	}
+	h := newHouse(b)
+	const n = 2000
+	h.fill(n)
+	c, err := h.db.Dial(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	ask := func(sql string) (n int64) {
+		r := c.ExecParams(b.Context(), sql, nil, nil, nil, nil).Read()
+		if r.Err != nil {
+			b.Fatal(r.Err)
+		}
+		fmt.Sscan(string(r.Rows[0][0]), &n)
+		return n
+	}
+	const wal = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint"
+	logged := int64(0)
+	for b.Loop() {
+		b.StopTimer()
+		if err := h.x.discard(b.Context(), h.account); err != nil {
+			b.Fatal(err)
+		}
+		before := ask(wal)
+		b.StartTimer()
+		h.settle()
+		logged += ask(wal) - before
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*n), "µs/message")
+	b.ReportMetric(float64(logged)/float64(b.N*n), "wal-B/message")
+	kept := ask("SELECT (SELECT sum(octet_length(sealed)) FROM search_text) + (SELECT sum(octet_length(data) + octet_length(first)) FROM search_block)")
+	b.ReportMetric(float64(kept)/n, "kept-B/message")
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -37,7 +38,7 @@ const retryAfter = time.Minute
 // missed, and then sleeps until an account changes. Among other nodes these are the
 // accounts that are in use here.
 func (x *Index) Run(ctx context.Context) error {
-	stop, err := x.listen()
+	stop, err := x.listen(ctx)
 	if err != nil {
 		return err
 	}
@@ -92,7 +93,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // begin marks every account, and removes what is left of those that are gone.
 func (x *Index) begin(ctx context.Context) error {
 	if !x.isAlone() {
-		return x.beginFollowed()
+		return x.removeFiles()
 	}
 	known, err := x.markAll(ctx)
 	if err != nil {
@@ -186,6 +187,9 @@ func (x *Index) serve(ctx context.Context, a mail.AccountID, throw bool) error {
 			return err
 		}
 	}
+	if x.isLeft(a) && !throw {
+		return nil
+	}
 	if keep, err := x.settleFollowed(ctx, a); !keep || err != nil {
 		return err
 	}
@@ -197,6 +201,10 @@ func (x *Index) serve(ctx context.Context, a mail.AccountID, throw bool) error {
 		x.rest(ctx, time.Since(began))
 		began = time.Now()
 	})
+	if held := (*heldError)(nil); errors.As(err, &held) {
+		x.leaveFor(a, held.left)
+		return nil
+	}
 	if more && err == nil {
 		x.heard(a, 0)
 	}
@@ -223,12 +231,27 @@ func (x *Index) onlyUpdates(ctx context.Context, a mail.AccountID) (bool, error)
 	x.mu.Lock()
 	p, ok := x.places[a]
 	x.mu.Unlock()
-	if !ok || p.at.Since-p.saved.Since > maxUnsaved || time.Since(p.savedAt) > maxUnsavedTime {
+	if !ok || !x.storage.mine(a) || p.at.Since-p.saved.Since > maxUnsaved || time.Since(p.savedAt) > maxUnsavedTime {
 		return false, nil
 	}
-	only := true
-	err := x.Store.View(ctx, a, func(r store.Reader) error {
-		at := p.at
+	at, only, err := x.passOver(ctx, a, p.at)
+	if err != nil {
+		return false, ctx.Err() // the way over the index says what is wrong
+	}
+	if only {
+		p.at = at
+		x.mu.Lock()
+		x.places[a] = p
+		x.mu.Unlock()
+	}
+	return only, nil
+}
+
+// passOver goes over changes that add and remove nothing; only is false if there are
+// others, or too many for a position that lies so far back.
+func (x *Index) passOver(ctx context.Context, a mail.AccountID, from mail.Position) (at mail.Position, only bool, err error) {
+	at, only = from, true
+	err = x.Store.View(ctx, a, func(r store.Reader) error {
 		for more := true; more && only; {
 			page, err := r.Changes(store.ChangeQuery{Type: mail.TypeEmail, From: at, Limit: batchDocs})
 			if err != nil {
@@ -237,20 +260,9 @@ func (x *Index) onlyUpdates(ctx context.Context, a mail.AccountID) (bool, error)
 			only = !slices.ContainsFunc(page.Changes, func(c mail.Change) bool { return c.Op != mail.Updated })
 			at, more = page.Next, page.More
 		}
-		if only {
-			p.at = at
-		}
 		return nil
 	})
-	if err != nil {
-		return false, ctx.Err() // the way over the index says what is wrong
-	}
-	if only {
-		x.mu.Lock()
-		x.places[a] = p
-		x.mu.Unlock()
-	}
-	return only, nil
+	return at, only && at.Since-from.Since <= maxUnsaved, err
 }
 
 // Run gives way. Beside a flood of changes, such as deliveries by the thousand, it
@@ -343,6 +355,11 @@ func isGone(ctx context.Context, s store.Store, a mail.AccountID) bool {
 
 // follow takes page after page of what there is to do.
 func (x *Index) follow(ctx context.Context, a mail.AccountID, on func() bool, between func()) (more bool, err error) {
+	if !x.isAlone() && !x.storage.mine(a) { // what another node follows it does
+		if is, err := x.isCurrent(ctx, a); is || ctx.Err() != nil {
+			return false, err
+		}
+	}
 	p, err := x.storage.take(ctx, a)
 	if err != nil {
 		return false, err
@@ -356,7 +373,7 @@ func (x *Index) follow(ctx context.Context, a mail.AccountID, on func() bool, be
 	defer w.grams.release()
 	defer w.sorts.release()
 	f := &follower{x: x, account: a, w: w}
-	if err := f.load(); err != nil {
+	if err := f.load(p); err != nil {
 		return false, err
 	}
 	for more = true; more && on(); {
@@ -414,8 +431,8 @@ func stateOf(s shelf) (st state, err error) {
 // isFilling reports whether the index has not seen all the mail yet.
 func (s state) isFilling() bool { return s.Fill != "" || s.Position == "" }
 
-func (f *follower) load() error {
-	s, err := stateOf(f.w)
+func (f *follower) load(from shelf) error {
+	s, err := stateOf(from)
 	if err != nil || s.Position == "" {
 		return err
 	}

@@ -107,6 +107,8 @@ func (s *files) discard(_ context.Context, a mail.AccountID) error {
 	return discard(s.path(a))
 }
 
+func (s *files) mine(mail.AccountID) bool { return true }
+
 func (s *files) size(_ context.Context, a mail.AccountID) (n int64, err error) {
 	for _, suffix := range []string{"", "-wal"} {
 		if info, err := os.Stat(s.path(a) + suffix); err == nil {

@@ -3,53 +3,48 @@ package search
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
+	"regexp"
+	"sync"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"lockstep/internal/mail"
 	"lockstep/internal/notify"
-	"lockstep/internal/store"
 )
 
-// Among other nodes a node has the indexes of those accounts that are in use on it:
-// somebody searches them there, or has a session there that waits for news. So an
-// account is read once for each node that its devices are at, and not once for each
-// node that there is. An index that nobody needed for keptFor goes.
+// Nodes share their indexes, and one node at a time follows an account's changes. A node
+// hears of those accounts that are in use on it: somebody searches them there, or has a
+// session there that waits for news. An index that nobody needed anywhere for keptFor
+// goes.
 const (
 	keptFor     = 14 * 24 * time.Hour
-	maxFollowed = 20_000 // accounts; of more, those that nobody needed for longest go
+	goneFor     = 24 * time.Hour // after so long it is looked whether there is such an account
+	maxFollowed = 20_000         // accounts; of more, those that nobody needed for longest are left to other nodes
 
-	usedEvery = time.Minute // how often it is looked who has sessions
-	noteEvery = time.Hour   // how exactly the file says when an account was needed last
-	lookEvery = time.Hour   // how often it is looked whether an index has to be made anew, if no word came
+	usedEvery  = time.Minute   // how often it is looked who has sessions
+	noteEvery  = time.Hour     // how exactly the index says when it was needed last
+	lookEvery  = time.Hour     // how often it is looked whether an index has to be made anew, if no word came
+	sweepEvery = 6 * time.Hour // how often it is looked which indexes nobody needs
 )
 
-// What all nodes have to make anew is a shared file, so that also those learn of it
-// that do not run. An index that was not needed for that long is gone.
-const (
-	renewedBelow = "search/renewed/"
-	renewedFor   = 2 * keptFor
-	renewedTopic = "search"
-)
+const renewedTopic = "search"
 
 // Nodes are what an index needs where other nodes have the same mail.
 type Nodes struct {
-	Files store.Files
-	Bus   notify.Bus // says at once what others have to make anew; may be nil
+	Dial     func(context.Context) (*pgconn.PgConn, error) // a connection of ours to the database that they share
+	Readable func(error) error                             // gives errors of such connections a Kind
+	Bus      notify.Bus                                    // says at once what has to be made anew; may be nil
 }
 
-// followed is an account whose index this node has.
+// followed is an account whose changes this node hears of.
 type followed struct {
-	stop    func()
-	needed  time.Time // last
-	noted   time.Time // as the file says
-	renewed int64     // when all nodes were last told to make it anew, by the store's clock
-	looked  time.Time // for that
+	stop   func()
+	needed time.Time // last
+	noted  time.Time // as the index says
+	looked time.Time // at the index
 }
 
 // isAlone reports whether there are no other nodes: then every account has an index.
@@ -58,7 +53,7 @@ func (x *Index) isAlone() bool { return x.Nodes == nil }
 // IsAlone reports whether this is the only node that has indexes.
 func (x *Index) IsAlone() bool { return x.isAlone() }
 
-// Has reports whether this node keeps, or is about to make, an account's index.
+// Has reports whether this node follows an account's changes when no other does.
 func (x *Index) Has(a mail.AccountID) bool {
 	if x.isAlone() {
 		return true
@@ -66,16 +61,6 @@ func (x *Index) Has(a mail.AccountID) bool {
 	x.following.Lock()
 	defer x.following.Unlock()
 	return x.follows[a] != nil
-}
-
-// Follow has this node keep an account's index from now on, also when it ends before it
-// has begun with it.
-func (x *Index) Follow(a mail.AccountID) error {
-	if x.isAlone() {
-		return nil
-	}
-	x.need(a)
-	return x.note(a)
 }
 
 // need is called when somebody here has use for an account's index.
@@ -122,11 +107,10 @@ func (x *Index) leaveOldest() {
 	x.leave(oldest)
 }
 
-// leave gives an account up; Run then removes its index. x.following is held.
+// leave gives an account up. x.following is held.
 func (x *Index) leave(a mail.AccountID) {
 	x.follows[a].stop()
 	delete(x.follows, a)
-	x.heard(a, 0)
 }
 
 // giveUp is leave for an account that may not be followed.
@@ -149,7 +133,7 @@ func (x *Index) stopFollowing() {
 }
 
 // listen has what happens come to heard, until stop.
-func (x *Index) listen() (stop func(), err error) {
+func (x *Index) listen(ctx context.Context) (stop func(), err error) {
 	if x.isAlone() {
 		return x.Hub.WatchAll(func(a mail.AccountID, n mail.News) {
 			if n.Types.Has(mail.TypeEmail) {
@@ -163,29 +147,35 @@ func (x *Index) listen() (stop func(), err error) {
 			return nil, err
 		}
 	}
-	ticker, done := time.NewTicker(usedEvery), make(chan struct{})
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
+	ctx, cancel := context.WithCancel(ctx)
+	var ended sync.WaitGroup
+	ended.Go(func() {
 		for {
 			x.lookAround()
-			select {
-			case <-done:
+			if !sleep(ctx, usedEvery) {
 				return
-			case <-ticker.C:
 			}
 		}
-	}()
+	})
+	ended.Go(func() {
+		for {
+			if err := x.sweep(ctx); err != nil && ctx.Err() == nil {
+				x.Log.WarnContext(ctx, "search indexes that nobody needs", "err", err)
+			}
+			if !sleep(ctx, sweepEvery) {
+				return
+			}
+		}
+	})
 	return func() {
 		unhear()
-		ticker.Stop()
-		close(done)
-		<-ended
+		cancel()
+		ended.Wait()
 	}, nil
 }
 
 // lookAround takes up the accounts that have sessions here, gives up those that nobody
-// needed for long, and has those looked at again that were not for lookEvery.
+// here needed for long, and has those looked at again that were not for lookEvery.
 func (x *Index) lookAround() {
 	var used []mail.AccountID
 	x.Hub.EachWatched(func(a mail.AccountID, watchers int) {
@@ -214,169 +204,113 @@ func (x *Index) lookAround() {
 // hearRenewed is told by another node that an account's index is to be made anew.
 func (x *Index) hearRenewed(body []byte) {
 	var a mail.AccountID
-	if json.Unmarshal(body, &a) != nil {
-		return
-	}
-	x.following.Lock()
-	f := x.follows[a]
-	if f != nil {
-		f.looked = time.Time{}
-	}
-	x.following.Unlock()
-	if f != nil {
+	if json.Unmarshal(body, &a) == nil && x.Has(a) {
+		x.unplace(a)
 		x.heard(a, 0)
 	}
 }
 
-func renewedName(a mail.AccountID) string { return renewedBelow + strconv.FormatInt(int64(a), 10) }
-
-// tellRenewed has all nodes make an account's index anew.
-func (x *Index) tellRenewed(ctx context.Context, a mail.AccountID) error {
-	if x.isAlone() {
-		return nil
+// tellRenewed has a node that hears of an account make its index anew.
+func (x *Index) tellRenewed(a mail.AccountID) {
+	if x.isAlone() || x.Nodes.Bus == nil {
+		return
 	}
-	if err := x.Nodes.Files.PutFile(ctx, store.File{Name: renewedName(a), Until: time.Now().Add(renewedFor)}); err != nil {
-		return err
-	}
-	if body, err := json.Marshal(a); err == nil && x.Nodes.Bus != nil {
+	if body, err := json.Marshal(a); err == nil {
 		x.Nodes.Bus.Send(renewedTopic, body)
 	}
-	return nil
 }
 
-// settleFollowed does what comes before an account's index is brought up: one that this
-// node does not keep goes, and so does one that all nodes have to make anew. The
-// account's lock is held.
+// settleFollowed does what comes before an account's index is brought up, and reports
+// whether it is to be.
 func (x *Index) settleFollowed(ctx context.Context, a mail.AccountID) (keep bool, err error) {
 	if x.isAlone() {
 		return true, nil
 	}
+	now := time.Now()
 	x.following.Lock()
 	f := x.follows[a]
-	look := f != nil && time.Since(f.looked) > lookEvery
+	note := f != nil && f.needed.Sub(f.noted) > noteEvery
+	look := f != nil && now.Sub(f.looked) > lookEvery
 	x.following.Unlock()
 	if f == nil {
-		return false, errors.Join(x.discard(ctx, a), x.unnote(a))
+		return false, nil
 	}
 	if look {
-		if err := x.lookRenewed(ctx, a, f); err != nil {
-			return false, err
-		}
+		x.unplace(a)
 	}
-	return true, x.note(a)
-}
-
-// lookRenewed throws an index away that is older than what all nodes were told.
-func (x *Index) lookRenewed(ctx context.Context, a mail.AccountID, f *followed) error {
-	began := time.Now()
-	file, err := x.Nodes.Files.FileNamed(ctx, renewedName(a))
-	if err != nil && mail.KindOf(err) != mail.NotFound {
-		return err
-	}
-	renewed := int64(0)
-	if err == nil {
-		renewed = file.Changed.UnixMicro()
-	}
-	x.following.Lock()
-	old := renewed > f.renewed
-	x.following.Unlock()
-	if old {
-		if err := x.discard(ctx, a); err != nil {
-			return err
-		}
+	if note {
+		err = x.storage.(*tables).needed(ctx, a)
 	}
 	x.following.Lock()
 	defer x.following.Unlock()
-	if old {
-		f.renewed, f.noted = renewed, time.Time{}
+	if look {
+		f.looked = now
 	}
-	f.looked = began
-	return nil
-}
-
-// What the file beside an account's index says: that this node keeps it, by when it was
-// changed since when nobody needed it, and in it of which making anew the index is.
-func (x *Index) notePath(a mail.AccountID) string {
-	return filepath.Join(x.dir, strconv.FormatInt(int64(a), 10)+noteSuffix)
-}
-
-const noteSuffix = ".needed"
-
-// note writes down what is not on disk yet.
-func (x *Index) note(a mail.AccountID) error {
-	x.following.Lock()
-	defer x.following.Unlock()
-	f := x.follows[a]
-	if f == nil || f.needed.Sub(f.noted) <= noteEvery {
-		return nil
-	}
-	path := x.notePath(a)
-	err := os.WriteFile(path, strconv.AppendInt(nil, f.renewed, 10), 0o600)
-	if err == nil {
-		err = os.Chtimes(path, f.needed, f.needed)
-	}
-	if err == nil {
+	if note && err == nil {
 		f.noted = f.needed
+	}
+	return true, err
+}
+
+// leaveFor leaves an account to the node that follows its changes, until its claim would
+// end. What is heard of it meanwhile is looked at then, at once.
+func (x *Index) leaveFor(a mail.AccountID, d time.Duration) {
+	x.following.Lock()
+	defer x.following.Unlock()
+	if x.left[a] {
+		return
+	}
+	x.left[a] = true
+	time.AfterFunc(d, func() {
+		x.following.Lock()
+		delete(x.left, a)
+		x.following.Unlock()
+		x.heard(a, 0)
+	})
+}
+
+func (x *Index) isLeft(a mail.AccountID) bool {
+	x.following.Lock()
+	defer x.following.Unlock()
+	return x.left[a]
+}
+
+// sweep removes indexes that nobody needed for long, and of accounts that are no more.
+func (x *Index) sweep(ctx context.Context) error {
+	return x.storage.(*tables).eachNeeded(ctx, func(a mail.AccountID, ago time.Duration) error {
+		if ago < goneFor || ago < keptFor && !isGone(ctx, x.Store, a) {
+			return nil
+		}
+		x.giveUp(a)
+		return x.throwAway(ctx, a)
+	})
+}
+
+// leftover are the names of files of which a node has none: from before it was one of
+// several.
+var leftover = regexp.MustCompile(`^[0-9]+\.(db|db-wal|db-shm|needed)$`)
+
+// removeFiles removes what a server alone kept here: it holds words of mail.
+func (x *Index) removeFiles() error {
+	files, err := os.ReadDir(x.dir)
+	for _, f := range files {
+		if err == nil && leftover.MatchString(f.Name()) {
+			err = os.Remove(filepath.Join(x.dir, f.Name()))
+		}
 	}
 	return err
 }
 
-func (x *Index) unnote(a mail.AccountID) error {
-	if err := os.Remove(x.notePath(a)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+// isCurrent reports whether an account's index has seen all but changes of flags,
+// whoever follows them, and remembers how far it got.
+func (x *Index) isCurrent(ctx context.Context, a mail.AccountID) (bool, error) {
+	f := &follower{x: x, account: a}
+	err := x.storage.read(ctx, a, func(s shelf) error {
+		return f.load(s)
+	})
+	if err != nil || !f.known || f.fill != nil || f.sift != nil {
+		return false, err
 	}
-	return nil
-}
-
-// beginFollowed takes up the accounts whose indexes lie here and were needed not too
-// long ago, and removes the others.
-func (x *Index) beginFollowed() error {
-	files, err := os.ReadDir(x.dir)
-	if err != nil {
-		return err
-	}
-	for _, f := range files {
-		name, ok := strings.CutSuffix(f.Name(), noteSuffix)
-		id, bad := strconv.ParseInt(name, 10, 64)
-		if !ok || bad != nil {
-			continue
-		}
-		if err := x.takeUp(mail.AccountID(id), f); err != nil {
-			return err
-		}
-	}
-	for _, f := range files {
-		name, _, _ := strings.Cut(f.Name(), ".")
-		if id, err := strconv.ParseInt(name, 10, 64); err == nil {
-			x.heard(mail.AccountID(id), 0) // which removes those that are not followed
-		}
-	}
-	return nil
-}
-
-// takeUp follows an account that was followed before the start. What its file says may
-// be damaged: then the index is made anew if that was ever asked for.
-func (x *Index) takeUp(a mail.AccountID, file fs.DirEntry) error {
-	info, err := file.Info()
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if time.Since(info.ModTime()) > keptFor {
-		return nil
-	}
-	text, err := os.ReadFile(x.notePath(a))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	renewed, _ := strconv.ParseInt(string(text), 10, 64)
-	x.needAt(a, info.ModTime())
-	x.following.Lock()
-	defer x.following.Unlock()
-	if f := x.follows[a]; f != nil && f.looked.IsZero() {
-		f.renewed, f.noted = renewed, info.ModTime()
-	}
-	return nil
+	_, only, err := x.passOver(ctx, a, f.at)
+	return only, err
 }

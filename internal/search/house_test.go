@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"io"
 	"math"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,6 +20,8 @@ import (
 	"lockstep/internal/notify"
 	"lockstep/internal/store"
 	"lockstep/internal/store/sqlstore"
+	"lockstep/internal/store/sqlstore/pgtest"
+	"lockstep/internal/store/sqlstore/sqltest"
 )
 
 var testOrigin = mail.NewOrigin("test", 0, mail.Local, mail.ByAdmin)
@@ -29,6 +33,7 @@ type house struct {
 	hub     *notify.Hub
 	x       *Index
 	dir     string
+	url     string // of a database that nodes share
 	account mail.AccountID
 	inbox   mail.MailboxID
 
@@ -46,10 +51,14 @@ func newHouse(t testing.TB) *house {
 	t.Helper()
 	h := &house{t: t, hub: &notify.Hub{}, dir: t.TempDir(), blobs: map[mail.BlobName][]byte{}}
 	var err error
-	if h.db, err = sqlstore.Open(t.Context(), filepath.Join(h.dir, "lockstep.db"), sqlstore.Options{Hub: h.hub}); err != nil {
+	if onPostgres() {
+		h.url = sqltest.PostgresURL(t)
+		h.db = sqltest.Open(t, h.url, sqlstore.Options{Hub: h.hub})
+	} else if h.db, err = sqlstore.Open(t.Context(), filepath.Join(h.dir, "lockstep.db"), sqlstore.Options{Hub: h.hub}); err != nil {
 		t.Fatal(err)
+	} else {
+		t.Cleanup(func() { h.db.Close() })
 	}
-	t.Cleanup(func() { h.db.Close() })
 	h.account = h.addAccount("alice@example.test")
 	h.view(func(r store.Reader) error {
 		mb, err := r.MailboxByPath("INBOX")
@@ -79,11 +88,44 @@ func (h *house) reopen() {
 		h.x.Close()
 	}
 	var err error
-	h.x, err = New(filepath.Join(h.dir, "search"), Options{Store: h.db, Directory: h.db, Hub: h.hub, Secret: []byte("secret"), Blobs: h.open})
+	o := Options{Store: h.db, Directory: h.db, Hub: h.hub, Secret: []byte("secret"), Blobs: h.open}
+	if h.url != "" {
+		o.Nodes = &Nodes{Dial: h.db.Dial, Readable: sqlstore.Readable}
+	}
+	h.x, err = New(filepath.Join(h.dir, "search"), o)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	h.t.Cleanup(func() { h.x.Close() })
+	h.x.need(h.account)
+	x := h.x
+	h.t.Cleanup(func() { x.Close() })
+}
+
+// onPostgres reports whether the tests are run with the storage that nodes share.
+func onPostgres() bool { return os.Getenv(sqltest.Engine) == "postgres" }
+
+// ofFiles skips what is about files.
+func ofFiles(t testing.TB) {
+	t.Helper()
+	if onPostgres() {
+		t.Skip("it is about files")
+	}
+}
+
+// TestAllOfItOnPostgres runs the tests again, with the storage that nodes share.
+func TestAllOfItOnPostgres(t *testing.T) {
+	if onPostgres() {
+		t.Skip("they are")
+	}
+	if testing.Short() {
+		t.Skip("-short")
+	}
+	pgtest.Database(t) // skips where there is none
+	again := exec.CommandContext(t.Context(), os.Args[0], "-test.timeout=5m")
+	again.Env = append(os.Environ(), sqltest.Engine+"=postgres")
+	if out, err := again.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
 }
 
 func (h *house) open(_ context.Context, b mail.Blob) (Bytes, error) {

@@ -2,7 +2,6 @@ package search
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"maps"
@@ -48,6 +47,7 @@ type Index struct {
 
 	following sync.Mutex
 	follows   map[mail.AccountID]*followed // among other nodes
+	left      map[mail.AccountID]bool      // to another node, for a while
 
 	waiting sync.Mutex // taken in the path of commits, and never held for long
 	pending map[mail.AccountID]*pending
@@ -69,8 +69,12 @@ func New(dir string, o Options) (*Index, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Index{Options: o, dir: dir, storage: newFiles(dir), writing: map[mail.AccountID]*sync.Mutex{},
-		follows: map[mail.AccountID]*followed{},
+	var kept storage = newFiles(dir)
+	if o.Nodes != nil {
+		kept = newTables(o.Nodes)
+	}
+	return &Index{Options: o, dir: dir, storage: kept, writing: map[mail.AccountID]*sync.Mutex{},
+		follows: map[mail.AccountID]*followed{}, left: map[mail.AccountID]bool{},
 		pending: map[mail.AccountID]*pending{}, places: map[mail.AccountID]place{}, wake: make(chan struct{}, 1)}, nil
 }
 
@@ -201,10 +205,10 @@ func (x *Index) damaged(a mail.AccountID, err error) {
 	x.behind(a, 0).discard = true
 }
 
-// Forget removes an account's index, and has other nodes throw theirs away.
+// Forget removes an account's index.
 func (x *Index) Forget(ctx context.Context, a mail.AccountID) error {
 	x.giveUp(a)
-	return errors.Join(x.throwAway(ctx, a), x.tellRenewed(ctx, a))
+	return x.throwAway(ctx, a)
 }
 
 // throwAway removes what there is of an account's index.
@@ -215,5 +219,5 @@ func (x *Index) throwAway(ctx context.Context, a mail.AccountID) error {
 	x.waiting.Lock()
 	delete(x.pending, a)
 	x.waiting.Unlock()
-	return errors.Join(x.discard(ctx, a), x.unnote(a))
+	return x.discard(ctx, a)
 }

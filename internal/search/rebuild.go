@@ -2,6 +2,7 @@ package search
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"lockstep/internal/mail"
@@ -14,9 +15,25 @@ func (x *Index) CatchUp(ctx context.Context, a mail.AccountID) error {
 	l.Lock()
 	defer l.Unlock()
 	defer x.heard(a, 0) // what came meanwhile
-	_, err := x.catchUp(ctx, a, forever, func() {})
-	return err
+	return x.catchUpWith(ctx, a, func() {})
 }
+
+// catchUpWith is catchUp for as long as it takes, whoever does it.
+func (x *Index) catchUpWith(ctx context.Context, a mail.AccountID, between func()) error {
+	for {
+		_, err := x.catchUp(ctx, a, forever, between)
+		if !errors.As(err, new(*heldError)) {
+			return err
+		}
+		if !sleep(ctx, heldPause) {
+			return ctx.Err()
+		}
+	}
+}
+
+// heldPause is how long somebody who waits for an index waits before he looks again at
+// how far another node got.
+const heldPause = 50 * time.Millisecond
 
 const forever = 1<<63 - 1
 
@@ -42,17 +59,23 @@ func (x *Index) CatchUpWithin(ctx context.Context, a mail.AccountID, d time.Dura
 	}
 	defer l.Unlock()
 	defer x.heard(a, 0) // what came meanwhile
-	more, err := x.catchUp(ctx, a, max(time.Until(deadline), lockPause), func() {})
-	return !more && err == nil, err
+	for {
+		more, err := x.catchUp(ctx, a, max(time.Until(deadline), lockPause), func() {})
+		switch {
+		case !errors.As(err, new(*heldError)):
+			return !more && err == nil, err
+		case time.Until(deadline) < heldPause:
+			return false, nil
+		case !sleep(ctx, heldPause):
+			return false, ctx.Err()
+		}
+	}
 }
 
 // Rebuild makes an account's index anew, and tells now and then how many messages
-// it holds. Exact searches meanwhile read; people's find what is there already. An index
-// that this node does not keep is none of its business.
+// it holds. Exact searches meanwhile read; people's find what is there already.
 func (x *Index) Rebuild(ctx context.Context, a mail.AccountID, tell func(messages int64) error) error {
-	if !x.Has(a) {
-		return nil
-	}
+	x.need(a)
 	l := x.lock(a)
 	l.Lock()
 	defer l.Unlock()
@@ -64,7 +87,7 @@ func (x *Index) Rebuild(ctx context.Context, a mail.AccountID, tell func(message
 	defer cancel()
 	var told time.Time
 	var failed error
-	_, err := x.catchUp(ctx, a, forever, func() {
+	err := x.catchUpWith(ctx, a, func() {
 		if time.Since(told) < time.Second {
 			return
 		}
@@ -174,8 +197,7 @@ func (x *Index) Stats() Stats {
 }
 
 // Renew throws an account's index away, with all that it says of messages that are no
-// more, and has other nodes do the same. Run makes it again; meanwhile exact searches
-// read.
+// more. Whoever follows its changes makes it again; meanwhile exact searches read.
 func (x *Index) Renew(ctx context.Context, a mail.AccountID) error {
 	l := x.lock(a)
 	l.Lock()
@@ -184,6 +206,9 @@ func (x *Index) Renew(ctx context.Context, a mail.AccountID) error {
 	if err != nil {
 		return err
 	}
-	x.heard(a, 0)
-	return x.tellRenewed(ctx, a)
+	if x.Has(a) {
+		x.heard(a, 0)
+	}
+	x.tellRenewed(a)
+	return nil
 }

@@ -46,6 +46,7 @@ func copyTo(t *testing.T, to, from string) {
 // is there and nothing else, at once and when they have caught up, and read again only
 // what they lack.
 func TestAnIndexAheadOfItsDatabaseStartsOver(t *testing.T) {
+	ofFiles(t)
 	h := newHouse(t)
 	h.put("Subject: a\r\n\r\nkept\r\n", "Subject: b\r\n\r\nkept and deleted later\r\n", "Subject: c\r\n\r\nkept\r\n")
 	h.settle()
@@ -85,6 +86,7 @@ func TestAnIndexAheadOfItsDatabaseStartsOver(t *testing.T) {
 
 // An index of another installation is not taken for this one's.
 func TestAnIndexOfAnotherAccountIsMadeAnew(t *testing.T) {
+	ofFiles(t)
 	h := newHouse(t)
 	h.put("Subject: a\r\n\r\nours\r\n")
 	h.settle()

@@ -97,6 +97,10 @@ type storage interface {
 	// back; it is made where it is not there.
 	take(ctx context.Context, a mail.AccountID) (pen, error)
 
+	// mine reports whether nobody else can have written an account's index since it was
+	// put back last.
+	mine(a mail.AccountID) bool
+
 	// discard removes an account's index. Who is asking it goes on with what he has.
 	discard(ctx context.Context, a mail.AccountID) error
 

@@ -66,7 +66,7 @@ func readTables(c conn) (map[string]*carried, error) {
 	var strange error
 	err := c.query(sql, func(r row) error {
 		table := r.text(0)
-		if slices.Contains(notCarried, table) {
+		if slices.Contains(notCarried, table) || slices.Contains(besideTables, table) {
 			return nil
 		}
 		t := all[table]
