@@ -289,3 +289,17 @@ func TestNodesThatAreSetApartAreTold(t *testing.T) {
 		}
 	}
 }
+
+func TestHowFarANodeIsBehindIsSaid(t *testing.T) {
+	for _, c := range []struct {
+		behind cluster.Behind
+		want   string
+	}{
+		{cluster.Behind{}, "-"},
+		{cluster.Behind{Commits: 12, Time: 3*time.Second + 400*time.Microsecond}, "12, 3s"},
+	} {
+		if got := behindText(c.behind); got != c.want {
+			t.Errorf("%+v: %q, want %q", c.behind, got, c.want)
+		}
+	}
+}

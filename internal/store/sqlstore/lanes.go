@@ -27,10 +27,10 @@ func laneOf(id mail.AccountID) lane { return lane(id) }
 
 // The queue of outgoing mail has lanes of each node's own, which have no row: each of
 // its statements holds the rows it is about, and names the state that it found.
-const (
-	queueLane  lane = -1000
-	queueLanes      = 8
-)
+const queueLane lane = -1000
+
+// queueLanes is how many transactions of a node are about the queue at once.
+const queueLanes = 8
 
 // queueLaneOf spreads what is about one delivery, or one row, over the lanes.
 func queueLaneOf(n uint64) lane { return queueLane - lane(n%queueLanes) }
