@@ -3,36 +3,68 @@ package e2e
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
-// A node reads the mail of those who search there, wherever it came in, and of nobody
-// else; and what it has not read yet it finds all the same.
-func TestANodeIndexesWhoSearchesThere(t *testing.T) {
+// Nodes share an account's index, which one of them makes of the mail, wherever that came
+// in: what has not been read yet is found all the same, what has been no node reads
+// again, and when the node dies that follows the account another goes on.
+func TestNodesShareTheSearchIndex(t *testing.T) {
 	t.Parallel()
 	all := nodes(t, 2, "")
 	all[0].addAccount(alice)
-	c, err := all[1].dial(alice, password)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.close()
-	find := func() {
-		t.Helper()
-		if _, err := c.do("SELECT INBOX"); err != nil {
+	var sessions [2]*client
+	for i := range sessions {
+		c, err := all[i].dial(alice, password)
+		if err != nil {
 			t.Fatal(err)
 		}
-		found, err := c.do("SEARCH TEXT needle")
-		if err != nil || !strings.Contains(strings.Join(found, ""), "* SEARCH 1\r\n") {
-			t.Errorf("found %q, %v", found, err)
+		defer c.close()
+		sessions[i] = c
+	}
+	find := func(node int, what string) string {
+		t.Helper()
+		if _, err := sessions[node].do("SELECT INBOX"); err != nil {
+			t.Fatal(err)
 		}
+		found, err := sessions[node].do("SEARCH %s", what)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(strings.Join(found, ""))
 	}
 	all[0].lmtp(alice, "Subject: letter\r\n\r\nA needle.\r\n")
-	find()
-	if !eventually(func() bool { return all[1].metric("search_indexed_total", "") == 1 }) {
-		t.Error("the node does not index the mail of who searches there")
+	if found := find(1, "TEXT needle"); !strings.Contains(found, "* SEARCH 1") {
+		t.Errorf("found %q", found)
 	}
-	find()
-	if n := all[0].metric("search_indexed_total", ""); n != 0 {
-		t.Errorf("a node where nobody is has read %v messages", n)
+	read := func(node int) int { return all[node].metric("search_indexed_total", "") }
+	if !eventually(func() bool { return read(0)+read(1) == 1 }) {
+		t.Fatalf("the message was read %d and %d times", read(0), read(1))
+	}
+	for node := range sessions {
+		asked := all[node].metric("search_decided_total", "")
+		if found := find(node, "TEXT needle"); !strings.Contains(found, "* SEARCH 1") {
+			t.Errorf("node %d found %q", node, found)
+		}
+		if all[node].metric("search_decided_total", "") != asked+1 {
+			t.Errorf("node %d read the message", node)
+		}
+	}
+	if a, b := read(0), read(1); a+b != 1 {
+		t.Errorf("the message was read %d and %d times", a, b)
+	}
+	dies, lives := 1, 0
+	if read(0) == 1 {
+		dies, lives = 0, 1
+	}
+	all[dies].kill()
+	all[lives].lmtp(alice, "Subject: letter\r\n\r\nAnother needle.\r\n")
+	for end := time.Now().Add(2 * time.Minute); read(lives) < 1; time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("nobody goes on where the node that died was")
+		}
+	}
+	if found := find(lives, "TEXT needle"); !strings.Contains(found, "* SEARCH 1 2") {
+		t.Errorf("found %q", found)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -436,6 +437,62 @@ func TestTripsToTheSharedIndex(t *testing.T) {
 			t.Logf("%s: %d trips", tt.what, took)
 		}
 	}
+}
+
+// However large the index is and whatever the planner knows of it, a lookup is a descent
+// by all that is known of the key, and ORDER BY with LIMIT is no reason to walk.
+func TestLookupsAreDescents(t *testing.T) {
+	here, _ := newTown(t)
+	here.fill(200)
+	here.settle()
+	c, err := here.db.Dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	if err := settle(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	explain := func(analyzed bool) {
+		for i, tt := range []struct {
+			sql, types, args string
+			conds            []string
+		}{
+			{selectDocs, "bigint, bigint[]", "1, '{1,2}'", []string{"(account_id = $1) AND (message_key = k.n)"}},
+			{selectRange, "bigint, bigint, bigint, bigint", "1, 2, 3, 4", []string{"(account_id = $1) AND (message_key >= $2) AND (message_key <= $3)"}},
+			{selectTexts, "bigint, bigint[]", "1, '{1,2}'", []string{"(account_id = $1) AND (message_key = k.n)"}},
+			{selectKeys, "bigint, bigint[]", "1, '{1,2}'", []string{"(account_id = $1) AND (segment_id = k.n)"}},
+			{selectFrom, "bigint, bigint, bytea, bytea, bigint", "1, 2, 'a', 'b', 3", []string{"(account_id = $1) AND (segment_id = $2) AND (first >= $3) AND (first <= $4)"}},
+			{strings.ReplaceAll(deleteOf, "TABLE", "search_doc"), "bigint, bigint[]", "1, '{1,2}'", []string{"(account_id = $1) AND (message_key = k.n)"}},
+			{strings.NewReplacer("TABLE", "search_block", "KEY", "segment_id, first").Replace(deleteSome), "bigint", "1", []string{"account_id = $1"}},
+			{deleteBlocks, "bigint, bigint", "1, 2", []string{"(account_id = $1) AND (segment_id = $2)"}},
+			{deleteOne, "bigint, bigint", "1, 2", []string{"(account_id = $1) AND (segment_id = $2)"}},
+			{selectBlocks, "bigint, bigint[], bytea[], bytea[]", "1, '{1}', '{a}', '{b}'", []string{"(account_id = $1) AND (segment_id = a.segment_id) AND (first <= a.low)", "(account_id = $1) AND (segment_id = a.segment_id) AND (first <= a.high) AND (first >="}},
+		} {
+			name := fmt.Sprintf("plan%d%v", i, analyzed)
+			all, err := c.Exec(t.Context(), "SET plan_cache_mode = force_generic_plan; PREPARE "+name+" ("+tt.types+") AS "+tt.sql+"; EXPLAIN (COSTS OFF) EXECUTE "+name+" ("+tt.args+")").ReadAll()
+			if err != nil {
+				t.Fatal(err)
+			}
+			plan := ""
+			for _, r := range all[len(all)-1].Rows {
+				plan += string(r[0]) + "\n"
+			}
+			for _, cond := range tt.conds {
+				if !strings.Contains(plan, "Index Cond: ("+cond) {
+					t.Errorf("%s is not found by %s:\n%s", tt.sql, cond, plan)
+				}
+			}
+			if strings.Contains(plan, "Seq Scan") || strings.Contains(plan, "Sort") || strings.Contains(plan, "Filter") {
+				t.Errorf("%s walks:\n%s", tt.sql, plan)
+			}
+		}
+	}
+	explain(false)
+	if err := c.Exec(t.Context(), "ANALYZE").Close(); err != nil {
+		t.Fatal(err)
+	}
+	explain(true)
 }
 
 func (h *house) people(text string) []Hit {

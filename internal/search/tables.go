@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -60,10 +61,21 @@ func newTables(n *Nodes) *tables {
 	return &tables{dial: n.Dial, readable: n.Readable, holder: rand.Text(), reading: make(chan struct{}, maxLinks), writing: make(chan struct{}, maxPens), claims: map[mail.AccountID]claim{}}
 }
 
-// With what a connection begins: what is committed here can be made again, so it does
-// not wait for the disk, and goes there in the order of all commits. What has to be gone
-// says so.
-const settings = "SET synchronous_commit = off"
+// With what a connection begins. What is committed here can be made again, so it does
+// not wait for the disk, and goes there in the order of all commits; what has to be gone
+// says so. And all statements look for few rows by an index that has them in order:
+// a planner that guesses otherwise, of an index that grew lately, is wrong.
+var settings = []string{"SET synchronous_commit = off", "SET enable_bitmapscan = off", "SET enable_sort = off", "SET enable_hashjoin = off", "SET enable_mergejoin = off"}
+
+// settle says the settings; an engine that has no such thing goes without.
+func settle(ctx context.Context, c *pgconn.PgConn) error {
+	for _, sql := range settings {
+		if err := c.Exec(ctx, sql).Close(); err != nil && !errors.As(err, new(*pgconn.PgError)) {
+			return err
+		}
+	}
+	return nil
+}
 
 // link takes a connection; gone gives it back.
 func (t *tables) link(ctx context.Context, turn chan struct{}) (*link, error) {
@@ -85,7 +97,7 @@ func (t *tables) link(ctx context.Context, turn chan struct{}) (*link, error) {
 	}
 	c, err := t.dial(ctx)
 	if err == nil {
-		err = c.Exec(ctx, settings).Close()
+		err = settle(ctx, c)
 	}
 	if err != nil {
 		<-turn
@@ -426,7 +438,7 @@ func (s *table) clear(forget bool) error {
 	for _, table := range []string{"search_block", "search_segment", "search_text", "search_trouble", "search_doc"} {
 		key := map[string]string{"search_block": "segment_id, first", "search_segment": "segment_id"}[table]
 		key = cmp.Or(key, "message_key")
-		sql := "DELETE FROM " + table + " WHERE account_id = $1 AND (" + key + ") IN (SELECT " + key + " FROM " + table + " WHERE account_id = $1 ORDER BY " + key + " LIMIT 2000)"
+		sql := strings.NewReplacer("TABLE", table, "KEY", key).Replace(deleteSome)
 		for n := int64(clearRows); n == clearRows; {
 			err := s.transact(func() error {
 				return s.run(statement{sql: "SET LOCAL synchronous_commit = on"}, statement{sql: sql, args: []any{int64(s.account)}, changed: &n})
@@ -444,6 +456,20 @@ func (s *table) clear(forget bool) error {
 		return s.setState("")
 	})
 }
+
+// Each of these is a descent by the whole key, and a walk over what is wanted. LIMIT 1
+// keeps the planner from joining instead, which may go through all that the account has.
+const (
+	selectDocs   = "SELECT d.message_key, d.flags, d.date, d.words FROM unnest($2::bigint[]) AS k (n) CROSS JOIN LATERAL (SELECT x.* FROM search_doc x WHERE x.account_id = $1 AND x.message_key = k.n LIMIT 1) d"
+	selectRange  = "SELECT message_key, flags, date, words FROM search_doc WHERE account_id = $1 AND message_key BETWEEN $2 AND $3 ORDER BY account_id, message_key LIMIT $4"
+	selectTexts  = "SELECT d.message_key, d.sealed FROM unnest($2::bigint[]) AS k (n) CROSS JOIN LATERAL (SELECT x.* FROM search_text x WHERE x.account_id = $1 AND x.message_key = k.n LIMIT 1) d"
+	selectKeys   = "SELECT d.segment_id, d.keys FROM unnest($2::bigint[]) AS k (n) CROSS JOIN LATERAL (SELECT x.* FROM search_segment x WHERE x.account_id = $1 AND x.segment_id = k.n LIMIT 1) d"
+	selectFrom   = "SELECT first, data FROM search_block WHERE account_id = $1 AND segment_id = $2 AND first >= $3 AND first <= $4 ORDER BY account_id, segment_id, first LIMIT $5"
+	deleteOf     = "DELETE FROM TABLE WHERE ctid = ANY (ARRAY (SELECT d.ctid FROM unnest($2::bigint[]) AS k (n) CROSS JOIN LATERAL (SELECT x.ctid FROM TABLE x WHERE x.account_id = $1 AND x.message_key = k.n LIMIT 1) d))"
+	deleteSome   = "DELETE FROM TABLE WHERE ctid = ANY (ARRAY (SELECT x.ctid FROM TABLE x WHERE x.account_id = $1 ORDER BY x.account_id, KEY LIMIT 2000))"
+	deleteBlocks = "DELETE FROM search_block WHERE account_id = $1 AND segment_id = $2"
+	deleteOne    = "DELETE FROM search_segment WHERE account_id = $1 AND segment_id = $2"
+)
 
 func (s *table) state() (string, error) {
 	if s.known {
@@ -484,7 +510,7 @@ func (s *table) segments() ([]segmentRow, error) {
 
 func (s *table) segmentKeys(ids []int64) (map[int64][]mail.MessageKey, error) {
 	all := map[int64][]mail.MessageKey{}
-	err := s.run(statement{sql: "SELECT segment_id, keys FROM search_segment WHERE account_id = $1 AND segment_id = ANY ($2)", args: []any{int64(s.account), ids}, each: func(r row) (err error) {
+	err := s.run(statement{sql: selectKeys, args: []any{int64(s.account), ids}, each: func(r row) (err error) {
 		all[r.num(0)], err = decodeKeys(r[1])
 		return err
 	}})
@@ -498,16 +524,16 @@ func eachDocIn(each func(docRow) error) func(row) error {
 }
 
 func (s *table) docs(keys []mail.MessageKey, each func(docRow) error) error {
-	return s.run(statement{sql: "SELECT message_key, flags, date, words FROM search_doc WHERE account_id = $1 AND message_key = ANY ($2)", args: []any{int64(s.account), keys}, each: eachDocIn(each)})
+	return s.run(statement{sql: selectDocs, args: []any{int64(s.account), keys}, each: eachDocIn(each)})
 }
 
 func (s *table) docsBetween(first, last mail.MessageKey, limit int, each func(docRow) error) error {
-	return s.run(statement{sql: "SELECT message_key, flags, date, words FROM search_doc WHERE account_id = $1 AND message_key BETWEEN $2 AND $3 ORDER BY account_id, message_key LIMIT $4",
+	return s.run(statement{sql: selectRange,
 		args: []any{int64(s.account), int64(first), int64(last), int64(limit)}, each: eachDocIn(each)})
 }
 
 func (s *table) texts(keys []mail.MessageKey, each func(mail.MessageKey, []byte) error) error {
-	return s.run(statement{sql: "SELECT message_key, sealed FROM search_text WHERE account_id = $1 AND message_key = ANY ($2)", args: []any{int64(s.account), keys}, each: func(r row) error {
+	return s.run(statement{sql: selectTexts, args: []any{int64(s.account), keys}, each: func(r row) error {
 		return each(mail.MessageKey(r.num(0)), r.bytes(1))
 	}})
 }
@@ -539,7 +565,7 @@ func (s *table) blocks(asks []blockAsk) ([][]block, error) {
 }
 
 func (s *table) blocksFrom(segment int64, first, last []byte, limit int) (all []block, err error) {
-	err = s.run(statement{sql: "SELECT first, data FROM search_block WHERE account_id = $1 AND segment_id = $2 AND first >= $3 AND first <= $4 ORDER BY account_id, segment_id, first LIMIT $5",
+	err = s.run(statement{sql: selectFrom,
 		args: []any{int64(s.account), segment, first, last, int64(limit)}, each: func(r row) error {
 			all = append(all, block{r.bytes(0), r.bytes(1)})
 			return nil
@@ -577,7 +603,7 @@ func (s *table) removeDocs(keys []mail.MessageKey) error {
 		return nil
 	}
 	for _, table := range []string{"search_doc", "search_trouble", "search_text"} {
-		if err := s.later(0, statement{sql: "DELETE FROM " + table + " WHERE account_id = $1 AND message_key = ANY ($2)", args: []any{int64(s.account), keys}}); err != nil {
+		if err := s.later(0, statement{sql: strings.ReplaceAll(deleteOf, "TABLE", table), args: []any{int64(s.account), keys}}); err != nil {
 			return err
 		}
 	}
@@ -599,9 +625,11 @@ func (s *table) addBlocks(segment int64, some []block) error {
 }
 
 func (s *table) removeSegments(ids []int64) error {
-	for _, table := range []string{"search_segment", "search_block"} {
-		if err := s.later(0, statement{sql: "DELETE FROM " + table + " WHERE account_id = $1 AND segment_id = ANY ($2)", args: []any{int64(s.account), ids}}); err != nil {
-			return err
+	for _, id := range ids {
+		for _, sql := range []string{deleteOne, deleteBlocks} {
+			if err := s.later(0, statement{sql: sql, args: []any{int64(s.account), id}}); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
