@@ -28,6 +28,7 @@ type selection struct {
 	told     mail.ModSeq
 	keywords []string    // those FLAGS has named
 	recent   mail.UIDSet // what is \Recent in this session and no other (RFC 3501 §2.3.2)
+	recents  uint64      // how many the client was told
 	own      []ownChange // silent STOREs not told of yet
 	next     next        // messages read ahead
 	live     []*liveSearch
@@ -164,9 +165,17 @@ func (sel *selection) countRecent() (n uint64) {
 
 func (s *session) sayExists() {
 	s.enc.Star().Number(uint64(s.sel.view.Len())).Atom("EXISTS").End()
-	if !s.rev2 {
-		s.enc.Star().Number(s.sel.countRecent()).Atom("RECENT").End()
+	s.sayRecent()
+}
+
+// sayRecent writes RECENT, which goes with every change of a mailbox's size (RFC
+// 3501 §7.3.2).
+func (s *session) sayRecent() {
+	if s.rev2 {
+		return
 	}
+	s.sel.recents = s.sel.countRecent()
+	s.enc.Star().Number(s.sel.recents).Atom("RECENT").End()
 }
 
 // describe writes the untagged responses of SELECT.

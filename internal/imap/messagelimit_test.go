@@ -48,7 +48,7 @@ func TestMessageLimit(t *testing.T) {
 	c.says("UID STORE 1:* (UNCHANGEDSINCE 1) FLAGS.SILENT (\\Seen)", "* OK [HIGHESTMODSEQ 12] Highest", "* OK [MESSAGELIMIT 3 6] Not all of the messages", "OK [MODIFIED 6,8,10] STORE completed")
 	c.says("COPY 1:4 Archive", "NO [MESSAGELIMIT 3] Too many messages at once")
 	c.says("COPY 1:3 Archive", "OK [COPYUID 4 2,4,6 1:3] COPY completed")
-	c.says("UID MOVE 1:* Archive", "* OK [COPYUID 4 6,8,10 4:6] Moved", "* 3 EXPUNGE", "* 3 EXPUNGE", "* 3 EXPUNGE", "* OK [MESSAGELIMIT 3 6] Not all of the messages", "OK [HIGHESTMODSEQ 14] MOVE completed")
+	c.says("UID MOVE 1:* Archive", "* OK [COPYUID 4 6,8,10 4:6] Moved", "* 3 EXPUNGE", "* 3 EXPUNGE", "* 3 EXPUNGE", "* 2 RECENT", "* OK [MESSAGELIMIT 3 6] Not all of the messages", "OK [HIGHESTMODSEQ 14] MOVE completed")
 }
 
 // next is the tag of the next command.
@@ -59,8 +59,8 @@ func TestMessageLimitOfExpunge(t *testing.T) {
 	c := limitedHouse(t, Limits{PerCommand: 3})
 	c.must("STORE 3:5 +FLAGS.SILENT (\\Deleted)")
 	c.must("STORE 1:2 +FLAGS.SILENT (\\Deleted)")
-	c.says("UID EXPUNGE 1:*", "* 3 EXPUNGE", "* 3 EXPUNGE", "* 3 EXPUNGE", "OK [MESSAGELIMIT 3 6] EXPUNGE completed")
-	c.says("EXPUNGE", "* 1 EXPUNGE", "* 1 EXPUNGE", "OK EXPUNGE completed")
+	c.says("UID EXPUNGE 1:*", "* 3 EXPUNGE", "* 3 EXPUNGE", "* 3 EXPUNGE", "* 2 RECENT", "OK [MESSAGELIMIT 3 6] EXPUNGE completed")
+	c.says("EXPUNGE", "* 1 EXPUNGE", "* 1 EXPUNGE", "* 0 RECENT", "OK EXPUNGE completed")
 }
 
 func TestNewest(t *testing.T) {

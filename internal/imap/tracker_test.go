@@ -56,6 +56,7 @@ type tracker struct {
 	high     uint64           // the highest MODSEQ of a FETCH since
 	uidNext  mail.UID         // promised
 	words    []any            // of the last FLAGS
+	recents  int              // the last RECENT
 	caches   map[string]cache // what a QRESYNC client remembers of mailboxes
 	queue    []*order
 	live     []*liveResult
@@ -227,6 +228,9 @@ func (c *tracker) take(r response) {
 		if r.word == "OK" {
 			c.advance()
 		}
+		if c.sync == nil && c.box != "" && c.recents > len(c.view) {
+			c.wrong("%d were recent when last said, of what are %d now", c.recents, len(c.view))
+		}
 		if o.done != nil {
 			o.done(r)
 		}
@@ -248,6 +252,7 @@ func (c *tracker) hear(r response, o *order) {
 		if int(r.n) > c.size() {
 			c.wrong("%d are recent of %d", r.n, c.size())
 		}
+		c.recents = int(r.n)
 	case "EXPUNGE":
 		c.expunge(int(r.n), o)
 	case "VANISHED":
@@ -540,7 +545,7 @@ func (c *tracker) open(box string, readOnly bool) {
 	} else {
 		have = false
 	}
-	c.box, c.readOnly, c.view, c.exists, c.hms, c.said, c.high = box, readOnly, nil, 0, 0, 0, 0
+	c.box, c.readOnly, c.view, c.exists, c.hms, c.said, c.high, c.recents = box, readOnly, nil, 0, 0, 0, 0, 0
 	c.endLive()
 	c.do(&order{text: text, done: func(r response) {
 		c.ok(r)

@@ -66,6 +66,8 @@ func (s *session) tellSome(n mail.ModSeq, expunges, flags bool) error {
 			sel.show(d.Added[0].UID)
 		}
 		s.sayExists()
+	} else if expunges && len(d.Gone) > 0 && sel.recents != sel.countRecent() {
+		s.sayRecent()
 	}
 	if !slices.Equal(now.Keywords(), sel.keywords) || now.Rights != old.Rights {
 		s.sayFlags()
