@@ -110,10 +110,10 @@ soak-fleet: build
 .PHONY: on-postgres fleet-postgres
 on-postgres fleet-postgres: export LOCKSTEP_TEST_ENGINE = postgres
 on-postgres:
-	$(GO) test -timeout 20m -run '^TestEveryDevice' ./internal/sim -sim.seeds=8
+	$(GO) test -timeout 20m -run '^TestEveryDevice|SameCourse' ./internal/sim -sim.seeds=7
 	$(GO) test -timeout 20m -p 1 -short -run 'Dialogues|Converge|StayInStep|UnderStress' ./internal/imap
 	$(GO) test -timeout 20m -p 1 -short -skip 'CostLittle|IsLostToAListener' ./internal/jmap ./internal/eas ./internal/pop3 ./internal/smtp
-	$(GO) test -timeout 10m -short -run 'QueueKeepsItsBytes' ./internal/delivery
+	$(GO) test -timeout 20m -short ./internal/delivery
 	$(GO) test -timeout 10m -short -run 'TestThePastIs|Meanwhile|Bring' ./internal/past -past.points=40
 
 # The fleet under as many seeds as fleet plays.
