@@ -5,6 +5,8 @@
 # make bench-cluster  a node on PostgreSQL beside both, some minutes
 # make fuzz    each decoder for FUZZTIME, long
 # make fleet   simulated devices under 1000 seeds, long
+# make fleet-postgres  the same on PostgreSQL, longer
+# make on-postgres  what has to hold on either engine, on PostgreSQL; CI does it
 # make acmeserver  the ACME authority that certificates are tested with, likewise
 # make postgres  all random histories on PostgreSQL, long
 # make s3server  the S3 server that backups are tested with, before go test without CI
@@ -102,12 +104,21 @@ soak: soak-fleet
 soak-fleet: build
 	./lockstep simulate --devices 200 --minutes $$(( $$(echo $(SOAKTIME) | tr -dc 0-9) ))
 
-# What has to hold whatever the engine is, on the other one.
-.PHONY: on-postgres
-on-postgres: export LOCKSTEP_TEST_ENGINE = postgres
+# What has to hold whatever the engine is, on the other one: the fleet, what protocols
+# say, deliveries, the past. The faults that are planted for the proofs' own sake are
+# looked for on SQLite alone.
+.PHONY: on-postgres fleet-postgres
+on-postgres fleet-postgres: export LOCKSTEP_TEST_ENGINE = postgres
 on-postgres:
-	$(GO) test -timeout 10m ./internal/delivery
+	$(GO) test -timeout 20m -run '^TestEveryDevice|SameCourse' ./internal/sim -sim.seeds=7
+	$(GO) test -timeout 20m -p 1 -short -run 'Dialogues|Converge|StayInStep|UnderStress' ./internal/imap
+	$(GO) test -timeout 20m -p 1 -short -skip 'CostLittle|IsLostToAListener' ./internal/jmap ./internal/eas ./internal/pop3 ./internal/smtp
+	$(GO) test -timeout 20m -short ./internal/delivery
 	$(GO) test -timeout 10m -short -run 'TestThePastIs|Meanwhile|Bring' ./internal/past -past.points=40
+
+# The fleet under as many seeds as fleet plays.
+fleet-postgres:
+	$(GO) test -timeout 0 -v -run '^TestEveryDevice' ./internal/sim -sim.seeds=1000
 
 # Every random history on PostgreSQL, of which make test lives through a part.
 .PHONY: postgres soak-postgres

@@ -138,7 +138,7 @@ func TestSameMessageAgainIsDeliveredOnce(t *testing.T) {
 		t.Errorf("%d messages, want 3", got)
 	}
 	later := time.Now().Add(61 * time.Minute)
-	h.Store.Now = func() time.Time { return later }
+	h.Model().Now = func() time.Time { return later }
 	h.Delivery.Blobs = lastingBlobs{h.Delivery.Blobs}
 	deliver(t, h, envelope(t, h, "carol@example.org", "bob@example.test"), text)
 	if got := len(h.Inbox(bob.Account)); got != 4 {

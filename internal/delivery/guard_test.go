@@ -14,7 +14,7 @@ import (
 // emptied it.
 func flooded(t *testing.T) (*deliverytest.House, store.Principal) {
 	h := deliverytest.New(t)
-	h.Store.Guard = mail.GuardRule{Minimum: 8}
+	h.Model().Guard = mail.GuardRule{Minimum: 8}
 	p := h.Account("ann@example.test", 0, nil)
 	var phone mail.Device
 	err := h.Store.Note(t.Context(), p.Account, func(n store.Notes) (err error) {

@@ -44,7 +44,7 @@ func TestAfterARestoreAPhoneStartsOver(t *testing.T) {
 	keys := []string{p.primed(p.inbox())}
 	w.put("INBOX", "Subject: second\r\n\r\nx")
 	keys = append(keys, p.inStep("INBOX", keys[0])) // the copy remembers both
-	putBack := w.Store.Copy()
+	putBack := w.Model().Copy()
 	for n := range 3 { // and these not
 		w.put("INBOX", fmt.Sprintf("Subject: lost %d\r\n\r\nx", n))
 		w.change(func(tx store.Tx) error {
@@ -95,7 +95,7 @@ func TestIdsOfATimeThatNeverWasNameNothing(t *testing.T) {
 	w := newTown(t)
 	p := w.phone(v161)
 	p.primed(p.inbox())
-	putBack := w.Store.Copy()
+	putBack := w.Model().Copy()
 	var lost []mail.Placement
 	for range 20 {
 		lost = append(lost, w.put("INBOX", "Subject: lost\r\n\r\nx"))
@@ -123,7 +123,7 @@ func TestAPhoneThatTheCopyDoesNotKnowIsWoken(t *testing.T) {
 	w := newTown(t)
 	p := w.phone(v161)
 	p.folderStep("0")
-	putBack := w.Store.Copy()
+	putBack := w.Model().Copy()
 	w.put("INBOX", "Subject: lost\r\n\r\nx")
 	key := p.primed(p.inbox())
 	w.restored(putBack)

@@ -174,7 +174,7 @@ func (s *session) listRights(ctx context.Context, cmd *wire.ListRights, _ *reply
 func (s *session) myRights(ctx context.Context, cmd *wire.MyRights, _ *reply) error {
 	at, mb, rights, err := s.visit(ctx, cmd.Mailbox, 0)
 	if err == nil && !rights.Visible() {
-		err = noMailbox(cmd.Mailbox)
+		err = errNoMailbox
 	}
 	if err != nil {
 		return err

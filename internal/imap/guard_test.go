@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"lockstep/internal/delivery/deliverytest"
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
 )
@@ -12,7 +13,7 @@ import (
 // them lets it.
 func TestTheGuardRefusesInIMAPsWords(t *testing.T) {
 	h := newHouse(t, nil)
-	h.store.Guard = mail.GuardRule{Minimum: 2}
+	deliverytest.OnlyModel(t, h.store).Guard = mail.GuardRule{Minimum: 2}
 	for range 4 {
 		h.put("INBOX", "Subject: x\r\n\r\nx\r\n", mail.StoredFlags(mail.Deleted, ""), 0, 0)
 	}

@@ -51,7 +51,7 @@ func TestIdleConnectionsCostLittle(t *testing.T) {
 				mb, err := tx.MailboxByPath("INBOX")
 				for range 1000 {
 					if err == nil {
-						_, err = tx.Append(mb.ID, mail.Arrival{Blob: mail.Blob{Size: 1}})
+						_, err = tx.Append(mb.ID, h.dot())
 					}
 				}
 				return err

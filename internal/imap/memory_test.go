@@ -8,16 +8,17 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"lockstep/internal/auth"
+	"lockstep/internal/delivery/deliverytest"
 	"lockstep/internal/mail"
 	"lockstep/internal/message"
 	"lockstep/internal/notify"
 	"lockstep/internal/store"
-	"lockstep/internal/store/model"
 	"lockstep/internal/transfer"
 )
 
@@ -72,7 +73,7 @@ var testOrigin = mail.NewOrigin("test", 0, mail.Local, mail.ByAdmin)
 // house is a server with an account, and two more to share with, on a loopback port.
 type house struct {
 	t       testing.TB
-	store   *model.Store
+	store   deliverytest.Engine
 	blobs   *memoryBlobs
 	auth    *auth.Service
 	server  *Server
@@ -93,8 +94,8 @@ var verifier = sync.OnceValue(func() []byte {
 
 // newHouse sets one up; change may alter the server before it starts.
 func newHouse(t testing.TB, change func(*Server)) *house {
-	h := &house{t: t, store: model.New(), blobs: &memoryBlobs{}}
-	h.store.Now = func() time.Time { return testClock }
+	h := &house{t: t, blobs: &memoryBlobs{}}
+	h.store, _ = deliverytest.NewEngine(t, func() time.Time { return testClock })
 	log := slog.New(slog.DiscardHandler)
 	h.auth = auth.New(h.store, h.store, []byte("salts"), log)
 	p, err := h.store.CreateAccount(context.Background(), testOrigin, store.NewAccount{Login: testLogin, Verifier: verifier()})
@@ -174,6 +175,16 @@ func (h *house) put(path, text string, flags mail.Flags, uid mail.UID, modseq ma
 		_, err := tx.Append(mb.ID, a)
 		return err
 	})
+}
+
+// dot is a message of one byte.
+func (h *house) dot() mail.Arrival {
+	h.t.Helper()
+	a, err := h.blobs.ingest(context.Background(), strings.NewReader("."), 1)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return a
 }
 
 // burn uses up ModSeqs, so that the next commit gets n.

@@ -147,7 +147,7 @@ func (h *house) randomChange(rng *rand.Rand) {
 		}
 		switch {
 		case op < 5:
-			_, err = tx.Append(mb.ID, mail.Arrival{Blob: mail.Blob{Size: 1}, Parsed: []byte{}})
+			_, err = tx.Append(mb.ID, h.dot())
 		case op < 8:
 			f, _ := mail.NewFlags([]string{`\Seen`, `\Flagged`, `\Deleted`}[rng.IntN(3)])
 			_, err = tx.StoreFlags(mb.ID, mail.MakeUIDSet(mail.UID(1+rng.IntN(int(mb.UIDNext)))), mail.FlagChange{Add: f}, nil)
@@ -254,7 +254,7 @@ func TestNotifyHasBounds(t *testing.T) {
 			mb, err := tx.MailboxByPath("INBOX")
 			for range n {
 				if err == nil {
-					_, err = tx.Append(mb.ID, mail.Arrival{Blob: mail.Blob{Size: 1}})
+					_, err = tx.Append(mb.ID, h.dot())
 				}
 			}
 			return err

@@ -36,7 +36,7 @@ func (s *session) reach(ctx context.Context, name string) (reach, error) {
 	}
 	owner, path, ok := auth.OwnerOf(owners, rest)
 	if !ok {
-		return reach{}, noMailbox(name)
+		return reach{}, errNoMailbox
 	}
 	return s.reachOf(owner, path), nil
 }
@@ -45,9 +45,9 @@ func (s *session) reachOf(owner store.Principal, path string) reach {
 	return reach{account: owner.Account, as: s.user.Principal.ID, owner: owner.Login, path: path}
 }
 
-// noMailbox is said of a mailbox that is not there, and of one that must not be
-// known to be.
-func noMailbox(name string) error { return mail.Errorf(mail.NotFound, "no mailbox %s", name) }
+// errNoMailbox is said of a mailbox that is not there, as the store says it, and of one
+// that must not be known to be.
+var errNoMailbox = mail.Errorf(mail.NotFound, "no such mailbox")
 
 // name is how the session calls a mailbox of the account.
 func (at reach) name(path string) string {
@@ -75,7 +75,7 @@ func (s *session) find(r store.Reader, at reach, need mail.Rights) (mail.Mailbox
 		return mb, mail.AllRights, err
 	}
 	if err != nil {
-		return mb, 0, noMailbox(at.name(at.path))
+		return mb, 0, errNoMailbox
 	}
 	rights, err := s.rights(r, at, mb.ID)
 	switch {
@@ -85,7 +85,7 @@ func (s *session) find(r store.Reader, at reach, need mail.Rights) (mail.Mailbox
 	case rights.Has(mail.MayLookup):
 		err = errDenied
 	default:
-		err = noMailbox(at.name(at.path))
+		err = errNoMailbox
 	}
 	return mb, rights, err
 }

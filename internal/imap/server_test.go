@@ -910,7 +910,7 @@ func TestSessionThatCanNotReadChangesSaysSo(t *testing.T) {
 	h.store.Update(context.Background(), h.account, testOrigin, func(tx store.Tx) error {
 		mb, err := tx.MailboxByPath("INBOX")
 		if err == nil {
-			_, err = tx.Append(mb.ID, mail.Arrival{Blob: mail.Blob{Size: 1}})
+			_, err = tx.Append(mb.ID, h.dot())
 		}
 		return err
 	})

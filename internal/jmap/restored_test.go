@@ -48,7 +48,7 @@ func TestAfterARestoreEveryStateStartsOver(t *testing.T) {
 	kept := w.put("INBOX", "Subject: kept\r\n\r\nx")
 	id := w.emailID(kept)
 	w.queryState("Email/query") // which makes what queries are answered from
-	putBack := w.Store.Copy()
+	putBack := w.Model().Copy()
 	copied, copiedQuery := w.states(), []string{w.queryState("Email/query"), w.queryState("Mailbox/query")}
 	lost := w.put("INBOX", "Subject: lost\r\n\r\nx")
 	lostID := w.emailID(lost)
@@ -104,7 +104,7 @@ func TestAfterARestoreEveryStateStartsOver(t *testing.T) {
 func TestAfterARestoreEverythingIsPushed(t *testing.T) {
 	w := newTown(t)
 	w.put("INBOX", "Subject: kept\r\n\r\nx")
-	putBack := w.Store.Copy()
+	putBack := w.Model().Copy()
 	for range 3 {
 		w.put("INBOX", "Subject: lost\r\n\r\nx")
 	}

@@ -96,7 +96,11 @@ func newWorld(ctx context.Context, p Plan, home Home, f Fault, wait func()) (*wo
 	w.house.wrap, w.house.wrapPhones, w.house.wrapPrograms, w.house.wrapKept = f.Store, f.Phones, f.Programs, f.Kept
 	w.house.wrapRule = f.Rule
 	w.sender = sender{dial: w.dial, blame: w.blame}
-	return w, w.begin(ctx)
+	err := w.begin(ctx)
+	if err != nil && w.house.stop != nil {
+		err = errors.Join(err, w.house.close())
+	}
+	return w, err
 }
 
 // note adds how far everybody is.

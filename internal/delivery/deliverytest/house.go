@@ -1,13 +1,16 @@
 // Package deliverytest is a house for tests of what delivers: accounts in the
-// model store, blobs in a directory of the test, and a delivery.Service on them.
+// model store, or in the engine that tests are run with, blobs in a directory of the
+// test, and a delivery.Service on them.
 package deliverytest
 
 import (
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"lockstep/internal/blob"
 	"lockstep/internal/blob/blobtest"
@@ -15,13 +18,15 @@ import (
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
 	"lockstep/internal/store/model"
+	"lockstep/internal/store/sqlstore"
+	"lockstep/internal/store/sqlstore/sqltest"
 	"lockstep/internal/vfs"
 )
 
 // House holds the parts.
 type House struct {
 	T        testing.TB
-	Store    *model.Store
+	Store    Engine
 	Blobs    *blob.Store
 	Delivery *delivery.Service
 }
@@ -36,16 +41,60 @@ func New(t testing.TB) *House {
 	if err != nil {
 		t.Fatal(err)
 	}
-	blobs, err := blob.Open(filepath.Join(dir, "packs"), keys, blobtest.NewIndex(), blob.Options{})
+	st, index := NewEngine(t, nil)
+	blobs, err := blob.Open(filepath.Join(dir, "packs"), keys, index, blob.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { blobs.Close() })
-	st := model.New()
 	return &House{t, st, blobs, &delivery.Service{
 		Store: st, Directory: st, Queue: st, Blobs: blobs, Log: slog.New(slog.DiscardHandler),
 		Hostname: "mx.example.test", SpoolDir: dir, Wake: func() {},
 	}}
+}
+
+// An Engine is all that a server keeps in its database.
+type Engine interface {
+	store.Store
+	store.Directory
+	store.Queue
+	store.Intents
+	store.Keeper
+	store.Files
+	store.Endings
+	store.Failures
+}
+
+// NewEngine makes a store without accounts: the model, unless tests are run with an
+// engine by name; then it is that. now is its clock; nil is time's.
+func NewEngine(t testing.TB, now func() time.Time) (Engine, blob.Index) {
+	t.Helper()
+	if os.Getenv(sqltest.Engine) != "" {
+		db := sqltest.Temp(t, sqlstore.Options{Now: now})
+		return db, db.Blobs()
+	}
+	m := model.New()
+	if now != nil {
+		m.Now = now
+	}
+	return m, blobtest.NewIndex()
+}
+
+// OnlyModel is a store as the model, for what only that can do; with another the test
+// is skipped.
+func OnlyModel(t testing.TB, st Engine) *model.Store {
+	t.Helper()
+	m, is := st.(*model.Store)
+	if !is {
+		t.Skip("only the model can do this")
+	}
+	return m
+}
+
+// Model is OnlyModel of the house's.
+func (h *House) Model() *model.Store {
+	h.T.Helper()
+	return OnlyModel(h.T, h.Store)
 }
 
 // Account lets somebody move in.

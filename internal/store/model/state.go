@@ -147,7 +147,7 @@ func (s *state) byPath(path string) (*box, error) {
 	var found *box
 	for name := range strings.SplitSeq(path, mail.Delimiter) {
 		if found = s.child(parent, name); found == nil {
-			return nil, mail.Errorf(mail.NotFound, "no mailbox %s", path)
+			return nil, mail.Errorf(mail.NotFound, "no such mailbox")
 		}
 		parent = found.ID
 	}
