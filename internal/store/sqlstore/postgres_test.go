@@ -28,7 +28,7 @@ func TestContractOnPostgres(t *testing.T) {
 }
 
 // inCompany is the part of each history that is lived through beside others'.
-const inCompany = 12
+const inCompany = 24
 
 // TestContractInCompany holds it against the contract while every change shares its
 // transaction with others', some of which fail.
