@@ -210,7 +210,7 @@ func syncLog(tls *libc.TLS, file uintptr, flags int32) int32 {
 	if rc := l.flush(tls, file); rc != lib.SQLITE_OK {
 		return rc
 	}
-	if l.named && !l.anew && logSyncOf(l.syncs).postpone(file) {
+	if l.named && !l.anew && logSyncOf(l.syncs).postpone() {
 		return lib.SQLITE_OK
 	}
 	rc := l.syncNow(tls, file, flags)

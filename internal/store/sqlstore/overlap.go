@@ -5,35 +5,40 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
-
-	lib "modernc.org/sqlite/lib"
 
 	"lockstep/internal/mail"
 )
 
-// A commit's sync overlaps with the batch that follows: the writer commits, and does not
-// wait for the disk. Another goroutine syncs the log for all that was committed
-// meanwhile, and only then are the closures' callers answered and watchers called. What
-// SQLite shows is ahead of the disk by that much, so whoever reads looks, once the
-// snapshot stands, whether all of it is durable, and waits if it is not; and the log is
-// not written back before.
+// A commit's sync overlaps with the batches that follow: the writer commits, and does not
+// wait for the disk. Other goroutines sync the log for all that was committed meanwhile,
+// and only then are the closures' callers answered and watchers called. What SQLite shows
+// is ahead of the disk by that much, so whoever reads looks, once the snapshot stands,
+// whether all of it is durable, and waits if it is not; and the log is not written back
+// before.
 //
-// When a sync fails, all that was committed since the last that succeeded is taken back:
+// When a sync fails, all that was committed since the last that is durable is taken back:
 // nobody was told of it, and nobody was shown it. See takeBack.
+
+// syncsAtOnce is how many syncs of a log run beside each other. With one, half of those
+// who write would wait while the other half's is under way, and on a disk that is slow
+// that would be worse than no overlap. Each has the log open for itself: the kernel tells
+// of a failure once for each time that a file was opened, so that two who shared that
+// could have each other's.
+const syncsAtOnce = 2
 
 // logSync is how far a database's log is committed, and how far it is durable. Commits
 // are counted from 1.
 type logSync struct {
 	id    int64 // in logSyncs
 	fault Fault
-	sync  func(file uintptr) int32
+	sync  func(*os.File) error
 
 	// Used by the writer, in its turn.
-	may       bool // the sync under way may be left to the other goroutine
+	begun     bool // a commit is under way, whose sync may be postponed
 	postponed bool // it was
-	file      uintptr
 
 	committed atomic.Int64 // grows before a commit can be seen
 	durable   atomic.Int64
@@ -41,10 +46,15 @@ type logSync struct {
 	takings   atomic.Int64 // how often something was taken back
 	copying   atomic.Int64 // takings when the checkpoint under way began
 
+	answering sync.Mutex // held by who answers, so that answers keep the order of the commits
+
 	mu      sync.Mutex    // guards what follows
-	changed *sync.Cond    // any of what is here
-	waiting []*commit     // for a sync
-	flight  chan struct{} // closed when nothing waits any more for the sync under way
+	work    *sync.Cond    // waiting, or ended
+	changed *sync.Cond    // what is committed, durable or failed, or syncing
+	waiting []*commit     // for a sync to begin
+	pending []*commit     // for one to end, or for their answer
+	syncing int           // syncs under way
+	room    chan struct{} // closed when a sync could begin at once
 	safe    indexHead     // of the last commit that is durable
 	taken   int64         // commits up to this one that are not durable were taken back
 	ended   bool
@@ -53,9 +63,10 @@ type logSync struct {
 // A commit is what waits for its sync.
 type commit struct {
 	n      int64
-	file   uintptr // SQLite's record of the log; 0 when there is nothing to sync
+	wrote  bool // something that has to be synced
 	head   indexHead
 	answer func(error)
+	done   bool
 	err    error
 }
 
@@ -67,8 +78,8 @@ var logSyncs struct {
 }
 
 func newLogSync(fault Fault) *logSync {
-	l := &logSync{fault: fault, flight: landed, sync: syncData}
-	l.changed = sync.NewCond(&l.mu)
+	l := &logSync{fault: fault, room: make(chan struct{}), sync: syncDataOf}
+	l.work, l.changed = sync.NewCond(&l.mu), sync.NewCond(&l.mu)
 	logSyncs.Lock()
 	defer logSyncs.Unlock()
 	if logSyncs.of == nil {
@@ -104,14 +115,11 @@ func logSyncOf(id int64) *logSync {
 	return logSyncs.of[id]
 }
 
-// landed is the flight of no sync.
-var landed = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
-
 var errUnsynced = &mail.Error{Kind: mail.Unavailable, Detail: "the server cannot write its disk", Err: errors.New("a sync of the database's log failed, and what it was for is taken back")}
 
 // begin is called before a commit can be seen.
 func (l *logSync) begin() {
-	l.may, l.postponed = hasSyncData, false
+	l.begun, l.postponed = true, false
 	l.committed.Add(1)
 }
 
@@ -119,28 +127,28 @@ func (l *logSync) begin() {
 func (l *logSync) fail() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.may = false
+	l.begun = false
 	l.committed.Add(-1)
 	l.changed.Broadcast()
 }
 
-// postpone leaves a sync of the log to the other goroutine, if it may be.
-func (l *logSync) postpone(file uintptr) bool {
-	if l == nil || !l.may {
+// postpone leaves the sync of a commit to others, if it may be.
+func (l *logSync) postpone() bool {
+	if l == nil || !l.begun || !hasSyncData {
 		return false
 	}
-	l.postponed, l.file = true, file
+	l.postponed = true
 	return true
 }
 
 // add hands a commit on to be synced; answer is called, in the order of the commits,
-// once it is durable, or will never be.
+// once it is durable, or will never be. Without a begin it is one that changed nothing.
 func (l *logSync) add(head indexHead, answer func(error)) {
-	l.may = false
-	c := &commit{n: l.committed.Load(), head: head, answer: answer}
-	if l.postponed {
-		c.file = l.file
+	if !l.begun {
+		l.begin()
 	}
+	l.begun = false
+	c := &commit{n: l.committed.Load(), wrote: l.postponed, head: head, answer: answer}
 	if l.fault == AnswersEarly {
 		answer(nil)
 		c.answer = func(error) {}
@@ -148,82 +156,122 @@ func (l *logSync) add(head indexHead, answer func(error)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.waiting = append(l.waiting, c)
-	if l.flight == landed {
-		l.flight = make(chan struct{})
-	}
-	l.changed.Broadcast()
+	l.work.Signal()
 }
 
-// underWay is closed when no sync is, and none is about to be.
-func (l *logSync) underWay() <-chan struct{} {
+// hasRoom is closed when a sync of what is committed now could begin at once.
+func (l *logSync) hasRoom() <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.flight
+	room := l.room
+	l.tellOfRoom()
+	return room
 }
 
-// loop syncs what is committed until end is called. mend is called after a sync that
-// failed.
-func (l *logSync) loop(mend func()) {
-	for commits := l.next(); commits != nil; commits = l.next() {
-		l.settle(commits, l.syncFor(commits))
-		for _, c := range commits {
-			c.answer(c.err)
+func (l *logSync) tellOfRoom() {
+	if len(l.waiting) == 0 && l.syncing < syncsAtOnce {
+		close(l.room)
+		l.room = make(chan struct{})
+	}
+}
+
+// loop syncs what is committed, through a log of its own, until end is called. mend is
+// called after a sync that failed.
+func (l *logSync) loop(log *os.File, mend func()) {
+	for last, needed := l.next(); last != nil; last, needed = l.next() {
+		var err error
+		if needed {
+			err = l.sync(log)
 		}
+		l.settle(last, err)
+		l.answer()
 		if l.failed.Load() {
 			mend()
 		}
 	}
 }
 
-// next takes all that waits; nil: there will be nothing.
-func (l *logSync) next() []*commit {
+// next takes all that waits, and returns the last of it, nil when there will be nothing;
+// needed is whether a sync is. After one that failed none is begun: it may succeed, and
+// there be a hole before what it was for.
+func (l *logSync) next() (last *commit, needed bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.waiting) == 0 && !l.ended {
+	for len(l.waiting) == 0 {
+		if l.ended {
+			return nil, false
+		}
+		l.work.Wait()
+	}
+	needed = l.durable.Load() < l.waiting[0].n-1
+	for _, c := range l.waiting {
+		needed = needed || c.wrote
+		last = c
+	}
+	needed = needed && !l.failed.Load() && last.n > l.taken
+	l.pending = append(l.pending, l.waiting...)
+	l.waiting = nil
+	l.syncing++
+	l.tellOfRoom()
+	return last, needed
+}
+
+// settle says what became of a sync that was for commits up to the last. One that
+// succeeds while another has failed is not believed.
+func (l *logSync) settle(last *commit, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.syncing--
+	if err != nil {
+		l.failed.Store(true)
+	}
+	lost := l.failed.Load()
+	for _, c := range l.pending {
+		switch {
+		case c.done:
+		case lost || c.n <= l.taken:
+			c.done, c.err = true, errUnsynced
+		case c.n <= last.n:
+			c.done = true
+		}
+	}
+	if !lost && last.n > l.taken && last.n > l.durable.Load() {
+		l.safe = last.head
+		l.durable.Store(last.n)
+	}
+	l.tellOfRoom()
+	l.changed.Broadcast()
+}
+
+// answer answers what is settled.
+func (l *logSync) answer() {
+	l.answering.Lock()
+	defer l.answering.Unlock()
+	for c := l.settled(); c != nil; c = l.settled() {
+		c.answer(c.err)
+	}
+}
+
+// settled takes the first commit that was not answered, if it is settled.
+func (l *logSync) settled() *commit {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.pending) == 0 || !l.pending[0].done {
+		return nil
+	}
+	c := l.pending[0]
+	l.pending[0] = nil
+	l.pending = l.pending[1:]
+	return c
+}
+
+// quiet returns when no sync is under way. There will be none after one that failed.
+func (l *logSync) quiet() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.syncing > 0 {
 		l.changed.Wait()
 	}
-	commits := l.waiting
-	l.waiting = nil
-	return commits
-}
-
-// syncFor syncs the log, once for all commits: they were written before.
-func (l *logSync) syncFor(commits []*commit) error {
-	for _, c := range commits {
-		if c.file != 0 {
-			if rc := l.sync(c.file); rc != lib.SQLITE_OK {
-				return errUnsynced
-			}
-			return nil
-		}
-	}
-	return nil
-}
-
-// settle says what became of a sync. After one that failed the next may succeed, and
-// there be a hole before what it was for: so nothing is durable until all that was not
-// is taken back.
-func (l *logSync) settle(commits []*commit, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, c := range commits {
-		switch {
-		case c.n <= l.taken:
-			c.err = errUnsynced
-		case err != nil || l.failed.Load():
-			c.err = errUnsynced
-			l.failed.Store(true)
-		default:
-			l.safe = c.head
-			l.durable.Store(c.n)
-		}
-	}
-	close(l.flight)
-	l.flight = landed
-	if len(l.waiting) > 0 {
-		l.flight = make(chan struct{})
-	}
-	l.changed.Broadcast()
 }
 
 // lastSafe is the head of the index as of the last commit that is durable.
@@ -274,7 +322,7 @@ func (l *logSync) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ended = true
-	l.changed.Broadcast()
+	l.work.Broadcast()
 }
 
 // An indexHead is the head of the index of the log as SQLite compares it (WalIndexHdr,
@@ -315,6 +363,7 @@ func (db *DB) takeBack() error {
 	if !db.syncs.failed.Load() {
 		return nil
 	}
+	db.syncs.quiet()
 	c := db.writer.c
 	db.tails.forget()
 	if c.inTransaction() {

@@ -121,6 +121,7 @@ type DB struct {
 	checkpts    chan struct{}
 	pages       int // of log after which it is written back
 	syncs       *logSync
+	logs        []*os.File // the log, for each that syncs it
 
 	keeping  sync.Mutex  // guards what follows
 	scouring *os.File    // the database, once it was scoured
@@ -138,13 +139,13 @@ type counters struct {
 
 // Stats are counts since the database was opened.
 type Stats struct {
-	Commits     int64 // transactions of the engine, each one sync
+	Commits     int64 // transactions of the engine; those that come together share a sync
 	Closures    int64 // logical transactions
 	Reruns      int64 // batches that ran again: the engine rolled them back, or one failed half done
 	Checkpoints int64
-	Stuck       int64 // of those, the ones of a long log that a View was held through
-	Statements  int64 // run by the writer
-	CommitTime  time.Duration
+	Stuck       int64         // of those, the ones of a long log that a View was held through
+	Statements  int64         // run by the writer
+	CommitTime  time.Duration // of the writer; without the sync where that overlaps
 }
 
 // Stats returns the counts so far.
@@ -186,7 +187,10 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 		db.syncs.release()
 		return nil, err
 	}
-	if db.walIndex, err = os.OpenFile(path+"-shm", os.O_RDWR, 0); err != nil {
+	if db.walIndex, err = os.OpenFile(path+"-shm", os.O_RDWR, 0); err == nil {
+		err = db.openLogs()
+	}
+	if err != nil {
 		db.keeper.close()
 		c.close()
 		db.syncs.release()
@@ -201,7 +205,9 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 		db.writer.loop()
 		db.syncs.end()
 	})
-	db.done.Go(func() { db.syncs.loop(db.mend) })
+	for _, log := range db.logs {
+		db.done.Go(func() { db.syncs.loop(log, db.mend) })
+	}
 	db.done.Go(db.checkpoint)
 	db.naming.known.full = make(chan struct{}, 1)
 	filling, stop := context.WithCancel(context.Background())
@@ -264,6 +270,9 @@ func (db *DB) Close() error {
 		db.scouring.Close()
 	}
 	db.syncs.release()
+	for _, log := range db.logs {
+		log.Close()
+	}
 	db.copies.close() // so
 	if db.marking.file != nil {
 		db.marking.file.Close() // so
@@ -282,6 +291,18 @@ func (db *DB) statements() int64 {
 		n += c.statements()
 	}
 	return n
+}
+
+// openLogs opens the log for those who sync it.
+func (db *DB) openLogs() error {
+	for range syncsAtOnce {
+		log, err := os.OpenFile(db.path+"-wal", os.O_RDWR, 0)
+		if err != nil {
+			return err
+		}
+		db.logs = append(db.logs, log)
+	}
+	return nil
 }
 
 // overlap lets the writer go on while its commits are synced.

@@ -196,8 +196,8 @@ func (w *writer) again(jobs []*job) error {
 }
 
 // next returns the next job of the batch, or nil when the batch closes. While bytes
-// that were named are still on their way, or the batch before is being synced, there is
-// time for others.
+// that were named are still on their way, or as many commits are being synced as can be,
+// there is time for others.
 func (w *writer) next(jobs []*job, started time.Time) *job {
 	if len(jobs) >= maxBatch || len(jobs) > 0 && time.Since(started) > maxBatchTime {
 		return nil
@@ -219,10 +219,10 @@ func (w *writer) next(jobs []*job, started time.Time) *job {
 	if w.syncs == nil {
 		return nil
 	}
-	select { // a sync of what is committed now would have to wait for the one under way
+	select { // a sync of what is committed now would have to wait
 	case j := <-w.jobs:
 		return j
-	case <-w.syncs.underWay():
+	case <-w.syncs.hasRoom():
 		return nil
 	}
 }
