@@ -145,7 +145,7 @@ func (m *metrics) counted(name, help string, value func() float64) {
 }
 
 func (m *metrics) storeMetrics(h *house) {
-	m.counted("store_commits_total", "Commits of the database; those that come together share a sync.", func() float64 { return float64(h.db.Stats().Commits) })
+	m.counted("store_commits_total", "Commits of the database, one sync each.", func() float64 { return float64(h.db.Stats().Commits) })
 	m.counted("store_transactions_total", "Transactions; several share a commit.", func() float64 { return float64(h.db.Stats().Closures) })
 	m.counted("store_reruns_total", "Batches that ran again, one transaction at a time.", func() float64 { return float64(h.db.Stats().Reruns) })
 	m.counted("store_checkpoints_total", "Times the database's log was written back.", func() float64 { return float64(h.db.Stats().Checkpoints) })

@@ -87,7 +87,7 @@ func check(ctx context.Context, dir string, fsys vfs.FS, l *ledger) error {
 	c := &checker{ledger: l, ctx: ctx}
 	now := func() time.Time { return time.Unix(l.clock, 0).Add(time.Minute) }
 	began := time.Now()
-	h, err := openHouse(ctx, dir, fsys, now, sqlstore.NoFault, func(db *sqlstore.DB) store.Store { return db })
+	h, err := openHouse(ctx, dir, fsys, now, func(db *sqlstore.DB) store.Store { return db })
 	if err != nil {
 		return fmt.Errorf("it does not open: %w", err)
 	}

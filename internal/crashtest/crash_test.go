@@ -31,7 +31,6 @@ import (
 	"testing"
 	"time"
 
-	"lockstep/internal/store/sqlstore"
 	"lockstep/internal/vfs"
 )
 
@@ -361,17 +360,6 @@ func TestSyncsThatDoNothingAreFound(t *testing.T) {
 	tr := &trial{life: live(t, plan{Seed: 8, Rounds: 3, Steps: 8, Forgetful: true}, t.TempDir(), newLedger(), ""), points: 80, first: true}
 	if o := tr.run(t); len(o.wrong) == 0 {
 		t.Errorf("the packs were never synced, and nobody noticed in %d crashes", len(o.points))
-	}
-}
-
-// TestHasteIsFound plants a store that answers, or shows, what is not durable yet.
-func TestHasteIsFound(t *testing.T) {
-	needStrace(t)
-	for name, fault := range map[string]sqlstore.Fault{"answered": sqlstore.AnswersEarly, "shown": sqlstore.ShowsEarly} {
-		tr := &trial{life: live(t, plan{Seed: 9, Rounds: 6, Steps: 12, Fault: fault}, t.TempDir(), newLedger(), ""), points: 160, first: true}
-		if o := tr.run(t); len(o.wrong) == 0 {
-			t.Errorf("what was not durable was %s, and nobody noticed in %d crashes", name, len(o.points))
-		}
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -36,8 +35,6 @@ type plan struct {
 	Clock  int64 // when it begins, in seconds
 	// Forgetful makes the packs' syncs do nothing: a fault that the tests must find.
 	Forgetful bool
-	// Fault is one of the store's, which they must find too.
-	Fault sqlstore.Fault
 	// Restart is after how many rounds at the most the process starts anew without
 	// closing anything, as one that was killed; 0 is never.
 	Restart int
@@ -152,18 +149,14 @@ func (d *driver) restart() {
 // work lets workers and the upkeep loose on the store at once.
 func (d *driver) work(rng *rand.Rand) {
 	var wg sync.WaitGroup
-	var working atomic.Int32
-	working.Store(numWorkers)
 	for w := range numWorkers {
 		wg.Go(func() {
 			d := &worker{driver: d, n: w, rng: rand.New(rand.NewPCG(d.Seed, uint64(d.Clock)<<16+uint64(d.round*numWorkers+w)))}
 			for i := range d.Steps {
 				d.step(i)
 			}
-			working.Add(-1)
 		})
 	}
-	wg.Go(func() { d.lookOn(&working) })
 	seed := rng.Uint64()
 	wg.Go(func() { d.upkeep(rand.New(rand.NewPCG(seed, 3))) })
 	wg.Wait()
@@ -172,7 +165,7 @@ func (d *driver) work(rng *rand.Rand) {
 // open opens the house, and says what it finds there.
 func (d *driver) open() bool {
 	var err error
-	d.house, err = openHouse(d.ctx, d.Dir, d.packFS(), nil, d.Fault, func(db *sqlstore.DB) store.Store {
+	d.house, err = openHouse(d.ctx, d.Dir, d.packFS(), nil, func(db *sqlstore.DB) store.Store {
 		d.store = &recorder{db, d.say}
 		return d.store
 	})
@@ -605,28 +598,6 @@ func (w *worker) read() {
 	w.may(err)
 	for _, b := range blobs {
 		w.may(readLetter(w.ctx, w.blobs, b))
-	}
-}
-
-// looks bounds how often lookOn looks in a round.
-const looks = 60
-
-// lookOn says what the accounts are seen to be while others work: that is never lost
-// again either.
-func (d *driver) lookOn(working *atomic.Int32) {
-	for i := 0; i < looks && working.Load() > 0; i++ {
-		id := d.accounts[i%len(d.accounts)].Account
-		d.may(d.db.View(d.ctx, id, func(r store.Reader) error {
-			a, err := r.Account()
-			if err != nil {
-				return err
-			}
-			sum, err := digest(r)
-			if err == nil {
-				d.say("shown %d %d %s", id, a.Head, sum)
-			}
-			return err
-		}))
 	}
 }
 

@@ -44,7 +44,7 @@ const logPages = 60
 
 // openHouse opens a directory. Packs go through fsys; st wraps the store that
 // mail is delivered to.
-func openHouse(ctx context.Context, dir string, fsys vfs.FS, now func() time.Time, fault sqlstore.Fault, st func(*sqlstore.DB) store.Store) (_ *house, err error) {
+func openHouse(ctx context.Context, dir string, fsys vfs.FS, now func() time.Time, st func(*sqlstore.DB) store.Store) (_ *house, err error) {
 	if err := os.MkdirAll(filepath.Join(dir, spoolDir), 0o700); err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func openHouse(ctx context.Context, dir string, fsys vfs.FS, now func() time.Tim
 		}
 	}()
 	log := slog.New(slog.DiscardHandler)
-	if h.db, err = sqlstore.Open(ctx, filepath.Join(dir, databaseFile), sqlstore.Options{Log: log, Now: now, Mark: filepath.Join(dir, markFile), Identity: sameFile, LogPages: logPages, Fault: fault}); err != nil {
+	if h.db, err = sqlstore.Open(ctx, filepath.Join(dir, databaseFile), sqlstore.Options{Log: log, Now: now, Mark: filepath.Join(dir, markFile), Identity: sameFile, LogPages: logPages}); err != nil {
 		return nil, err
 	}
 	packs := filepath.Join(dir, packDir)

@@ -106,7 +106,7 @@ func (l *ledger) hear(line string) {
 		if err = scan(rest+" -", &id, &sum); err == nil {
 			l.account(id).will[sum] = true
 		}
-	case "did", "shown":
+	case "did":
 		var id mail.AccountID
 		var n mail.ModSeq
 		var sum string

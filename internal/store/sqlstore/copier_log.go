@@ -169,19 +169,6 @@ func (db *DB) note() {
 	}
 }
 
-// noteAnew goes on to note from where the log ends now, which may be before where it
-// ended. What was noted and is no more is given in vain.
-func (db *DB) noteAnew() error {
-	if len(db.copies.of) == 0 {
-		return nil
-	}
-	h, err := db.indexHeader()
-	if err == nil {
-		db.copies.noted = h
-	}
-	return err
-}
-
 // A snapshot is the database at one commit, held for reading.
 type snapshot struct {
 	db    *DB
@@ -202,7 +189,6 @@ const anyRow = "SELECT 1 FROM schema_version LIMIT 1"
 func (db *DB) pinned(ctx context.Context, begun func(*snapshot), fn func(*snapshot) error) error {
 	return db.ask(ctx, func(c conn) error {
 		s := &snapshot{db: db, conn: c}
-		looked := db.syncs.takings.Load()
 		defer func() {
 			if c.inTransaction() {
 				c.exec("COMMIT")
@@ -210,9 +196,6 @@ func (db *DB) pinned(ctx context.Context, begun func(*snapshot), fn func(*snapsh
 		}()
 		began := time.Now()
 		if err := s.begin(begun); err != nil {
-			return err
-		}
-		if err := db.syncs.shown(looked); err != nil {
 			return err
 		}
 		err := fn(s)
@@ -240,7 +223,6 @@ func (s *snapshot) begin(begun func(*snapshot)) error {
 	if _, err := s.conn.exec("BEGIN"); err != nil {
 		return err
 	}
-	s.conn.(*sqliteConn).proved = true // pinned does, when nobody waits for it
 	if _, err := one(s.conn, anyRow, func(row) {}); err != nil {
 		return err
 	}

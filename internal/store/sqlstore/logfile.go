@@ -1,7 +1,6 @@
 package sqlstore
 
 import (
-	"fmt"
 	"net/url"
 	"path/filepath"
 	"sync"
@@ -30,9 +29,7 @@ type logFile struct {
 	methods *lib.Tsqlite3_io_methods // of the machine
 	buf     uintptr                  // of logBuffer bytes; 0 until something is written
 	n, at   int64                    // bytes that wait, and where in the file they belong
-	syncs   int64                    // the id of its logSync; 0 is none
 	named   bool                     // the machine has synced it once, and its name with it
-	anew    bool                     // its header was written, and not synced
 	kept    bool                     // opened by the keeper
 	settled bool                     // opened by who settles it
 }
@@ -43,7 +40,6 @@ var logVFS struct {
 	keeper    uintptr // the VFS of keeperVFSName
 	settler   uintptr // that of settlerVFSName
 	open      uintptr
-	parameter uintptr // syncsParameter
 	fileBytes int32
 	methods   lib.Tsqlite3_io_methods
 	made      sync.Once
@@ -54,9 +50,9 @@ var logVFS struct {
 const logVFSName = "lockstep"
 
 // keeperVFSName is what the one asks for that writes the log back. It does not sync the
-// log, as SQLite would before it copies any of it, but waits until others have: a sync
-// here would also be one of what the writer is just writing. If it failed, the kernel
-// would forget that, and the writer's own sync succeed.
+// log, as SQLite would before it copies any of it: each commit was synced before others
+// could see it, and a sync here would also be one of what the writer is just writing.
+// If it failed, the kernel would forget that, and the writer's own sync succeed.
 const keeperVFSName = "lockstep-keeper"
 
 // settlerVFSName is what the one asks for that settles the log, and commits nothing. Its
@@ -64,27 +60,20 @@ const keeperVFSName = "lockstep-keeper"
 // that could not be settled must not be written back and taken away.
 const settlerVFSName = "lockstep-settler"
 
-// syncsParameter is what tells openFile the id of a logSync.
-const syncsParameter = "syncs"
-
 // throughLogVFS is the path of a database for a connection that uses its log through
 // us.
-func throughLogVFS(path, vfs string, syncs int64) (string, error) {
+func throughLogVFS(path, vfs string) (string, error) {
 	logVFS.once.Do(registerLogVFS)
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return "", err
 	}
-	return (&url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(path), RawQuery: fmt.Sprintf("vfs=%s&%s=%d", vfs, syncsParameter, syncs)}).String(), nil
+	return (&url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(path), RawQuery: "vfs=" + vfs}).String(), nil
 }
 
 func registerLogVFS() {
 	tls := libc.NewTLS()
 	defer tls.Close()
-	var err error
-	if logVFS.parameter, err = libc.CString(syncsParameter); err != nil {
-		panic("sqlstore: no memory")
-	}
 	registerVFS(tls, logVFSName)
 	logVFS.keeper = registerVFS(tls, keeperVFSName)
 	logVFS.settler = registerVFS(tls, settlerVFSName)
@@ -131,10 +120,7 @@ func openFile(tls *libc.TLS, vfs, name, file uintptr, flags int32, out uintptr) 
 		return rc
 	}
 	f := at[lib.Tsqlite3_file](file)
-	*logOf(file) = logFile{
-		methods: at[lib.Tsqlite3_io_methods](f.FpMethods), kept: vfs == logVFS.keeper, settled: vfs == logVFS.settler,
-		syncs: lib.Xsqlite3_uri_int64(tls, name, logVFS.parameter, 0),
-	}
+	*logOf(file) = logFile{methods: at[lib.Tsqlite3_io_methods](f.FpMethods), kept: vfs == logVFS.keeper, settled: vfs == logVFS.settler}
 	logVFS.made.Do(func() {
 		m := &logVFS.methods
 		*m = *logOf(file).methods
@@ -159,9 +145,6 @@ func (l *logFile) flush(tls *libc.TLS, file uintptr) int32 {
 
 func writeLog(tls *libc.TLS, file, buf uintptr, n int32, off int64) int32 {
 	l := logOf(file)
-	if off == 0 {
-		l.anew = true
-	}
 	if l.buf == 0 {
 		l.buf = libc.Xmalloc(tls, logBuffer)
 	}
@@ -197,34 +180,23 @@ func truncateLog(tls *libc.TLS, file uintptr, size int64) int32 {
 	return called[cutFunc](l.methods.FxTruncate)(tls, file, size)
 }
 
-// syncLog syncs a log, or leaves it to its logSync: but for one that begins anew, whose
-// header has to be there before the frames, and all that it held is durable then.
 func syncLog(tls *libc.TLS, file uintptr, flags int32) int32 {
 	l := logOf(file)
 	switch {
-	case l.kept && logSyncOf(l.syncs).copied():
+	case l.kept:
 		return lib.SQLITE_OK
-	case l.kept || l.settled:
+	case l.settled:
 		return lib.SQLITE_IOERR_FSYNC
 	}
 	if rc := l.flush(tls, file); rc != lib.SQLITE_OK {
 		return rc
 	}
-	if l.named && !l.anew && logSyncOf(l.syncs).postpone() {
-		return lib.SQLITE_OK
-	}
-	rc := l.syncNow(tls, file, flags)
-	if rc == lib.SQLITE_OK {
-		l.named, l.anew = true, false
-	}
-	return rc
-}
-
-func (l *logFile) syncNow(tls *libc.TLS, file uintptr, flags int32) int32 {
 	if l.named && hasSyncData {
 		return syncData(file)
 	}
-	return called[syncFunc](l.methods.FxSync)(tls, file, flags)
+	rc := called[syncFunc](l.methods.FxSync)(tls, file, flags)
+	l.named = rc == lib.SQLITE_OK
+	return rc
 }
 
 func sizeOfLog(tls *libc.TLS, file, size uintptr) int32 {

@@ -1,8 +1,6 @@
 package sqlstore
 
 import (
-	"os"
-
 	"golang.org/x/sys/unix"
 	lib "modernc.org/sqlite/lib"
 )
@@ -21,15 +19,6 @@ func syncData(file uintptr) int32 {
 		if errno, ok := err.(unix.Errno); ok && errno != unix.EINTR {
 			f.FlastErrno = int32(errno)
 			return lib.SQLITE_IOERR_FSYNC
-		}
-	}
-}
-
-// syncDataOf is syncData for a file that we opened.
-func syncDataOf(f *os.File) error {
-	for {
-		if err := unix.Fdatasync(int(f.Fd())); err != unix.EINTR {
-			return err
 		}
 	}
 }

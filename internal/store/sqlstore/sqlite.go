@@ -23,10 +23,6 @@ type sqliteConn struct {
 	wrote int64
 	waits pending
 	idle  atomic.Bool // nobody may use it: what a View left behind is the next one's
-
-	syncs  *logSync // of who reads: what is read is durable; nil does not ask
-	proved bool     // the snapshot that stands is
-	refuse error    // it never will be
 }
 
 // statement is a prepared statement; busy while its rows are being read.
@@ -34,7 +30,6 @@ type statement struct {
 	*sqlite.Stmt
 	params int
 	reads  bool // and changes nothing
-	bounds bool // begins or ends a transaction
 	busy   bool
 }
 
@@ -50,37 +45,22 @@ const busyTimeout = time.Minute
 
 // openSQLite opens a connection. Commits are durable when they return.
 func openSQLite(path string, cacheBytes int) (*sqliteConn, error) {
-	return openThrough(logVFSName, path, cacheBytes, 0)
-}
-
-// openWriter opens the connection that writes. It may leave its syncs to a logSync.
-func openWriter(path string, syncs *logSync) (*sqliteConn, error) {
-	return openThrough(logVFSName, path, writerCacheBytes, syncs.number())
-}
-
-// openReader opens a connection that reads what is durable.
-func openReader(path string, syncs *logSync) (*sqliteConn, error) {
-	c, err := openSQLite(path, readerCacheBytes)
-	if err != nil {
-		return nil, err
-	}
-	c.syncs = syncs
-	return c, nil
+	return openThrough(logVFSName, path, cacheBytes)
 }
 
 // openKeeper opens the connection that writes the log back, and commits nothing.
-func openKeeper(path string, syncs *logSync) (*sqliteConn, error) {
-	return openThrough(keeperVFSName, path, readerCacheBytes, syncs.number())
+func openKeeper(path string) (*sqliteConn, error) {
+	return openThrough(keeperVFSName, path, readerCacheBytes)
 }
 
 // openSettler opens the connection by which the log is settled.
 func openSettler(path string) (*sqliteConn, error) {
-	return openThrough(settlerVFSName, path, readerCacheBytes, 0)
+	return openThrough(settlerVFSName, path, readerCacheBytes)
 }
 
-func openThrough(vfs, path string, cacheBytes int, syncs int64) (*sqliteConn, error) {
+func openThrough(vfs, path string, cacheBytes int) (*sqliteConn, error) {
 	holdMemory()
-	uri, err := throughLogVFS(path, vfs, syncs)
+	uri, err := throughLogVFS(path, vfs)
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +141,7 @@ func (s *sqliteConn) prepare(sql string) (st *statement, transient bool, err err
 		p.Finalize()
 		return nil, false, fmt.Errorf("more than one statement in %s", sql)
 	}
-	fresh := &statement{Stmt: p, params: p.BindParamCount(), reads: strings.HasPrefix(sql, "SELECT"), bounds: sql == "BEGIN" || sql == "COMMIT"}
+	fresh := &statement{Stmt: p, params: p.BindParamCount(), reads: strings.HasPrefix(sql, "SELECT")}
 	if st != nil {
 		return fresh, true, nil
 	}
@@ -200,8 +180,8 @@ func (s *sqliteConn) query(sql string, each func(row) error, args ...any) error 
 	for i, arg := range args {
 		st.bind(i+1, arg)
 	}
-	for first := true; ; first = false {
-		more, err := s.step(st, first)
+	for {
+		more, err := st.Step()
 		if err != nil {
 			return readable(err)
 		}
@@ -215,32 +195,6 @@ func (s *sqliteConn) query(sql string, each func(row) error, args ...any) error 
 			return err
 		}
 	}
-}
-
-// step runs a statement on to its next row. The first of a snapshot shows nothing before
-// all that it may be of is durable.
-func (s *sqliteConn) step(st *statement, first bool) (more bool, err error) {
-	if st.bounds {
-		s.proved, s.refuse = false, nil
-	}
-	if s.syncs == nil || s.proved || !first || st.bounds {
-		return st.Step()
-	}
-	if s.refuse != nil {
-		return false, s.refuse
-	}
-	looked := s.syncs.takings.Load()
-	if more, err = st.Step(); err != nil {
-		return false, err
-	}
-	if err = s.syncs.shown(looked); err != nil {
-		if s.inTransaction() {
-			s.refuse = err
-		}
-		return false, err
-	}
-	s.proved = s.inTransaction()
-	return more, nil
 }
 
 func (st *statement) bind(n int, arg any) {

@@ -73,23 +73,9 @@ type Options struct {
 	// LogPages is how long the log becomes before it is written back; 0 is a good number.
 	LogPages int
 
-	// Fault is one that is planted, to see that it is found. For tests.
-	Fault Fault
-
 	steps   fs.FS // nil is the migrations of this program
 	stepsIn string
-	syncs   *logSync
 }
-
-// A Fault is a promise that is broken.
-type Fault int
-
-// The faults that can be planted.
-const (
-	NoFault      Fault = iota
-	AnswersEarly       // what is not durable yet is acknowledged
-	ShowsEarly         // what is not durable yet is read
-)
 
 // DB is an open database. Close it when nobody uses it any more.
 type DB struct {
@@ -120,8 +106,6 @@ type DB struct {
 	stopFilling context.CancelFunc
 	checkpts    chan struct{}
 	pages       int // of log after which it is written back
-	syncs       *logSync
-	logs        []*os.File // the log, for each that syncs it
 
 	keeping  sync.Mutex  // guards what follows
 	scouring *os.File    // the database, once it was scoured
@@ -139,13 +123,13 @@ type counters struct {
 
 // Stats are counts since the database was opened.
 type Stats struct {
-	Commits     int64 // transactions of the engine; those that come together share a sync
+	Commits     int64 // transactions of the engine, each one sync
 	Closures    int64 // logical transactions
 	Reruns      int64 // batches that ran again: the engine rolled them back, or one failed half done
 	Checkpoints int64
-	Stuck       int64         // of those, the ones of a long log that a View was held through
-	Statements  int64         // run by the writer
-	CommitTime  time.Duration // of the writer; without the sync where that overlaps
+	Stuck       int64 // of those, the ones of a long log that a View was held through
+	Statements  int64 // run by the writer
+	CommitTime  time.Duration
 }
 
 // Stats returns the counts so far.
@@ -167,13 +151,11 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 		return nil, onDisk(err)
 	}
 	based, known := basedAlone(path)
-	o.syncs = newLogSync(o.Fault)
 	c, err := openUpgraded(path, o)
 	if err != nil {
-		o.syncs.release()
 		return nil, err
 	}
-	db := &DB{path: path, syncs: o.syncs, hub: o.Hub, log: o.Log, now: o.Now, guard: o.Guard, onAddresses: o.Readdressed, checkpts: make(chan struct{}, 1)}
+	db := &DB{path: path, hub: o.Hub, log: o.Log, now: o.Now, guard: o.Guard, onAddresses: o.Readdressed, checkpts: make(chan struct{}, 1)}
 	db.defaults()
 	if o.Readers <= 0 {
 		o.Readers = 2 * runtime.GOMAXPROCS(0)
@@ -182,32 +164,19 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	if db.pages <= 0 {
 		db.pages = checkpointPages
 	}
-	if db.keeper, err = openKeeper(path, db.syncs); err != nil {
+	if db.keeper, err = openKeeper(path); err != nil {
 		c.close()
-		db.syncs.release()
 		return nil, err
 	}
-	if db.walIndex, err = os.OpenFile(path+"-shm", os.O_RDWR, 0); err == nil {
-		err = db.openLogs()
-	}
-	if err != nil {
+	if db.walIndex, err = os.OpenFile(path+"-shm", os.O_RDWR, 0); err != nil {
 		db.keeper.close()
 		c.close()
-		db.syncs.release()
 		return nil, onDisk(err)
 	}
-	db.syncs.safe = db.indexHead()
-	db.readers = newPool(o.Readers, func() (pooled, error) { return openReader(path, db.syncs) })
-	db.writer = &writer{c: c, jobs: make(chan *job, maxBatch), runTwice: o.RunTwice, stats: &db.stats, before: db.catchUp, undone: db.tails.forget, note: db.note}
-	db.writer.overlap(db)
+	db.readers = newPool(o.Readers, func() (pooled, error) { return openSQLite(path, readerCacheBytes) })
+	db.writer = &writer{c: c, jobs: make(chan *job, maxBatch), runTwice: o.RunTwice, stats: &db.stats, before: db.catchUp, undone: db.tails.forget, note: db.note, start: func() error { return begin(c) }}
 	db.marking.based.Store(based)
-	db.done.Go(func() {
-		db.writer.loop()
-		db.syncs.end()
-	})
-	for _, log := range db.logs {
-		db.done.Go(func() { db.syncs.loop(log, db.mend) })
-	}
+	db.done.Go(db.writer.loop)
 	db.done.Go(db.checkpoint)
 	db.naming.known.full = make(chan struct{}, 1)
 	filling, stop := context.WithCancel(context.Background())
@@ -253,12 +222,8 @@ func (db *DB) Close() error {
 		db.readers.close()
 		return nil
 	}
-	db.mend()
 	if err := db.copyAnew(); err != nil {
 		return err // whoever closes it last would take the log away
-	}
-	if db.syncs.failed.Load() {
-		return errUnsynced // so
 	}
 	db.readers.close()
 	db.keeper.close()
@@ -268,10 +233,6 @@ func (db *DB) Close() error {
 	}
 	if db.scouring != nil {
 		db.scouring.Close()
-	}
-	db.syncs.release()
-	for _, log := range db.logs {
-		log.Close()
 	}
 	db.copies.close() // so
 	if db.marking.file != nil {
@@ -291,29 +252,6 @@ func (db *DB) statements() int64 {
 		n += c.statements()
 	}
 	return n
-}
-
-// openLogs opens the log for those who sync it.
-func (db *DB) openLogs() error {
-	for range syncsAtOnce {
-		log, err := os.OpenFile(db.path+"-wal", os.O_RDWR, 0)
-		if err != nil {
-			return err
-		}
-		db.logs = append(db.logs, log)
-	}
-	return nil
-}
-
-// overlap lets the writer go on while its commits are synced.
-func (w *writer) overlap(db *DB) {
-	w.syncs, w.head = db.syncs, db.indexHead
-	w.start = func() error {
-		if err := db.takeBack(); err != nil {
-			return err
-		}
-		return begin(w.c)
-	}
 }
 
 // write runs fn in a writer of the lane: durable, and not alone, when it returns nil.

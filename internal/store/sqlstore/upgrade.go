@@ -46,7 +46,7 @@ func openUpgraded(path string, o Options) (*sqliteConn, error) {
 
 // openPlanned opens the database and looks at what is to be done.
 func openPlanned(path string, o Options) (*sqliteConn, *migration, error) {
-	c, err := openSettled(path, o.syncs)
+	c, err := openSettled(path)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -58,7 +58,7 @@ func openPlanned(path string, o Options) (*sqliteConn, *migration, error) {
 }
 
 // openSettled opens the connection that writes, once the log is settled.
-func openSettled(path string, syncs *logSync) (c *sqliteConn, err error) {
+func openSettled(path string) (c *sqliteConn, err error) {
 	settler, err := openSettler(path)
 	if err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func openSettled(path string, syncs *logSync) (c *sqliteConn, err error) {
 	if err := settleLog(settler, path); err != nil {
 		return nil, onDisk(err)
 	}
-	return openWriter(path, syncs)
+	return openSQLite(path, writerCacheBytes)
 }
 
 // snapshot copies the database while nobody has it open, and opens it again: to

@@ -32,7 +32,6 @@ func (db *DB) copyLog(mode string) (busy bool, err error) {
 		return false, err
 	}
 	whole := false
-	db.syncs.copying.Store(db.syncs.takings.Load())
 	_, err = one(db.keeper, "PRAGMA wal_checkpoint("+mode+")", func(r row) {
 		busy = r.num(0) != 0
 		whole = r.num(1) >= 0 && r.num(1) == r.num(2) // frames, and of these copied

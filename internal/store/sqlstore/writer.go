@@ -65,9 +65,6 @@ type writer struct {
 	start    func() error
 	// retry reports whether a job that failed is to be run again, later; nil is never.
 	retry func(*job) bool
-	// syncs makes commits durable while the writer goes on; nil: they are when they return.
-	syncs *logSync
-	head  func() indexHead // as the last commit left it
 	// lost is a test's way to make a transaction fall over after a closure.
 	lost func(conn)
 }
@@ -156,7 +153,7 @@ func (w *writer) batch(first *job) {
 		w.alone(jobs)
 		return
 	}
-	w.finish(jobs, err)
+	w.answer(jobs, err)
 }
 
 // loses waits until all that the jobs name is durable, and reports whether there is
@@ -196,8 +193,7 @@ func (w *writer) again(jobs []*job) error {
 }
 
 // next returns the next job of the batch, or nil when the batch closes. While bytes
-// that were named are still on their way, or as many commits are being synced as can be,
-// there is time for others.
+// that were named are still on their way there is time for others.
 func (w *writer) next(jobs []*job, started time.Time) *job {
 	if len(jobs) >= maxBatch || len(jobs) > 0 && time.Since(started) > maxBatchTime {
 		return nil
@@ -216,15 +212,7 @@ func (w *writer) next(jobs []*job, started time.Time) *job {
 			}
 		}
 	}
-	if w.syncs == nil {
-		return nil
-	}
-	select { // a sync of what is committed now would have to wait
-	case j := <-w.jobs:
-		return j
-	case <-w.syncs.hasRoom():
-		return nil
-	}
+	return nil
 }
 
 // alone runs the jobs of a batch that the engine rolled back again, each in a
@@ -233,7 +221,7 @@ func (w *writer) alone(jobs []*job) {
 	w.stats.rerun.Add(1)
 	for _, j := range jobs {
 		if j.lost || loses([]*job{j}) {
-			w.finish([]*job{j}, j.err)
+			w.answer([]*job{j}, nil)
 			continue
 		}
 		w.undone()
@@ -249,7 +237,7 @@ func (w *writer) alone(jobs []*job) {
 			w.undone()
 			err = errLost
 		}
-		w.finish([]*job{j}, err)
+		w.answer([]*job{j}, err)
 	}
 }
 
@@ -352,7 +340,7 @@ func (w *writer) call(j *job) (err error) {
 
 func (w *writer) commit() error {
 	started := time.Now()
-	err := w.commitNow()
+	err := w.c.commit()
 	if err != nil {
 		w.undone()
 	}
@@ -363,36 +351,6 @@ func (w *writer) commit() error {
 	w.stats.commits.Add(1)
 	w.stats.commitNanos.Add(int64(time.Since(started)))
 	return err
-}
-
-// commitNow commits, and with syncs leaves it to finish to have it synced.
-func (w *writer) commitNow() error {
-	if w.syncs == nil {
-		return w.c.commit()
-	}
-	if w.syncs.failed.Load() {
-		return errUnsynced
-	}
-	w.syncs.begin()
-	err := w.c.commit()
-	if err != nil {
-		w.syncs.fail()
-	}
-	return err
-}
-
-// finish answers jobs whose commit returned, once all that they may have seen is
-// durable.
-func (w *writer) finish(jobs []*job, err error) {
-	switch {
-	case w.syncs == nil:
-	case err == nil:
-		w.syncs.add(w.head(), func(err error) { w.answer(jobs, err) })
-		return
-	default:
-		w.syncs.await(w.syncs.committed.Load())
-	}
-	w.answer(jobs, err)
 }
 
 // answer publishes what was committed, then lets the callers go on.
