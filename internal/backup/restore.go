@@ -320,12 +320,16 @@ func (t *restoring) finish() error {
 	return t.unmark()
 }
 
-// unmark says that the directory is complete.
+// unmark says that the directory is complete. Where that may not last it is marked again,
+// so that the restore can be run again.
 func (t *restoring) unmark() error {
 	if err := t.o.FS.Remove(t.path(RestoreMark)); err != nil {
 		return err
 	}
-	return t.o.FS.SyncDir(t.dir)
+	if err := t.o.FS.SyncDir(t.dir); err != nil {
+		return errors.Join(err, t.mark())
+	}
+	return nil
 }
 
 // keyFile is that of the point, or the one that opened the backup if that has all the
