@@ -472,12 +472,12 @@ func (b badTx) Undo(act mail.ActID) (mail.UndoReport, error) {
 
 func reading(b badReader) func(*fault) {
 	return func(f *fault) {
-		f.read = func(r store.Reader) store.Reader { b.Reader = r; return b }
+		f.read = func(r store.Reader) store.Reader { own := b; own.Reader = r; return own }
 	}
 }
 
 func writing(b badTx) func(*fault) {
 	return func(f *fault) {
-		f.write = func(tx store.Tx) store.Tx { b.Tx = tx; return b }
+		f.write = func(tx store.Tx) store.Tx { own := b; own.Tx = tx; return own }
 	}
 }
