@@ -182,7 +182,7 @@ func TestCostsDependOnNeitherMailboxNorAccountsOnPostgres(t *testing.T) {
 	}
 	defer m.c.close()
 	const first, few, many = 100, 1000, 10_000
-	const slack = 4 // pages: rows that went away are pruned when somebody comes by
+	const slack = 10 // pages: rows that went away are pruned when somebody comes by
 	seed(t, m.c, first, first+few-1, fmt.Sprintf(theirMail, first, first+few-1), somePeople, theirMailboxes)
 	sizes := map[mail.AccountID]int{first + 1: 3, first + 2: 1000, first + 3: 100_000}
 	for id, size := range sizes {
@@ -208,7 +208,7 @@ func TestCostsDependOnNeitherMailboxNorAccountsOnPostgres(t *testing.T) {
 			if is.trips != small.trips || is.statements != small.statements {
 				t.Errorf("%s costs %d trips and %d statements among %d messages, %d and %d among 3", what, is.trips, is.statements, size, small.trips, small.statements)
 			}
-			if is.pages > small.pages*3/2 {
+			if is.pages > small.pages*3/2+slack {
 				t.Errorf("%s touches %d pages among %d messages, %d among 3", what, is.pages, size, small.pages)
 			}
 		}
