@@ -467,7 +467,7 @@ func TestLookupsAreDescents(t *testing.T) {
 			{strings.NewReplacer("TABLE", "search_block", "KEY", "segment_id, first").Replace(deleteSome), "bigint", "1", []string{"account_id = $1"}},
 			{deleteBlocks, "bigint, bigint", "1, 2", []string{"(account_id = $1) AND (segment_id = $2)"}},
 			{deleteOne, "bigint, bigint", "1, 2", []string{"(account_id = $1) AND (segment_id = $2)"}},
-			{selectBlocks, "bigint, bigint[], bytea[], bytea[]", "1, '{1}', '{a}', '{b}'", []string{"(account_id = $1) AND (segment_id = a.segment_id) AND (first <= a.low)", "(account_id = $1) AND (segment_id = a.segment_id) AND (first <= a.high) AND (first >="}},
+			{selectBlocks, "bigint, bigint[], bytea[], bytea[]", "1, '{1}', '{a}', '{b}'", []string{"(account_id = $1) AND (segment_id = $0) AND (first <= $1)", "(account_id = $1) AND (segment_id = a.segment_id) AND (first <= a.high) AND (first >="}},
 		} {
 			name := fmt.Sprintf("plan%d%v", i, analyzed)
 			all, err := c.Exec(t.Context(), "SET plan_cache_mode = force_generic_plan; PREPARE "+name+" ("+tt.types+") AS "+tt.sql+"; EXPLAIN (COSTS OFF) EXECUTE "+name+" ("+tt.args+")").ReadAll()
