@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"testing"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"lockstep/internal/backup/s3/s3test"
 	"lockstep/internal/backup/targettest"
 	"lockstep/internal/mail"
+	"lockstep/internal/steady"
 )
 
 // attempts is how often an impatient target tries.
@@ -188,23 +188,15 @@ func (w *world) settle(ctx context.Context) {
 // object is there whole or not at all, what was acknowledged is there, every error
 // says that trying again may help, and no call takes longer than its bound.
 func TestNetworkFaults(t *testing.T) {
-	rounds, until := 3, time.Time{}
+	rounds := 3
 	if testing.Short() {
 		rounds = 1
 	}
-	if text := os.Getenv("LOCKSTEP_SOAK"); text != "" {
-		d, err := time.ParseDuration(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		until = time.Now().Add(d)
-	}
 	srv := s3test.Start(t)
-	seed := rand.Uint64()
-	for round := 0; round < rounds || time.Now().Before(until); round++ {
-		faultyRound(t, srv, seed+uint64(round))
+	for seed := range steady.Seeds(t, rounds) {
+		faultyRound(t, srv, seed)
 		if t.Failed() {
-			t.Fatal("seed ", seed+uint64(round))
+			t.Fatal("seed ", seed)
 		}
 	}
 }
