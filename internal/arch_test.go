@@ -28,6 +28,7 @@ var layers = map[string]int{
 	"internal/mail":      ground,
 	"internal/lang":      ground,
 	"internal/vfs":       ground,
+	"internal/steady":    ground,
 	"internal/message":   formats,
 	"internal/pim":       formats,
 	"internal/mailfile":  formats,

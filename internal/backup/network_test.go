@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"lockstep/internal/backup/s3"
 	"lockstep/internal/backup/s3/s3test"
 	"lockstep/internal/mail"
+	"lockstep/internal/steady"
 	"lockstep/internal/vfs"
 	"lockstep/internal/vfs/faulty"
 )
@@ -54,17 +54,9 @@ func again(t *testing.T, what string, run func() error) (failed int) {
 // byte: every error is told, each point that is there comes back as it was, also one
 // whose maker heard of an error, and no time has two.
 func TestBackupAndRestoreOverANetworkThatFails(t *testing.T) {
-	rounds, until := 1, time.Time{}
-	if text := os.Getenv("LOCKSTEP_SOAK"); text != "" {
-		d, err := time.ParseDuration(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		until = time.Now().Add(d)
-	}
 	srv := s3test.Start(t)
-	for round := 0; round < rounds || time.Now().Before(until); round++ {
-		overFaultyNetwork(t, srv, rand.Uint64())
+	for seed := range steady.Seeds(t, 1) {
+		overFaultyNetwork(t, srv, seed)
 		if t.Failed() {
 			return
 		}

@@ -11,7 +11,7 @@
 // directory and held to what had been said (check_test.go).
 //
 // What a driver does follows from its seed and from how its threads are scheduled.
-// LOCKSTEP_CRASH_SEED runs one seed again; as the same crash may not come again,
+// LOCKSTEP_SEED runs one seed again; as the same crash may not come again,
 // a test that fails keeps the directory that was left, and the trace.
 package crashtest
 
@@ -25,12 +25,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"lockstep/internal/steady"
 	"lockstep/internal/vfs"
 )
 
@@ -279,41 +279,15 @@ func (tr *trial) prove(t *testing.T) outcome {
 	return o
 }
 
-// seeds calls fn with a fixed few seeds; with LOCKSTEP_CRASH_SEED with that one;
-// with LOCKSTEP_SOAK with ever new ones for that long.
+// seeds calls fn with a fixed few seeds, and with new ones as long as a soak lasts.
 func seeds(t *testing.T, few int, fn func(t *testing.T, seed uint64)) {
-	run := func(seed uint64) {
+	for seed := range steady.SeedsFor(t, few, soak(t)) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { fn(t, seed) })
-	}
-	if text := os.Getenv("LOCKSTEP_CRASH_SEED"); text != "" {
-		seed, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		run(seed)
-		return
-	}
-	for seed := range few {
-		run(uint64(seed))
-	}
-	long := soak(t)
-	for until := time.Now().Add(long); time.Now().Before(until) && !t.Failed(); {
-		run(rand.Uint64())
 	}
 }
 
-// soak is how long the tests may go on with chance; 0 when they should not.
-func soak(t *testing.T) time.Duration {
-	text := os.Getenv("LOCKSTEP_SOAK")
-	if text == "" {
-		return 0
-	}
-	d, err := time.ParseDuration(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d / soakTests
-}
+// soak is how long a test may go on with chance; 0 when it should not.
+func soak(t *testing.T) time.Duration { return steady.Soak(t) / soakTests }
 
 // soakTests is how many tests share the time of a soak.
 const soakTests = 3

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"lockstep/internal/steady"
 )
 
 // TestKilledAgainAndAgain kills a driver at moments that chance chooses, and
@@ -17,15 +19,14 @@ import (
 func TestKilledAgainAndAgain(t *testing.T) {
 	dir, l := t.TempDir(), newLedger()
 	makePrivate(t, dir)
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	seed := steady.Seed(t)
 	rng := rand.New(rand.NewPCG(seed, 5))
 	until := time.Now().Add(soak(t))
 	n := 0
 	for ; n < 30 || time.Now().Before(until); n++ {
 		killed(t, plan{Dir: dir, Seed: rng.Uint64(), Rounds: 1 << 20, Steps: 6, Clock: l.clock + int64(rng.IntN(4000))}, l, rng)
 		if err := checkCopy(t, dir, l); err != nil {
-			t.Fatalf("seed %d, after %d kills: %v", seed, n+1, err)
+			t.Fatalf("after %d kills: %v", n+1, err)
 		}
 	}
 	heads := 0

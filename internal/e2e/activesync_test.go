@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"lockstep/internal/eas/wbxml"
+	"lockstep/internal/steady"
 )
 
 // trySendMail sends a message as a phone does, and says whether it heard that it was
@@ -58,8 +59,7 @@ func TestKilledServerSendsOnce(t *testing.T) {
 	s.addAccount(alice)
 	s.addAccount(bob)
 	s.start()
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := steady.Seed(t)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	var next atomic.Int64
 	left := make([][]int64, phones) // what each phone did not hear of

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"lockstep/internal/steady"
 )
 
 // A backup that is killed at random moments, its command or the server that makes it,
@@ -53,7 +55,7 @@ func TestKilledBackupHarmsNothing(t *testing.T) {
 func TestKilledRestoreGoesOn(t *testing.T) {
 	t.Parallel()
 	r := newRounds(t, 2, 5)
-	rng := rand.New(rand.NewPCG(rand.Uint64(), 0))
+	rng := rand.New(rand.NewPCG(steady.Seed(t), 0))
 	s := newServer(t, "")
 	s.addAccount(alice)
 	s.start()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lockstep/internal/backup/s3/s3test"
+	"lockstep/internal/steady"
 )
 
 // busy delivers mail until it is told to end; that the server dies meanwhile is no
@@ -39,8 +40,7 @@ func busy(s *server, seed uint64) (end func()) {
 // and the old one writes no more to the backup that was its.
 func TestKilledStandbyGoesOn(t *testing.T) {
 	t.Parallel()
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := steady.Seed(t)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	to := filepath.Join(t.TempDir(), "backup")
 	s := newServer(t, fmt.Sprintf("[backup]\nto = %q\nfollow = true\n", to))
@@ -83,7 +83,7 @@ func TestKilledStandbyGoesOn(t *testing.T) {
 func TestFollowingOverANetworkThatIsCut(t *testing.T) {
 	t.Parallel()
 	srv := s3test.Start(t)
-	proxy := s3test.NewProxy(t, srv.Address, rand.Uint64())
+	proxy := s3test.NewProxy(t, srv.Address, steady.Seed(t))
 	s := newServer(t, strings.Replace(toBucket(srv, proxy.Endpoint()), "[backup]\n", "[backup]\nfollow = true\n", 1))
 	s.addAccount(alice)
 	s.backup()

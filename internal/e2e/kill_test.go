@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"lockstep/internal/steady"
 )
 
 // fate is where a message may be, "" being nowhere, and what flags it may have.
@@ -216,13 +218,7 @@ func newRounds(t *testing.T, least, inCI int) *rounds {
 	if os.Getenv("CI") == "true" && !testing.Short() {
 		r.least = inCI
 	}
-	if text := os.Getenv("LOCKSTEP_SOAK"); text != "" {
-		d, err := time.ParseDuration(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.until = time.Now().Add(d)
-	}
+	r.until = time.Now().Add(steady.Soak(t))
 	return r
 }
 
@@ -238,7 +234,7 @@ type crowd struct {
 	*server
 	l         *ledger
 	rng       *rand.Rand
-	seed      uint64
+	seed      uint64 // of the acts; the moment of death is nobody's to repeat
 	workers   []*worker
 	mailboxes []string
 }
@@ -246,9 +242,8 @@ type crowd struct {
 // newCrowd starts a server for so many.
 func newCrowd(t *testing.T, n int) *crowd {
 	t.Helper()
-	c := &crowd{server: newServer(t, ""), seed: rand.Uint64(), mailboxes: []string{"INBOX", "Archive"},
+	c := &crowd{server: newServer(t, ""), seed: steady.Seed(t), mailboxes: []string{"INBOX", "Archive"},
 		l: &ledger{fates: map[string]*fate{}, uids: map[string]string{}, heads: map[string]map[string]int{}}}
-	t.Logf("seed %d", c.seed) // of the acts; the moment of death is nobody's to repeat
 	c.rng = rand.New(rand.NewPCG(c.seed, 0))
 	c.addAccount(alice)
 	c.start()

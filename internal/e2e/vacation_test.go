@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"lockstep/internal/steady"
 )
 
 // Killed while it delivers mail to somebody who is away, the server answers each
@@ -22,8 +24,7 @@ func TestKilledServerAnswersOnce(t *testing.T) {
 	s.lockstep("", "address", "add", "all@friends.test", "@friends.test")
 	s.lockstep("", "vacation", "set", alice, "--text", "away")
 	s.start()
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := steady.Seed(t)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	var next atomic.Int64
 	left := make(chan int64, senders) // those that did not hear of their message

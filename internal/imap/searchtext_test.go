@@ -11,6 +11,7 @@ import (
 	"lockstep/internal/mail"
 	"lockstep/internal/search"
 	"lockstep/internal/search/searchtest"
+	"lockstep/internal/steady"
 	"lockstep/internal/store"
 )
 
@@ -143,8 +144,8 @@ func TestACommonWordReadsNoMail(t *testing.T) {
 }
 
 func TestWithoutTakesSetsApart(t *testing.T) {
+	r := rand.New(rand.NewPCG(steady.Seed(t), 1))
 	for range 500 {
-		r := rand.New(rand.NewPCG(rand.Uint64(), 1))
 		var a, b, want mail.UIDSet
 		in := map[mail.UID]bool{}
 		for range r.IntN(12) {

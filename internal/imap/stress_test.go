@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
-	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +14,7 @@ import (
 
 	"lockstep/internal/auth"
 	"lockstep/internal/mail"
+	"lockstep/internal/steady"
 	"lockstep/internal/store"
 	"lockstep/internal/store/sqlstore"
 	"lockstep/internal/store/sqlstore/sqltest"
@@ -353,26 +352,11 @@ func (s *stress) waitForSessions() {
 // one account, while each holds the server to every word. LOCKSTEP_SOAK makes it
 // go on with new seeds for that long, LOCKSTEP_SEED runs one again.
 func TestClientsUnderStress(t *testing.T) {
-	seeds := []uint64{1, 2, 3}
-	if text := os.Getenv("LOCKSTEP_SEED"); text != "" {
-		seed, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		seeds = []uint64{seed}
+	few, rounds := 3, 6
+	if raceEnabled { // hashing passwords takes ten times as long
+		few, rounds = 1, 2
 	}
-	rounds := 6
-	if raceEnabled && seeds[0] == 1 { // hashing passwords takes ten times as long
-		seeds, rounds = seeds[:1], 2
-	}
-	soak, _ := time.ParseDuration(os.Getenv("LOCKSTEP_SOAK"))
-	run := func(seed uint64) {
+	for seed := range steady.Seeds(t, few) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { newStress(t, seed, 8).play(rounds, 40) })
-	}
-	for _, seed := range seeds {
-		run(seed)
-	}
-	for end := time.Now().Add(soak); time.Now().Before(end) && !t.Failed(); {
-		run(rand.Uint64())
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -280,13 +279,13 @@ func (e *ending) Read(p []byte) (int, error) {
 func TestConditionLetsOneIn(t *testing.T) {
 	srv := s3test.Start(t)
 	tag, winners := s3.Absent, 0
-	for range 10 {
+	for round := range 10 {
 		var mu sync.Mutex
 		var all sync.WaitGroup
 		was := tag
 		for i := range 8 {
 			all.Go(func() {
-				mine := string(targettest.Bytes(rand.Uint64(), 20+i))
+				mine := string(targettest.Bytes(uint64(8*round+i), 20+i))
 				got, err := open(t, config(srv, "p")).PutIf(t.Context(), "lease", strings.NewReader(mine), int64(len(mine)), was)
 				mu.Lock()
 				defer mu.Unlock()

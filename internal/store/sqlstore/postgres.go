@@ -20,7 +20,7 @@ import (
 
 // How long the database is waited for.
 const (
-	pgConnectTime   = 5 * time.Second
+	pgConnectTime   = 5 * time.Second // unless the URL says it
 	pgCloseTime     = time.Second
 	pgSilence       = 15 * time.Second // of a connection that should say something
 	pgStatementTime = time.Minute
@@ -103,8 +103,10 @@ func pgDialer(url string, o Options, over *changeover) (func(context.Context) (*
 	if o.Password != "" {
 		cfg.Password = o.Password
 	}
-	cfg.ConnectTimeout = pgConnectTime
-	cfg.DialFunc = (&net.Dialer{Timeout: pgConnectTime, KeepAlive: pgSilence / 3, Control: giveUpOnSilence}).DialContext
+	if cfg.ConnectTimeout == 0 { // connect_timeout of the URL
+		cfg.ConnectTimeout = pgConnectTime
+	}
+	cfg.DialFunc = (&net.Dialer{Timeout: cfg.ConnectTimeout, KeepAlive: pgSilence / 3, Control: giveUpOnSilence}).DialContext
 	if o.Dial != nil {
 		cfg.DialFunc = o.Dial
 	}
@@ -141,7 +143,7 @@ func pgDialer(url string, o Options, over *changeover) (func(context.Context) (*
 		return mustCommit(ctx, c)
 	}
 	return func(ctx context.Context) (*pgconn.PgConn, error) {
-		ctx, cancel := context.WithTimeout(ctx, pgConnectTime*2)
+		ctx, cancel := context.WithTimeout(ctx, cfg.ConnectTimeout*2)
 		defer cancel()
 		return pgconn.ConnectConfig(ctx, cfg)
 	}, nil

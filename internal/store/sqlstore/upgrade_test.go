@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"lockstep/internal/mail"
+	"lockstep/internal/steady"
 	"lockstep/internal/store"
 )
 
@@ -227,16 +228,29 @@ func TestAFailedStepLeavesTheVersionBeforeAbleToStart(t *testing.T) {
 const slowSteps = 2
 
 // slowly takes some tenths of a second, all over the database.
-func slowly() fs.FS {
+func slowly() fs.FS { return present(everyStep, slowStepsSQL()) }
+
+func slowStepsSQL() map[string]string {
 	more := map[string]string{}
 	for i := range slowSteps {
 		more[fmt.Sprintf("%d_slow", 9000+i)] = fmt.Sprintf("CREATE TABLE slow%d (n INTEGER, x BLOB) STRICT;\nUPDATE message SET size = size + 1;\n"+
 			"INSERT INTO slow%[1]d (n, x) WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 2500) SELECT n, randomblob(2000) FROM c;\n", i)
 	}
+	return more
+}
+
+// endless is slowly with a step after it that never ends.
+func endless() fs.FS {
+	more := slowStepsSQL()
+	more[fmt.Sprintf("%d_endless", 9000+slowSteps)] = "CREATE TABLE endless AS WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) AS n FROM c;\n"
 	return present(everyStep, more)
 }
 
-const upgradeHere = "LOCKSTEP_TEST_UPGRADE"
+// The path of the database that is upgraded to be killed, and whether it never ends.
+const (
+	upgradeHere    = "LOCKSTEP_TEST_UPGRADE"
+	upgradeForever = "LOCKSTEP_TEST_UPGRADE_FOREVER"
+)
 
 // TestUpgradeToBeKilled is the process that TestAKilledUpgradeHarmsNothing kills.
 func TestUpgradeToBeKilled(t *testing.T) {
@@ -244,7 +258,11 @@ func TestUpgradeToBeKilled(t *testing.T) {
 	if path == "" {
 		t.Skip("runs within another test")
 	}
-	if err := opens(path, Options{steps: slowly()}); err != nil {
+	steps := slowly()
+	if os.Getenv(upgradeForever) != "" {
+		steps = endless()
+	}
+	if err := opens(path, Options{steps: steps}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -256,9 +274,10 @@ func TestAKilledUpgradeHarmsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := dump(t, h.path)
+	rng := rand.New(rand.NewPCG(steady.Seed(t), 0))
 	took := time.Duration(0)
 	cut := 0
-	for round := range 9 {
+	for round := range 10 {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "lockstep.db")
 		if err := os.WriteFile(path, whole, 0o600); err != nil {
@@ -266,16 +285,25 @@ func TestAKilledUpgradeHarmsNothing(t *testing.T) {
 		}
 		cmd := exec.Command(os.Args[0], "-test.run=^TestUpgradeToBeKilled$")
 		cmd.Env = append(os.Environ(), upgradeHere+"="+path)
+		if round == 9 { // which is killed in the middle, however fast the machine is
+			cmd.Env = append(cmd.Env, upgradeForever+"=1")
+		}
 		began := time.Now()
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		if round > 0 { // the first shows how long it takes
-			timer := time.AfterFunc(rand.N(took), func() { cmd.Process.Kill() })
+		switch {
+		case round == 9:
+			steady.Eventually(t, "a snapshot, which comes before the steps", func() bool { kept, _ := SnapshotsOf(path); return len(kept) > 0 })
+			cmd.Process.Kill()
+		case round > 0: // the first shows how long it takes
+			timer := time.AfterFunc(time.Duration(rng.Int64N(int64(took))), func() { cmd.Process.Kill() })
 			defer timer.Stop()
 		}
 		if cmd.Wait() != nil {
 			cut++
+		} else if round == 9 {
+			t.Error("an upgrade without an end has ended")
 		}
 		took = max(took, time.Since(began))
 		kept, err := SnapshotsOf(path)
@@ -300,10 +328,7 @@ func TestAKilledUpgradeHarmsNothing(t *testing.T) {
 			t.Error("left are ", torn)
 		}
 	}
-	t.Logf("%d of 8 were cut, in at most %v", cut, took)
-	if cut == 0 {
-		t.Error("none was cut")
-	}
+	t.Logf("%d of 9 were cut, in at most %v", cut, took)
 }
 
 // lives does a little of everything to an account.

@@ -29,7 +29,8 @@ const (
 	numFaults
 )
 
-var allFaults = []Fault{CutRequest, CutAnswer, ResetAnswer, StallSent, StallAnswer, SlowDown, Broken}
+// Faults are all that may be.
+var Faults = []Fault{CutRequest, CutAnswer, ResetAnswer, StallSent, StallAnswer, SlowDown, Broken}
 
 func (f Fault) String() string {
 	return [...]string{"none", "cut request", "cut answer", "reset answer", "stalled request", "stalled answer", "503", "500"}[f]
@@ -49,7 +50,9 @@ type Proxy struct {
 	span   int64   // faults happen before so many bytes
 	faults []Fault
 	seen   [numFaults]atomic.Int64
-	live   map[net.Conn]bool
+	live   map[net.Conn]bool // of clients, until the server has ended what they asked
+	asked  map[net.Conn]bool // to the server
+	others *sync.Cond        // are in live now
 	shut   bool
 	hold   *Hold // nil: everything passes
 }
@@ -62,7 +65,8 @@ func NewProxy(t testing.TB, to string, seed uint64) *Proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{Address: l.Addr().String(), to: to, listen: l, rng: rand.New(rand.NewPCG(seed, 1)), live: map[net.Conn]bool{}}
+	p := &Proxy{Address: l.Addr().String(), to: to, listen: l, rng: rand.New(rand.NewPCG(seed, 1)), live: map[net.Conn]bool{}, asked: map[net.Conn]bool{}}
+	p.others = sync.NewCond(&p.mu)
 	p.all.Go(p.serve)
 	t.Cleanup(p.close)
 	return p
@@ -78,11 +82,47 @@ func (p *Proxy) Harm(rate float64, span int64, faults ...Fault) {
 	defer p.mu.Unlock()
 	p.rate, p.span, p.faults = rate, span, faults
 	if len(faults) == 0 {
-		p.faults = allFaults
+		p.faults = Faults
 	}
+	p.cut()
+}
+
+// cut ends what clients have; guarded by mu.
+func (p *Proxy) cut() {
 	for c := range p.live {
 		c.Close()
 	}
+}
+
+// Quiet cuts all connections and waits until the server has ended every request that
+// was passed on, also those that clients have given up: none comes late after that.
+func (p *Proxy) Quiet(t testing.TB) {
+	t.Helper()
+	last, err := net.Dial("tcp", p.Address) // those that nobody has accepted yet come before it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer last.Close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for !p.accepted(last) {
+		p.others.Wait()
+	}
+	p.cut()
+	for len(p.live) > 0 {
+		p.others.Wait()
+	}
+}
+
+// accepted tells whether the connection of a client that asks nothing is there; guarded
+// by mu.
+func (p *Proxy) accepted(client net.Conn) bool {
+	for c := range p.live {
+		if c.RemoteAddr().String() == client.LocalAddr().String() {
+			return true
+		}
+	}
+	return p.shut
 }
 
 // A Hold stops what a proxy passes on.
@@ -173,28 +213,31 @@ func (p *Proxy) close() {
 		close(p.hold.released)
 		p.hold = nil
 	}
-	for c := range p.live {
-		c.Close()
+	p.cut()
+	for s := range p.asked {
+		s.Close()
 	}
 	p.mu.Unlock()
 	p.all.Wait()
 }
 
 // keep lets close end a connection; it says whether there is time left for it.
-func (p *Proxy) keep(c net.Conn) bool {
+func (p *Proxy) keep(all map[net.Conn]bool, c net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.shut {
-		p.live[c] = true
+		all[c] = true
 	}
+	p.others.Broadcast()
 	return !p.shut
 }
 
-func (p *Proxy) drop(c net.Conn) {
+func (p *Proxy) drop(all map[net.Conn]bool, c net.Conn) {
 	c.Close()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.live, c)
+	delete(all, c)
+	p.others.Broadcast()
 }
 
 func (p *Proxy) serve() {
@@ -203,7 +246,14 @@ func (p *Proxy) serve() {
 		if err != nil {
 			return
 		}
-		p.all.Go(func() { p.pass(c) })
+		if !p.keep(p.live, c) {
+			c.Close()
+			return
+		}
+		p.all.Go(func() {
+			defer p.drop(p.live, c)
+			p.pass(c.(*net.TCPConn))
+		})
 	}
 }
 
@@ -222,49 +272,59 @@ func (p *Proxy) fate() (Fault, int64) {
 	return p.faults[p.rng.IntN(len(p.faults))], p.rng.Int64N(after + 1)
 }
 
-func (p *Proxy) pass(c net.Conn) {
-	fault, after := p.fate()
-	p.seen[fault].Add(1)
-	if !p.keep(c) {
-		c.Close()
+// pass passes on what a client asks, once it has asked something.
+func (p *Proxy) pass(c *net.TCPConn) {
+	in := bufio.NewReader(c)
+	if _, err := in.Peek(1); err != nil {
 		return
 	}
-	defer p.drop(c)
+	fault, after := p.fate()
+	p.seen[fault].Add(1)
 	if fault == SlowDown {
-		refuse(c)
+		refuse(c, in)
 		return
 	}
 	s, err := net.Dial("tcp", p.to)
-	if err != nil || !p.keep(s) {
+	if err != nil {
 		return
 	}
-	defer p.drop(s)
-	if fault == Broken {
-		breakAnswer(c, s)
+	defer s.Close()
+	if !p.keep(p.asked, s) {
 		return
 	}
+	defer p.drop(p.asked, s)
 	var both sync.WaitGroup
-	both.Go(func() { p.forward(s, c, fault == CutRequest, fault == StallSent, after, nil) })
-	both.Go(func() {
-		p.forward(c, s, fault == CutAnswer || fault == ResetAnswer, fault == StallAnswer, after, func() {
-			if fault == ResetAnswer {
-				_ = c.(*net.TCPConn).SetLinger(0)
-			}
-		})
-	})
-	both.Wait()
+	defer both.Wait()
+	both.Go(func() { p.send(s.(*net.TCPConn), c, in, fault, after) })
+	both.Go(func() { p.answer(c, s, fault, after) })
 }
 
-// forward copies until either side ends, and then ends both. A cut comes after so
-// many bytes; a stalled one takes what comes and gives nothing.
-func (p *Proxy) forward(to, from net.Conn, cut, stall bool, after int64, before func()) {
-	defer func() {
-		if before != nil {
-			before()
-		}
-		to.Close()
-		from.Close()
-	}()
+// send passes on what a client sends until either side ends. The server hears that the
+// client has gone, and may end what it was asked.
+func (p *Proxy) send(s, c *net.TCPConn, in io.Reader, fault Fault, after int64) {
+	p.forward(s, in, fault == CutRequest, fault == StallSent, after)
+	c.Close()
+	_ = s.CloseWrite()
+}
+
+// answer passes on what the server answers until either side ends, and then waits for
+// the server.
+func (p *Proxy) answer(c *net.TCPConn, s net.Conn, fault Fault, after int64) {
+	if fault == Broken {
+		breakAnswer(c, s)
+	} else {
+		p.forward(c, s, fault == CutAnswer || fault == ResetAnswer, fault == StallAnswer, after)
+	}
+	if fault == ResetAnswer {
+		_ = c.SetLinger(0)
+	}
+	c.Close()
+	_, _ = io.Copy(io.Discard, s)
+}
+
+// forward copies until either side ends. A cut comes after so many bytes; a stalled one
+// takes what comes and gives nothing.
+func (p *Proxy) forward(to io.Writer, from io.Reader, cut, stall bool, after int64) {
 	in := gated{from, p}
 	if !cut && !stall {
 		_, _ = io.Copy(to, in)
@@ -276,18 +336,15 @@ func (p *Proxy) forward(to, from net.Conn, cut, stall bool, after int64, before 
 }
 
 // refuse answers a request that it did not read whole, as servers do.
-func refuse(c net.Conn) {
-	if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+func refuse(c net.Conn, in *bufio.Reader) {
+	if _, err := http.ReadRequest(in); err == nil {
 		answer(c, http.StatusServiceUnavailable, "SlowDown")
 	}
 }
 
-// breakAnswer lets the server do what it was asked, and says that it could not.
+// breakAnswer waits until the server has done what it was asked, and says that it could
+// not.
 func breakAnswer(c, s net.Conn) {
-	go func() {
-		_, _ = io.Copy(s, c)
-		s.Close()
-	}()
 	in := bufio.NewReader(s)
 	for {
 		resp, err := http.ReadResponse(in, nil)

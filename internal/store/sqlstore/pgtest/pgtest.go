@@ -5,11 +5,13 @@ package pgtest
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
 
+	"lockstep/internal/steady"
 	"lockstep/internal/store/sqlstore/pgserver"
 )
 
@@ -18,11 +20,27 @@ import (
 const Variable = "LOCKSTEP_TEST_POSTGRES"
 
 var shared = sync.OnceValues(func() (*pgserver.Server, error) {
-	if url := os.Getenv(Variable); url != "" {
-		return &pgserver.Server{URL: url}, nil
+	s, err := &pgserver.Server{URL: os.Getenv(Variable)}, error(nil)
+	if s.URL == "" {
+		s, err = pgserver.Start(pgserver.Options{})
 	}
-	return pgserver.Start(pgserver.Options{})
+	if err == nil {
+		s.URL, err = patient(s.URL)
+	}
+	return s, err
 })
+
+// patient is the URL of a server whose connections may take as long as tests wait.
+func patient(server string) (string, error) {
+	u, err := url.Parse(server)
+	if err != nil {
+		return "", err
+	}
+	all := u.Query()
+	all.Set("connect_timeout", fmt.Sprint(int(steady.Patience.Seconds())))
+	u.RawQuery = all.Encode()
+	return u.String(), nil
+}
 
 var databases atomic.Int64
 
