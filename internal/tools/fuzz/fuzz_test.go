@@ -6,11 +6,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
 const document = "before\n" + tableBegins + tableHead +
-	"| imap/wire.FuzzCommand | IMAP command | 1h2m3s | 12 345 678 | 20 | 75.0 % | 91.5 % | a hang, mended |\n" +
+	"| imap/wire.FuzzCommand | IMAP command | 1h2m3s | 50m0s | 12 345 678 | 20 | 75.0 % | 91.5 % | a hang, mended |\n" +
 	tableEnds + "behind\n"
 
 func TestLedgerIsWrittenAsItWasRead(t *testing.T) {
@@ -19,7 +20,7 @@ func TestLedgerIsWrittenAsItWasRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := l.of(target{"imap/wire", "FuzzCommand"})
-	if e.spent != time.Hour+2*time.Minute+3*time.Second || e.execs != 12345678 || e.kept != 20 || e.findings != "a hang, mended" {
+	if e.ran != time.Hour+2*time.Minute+3*time.Second || e.spent != 50*time.Minute || e.execs != 12345678 || e.kept != 20 || e.findings != "a hang, mended" {
 		t.Errorf("read %+v", e)
 	}
 	if got := l.text([]target{{"imap/wire", "FuzzCommand"}}); got != document {
@@ -30,7 +31,7 @@ func TestLedgerIsWrittenAsItWasRead(t *testing.T) {
 func TestLedgerOfOtherColumnsIsRefused(t *testing.T) {
 	for name, text := range map[string]string{
 		"no marks":    "before\n",
-		"seven cells": strings.Replace(document, "| 20 ", "", 1),
+		"eight cells": strings.Replace(document, "| 20 ", "", 1),
 		"no time":     strings.Replace(document, "1h2m3s", "often", 1),
 		"no count":    strings.Replace(document, "12 345 678", "many", 1),
 		"a column":    strings.Replace(document, "| Kept |", "| Kept | More |", 1),
@@ -56,7 +57,7 @@ func TestNotesOfFuzzersEndInTheDocumentOnce(t *testing.T) {
 	l.journal = filepath.Join(t.TempDir(), "cache", "ledger")
 	command, session := target{"imap/wire", "FuzzCommand"}, target{"smtp", "FuzzSession"}
 	for range 2 {
-		if err := l.note(session, stint{90 * time.Second, 500}); err != nil {
+		if err := l.note(session, stint{time.Minute, 45 * time.Second, 500}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -70,7 +71,7 @@ func TestNotesOfFuzzersEndInTheDocumentOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"| smtp.FuzzSession |  | 3m0s | 1 000 | 0 | – | – |  |\n", "| 12 345 678 | 7 |"} {
+	for _, want := range []string{"| smtp.FuzzSession |  | 2m0s | 1m30s | 1 000 | 0 | – | – |  |\n", "| 12 345 678 | 7 |"} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
@@ -156,4 +157,16 @@ func TestTheLastCountOfTheFuzzerIsTaken(t *testing.T) {
 	if n := executions([]byte(said)); n != 25 {
 		t.Errorf("got %d", n)
 	}
+}
+
+func TestRunningIsCountedToItsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		done := make(chan struct{})
+		ran := running(done)
+		time.Sleep(10*tick + tick/2)
+		close(done)
+		if got := <-ran; got != 10*tick+tick/2 {
+			t.Errorf("ran %v", got)
+		}
+	})
 }

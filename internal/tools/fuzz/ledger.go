@@ -23,14 +23,14 @@ const (
 	ledgerFile  = "docs/fuzzing.md"
 	tableBegins = "<!-- the ledger begins: go run ./internal/tools/fuzz keep writes it -->\n"
 	tableEnds   = "<!-- the ledger ends -->\n"
-	tableHead   = "| Target | Decoder | Processor time | Executions | Kept | Of the package | Of what is entered | Findings |\n" +
-		"|---|---|---:|---:|---:|---:|---:|---|\n"
+	tableHead   = "| Target | Decoder | Fuzzed | Processor | Executions | Kept | Of the package | Of what is entered | Findings |\n" +
+		"|---|---|---:|---:|---:|---:|---:|---:|---|\n"
 )
 
 // An entry is a row of the ledger.
 type entry struct {
 	decoder, findings string
-	spent             time.Duration
+	ran, spent        time.Duration // by the clock, and of a processor
 	execs             int64
 	kept              int    // inputs in testdata
 	whole, entered    string // what the corpus reaches
@@ -45,6 +45,10 @@ type ledger struct {
 	before  string // the text around the table
 	behind  string
 	journal string
+}
+
+func (e *entry) add(did stint) {
+	e.ran, e.spent, e.execs = e.ran+did.ran, e.spent+did.spent, e.execs+did.execs
 }
 
 // openLedger reads both.
@@ -83,17 +87,18 @@ func parseLedger(text string) (*ledger, error) {
 	l := &ledger{entries: map[string]*entry{}, before: before, behind: behind}
 	for line := range strings.Lines(table) {
 		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
-		if len(cells) != 8 {
-			return nil, fmt.Errorf("%s: a row of the ledger has not 8 cells: %s", ledgerFile, line)
+		if len(cells) != 9 {
+			return nil, fmt.Errorf("%s: a row of the ledger has not 9 cells: %s", ledgerFile, line)
 		}
 		for i, c := range cells {
 			cells[i] = strings.TrimSpace(c)
 		}
-		e := &entry{decoder: cells[1], whole: cells[5], entered: cells[6], findings: cells[7]}
-		var bad [3]error
-		e.spent, bad[0] = time.ParseDuration(cells[2])
-		e.execs, bad[1] = strconv.ParseInt(strings.ReplaceAll(cells[3], " ", ""), 10, 64)
-		e.kept, bad[2] = strconv.Atoi(cells[4])
+		e := &entry{decoder: cells[1], whole: cells[6], entered: cells[7], findings: cells[8]}
+		var bad [4]error
+		e.ran, bad[0] = time.ParseDuration(cells[2])
+		e.spent, bad[1] = time.ParseDuration(cells[3])
+		e.execs, bad[2] = strconv.ParseInt(strings.ReplaceAll(cells[4], " ", ""), 10, 64)
+		e.kept, bad[3] = strconv.Atoi(cells[5])
 		if err := errors.Join(bad[:]...); err != nil {
 			return nil, fmt.Errorf("%s: a row of the ledger cannot be read: %s%w", ledgerFile, line, err)
 		}
@@ -114,13 +119,12 @@ func (l *ledger) named(name string) *entry {
 
 // note writes down a stint at once.
 func (l *ledger) note(t target, did stint) error {
-	e := l.of(t)
-	e.spent, e.execs = e.spent+did.spent, e.execs+did.execs
+	l.of(t).add(did)
 	if err := os.MkdirAll(filepath.Dir(l.journal), 0o755); err != nil {
 		return err
 	}
 	return withJournal(l.journal, func(f *os.File) error {
-		_, err := fmt.Fprintf(f, "%s %v %d\n", t, did.spent, did.execs)
+		_, err := fmt.Fprintf(f, "%s %d %d %d\n", t, did.ran, did.spent, did.execs)
 		return err
 	})
 }
@@ -128,17 +132,12 @@ func (l *ledger) note(t target, did stint) error {
 // addNotes adds what was done since the document was written.
 func (l *ledger) addNotes(lines string) error {
 	for line := range strings.Lines(lines) {
-		var name, spent string
-		var execs int64
-		if _, err := fmt.Sscanf(line, "%s %s %d", &name, &spent, &execs); err != nil {
+		var name string
+		var did stint
+		if _, err := fmt.Sscanf(line, "%s %d %d %d", &name, &did.ran, &did.spent, &did.execs); err != nil {
 			return fmt.Errorf("a note of the fuzzers cannot be read: %q: %w", line, err)
 		}
-		d, err := time.ParseDuration(spent)
-		if err != nil {
-			return fmt.Errorf("a note of the fuzzers cannot be read: %w", err)
-		}
-		e := l.named(name)
-		e.spent, e.execs = e.spent+d, e.execs+execs
+		l.named(name).add(did)
 	}
 	return nil
 }
@@ -197,7 +196,7 @@ func (l *ledger) text(all []target) string {
 	b.WriteString(l.before + tableBegins + tableHead)
 	for _, t := range rows {
 		e := l.of(t)
-		fmt.Fprintf(&b, "| %s | %s | %v | %s | %d | %s | %s | %s |\n", t, e.decoder, e.spent.Round(time.Second), grouped(e.execs), e.kept, e.whole, e.entered, e.findings)
+		fmt.Fprintf(&b, "| %s | %s | %v | %v | %s | %d | %s | %s | %s |\n", t, e.decoder, e.ran.Round(time.Second), e.spent.Round(time.Second), grouped(e.execs), e.kept, e.whole, e.entered, e.findings)
 	}
 	b.WriteString(tableEnds + l.behind)
 	return b.String()

@@ -2,7 +2,7 @@
 // remembers how long each had, and keeps of what was found the few inputs that reach
 // what no seed reaches. docs/fuzzing.md has the ledger that it writes.
 //
-//	fuzz run -for 1h TARGET ...   fuzzes until each target has had so much of a processor
+//	fuzz run -for 1h TARGET ...   fuzzes until each target has been fuzzed for so long in all
 //	fuzz keep TARGET ...          keeps a small corpus in testdata/fuzz, and measures it
 //	fuzz missed TARGET ...        prints the lines that a target's corpus does not reach
 //
@@ -36,7 +36,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	verb := args[0]
 	flags := flag.NewFlagSet(verb, flag.ContinueOnError)
-	owed := flags.Duration("for", time.Minute, "processor time that each target is to have had in all")
+	owed := flags.Duration("for", time.Minute, "how long each target is to have been fuzzed in all, by the clock")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
 	}

@@ -81,7 +81,7 @@ func (w *workshop) runOne(ctx context.Context, t target, owed time.Duration) err
 	if err != nil {
 		return err
 	}
-	for left := owed - book.of(t).spent; left > 0 && ctx.Err() == nil; left = owed - book.of(t).spent {
+	for left := owed - book.of(t).ran; left > 0 && ctx.Err() == nil; left = owed - book.of(t).ran {
 		fmt.Printf("%s: %v to go\n", t, left.Round(time.Second))
 		did, err := w.fuzz(ctx, t, min(slice, max(left, time.Second)))
 		if noteErr := book.note(t, did); noteErr != nil {
@@ -96,8 +96,35 @@ func (w *workshop) runOne(ctx context.Context, t target, owed time.Duration) err
 
 // A stint is one run of the fuzzer.
 type stint struct {
+	ran   time.Duration // by the clock, but for when it stood still
 	spent time.Duration // of a processor, in all processes
 	execs int64
+}
+
+// tick is how often running is looked at: what did not run for two of these stood
+// still, as processes do that are stopped, or whose machine sleeps.
+const tick = time.Second
+
+// running counts how long it ran until done is closed, and says it then.
+func running(done <-chan struct{}) <-chan time.Duration {
+	sum := make(chan time.Duration, 1)
+	go func() {
+		ticks := time.NewTicker(tick)
+		defer ticks.Stop()
+		var ran time.Duration
+		for last, over := time.Now(), false; !over; {
+			select {
+			case <-ticks.C:
+			case <-done:
+				over = true
+			}
+			now := time.Now()
+			ran += min(now.Sub(last), 2*tick)
+			last = now
+		}
+		sum <- ran
+	}()
+	return sum
 }
 
 // fuzz runs Go's fuzzer with one worker. It returns what was done, also with an error.
@@ -120,8 +147,11 @@ func (w *workshop) fuzz(ctx context.Context, t target, long time.Duration) (stin
 	cmd.WaitDelay = 10 * time.Second
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = io.MultiWriter(&said, os.Stdout), os.Stderr
+	done := make(chan struct{})
+	ran := running(done)
 	err = cmd.Run()
-	did := stint{execs: executions(said.Bytes())}
+	close(done)
+	did := stint{ran: <-ran, execs: executions(said.Bytes())}
 	if cmd.ProcessState != nil {
 		did.spent = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	}
