@@ -146,7 +146,8 @@ func (w *workshop) fuzz(ctx context.Context, t target, long time.Duration) (stin
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
 	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = io.MultiWriter(&said, os.Stdout), os.Stderr
+	cmd.Stdout = io.MultiWriter(&said, os.Stdout) // the same for both, so that one goroutine writes
+	cmd.Stderr = cmd.Stdout
 	done := make(chan struct{})
 	ran := running(done)
 	err = cmd.Run()
