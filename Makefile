@@ -4,6 +4,8 @@
 # make chaos   three nodes while what they stand on fails, long
 # make bench-cluster  a node on PostgreSQL beside both, some minutes
 # make fuzz    each decoder for FUZZTIME, long
+# make fuzz-owed  each decoder until it has had OWED in all, long; see docs/fuzzing.md
+# make fuzz-keep  keeps what fuzzing found in testdata, and writes the ledger
 # make fleet   simulated devices under 1000 seeds, long
 # make fleet-postgres  the same on PostgreSQL, longer
 # make on-postgres  what has to hold on either engine, on PostgreSQL; CI does it
@@ -68,6 +70,14 @@ fuzz:
 			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
 		done; \
 	done
+
+# One processor, and interrupted as one likes: what each target had is in the ledger.
+.PHONY: fuzz-owed fuzz-keep
+fuzz-owed:
+	$(GO) run ./internal/tools/fuzz run -for $(or $(OWED),1h) $(TARGETS)
+
+fuzz-keep:
+	$(GO) run ./internal/tools/fuzz keep $(TARGETS)
 
 soak:
 	LOCKSTEP_SOAK=$(SOAKTIME) $(GO) test -timeout 0 -v -run Killed ./internal/e2e

@@ -68,6 +68,7 @@ var layers = map[string]int{
 	"internal/e2e":       program,
 	"internal/crashtest": program,
 	"internal/releases":  program,
+	"internal/tools":     program,
 	"internal":           program,
 	"cmd":                program,
 }

@@ -69,9 +69,13 @@ func repairField(f Field) string {
 	}
 	value, ok := downgradeValue(f)
 	if !ok {
-		value = printable(f.Value())
+		value = f.Value()
 	}
-	return f.Name + ": " + value + "\r\n"
+	var lines []string
+	for line := range strings.SplitSeq(value, "\r\n") { // as it was folded
+		lines = append(lines, printable(line))
+	}
+	return f.Name + ": " + strings.Join(lines, "\r\n") + "\r\n"
 }
 
 func isInternational(a Address) bool { return !mail.IsASCII(a.Mailbox + a.Host) }
