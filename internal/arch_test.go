@@ -29,6 +29,7 @@ var layers = map[string]int{
 	"internal/lang":      ground,
 	"internal/vfs":       ground,
 	"internal/steady":    ground,
+	"internal/freeport":  ground,
 	"internal/message":   formats,
 	"internal/pim":       formats,
 	"internal/mailfile":  formats,

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"lockstep/internal/config"
+	"lockstep/internal/freeport"
 	"lockstep/internal/notify/natsbus/natsserver"
 	"lockstep/internal/store/sqlstore/pgserver"
 )
@@ -104,12 +105,10 @@ func (e *demoEngines) startBucket(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := freeport.Address()
 	if err != nil {
 		return err
 	}
-	addr := l.Addr().String()
-	l.Close()
 	secret := rand.Text()
 	secretFile := filepath.Join(e.dir, "s3-secret")
 	if err := errors.Join(os.MkdirAll(filepath.Join(e.dir, "s3", demoBucket), 0o700), os.MkdirAll(filepath.Join(e.dir, "s3-users"), 0o700), os.WriteFile(secretFile, []byte(secret+"\n"), 0o600)); err != nil {

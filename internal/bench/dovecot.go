@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"text/template"
+
+	"lockstep/internal/freeport"
 )
 
 //go:embed dovecot.conf.tmpl
@@ -39,7 +41,7 @@ func newDovecot(dir, fsync string) (*dovecot, error) {
 	if _, err := exec.LookPath("dovecot"); err != nil {
 		return nil, errors.New("dovecot is not installed: apt-get install dovecot-imapd dovecot-lmtpd, or run without the peer")
 	}
-	ports, err := freePorts(2)
+	ports, err := freeport.Take(2)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"lockstep/internal/freeport"
 )
 
 // lockstep is the server under test: the built binary, as an operator runs it.
@@ -25,7 +27,7 @@ type lockstep struct {
 // newLockstep writes a configuration into dir, which the data will also lie in; more is
 // what it says beside.
 func newLockstep(binary, dir, more string) (*lockstep, error) {
-	ports, err := freePorts(5)
+	ports, err := freeport.Take(5)
 	if err != nil {
 		return nil, err
 	}

@@ -129,17 +129,3 @@ func (p *process) lastWords() string {
 	text, _ := os.ReadFile(p.log)
 	return string(text[max(0, len(text)-500):])
 }
-
-// freePorts finds n loopback ports that nobody listens on.
-func freePorts(n int) ([]int, error) {
-	var ports []int
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	return ports, nil
-}

@@ -14,23 +14,24 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"lockstep/internal/certs/acmetest"
+	"lockstep/internal/freeport"
 )
 
 // ports finds free ones on loopback.
 func ports(t *testing.T, n int) (addrs []string, numbers []int) {
 	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		addrs, numbers = append(addrs, l.Addr().String()), append(numbers, l.Addr().(*net.TCPAddr).Port)
+	numbers, err := freeport.Take(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, port := range numbers {
+		addrs = append(addrs, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	}
 	return addrs, numbers
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"lockstep/internal/freeport"
 )
 
 var demoPorts = []int{1143, 1993, 1110, 1995, 1024, 1025, 1587, 1465, 8080, 8443}
@@ -20,15 +22,14 @@ var demoPorts = []int{1143, 1993, 1110, 1995, 1024, 1025, 1587, 1465, 8080, 8443
 func freeOffset(t *testing.T) int {
 	t.Helper()
 	for range 100 {
-		offset := 2000 + rand.IntN(numPorts)
-		free := 0
+		offset := 2000 + rand.IntN(20_000)
+		var ports []int
 		for _, p := range demoPorts {
-			if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p+offset)); err == nil {
-				l.Close()
-				free++
-			}
+			ports = append(ports, p+offset)
 		}
-		if free == len(demoPorts) {
+		if got, err := freeport.TakeAll(ports...); err != nil {
+			t.Fatal(err)
+		} else if got {
 			return offset
 		}
 	}

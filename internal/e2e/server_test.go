@@ -5,8 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,6 +16,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"lockstep/internal/freeport"
+	"lockstep/internal/steady"
 )
 
 // binary is the program under test, built once.
@@ -55,7 +56,7 @@ func need(t *testing.T, programs ...string) {
 }
 
 // patience bounds everything that is waited for.
-const patience = 30 * time.Second
+const patience = steady.Patience
 
 const (
 	alice    = "alice@example.test"
@@ -91,35 +92,16 @@ func newServer(t *testing.T, more string) *server {
 	return s
 }
 
-// firstPort and numPorts are below what systems hand out to clients, so that no
-// connection of another test takes a port that was found free.
-const (
-	firstPort = 10_000
-	numPorts  = 20_000
-)
-
-// handedOut are the ports that servers of this process may come back to, also when
-// they do not run now.
-var handedOut sync.Map
-
-// freePorts finds ports that nobody has now, and no other server here will have.
+// freePorts finds ports that nobody else will have, also while their server is down.
 func freePorts(t *testing.T, names ...string) map[string]string {
 	t.Helper()
+	free, err := freeport.Take(len(names))
+	if err != nil {
+		t.Fatal(err)
+	}
 	ports := map[string]string{}
-	for tries := 0; len(ports) < len(names); tries++ {
-		if tries > 1000 {
-			t.Fatal("no free ports")
-		}
-		port := firstPort + rand.IntN(numPorts)
-		if _, taken := handedOut.LoadOrStore(port, true); taken {
-			continue
-		}
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			continue
-		}
-		defer l.Close() // held until all are found, so that none is found twice
-		_, ports[names[len(ports)]], _ = net.SplitHostPort(l.Addr().String())
+	for i, name := range names {
+		ports[name] = strconv.Itoa(free[i])
 	}
 	return ports
 }

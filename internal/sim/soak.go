@@ -22,6 +22,7 @@ import (
 
 	"lockstep/internal/auth"
 	"lockstep/internal/blob"
+	"lockstep/internal/freeport"
 	"lockstep/internal/imap/reply"
 	"lockstep/internal/mail"
 	"lockstep/internal/notify"
@@ -276,12 +277,11 @@ func (n *soakNode) config() string { return filepath.Join(n.dir, "lockstep.toml"
 func (n *soakNode) configure(o SoakOptions) error {
 	n.ports = map[string]string{}
 	for _, service := range []string{imapService, pop3Service, lmtpService, smtpService, easService} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		at, err := freeport.Address()
 		if err != nil {
 			return err
 		}
-		defer l.Close()
-		n.ports[service] = l.Addr().String()
+		n.ports[service] = at
 	}
 	n.ports[jmapService] = n.ports[easService] // one server of HTTP
 	text := fmt.Sprintf("data = %q\nhostname = \"mx.example.test\"\n[listen]\nimap = %q\npop3 = %q\nlmtp = %q\nsmtp = %q\nhttp = %q\n", n.data(),

@@ -19,6 +19,7 @@ import (
 	"lockstep/internal/backup/s3"
 	"lockstep/internal/backup/s3/s3test"
 	"lockstep/internal/backup/targettest"
+	"lockstep/internal/freeport"
 	"lockstep/internal/mail"
 )
 
@@ -91,12 +92,11 @@ func TestWhatIsNotAllowedIsTold(t *testing.T) {
 }
 
 func TestServerThatIsNotThereIsTold(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	nobody, err := freeport.Address()
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.Close()
-	cfg := canned(t, "http://"+l.Addr().String())
+	cfg := canned(t, "http://"+nobody)
 	wantAll(t, cfg, mail.Unavailable, "can't be reached")
 }
 

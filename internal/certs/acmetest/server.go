@@ -27,11 +27,14 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"lockstep/internal/freeport"
+	"lockstep/internal/steady"
 )
 
 // patience bounds the start of the authority, buildTime how long it may take to build.
 const (
-	patience  = 30 * time.Second
+	patience  = steady.Patience
 	buildTime = 9 * time.Minute
 )
 
@@ -221,13 +224,12 @@ func names(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// freeAddress finds a port that nobody has now.
+// freeAddress finds a port that is ours.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	at, err := freeport.Address()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return at
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"lockstep/internal/freeport"
 	"lockstep/internal/notify"
 	"lockstep/internal/notify/notifytest"
 	"lockstep/internal/store/sqlstore/pgtest"
@@ -86,7 +87,11 @@ type road struct {
 }
 
 func newRoad(t *testing.T, to string) *road {
-	r := &road{to: to, at: "127.0.0.1:0", open: map[net.Conn]struct{}{}}
+	at, err := freeport.Address()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &road{to: to, at: at, open: map[net.Conn]struct{}{}}
 	r.mend(t)
 	t.Cleanup(r.cut)
 	return r

@@ -14,6 +14,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"lockstep/internal/freeport"
+	"lockstep/internal/steady"
 )
 
 // What the server is asked with. The secret is in a file, as operators keep it.
@@ -26,7 +29,7 @@ const (
 
 // patience bounds the start of the server, buildTime how long it may take to build.
 const (
-	patience  = 30 * time.Second
+	patience  = steady.Patience
 	buildTime = 9 * time.Minute
 )
 
@@ -104,15 +107,14 @@ func start(t testing.TB, cert string) *Server {
 	return s
 }
 
-// freeAddress finds a port that nobody has now.
+// freeAddress finds a port that is ours.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	at, err := freeport.Address()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return at
 }
 
 func (s *Server) environ() []string {

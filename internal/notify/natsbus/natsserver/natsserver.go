@@ -4,14 +4,15 @@ package natsserver
 
 import (
 	"errors"
-	"net"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"lockstep/internal/freeport"
 )
 
 // startTime bounds how long a server may take to start.
-const startTime = 10 * time.Second
+const startTime = time.Minute
 
 // A Server is a NATS server on a loopback port, which it keeps.
 type Server struct {
@@ -29,13 +30,16 @@ func Start(o *server.Options) (*Server, error) {
 	}
 	s.options.Host, s.options.NoSigs, s.options.NoLog = "127.0.0.1", true, true
 	if s.options.Port == 0 {
-		s.options.Port = server.RANDOM_PORT
+		ports, err := freeport.Take(1)
+		if err != nil {
+			return nil, err
+		}
+		s.options.Port = ports[0]
 	}
 	if err := s.Again(); err != nil {
 		return nil, err
 	}
 	s.URL = s.is.ClientURL()
-	s.options.Port = s.is.Addr().(*net.TCPAddr).Port
 	return s, nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -18,6 +17,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"lockstep/internal/freeport"
 )
 
 // StartTime bounds how long a server may take to start.
@@ -110,9 +111,11 @@ func Start(o Options) (*Server, error) {
 		}
 	}
 	if s.port == 0 {
-		if s.port, err = freePort(); err != nil {
+		ports, err := freeport.Take(1)
+		if err != nil {
 			return nil, err
 		}
+		s.port = ports[0]
 	}
 	s.URL = fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", s.port)
 	if !o.Prepared {
@@ -228,14 +231,4 @@ func Own(dir string) error {
 		return os.Chown(dir, int(uid), int(gid))
 	}
 	return nil
-}
-
-// freePort is a port that nobody listened on just now.
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }
