@@ -22,6 +22,7 @@ import (
 	"lockstep/internal/config"
 	"lockstep/internal/mail"
 	"lockstep/internal/smtp"
+	"lockstep/internal/steady"
 	"lockstep/internal/store"
 )
 
@@ -325,7 +326,7 @@ func TestTheQueueIsEmptiedWithoutAWayOut(t *testing.T) {
 	go func() { done <- s.Run(ctx) }()
 	select {
 	case <-news:
-	case <-time.After(20 * time.Second):
+	case <-time.After(steady.Patience):
 		t.Error("it is still queued")
 	}
 	cancel()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lockstep/internal/mail"
+	"lockstep/internal/steady"
 	"lockstep/internal/store"
 )
 
@@ -42,7 +43,7 @@ func TestDisablingReachesWhoIsJustSigningIn(t *testing.T) {
 	}
 	select {
 	case <-b.watch(s):
-	case <-time.After(10 * time.Second):
+	case <-time.After(steady.Patience):
 		t.Error("the account is disabled, and the session goes on")
 	}
 }
@@ -85,7 +86,7 @@ func TestNobodyWaitsForAnothersFirstContact(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(steady.Patience):
 		t.Error("bob waits for alice's device to be written")
 	}
 	close(slow.release)
@@ -179,7 +180,7 @@ func TestEndingReachesWhoIsJustNamed(t *testing.T) {
 			err := b.Named(t.Context(), unnamed, "mutt")
 			select {
 			case <-ended:
-			case <-time.After(10 * time.Second):
+			case <-time.After(steady.Patience):
 				t.Errorf("it goes on as %+v, %v", unnamed.Device(), err)
 			}
 		})

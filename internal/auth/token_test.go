@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"lockstep/internal/mail"
+	"lockstep/internal/steady"
 	"lockstep/internal/store"
 )
 
@@ -146,7 +147,7 @@ func TestRefreshingTwiceAtOnceIsNoTheft(t *testing.T) {
 		select {
 		case got := <-answers:
 			b.in(Attempt{Secret: got.Access, Bearer: true, Protocol: mail.JMAP, Addr: home})
-		case <-time.After(10 * time.Second):
+		case <-time.After(steady.Patience):
 			t.Fatal("no answer")
 		}
 	}
@@ -172,7 +173,7 @@ func TestGrantsAreBounded(t *testing.T) {
 	}
 	select {
 	case <-ended:
-	case <-time.After(10 * time.Second):
+	case <-time.After(steady.Patience):
 		t.Error("the one seen longest ago is still there")
 	}
 	b.refused(Attempt{Secret: first.Access, Bearer: true, Protocol: mail.JMAP, Addr: home}, mail.BadCredentials)

@@ -21,6 +21,7 @@ import (
 
 	"lockstep/internal/certs/acmetest"
 	"lockstep/internal/freeport"
+	"lockstep/internal/steady"
 )
 
 // ports finds free ones on loopback.
@@ -133,7 +134,7 @@ func (m *Manager) runFor(t *testing.T, until func() bool) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- m.Run(ctx) }()
-	for end := time.Now().Add(30 * time.Second); !until(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(steady.Patience); !until(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("never")
 		}

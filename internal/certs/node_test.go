@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"lockstep/internal/mail"
+	"lockstep/internal/steady"
 	"lockstep/internal/store"
 )
 
@@ -312,7 +313,7 @@ func (n *node) kill() {
 func (n *node) serves(name string, roots *x509.CertPool, wanted func(*x509.Certificate) bool) *x509.Certificate {
 	n.t.Helper()
 	var last error
-	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(steady.Patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		c, err := tls.Dial("tcp", n.tls, &tls.Config{ServerName: name, RootCAs: roots})
 		if last = err; err != nil {
 			continue

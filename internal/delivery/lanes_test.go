@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"lockstep/internal/steady"
 )
 
 // A domain where nobody answers has its few connections, others theirs; once it
@@ -68,7 +70,7 @@ func TestADeadDomainHoldsUpNoOther(t *testing.T) {
 // until waits for something, for a bounded time.
 func until(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(steady.Patience); !is(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("not so: %s", what)
 		}

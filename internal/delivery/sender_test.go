@@ -28,6 +28,7 @@ import (
 	"lockstep/internal/delivery/deliverytest"
 	"lockstep/internal/mail"
 	"lockstep/internal/message"
+	"lockstep/internal/steady"
 	"lockstep/internal/store"
 )
 
@@ -271,7 +272,7 @@ func runQueue(t testing.TB, queue store.Queue, q *delivery.Sender) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- q.Run(ctx) }()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(steady.Patience)
 	for {
 		left, err := queue.Pending(ctx, 10)
 		if err != nil {
@@ -507,7 +508,7 @@ func TestDNSFailureIsTemporary(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- w.send.Run(ctx) }()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(steady.Patience); ; time.Sleep(time.Millisecond) {
 		left, _ := w.Store.Pending(ctx, 1)
 		if len(left) == 1 && left[0].Attempts == 1 && strings.Contains(left[0].LastError, "misbehaving") && time.Until(left[0].Next) > 50*time.Minute {
 			break
@@ -620,7 +621,7 @@ func TestRelayTroubleIsNotTheSenders(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan error, 1)
 			go func() { done <- w.send.Run(ctx) }()
-			for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+			for deadline := time.Now().Add(steady.Patience); ; time.Sleep(time.Millisecond) {
 				left, _ := w.Store.Pending(ctx, 1)
 				if len(left) == 1 && left[0].Attempts == 1 {
 					break
@@ -808,7 +809,7 @@ func TestWithoutAWayOut(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- w.send.Run(ctx) }()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(steady.Patience); ; time.Sleep(time.Millisecond) {
 		left, _ := w.Store.Pending(ctx, 10)
 		if len(left) == 1 && left[0].Attempts == 1 {
 			break

@@ -11,6 +11,7 @@ import (
 	"lockstep/internal/delivery"
 	"lockstep/internal/mail"
 	"lockstep/internal/message"
+	"lockstep/internal/steady"
 	"lockstep/internal/store"
 )
 
@@ -378,7 +379,7 @@ func TestVacationsSetAtAnotherNodeAreSeen(t *testing.T) {
 	}
 	w.away(t, nil)
 	answered := false
-	for n, deadline := 2, time.Now().Add(20*time.Second); !answered && time.Now().Before(deadline); n++ {
+	for n, deadline := 2, time.Now().Add(steady.Patience); !answered && time.Now().Before(deadline); n++ {
 		answered = len(w.arrives(t, r, "dave@remote.test", letter(n, ""))) > 0
 	}
 	if !answered {

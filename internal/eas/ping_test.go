@@ -10,6 +10,7 @@ import (
 	"lockstep/internal/delivery/deliverytest"
 	"lockstep/internal/eas/wbxml"
 	"lockstep/internal/mail"
+	"lockstep/internal/steady"
 	"lockstep/internal/store"
 )
 
@@ -290,7 +291,7 @@ func TestAWaitingSyncTellsWhatIsNew(t *testing.T) {
 			if !strings.Contains(got, "Add(") || !strings.Contains(got, "Subject=new") {
 				t.Error(got)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(steady.Patience):
 			t.Fatal("no answer")
 		}
 		key = p.inStep("INBOX", "0")

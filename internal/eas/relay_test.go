@@ -11,6 +11,7 @@ import (
 	gosmtp "github.com/emersion/go-smtp"
 
 	"lockstep/internal/delivery"
+	"lockstep/internal/steady"
 )
 
 // A relay takes all mail, and counts the recipients.
@@ -48,7 +49,7 @@ func (w *town) sendQueue(t *testing.T) int {
 		Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "tcp", l.Addr().String())
 		}}
-	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), steady.Patience)
 	defer stop()
 	done := make(chan error, 1)
 	go func() { done <- send.Run(ctx) }()

@@ -15,6 +15,7 @@ import (
 	"lockstep/internal/eas/wbxml"
 	"lockstep/internal/longpoll"
 	"lockstep/internal/mail"
+	"lockstep/internal/steady"
 	"lockstep/internal/store"
 )
 
@@ -70,7 +71,7 @@ func heard(t *testing.T, answered <-chan string, want string) {
 		if got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(steady.Patience):
 		t.Fatalf("no answer; want %s", want)
 	}
 }
@@ -87,7 +88,7 @@ func waits(t *testing.T, answered <-chan string) {
 // until returns when something is so.
 func until(t *testing.T, what string, so func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !so(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(steady.Patience); !so(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("never: %s", what)
 		}
@@ -305,7 +306,7 @@ func TestVigilsCostLittle(t *testing.T) {
 	ready.Store(true)
 	w.put("INBOX", "Subject: x\r\n\r\n")
 	for _, c := range conns {
-		c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		c.SetReadDeadline(time.Now().Add(steady.Patience))
 		head := make([]byte, 12)
 		if _, err := c.Read(head); err != nil || string(head) != "HTTP/1.1 200" {
 			t.Fatalf("%q, %v", head, err)

@@ -20,6 +20,7 @@ import (
 
 	"lockstep/internal/longpoll"
 	"lockstep/internal/lot"
+	"lockstep/internal/steady"
 )
 
 func newServer(healthy error) *Server {
@@ -85,7 +86,7 @@ func TestServeEndsWithItsContext(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(steady.Patience):
 		t.Fatal("still serving")
 	}
 }
@@ -167,7 +168,7 @@ func TestSlowBodiesAreBounded(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			conn.SetDeadline(time.Now().Add(30 * time.Second))
+			conn.SetDeadline(time.Now().Add(steady.Patience))
 			go func() {
 				fmt.Fprintf(conn, "POST /one HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", c.pieces*c.bytes)
 				for range c.pieces {
@@ -217,7 +218,7 @@ func TestOneConnectionTooManyIsTurnedAway(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.SetDeadline(time.Now().Add(10 * time.Second))
+		c.SetDeadline(time.Now().Add(steady.Patience))
 		return c
 	}
 	ask := func(c net.Conn) error {
@@ -236,7 +237,7 @@ func TestOneConnectionTooManyIsTurnedAway(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	one.Close()
-	for end := time.Now().Add(10 * time.Second); s.Stats().Connections > 1; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(steady.Patience); s.Stats().Connections > 1; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("who hung up still counts")
 		}

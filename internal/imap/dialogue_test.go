@@ -16,6 +16,7 @@ import (
 
 	"lockstep/internal/mail"
 	"lockstep/internal/search"
+	"lockstep/internal/steady"
 	"lockstep/internal/store"
 )
 
@@ -254,7 +255,7 @@ func (h *house) commonSeen(path string) {
 // waitForSessions returns when so many are left.
 func (h *house) waitForSessions(n int) {
 	h.t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(steady.Patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		total := h.server.door.Inside()
 		if total <= n {
 			return
@@ -301,7 +302,7 @@ var announcement = regexp.MustCompile(`\{(\d+)(\+?)\}$`)
 // send sends a line and reports whether an answer is due.
 func (c *testClient) send(text string) bool {
 	c.t.Helper()
-	c.conn.SetDeadline(time.Now().Add(10 * time.Second))
+	c.conn.SetDeadline(time.Now().Add(steady.Patience))
 	if _, err := c.conn.Write([]byte(text + "\r\n")); err != nil {
 		c.t.Fatal(err)
 	}
@@ -346,7 +347,7 @@ func (c *testClient) answer() []string {
 }
 
 func (c *testClient) read() (string, error) {
-	c.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	c.conn.SetReadDeadline(time.Now().Add(steady.Patience))
 	l, err := c.in.ReadString('\n')
 	if err != nil {
 		return "", err

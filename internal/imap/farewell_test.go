@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"lockstep/internal/lot"
+	"lockstep/internal/steady"
 )
 
 // awaitInside waits until so many sessions are left.
 func awaitInside(t testing.TB, f *lot.Farewell, n int) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); f.Inside() != n; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(steady.Patience); f.Inside() != n; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%d are in, want %d", f.Inside(), n)
 		}

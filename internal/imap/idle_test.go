@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"lockstep/internal/mail"
+	"lockstep/internal/steady"
 	"lockstep/internal/store"
 )
 
@@ -81,7 +82,7 @@ func TestIdleConnectionsCostLittle(t *testing.T) {
 // awaitLot returns when so many sessions wait without a goroutine.
 func (h *house) awaitLot(t testing.TB, n int) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(steady.Patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		if h.server.napping.Load() == int64(n) {
 			return
 		}
@@ -129,7 +130,7 @@ func TestEverybodyInIdleHears(t *testing.T) {
 	var all sync.WaitGroup
 	for _, c := range conns {
 		all.Go(func() {
-			c.SetReadDeadline(time.Now().Add(10 * time.Second))
+			c.SetReadDeadline(time.Now().Add(steady.Patience))
 			line, err := bufio.NewReader(c).ReadString('\n')
 			if err != nil || !strings.Contains(line, `FETCH (UID 1 FLAGS (\Flagged`) {
 				t.Errorf("%q, %v", line, err)
@@ -148,7 +149,7 @@ func TestIdleGoesOnWhileTheClientHesitates(t *testing.T) {
 		for n := range mail.UID(20) {
 			h.put("INBOX", "x", mail.Flags{}, n+1, 0)
 		}
-		c.SetDeadline(time.Now().Add(10 * time.Second))
+		c.SetDeadline(time.Now().Add(steady.Patience))
 		in := bufio.NewReader(c)
 		for line := ""; !strings.HasPrefix(line, "* 20 EXISTS"); {
 			var err error

@@ -12,6 +12,7 @@ import (
 
 	"lockstep/internal/auth/authtest"
 	"lockstep/internal/mail"
+	"lockstep/internal/steady"
 )
 
 // Whoever waits in the lot is answered as any other, plain, under TLS and
@@ -59,7 +60,7 @@ func TestSessionsInTheLotHearOfChangesAndTheEnd(t *testing.T) {
 	h.put("INBOX", "Subject: y\r\n\r\n", mail.Flags{}, 0, 0)
 	var readers []*bufio.Reader
 	for _, c := range conns {
-		c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		c.SetReadDeadline(time.Now().Add(steady.Patience))
 		readers = append(readers, bufio.NewReader(c))
 		if line, err := readers[len(readers)-1].ReadString('\n'); err != nil || !strings.Contains(line, "EXISTS") {
 			t.Fatalf("%q, %v", line, err)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"lockstep/internal/mail"
+	"lockstep/internal/steady"
 )
 
 // seen is a message as a client was told of it.
@@ -147,7 +148,7 @@ func (c *tracker) disconnect() {
 	c.note("-- disconnected --")
 }
 
-const answerTime = 30 * time.Second
+const answerTime = steady.Patience
 
 func (c *tracker) response() response {
 	c.conn.SetDeadline(time.Now().Add(answerTime))

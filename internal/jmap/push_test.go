@@ -22,6 +22,7 @@ import (
 	"lockstep/internal/delivery/deliverytest"
 	"lockstep/internal/longpoll"
 	"lockstep/internal/mail"
+	"lockstep/internal/steady"
 	"lockstep/internal/store"
 )
 
@@ -78,7 +79,7 @@ func (x *wire) dial() net.Conn {
 	if x.secure {
 		c = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
 	}
-	c.SetDeadline(time.Now().Add(60 * time.Second))
+	c.SetDeadline(time.Now().Add(steady.Patience))
 	x.T.Cleanup(func() { c.Close() })
 	return c
 }
@@ -286,7 +287,7 @@ func TestWhatAnEventSourceRefuses(t *testing.T) {
 
 func (x *wire) await(what string, so func() bool) {
 	x.T.Helper()
-	for end := time.Now().Add(20 * time.Second); !so(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(steady.Patience); !so(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			x.T.Fatalf("never: %s", what)
 		}

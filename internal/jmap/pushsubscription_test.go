@@ -16,6 +16,7 @@ import (
 
 	"lockstep/internal/mail"
 	"lockstep/internal/notify"
+	"lockstep/internal/steady"
 	"lockstep/internal/store"
 )
 
@@ -47,7 +48,7 @@ func (s *service) pushed(t *testing.T) (*http.Request, string) {
 	select {
 	case r := <-s.came:
 		return r, <-s.bodies
-	case <-time.After(20 * time.Second):
+	case <-time.After(steady.Patience):
 		t.Fatal("nothing is pushed")
 		return nil, ""
 	}
@@ -161,7 +162,7 @@ func TestPushesAreEncryptedForWhoHasKeys(t *testing.T) {
 
 func (w *town) awaitSubscriptions(t *testing.T, n int) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(steady.Patience); ; time.Sleep(time.Millisecond) {
 		var got struct{ List []object }
 		w.call("PushSubscription/get", `{"ids":null}`, &got)
 		if len(got.List) == n {
@@ -199,7 +200,7 @@ func TestABlockedDeviceIsToldNothing(t *testing.T) {
 		return err
 	})
 	w.put("INBOX", letter)
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(steady.Patience); ; time.Sleep(time.Millisecond) {
 		var names []string
 		err := w.Store.View(t.Context(), w.alice.Account, func(r store.Reader) (err error) {
 			names, err = r.Cursors(0, subscriptionCursor)

@@ -14,6 +14,7 @@ import (
 
 	"lockstep/internal/delivery"
 	"lockstep/internal/mail"
+	"lockstep/internal/steady"
 	"lockstep/internal/store"
 )
 
@@ -92,7 +93,7 @@ func (w *town) runQueue() {
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- q.Run(ctx) }()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(steady.Patience); ; time.Sleep(time.Millisecond) {
 		left, err := w.Store.Pending(ctx, 10)
 		if err != nil || time.Now().After(end) {
 			w.T.Fatalf("still queued: %+v (%v)", left, err)

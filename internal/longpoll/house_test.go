@@ -19,6 +19,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"lockstep/internal/steady"
 )
 
 // house is a server whose requests wait until the test ends them.
@@ -136,7 +138,7 @@ func (h *house) end(path string) {
 // await returns when something is so.
 func (h *house) await(what string, so func() bool) {
 	h.t.Helper()
-	for end := time.Now().Add(10 * time.Second); !so(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(steady.Patience); !so(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			h.t.Fatalf("never: %s", what)
 		}
@@ -155,7 +157,7 @@ func (h *house) heard(want string) {
 		if got != want {
 			h.t.Errorf("%q, want %q", got, want)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(steady.Patience):
 		h.t.Fatalf("never: %q", want)
 	}
 }
@@ -176,7 +178,7 @@ func (h *house) dial() *client {
 	if h.secure {
 		c = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
 	}
-	c.SetDeadline(time.Now().Add(30 * time.Second))
+	c.SetDeadline(time.Now().Add(steady.Patience))
 	h.t.Cleanup(func() { c.Close() })
 	return &client{c, h.t, bufio.NewReaderSize(c, 512)}
 }

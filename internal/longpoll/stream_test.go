@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"lockstep/internal/steady"
 )
 
 // brook is a server whose requests stream: each turn writes a line of why it was
@@ -115,7 +117,7 @@ func (b *brook) isOver(path string) {
 		if got != path {
 			b.t.Errorf("%s is over, want %s", got, path)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(steady.Patience):
 		b.t.Fatalf("never over: %s", path)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"lockstep/internal/steady"
 )
 
 type guest struct {
@@ -60,7 +62,7 @@ func (g *guest) await(t *testing.T, want Why) {
 		if got != want {
 			t.Errorf("stirred for %d, want %d", got, want)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(steady.Patience):
 		t.Fatal("not stirred")
 	}
 }

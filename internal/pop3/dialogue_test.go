@@ -24,6 +24,7 @@ import (
 	"lockstep/internal/auth"
 	"lockstep/internal/delivery/deliverytest"
 	"lockstep/internal/mail"
+	"lockstep/internal/steady"
 	"lockstep/internal/store"
 )
 
@@ -179,7 +180,7 @@ type client struct {
 	in *bufio.Reader
 }
 
-const patience = 20 * time.Second
+const patience = steady.Patience
 
 func dial(t testing.TB, addr string) *client {
 	t.Helper()

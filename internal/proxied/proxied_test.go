@@ -14,9 +14,11 @@ import (
 	"time"
 
 	proxyproto "github.com/pires/go-proxyproto"
+
+	"lockstep/internal/steady"
 )
 
-const patience = 10 * time.Second
+const patience = steady.Patience
 
 // house takes connections, and says of each who it is and what it said.
 func house(t *testing.T, o Options) (dial func() net.Conn, heard chan string) {

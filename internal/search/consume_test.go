@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"lockstep/internal/mail"
+	"lockstep/internal/steady"
 	"lockstep/internal/store"
 )
 
@@ -32,9 +33,9 @@ func (h *house) run() (stop func()) {
 // eventually waits for what another goroutine brings about.
 func (h *house) eventually(what string, ok func() bool) {
 	h.t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(steady.Patience); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			h.t.Fatalf("not in 20 s: %s", what)
+			h.t.Fatalf("not in %v: %s", steady.Patience, what)
 		}
 	}
 }

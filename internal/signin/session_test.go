@@ -11,6 +11,7 @@ import (
 	"lockstep/internal/auth"
 	"lockstep/internal/auth/authtest"
 	"lockstep/internal/mail"
+	"lockstep/internal/steady"
 )
 
 func TestSignInAndOut(t *testing.T) {
@@ -181,7 +182,7 @@ func mustEnd(t testing.TB, what string, ended <-chan string) {
 	t.Helper()
 	select {
 	case <-ended:
-	case <-time.After(10 * time.Second):
+	case <-time.After(steady.Patience):
 		t.Fatalf("%s: still there", what)
 	}
 }

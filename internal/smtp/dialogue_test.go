@@ -26,6 +26,7 @@ import (
 
 	"lockstep/internal/auth"
 	"lockstep/internal/delivery/deliverytest"
+	"lockstep/internal/steady"
 	"lockstep/internal/store"
 )
 
@@ -110,7 +111,7 @@ type client struct {
 	in *bufio.Reader
 }
 
-const patience = 20 * time.Second
+const patience = steady.Patience
 
 func dial(t testing.TB, addr string) *client {
 	t.Helper()

@@ -25,6 +25,7 @@ import (
 	"lockstep/internal/backup/s3/s3test"
 	"lockstep/internal/backup/targettest"
 	"lockstep/internal/mail"
+	"lockstep/internal/steady"
 )
 
 // file is where the server keeps an object.
@@ -209,7 +210,7 @@ func TestUploadThatEndsEarlyIsTakenBack(t *testing.T) {
 		t.Error(err)
 	}
 	left := uploads(t, srv)
-	for deadline := time.Now().Add(5 * time.Second); left > 0 && time.Now().Before(deadline); left = uploads(t, srv) {
+	for deadline := time.Now().Add(steady.Patience); left > 0 && time.Now().Before(deadline); left = uploads(t, srv) {
 		time.Sleep(10 * time.Millisecond) // the server may still be busy with the part that was cut
 	}
 	if left > 0 || began == 0 {

@@ -25,6 +25,7 @@ import (
 	"lockstep/internal/notify"
 	"lockstep/internal/notify/natsbus/natstest"
 	"lockstep/internal/notify/notifytest"
+	"lockstep/internal/steady"
 )
 
 // authority makes certificates for tests.
@@ -157,7 +158,7 @@ func TestByCredentialsWithTheLeastPermissions(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	for late := time.Now().Add(10 * time.Second); !strings.Contains(said.String(), "subscribe to other.>"); time.Sleep(time.Millisecond) {
+	for late := time.Now().Add(steady.Patience); !strings.Contains(said.String(), "subscribe to other.>"); time.Sleep(time.Millisecond) {
 		if time.Now().After(late) {
 			t.Fatalf("the log does not say which permission is missing:\n%s", said.String())
 		}

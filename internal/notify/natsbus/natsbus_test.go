@@ -15,6 +15,7 @@ import (
 	"lockstep/internal/notify"
 	"lockstep/internal/notify/natsbus/natstest"
 	"lockstep/internal/notify/notifytest"
+	"lockstep/internal/steady"
 )
 
 func open(t testing.TB, url string) *Bus {
@@ -30,7 +31,7 @@ func open(t testing.TB, url string) *Bus {
 // connected waits until a bus says that it is.
 func connected(t testing.TB, buses ...*Bus) {
 	t.Helper()
-	for late := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for late := time.Now().Add(steady.Patience); ; time.Sleep(time.Millisecond) {
 		all := true
 		for _, b := range buses {
 			all = all && b.Stats().Connected

@@ -11,10 +11,11 @@ import (
 
 	"lockstep/internal/mail"
 	"lockstep/internal/notify"
+	"lockstep/internal/steady"
 )
 
 // patience is how long a word may take in a test.
-const patience = 10 * time.Second
+const patience = steady.Patience
 
 // Run proves a kind of bus. Open makes a place of its own for each test, and returns
 // what adds a node to it.

@@ -17,6 +17,7 @@ import (
 	"lockstep/internal/freeport"
 	"lockstep/internal/notify"
 	"lockstep/internal/notify/notifytest"
+	"lockstep/internal/steady"
 	"lockstep/internal/store/sqlstore/pgtest"
 )
 
@@ -33,7 +34,7 @@ func open(t testing.TB, url string) *Bus {
 // connected waits until buses say that they are, or are not.
 func connected(t testing.TB, is bool, buses ...*Bus) {
 	t.Helper()
-	for late := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+	for late := time.Now().Add(steady.Patience); ; time.Sleep(time.Millisecond) {
 		all := true
 		for _, b := range buses {
 			all = all && b.Stats().Connected == is

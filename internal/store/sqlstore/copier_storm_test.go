@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"lockstep/internal/mail"
+	"lockstep/internal/steady"
 	"lockstep/internal/store"
 )
 
@@ -254,7 +255,7 @@ func TestFaultsOfACopierAreFound(t *testing.T) {
 		t.Run(fault.name, func(t *testing.T) {
 			s := newStorm(t, 3)
 			copier := s.copier(t)
-			until := time.Now().Add(30 * time.Second)
+			until := time.Now().Add(steady.Patience)
 			s.writer.turn.Lock()
 			fault.plant(s.DB)
 			s.writer.turn.Unlock()

@@ -3,8 +3,8 @@ package sqlstore_test
 import (
 	"context"
 	"testing"
-	"time"
 
+	"lockstep/internal/steady"
 	"lockstep/internal/store"
 	"lockstep/internal/store/sqlstore"
 )
@@ -13,7 +13,7 @@ import (
 // by a node that stands still. Each is found, once, in an order that is the same for all.
 func TestSignOutsDoNotWaitForEachOther(t *testing.T) {
 	n := twoNodes(t)
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second) // less than a lock is waited for
+	ctx, cancel := context.WithTimeout(context.Background(), steady.Patience) // a lock is waited for no longer, and then there is an error
 	defer cancel()
 	still := n.connect()
 	n.sql(still, "BEGIN; SELECT 1 FROM counter WHERE name = 'ending' FOR UPDATE")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lockstep/internal/mail"
+	"lockstep/internal/steady"
 	"lockstep/internal/store"
 	"lockstep/internal/store/sqlstore"
 	"lockstep/internal/store/sqlstore/sqltest"
@@ -34,7 +35,7 @@ func must[T any](v T, err error) func(testing.TB) T {
 // soon waits until what another node did is seen.
 func soon(t *testing.T, what string, seen func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); !seen(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(steady.Patience); !seen(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal(what)
 		}

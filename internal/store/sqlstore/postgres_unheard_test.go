@@ -3,10 +3,10 @@ package sqlstore_test
 import (
 	"context"
 	"testing"
-	"time"
 
 	"lockstep/internal/mail"
 	"lockstep/internal/notify"
+	"lockstep/internal/steady"
 	"lockstep/internal/store"
 	"lockstep/internal/store/sqlstore"
 	"lockstep/internal/store/sqlstore/pgfault"
@@ -37,7 +37,7 @@ func making(name string) func(store.Tx) error {
 // did not hear the answer; of one that was taken back nobody hears.
 func TestWhoWaitsHearsOfACommitThatNobodyHeardOf(t *testing.T) {
 	db, wires, account := broken(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), steady.Patience)
 	defer cancel()
 	news := notify.Chan(ctx, db, account)
 	for i, how := range []pgfault.End{pgfault.Before, pgfault.Afterward, pgfault.Never} {

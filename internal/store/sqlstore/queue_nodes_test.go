@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"lockstep/internal/mail"
+	"lockstep/internal/steady"
 	"lockstep/internal/store"
 	"lockstep/internal/store/sqlstore"
 )
@@ -28,7 +29,7 @@ func (n *pair) enqueue(db *sqlstore.DB, from, to int) {
 // that it is about.
 func TestNodesQueuesDoNotWaitForEachOther(t *testing.T) {
 	n := twoNodes(t)
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second) // less than a lock is waited for
+	ctx, cancel := context.WithTimeout(context.Background(), steady.Patience) // a lock is waited for no longer, and then there is an error
 	defer cancel()
 	n.enqueue(n.b, 0, 3)
 	still := n.connect()
@@ -98,7 +99,7 @@ func TestTwoNodesAtOneQueue(t *testing.T) {
 		select {
 		case err := <-done:
 			n.must(err)
-		case <-time.After(50 * time.Second):
+		case <-time.After(steady.Patience):
 			t.Fatalf("only %d of %d were taken", len(taken), messages)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"lockstep/internal/mail"
+	"lockstep/internal/steady"
 	"lockstep/internal/store"
 	"lockstep/internal/store/sqlstore"
 	"lockstep/internal/store/sqlstore/sqltest"
@@ -77,7 +78,7 @@ func (n *pair) number(sql string) string {
 // awaitBlocked returns when so many transactions wait for others'.
 func (n *pair) awaitBlocked(many int) {
 	n.t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(steady.Patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if n.number("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") == fmt.Sprint(many) {
 			return
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lockstep/internal/mail"
+	"lockstep/internal/steady"
 	"lockstep/internal/store"
 )
 
@@ -55,7 +56,7 @@ func (h home) hold() (release func()) {
 // gathered waits until n jobs stand behind the one that holds the writer.
 func (h home) gathered(n int) {
 	h.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); len(h.writer.jobs) < n; {
+	for deadline := time.Now().Add(steady.Patience); len(h.writer.jobs) < n; {
 		if time.Now().After(deadline) {
 			h.t.Fatalf("%d of %d jobs came", len(h.writer.jobs), n)
 		}
@@ -404,7 +405,7 @@ func (h home) deliver(a mail.Arrival) <-chan error {
 // ran waits until n closures have run in all.
 func (h home) ran(n int64) {
 	h.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); h.Stats().Closures < n; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(steady.Patience); h.Stats().Closures < n; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			h.t.Fatalf("%d of %d closures ran", h.Stats().Closures, n)
 		}
