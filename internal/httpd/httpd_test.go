@@ -13,7 +13,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -145,12 +147,31 @@ func TestMountsServeTheirPaths(t *testing.T) {
 	}
 }
 
+// inBubble runs a server and a test of what it does in time, which costs nothing.
+func inBubble(t *testing.T, s *Server, test func(dial func() net.Conn)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		l := steady.NewWire()
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- s.Serve(ctx, l) }()
+		test(func() net.Conn {
+			c, err := l.Dial()
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { c.Close() })
+			return c
+		})
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // A body has to keep coming; one that does may take longer than a stall.
 func TestSlowBodiesAreBounded(t *testing.T) {
-	s := newServer(nil)
-	s.Mounts = []Mount{{at("/one"), echo}}
-	s.Limits = Limits{Stall: time.Second, BodyRate: 20}
-	addr := serve(t, s)
 	for name, c := range map[string]struct {
 		pieces int
 		bytes  int
@@ -162,27 +183,29 @@ func TestSlowBodiesAreBounded(t *testing.T) {
 		"trickle": {80, 1, 100 * time.Millisecond, 400},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			conn, err := net.Dial("tcp", addr)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close()
-			conn.SetDeadline(time.Now().Add(steady.Patience))
-			go func() {
-				fmt.Fprintf(conn, "POST /one HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", c.pieces*c.bytes)
-				for range c.pieces {
-					conn.Write(bytes.Repeat([]byte{'x'}, c.bytes))
-					time.Sleep(c.pause)
+			s := newServer(nil)
+			s.Mounts = []Mount{{at("/one"), echo}}
+			s.Limits = Limits{Stall: time.Second, BodyRate: 20}
+			inBubble(t, s, func(dial func() net.Conn) {
+				conn := dial()
+				var sender sync.WaitGroup
+				defer sender.Wait()
+				sender.Go(func() {
+					fmt.Fprintf(conn, "POST /one HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n", c.pieces*c.bytes)
+					for range c.pieces {
+						conn.Write(bytes.Repeat([]byte{'x'}, c.bytes))
+						time.Sleep(c.pause)
+					}
+				})
+				r, err := http.ReadResponse(bufio.NewReader(conn), nil)
+				if err != nil {
+					t.Fatal(err)
 				}
-			}()
-			r, err := http.ReadResponse(bufio.NewReader(conn), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if r.StatusCode != c.status {
-				t.Errorf("%d, want %d", r.StatusCode, c.status)
-			}
+				if r.StatusCode != c.status {
+					t.Errorf("%d, want %d", r.StatusCode, c.status)
+				}
+				conn.Close()
+			})
 		})
 	}
 }
@@ -199,14 +222,18 @@ func TestAnAnswerMayTakeItsTime(t *testing.T) {
 			fmt.Fprint(w, "done")
 		}
 	})}}
-	r, err := http.Post("http://"+serve(t, s)+"/one", "text/plain", strings.NewReader("body"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Body.Close()
-	if b, err := io.ReadAll(r.Body); string(b) != "done" {
-		t.Errorf("%q, %v", b, err)
-	}
+	inBubble(t, s, func(dial func() net.Conn) {
+		conn := dial()
+		go fmt.Fprint(conn, "POST /one HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody")
+		r, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, err := io.ReadAll(r.Body); string(b) != "done" {
+			t.Errorf("%q, %v", b, err)
+		}
+		conn.Close()
+	})
 }
 
 func TestOneConnectionTooManyIsTurnedAway(t *testing.T) {
