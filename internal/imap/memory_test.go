@@ -94,6 +94,13 @@ var verifier = sync.OnceValue(func() []byte {
 
 // newHouse sets one up; change may alter the server before it starts.
 func newHouse(t testing.TB, change func(*Server)) *house {
+	h := quietHouse(t, change)
+	h.addr = h.listen(h.server.Serve)
+	return h
+}
+
+// quietHouse is a house in which nobody listens yet.
+func quietHouse(t testing.TB, change func(*Server)) *house {
 	h := &house{t: t, blobs: &memoryBlobs{}}
 	h.store, _ = deliverytest.NewEngine(t, func() time.Time { return testClock })
 	log := slog.New(slog.DiscardHandler)
@@ -113,7 +120,6 @@ func newHouse(t testing.TB, change func(*Server)) *house {
 	if change != nil {
 		change(h.server)
 	}
-	h.addr = h.listen(h.server.Serve)
 	return h
 }
 

@@ -23,6 +23,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/xdg-go/scram"
@@ -32,6 +33,7 @@ import (
 	"lockstep/internal/mail"
 	"lockstep/internal/message/threads"
 	"lockstep/internal/notify"
+	"lockstep/internal/steady"
 	"lockstep/internal/store"
 )
 
@@ -641,25 +643,51 @@ func TestLimits(t *testing.T) {
 	})
 }
 
+// inBubble serves and tests what the server does in time, which costs nothing.
+func inBubble(t *testing.T, change func(*Server), test func(h *house, c *testClient)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(testClock)) // what the store takes for now
+		h := quietHouse(t, change)
+		l := steady.NewWire()
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- h.server.Serve(ctx, l) }()
+		nc, err := l.Dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		test(h, newTestClient(t, nc))
+		nc.Close()
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestTimeBeforeLogin(t *testing.T) {
-	h := newHouse(t, func(s *Server) { s.Limits.LoginTime = 50 * time.Millisecond })
-	dial(t, h.addr).ready().closedWith("too long")
+	inBubble(t, func(s *Server) { s.Limits.LoginTime = 50 * time.Millisecond }, func(h *house, c *testClient) {
+		c.ready().closedWith("too long")
+	})
 }
 
 func TestAutologout(t *testing.T) {
-	h := newHouse(t, func(s *Server) { s.Limits.Idle = 50 * time.Millisecond })
-	c := dial(t, h.addr).ready().login()
-	c.must("SELECT INBOX")
-	c.closedWith("too long")
+	inBubble(t, func(s *Server) { s.Limits.Idle = 50 * time.Millisecond }, func(h *house, c *testClient) {
+		c.ready().login()
+		c.must("SELECT INBOX")
+		c.closedWith("too long")
+	})
 }
 
 func TestSlowReaderIsLeft(t *testing.T) {
-	h := newHouse(t, func(s *Server) { s.Limits.Stall = 50 * time.Millisecond })
-	h.put("INBOX", "\r\n"+strings.Repeat("x", 32<<20), mail.Flags{}, 1, 0)
-	c := dial(t, h.addr).ready().login()
-	c.must("SELECT INBOX")
-	c.send("a FETCH 1 BODY.PEEK[]")
-	h.waitForSessions(0)
+	inBubble(t, func(s *Server) { s.Limits.Stall = 50 * time.Millisecond }, func(h *house, c *testClient) {
+		h.put("INBOX", "\r\n"+strings.Repeat("x", 32<<20), mail.Flags{}, 1, 0)
+		c.ready().login()
+		c.must("SELECT INBOX")
+		c.send("a FETCH 1 BODY.PEEK[]")
+		h.waitForSessions(0)
+	})
 }
 
 func TestPanicEndsOneSession(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/xdg-go/scram"
@@ -23,6 +24,7 @@ import (
 	"lockstep/internal/auth"
 	"lockstep/internal/auth/authtest"
 	"lockstep/internal/mail"
+	"lockstep/internal/steady"
 	"lockstep/internal/store"
 )
 
@@ -359,6 +361,48 @@ func TestDamageIsSaid(t *testing.T) {
 	c.says("NOOP", "+OK")
 }
 
+// inBubble serves and tests what the server does in time, which costs nothing.
+func inBubble(t *testing.T, limits Limits, test func(t *testing.T, w *town, c *client)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t)
+		w.put("Subject: x\r\n\r\n")
+		srv, l := w.server("plain"), steady.NewWire()
+		srv.Limits = limits
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- srv.Serve(ctx, l) }()
+		nc, err := l.Dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		test(t, w, &client{t, nc, bufio.NewReader(nc)})
+		nc.Close()
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestTimeBeforeLogin(t *testing.T) {
+	inBubble(t, Limits{LoginTime: 50 * time.Millisecond}, func(t *testing.T, w *town, c *client) {
+		c.hears("+OK")
+		c.hears("(closed)")
+	})
+}
+
+func TestAutologoutDeletesNothing(t *testing.T) {
+	inBubble(t, Limits{Idle: 50 * time.Millisecond}, func(t *testing.T, w *town, c *client) {
+		c.signIn()
+		c.says("DELE 1", "+OK")
+		c.hears("(closed)")
+		if w.in("INBOX") != 1 {
+			t.Error("auto-logout deleted something")
+		}
+	})
+}
+
 func TestLimits(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -401,19 +445,6 @@ func TestLimits(t *testing.T) {
 				c.says("PASS wrong", "-ERR [AUTH]")
 			}
 			c.hears("(closed)")
-		}},
-		{"login time", Limits{LoginTime: 50 * time.Millisecond}, func(t *testing.T, w *town, addr string) {
-			c := dial(t, addr)
-			c.hears("+OK")
-			c.hears("(closed)")
-		}},
-		{"idle", Limits{Idle: 50 * time.Millisecond}, func(t *testing.T, w *town, addr string) {
-			c := dial(t, addr).signIn()
-			c.says("DELE 1", "+OK")
-			c.hears("(closed)")
-			if w.in("INBOX") != 3 {
-				t.Error("auto-logout deleted something")
-			}
 		}},
 		{"line", Limits{}, func(t *testing.T, w *town, addr string) {
 			c := dial(t, addr).signIn()
