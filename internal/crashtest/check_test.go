@@ -16,6 +16,7 @@ import (
 	"lockstep/internal/blob"
 	"lockstep/internal/delivery"
 	"lockstep/internal/mail"
+	"lockstep/internal/steady"
 	"lockstep/internal/store"
 	"lockstep/internal/store/sqlstore"
 	"lockstep/internal/vfs"
@@ -23,7 +24,7 @@ import (
 
 // openWithin bounds how long a store may take to open after a crash, on a machine
 // that is busy with other tests.
-const openWithin = 10 * time.Second
+const openWithin = steady.Patience
 
 // slowestOpen is how long the slowest of all openings took, for those who read the
 // log.

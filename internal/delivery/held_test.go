@@ -39,7 +39,7 @@ func TestWhatIsHeldIsSentInTime(t *testing.T) {
 	until := time.Now().Add(300 * time.Millisecond)
 	kept := w.hold(t, "kept", until, "dave@remote.test", "bob@example.test")
 	gone := w.hold(t, "gone", until, "erin@remote.test", "bob@example.test")
-	if n, err := w.Store.Withdraw(t.Context(), w.alice, gone, time.Now()); n != 2 || err != nil {
+	if n, err := w.Store.Withdraw(t.Context(), w.alice, gone, until.Add(-time.Second)); n != 2 || err != nil {
 		t.Fatalf("withdrew %d, %v", n, err)
 	}
 	w.run(t)

@@ -7,10 +7,11 @@ import (
 	"time"
 
 	"lockstep/internal/backup/s3/s3test"
+	"lockstep/internal/steady"
 )
 
 // promptly is how long a command may take to end when it is asked to.
-const promptly = 15 * time.Second
+const promptly = steady.Patience
 
 // wantInterrupted interrupts a command and wants it to say so.
 func wantInterrupted(t *testing.T, p *process) {

@@ -2,6 +2,7 @@ package eas
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -256,17 +257,27 @@ func TestAHotPingLoopCoolsDown(t *testing.T) {
 	for range vainWakes {
 		heard(t, p.begin(pinging(80, inbox)), answer+inbox+"))")
 	}
-	began := time.Now()
-	heard(t, p.begin(pinging(80, inbox)), answer+inbox+"))")
-	if took := time.Since(began); took < 500*time.Millisecond {
-		t.Errorf("answered after %v", took)
+	ping := func() time.Duration {
+		began := time.Now()
+		heard(t, p.begin(pinging(80, inbox)), answer+inbox+"))")
+		return time.Since(began)
 	}
-	p.inStep("INBOX", key)
-	w.put("INBOX", "Subject: y\r\n\r\n")
-	began = time.Now()
-	heard(t, p.begin(pinging(80, inbox)), answer+inbox+"))")
-	if took := time.Since(began); took > 5*wakePause {
-		t.Errorf("answered after %v, although its Sync brought something", took)
+	const tries = 10 // a machine that stands still makes the pause pass, or an answer late
+	slowest := time.Duration(0)
+	for n := 0; n < tries && slowest < 500*time.Millisecond; n++ {
+		slowest = max(slowest, ping())
+	}
+	if slowest < 500*time.Millisecond {
+		t.Errorf("answered after %v", slowest)
+	}
+	fastest := time.Duration(math.MaxInt64)
+	for n := 0; n < tries && fastest > 5*wakePause; n++ {
+		p.inStep("INBOX", key)
+		w.put("INBOX", "Subject: y\r\n\r\n")
+		fastest = min(fastest, ping())
+	}
+	if fastest > 5*wakePause {
+		t.Errorf("answered after %v, although its Sync brought something", fastest)
 	}
 }
 

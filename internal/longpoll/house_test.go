@@ -73,7 +73,7 @@ func newHouseOf(t testing.TB, secure, withLot bool, change func(*Options), handl
 		l.lot.Close()
 		l.lot = nil
 	}
-	go func() { h.served <- Serve(ctx, srv, l, 2*time.Second) }()
+	go func() { h.served <- Serve(ctx, srv, l, steady.Patience) }()
 	t.Cleanup(func() {
 		cancel()
 		if h.served != nil {

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"lockstep/internal/steady"
 )
 
 // Wait and answer, again and again, on one connection.
@@ -202,7 +204,7 @@ func TestAllAreAnsweredWhenTheServerStops(t *testing.T) {
 			t.Error(err)
 		}
 		h.served = nil
-		if h.inside.Load() != 0 || h.waiting.Load() != 0 || time.Since(began) > 10*time.Second {
+		if h.inside.Load() != 0 || h.waiting.Load() != 0 || time.Since(began) > steady.Patience {
 			t.Errorf("%d in, %d in the lot, after %v", h.inside.Load(), h.waiting.Load(), time.Since(began))
 		}
 		if _, err := net.Dial("tcp", h.addr); err == nil {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"lockstep/internal/message"
+	"lockstep/internal/steady"
 )
 
 // TestMain plays the process that reads a PDF file, when it is told to.
@@ -168,7 +169,7 @@ func TestAReaderOfPDFFilesIsStopped(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	began := time.Now()
-	if err := PDFProcess(os.Args[0], "pdf-hang")(ctx, io.Discard, nil); err == nil || time.Since(began) > 5*time.Second {
+	if err := PDFProcess(os.Args[0], "pdf-hang")(ctx, io.Discard, nil); err == nil || time.Since(began) > steady.Patience {
 		t.Errorf("%v after %v", err, time.Since(began))
 	}
 	if err := PDFProcess(os.Args[0], "pdf-greedy")(t.Context(), io.Discard, nil); err == nil {
