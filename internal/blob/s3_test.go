@@ -13,6 +13,7 @@ import (
 	"lockstep/internal/blob/blobtest"
 	"lockstep/internal/mail"
 	"lockstep/internal/s3"
+	"lockstep/internal/steady"
 	"lockstep/internal/vfs"
 )
 
@@ -22,7 +23,7 @@ func openS3(t testing.TB, srv *s3test.Server, endpoint, prefix string) *s3.Bucke
 	t.Helper()
 	b, err := s3.Open(t.Context(), s3.Config{
 		Bucket: s3test.Bucket, Prefix: prefix, Endpoint: endpoint, Region: s3test.Region, Settings: "cluster.s3",
-		AccessKey: s3test.AccessKey, SecretKeyFile: srv.SecretFile, PartSize: 5 << 20, Attempts: 3, MaxPause: 20 * time.Millisecond, Stall: 2 * time.Second,
+		AccessKey: s3test.AccessKey, SecretKeyFile: srv.SecretFile, PartSize: 5 << 20, Attempts: 3, MaxPause: 20 * time.Millisecond, Stall: steady.Patience,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"lockstep/internal/backup/s3/s3test"
 	"lockstep/internal/mail"
 	"lockstep/internal/s3"
+	"lockstep/internal/steady"
 )
 
 // partSize is the least that S3 takes for a part that is not the last.
@@ -23,7 +24,7 @@ func open(t testing.TB, srv *s3test.Server, endpoint string) *s3.Bucket {
 	b, err := s3.Open(t.Context(), s3.Config{
 		Bucket: s3test.Bucket, Prefix: "mail", Endpoint: endpoint, Region: s3test.Region, Settings: "cluster.s3",
 		AccessKey: s3test.AccessKey, SecretKeyFile: srv.SecretFile,
-		PartSize: partSize, Attempts: 4, MaxPause: 20 * time.Millisecond, Stall: 5 * time.Second,
+		PartSize: partSize, Attempts: 4, MaxPause: 20 * time.Millisecond, Stall: steady.Patience,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
@@ -243,13 +244,37 @@ func (t *Bucket) putParts(ctx context.Context, name string, b *body, absent bool
 	if absent {
 		in.IfNoneMatch = aws.String("*")
 	}
-	_, err = t.client.CompleteMultipartUpload(ctx, in)
+	out, err := t.client.CompleteMultipartUpload(ctx, in)
+	if err == nil && attemptsOf(out.ResultMetadata) > 1 {
+		return t.assembled(ctx, name, b)
+	}
 	again := codeOf(err) == "NoSuchUpload" // perhaps it was completed, and the answer lost
 	err = t.tell(ctx, "s3:PutObject", name, err)
 	if again || absent && mail.KindOf(err) == mail.Conflict {
 		_, err = t.afterAll(ctx, name, b, err)
 	}
 	return err
+}
+
+// attemptsOf is how often a request was made until there was this answer.
+func attemptsOf(answer middleware.Metadata) int {
+	all, _ := retry.GetAttemptResults(answer)
+	return len(all.Results)
+}
+
+// assembled waits until the object is there. Some servers (versitygw 1.8) answer who asks
+// for its completion again that it is done, while the first request, which nobody waits
+// for any more, still puts the parts together.
+func (t *Bucket) assembled(ctx context.Context, name string, b *body) error {
+	for failed := 1; ; failed++ {
+		_, err := t.afterAll(ctx, name, b, mail.Errorf(mail.Unavailable, "%s: the server says that %s is complete, and it is not there: try again later", t, name))
+		if err == nil || failed == t.cfg.Attempts {
+			return err
+		}
+		if err := t.cfg.wait(ctx, failed); err != nil {
+			return err
+		}
+	}
 }
 
 // abort takes an upload back. Where it can't, or a part was about to arrive that the

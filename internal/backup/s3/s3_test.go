@@ -9,6 +9,7 @@ import (
 	"lockstep/internal/backup/s3"
 	"lockstep/internal/backup/s3/s3test"
 	"lockstep/internal/backup/targettest"
+	"lockstep/internal/steady"
 )
 
 // partSize is the least that S3 takes for a part that is not the last.
@@ -19,7 +20,7 @@ func config(srv *s3test.Server, prefix string) s3.Config {
 	return s3.Config{
 		Bucket: s3test.Bucket, Prefix: prefix, Endpoint: srv.Endpoint(), Region: s3test.Region,
 		AccessKey: s3test.AccessKey, SecretKeyFile: srv.SecretFile,
-		PartSize: partSize, Attempts: 4, MaxPause: 20 * time.Millisecond, Stall: 5 * time.Second,
+		PartSize: partSize, Attempts: 4, MaxPause: 20 * time.Millisecond, Stall: steady.Patience,
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -132,6 +133,68 @@ func TestBytesThatChangeOnTheWayAreSentAgain(t *testing.T) {
 	f.mu.Unlock()
 	if err := targettest.Put(t.Context(), to, "b", make([]byte, 100)); mail.KindOf(err) != mail.Unavailable {
 		t.Errorf("what always changes: %v", err)
+	}
+}
+
+// assembler is a server that is slow to make an object of its parts: it lets the first
+// who asks for that go without an answer, and tells the second that it is done. The object
+// is there when it was looked for.
+type assembler struct {
+	next  http.Handler
+	never bool
+
+	mu    sync.Mutex
+	asked int
+	first *http.Request
+}
+
+func (a *assembler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	completes := r.Method == http.MethodPost && r.URL.Query().Has("uploadId")
+	switch {
+	case completes && a.first == nil:
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			panic(err)
+		}
+		a.first = r.Clone(context.Background())
+		a.first.Body = io.NopCloser(bytes.NewReader(body))
+		w.WriteHeader(http.StatusInternalServerError)
+	case completes:
+		io.WriteString(w, `<CompleteMultipartUploadResult><Key>p/a</Key><ETag>"x"</ETag></CompleteMultipartUploadResult>`)
+	case r.Method == http.MethodHead && !a.never:
+		a.next.ServeHTTP(w, r)
+		if a.asked++; a.asked == 1 {
+			a.next.ServeHTTP(httptest.NewRecorder(), a.first)
+		}
+	default:
+		a.next.ServeHTTP(w, r)
+	}
+}
+
+// What a server says is complete, and is not, is not acknowledged.
+func TestAnObjectIsThereBeforeItIsAcknowledged(t *testing.T) {
+	srv := s3test.Start(t)
+	b := targettest.Bytes(1, partSize+10)
+	for _, never := range []bool{false, true} {
+		a := &assembler{never: never}
+		cfg := config(srv, fmt.Sprint("p", never))
+		cfg.Endpoint = before(t, srv, func(next http.Handler) http.Handler { a.next = next; return a })
+		to := open(t, cfg)
+		err := targettest.Put(t.Context(), to, "a", b)
+		if never {
+			if mail.KindOf(err) != mail.Unavailable {
+				t.Errorf("what never is there: %v", err)
+			}
+			continue
+		}
+		if err != nil || a.asked < 2 {
+			t.Errorf("%v, after %d looks", err, a.asked)
+		}
+		if got, err := targettest.Get(t.Context(), to, "a", 0, -1); err != nil || !bytes.Equal(got, b) {
+			t.Errorf("%d of %d bytes, %v", len(got), len(b), err)
+		}
 	}
 }
 
