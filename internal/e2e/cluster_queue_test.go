@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"lockstep/internal/steady"
 )
 
 // relay is a server elsewhere that takes messages, and counts them by their subjects. Of
@@ -151,7 +153,7 @@ func TestMailOfANodeThatWasKilledIsSentByAnother(t *testing.T) {
 		t.Fatal("what comes meanwhile is not sent")
 	}
 	began := time.Now()
-	for deadline := began.Add(90 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := began.Add(steady.Patience); ; time.Sleep(100 * time.Millisecond) {
 		if _, got, most := r.counts(); got == letters+1 && most == 1 {
 			break
 		} else if time.Now().After(deadline) {

@@ -26,7 +26,7 @@ func TestTheReadmesCommandsWork(t *testing.T) {
 		t.Fatalf("the README's two commands are %q", blocks)
 	}
 	dir := checkout(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
 	// Other ports, as the usual ones may be taken here.
 	cmd := exec.CommandContext(ctx, "sh", "-c", fmt.Sprintf("exec %s --port-offset=%d", blocks[0][1], freeOffset(t)))

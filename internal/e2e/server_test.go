@@ -68,6 +68,7 @@ type server struct {
 	t      *testing.T
 	dir    string
 	config string
+	env    []string          // beside ours
 	ports  map[string]string // by the key of listen
 	cmd    *exec.Cmd
 	log    *syncBuffer
@@ -111,6 +112,7 @@ func (s *server) start() {
 	s.t.Helper()
 	s.log = &syncBuffer{}
 	s.cmd = exec.Command(binary, "serve", "--config", s.config)
+	s.cmd.Env = append(os.Environ(), s.env...)
 	s.cmd.Stderr, s.cmd.Stdout = s.log, s.log
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
