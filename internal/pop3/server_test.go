@@ -8,9 +8,9 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -22,6 +22,8 @@ import (
 
 	"lockstep/internal/auth"
 	"lockstep/internal/auth/authtest"
+	"lockstep/internal/delivery/deliverytest"
+	"lockstep/internal/lot/lottest"
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
 )
@@ -514,43 +516,101 @@ func (h panicLog) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
+// fuzzed is a server whose store is like that of every other input, with what it needs
+// to be spoken to by a fuzzer.
+type fuzzed struct {
+	*authtest.Mold
+	w        *town
+	arrivals []mail.Arrival
+}
+
+func newFuzzed(f *testing.F) *fuzzed {
+	w := newTown(f)
+	z := &fuzzed{authtest.NewMold(f, login), w, nil}
+	for _, text := range []string{"Subject: Grüße\r\n\r\n.\r\n", "Subject: b\n\n..\n.b\n\nc", "From: \xff\r\nTo: c@d.test", ""} {
+		a, err := w.Delivery.Ingest(f.Context(), strings.NewReader(text))
+		if err != nil {
+			f.Fatal(err)
+		}
+		a.Blob.Until = time.Now().AddDate(1, 0, 0)
+		z.arrivals = append(z.arrivals, a)
+	}
+	return z
+}
+
+// server makes a store and a server on it; forGood says what DELE does.
+func (z *fuzzed) server(t *testing.T, forGood bool) *Server {
+	st, people := z.Store(t)
+	_, err := st.Update(t.Context(), people[0].Account, deliverytest.By, func(tx store.Tx) error {
+		inbox, err := tx.MailboxByPath("INBOX")
+		for _, a := range z.arrivals {
+			if err == nil {
+				_, err = tx.Append(inbox.ID, a)
+			}
+		}
+		if err == nil && forGood {
+			err = tx.SetPreference(mail.POP3Delete, mail.ForGood)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := z.w.server("plain")
+	srv.Store, srv.Auth = st, z.Service(st)
+	srv.Log = slog.New(panicLog{slog.DiscardHandler, t})
+	return srv
+}
+
+// play has the server hear a talk, and returns what it said.
+func play(t *testing.T, srv *Server, parts ...lottest.Part) string {
+	c := lottest.NewTalk(parts...).Conn(0)
+	srv.serve(t.Context(), c, srv.Limits.orDefault(), false)
+	for line := range strings.Lines(c.Heard()) {
+		if !strings.HasSuffix(line, "\r\n") {
+			t.Errorf("said %q", line)
+		}
+	}
+	return c.Heard()
+}
+
 // FuzzSession plays whatever a client may send, beginning with the dialogues.
 func FuzzSession(f *testing.F) {
 	for _, said := range dialogues(f) {
 		_, behind, _ := strings.Cut(said, "PASS "+password+"\r\n")
-		f.Add(false, []byte(said))
-		f.Add(true, []byte(behind))
+		f.Add(false, false, []byte(said))
+		f.Add(true, false, []byte(behind))
+		f.Add(true, true, []byte(behind))
 	}
-	w := newTown(f)
-	w.put("Subject: Grüße\r\n\r\n.\r\n")
-	_, secret, err := w.auth.AddDevice(f.Context(), w.alice, "fuzzer", nil) // its password costs little to check
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Fuzz(func(t *testing.T, signedIn bool, said []byte) {
+	z := newFuzzed(f)
+	f.Fuzz(func(t *testing.T, signedIn, forGood bool, said []byte) {
+		srv := z.server(t, forGood)
 		if signedIn {
-			said = append([]byte("USER "+login+"\r\nPASS "+secret+"\r\n"), said...)
+			said = append([]byte("USER "+login+"\r\nPASS "+z.Secrets[0]+"\r\n"), said...)
 		}
-		srv := w.server("plain")
-		srv.Auth = auth.New(w.Store, w.Store, []byte("salts"), slog.New(slog.DiscardHandler)) // that has not been guessed at
-		srv.Store = brokenStore{w.Store}
-		srv.Log = slog.New(panicLog{slog.DiscardHandler, t})
-		here, there := net.Pipe()
-		heard := make(chan []byte, 1)
-		go func() {
-			b, _ := io.ReadAll(here)
-			heard <- b
-		}()
-		go func() {
-			here.SetWriteDeadline(time.Now().Add(patience))
-			here.Write(said)
-			here.Close()
-		}()
-		srv.serve(t.Context(), there, srv.Limits.orDefault(), false)
-		for line := range strings.Lines(string(<-heard)) {
-			if strings.HasSuffix(line, "\n") && !strings.HasSuffix(line, "\r\n") {
-				t.Errorf("said %q", line)
-			}
+		play(t, srv, lottest.Part{Text: said})
+	})
+}
+
+// FuzzSASL plays sign-ins by AUTH. Nobody comes in who does not know the secret.
+func FuzzSASL(f *testing.F) {
+	authtest.AddExchanges(f)
+	z := newFuzzed(f)
+	weary := z.WearyService(f, mail.POP3, netip.MustParseAddr("127.0.0.1"))
+	f.Fuzz(func(t *testing.T, mech byte, initial bool, first, second, third string) {
+		srv := z.server(t, false)
+		knows := strings.Contains(first+second+third, "$secret") || strings.Contains(first+second+third, "$final")
+		if !knows {
+			srv.Auth = weary
+		}
+		command := "AUTH " + authtest.Mechanisms[int(mech)%len(authtest.Mechanisms)] + "\r\n"
+		if initial {
+			command = strings.Replace(command, "\r\n", " ", 1)
+		}
+		parts := append([]lottest.Part{{Text: []byte(command)}}, z.Answers(0, first, second, third)...)
+		said := play(t, srv, append(parts, lottest.Part{Text: []byte("STAT\r\n")})...)
+		if !knows && strings.Contains(said, "\r\n+OK 4 ") {
+			t.Errorf("somebody came in: %q", said)
 		}
 	})
 }
