@@ -605,7 +605,7 @@ func FuzzSASL(f *testing.F) {
 		}
 		command := "AUTH " + authtest.Mechanisms[int(mech)%len(authtest.Mechanisms)] + "\r\n"
 		if initial {
-			command = strings.Replace(command, "\r\n", " ", 1)
+			command = strings.TrimSuffix(command, "\r\n") + " "
 		}
 		parts := append([]lottest.Part{{Text: []byte(command)}}, z.Answers(0, first, second, third)...)
 		said := play(t, srv, append(parts, lottest.Part{Text: []byte("STAT\r\n")})...)
