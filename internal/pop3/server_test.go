@@ -516,48 +516,44 @@ func (h panicLog) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// fuzzed is a server whose store is like that of every other input, with what it needs
-// to be spoken to by a fuzzer.
+// fuzzed is what servers are made from that a fuzzer speaks to, all of them alike.
 type fuzzed struct {
 	*authtest.Mold
-	w        *town
-	arrivals []mail.Arrival
+	w *town
 }
 
 func newFuzzed(f *testing.F) *fuzzed {
-	w := newTown(f)
-	z := &fuzzed{authtest.NewMold(f, login), w, nil}
+	z := &fuzzed{authtest.NewMold(f, login), newTown(f)}
 	for _, text := range []string{"Subject: Grüße\r\n\r\n.\r\n", "Subject: b\n\n..\n.b\n\nc", "From: \xff\r\nTo: c@d.test", ""} {
-		a, err := w.Delivery.Ingest(f.Context(), strings.NewReader(text))
+		a, err := z.w.Delivery.Ingest(f.Context(), strings.NewReader(text))
 		if err != nil {
 			f.Fatal(err)
 		}
-		a.Blob.Until = time.Now().AddDate(1, 0, 0)
-		z.arrivals = append(z.arrivals, a)
+		z.change(f, z.Mold.Store, func(tx store.Tx) error {
+			inbox, err := tx.MailboxByPath("INBOX")
+			if err == nil {
+				_, err = tx.Append(inbox.ID, a)
+			}
+			return err
+		})
 	}
 	return z
 }
 
-// server makes a store and a server on it; forGood says what DELE does.
-func (z *fuzzed) server(t *testing.T, forGood bool) *Server {
-	st, people := z.Store(t)
-	_, err := st.Update(t.Context(), people[0].Account, deliverytest.By, func(tx store.Tx) error {
-		inbox, err := tx.MailboxByPath("INBOX")
-		for _, a := range z.arrivals {
-			if err == nil {
-				_, err = tx.Append(inbox.ID, a)
-			}
-		}
-		if err == nil && forGood {
-			err = tx.SetPreference(mail.POP3Delete, mail.ForGood)
-		}
-		return err
-	})
-	if err != nil {
+func (z *fuzzed) change(t testing.TB, st store.Store, fn func(store.Tx) error) {
+	if _, err := st.Update(t.Context(), z.People[0].Account, deliverytest.By, fn); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// server is one with a store of its own; forGood says what DELE does.
+func (z *fuzzed) server(t *testing.T, forGood bool) *Server {
+	st := z.Twin()
+	if forGood {
+		z.change(t, st, func(tx store.Tx) error { return tx.SetPreference(mail.POP3Delete, mail.ForGood) })
+	}
 	srv := z.w.server("plain")
-	srv.Store, srv.Auth = st, z.Service(st)
+	srv.Store, srv.Auth = st, authtest.Service(st)
 	srv.Log = slog.New(panicLog{slog.DiscardHandler, t})
 	return srv
 }

@@ -36,31 +36,33 @@ func (h panicLog) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// fuzzed is servers whose store is like that of every other input.
+// fuzzed is what servers are made from that a fuzzer speaks to, all of them alike.
 type fuzzed struct {
 	*authtest.Mold
-	w *town
+	w     *town
+	spool string
 }
 
 func newFuzzed(f *testing.F) *fuzzed {
-	return &fuzzed{authtest.NewMold(f, "alice@example.test", "bob@example.test", "full@example.test"), newTown(f)}
-}
-
-// server makes a store, and a server of the role on it.
-func (z *fuzzed) server(t *testing.T, role Role) *Server {
-	st, people := z.Store(t)
-	for _, a := range []store.Address{{Local: "sales", Domain: "example.test", Account: people[0].Account, Alias: true}, {Domain: "caught.test", Account: people[1].Account, Alias: true}} {
-		if err := st.AddAddress(t.Context(), a); err != nil {
-			t.Fatal(err)
+	z := &fuzzed{authtest.NewMold(f, "alice@example.test", "bob@example.test", "full@example.test"), newTown(f), f.TempDir()}
+	for _, a := range []store.Address{{Local: "sales", Domain: "example.test", Account: z.People[0].Account, Alias: true}, {Domain: "caught.test", Account: z.People[1].Account, Alias: true}} {
+		if err := z.AddAddress(f.Context(), a); err != nil {
+			f.Fatal(err)
 		}
 	}
-	_, err := st.Update(t.Context(), people[2].Account, deliverytest.By, func(tx store.Tx) error { return tx.SetQuota(1) })
+	_, err := z.Update(f.Context(), z.People[2].Account, deliverytest.By, func(tx store.Tx) error { return tx.SetQuota(1) })
 	if err != nil {
-		t.Fatal(err)
+		f.Fatal(err)
 	}
-	return &Server{Role: role, Hostname: "mx.example.test", Auth: z.Service(st), AllowPlainAuth: netip.Addr.IsLoopback,
+	return z
+}
+
+// server is one of the role, with a store of its own.
+func (z *fuzzed) server(t *testing.T, role Role) *Server {
+	st := z.Twin()
+	return &Server{Role: role, Hostname: "mx.example.test", Auth: authtest.Service(st), AllowPlainAuth: netip.Addr.IsLoopback,
 		Delivery: &delivery.Service{Store: st, Directory: st, Queue: st, Blobs: z.w.Blobs, Log: slog.New(slog.DiscardHandler), Hostname: "mx.example.test",
-			SpoolDir: t.TempDir(), Postmaster: "alice@example.test", Wake: func() {}, CanSend: true},
+			SpoolDir: z.spool, Postmaster: "alice@example.test", Wake: func() {}, CanSend: true},
 		Log: slog.New(panicLog{slog.DiscardHandler, t}), Limits: Limits{MessageBytes: 1 << 16, Errors: 50}}
 }
 
@@ -118,7 +120,7 @@ func FuzzSession(f *testing.F) {
 		}
 	}
 	z := newFuzzed(f)
-	signIn := "EHLO x\r\nAUTH PLAIN " + base64.StdEncoding.EncodeToString([]byte("\x00"+z.Logins[0]+"\x00"+z.Secrets[0])) + "\r\n"
+	signIn := "EHLO x\r\nAUTH PLAIN " + base64.StdEncoding.EncodeToString([]byte("\x00"+z.People[0].Login+"\x00"+z.Secrets[0])) + "\r\n"
 	f.Fuzz(func(t *testing.T, role byte, said []byte) {
 		srv := z.server(t, []Role{LMTP, Receiving, Submission, Submission}[role%4])
 		if role%4 == 2 {

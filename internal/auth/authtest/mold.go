@@ -17,15 +17,14 @@ import (
 	"lockstep/internal/store/model"
 )
 
-// A Mold makes stores that are alike down to their ids, a new one for each input of a
-// fuzzer. Everybody in it has an app password, so that signing in costs little.
+// A Mold makes stores that are alike, one for each input of a fuzzer. Everybody in it
+// has an app password, so that signing in costs little.
 type Mold struct {
-	Logins  []string
-	Secrets []string // the app password of each
+	*model.Store // that new ones are copies of; a test may furnish it
+	People       []store.Principal
+	Secrets      []string // the app password of each
 
-	credentials []store.Credential
-	devices     []mail.Device
-	weary       *auth.Service
+	weary *auth.Service
 }
 
 var maker = mail.NewOrigin("test", 0, mail.Local, mail.BySetup)
@@ -33,54 +32,24 @@ var maker = mail.NewOrigin("test", 0, mail.Local, mail.BySetup)
 // NewMold makes one in which the logins live.
 func NewMold(t testing.TB, logins ...string) *Mold {
 	t.Helper()
-	st := model.New()
-	s := auth.New(st, st, []byte("salts"), slog.New(slog.DiscardHandler))
-	m := &Mold{Logins: logins, weary: s}
+	m := &Mold{Store: model.New()}
+	m.weary = Service(m.Store)
 	for _, login := range logins {
-		p, err := st.CreateAccount(t.Context(), maker, store.NewAccount{Login: login})
+		p, err := m.CreateAccount(t.Context(), maker, store.NewAccount{Login: login})
 		if err != nil {
 			t.Fatal(err)
 		}
-		d, secret, err := s.AddDevice(t.Context(), p, "fuzzer", nil)
+		_, secret, err := m.weary.AddDevice(t.Context(), p, "fuzzer", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		creds, err := st.Credentials(t.Context(), p.ID)
-		if err != nil || len(creds) != 1 {
-			t.Fatalf("%d credentials, %v", len(creds), err)
-		}
-		m.Secrets, m.credentials, m.devices = append(m.Secrets, secret), append(m.credentials, creds[0]), append(m.devices, d)
+		m.People, m.Secrets = append(m.People, p), append(m.Secrets, secret)
 	}
 	return m
 }
 
-// Store is a new store, and who lives in it.
-func (m *Mold) Store(t testing.TB) (*model.Store, []store.Principal) {
-	t.Helper()
-	st := model.New()
-	var all []store.Principal
-	for i, login := range m.Logins {
-		p, err := st.CreateAccount(t.Context(), maker, store.NewAccount{Login: login})
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = st.Note(t.Context(), p.Account, func(n store.Notes) error {
-			_, err := n.AddDevice(m.devices[i])
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := st.AddCredential(t.Context(), m.credentials[i]); err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, p)
-	}
-	return st, all
-}
-
 // Service signs people in whom nobody has guessed at yet.
-func (m *Mold) Service(st Store) *auth.Service {
+func Service(st Store) *auth.Service {
 	return auth.New(st, st, []byte("salts"), slog.New(slog.DiscardHandler))
 }
 
@@ -89,7 +58,7 @@ func (m *Mold) Service(st Store) *auth.Service {
 func (m *Mold) WearyService(t testing.TB, proto mail.Protocol, addr netip.Addr) *auth.Service {
 	t.Helper()
 	for range 1000 {
-		_, err := m.weary.Login(context.Background(), auth.Attempt{Login: m.Logins[0], Secret: "guess", Protocol: proto, Addr: addr})
+		_, err := m.weary.Login(context.Background(), auth.Attempt{Login: m.People[0].Login, Secret: "guess", Protocol: proto, Addr: addr})
 		if mail.KindOf(err) == mail.Limit {
 			return m.weary
 		}
@@ -145,7 +114,7 @@ type exchange struct {
 }
 
 func (x *exchange) say(answer, heard string) string {
-	answer = strings.NewReplacer("$login", x.mold.Logins[0], "$secret", x.mold.Secrets[0]).Replace(answer)
+	answer = strings.NewReplacer("$login", x.mold.People[0].Login, "$secret", x.mold.Secrets[0]).Replace(answer)
 	if strings.Contains(answer, "$first") {
 		answer = strings.ReplaceAll(answer, "$first", x.first())
 	}
@@ -156,7 +125,7 @@ func (x *exchange) say(answer, heard string) string {
 }
 
 func (x *exchange) first() string {
-	client, err := scram.SHA256.NewClient(x.mold.Logins[0], x.mold.Secrets[0], "")
+	client, err := scram.SHA256.NewClient(x.mold.People[0].Login, x.mold.Secrets[0], "")
 	if err != nil {
 		return err.Error()
 	}
