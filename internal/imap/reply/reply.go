@@ -70,7 +70,7 @@ func Parse(raw string) (r Response, err error) {
 	}()
 	r.Raw = raw
 	p := &parser{text: raw}
-	r.Tag = p.word()
+	r.Tag = p.tag()
 	if r.Tag == "+" {
 		return r, nil
 	}
@@ -92,6 +92,17 @@ func Parse(raw string) (r Response, err error) {
 
 // parser cuts values off the front of its text.
 type parser struct{ text string }
+
+// tag reads a tag, which any atom is, and "]" in it is no bracket.
+func (p *parser) tag() string {
+	i := strings.IndexAny(p.text+" ", " ()")
+	tag := p.cut(i)
+	if tag == "" || strings.HasPrefix(p.text, "(") || strings.HasPrefix(p.text, ")") {
+		panic("no tag")
+	}
+	p.text = strings.TrimPrefix(p.text, " ")
+	return tag
+}
 
 func (p *parser) word() string {
 	s, ok := p.value().(string)
