@@ -121,16 +121,16 @@ func (p *parser) all() (list []any) {
 
 // value reads a value and the space behind it.
 func (p *parser) value() (v any) {
-	switch p.text[0] {
-	case '(':
+	switch c := p.text[0]; {
+	case c == '(':
 		p.text = p.text[1:]
 		v = append([]any{}, p.all()...)
 		p.text = p.text[1:]
-	case ')':
+	case c == ')':
 		panic("a parenthesis too many")
-	case '"':
+	case c == '"':
 		v = p.quoted()
-	case '{', '~':
+	case c == '{', strings.HasPrefix(p.text, "~{"):
 		v = p.literal()
 	default:
 		v = p.atom()
