@@ -39,6 +39,19 @@ func TestRepairedHeader(t *testing.T) {
 func FuzzRepairHeader(f *testing.F) {
 	f.Add("Subject: f\xfcr\r\nFrom: \xff <a@b.test>\n x\r\n\r\n", true)
 	f.Add("Content-Type: text/plain; name*=utf-8''%FF\n", false)
+	for _, raw := range letters(f) {
+		header, _, _ := strings.Cut(string(raw), "\n\n")
+		f.Add(header+"\nX: \xff\n\n", true)
+	}
+	for _, tt := range addressTests {
+		f.Add("To: "+tt.in+", \xfc <u@b.test>\r\n", false)
+	}
+	for _, tt := range wordTests {
+		f.Add("Subject: "+tt.in+"\xfc\r\nFrom: "+tt.in+" <a@b.test>, \xfc <u@b.test>\r\n", false)
+	}
+	for _, params := range []string{"a*0=b; a*1*=%FF; a*2=c", "a*=iso-8859-1'de'%FC", `a="\"(x\\y"; (c) b=d`, "a*1*=x; a*0*=utf-8''%C3%BC", "a;b=;=c; a*x=y; a*00=z"} {
+		f.Add("Content-Disposition: attachment; "+params+"; z=\xfc\r\nContent-Type: a/b; "+params+"; z=\xfc\r\n", false)
+	}
 	f.Fuzz(func(t *testing.T, block string, recode bool) {
 		p := &Part{Type: "text", Subtype: "plain"}
 		var r *Recoding

@@ -8,9 +8,9 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -23,6 +23,8 @@ import (
 
 	"lockstep/internal/auth"
 	"lockstep/internal/auth/authtest"
+	"lockstep/internal/delivery/deliverytest"
+	"lockstep/internal/lot/lottest"
 	"lockstep/internal/mail"
 	"lockstep/internal/steady"
 	"lockstep/internal/store"
@@ -545,43 +547,97 @@ func (h panicLog) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
+// fuzzed is what servers are made from that a fuzzer speaks to, all of them alike.
+type fuzzed struct {
+	*authtest.Mold
+	w *town
+}
+
+func newFuzzed(f *testing.F) *fuzzed {
+	z := &fuzzed{authtest.NewMold(f, login), newTown(f)}
+	for _, text := range []string{"Subject: Grüße\r\n\r\n.\r\n", "Subject: b\n\n..\n.b\n\nc", "From: \xff\r\nTo: c@d.test", ""} {
+		a, err := z.w.Delivery.Ingest(f.Context(), strings.NewReader(text))
+		if err != nil {
+			f.Fatal(err)
+		}
+		z.change(f, z.Mold.Store, func(tx store.Tx) error {
+			inbox, err := tx.MailboxByPath("INBOX")
+			if err == nil {
+				_, err = tx.Append(inbox.ID, a)
+			}
+			return err
+		})
+	}
+	return z
+}
+
+func (z *fuzzed) change(t testing.TB, st store.Store, fn func(store.Tx) error) {
+	if _, err := st.Update(t.Context(), z.People[0].Account, deliverytest.By, fn); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// server is one with a store of its own; forGood says what DELE does.
+func (z *fuzzed) server(t *testing.T, forGood bool) *Server {
+	st := z.Twin()
+	if forGood {
+		z.change(t, st, func(tx store.Tx) error { return tx.SetPreference(mail.POP3Delete, mail.ForGood) })
+	}
+	srv := z.w.server("plain")
+	srv.Store, srv.Auth = st, authtest.Service(st)
+	srv.Log = slog.New(panicLog{slog.DiscardHandler, t})
+	return srv
+}
+
+// play has the server hear a talk, and returns what it said.
+func play(t *testing.T, srv *Server, parts ...lottest.Part) string {
+	c := lottest.NewTalk(parts...).Conn(0)
+	srv.serve(t.Context(), c, srv.Limits.orDefault(), false)
+	for line := range strings.Lines(c.Heard()) {
+		if !strings.HasSuffix(line, "\r\n") {
+			t.Errorf("said %q", line)
+		}
+	}
+	return c.Heard()
+}
+
 // FuzzSession plays whatever a client may send, beginning with the dialogues.
 func FuzzSession(f *testing.F) {
 	for _, said := range dialogues(f) {
 		_, behind, _ := strings.Cut(said, "PASS "+password+"\r\n")
-		f.Add(false, []byte(said))
-		f.Add(true, []byte(behind))
+		f.Add(false, false, []byte(said))
+		f.Add(true, false, []byte(behind))
+		f.Add(true, true, []byte(behind))
 	}
-	w := newTown(f)
-	w.put("Subject: Grüße\r\n\r\n.\r\n")
-	_, secret, err := w.auth.AddDevice(f.Context(), w.alice, "fuzzer", nil) // its password costs little to check
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Fuzz(func(t *testing.T, signedIn bool, said []byte) {
+	z := newFuzzed(f)
+	f.Fuzz(func(t *testing.T, signedIn, forGood bool, said []byte) {
+		srv := z.server(t, forGood)
 		if signedIn {
-			said = append([]byte("USER "+login+"\r\nPASS "+secret+"\r\n"), said...)
+			said = append([]byte("USER "+login+"\r\nPASS "+z.Secrets[0]+"\r\n"), said...)
 		}
-		srv := w.server("plain")
-		srv.Auth = auth.New(w.Store, w.Store, []byte("salts"), slog.New(slog.DiscardHandler)) // that has not been guessed at
-		srv.Store = brokenStore{w.Store}
-		srv.Log = slog.New(panicLog{slog.DiscardHandler, t})
-		here, there := net.Pipe()
-		heard := make(chan []byte, 1)
-		go func() {
-			b, _ := io.ReadAll(here)
-			heard <- b
-		}()
-		go func() {
-			here.SetWriteDeadline(time.Now().Add(patience))
-			here.Write(said)
-			here.Close()
-		}()
-		srv.serve(t.Context(), there, srv.Limits.orDefault(), false)
-		for line := range strings.Lines(string(<-heard)) {
-			if strings.HasSuffix(line, "\n") && !strings.HasSuffix(line, "\r\n") {
-				t.Errorf("said %q", line)
-			}
+		play(t, srv, lottest.Part{Text: said})
+	})
+}
+
+// FuzzSASL plays sign-ins by AUTH. Nobody comes in who does not know the secret.
+func FuzzSASL(f *testing.F) {
+	authtest.AddExchanges(f)
+	z := newFuzzed(f)
+	weary := z.WearyService(f, mail.POP3, netip.MustParseAddr("127.0.0.1"))
+	f.Fuzz(func(t *testing.T, mech byte, initial bool, first, second, third string) {
+		srv := z.server(t, false)
+		knows := strings.Contains(first+second+third, "$secret") || strings.Contains(first+second+third, "$final")
+		if !knows {
+			srv.Auth = weary
+		}
+		command := "AUTH " + authtest.Mechanisms[int(mech)%len(authtest.Mechanisms)] + "\r\n"
+		if initial {
+			command = strings.TrimSuffix(command, "\r\n") + " "
+		}
+		parts := append([]lottest.Part{{Text: []byte(command)}}, z.Answers(0, first, second, third)...)
+		said := play(t, srv, append(parts, lottest.Part{Text: []byte("STAT\r\n")})...)
+		if !knows && strings.Contains(said, "\r\n+OK 4 ") {
+			t.Errorf("somebody came in: %q", said)
 		}
 	})
 }

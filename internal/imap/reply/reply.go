@@ -70,7 +70,7 @@ func Parse(raw string) (r Response, err error) {
 	}()
 	r.Raw = raw
 	p := &parser{text: raw}
-	r.Tag = p.word()
+	r.Tag = p.tag()
 	if r.Tag == "+" {
 		return r, nil
 	}
@@ -93,6 +93,17 @@ func Parse(raw string) (r Response, err error) {
 // parser cuts values off the front of its text.
 type parser struct{ text string }
 
+// tag reads a tag, which any atom is, and "]" in it is no bracket.
+func (p *parser) tag() string {
+	i := strings.IndexAny(p.text+" ", " ()")
+	tag := p.cut(i)
+	if tag == "" || strings.HasPrefix(p.text, "(") || strings.HasPrefix(p.text, ")") {
+		panic("no tag")
+	}
+	p.text = strings.TrimPrefix(p.text, " ")
+	return tag
+}
+
 func (p *parser) word() string {
 	s, ok := p.value().(string)
 	if !ok {
@@ -110,16 +121,16 @@ func (p *parser) all() (list []any) {
 
 // value reads a value and the space behind it.
 func (p *parser) value() (v any) {
-	switch p.text[0] {
-	case '(':
+	switch c := p.text[0]; {
+	case c == '(':
 		p.text = p.text[1:]
 		v = append([]any{}, p.all()...)
 		p.text = p.text[1:]
-	case ')':
+	case c == ')':
 		panic("a parenthesis too many")
-	case '"':
+	case c == '"':
 		v = p.quoted()
-	case '{', '~':
+	case c == '{', strings.HasPrefix(p.text, "~{"):
 		v = p.literal()
 	default:
 		v = p.atom()

@@ -14,6 +14,8 @@ func TestResponsesAreTakenApart(t *testing.T) {
 	}{
 		{"+ OK\r\n", Response{Tag: "+"}},
 		{"a1 OK [COPYUID 7 1:2 3:4] done\r\n", Response{Tag: "a1", Word: "OK", Code: []any{"COPYUID", "7", "1:2", "3:4"}}},
+		{"* FLAGS (~ ~x)\r\n", Response{Tag: "*", Word: "FLAGS", Args: []any{[]any{"~", "~x"}}}},
+		{"]a OK done\r\n", Response{Tag: "]a", Word: "OK"}},
 		{"* 23 EXISTS\r\n", Response{Tag: "*", Num: 23, Word: "EXISTS"}},
 		{"* VANISHED (EARLIER) 1:3,9\r\n", Response{Tag: "*", Word: "VANISHED", Args: []any{[]any{"EARLIER"}, "1:3,9"}}},
 		{"* 1 FETCH (UID 9 FLAGS (\\Seen $x) BODY[HEADER.FIELDS (DATE)] {5}\r\na\r\nb) RFC822.SIZE 1)\r\n",

@@ -3,6 +3,7 @@ package model
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"lockstep/internal/mail"
@@ -52,5 +53,38 @@ func TestVersionsOfATableStayApart(t *testing.T) {
 	b.set(1000, 7)
 	if a.get(3) != 1 || a.get(1000) != 0 || b.get(3) != 2 || b.get(1000) != 7 || b.get(-1) != 0 {
 		t.Fatalf("a[3]=%d a[1000]=%d b[3]=%d b[1000]=%d", a.get(3), a.get(1000), b.get(3), b.get(1000))
+	}
+}
+
+func TestTwinsGoTheirOwnWays(t *testing.T) {
+	st, ctx := New(), context.Background()
+	p, err := st.CreateAccount(ctx, by, store.NewAccount{Login: "ann@example.test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	twins, paths := []*Store{st.Twin(), st.Twin(), st}, []string{"Junk", "Sent", "Trash"}
+	for i, s := range twins {
+		_, err := s.Update(ctx, p.Account, by, func(tx store.Tx) error { return tx.Unsubscribe(paths[i]) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.AddAddress(ctx, store.Address{Local: fmt.Sprint(i), Domain: "example.test", Account: p.Account}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, s := range twins {
+		err := s.View(ctx, p.Account, func(r store.Reader) error {
+			subs, err := r.Subscriptions()
+			if got := fmt.Sprint(subs); strings.Contains(got, paths[i]) || !strings.Contains(got, paths[(i+1)%3]) {
+				t.Errorf("twin %d is subscribed to %s", i, got)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		if all, err := s.Addresses(ctx, p.Account); err != nil || len(all) != 2 {
+			t.Errorf("twin %d has addresses %v, %v", i, all, err)
+		}
 	}
 }

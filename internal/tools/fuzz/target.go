@@ -21,10 +21,13 @@ func (t target) String() string { return t.pkg + "." + t.name }
 func (t target) dir() string    { return filepath.Join("internal", filepath.FromSlash(t.pkg)) }
 func (t target) corpus() string { return filepath.Join(t.dir(), "testdata", "fuzz", t.name) }
 
-// drives are the packages that a session reaches beside its own, each as ours to
-// cover as that.
+// drives are the packages whose coverage counts for a target, where these are not its
+// own alone.
 var drives = map[string][]string{
 	"imap.FuzzSession": {"imap", "imap/wire"},
+	"imap.FuzzSASL":    {"imap", "auth"},
+	"pop3.FuzzSASL":    {"pop3", "auth"},
+	"smtp.FuzzSASL":    {"smtp", "auth"},
 }
 
 // covered are the packages whose coverage counts for the target.
