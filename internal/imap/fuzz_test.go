@@ -47,8 +47,8 @@ func FuzzSession(f *testing.F) {
 		client, server := net.Pipe()
 		defer client.Close()
 		var set sessionSet
-		s := newSession(context.Background(), h.server, server, mail.AddrOf(server), false)
-		s.left = func() { set.remove(s) }
+		h.server.door.Enter(mail.AddrOf(server), 1, 1)
+		s := newSession(context.Background(), h.server, &set, server, mail.AddrOf(server), false)
 		set.add(s)
 		var said bytes.Buffer
 		done := make(chan struct{})
