@@ -336,7 +336,7 @@ func (h *house) run(ctx context.Context, ready func([]service)) error {
 	for _, s := range services {
 		begin(s.key, func(ctx context.Context) error { return s.serve(ctx, s.l) })
 	}
-	begin("memory", quiet)
+	begin("memory", h.watchMemory)
 	begin("maintenance", h.onOne("upkeep", h.maintain))
 	begin("unfinished", h.onOne("unfinished", h.finishCut))
 	begin("packing", h.onOne("pack", h.packing))

@@ -12,12 +12,10 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
-	"lockstep/internal/auth"
 	"lockstep/internal/blob"
 	"lockstep/internal/config"
 	"lockstep/internal/mail"
@@ -91,36 +89,6 @@ func TestUpkeepRunsOnAnEmptyAndAFullHouse(t *testing.T) {
 	if err := h.upkeep(t.Context(), true); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// What a sign-in was checked with is given back when it is quiet, once.
-func TestMemoryOfPasswordsIsGivenBackWhenQuiet(t *testing.T) {
-	if _, err := auth.HashPassword(t.Context(), "a good password"); err != nil {
-		t.Fatal(err)
-	}
-	last := auth.LastHash()
-	if got := giveBackMemory(time.Time{}, last, last.Add(quietFor-1)); !got.IsZero() {
-		t.Error("freed in a burst of sign-ins")
-	}
-	before := heldMemory()
-	if got := giveBackMemory(time.Time{}, last, last.Add(quietFor)); got != last {
-		t.Errorf("freed after %v, want %v", got, last)
-	}
-	after := heldMemory()
-	t.Logf("from the system: %d KiB, then %d KiB", before>>10, after>>10)
-	if before-after < 15<<20 {
-		t.Errorf("%d KiB were given back, want 19 MiB or so", (before-after)>>10)
-	}
-	if got := giveBackMemory(last, last, last.Add(time.Hour)); got != last {
-		t.Errorf("freed again: %v", got)
-	}
-}
-
-// heldMemory is what the runtime has of the system and has not given back.
-func heldMemory() int64 {
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapSys - m.HeapReleased)
 }
 
 func TestTheHouseIsHeldOnce(t *testing.T) {

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"runtime/debug"
 	"time"
 
-	"lockstep/internal/auth"
 	"lockstep/internal/blob"
 	"lockstep/internal/mail"
 	"lockstep/internal/store/sqlstore"
@@ -19,29 +17,8 @@ const (
 	surveyEvery  = 6  // of mail in a bucket, which takes two rounds at least to remove something
 )
 
-// Hashing a password takes 19 MiB, which the runtime keeps for the next one. A
-// minute after the last it is given back.
-const (
-	quietFor   = time.Minute
-	quietEvery = 30 * time.Second
-)
-
 // tellEvery is how often accounts are looked for that are to be told of a flood.
 const tellEvery = 10 * time.Second
-
-// quiet gives memory back when nobody signs in.
-func quiet(ctx context.Context) error {
-	t := time.NewTicker(quietEvery)
-	defer t.Stop()
-	for freed := (time.Time{}); ; {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-t.C:
-			freed = giveBackMemory(freed, auth.LastHash(), time.Now())
-		}
-	}
-}
 
 // maintain forgets history past the horizon and blobs that nobody names, and tells
 // accounts of floods. A round that fails is logged; the next one tries again. Of several
@@ -76,16 +53,6 @@ func (h *house) compactEvery() int {
 		return surveyEvery
 	}
 	return compactEvery
-}
-
-// giveBackMemory frees what passwords were hashed in, once it is quiet, and
-// returns the last hash that it has freed after.
-func giveBackMemory(freed, last, now time.Time) time.Time {
-	if !last.After(freed) || now.Sub(last) < quietFor {
-		return freed
-	}
-	debug.FreeOSMemory()
-	return last
 }
 
 // rewrap goes on with a rotation of keys that was cut short.

@@ -187,7 +187,7 @@ func (s *Service) Named(ctx context.Context, sess *Session, client string) error
 func (s *Session) become(d mail.Device) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.device = d
+	s.device = deviceOf(d)
 }
 
 // AddDevice makes a device with an app password of its own, for the given

@@ -109,7 +109,7 @@ func (s *Service) Grant(ctx context.Context, p store.Principal, prog Program) (T
 	if err != nil {
 		return Tokens{}, err
 	}
-	sess := &Session{Principal: p, Protocol: mail.JMAP, Addr: prog.Addr, device: d, ends: ends}
+	sess := &Session{Principal: p, Protocol: mail.JMAP, Addr: prog.Addr, device: deviceOf(d), ends: ends}
 	row := store.SignIn{Key: grantKey(selector), Principal: p.ID, Kind: store.OAuthSignIn, Device: d.ID, Client: clientName(prog.Name), State: state, Addr: prog.Addr.String(), Created: now, LastSeen: now, Ends: now.Add(grantIdle)}
 	err = s.addSignIn(ctx, sess, row, maxGrants)
 	if err == nil {

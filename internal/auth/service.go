@@ -88,16 +88,59 @@ type Session struct {
 	Addr       netip.Addr
 
 	mu        sync.Mutex
-	device    mail.Device
+	device    Device
 	implicit  bool            // signed in by the password alone
 	protocols []mail.Protocol // that the credential is for; empty is all
 	stays     *SignedIn       // nil unless it stays signed in
 	ends      uint64          // that had been when it began to sign in
 }
 
+// A Device is what a session remembers of the device it signed in with: little, as
+// every connection that waits has a session.
+type Device struct {
+	ID     mail.DeviceID
+	Name   string // what people see
+	Client string // what the client said of itself
+	said   *said  // nil of most
+}
+
+// said is what is known of phones.
+type said struct {
+	told mail.Told
+	wipe mail.Wipe
+}
+
+// deviceOf is what a session remembers of d.
+func deviceOf(d mail.Device) Device {
+	kept := Device{ID: d.ID, Name: d.Name, Client: d.Client}
+	if d.Client == d.Name {
+		kept.Client = d.Name // once
+	}
+	if d.Told != (mail.Told{}) || d.Wipe != (mail.Wipe{}) {
+		kept.said = &said{d.Told, d.Wipe}
+	}
+	return kept
+}
+
+// Told is what the device had told of itself.
+func (d Device) Told() mail.Told {
+	if d.said == nil {
+		return mail.Told{}
+	}
+	return d.said.told
+}
+
+// Wipe is how far a wipe of the device had come.
+func (d Device) Wipe() mail.Wipe {
+	if d.said == nil {
+		return mail.Wipe{}
+	}
+	return d.said.wipe
+}
+
 // WipeOnly reports whether the session is for nothing but to tell the device to
 // remove what it holds, and to hear what it says of that.
-func (s *Session) WipeOnly() bool { return s.Device().Wipe.Open() }
+func (s *Session) WipeOnly() bool { return s.Device().Wipe().Open() }
 
 // MayUse reports whether what the session signed in with is good for a protocol too.
 func (s *Session) MayUse(p mail.Protocol) bool {
@@ -108,7 +151,7 @@ func (s *Session) MayUse(p mail.Protocol) bool {
 func (s *Session) Account() mail.AccountID { return s.Principal.Account }
 
 // Device is what the session signed in with.
-func (s *Session) Device() mail.Device {
+func (s *Session) Device() Device {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.device
@@ -301,7 +344,7 @@ func (s *Service) admit(ctx context.Context, k known, a Attempt) (*Session, erro
 			return nil, err
 		}
 		if d.Wipe.Open() {
-			sess.device = d
+			sess.device = deviceOf(d)
 			return sess, nil
 		}
 	}
@@ -320,7 +363,7 @@ func (s *Service) admit(ctx context.Context, k known, a Attempt) (*Session, erro
 			return nil, err
 		}
 	}
-	sess.device = d
+	sess.device = deviceOf(d)
 	return sess, nil
 }
 

@@ -255,7 +255,7 @@ func (s *Service) stay(ctx context.Context, proof *Proof, b Browser) (*Session, 
 	now := s.now()
 	state, err := json.Marshal(stay{Proved: now})
 	row := store.SignIn{Principal: p.ID, Kind: store.WebSignIn, Device: d.ID, Client: AgentName(b.Agent), State: state, Addr: b.Addr.String(), Created: now, LastSeen: now, Ends: now.Add(WebLife)}
-	return &Session{Principal: p, Protocol: mail.JMAP, Addr: b.Addr, device: d, ends: proof.ends}, row, err
+	return &Session{Principal: p, Protocol: mail.JMAP, Addr: b.Addr, device: deviceOf(d), ends: proof.ends}, row, err
 }
 
 // still is the principal if what was proved before is still so: the password may have
@@ -395,7 +395,7 @@ func (s *Service) resume(ctx context.Context, in *SignedIn, addr netip.Addr, end
 			return nil, err
 		}
 	}
-	return &Session{Principal: p, Protocol: mail.JMAP, Addr: addr, device: d, stays: in, ends: ends}, nil
+	return &Session{Principal: p, Protocol: mail.JMAP, Addr: addr, device: deviceOf(d), stays: in, ends: ends}, nil
 }
 
 // Proved notes that whoever is signed in has proved again who they are. The proof has

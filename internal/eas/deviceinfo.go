@@ -31,9 +31,9 @@ func (q *request) noteDeviceInformation(set *wbxml.Element) error {
 // byTheWay notes what each request says of its device: kind, program and version. A
 // write costs a sync, so it is made only when something changed, and seldom.
 func (q *request) byTheWay() error {
-	now := q.sess.Device().Told
+	now := q.sess.Device().Told()
 	q.says(&now)
-	if now == q.sess.Device().Told || !q.srv.provisions.mayTell(q.deviceKey()) {
+	if now == q.sess.Device().Told() || !q.srv.provisions.mayTell(q.deviceKey()) {
 		return nil
 	}
 	return q.tell(func(*mail.Told) {})

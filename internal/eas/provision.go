@@ -85,7 +85,7 @@ func provisionAnswer(status int, rest ...*wbxml.Element) *answer {
 // to from 14.1 on (MS-ASPROV §3.1.5.1). Many leave it out, so it is asked for once, and
 // only where a policy keeps out who does not take part.
 func (q *request) wantsInformation(info *wbxml.Element) bool {
-	return info == nil && q.version >= v141 && q.policy.RefuseUnprovisioned && q.sess.Device().Told.Model == "" && q.srv.provisions.firstWithoutInformation(q.deviceKey())
+	return info == nil && q.version >= v141 && q.policy.RefuseUnprovisioned && q.sess.Device().Told().Model == "" && q.srv.provisions.firstWithoutInformation(q.deviceKey())
 }
 
 // offer is the first answer: the policy, and a key for the acknowledgement alone.

@@ -262,7 +262,7 @@ func (p *provisions) challenge(q *request, due bool) status {
 	switch {
 	case !q.policy.RefuseUnprovisioned && d.challenges > maxUnheeded:
 		return 0
-	case q.policyKey == "" && d.challenges == 1 && q.policy.RefuseUnprovisioned && q.sess.Device().Told.Policy.Hash != "":
+	case q.policyKey == "" && d.challenges == 1 && q.policy.RefuseUnprovisioned && q.sess.Device().Told().Policy.Hash != "":
 		// It took a policy and says nothing of a key, not even that it has none. What
 		// devices do about this status is not sure, so the next answer is 142 again.
 		return statusLegacyDevice

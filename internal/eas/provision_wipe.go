@@ -36,7 +36,7 @@ func (q *request) wipe() (*answer, error) {
 // directive is what the device is told. To remove an account alone is understood from
 // 16.1 on; who does not understand it is kept out, and keeps what it has.
 func (q *request) directive() (wbxml.Tag, error) {
-	if q.sess.Device().Wipe.Scope == mail.WipeDevice {
+	if q.sess.Device().Wipe().Scope == mail.WipeDevice {
 		return wbxml.ProvisionRemoteWipe, nil
 	}
 	if q.version < v161 {

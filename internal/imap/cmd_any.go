@@ -107,7 +107,7 @@ func (s *session) beginCompression() error {
 	below := *s.in // what came behind the command is compressed
 	below.before = nil
 	s.raw = &below
-	*s.in = source{r: inflate.NewReader(compressed{s.raw}), before: s.beforeRead}
+	*s.in = source{r: inflate.NewReader(compressed{s.raw}), before: s}
 	s.out = &compressor{Writer: w}
 	s.enc.Reset(s.out)
 	s.compressed = true

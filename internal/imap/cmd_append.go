@@ -172,12 +172,12 @@ type hadRoom struct {
 // vain.
 func (s *session) mayAppend(ctx context.Context, at reach, size int64, r *reply) error {
 	now := time.Now()
-	if size <= smallAppendSize && at == s.hadRoom.at && now.Before(s.hadRoom.until) {
+	if size <= smallAppendSize && s.hadRoom != nil && at == s.hadRoom.at && now.Before(s.hadRoom.until) {
 		return nil
 	}
 	plenty, err := s.hasRoom(ctx, at, size, r)
-	if s.hadRoom = (hadRoom{}); plenty && err == nil {
-		s.hadRoom = hadRoom{at, now.Add(hadRoomFor)}
+	if s.hadRoom = nil; plenty && err == nil {
+		s.hadRoom = &hadRoom{at, now.Add(hadRoomFor)}
 	}
 	return err
 }

@@ -51,7 +51,7 @@ func (s *session) attempt(login, secret string) auth.Attempt {
 // signedIn takes what came of an attempt.
 func (s *session) signedIn(user *auth.Session, err error, r *reply) error {
 	if mail.KindOf(err) == mail.BadCredentials && err != nil {
-		if s.badLogins++; s.badLogins >= s.srv.limits.BadLogins {
+		if s.badLogins++; int(s.badLogins) >= s.srv.limits.BadLogins {
 			return &wire.Error{Status: "BYE", Code: "LIMIT", Text: "Goodbye: too many failed logins"}
 		}
 	}
@@ -60,7 +60,7 @@ func (s *session) signedIn(user *auth.Session, err error, r *reply) error {
 	}
 	s.user, s.state = user, authenticated
 	s.untrack = s.srv.Auth.Track(user, s.end)
-	s.rd.Limits = s.srv.limits.Wire
+	s.rd.Limits = &s.srv.limits.Wire
 	r.code = "CAPABILITY " + s.capabilities()
 	r.text = "Logged in"
 	return nil

@@ -76,7 +76,7 @@ func (s *session) readDone() error {
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
-		s.in.before = s.beforeRead
+		s.in.before = s
 	}()
 	return s.rd.ReadDone()
 }

@@ -18,6 +18,7 @@ type selection struct {
 	at       reach
 	readOnly bool
 	annotate bool                  // annotations that others change are told (RFC 5257 §4.2)
+	after    uint32                // the sequence number that FETCH asked for alone last
 	noted    map[mail.UID][]string // entries that others changed, while they are told
 	box      *index.Box
 
@@ -30,7 +31,7 @@ type selection struct {
 	recent   mail.UIDSet // what is \Recent in this session and no other (RFC 3501 §2.3.2)
 	recents  uint64      // how many the client was told
 	own      []ownChange // silent STOREs not told of yet
-	next     next        // messages read ahead
+	next     *next       // messages read ahead; nil: none
 	live     []*liveSearch
 }
 
@@ -325,7 +326,7 @@ func (s *session) leaveMailbox() {
 	if sel == nil {
 		return
 	}
-	sel.next.drop()
+	sel.dropNext()
 	sel.box.Sleep(s)
 	if !s.rev2 && sel.view.UIDNext > sel.box.Claimed() {
 		if err := s.claimRecent(context.WithoutCancel(s.ctx), sel); err != nil {

@@ -37,9 +37,9 @@ func (s *session) signOut() {
 	s.user, s.untrack, s.state = nil, nil, notAuthenticated
 	s.notify = nil
 	s.alert.Store(alertIdle)
-	s.saved, s.appended, s.drafts, s.wrote, s.hadRoom = nil, nil, nil, 0, hadRoom{}
+	s.saved, s.appended, s.drafts, s.wrote, s.hadRoom = nil, nil, nil, 0, nil
 	s.condstore, s.qresync, s.rev2, s.utf8, s.uidOnly = false, false, false, false, false
 	s.rd.UTF8, s.enc.UTF8, s.enc.Language, s.compare = false, false, "", nil
-	s.rd.Limits = s.srv.limits.Wire.BeforeLogin()
+	s.rd.Limits = &s.srv.limitsBefore
 	s.born, s.cmds = time.Now(), 0
 }

@@ -56,32 +56,34 @@ type next struct {
 	items   []wire.FetchItem
 	window  *window
 	writers []bodyWriter // of the window, that are still to be said
-	after   uint32       // the sequence number asked for last
 }
 
-// drop forgets what was read.
-func (n *next) drop() {
-	n.window.close()
-	n.items, n.window, n.writers = nil, nil, nil
+// dropNext forgets what was read ahead.
+func (sel *selection) dropNext() {
+	if sel.next != nil {
+		sel.next.window.close()
+		sel.next = nil
+	}
 }
 
 // has reports whether the message that was read first is this one.
 func (n *next) has(uid mail.UID, items []wire.FetchItem) bool {
-	return len(n.writers) > 0 && n.writers[0].p.UID == uid && slices.EqualFunc(n.items, items, func(a, b wire.FetchItem) bool {
+	return n != nil && len(n.writers) > 0 && n.writers[0].p.UID == uid && slices.EqualFunc(n.items, items, func(a, b wire.FetchItem) bool {
 		return a.Kind == b.Kind && (a.Partial == b.Partial || a.Partial != nil && b.Partial != nil && *a.Partial == *b.Partial)
 	})
 }
 
 // wholeOne answers for a single message.
 func (f *fetcher) wholeOne(ctx context.Context, seq uint32) error {
-	e, n := f.view.At(seq), &f.sel.next
-	if !n.has(e.UID, f.plan.items) {
-		n.drop()
-		if err := f.readNext(ctx, seq); err != nil || len(n.writers) == 0 {
+	e := f.view.At(seq)
+	if !f.sel.next.has(e.UID, f.plan.items) {
+		f.sel.dropNext()
+		if err := f.readNext(ctx, seq); err != nil || f.sel.next == nil {
 			return err
 		}
 	}
-	n.after = seq
+	n := f.sel.next
+	f.sel.after = seq
 	b := &n.writers[0]
 	n.writers = n.writers[1:]
 	defer b.close()
@@ -93,8 +95,8 @@ func (f *fetcher) wholeOne(ctx context.Context, seq uint32) error {
 
 // readNext reads a message, and those behind it if they are next.
 func (f *fetcher) readNext(ctx context.Context, seq uint32) error {
-	n, last := &f.sel.next, seq
-	if seq == n.after+1 && f.inputPending() {
+	last := seq
+	if seq == f.sel.after+1 && f.inputPending() {
 		last = min(seq+aheadMessages-1, f.view.Len())
 	}
 	var uids mail.UIDSet
@@ -103,11 +105,11 @@ func (f *fetcher) readNext(ctx context.Context, seq uint32) error {
 	}
 	first := uids[0].First
 	return f.located(ctx, uids, func(rows []row) error {
-		if n.writers != nil || len(rows) == 0 || rows[0].p.UID != first {
+		if f.sel.next != nil || len(rows) == 0 || rows[0].p.UID != first {
 			return nil
 		}
-		n.items, n.window = f.plan.items, f.readWindow(ctx, rows)
-		n.writers = n.window.writers
+		w := f.readWindow(ctx, rows)
+		f.sel.next = &next{f.plan.items, w, w.writers}
 		return nil
 	})
 }

@@ -248,8 +248,7 @@ func play(t *testing.T, srv *Server, parts []lottest.Part) (heard [len(fuzzNames
 	for _, p := range parts { // each connection is there before anybody says a word
 		if sessions[p.Client] == nil {
 			c := talk.Conn(p.Client)
-			s := newSession(t.Context(), srv, c, mail.AddrOf(c), false)
-			s.left = func() { set.remove(s) }
+			s := newSession(t.Context(), srv, &set, c, mail.AddrOf(c), false)
 			set.add(s)
 			sessions[p.Client] = s
 		}

@@ -40,7 +40,7 @@ func TestIdleConnectionsCostLittle(t *testing.T) {
 		notify bool // between commands, following all mailboxes
 		bound  int64
 		client int64
-	}{{"plain", false, false, 2560, 1 << 10}, {"TLS", true, false, 8 << 10, 6 << 10}, {"NOTIFY", false, true, 5 << 10, 1 << 10}} {
+	}{{"plain", false, false, 1920, 1 << 10}, {"TLS", true, false, 6500, 6 << 10}, {"NOTIFY", false, true, 4 << 10, 1 << 10}} {
 		t.Run(test.name, func(t *testing.T) {
 			h := newHouse(t, func(s *Server) {
 				s.Limits.PerAddress, s.Limits.LoginTime = 2*sessions, time.Minute

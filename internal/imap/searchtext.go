@@ -3,9 +3,9 @@ package imap
 import (
 	"context"
 
+	"lockstep/internal/imap/index"
 	"lockstep/internal/mail"
 	"lockstep/internal/search"
-	"lockstep/internal/store"
 )
 
 // Searcher knows what messages say, as far as it has got. What it does not know of
@@ -85,32 +85,22 @@ func (x *searcher) askTexts(ctx context.Context, uids mail.UIDSet) (rest mail.UI
 	}
 	x.texts = &texts{ctx: ctx, srv: x.srv, account: x.sel.at.account, others: x.sel.at.account != x.user.Account(),
 		answers: map[*search.Question]search.Answers{}, scores: map[*search.Wish]search.Scores{}}
-	var there []mail.UID
-	err = x.viewAt(ctx, x.sel.at, func(r store.Reader) error {
-		there, x.texts.keys = there[:0], x.texts.keys[:0]
-		return r.Placements(store.PlacementQuery{Mailbox: x.sel.id, UIDs: uids}, func(p *mail.Placement) error {
-			there, x.texts.keys = append(there, p.UID), append(x.texts.keys, p.Message)
-			return nil
-		})
-	})
-	if err != nil {
+	var there []index.Entry
+	if there, x.texts.keys, err = x.keysOf(ctx, uids); err != nil {
 		return nil, err
 	}
 	var decided mail.UIDSet
-	for i, uid := range there {
-		e, ok := x.view.Find(uid)
-		if !ok {
-			continue
-		}
-		c := &candidate{entry: e, flags: x.view.Flags(e), message: x.texts.keys[i], texts: x.texts}
+	c := new(candidate)
+	for i, e := range there {
+		*c = candidate{entry: e, flags: x.view.Flags(e), message: x.texts.keys[i], texts: x.texts}
 		v := x.test(c)
 		x.rate(v, c)
 		switch {
 		case v == no:
-			decided.Add(uid)
+			decided.Add(e.UID)
 		case v == yes && x.keeper == nil:
-			x.found.Add(uid)
-			decided.Add(uid)
+			x.found.Add(e.UID)
+			decided.Add(e.UID)
 		}
 	}
 	return without(uids, decided), x.texts.err

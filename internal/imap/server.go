@@ -14,6 +14,7 @@ import (
 
 	"lockstep/internal/auth"
 	"lockstep/internal/imap/index"
+	"lockstep/internal/imap/wire"
 	"lockstep/internal/lot"
 	"lockstep/internal/mail"
 	"lockstep/internal/notify"
@@ -53,13 +54,14 @@ type Server struct {
 
 	Farewell *lot.Farewell // sends sessions away before the server stops; may be nil
 
-	once    sync.Once
-	cache   *index.Cache
-	limits  Limits
-	door    lot.Door
-	ahead   ahead
-	napping atomic.Int64 // sessions that wait in a lot
-	sorting atomic.Int64 // bytes that SORTs and THREADs hold: see allowance
+	once         sync.Once
+	cache        *index.Cache
+	limits       Limits
+	limitsBefore wire.Limits // of a command before login
+	door         lot.Door
+	ahead        ahead
+	napping      atomic.Int64 // sessions that wait in a lot
+	sorting      atomic.Int64 // bytes that SORTs and THREADs hold: see allowance
 }
 
 // Blobs opens the bytes of messages.
@@ -96,6 +98,7 @@ func (s *Server) init() {
 	s.once.Do(func() {
 		s.cache = index.NewCache(s.Store, s.IndexBudget)
 		s.limits = s.Limits.orDefault()
+		s.limitsBefore = s.limits.Wire.BeforeLogin()
 		if s.Log == nil {
 			s.Log = slog.New(slog.DiscardHandler)
 		}
@@ -184,13 +187,7 @@ func (s *Server) begin(ctx context.Context, set *sessionSet, c net.Conn, withTLS
 	}); ok {
 		tc.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: keepAlive, Interval: keepAlive / 4, Count: 4})
 	}
-	sess := newSession(ctx, s, c, addr, withTLS)
-	sess.lot = set.lot
-	sess.left = func() {
-		s.door.Leave(addr)
-		s.Farewell.Left(sess)
-		set.remove(sess)
-	}
+	sess := newSession(ctx, s, set, c, addr, withTLS)
 	set.add(sess)
 	s.Farewell.Enter(sess)
 	s.Metrics.SessionBegan()

@@ -31,12 +31,11 @@ import (
 type session struct {
 	srv  *Server
 	ctx  context.Context
-	left func() // tells the server that it is over
+	set  *sessionSet // hears when it is over
 	sock *socket
 	addr netip.Addr
 	born time.Time
 
-	lot   *lot.Lot
 	seat  lot.Seat
 	until time.Time // it may be silent: set before it waits
 
@@ -54,25 +53,24 @@ type session struct {
 	rd  *wire.Reader
 	enc *wire.Encoder
 
-	state     state
-	over      bool
-	wantsTLS  bool // the handshake is still to come
-	user      *auth.Session
-	untrack   func()
-	client    string // what it says of itself (ID)
-	sel       *selection
-	saved     mail.UIDSet // the result of SEARCH that $ means
-	idleTag   string
-	appended  []appended // what the last command appended, if it was an APPEND
-	hadRoom   hadRoom    // for what came last
-	drafts    []appended // the drafts saved last
-	cmds      int
-	badLogins int
-	bad       int // commands in a row
+	user     *auth.Session
+	untrack  func()
+	client   string // what it says of itself (ID)
+	sel      *selection
+	saved    mail.UIDSet // the result of SEARCH that $ means
+	idleTag  string
+	appended []appended // what the last command appended, if it was an APPEND
+	hadRoom  *hadRoom   // for what came last; nil is not known
+	drafts   []appended // the drafts saved last
+	compare  *collation // RFC 5255 §4; nil is the default
 
+	cmds, badLogins                int32
+	bad                            int32 // commands in a row
+	state                          state
+	over                           bool
+	wantsTLS                       bool // the handshake is still to come
 	condstore, qresync, rev2, utf8 bool
-	uidOnly                        bool       // RFC 9586
-	compare                        *collation // RFC 5255 §4; nil is the default
+	uidOnly                        bool // RFC 9586
 	compressed                     bool
 
 	metadata *metadataWatch // nil until METADATA is enabled
@@ -92,12 +90,12 @@ const (
 	loggedIn = authenticated | selected
 )
 
-func newSession(ctx context.Context, srv *Server, c net.Conn, addr netip.Addr, withTLS bool) *session {
-	s := &session{srv: srv, ctx: ctx, sock: newSocket(c, srv.limits.Stall), addr: addr, born: time.Now(), state: notAuthenticated, wantsTLS: withTLS}
-	s.in = &source{r: s.sock, before: s.beforeRead}
+func newSession(ctx context.Context, srv *Server, set *sessionSet, c net.Conn, addr netip.Addr, withTLS bool) *session {
+	s := &session{srv: srv, ctx: ctx, set: set, sock: newSocket(c, srv.limits.Stall), addr: addr, born: time.Now(), state: notAuthenticated, wantsTLS: withTLS}
+	s.in = &source{r: s.sock, before: s}
 	s.out = s.sock
 	s.enc = wire.NewEncoder(s.sock)
-	s.rd = wire.NewReader(s.in, srv.limits.Wire.BeforeLogin(), s.proceed)
+	s.rd = wire.NewReader(s.in, &srv.limitsBefore, s.proceed)
 	return s
 }
 
@@ -137,7 +135,7 @@ func (s *session) startTLS() error {
 		return fmt.Errorf("TLS handshake: %w", err)
 	}
 	s.tls, s.out = c, c
-	*s.in = source{r: c, before: s.beforeRead}
+	*s.in = source{r: c, before: s}
 	s.enc.Reset(c)
 	return nil
 }
@@ -150,8 +148,8 @@ func (s *session) park() {
 		if s.tls != nil {
 			lot.Shrink(s.tls)
 		}
-		if s.lot.Add(s, lot.Input, s.until) {
-			if s.ending.Load() != nil && s.lot.Remove(s) { // see end
+		if s.set.lot.Add(s, lot.Input, s.until) {
+			if s.ending.Load() != nil && s.set.lot.Remove(s) { // see end
 				s.finish(err)
 			}
 			return
@@ -238,20 +236,28 @@ func (s *session) inputPending() bool {
 	return s.in.pending() || s.raw != nil && s.raw.pending() || s.sock.have
 }
 
+// idleNap is how long a client in IDLE may be silent before it is waited for together
+// with others. When thousands sign in at once they do not all have a goroutine then.
+const idleNap = 50 * time.Millisecond
+
 // rest gives back what a client that waits does not need.
 func (s *session) rest() error {
 	if err := s.flush(); err != nil {
 		return err
 	}
 	if s.sel != nil {
-		s.sel.next.drop()
+		s.sel.dropNext()
 	}
 	s.in.release()
 	if s.raw != nil {
 		s.raw.release()
 	}
 	s.until = s.deadline()
-	nap := time.Now().Add(s.srv.limits.Nap)
+	patience := s.srv.limits.Nap
+	if s.idling.Load() { // it said that it waits
+		patience = min(patience, idleNap)
+	}
+	nap := time.Now().Add(patience)
 	if nap.After(s.until) {
 		nap = s.until
 	}
@@ -288,7 +294,7 @@ func (s *session) Leave() {
 
 // rouse has a session look up that waits in the lot.
 func (s *session) rouse() {
-	if s.lot.Remove(s) {
+	if s.set.lot.Remove(s) {
 		go s.Stir(lot.Late)
 	}
 }
@@ -317,7 +323,9 @@ func (s *session) finish(err error) {
 	}
 	s.srv.Metrics.SessionEnded(s.sock.received.Load(), s.sock.sent.Load())
 	s.over = true
-	s.left()
+	s.srv.door.Leave(s.addr)
+	s.srv.Farewell.Left(s)
+	s.set.remove(s)
 }
 
 func (s *session) goodbye(err error) {
@@ -385,14 +393,14 @@ func (s *session) step() error {
 		return err
 	}
 	s.cmds++
-	if s.state == notAuthenticated && s.cmds > s.srv.limits.BeforeLogin {
+	if s.state == notAuthenticated && int(s.cmds) > s.srv.limits.BeforeLogin {
 		return &wire.Error{Status: "BYE", Code: "LIMIT", Text: "Goodbye: too many commands before login"}
 	}
 	return s.handle(cmd)
 }
 
 func (s *session) countBad() error {
-	if s.bad++; s.bad > s.srv.limits.BadCommands {
+	if s.bad++; int(s.bad) > s.srv.limits.BadCommands {
 		return &wire.Error{Status: "BYE", Code: "LIMIT", Text: "Goodbye: too many bad commands"}
 	}
 	return s.enc.Err()

@@ -15,8 +15,8 @@ type source struct {
 	pos, end int
 	filled   bool // the last read filled the buffer: there may be more above the socket
 
-	// before is called before a read that may wait; it may be nil.
-	before func()
+	// before hears before a read that may wait; it may be nil.
+	before interface{ beforeRead() }
 }
 
 // sourceBytes is at least what a TLS record holds, so that one read empties it.
@@ -37,7 +37,7 @@ func (s *source) release() {
 
 func (s *source) wait() {
 	if s.before != nil {
-		s.before()
+		s.before.beforeRead()
 	}
 }
 

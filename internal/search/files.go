@@ -73,6 +73,14 @@ func (s *files) close() error {
 	return nil
 }
 
+func (s *files) release() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.free {
+		_ = run(f.Conn, "PRAGMA shrink_memory") // who gets it next meets the error again
+	}
+}
+
 func (s *files) read(ctx context.Context, a mail.AccountID, fn func(shelf) error) error {
 	c, made, err := s.takeConn(a, open)
 	if err != nil {

@@ -84,6 +84,9 @@ func (x *Index) Close() error {
 	return x.storage.close()
 }
 
+// ReleaseMemory gives back what is kept in memory of indexes that nobody asks now.
+func (x *Index) ReleaseMemory() { x.storage.release() }
+
 // read runs fn on a snapshot of an account's index. It is NotFound when there is
 // none. A damaged one is thrown away, and made again by Run.
 func (x *Index) read(ctx context.Context, a mail.AccountID, fn func(*reader) error) error {

@@ -110,6 +110,9 @@ type storage interface {
 	// size is the bytes that it takes.
 	size(ctx context.Context, a mail.AccountID) (int64, error)
 
+	// release gives back what is kept in memory and can be read again.
+	release()
+
 	// close closes what nobody uses; nobody may be asking any more.
 	close() error
 }

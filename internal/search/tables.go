@@ -299,6 +299,8 @@ func (t *tables) check(ctx context.Context, a mail.AccountID) (problems []string
 	return problems, err
 }
 
+func (t *tables) release() {} // PostgreSQL keeps its own
+
 // close gives claims up, so that other nodes go on at once.
 func (t *tables) close() error {
 	t.mu.Lock()

@@ -21,9 +21,15 @@ import (
 //	CRC-32C of all that, four bytes
 const imageVersion = 1
 
-// imageFrom is how many rows are worth an image, and a new one: so many, and an
-// eighth of the mailbox.
-const imageFrom = 4096
+// imageFrom is how many messages are worth an image. It is made anew when so many rows
+// were read since, and the mailbox's share: what is read of a cold disk beside the image
+// lies all over the database, a page for each row. A new one is some 2.5 KB written for
+// each row that makes it old, where the change itself wrote ten times that.
+const (
+	imageFrom  = 4096
+	renewFrom  = 64
+	renewShare = 512
+)
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -168,7 +174,7 @@ func fromImage(r store.Reader, key boxKey, account *mail.Account) *Version {
 // have become many. b.loading is held.
 func (b *Box) keepImage(v *Version) {
 	b.drift += v.read
-	if b.key.as != 0 || b.drift < max(b.cache.imageFrom, int(v.count/8)) || !b.imaging.CompareAndSwap(false, true) {
+	if b.key.as != 0 || b.drift < b.cache.worthImage(v.count) || !b.imaging.CompareAndSwap(false, true) {
 		return
 	}
 	b.drift = 0
@@ -176,6 +182,14 @@ func (b *Box) keepImage(v *Version) {
 		defer b.imaging.Store(false)
 		b.cache.setImage(b.key, v.encode())
 	})
+}
+
+// worthImage is how many rows that were read are worth an image of so many messages.
+func (c *Cache) worthImage(messages uint32) int {
+	if int(messages) < c.imageFrom {
+		return c.imageFrom
+	}
+	return max(renewFrom, int(messages/renewShare))
 }
 
 // setImage writes an image. Without it only time is lost.

@@ -168,3 +168,32 @@ func TestImagesOfBeforeARestoreAreNotBelieved(t *testing.T) {
 		t.Error("the image was not made anew")
 	}
 }
+
+// However a mailbox changes, who opens it after a start reads few rows beside its
+// image: a page of a cold disk each.
+func TestFewRowsAreReadBesideAnImage(t *testing.T) {
+	s := newScene(t, 0)
+	s.add(700)
+	s.cold()
+	b := s.cache.Open(s.account, s.inbox)
+	defer b.Close()
+	rng := rand.New(rand.NewPCG(3, 1))
+	most := 0
+	for range 300 {
+		s.random(rng)
+		if _, err := b.Newest(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		s.cache.Wait()
+		fresh := NewCache(s.st, 0).Open(s.account, s.inbox)
+		v, err := fresh.At(context.Background(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		most = max(most, v.read)
+		fresh.Close()
+	}
+	if most < renewFrom/2 || most > renewFrom*5/4 {
+		t.Errorf("%d rows were read, want %d at most", most, renewFrom)
+	}
+}

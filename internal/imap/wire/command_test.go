@@ -15,7 +15,7 @@ import (
 // newReader reads text and counts the continuations it asks for.
 func newReader(text string, l Limits) (*Reader, *int) {
 	asked := new(int)
-	return NewReader(bufio.NewReaderSize(strings.NewReader(text), 16), l, func() error { *asked++; return nil }), asked
+	return NewReader(bufio.NewReaderSize(strings.NewReader(text), 16), &l, func() error { *asked++; return nil }), asked
 }
 
 func modSeq(n mail.ModSeq) *mail.ModSeq { return &n }

@@ -130,6 +130,13 @@ func (e *Encoder) End() {
 	}
 }
 
+// Line writes a whole line, which f appends without its end.
+func (e *Encoder) Line(f func(b []byte) []byte) {
+	e.begin("")
+	e.b = f(e.b)
+	e.End()
+}
+
 // Status writes a whole status response: OK, NO, BAD, BYE or PREAUTH, with a code
 // without brackets unless it is "". An empty tag makes it untagged.
 func (e *Encoder) Status(tag, status, code, text string) {

@@ -141,7 +141,7 @@ func drain(body Body) {
 
 func BenchmarkParseUIDStore(b *testing.B) {
 	src := &repeated{line: []byte("a1 UID STORE 1:100 +FLAGS.SILENT (\\Seen)\r\n")}
-	r := NewReader(src, Limits{}, nil)
+	r := NewReader(src, nil, nil)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := r.ReadCommand(); err != nil {

@@ -19,7 +19,7 @@ type Source interface {
 // A Reader reads the commands of one client. It is used by one goroutine.
 // Between commands it holds no buffer.
 type Reader struct {
-	Limits Limits
+	Limits *Limits // shared by those who have the same; nil is the defaults
 
 	// UTF8 says that mailbox names come as UTF-8 instead of modified UTF-7:
 	// after ENABLE UTF8=ACCEPT or IMAP4rev2 (RFC 6855 §3, RFC 9051 §5.1).
@@ -34,12 +34,19 @@ type Reader struct {
 }
 
 // NewReader reads from src; cont is Reader.Continue.
-func NewReader(src Source, l Limits, cont func() error) *Reader {
+func NewReader(src Source, l *Limits, cont func() error) *Reader {
 	return &Reader{src: src, Limits: l, Continue: cont}
 }
 
 // Reset goes on reading from src: after STARTTLS and COMPRESS.
 func (r *Reader) Reset(src Source) { r.src = src }
+
+func (r *Reader) limits() Limits {
+	if r.Limits == nil {
+		return Limits{}.orDefault()
+	}
+	return r.Limits.orDefault()
+}
 
 // ReadCommand reads the next command. Errors other than *Error are the
 // source's. Messages that remain of an APPEND are passed over first.
@@ -49,7 +56,7 @@ func (r *Reader) ReadCommand() (Command, error) {
 			return Command{}, err
 		}
 	}
-	p := &parser{r: r, limits: r.Limits.orDefault()}
+	p := &parser{r: r, limits: r.limits()}
 	p.skipLeft = p.limits.Skip
 	cmd := p.command()
 	if p.err == nil && r.pending != nil {
@@ -85,7 +92,7 @@ func (r *Reader) ReadDone() error {
 }
 
 func (r *Reader) readWholeLine() (string, error) {
-	p := &parser{r: r, limits: r.Limits.orDefault()}
+	p := &parser{r: r, limits: r.limits()}
 	p.skipLeft = p.limits.Skip
 	defer p.release()
 	p.readLine()
