@@ -248,6 +248,7 @@ func play(t *testing.T, srv *Server, parts []lottest.Part) (heard [len(fuzzNames
 	for _, p := range parts { // each connection is there before anybody says a word
 		if sessions[p.Client] == nil {
 			c := talk.Conn(p.Client)
+			srv.door.Enter(mail.AddrOf(c), len(fuzzNames), len(fuzzNames))
 			s := newSession(t.Context(), srv, &set, c, mail.AddrOf(c), false)
 			set.add(s)
 			sessions[p.Client] = s
