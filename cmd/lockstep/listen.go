@@ -109,6 +109,7 @@ func (h *house) protocols(t *tls.Config, m *metrics) []protocol {
 	h.mountACME(site)
 	if h.cfg.ActiveSync.Enabled {
 		phones := h.easServer(m)
+		h.closers = append(h.closers, phones.Close)
 		site.Mounts = append(site.Mounts, httpd.Mount{Serves: eas.Serves, Handler: phones}, httpd.Mount{Serves: eas.ServesAutodiscover, Handler: http.HandlerFunc(phones.Autodiscover)})
 	}
 	door := h.signinServer()

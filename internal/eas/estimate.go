@@ -106,7 +106,11 @@ func (q *request) countNew(r store.Reader, c *syncCollection) (status, n int, er
 	if c.key == "0" || state.last() == nil {
 		return estimateNotPrimed, 0, nil
 	}
-	rel, before := state.find(c.key)
+	a, err := r.Account()
+	if err != nil {
+		return 0, 0, err
+	}
+	rel, how := state.find(c.key, a.Head)
 	if rel == nil {
 		return estimateKey, 0, nil
 	}
@@ -114,7 +118,7 @@ func (q *request) countNew(r store.Reader, c *syncCollection) (status, n int, er
 		return estimateOK, 0, nil
 	}
 	from, floor := rel.Current.View, rel.floor(q.srv.now().UTC(), q.policy.MailAge)
-	if before {
+	if how == isBefore {
 		from = rel.Before.View
 	}
 	if c.filtered {

@@ -70,6 +70,8 @@ type Server struct {
 
 	provisions  *provisions
 	collections collectionLocks
+	saving      sync.WaitGroup // of what was told and is not remembered yet
+	dies        func() bool    // a test's way to have it end before that
 	now         func() time.Time
 }
 

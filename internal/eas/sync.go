@@ -126,10 +126,14 @@ func (q *request) syncOne(c *syncCollection, room *budget) (*wbxml.Element, erro
 	if !ok {
 		return nil, &syncFault{status: syncRetry}
 	}
-	defer unlock()
+	defer func() { unlock() }()
 	left := *room
 	for range maxOvertaken {
-		e, err := q.syncOnce(c, room)
+		e, late, err := q.syncOnce(c, room)
+		if late != nil {
+			late.saveLater(unlock) // until then nobody else looks
+			unlock = func() {}
+		}
 		if err != errOvertaken {
 			return e, err
 		}
@@ -142,27 +146,32 @@ func (q *request) syncOne(c *syncCollection, room *budget) (*wbxml.Element, erro
 // is not what it began with.
 var errOvertaken = errors.New("another command changed what is remembered of the collection")
 
-func (q *request) syncOnce(c *syncCollection, room *budget) (*wbxml.Element, error) {
-	x, err := q.openExchange(c)
-	if err != nil {
-		return nil, err
-	}
+// syncOnce serves a collection. Late is what is still to be remembered of it: its key
+// says it all until then.
+func (q *request) syncOnce(c *syncCollection, room *budget) (e *wbxml.Element, late *exchange, err error) {
+	x, err := q.openExchange(c, room)
 	switch {
+	case err != nil:
 	case c.key == "0":
-		return x.begin()
+		e, err = x.begin()
+		return e, nil, err
 	case x.rel == nil:
 		q.startsOver(c.id, "unknown key")
-		return x.failed(syncBadKey), nil
+		return x.failed(syncBadKey), nil, nil
+	default:
+		e, err = x.serve(room)
 	}
-	e, err := x.serve(room)
 	if mail.KindOf(err) == mail.TooOld && err != nil {
 		q.startsOver(c.id, mail.DetailOf(err))
-		return x.failed(syncBadKey), nil
+		return x.failed(syncBadKey), nil, nil
 	}
 	if mail.KindOf(err) == mail.NotFound && err != nil {
-		return nil, &syncFault{status: syncFolders}
+		return nil, nil, &syncFault{status: syncFolders}
 	}
-	return e, err
+	if err == nil && x.late {
+		late = x
+	}
+	return e, late, err
 }
 
 // An exchange is one collection of one request being served.
@@ -174,46 +183,71 @@ type exchange struct {
 	state   *collectionState
 	raw     []byte // the state as it is remembered; nil is not
 	rel     *relationship
+	how     standing
 
-	base   *generation // where the device stands
-	heard  []own       // what it did itself and knows of, as far as that is there
-	before bool        // that is, before the answer it did not hear
-	done   done
-	acted  bool // its commands were done, by a request whose answer it did not hear
+	base  *generation // where the device stands
+	heard []own       // what it did itself and knows of, as far as that is there
+	done  done
+	late  bool // what is told is remembered once it is told
+	acted bool // its commands were done, by a request whose answer it did not hear
 	// unheard came of requests that another answer overtook: the device may do that again.
 	unheard []result
 	wishes  bool // it has other options than before
 	now     time.Time
+	told    *telling     // what is new, if it was found when the exchange was opened
 	bodies  *bodyOptions // what is wished of bodies, once it is asked for
 }
 
-// openExchange reads what is remembered of a collection. One that is not there means
-// that the folders changed.
-func (q *request) openExchange(c *syncCollection) (*exchange, error) {
-	x := &exchange{request: q, c: c, now: q.srv.now().UTC()}
-	id, ok := parseFolderID(c.id)
-	if !ok && c.id != outboxID {
-		return nil, &syncFault{status: syncFolders}
-	}
+// openExchange reads what is remembered of a collection, and in the same snapshot what
+// is new, if the device asks for nothing else. A collection that is not there means that
+// the folders changed.
+func (q *request) openExchange(c *syncCollection, room *budget) (*exchange, error) {
+	x := &exchange{}
 	err := q.view(func(r store.Reader) (err error) {
-		if x.account, err = r.Account(); err != nil {
+		*x = exchange{request: q, c: c, now: q.srv.now().UTC()}
+		if err = x.load(r); err != nil || x.rel == nil {
 			return err
 		}
-		if ok {
-			if x.mailbox, err = r.Mailbox(id); err != nil {
-				return err
-			}
+		if x.stand(); len(c.commands) == 0 && x.how != isBefore {
+			x.told, err = x.find(r, room)
 		}
-		x.state, x.raw, err = q.loadCollection(r, c.id)
 		return err
 	})
-	if mail.KindOf(err) == mail.NotFound && err != nil {
-		return nil, &syncFault{status: syncFolders}
-	}
-	if err == nil && c.key != "0" {
-		x.rel, x.before = x.state.find(c.key)
-	}
 	return x, err
+}
+
+// load reads what is remembered, and where the device stands.
+func (x *exchange) load(r store.Reader) (err error) {
+	id, ok := parseFolderID(x.c.id)
+	if !ok && x.c.id != outboxID {
+		return &syncFault{status: syncFolders}
+	}
+	if x.account, err = r.Account(); err != nil {
+		return err
+	}
+	if ok {
+		if x.mailbox, err = r.Mailbox(id); err != nil {
+			return err
+		}
+	}
+	if x.state, x.raw, err = x.loadCollection(r, x.c.id); err == nil && x.c.key != "0" {
+		x.rel, x.how = x.state.find(x.c.key, x.account.Head)
+	}
+	return err
+}
+
+// stand takes in what the device says by its key, and by its Options.
+func (x *exchange) stand() {
+	if x.c.options != nil && !bytes.Equal(x.c.options, x.rel.Options) {
+		x.rel.Options, x.wishes = x.c.options, true
+	}
+	x.standsAt(&x.rel.Current)
+	if x.how == isBefore {
+		return
+	}
+	if x.confirmed(); x.how == isCarried {
+		x.inherit(x.rel.Current.Done, false)
+	}
 }
 
 // collection begins the answer of the collection.
@@ -257,18 +291,13 @@ func (x *exchange) swap(n store.Notes) (raw []byte, err error) {
 }
 
 // serve does the commands and tells what is new. The three steps are each durable:
-// what the device did, where it stands, and only then the answer.
+// what the device did, where it stands, and only then the answer; unless the answer
+// itself says where the device stands.
 func (x *exchange) serve(room *budget) (*wbxml.Element, error) {
-	if x.c.options != nil && !bytes.Equal(x.c.options, x.rel.Options) {
-		x.rel.Options, x.wishes = x.c.options, true
-	}
-	x.standsAt(&x.rel.Current)
-	if x.before {
+	if x.how == isBefore {
 		if e, again, err := x.repeat(room); again || err != nil {
 			return e, err
 		}
-	} else {
-		x.confirmed()
 	}
 	if err := x.ready(); err != nil {
 		return nil, err
@@ -401,8 +430,20 @@ type telling struct {
 	said     recipe
 }
 
-// export finds what is to be told and renders as much as there is room for.
-func (x *exchange) export(room *budget) (*telling, error) {
+// export finds what is to be told, if that was not done, and renders as much as there is
+// room for.
+func (x *exchange) export(room *budget) (told *telling, err error) {
+	if told = x.told; told == nil {
+		err = x.view(func(r store.Reader) error { told, err = x.find(r, room); return err })
+	}
+	if err == nil {
+		err = x.render(told, room, true)
+	}
+	return told, err
+}
+
+// find finds what is to be told, and reads what that is about.
+func (x *exchange) find(r store.Reader, room *budget) (*telling, error) {
 	told := &telling{end: x.base.View}
 	want := min(x.c.window, room.entries)
 	if x.rel.Singly > 0 {
@@ -412,26 +453,20 @@ func (x *exchange) export(room *budget) (*telling, error) {
 		told.more = want <= 0 && x.c.changes
 		return told, nil
 	}
-	err := x.view(func(r store.Reader) error {
-		p, more, err := plan(r, x.mailbox.ID, x.base.View, x.rel.floor(x.now, x.policy.MailAge), want)
-		if err != nil {
-			return err
-		}
-		told.steps, told.end, told.more = p.steps, p.view, more
-		return x.gather(r, told)
-	})
-	if err == nil {
-		err = x.render(told, room, true)
+	p, more, err := plan(r, x.mailbox.ID, x.base.View, x.rel.floor(x.now, x.policy.MailAge), want)
+	if err != nil {
+		return nil, err
 	}
-	return told, err
+	told.steps, told.end, told.more = p.steps, p.view, more
+	return told, x.gather(r, told)
 }
 
 // settle makes what was told, and done, the current generation. Nothing told and
 // nothing done moves where the device stands and leaves its key.
 func (x *exchange) settle(told *telling) (*wbxml.Element, error) {
 	fresh := x.rel.Current.N == 1
-	if len(told.commands) == 0 && !told.more && len(x.c.commands) == 0 && !fresh && !x.before {
-		changed := x.wishes || x.mailbox.HighestModSeq > x.base.View.Log.Since || x.base.View.Fill != nil || x.base.View.Soft != nil
+	if len(told.commands) == 0 && !told.more && len(x.c.commands) == 0 && !fresh && x.how != isBefore {
+		changed := x.wishes || x.how == isCarried || x.mailbox.HighestModSeq > x.base.View.Log.Since || x.base.View.Fill != nil || x.base.View.Soft != nil
 		if !changed {
 			return nil, nil
 		}
@@ -441,9 +476,12 @@ func (x *exchange) settle(told *telling) (*wbxml.Element, error) {
 	next := generation{View: told.end, Asked: bytes.Clone(x.hash[:]), Said: told.said, Done: x.done}
 	from := *x.base
 	from.View.Own = x.heard // of what it did now it hears by this answer, or by asking again
-	x.rel.advance(from, next)
-	if err := x.save(); err != nil {
-		return nil, err
+	carried := x.carries(told)
+	x.rel.advance(from, next, carried)
+	if x.late = carried != 0; !x.late {
+		if err := x.save(); err != nil {
+			return nil, err
+		}
 	}
 	return x.element(x.rel.key(), told)
 }

@@ -299,7 +299,7 @@ func TestWhatWasDoneBeforeACrashIsNotDoneAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, err := q.openExchange(s.collections[0])
+	x, err := q.openExchange(s.collections[0], &budget{})
 	if err != nil {
 		t.Fatal(err)
 	}

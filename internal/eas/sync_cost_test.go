@@ -189,7 +189,7 @@ func TestTheStateOfALargeFolderIsSmall(t *testing.T) {
 		var next generation
 		b.window(100)
 		next.View = b.view
-		rel.advance(rel.Current, next)
+		rel.advance(rel.Current, next, 0)
 	}
 	raw, err := encodeCollection(state)
 	if err != nil || len(raw) > 2000 {

@@ -32,6 +32,7 @@ type handset struct {
 	holds   map[string]held
 
 	losses  int              // of answers in a row
+	singly  bool             // so many that it may get items one by one
 	cloned  bool             // another one has the same id
 	own     map[string]bool  // items it changed last itself
 	dirty   map[string]bool  // items others changed since it heard everything
@@ -459,8 +460,13 @@ func (l *trial) undo() {
 }
 
 // maxLosses is how many answers in a row get lost: with more the server takes an item
-// for one that the device chokes on.
+// for one that the device chokes on. Fewer are enough for that once it tells them one by
+// one.
 const maxLosses = 5
+
+func (h *handset) mayLose() bool {
+	return h.losses < maxLosses && (!h.singly || h.losses < triesBeforeSingly-1)
+}
 
 // sync is one exchange of a device over a network that loses answers. What the device
 // did itself it shows at once, and says it until it hears an answer.
@@ -490,25 +496,26 @@ func (l *trial) sync(h *handset) {
 	}
 	quiet := true
 	for range l.IntN(3) {
-		if l.IntN(3) == 0 && h.losses < maxLosses { // lost: the same once more, perhaps after something happened, or the server began anew
+		if l.IntN(3) == 0 && h.mayLose() { // lost: the same once more, perhaps after something happened, or the server began anew
 			if l.IntN(2) == 0 {
 				l.others()
 				quiet = false
 			}
 			if l.IntN(3) == 0 {
-				l.start()
+				l.restart()
 			}
 			h.losses++
 			l.note("%s: the answer is lost, and it asks again: %s", h.id, short(root))
 			root = h.exchange(in)
 		}
 	}
-	if l.IntN(8) == 0 && h.losses < maxLosses {
+	if l.IntN(8) == 0 && h.mayLose() {
 		h.losses++
 		l.note("%s: the answer is lost: %s", h.id, short(root))
 		h.lost = true
 		return // what it asks next may be something else
 	}
+	h.singly = h.singly || h.losses >= triesBeforeSingly
 	h.pending, h.losses = nil, 0
 	l.note("%s: hears %s", h.id, short(root))
 	if more := h.hear(root); !more && quiet && !h.lost && h.key != "0" {
@@ -520,6 +527,20 @@ func (l *trial) sync(h *handset) {
 			h.own[id] = true
 		}
 	}
+}
+
+// dies is whether the server ends right after an answer whose key carries where the
+// device stands.
+func (l *trial) dies() bool {
+	yes := l.IntN(3) > 0
+	l.note("the server dies: %v", yes)
+	return yes
+}
+
+// restart has a server come up that knows what is remembered, and no more.
+func (l *trial) restart() {
+	l.start()
+	l.server.dies = l.dies
 }
 
 // command is something that a device does to an item it has.
@@ -572,6 +593,7 @@ func TestSyncConverges(t *testing.T) {
 					t.Log(strings.Join(l.log, "\n"))
 				}
 			}()
+			l.server.dies = l.dies
 			l.box = l.mailbox("INBOX").ID
 			if seed%2 == 0 {
 				l.change(func(tx store.Tx) error {

@@ -40,7 +40,7 @@ func (x *exchange) gather(r store.Reader, t *telling) (err error) {
 	slices.Sort(uids)
 	if flags {
 		from := x.base
-		if x.before {
+		if x.how == isBefore {
 			from = &x.rel.Before
 		}
 		if t.changed, err = aspectsSince(r, x.mailbox.ID, from.View.Sure, x.account.Head); err != nil {

@@ -118,28 +118,35 @@ func (q *request) saveCollection(n store.Notes, id string, s *collectionState) e
 
 func encodeCollection(s *collectionState) ([]byte, error) { return json.Marshal(s) }
 
-// find returns the relationship that a key is of and whether the key is the one
-// before the current; nil if the key is none that could come. It becomes the one used
-// last.
-func (s *collectionState) find(key string) (rel *relationship, before bool) {
+// standing is how the key of a request stands to what is remembered.
+type standing int
+
+const (
+	isCurrent standing = iota // it is the current one
+	isBefore                  // the one before it: the device did not hear the answer
+	isCarried                 // what follows from it is current now, and not remembered yet
+)
+
+// find returns the relationship that a key is of; nil if the key is none that could
+// come. It becomes the one used last. Head is that of the account.
+func (s *collectionState) find(key string, head mail.ModSeq) (*relationship, standing) {
 	id, n, ok := parseKey(key)
-	if !ok {
-		return nil, false
-	}
 	i := slices.IndexFunc(s.All, func(r *relationship) bool { return r.ID == id })
-	if i < 0 {
-		return nil, false
+	if !ok || i < 0 {
+		return nil, isCurrent
 	}
-	rel = s.All[i]
+	rel, how := s.All[i], isCurrent
 	switch {
 	case n == rel.Current.N:
 	case rel.HasPrev && n == rel.Before.N:
-		before = true
+		how = isBefore
+	case rel.carry(n, head):
+		how = isCarried
 	default:
-		return nil, false
+		return nil, isCurrent
 	}
 	s.All = append(slices.Delete(s.All, i, i+1), rel)
-	return rel, before
+	return rel, how
 }
 
 // last is the relationship used last; nil if there is none.
@@ -162,9 +169,9 @@ func (s *collectionState) begin(v view) *relationship {
 }
 
 // advance makes g, after from, the current generation. It was asked for with the key
-// of from, which stays good in case the answer gets lost.
-func (r *relationship) advance(from, g generation) {
-	g.N = r.Current.N + 1
+// of from, which stays good in case the answer gets lost. Its key carries a ModSeq, or 0.
+func (r *relationship) advance(from, g generation, carried mail.ModSeq) {
+	g.N = follower(r.Current.N, carried)
 	from.Said, from.Asked, from.Done = recipe{}, nil, done{} // what led to it is confirmed
 	r.Before, r.HasPrev, r.Current, r.Pending = from, true, g, nil
 }

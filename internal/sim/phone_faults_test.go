@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -116,7 +117,61 @@ func plantedPhones() map[string]Fault {
 			delete(inside(rel, "cur", "done"), "own")
 			delete(inside(rel, "pending", "done"), "own")
 		}),
+		"a key carries a later place": answered(func(command string, root *wbxml.Element) {
+			for c := range root.Child(wbxml.AirSyncCollections).All(wbxml.AirSyncCollection) {
+				key := c.Child(wbxml.AirSyncSyncKey)
+				if id, n, _ := strings.Cut(key.Text, "-"); carriedIn(n) > 0 {
+					key.Text = id + "-" + strconv.FormatInt((carriedIn(n)+1)<<24|numberOf(n)&(1<<24-1), 10)
+				}
+			}
+		}),
 		"a recipe leaves out an item": remembered(func(rel map[string]any) { delete(inside(rel, "cur", "said"), "add") }),
+	}
+}
+
+// numberOf is the number in a key, and carriedIn the ModSeq in that, 0 for none.
+func numberOf(n string) int64 {
+	v, _ := strconv.ParseInt(n, 10, 64)
+	return v
+}
+
+func carriedIn(n string) int64 { return numberOf(n) >> 24 }
+
+// What goes out with a key that carries it may not be remembered, as if the server died
+// after each such answer: phones do not notice.
+func TestPhonesGoOnWithKeysThatWereNotRemembered(t *testing.T) {
+	var mu sync.Mutex // guards seen
+	var lost atomic.Int64
+	f := Fault{Kept: func(s store.Store) store.Store {
+		seen := map[string]int64{}
+		return &faultyStore{Store: s, cursor: func(name string, state []byte) []byte {
+			if !strings.HasPrefix(name, "eas/") || !strings.Contains(name, "/c/") {
+				return state
+			}
+			var c struct {
+				All []struct{ Cur struct{ N int64 } }
+			}
+			if json.Unmarshal(state, &c) != nil || len(c.All) == 0 {
+				return state
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			n := c.All[len(c.All)-1].Cur.N
+			if n>>24 == 0 || seen[name] == n {
+				return state
+			}
+			seen[name] = n
+			lost.Add(1)
+			return nil
+		}}
+	}}
+	for seed := range uint64(8) {
+		for _, wrong := range play(t, phones(seed), f).Wrong {
+			t.Errorf("seed %d: %s", seed, wrong)
+		}
+	}
+	if lost.Load() == 0 {
+		t.Error("no answer was lost")
 	}
 }
 
