@@ -211,7 +211,9 @@ func TestPlansOfPostgresDoNotWalk(t *testing.T) {
 }
 
 // asksLists reports whether a statement asks one table, or changes it, for a list.
-func asksLists(sql string) bool { return strings.Contains(sql, "list(") && !strings.Contains(sql, "message m") }
+func asksLists(sql string) bool {
+	return strings.Contains(sql, "list(") && !strings.Contains(sql, "message m")
+}
 
 // planTogether asks for the plans of statements that are carried out for several
 // accounts at once.
