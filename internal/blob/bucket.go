@@ -267,6 +267,15 @@ func (b *inBucket) keyless() bool { return true }
 // isThere is false of what is known to be damaged: it is put again, and read then.
 func (b *inBucket) isThere(row mail.Blob) bool { return !b.damage.has(row.Name) }
 
+// asksFirst: sealing a letter takes less than a trip to the database, and hardly any is
+// there already.
+func (b *inBucket) asksFirst(name mail.BlobName, size int) bool {
+	return size > maxUnasked || b.damage.has(name)
+}
+
+// maxUnasked is up to how many bytes that holds.
+const maxUnasked = 16 << 10
+
 func (b *inBucket) isGone(ctx context.Context, name mail.BlobName) bool {
 	_, found, err := b.index.Blob(ctx, name)
 	return err == nil && !found

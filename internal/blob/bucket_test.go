@@ -865,3 +865,27 @@ func TestInABucketAStoreKeepsItsPromises(t *testing.T) {
 		t.Run(name, test)
 	}
 }
+
+// TestALetterThatArrivesAsksForNoRow: it is sealed at once, and what was there already
+// stays where it is; but what is damaged is put again.
+func TestALetterThatArrivesAsksForNoRow(t *testing.T) {
+	w := newBucketWorld(t, vfs.OS{}, blob.Options{})
+	data := textBytes(4096)
+	b := w.put(data, blob.PutOptions{Arrives: true})
+	asked := w.Stats().Found
+	again, _, err := w.Put(t.Context(), bytes.NewReader(data), blob.PutOptions{Arrives: true})
+	if err != nil || !again.Fresh || again.Name != b.Name || w.Stats().Found != asked {
+		t.Fatalf("a letter that is there already: %+v, %v", again, err)
+	}
+	if err := w.index.Commit(again); err != nil {
+		t.Fatal(err)
+	}
+	if row, found, err := w.index.Blob(t.Context(), b.Name); err != nil || !found || row.Place != b.Place {
+		t.Errorf("its row is %v %+v, %v", found, row, err)
+	}
+	large := textBytes(17 << 10)
+	first := w.put(large, blob.PutOptions{Arrives: true})
+	if found, _, err := w.Put(t.Context(), bytes.NewReader(large), blob.PutOptions{Arrives: true}); err != nil || found.Fresh || found.Place != first.Place {
+		t.Errorf("a larger one that is there already: %+v, %v", found.Place, err)
+	}
+}

@@ -24,6 +24,9 @@ type home interface {
 	pass(ctx context.Context, b mail.Blob, at place) (container, error)
 	// isThere reports whether a put can rely on a row.
 	isThere(b mail.Blob) bool
+	// asksFirst reports whether a put of so many bytes that just arrived asks for the row
+	// of its blob before it seals them. Where it does not, the commit finds out.
+	asksFirst(name mail.BlobName, size int) bool
 	// isGone reports whether a blob has no row any more, where other nodes may have taken it
 	// out while it was read here.
 	isGone(ctx context.Context, name mail.BlobName) bool
@@ -115,6 +118,8 @@ func (s onDisk) pass(ctx context.Context, b mail.Blob, at place) (container, err
 }
 
 func (s onDisk) isGone(context.Context, mail.BlobName) bool { return false }
+
+func (s onDisk) asksFirst(mail.BlobName, int) bool { return true }
 
 func (s onDisk) keyless() bool { return false }
 

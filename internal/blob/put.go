@@ -20,6 +20,9 @@ type PutOptions struct {
 	// Soon lets a small put return before its bytes are durable: the commit waits
 	// for the handle's Pending.
 	Soon bool
+	// Arrives says that it just came from outside, so that it is hardly ever there: a
+	// small one may be sealed without asking whether it is.
+	Arrives bool
 }
 
 // Put stores all that r gives. On return the bytes are durable, or soon will be if
@@ -44,9 +47,9 @@ func (s *Store) Put(ctx context.Context, r io.Reader, o PutOptions) (mail.Blob, 
 	defer p.close()
 	p.sum.Write(ahead.bytes())
 	if whole {
-		return p.put(&ahead, p.name())
+		return p.put(&ahead, p.name(), ahead.n)
 	}
-	return p.put(io.MultiReader(&ahead, io.TeeReader(r, p.sum)), mail.BlobName{})
+	return p.put(io.MultiReader(&ahead, io.TeeReader(r, p.sum)), mail.BlobName{}, 0)
 }
 
 // A start is what was read ahead of a put: all of a small one, so that its name
@@ -128,10 +131,10 @@ func (p *putting) close() {
 
 func (p *putting) name() mail.BlobName { return p.s.keys.name(p.sum.Sum(nil)) }
 
-// put stores what r gives. name is zero when it is known only afterwards.
-func (p *putting) put(r io.Reader, name mail.BlobName) (b mail.Blob, parts []mail.Blob, err error) {
+// put stores what r gives. name is zero when it is known only afterwards, and so is size.
+func (p *putting) put(r io.Reader, name mail.BlobName, size int) (b mail.Blob, parts []mail.Blob, err error) {
 	known := name != mail.BlobName{}
-	if known {
+	if known && (!p.o.Arrives || p.s.home.asksFirst(name, size)) {
 		if found, ok, err := p.find(name); ok || err != nil {
 			p.s.stats.found.Add(int64(b2i(ok)))
 			return found, nil, err

@@ -51,7 +51,7 @@ func (s *Service) putParsed(ctx context.Context, in *spool, soon bool) (mail.Arr
 	if err != nil {
 		return mail.Arrival{}, fmt.Errorf("spooled message: %w", err)
 	}
-	b, parts, err := s.Blobs.Put(ctx, in.reader(), blob.PutOptions{HeaderSize: m.Root.HeaderSize, Cuts: blobCuts(cuts), Soon: soon})
+	b, parts, err := s.Blobs.Put(ctx, in.reader(), blob.PutOptions{HeaderSize: m.Root.HeaderSize, Cuts: blobCuts(cuts), Soon: soon, Arrives: true})
 	if err != nil {
 		return mail.Arrival{}, err
 	}

@@ -195,7 +195,7 @@ var (
 
 // newWagon takes jobs of a lane.
 func newWagon(v *convoy, q *queue) *wagon {
-	m := &wagon{convoy: v, queue: q}
+	m := &wagon{convoy: v, queue: q, args: pgArgs{whole: true}}
 	for len(m.jobs) < maxOfLane {
 		select {
 		case j := <-q.jobs:

@@ -15,6 +15,8 @@ type parcel struct {
 	form    *manyForm // nil: of one
 	tells   bool      // somebody waits for whether it changed a row
 	errands []errand
+	kinds   string // of the arguments of each
+	whose   []int  // the rows of arguments are: a number has one, a list one for each
 }
 
 // pack takes what all wait for, each one's in its order, the same of several together.
@@ -71,37 +73,62 @@ func (v *convoy) choose(open []*wagon, at map[*wagon]int, left map[*pgStatement]
 	return st
 }
 
+// maxListTogether bounds the lists that are taken along with others'.
+const maxListTogether = 256
+
 // parcels adds the same statement of some. Those that may meet in a row are not one.
 func (v *convoy) parcels(all []parcel, st *pgStatement, same []errand) []parcel {
 	form := formOf(st.sql, st.kinds)
-	if form == nil || len(same) == 1 {
-		for _, e := range same {
-			all = append(all, parcel{st: st, errands: []errand{e}})
-		}
-		return all
-	}
 	for len(same) > 0 {
-		one := parcel{form: form}
+		one := parcel{st: st, form: form}
 		var later []errand
+		rows := 0
 		seen := map[string]bool{}
 		for _, e := range same {
-			key := form.key(e.values)
-			if form.unique != nil && seen[key] {
+			n := argumentRows(st.kinds, e.values)
+			key := ""
+			if form != nil {
+				key = form.key(e.values)
+			}
+			if len(one.errands) > 0 && (form == nil || rows+n > maxListTogether || form.unique != nil && seen[key]) {
 				later = append(later, e)
 				continue
 			}
 			seen[key] = true
+			rows += n
 			one.errands = append(one.errands, e)
-			one.tells = one.tells || e.wanted && !form.reads
+			one.tells = one.tells || e.wanted && !st.reads
 		}
-		if form.unique != nil { // two that meet somebody else's rows meet them in one order
-			slices.SortStableFunc(one.errands, func(a, b errand) int { return bytes.Compare(a.values[form.unique[0]], b.values[form.unique[0]]) })
-		}
-		one.st = v.c.many(st, form, one.tells)
-		all = append(all, one)
+		all = append(all, v.address(one, rows))
 		same = later
 	}
 	return all
+}
+
+// address says of whom a parcel's rows of arguments are, and by which statement.
+func (v *convoy) address(c parcel, rows int) parcel {
+	if c.form == nil || len(c.errands) == 1 && (rows <= 1 || rows > maxListTogether) {
+		c.form, c.st = nil, v.c.plainest(c.st, c.errands[0].pgWaiting)
+		return c
+	}
+	if c.form.unique != nil { // two that meet somebody else's rows meet them in one order
+		slices.SortStableFunc(c.errands, func(a, b errand) int { return bytes.Compare(a.values[c.form.unique[0]], b.values[c.form.unique[0]]) })
+	}
+	for i, e := range c.errands {
+		for range argumentRows(c.st.kinds, e.values) {
+			c.whose = append(c.whose, i)
+		}
+	}
+	c.kinds, c.st = c.st.kinds, v.c.many(c.st, c.form, c.tells)
+	return c
+}
+
+// plainest is the statement about a number where a list has no more.
+func (p *pgConn) plainest(st *pgStatement, w *pgWaiting) *pgStatement {
+	if argumentRows(st.kinds, w.values) != 1 || !strings.Contains(st.kinds, "l") {
+		return st
+	}
+	return p.statement(st.sql, strings.ReplaceAll(st.kinds, "l", "o"), "")
 }
 
 // key is what no two arguments of one parcel have in common.
@@ -130,14 +157,19 @@ func (p *pgConn) many(st *pgStatement, form *manyForm, tells bool) *pgStatement 
 // values are the arguments as they are sent.
 func (c *parcel) values(a *pgArgs) [][]byte {
 	if c.form == nil {
-		return c.errands[0].values
+		values := slices.Clone(c.errands[0].values)
+		for i := range values {
+			if c.st.kinds[i] == 'o' {
+				values[i] = listed(values[i], 0)
+			}
+		}
+		return values
 	}
-	kinds := c.errands[0].st.kinds
-	values := make([][]byte, len(kinds))
+	values := make([][]byte, len(c.kinds))
 	a.buf = a.buf[:0]
-	for i := range len(kinds) {
+	for i := range values {
 		from := len(a.buf)
-		a.buf = appendMany(a.buf, c.errands, i, kinds[i])
+		a.buf = appendMany(a.buf, c.errands, i, c.kinds[i])
 		values[i] = a.buf[from:len(a.buf):len(a.buf)]
 	}
 	return values
@@ -158,13 +190,13 @@ func (c *parcel) deliver(p *pgConn, pl *pgconn.Pipeline) error {
 	for rows.next() {
 		switch {
 		case c.form.reads:
-			part := &parts[rows.num(0)-1]
+			part := &parts[c.whose[rows.num(0)-1]]
 			part.oids = rows.oids[1:]
 			part.rest = append(part.rest, rows.at[1:])
 		case c.tells && c.form.byKey:
 			changed[slices.IndexFunc(c.errands, func(e errand) bool { return bytes.Equal(e.values[0], rows.at[0]) })]++
 		case c.tells:
-			changed[rows.num(0)-1]++
+			changed[c.whose[rows.num(0)-1]]++
 		}
 	}
 	for i, e := range c.errands {

@@ -33,8 +33,8 @@ const (
 	updateRecord  = "UPDATE journal SET entries = ?3 WHERE account_id = ?1 AND modseq = ?2"
 	selectEntries = "SELECT modseq, entries FROM journal WHERE account_id = ?1 AND modseq >= ?2 ORDER BY modseq"
 	selectLeavers = `SELECT message_key FROM message WHERE account_id = ?1 AND placements = 0 AND left_modseq > ?2 AND content_id > 0 ORDER BY left_modseq, message_key`
-	selectErased  = `SELECT v.uid FROM vanished_placement v JOIN message m ON m.account_id = v.account_id AND m.message_key = v.message_key
-	WHERE v.account_id = ?1 AND v.mailbox_id = ?2 AND v.uid IN list(?3) AND m.content_id = 0`
+	selectErased  = `SELECT v.uid FROM vanished_placement v WHERE v.account_id = ?1 AND v.mailbox_id = ?2 AND v.uid IN list(?3)
+	AND EXISTS (SELECT 1 FROM message m WHERE m.account_id = ?1 AND m.account_id = v.account_id AND m.message_key = v.message_key AND m.content_id = 0)`
 )
 
 // erasing is an Erase under way.

@@ -70,7 +70,7 @@ const (
 	keepPlacements = `INSERT INTO vanished_placement (account_id, mailbox_id, uid, placement_id, message_key, lineage, system, keywords, save_date, created, modseq, changed_by, size, vanished, why)
 	SELECT account_id, mailbox_id, uid, placement_id, message_key, lineage, system, keywords, save_date, created, modseq, changed_by, size, ?3, ?4
 	FROM placement WHERE account_id = ?1 AND mailbox_id = ?2 AND uid IN list(?5)`
-	markDeparted     = "UPDATE vanished_placement SET lineage = -lineage WHERE account_id = ?1 AND mailbox_id = ?2 AND lineage > 0 AND uid IN list(?3)"
+	markDeparted     = "UPDATE vanished_placement SET lineage = -lineage WHERE account_id = ?1 AND mailbox_id = ?2 AND uid IN list(?3) AND lineage > 0"
 	deletePlacements = "DELETE FROM placement WHERE account_id = ?1 AND mailbox_id = ?2 AND uid IN list(?3)"
 )
 

@@ -21,7 +21,6 @@ const (
 
 const (
 	selectNames = "SELECT name, thread_id FROM thread_name WHERE account_id = ?1 AND name IN list(?2)"
-	selectName  = "SELECT name, thread_id FROM thread_name WHERE account_id = ?1 AND name = ?2"
 	upsertName  = `INSERT INTO thread_name (account_id, name, thread_id) VALUES (?1, ?2, ?3)
 	ON CONFLICT (account_id, name) DO UPDATE SET thread_id = excluded.thread_id`
 	upsertNames = `INSERT INTO thread_name (account_id, name, thread_id) SELECT ?1, value, ?2 FROM list(?3) AS l WHERE 1 = 1
@@ -135,14 +134,16 @@ func (t *tx) threadsOf(names ints) (map[int64]mail.ThreadID, error) {
 
 // askNames asks for the threads of names.
 func askNames(id mail.AccountID, names ints) ask {
-	if len(names) == 1 {
-		return ask{selectName, []any{id, names[0]}}
-	}
 	return ask{selectNames, []any{id, names}}
 }
 
 // sortedSet is each of them once, in the order in which rows are locked.
-func sortedSet(all ints) ints { return slices.Compact(slices.Sorted(slices.Values(all))) }
+func sortedSet(all ints) ints {
+	if len(all) < 2 {
+		return all
+	}
+	return slices.Compact(slices.Sorted(slices.Values(all)))
+}
 
 // name makes names lead to a thread. It returns them as they are written beside the
 // message, whose key was drawn before.

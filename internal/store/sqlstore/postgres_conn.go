@@ -78,8 +78,8 @@ const (
 	maxWaitingBytes = 128 << 10
 )
 
-// The kinds of arguments, and what PostgreSQL calls them.
-var kindOIDs = map[byte]uint32{'n': pgtype.Int8OID, 't': pgtype.TextOID, 'b': pgtype.ByteaOID, 'l': pgtype.Int8ArrayOID, '0': 0}
+// The kinds of arguments, and what PostgreSQL calls them; 'o' is a list of one.
+var kindOIDs = map[byte]uint32{'o': pgtype.Int8OID, 'n': pgtype.Int8OID, 't': pgtype.TextOID, 'b': pgtype.ByteaOID, 'l': pgtype.Int8ArrayOID, '0': 0}
 
 // pgArgs are the arguments of a statement as they are sent. Its memory is used again.
 type pgArgs struct {
@@ -88,6 +88,7 @@ type pgArgs struct {
 	nulls  []bool
 	kinds  []byte
 	values [][]byte
+	whole  bool // lists of one stay lists
 }
 
 func (a *pgArgs) bind(args []any) {
@@ -112,6 +113,11 @@ func (a *pgArgs) bind(args []any) {
 // add appends one argument and says of what kind it is.
 func (a *pgArgs) add(arg any) byte {
 	if list, ok := arg.(ints); ok {
+		list = sortedSet(list)
+		if len(list) == 1 && !a.whole {
+			a.buf = binary.BigEndian.AppendUint64(a.buf, uint64(list[0]))
+			return 'o'
+		}
 		a.buf = appendArray(a.buf, list)
 		return 'l'
 	}
@@ -216,7 +222,7 @@ func (p *pgConn) know(st *pgStatement) error {
 	}
 	text := st.text
 	if text == "" {
-		text = toPostgres(st.sql)
+		text = toPostgres(singly(st.sql, st.kinds))
 	}
 	p.made++
 	name := "s" + strconv.Itoa(p.made)

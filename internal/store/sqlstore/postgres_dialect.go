@@ -21,8 +21,8 @@ var inPostgres = map[string]string{
 
 var translated sync.Map // of string to string
 
-// toPostgres turns a statement into PostgreSQL's: ?1 is $1, list(?n) an array, and
-// max of several values greatest.
+// toPostgres turns a statement into PostgreSQL's: ?1 is $1, list(?n) an array (see
+// among), and max of several values greatest.
 func toPostgres(sql string) string {
 	if t, known := translated.Load(sql); known {
 		return t.(string)
@@ -31,7 +31,7 @@ func toPostgres(sql string) string {
 	if own, found := inPostgres[sql]; found {
 		text = own
 	}
-	text = inList.ReplaceAllString(text, "= ANY($1::bigint[])")
+	text = inList.ReplaceAllString(among(text), "= ANY($1::bigint[])")
 	text = expandList(text, "(SELECT value FROM unnest(", "::bigint[]) AS listed (value))")
 	text = greatest(text)
 	text = spelling.Replace(text)

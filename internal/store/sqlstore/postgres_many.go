@@ -21,7 +21,7 @@ import (
 // of flags. Two that say the same of their first argument, or of what ON CONFLICT names,
 // are never one.
 var together = map[string]bool{
-	selectAccount: true, selectMailbox: true, selectMemory: true, selectName: true, selectNames: true, selectThreads: true, selectHeld: true,
+	selectAccount: true, selectMailbox: true, selectMemory: true, selectNames: true, selectThreads: true, selectHeld: true,
 	addBlob: true, holdBlob: true, touchBlob: true, putBytes: true, insertPart: true,
 	insertContent: true, insertMessage: true, insertPlacement: true, insertThread: true, insertJournal: true,
 	upsertNames: true, upsertMemory: true, deleteMemory: true,
@@ -54,12 +54,11 @@ var (
 	parameter    = regexp.MustCompile(`\$(\d+)`)
 )
 
-// manyKinds are the kinds of many arguments of a kind. Lists of lists there are none:
-// they are said as text.
+// manyKinds are the kinds of many arguments of a kind. A list is as many.
 var manyKinds = map[byte]struct {
 	kind byte
 	name string
-}{'n': {'N', "bigint[]"}, 't': {'T', "text[]"}, 'b': {'B', "bytea[]"}, 'l': {'T', "text[]"}}
+}{'n': {'N', "bigint[]"}, 't': {'T', "text[]"}, 'b': {'B', "bytea[]"}, 'l': {'N', "bigint[]"}}
 
 func init() {
 	kindOIDs['N'], kindOIDs['T'], kindOIDs['B'] = pgtype.Int8ArrayOID, pgtype.TextArrayOID, pgtype.ByteaArrayOID
@@ -76,7 +75,7 @@ func formOf(sql, kinds string) *manyForm {
 	if f, known := manyForms.Load(sql + kinds); known {
 		return f.(*manyForm)
 	}
-	f := makeForm(toPostgres(sql), kinds)
+	f := makeForm(toPostgres(singly(sql, strings.ReplaceAll(kinds, "l", "o"))), kinds)
 	manyForms.Store(sql+kinds, f)
 	return f
 }
@@ -141,42 +140,55 @@ func conflicting(columns, values, tail string) (which []int) {
 	return which
 }
 
+// How appendArray writes a list: what comes before the numbers, and the length that comes
+// before each.
+const (
+	listHeader = 20
+	listLength = 4
+	listEach   = listLength + 8
+)
+
+// listed is a number of a list.
+func listed(list []byte, i int) []byte {
+	at := listHeader + i*listEach + listLength
+	return list[at : at+8 : at+8]
+}
+
+// argumentRows are how many rows arguments are for a statement of many.
+func argumentRows(kinds string, values [][]byte) int {
+	if i := strings.IndexByte(kinds, 'l'); i >= 0 {
+		return max(0, len(values[i])-listHeader) / listEach
+	}
+	return 1
+}
+
 // appendMany writes the i-th arguments of all as an array; see appendArray.
 func appendMany(b []byte, all []errand, i int, kind byte) []byte {
+	begin := len(b)
 	b = binary.BigEndian.AppendUint32(b, 1)
 	b = binary.BigEndian.AppendUint32(b, 0)
 	switch kind {
-	case 'n':
+	case 'n', 'l':
 		b = binary.BigEndian.AppendUint32(b, pgtype.Int8OID)
 	case 'b':
 		b = binary.BigEndian.AppendUint32(b, pgtype.ByteaOID)
 	default:
 		b = binary.BigEndian.AppendUint32(b, pgtype.TextOID)
 	}
-	b = binary.BigEndian.AppendUint32(b, uint32(len(all)))
+	b = binary.BigEndian.AppendUint32(b, 0) // how many there are, below
 	b = binary.BigEndian.AppendUint32(b, 1)
+	n := 0
 	for _, e := range all {
-		at := len(b)
-		b = binary.BigEndian.AppendUint32(b, 0)
-		if kind == 'l' {
-			b = appendListText(b, e.values[i])
-		} else {
-			b = append(b, e.values[i]...)
+		for row := range argumentRows(e.st.kinds, e.values) {
+			value := e.values[i]
+			if kind == 'l' {
+				value = listed(value, row)
+			}
+			b = binary.BigEndian.AppendUint32(b, uint32(len(value)))
+			b = append(b, value...)
+			n++
 		}
-		binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-4))
 	}
+	binary.BigEndian.PutUint32(b[begin+12:], uint32(n))
 	return b
-}
-
-// appendListText writes what appendArray wrote as PostgreSQL's text has it.
-func appendListText(b, array []byte) []byte {
-	b = append(b, '{')
-	const header, each = 20, 12
-	for at := header; at+each <= len(array); at += each {
-		if at > header {
-			b = append(b, ',')
-		}
-		b = strconv.AppendInt(b, int64(binary.BigEndian.Uint64(array[at+4:])), 10)
-	}
-	return append(b, '}')
 }

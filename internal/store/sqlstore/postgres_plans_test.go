@@ -66,6 +66,8 @@ func walks(p planNode) (wrong []string) {
 		switch {
 		case n.Type == "Seq Scan" && known:
 			wrong = append(wrong, "scans "+n.Table)
+		case known && strings.Contains(n.Filter, "= ANY (") && !strings.Contains(n.Filter, "abs("): // of few
+			wrong = append(wrong, "goes through "+n.Index+" for a list")
 		case n.Index == "" || !known || partial[n.Index]:
 		case n.IndexCond == "":
 			wrong = append(wrong, "walks "+n.Index)
@@ -129,8 +131,8 @@ func explain(ctx context.Context, c *pgconn.PgConn, sql string) (p planNode, err
 			args = append(args, "'x'")
 		case pgtype.ByteaOID:
 			args = append(args, `'\x00'`)
-		case pgtype.TextArrayOID: // lists, or words
-			args = append(args, `'{"{30}","{300,3000}"}'`)
+		case pgtype.TextArrayOID:
+			args = append(args, "'{x,y}'")
 		case pgtype.ByteaArrayOID:
 			args = append(args, `'{"\\x00","\\x01"}'`)
 		default:
@@ -164,21 +166,26 @@ func TestPlansOfPostgresDoNotWalk(t *testing.T) {
 	ctx := t.Context()
 	err := db.ask(ctx, func(in conn) error {
 		c := in.(*pgConn).c
-		if err := c.Exec(ctx, "SET statement_timeout = 0;"+crowd).Close(); err != nil {
-			return err
-		}
 		r := c.ExecParams(ctx, "SELECT i.relname::text FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid WHERE x.indpred IS NOT NULL", nil, nil, nil, nil).Read()
 		for _, row := range r.Rows {
 			partial[string(row[0])] = true
 		}
-		for _, known := range []string{"", "ANALYZE"} {
+		// A plan that was made when there was nothing yet is used until the planner hears
+		// of more: it has to be good for lists, and for whatever many accounts have carried
+		// out at once.
+		const nothing = "SELECT 1"
+		for _, known := range []string{nothing, "SET statement_timeout = 0;" + crowd, "ANALYZE"} {
+			if err := c.Exec(ctx, known).Close(); err != nil {
+				return err
+			}
+			known, _, _ = strings.Cut(known, "\n")
 			for _, mode := range []string{"force_generic_plan", "force_custom_plan"} {
-				if err := c.Exec(ctx, known+"; SET plan_cache_mode = "+mode).Close(); err != nil {
+				if err := c.Exec(ctx, "SET plan_cache_mode = "+mode).Close(); err != nil {
 					return err
 				}
 				looked := 0
 				for _, sql := range append(statements(t), pagedStatements()...) {
-					if mayWalk(sql) || ofWhole(sql) || slices.Contains(across, sql) || isSQLiteAlone(sql) {
+					if mayWalk(sql) || ofWhole(sql) || slices.Contains(across, sql) || isSQLiteAlone(sql) || known == nothing && !asksLists(sql) {
 						continue
 					}
 					p, err := explain(ctx, c, toPostgres(sql))
@@ -190,7 +197,7 @@ func TestPlansOfPostgresDoNotWalk(t *testing.T) {
 						t.Errorf("%s %s: %s: %s", known, mode, wrong, sql)
 					}
 				}
-				if looked < 200 {
+				if looked < 200 && known != nothing || looked < 15 {
 					t.Errorf("looked at %d statements only", looked)
 				}
 				planTogether(t, c, known+" "+mode)
@@ -201,6 +208,11 @@ func TestPlansOfPostgresDoNotWalk(t *testing.T) {
 	if err != nil {
 		t.Fatal(fmt.Errorf("the crowd: %w", err))
 	}
+}
+
+// asksLists reports whether a statement asks one table, or changes it, for a list.
+func asksLists(sql string) bool {
+	return strings.Contains(sql, "list(") && !strings.Contains(sql, "message m")
 }
 
 // planTogether asks for the plans of statements that are carried out for several
