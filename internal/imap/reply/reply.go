@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -163,20 +164,39 @@ func (p *parser) literal() string {
 	return rest[:n]
 }
 
+// withSection are the items that have one in brackets; elsewhere "[" is a letter.
+var withSection = []string{"BODY", "BINARY", "BINARY.SIZE"}
+
 // atom also reads BODY[HEADER.FIELDS (DATE)]<0> whole.
 func (p *parser) atom() string {
-	depth := 0
-	for i := range len(p.text) {
+	for i := 0; i < len(p.text); i++ {
 		switch c := p.text[i]; {
-		case c == '[':
-			depth++
-		case c == ']':
-			depth--
-		case depth == 0 && (c == ' ' || c == '(' || c == ')'):
+		case c == '[' && slices.Contains(withSection, p.text[:i]):
+			i += sectionLen(p.text[i:]) - 1
+		case c == ' ' || c == '(' || c == ')':
 			return p.cut(i)
 		}
 	}
 	return p.cut(len(p.text))
+}
+
+// sectionLen is how long a section is that text begins with. In its list of fields
+// stand atoms and strings, in which brackets mean nothing.
+func sectionLen(text string) int {
+	inList := false
+	for i := 1; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '"':
+			q := &parser{text: text[i:]}
+			q.quoted()
+			i = len(text) - len(q.text) - 1
+		case c == '(' || c == ')':
+			inList = c == '('
+		case c == ']' && !inList:
+			return i + 1
+		}
+	}
+	panic("a section without end")
 }
 
 func (p *parser) cut(n int) string {

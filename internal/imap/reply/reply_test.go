@@ -15,6 +15,8 @@ func TestResponsesAreTakenApart(t *testing.T) {
 		{"+ OK\r\n", Response{Tag: "+"}},
 		{"a1 OK [COPYUID 7 1:2 3:4] done\r\n", Response{Tag: "a1", Word: "OK", Code: []any{"COPYUID", "7", "1:2", "3:4"}}},
 		{"* FLAGS (~ ~x)\r\n", Response{Tag: "*", Word: "FLAGS", Args: []any{[]any{"~", "~x"}}}},
+		{"* LIST () \"/\" a[b\r\n", Response{Tag: "*", Word: "LIST", Args: []any{[]any{}, "/", "a[b"}}},
+		{"* 1 FETCH (BODY[1.HEADER.FIELDS (S[x a]b \"c) ]\\\"[\")]<0> NIL)\r\n", Response{Tag: "*", Num: 1, Word: "FETCH", Args: []any{[]any{`BODY[1.HEADER.FIELDS (S[x a]b "c) ]\"[")]<0>`, "NIL"}}}},
 		{"]a OK done\r\n", Response{Tag: "]a", Word: "OK"}},
 		{"* 23 EXISTS\r\n", Response{Tag: "*", Num: 23, Word: "EXISTS"}},
 		{"* VANISHED (EARLIER) 1:3,9\r\n", Response{Tag: "*", Word: "VANISHED", Args: []any{[]any{"EARLIER"}, "1:3,9"}}},
@@ -32,7 +34,7 @@ func TestResponsesAreTakenApart(t *testing.T) {
 }
 
 func TestWhatIsNoResponseIsAnError(t *testing.T) {
-	for _, text := range []string{"\r\n", "* \r\n", "*\r\n", "* 1 FETCH (UID\r\n", "* 1 FETCH (X \"y)\r\n", "(a) OK\r\n", "* ) x\r\n",
+	for _, text := range []string{"\r\n", "* \r\n", "*\r\n", "* 1 FETCH (UID\r\n", "* 1 FETCH (X \"y)\r\n", "(a) OK\r\n", "* 1 FETCH (BODY[HEADER NIL)\r\n", "* ) x\r\n",
 		"* 1 FETCH (X {99999999999}\r\n", "* 1 FETCH (X {-3}\r\nabc)\r\n"} {
 		if r, err := Read(bufio.NewReader(strings.NewReader(text))); err == nil {
 			t.Errorf("%q was read as %+v", text, r)
