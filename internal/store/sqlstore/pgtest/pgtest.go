@@ -3,10 +3,12 @@
 package pgtest
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/url"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -70,9 +72,13 @@ func server(t testing.TB) *pgserver.Server {
 	return s
 }
 
+// process is this process's part of the names of databases: the machine gives its own
+// numbers of processes out again.
+var process = strings.ToLower(rand.Text())
+
 func create(t testing.TB, s *pgserver.Server, template string) string {
 	t.Helper()
-	db := fmt.Sprintf("test_%d_%d", os.Getpid(), databases.Add(1))
+	db := fmt.Sprintf("test_%s_%d", process, databases.Add(1))
 	if err := s.Exec("CREATE DATABASE " + db + " TEMPLATE " + template + " ENCODING 'UTF8'"); err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +129,7 @@ func (k *Kind) Borrow(t testing.TB) (url string, giveBack func()) {
 func (k *Kind) take(t testing.TB, s *pgserver.Server) (string, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	template := fmt.Sprintf("template_%d_%s", os.Getpid(), k.Name)
+	template := fmt.Sprintf("template_%s_%s", process, k.Name)
 	if !k.made {
 		k.made = true
 		k.err = s.Exec("CREATE DATABASE " + template + " TEMPLATE template0 ENCODING 'UTF8'")
