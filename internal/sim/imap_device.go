@@ -42,6 +42,7 @@ type imapDevice struct {
 	said  transcript
 	open  *box     // the selected one
 	view  []uint32 // UIDs by sequence number; 0 is not known yet
+	moves int      // of the view: how often something came or went
 	idles bool
 	waits bool             // between commands, for what NOTIFY says
 	noted map[string]noted // by name: what NOTIFY has to keep up to date
@@ -203,6 +204,7 @@ func (d *imapDevice) exists(n int) {
 	}
 	for len(d.view) < n {
 		d.view = append(d.view, 0)
+		d.moves++
 	}
 }
 
@@ -218,6 +220,7 @@ func (d *imapDevice) expunged(seq int) {
 		delete(d.open.letters, uid)
 	}
 	d.view = append(d.view[:seq-1:seq-1], d.view[seq:]...)
+	d.moves++
 }
 
 func (d *imapDevice) vanished(r reply.Response) {
@@ -262,6 +265,7 @@ func (d *imapDevice) leave(uid uint32) {
 		return // it was gone before it was counted
 	}
 	d.view = append(d.view[:at:at], d.view[at+1:]...)
+	d.moves++
 }
 
 func (d *imapDevice) fetched(r reply.Response) {

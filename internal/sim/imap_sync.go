@@ -292,18 +292,17 @@ func (d *imapDevice) catchUp(b *box) error {
 
 // compareUIDs drops what is not there any more.
 func (d *imapDevice) compareUIDs(b *box) error {
-	d.found = nil
-	if _, err := d.link.run("UID SEARCH ALL"); err != nil {
-		return err
-	}
-	n := d.found.Count()
-	for tries := 10; d.others && tries > 0 && n != uint64(len(d.view)); tries-- { // what went or came is told after what was found
+	for tries := 100; ; tries-- { // what went or came is told after what was found, and may leave as many
+		d.found = nil
+		before := d.moves
 		if _, err := d.link.run("UID SEARCH ALL"); err != nil {
 			return err
 		}
-		n = d.found.Count()
+		if d.moves == before || !d.others || tries == 0 {
+			break
+		}
 	}
-	if n != uint64(len(d.view)) {
+	if n := d.found.Count(); n != uint64(len(d.view)) {
 		d.blame("%s: SEARCH ALL in %s finds %d of %d", d.name, b.name, n, len(d.view))
 		return nil
 	}

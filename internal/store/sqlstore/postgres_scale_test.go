@@ -2,11 +2,13 @@ package sqlstore
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
+	"lockstep/internal/store/sqlstore/pgtest"
 )
 
 // People with little mail: accounts from ?1 to ?2, three messages each, as deliveries
@@ -78,10 +80,12 @@ func (m *costing) pages() (n int64) {
 	return n
 }
 
-// of is what one of some work costs, once the server knows the statements.
+// of is what one of some work costs, once the server knows the statements. What the
+// server's own processes touch meanwhile, and what other connections touched before and
+// tell now, counts as pages too: of some rounds the least is what it costs.
 func (m *costing) of(work func() error) cost {
 	m.t.Helper()
-	const known, counted = 8, 16
+	const known, rounds, counted = 8, 4, 4
 	run := func(times int) {
 		for range times {
 			if err := work(); err != nil {
@@ -90,9 +94,14 @@ func (m *costing) of(work func() error) cost {
 		}
 	}
 	run(known)
-	pages, trips, ran := m.pages(), m.c.trips.Load(), m.c.statements()
-	run(counted)
-	return cost{(m.c.trips.Load() - trips) / counted, (m.c.statements() - ran) / counted, (m.pages() - pages) / counted}
+	least := cost{pages: math.MaxInt64}
+	for range rounds {
+		pages, trips, ran := m.pages(), m.c.trips.Load(), m.c.statements()
+		run(counted)
+		least.trips, least.statements = (m.c.trips.Load()-trips)/counted, (m.c.statements()-ran)/counted
+		least.pages = min(least.pages, (m.pages()-pages)/counted)
+	}
+	return least
 }
 
 // update is a change as a writer makes it.
@@ -175,14 +184,14 @@ func (m *costing) costs(id mail.AccountID, size int) map[string]cost {
 // mailbox is and however many accounts there are, and touch as many pages: a tree of
 // an index becomes one page higher when there is some hundred times as much.
 func TestCostsDependOnNeitherMailboxNorAccountsOnPostgres(t *testing.T) {
-	db := freshPostgres(t)
+	db := openedPostgres(t, pgtest.Alone(t))
 	m := &costing{DB: db, t: t, c: &pgConn{open: db.pg.dial}, n: 1_000_000}
 	if err := m.c.connect(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	defer m.c.close()
 	const first, few, many = 100, 1000, 10_000
-	const slack = 10 // pages: rows that went away are pruned when somebody comes by
+	const slack = 4 // pages: some trees of indexes become one higher
 	seed(t, m.c, first, first+few-1, fmt.Sprintf(theirMail, first, first+few-1), somePeople, theirMailboxes)
 	sizes := map[mail.AccountID]int{first + 1: 3, first + 2: 1000, first + 3: 100_000}
 	for id, size := range sizes {

@@ -14,7 +14,12 @@ import (
 // freshPostgres opens an empty database of a PostgreSQL server.
 func freshPostgres(t testing.TB) *DB {
 	t.Helper()
-	db, err := OpenPostgres(context.Background(), pgtest.Database(t), Options{})
+	return openedPostgres(t, pgtest.Database(t))
+}
+
+func openedPostgres(t testing.TB, url string) *DB {
+	t.Helper()
+	db, err := OpenPostgres(context.Background(), url, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

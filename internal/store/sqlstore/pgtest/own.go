@@ -30,6 +30,16 @@ func Own(t testing.TB) *pgserver.Server {
 	return mustStart(t, pgserver.Options{Durable: true, Dir: dir})
 }
 
+// Alone starts a server for what is counted within it, which ends with the test: nothing
+// is cleaned up by itself, and no transaction of another test, in whatever database, keeps
+// rows that went away from being pruned. It returns the URL of an empty database.
+func Alone(t testing.TB) string {
+	t.Helper()
+	server(t) // skips where there is no PostgreSQL
+	s := mustStart(t, pgserver.Options{Settings: []string{"autovacuum=off"}})
+	return s.Of(create(t, s, "template0"))
+}
+
 // A Road leads to a server, and later to another, under one address.
 type Road struct {
 	URL string
