@@ -132,8 +132,19 @@ func fuzzSeed(scene []string) string {
 	return text.String()
 }
 
-// fuzzSeeds are those of all dialogues.
+// fuzzSeeds are those of all dialogues, and what none of them says.
 func fuzzSeeds(f *testing.F) (all []string) {
+	for _, lines := range [][]string{
+		{"a COMPRESS DEFLATE", "b SELECT INBOX", "c FETCH 1:* (FLAGS ENVELOPE BODY[])", "d COMPRESS DEFLATE", "e COMPRESS LZ", "f IDLE", "C2: a STATUS INBOX (SIZE)", "DONE", "g LOGOUT"},
+		{"a SELECT INBOX (ANNOTATE)", "b NOTIFY SET (selected (MessageNew MessageExpunge FlagChange AnnotationChange))", "C2: a SELECT INBOX (ANNOTATE)",
+			`C2: b STORE 1 ANNOTATION (/comment (value.shared "x"))`, "c NOOP", "d IDLE", `C2: c STORE 2:3 ANNOTATION (/altsubject (value.priv "y"))`, "DONE"},
+		{"a SELECT INBOX", "b NOTIFY SET (selected (MessageNew MessageExpunge)) (personal (MessageNew MessageExpunge MailboxName SubscriptionChange MailboxMetadataChange))",
+			"C2: a CREATE New/Below", "C2: b RENAME New Newer", "C2: c DELETE Newer", "C2: d SUBSCRIBE Work", "C2: e SETMETADATA Work (/private/comment x)", "C2: f APPEND Work {1+}", "C2: x", "c NOOP", "d FETCH 1 FLAGS"},
+		{"C4: a LOGIN x", "C4: b LOGIN x {2+}", "C4: ab", "C4: c FETCH 1 FLAGS", "C4: d", "C4: e COMPRESS DEFLATE", "C4: f STARTTLS", "C4: g LOGOUT"},
+		{"a FETCH 1:* ALL", "b SELECT Work/Deep", "c FETCH 1 (BODYSTRUCTURE BODY.PEEK[TEXT]<1.5> BINARY.PEEK[1] PREVIEW)", "d SORT RETURN (COUNT UPDATE) (SUBJECT) UTF-8 ALL", "e CANCELUPDATE \"d\"", "f UID EXPUNGE 1:*", "g CLOSE"},
+	} {
+		all = append(all, strings.Join(lines, "\r\n")+"\r\n")
+	}
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil {
 		f.Fatal(err)

@@ -3,6 +3,7 @@ package message
 import (
 	"bytes"
 	"encoding/base64"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -32,9 +33,27 @@ func letters(t testing.TB) [][]byte {
 	return all
 }
 
+// beyond are messages past a bound each.
+func beyond() (all []string) {
+	var nested strings.Builder
+	for i := range MaxDepth + 1 {
+		fmt.Fprintf(&nested, "Content-Type: multipart/mixed; boundary=%d\n\n--%d\n", i, i)
+	}
+	return []string{
+		nested.String(),
+		strings.Repeat("Content-Type: message/rfc822\n\n", MaxDepth+1),
+		"Content-Type: a/b" + strings.Repeat("; c=d", MaxParams+1) + "\n\n",
+		"References: " + strings.Repeat("<a@b> ", MaxReferences+1) + "\n\n",
+		"Subject: Re: Re: [fwd: [a] Fw[b]: fwd: (fwd)]\n\n" + strings.Repeat("ä ", MaxPreviewChars+1),
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	for _, raw := range letters(f) {
 		f.Add(raw)
+	}
+	for _, raw := range beyond() {
+		f.Add([]byte(raw))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		m := parse(t, raw)
@@ -153,6 +172,7 @@ func FuzzBodyDecoders(f *testing.F) {
 	f.Add([]byte("SGVsbG8sIHdvcmxkIQ==\r\n"), "base64")
 	f.Add([]byte("caf=C3=A9 =\r\nau lait=20\r\n"), "quoted-printable")
 	f.Add([]byte("plain"), "x-other")
+	f.Add([]byte("<html><HEAD><style>a</style></head><p>b&amp;c<br/><script>d</script><!-- e --><p hidden>f<div style=\"display:none\">g"), "7bit")
 	f.Fuzz(func(t *testing.T, b []byte, encoding string) {
 		out := decodeAll(t, DecodeBody(bytes.NewReader(b), encoding))
 		slow := decodeAll(t, iotest.OneByteReader(DecodeBody(iotest.OneByteReader(bytes.NewReader(b)), encoding)))

@@ -76,16 +76,22 @@ type finding struct {
 }
 
 // sift returns those of the inputs that reach what is not known by then, and knows it
-// afterwards. It halves them, so that many that reach nothing new cost one run.
+// afterwards. It halves them, so that many that reach nothing new cost one run. Those of
+// other types are left out.
 func (s *sieve) sift(ctx context.Context, inputs []input) ([]finding, error) {
 	if len(inputs) == 0 {
 		return nil, nil
 	}
 	reached, err := s.try(ctx, inputs)
-	if err != nil || s.known.lacks(reached) == 0 {
+	mixed := errors.Is(err, errOtherTypes)
+	switch {
+	case mixed && len(inputs) == 1:
+		return nil, nil
+	case err != nil && !mixed:
 		return nil, err
-	}
-	if len(inputs) == 1 {
+	case !mixed && s.known.lacks(reached) == 0:
+		return nil, nil
+	case len(inputs) == 1:
 		s.known.add(reached)
 		return []finding{{inputs[0], reached}}, nil
 	}

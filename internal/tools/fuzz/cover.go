@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -13,6 +14,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -71,6 +73,13 @@ func parseProfile(text []byte) (coverage, error) {
 	return c, nil
 }
 
+// otherTypes is how Go says that an input is of a function with other parameters, as a
+// target had before it was changed.
+var (
+	otherTypes    = regexp.MustCompile(`(?m)wrong number of values in corpus entry|mismatched types in corpus entry`)
+	errOtherTypes = errors.New("an input has other types than the target takes")
+)
+
 // measure runs the inputs of the target whose names match, and returns what they reach.
 func (w *workshop) measure(ctx context.Context, t target, names string) (coverage, error) {
 	var pkgs []string
@@ -86,7 +95,9 @@ func (w *workshop) measure(ctx context.Context, t target, names string) (coverag
 	profile := filepath.Join(w.dir, "profile")
 	cmd := exec.CommandContext(ctx, file, "-test.run=^"+t.name+"$/"+names, "-test.coverprofile="+profile)
 	cmd.Dir = t.dir()
-	if out, err := cmd.CombinedOutput(); err != nil {
+	if out, err := cmd.CombinedOutput(); otherTypes.Match(out) {
+		return nil, errOtherTypes
+	} else if err != nil {
 		return nil, fmt.Errorf("%s fails on what it is known to bear: %w\n%s", t, err, bytes.TrimSpace(out))
 	}
 	text, err := os.ReadFile(profile)
