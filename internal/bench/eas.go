@@ -166,12 +166,12 @@ func (s *site) storeToPing(a *imapConn, p *phone) (time.Duration, error) {
 	if err := p.ping(); err != nil {
 		return 0, err
 	}
-	return s.storeTo(a, p, func() error {
+	return s.storeTo(a, p, func() (time.Time, error) {
 		root, err := p.answer()
 		if err == nil && root.Get(wbxml.PingStatus) != "2" {
 			err = fmt.Errorf("status %q of Ping", root.Get(wbxml.PingStatus))
 		}
-		return err
+		return p.heard, err
 	})
 }
 
@@ -183,23 +183,23 @@ func (s *site) storeToSync(a *imapConn, p *phone) (time.Duration, error) {
 	if err := p.send("Sync", waiting); err != nil {
 		return 0, err
 	}
-	return s.storeTo(a, p, func() error {
+	return s.storeTo(a, p, func() (time.Time, error) {
 		c, err := p.synced()
 		if err == nil && !c.Child(wbxml.AirSyncCommands).Has(wbxml.AirSyncChange) {
 			err = fmt.Errorf("the Sync brought nothing")
 		}
-		return err
+		return p.heard, err
 	})
 }
 
-// storeTo is the time from a STORE until heard returns.
-func (s *site) storeTo(a *imapConn, p *phone, heard func() error) (time.Duration, error) {
+// storeTo is the time from a STORE until it was heard of.
+func (s *site) storeTo(a *imapConn, p *phone, heard func() (time.Time, error)) (time.Duration, error) {
 	time.Sleep(settling)
 	done := make(chan error, 1)
 	var when time.Time
 	go func() {
-		err := heard()
-		when = time.Now()
+		var err error
+		when, err = heard()
 		done <- err
 	}()
 	begun := time.Now()

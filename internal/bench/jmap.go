@@ -94,7 +94,7 @@ func jmapPush(_ context.Context, s *site) ([]figure, error) {
 		}
 		defer l.Close()
 		took, err := s.pushes([]*phone{{}}, func(p *phone) (time.Duration, error) {
-			return s.storeTo(a, p, func() error { return l.hear("StateChange") })
+			return s.storeTo(a, p, func() (time.Time, error) { err := l.hear("StateChange"); return time.Now(), err })
 		})
 		if err != nil {
 			return nil, err

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/base64"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"time"
@@ -25,6 +26,7 @@ type phone struct {
 	read       bool   // … which was read
 
 	woken time.Time // when it was told of a change last
+	heard time.Time // when it had read the last answer, and had not decoded it
 }
 
 // dialPhone connects and brings INBOX in step.
@@ -106,10 +108,12 @@ func (p *phone) answer() (*wbxml.Element, error) {
 	if r.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("%s", r.Status)
 	}
-	if r.ContentLength == 0 {
-		return nil, nil
+	body, err := io.ReadAll(r.Body)
+	p.heard = time.Now()
+	if err != nil || len(body) == 0 {
+		return nil, err
 	}
-	return wbxml.Decode(r.Body, wbxml.Limits{})
+	return wbxml.Decode(bytes.NewReader(body), wbxml.Limits{})
 }
 
 // syncing is a Sync of INBOX.

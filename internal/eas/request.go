@@ -35,6 +35,7 @@ type request struct {
 	in   *wbxml.Element // what the device says; nil if it said nothing
 	mime *spool         // the message it sends, if it sends one
 	hash [sha256.Size]byte
+	owed []func() // begin to save what the answer says already; used by one goroutine
 }
 
 // An answer is what a device is told. The zero answer is "200, and nothing to say".
@@ -65,6 +66,9 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request) {
 func (s *Server) reply(w http.ResponseWriter, r *http.Request, q *request, a *answer, err error, began time.Time) {
 	if err == nil {
 		err = s.write(w, r, a)
+	}
+	if q != nil {
+		q.remember()
 	}
 	name, result := "none", "ok"
 	if q != nil && q.sess != nil && q.cmd.name != "" {

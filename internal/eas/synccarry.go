@@ -4,6 +4,7 @@ import (
 	"context"
 	"reflect"
 	"slices"
+	"sync"
 	"time"
 
 	"lockstep/internal/mail"
@@ -104,25 +105,43 @@ func (x *exchange) carries(told *telling) mail.ModSeq {
 	return at
 }
 
-// saveLater remembers what was told with a key that carries it. Who was overtaken leaves
-// it to the key, as does a server that stops.
+// saveLater remembers what was told with a key that carries it, once the answer is
+// written, or that takes long. Who was overtaken leaves it to the key, as does a server
+// that stops.
 func (x *exchange) saveLater(done func()) {
-	q := *x.request
-	ctx, stop := context.WithTimeout(context.WithoutCancel(q.ctx), maxSaveTime)
-	q.ctx = ctx
-	y := *x
-	y.request = &q
 	dies := x.srv.dies != nil && x.srv.dies()
-	x.srv.saving.Go(func() {
-		defer done()
-		defer stop()
-		if dies {
-			return
-		}
-		if err := y.save(); err != nil && err != errOvertaken {
-			x.srv.Log.Warn("what a device was told is not remembered", "proto", "activesync", "account", q.sess.Principal.Login, "device", q.deviceID, "collection", x.c.id, "err", err)
-		}
+	q, y := *x.request, *x
+	y.request = &q
+	x.srv.saving.Add(1)
+	begin := sync.OnceFunc(func() {
+		go func() {
+			defer x.srv.saving.Done()
+			defer done()
+			if !dies {
+				y.saveAfter()
+			}
+		}()
 	})
+	late := time.AfterFunc(maxUnsaved, begin)
+	x.owed = append(x.owed, func() { late.Stop(); begin() })
+}
+
+// saveAfter is save for when the request may be over.
+func (x *exchange) saveAfter() {
+	ctx, stop := context.WithTimeout(context.WithoutCancel(x.ctx), maxSaveTime)
+	defer stop()
+	x.request.ctx = ctx
+	if err := x.save(); err != nil && err != errOvertaken {
+		x.srv.Log.Warn("what a device was told is not remembered", "proto", "activesync", "account", x.sess.Principal.Login, "device", x.deviceID, "collection", x.c.id, "err", err)
+	}
+}
+
+// remember begins to save what the answer owes: the device has it.
+func (q *request) remember() {
+	for _, begin := range q.owed {
+		begin()
+	}
+	q.owed = nil
 }
 
 // Close waits until all that devices were told is remembered. Nobody is served any more.
@@ -131,5 +150,9 @@ func (s *Server) Close() error {
 	return nil
 }
 
-// maxSaveTime bounds the wait for the store: so long others wait for the collection.
-const maxSaveTime = 5 * time.Second
+// How long a device may take to read what is not remembered yet, and the store to
+// remember it: so long others wait for the collection.
+const (
+	maxUnsaved  = 20 * time.Millisecond
+	maxSaveTime = 4 * time.Second
+)

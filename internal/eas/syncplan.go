@@ -288,7 +288,7 @@ func (p *planner) entry(c mail.Change, version *mail.Version, families map[mail.
 		}
 	}
 	o := p.verdict(c, version, item, held)
-	if o == opAdd && item.Date.UnixMicro() < p.least {
+	if p.least != 0 && o == opAdd && item.Date.UnixMicro() < p.least {
 		o = opNone
 	}
 	if o == opDelete {
@@ -363,7 +363,7 @@ func (p *planner) versionsOf(changes []mail.Change) (map[mail.UID]*mail.Version,
 			return nil, err
 		}
 		v := &mail.Version{Placement: old, Left: c.ModSeq}
-		if p.view.Floor != 0 || p.view.Fill != nil || p.view.Soft != nil {
+		if p.asksForDates() {
 			m, err := p.r.Message(old.Message)
 			switch {
 			case err == nil:
@@ -379,13 +379,26 @@ func (p *planner) versionsOf(changes []mail.Change) (map[mail.UID]*mail.Version,
 	return found, p.there(there, found)
 }
 
-// there adds those of uids that are there.
+// asksForDates reports whether it depends on their dates which messages the device has.
+func (p *planner) asksForDates() bool {
+	return p.view.Floor != 0 || p.view.Fill != nil || p.view.Soft != nil || p.least != 0
+}
+
+// there adds those of uids that are there, without a date if none is asked for: what
+// wakes a device is looked at while it waits, and two rows for each are one less.
 func (p *planner) there(uids []mail.UID, found map[mail.UID]*mail.Version) error {
 	if len(uids) == 0 {
 		return nil
 	}
 	slices.Sort(uids)
-	return p.r.Messages(store.PlacementQuery{Mailbox: p.mb.ID, UIDs: mail.MakeUIDSet(uids...)}, func(pl *mail.Placement, m *mail.Message) error {
+	q := store.PlacementQuery{Mailbox: p.mb.ID, UIDs: mail.MakeUIDSet(uids...)}
+	if !p.asksForDates() {
+		return p.r.Placements(q, func(pl *mail.Placement) error {
+			found[pl.UID] = &mail.Version{Placement: *pl}
+			return nil
+		})
+	}
+	return p.r.Messages(q, func(pl *mail.Placement, m *mail.Message) error {
 		found[pl.UID] = &mail.Version{Placement: *pl, Date: m.InternalDate}
 		return nil
 	})

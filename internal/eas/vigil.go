@@ -37,7 +37,8 @@ type watch struct {
 	addr    string
 	packing string // the Accept-Encoding of the request
 	stop    context.CancelFunc
-	forget  []func()
+	leave   func()   // what waits for the device
+	forget  []func() // what else the vigil holds
 
 	mu      sync.Mutex
 	news    mail.News // that was not looked at yet
@@ -54,8 +55,8 @@ func (s *Server) keep(w http.ResponseWriter, r *http.Request, q *request, v *vig
 	k := &watch{vigil: *v, addr: r.RemoteAddr, packing: r.Header.Get("Accept-Encoding"), stop: stop, news: anything, looking: true}
 	k.q = &request{query: q.query, srv: s, ctx: ctx, sess: q.sess, cmd: q.cmd, hash: q.hash, policyName: q.policyName, policy: q.policy, doc: q.doc}
 	k.Wait.Until, k.Wait.Over = v.until, k.answer
+	k.leave = s.paces.begin(k.q.deviceKey(), k)
 	k.forget = []func(){
-		s.paces.begin(k.q.deviceKey(), k),
 		s.Auth.Track(q.sess, func(string) { k.bar() }),
 		s.Store.Watch(q.account(), k.hear),
 	}
@@ -167,18 +168,22 @@ func (k *watch) wake() time.Duration {
 	if late > 0 {
 		time.AfterFunc(late, k.End)
 	} else {
-		k.End()
+		k.Finish()
 	}
 	return late
 }
 
-// answer is what ends the wait: it gives back what the vigil held.
+// answer is what ends the wait: it gives back what the vigil held, once the device, which
+// may come with its next command at once, has heard.
 func (k *watch) answer(why longpoll.Why, w http.ResponseWriter) {
 	began := time.Now()
-	for _, forget := range k.forget {
-		forget()
-	}
-	defer k.stop()
+	k.leave()
+	defer func() {
+		k.stop()
+		for _, forget := range k.forget {
+			forget()
+		}
+	}()
 	k.mu.Lock()
 	found, err, vain := k.found, k.err, k.vain
 	k.mu.Unlock()

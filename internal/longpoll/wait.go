@@ -47,25 +47,37 @@ type Wait struct {
 }
 
 // End ends the wait, from any goroutine and at any time. It does not block.
-func (w *Wait) End() { w.end(Ended) }
+func (w *Wait) End() { w.endBy(Ended) }
+
+// Finish is End for a goroutine that has nothing else to do: it may write the answer.
+func (w *Wait) Finish() {
+	if w.end(Ended) {
+		w.finish()
+	}
+}
 
 // Leave implements lot.Leaver: the answer says to ask again, and the connection ends
 // with it, so that the next request may come to another server.
-func (w *Wait) Leave() { w.end(Stopping) }
+func (w *Wait) Leave() { w.endBy(Stopping) }
 
-func (w *Wait) end(why Why) {
+func (w *Wait) endBy(why Why) {
+	if w.end(why) {
+		go w.finish()
+	}
+}
+
+// end ends the wait, and reports whether it is the caller's to finish it.
+func (w *Wait) end(why Why) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.over {
-		return
+		return false
 	}
 	w.over, w.why = true, why
 	if w.done != nil {
 		close(w.done)
 	}
-	if w.held {
-		go w.finish()
-	}
+	return w.held
 }
 
 // Hold answers the request when the wait is over. The handler returns right after
@@ -119,7 +131,7 @@ func (w *Wait) park(rw http.ResponseWriter, s *socket) bool {
 	case over:
 		w.finish()
 	case s.home.stopping(): // it may have come into the lot after all were told
-		w.end(Stopping)
+		w.endBy(Stopping)
 	}
 	return true
 }
@@ -138,7 +150,7 @@ func (w *Wait) Seat() *lot.Seat { return &w.sock.seat }
 
 // Stir implements lot.Guest.
 func (w *Wait) Stir(why lot.Why) {
-	w.end(map[lot.Why]Why{lot.Came: Gone, lot.Late: Late, lot.Closed: Stopping}[why])
+	w.endBy(map[lot.Why]Why{lot.Came: Gone, lot.Late: Late, lot.Closed: Stopping}[why])
 }
 
 // finish answers and lets the connection go on.
@@ -191,11 +203,11 @@ func (w *Wait) stay(rw http.ResponseWriter, r *http.Request, s *socket) {
 	select {
 	case <-w.done:
 	case <-late.C:
-		w.end(Late)
+		w.endBy(Late)
 	case <-r.Context().Done():
-		w.end(Gone)
+		w.endBy(Gone)
 	case <-stop:
-		w.end(Stopping)
+		w.endBy(Stopping)
 	}
 	if w.why == Stopping {
 		rw.Header().Set("Connection", "close")
