@@ -109,6 +109,7 @@ func (s *Service) commit(ctx context.Context, env *Envelope, in *spool, a mail.A
 // append commits the message, where its conversation goes, and with it that an answer
 // is owed.
 func (s *Service) append(ctx context.Context, by mail.Origin, r *Recipient, a mail.Arrival, follow mail.Follows, reply *answer) error {
+	ctx = store.Foresee(ctx, store.Foresight{Mailbox: r.Inbox, Arrival: &a})
 	_, err := s.Store.Update(ctx, r.Account, by, func(tx store.Tx) error {
 		p, err := tx.Append(r.Inbox, a)
 		if err == nil {

@@ -48,7 +48,7 @@ func (s *session) appendMessages(ctx context.Context, cmd *wire.Append, r *reply
 	var dest mail.Mailbox
 	var uids mail.UIDSet
 	var done []appended
-	n, err := s.commit(ctx, at.account, by, func(tx store.Tx) (err error) {
+	n, err := s.commit(s.foresee(ctx, at, by, arrivals), at.account, by, func(tx store.Tx) (err error) {
 		var rights mail.Rights
 		if dest, rights, err = s.destination(tx, at); err != nil {
 			return err
@@ -79,6 +79,22 @@ func (s *session) appendMessages(ctx context.Context, cmd *wire.Append, r *reply
 	return nil
 }
 
+// foresee tells the store what an APPEND of one message is about to look at.
+func (s *session) foresee(ctx context.Context, at reach, by mail.Origin, arrivals []mail.Arrival) context.Context {
+	f := store.Foresight{Path: at.path}
+	if had := s.hadRoom; had != nil && had.at == at && len(arrivals) == 1 {
+		a := arrivals[0]
+		a.Flags = a.Flags.Permitted(had.rights)
+		f.Mailbox, f.Arrival, f.Keys = had.mailbox, &a, []string{appendKey(by.Device(), had.mailbox, a)}
+	}
+	return store.Foresee(ctx, f)
+}
+
+// appendKey is what an APPEND is known by.
+func appendKey(device mail.DeviceID, dest mail.MailboxID, a mail.Arrival) string {
+	return fmt.Sprintf("imap:%d:%d:%s:%d:%s", device, dest, hex.EncodeToString(a.Blob.Name[:]), a.InternalDate.Unix(), strings.ToLower(a.Flags.String()))
+}
+
 // appendUID is the response code of RFC 4315 §3.
 func appendUID(dest mail.Mailbox, uids mail.UIDSet) string {
 	return "APPENDUID " + decimal(uint64(dest.UIDValidity)) + " " + uids.String()
@@ -87,7 +103,7 @@ func appendUID(dest mail.Mailbox, uids mail.UIDSet) string {
 // appendOnce appends, unless the account remembers the same APPEND, whose answer
 // got lost: then this is its answer.
 func (s *session) appendOnce(tx store.Tx, at reach, device mail.DeviceID, dest mail.Mailbox, a mail.Arrival) (appended, error) {
-	key := fmt.Sprintf("imap:%d:%d:%s:%d:%s", device, dest.ID, hex.EncodeToString(a.Blob.Name[:]), a.InternalDate.Unix(), strings.ToLower(a.Flags.String()))
+	key := appendKey(device, dest.ID, a)
 	one := appended{account: at.account, key: key}
 	if at.as == 0 {
 		one.draft = s.draftOf(dest, a)
@@ -164,8 +180,10 @@ const (
 
 // hadRoom is where a message would have been taken, and until when that counts.
 type hadRoom struct {
-	at    reach
-	until time.Time
+	at      reach
+	until   time.Time
+	mailbox mail.MailboxID
+	rights  mail.Rights
 }
 
 // mayAppend finds out before the client sends a message whether it would be in
@@ -175,20 +193,23 @@ func (s *session) mayAppend(ctx context.Context, at reach, size int64, r *reply)
 	if size <= smallAppendSize && s.hadRoom != nil && at == s.hadRoom.at && now.Before(s.hadRoom.until) {
 		return nil
 	}
-	plenty, err := s.hasRoom(ctx, at, size, r)
+	had, plenty, err := s.hasRoom(ctx, at, size, r)
 	if s.hadRoom = nil; plenty && err == nil {
-		s.hadRoom = &hadRoom{at, now.Add(hadRoomFor)}
+		had.at, had.until = at, now.Add(hadRoomFor)
+		s.hadRoom = &had
 	}
 	return err
 }
 
 // hasRoom also reports whether there is room for much more, and has the reply say
 // where there soon is none.
-func (s *session) hasRoom(ctx context.Context, at reach, size int64, r *reply) (plenty bool, err error) {
+func (s *session) hasRoom(ctx context.Context, at reach, size int64, r *reply) (had hadRoom, plenty bool, err error) {
 	err = s.viewAt(ctx, at, func(rd store.Reader) error {
-		if _, _, err := s.destination(rd, at); err != nil {
+		mb, rights, err := s.destination(rd, at)
+		if err != nil {
 			return err
 		}
+		had.mailbox, had.rights = mb.ID, rights
 		a, err := rd.Account()
 		if err == nil && a.Quota > 0 && a.Used+size > a.Quota {
 			return mail.Errorf(mail.OverQuota, "the account is full")
@@ -197,7 +218,7 @@ func (s *session) hasRoom(ctx context.Context, at reach, size int64, r *reply) (
 		plenty = !almostFull(a, size+plentyOfRoom)
 		return err
 	})
-	return plenty, err
+	return had, plenty, err
 }
 
 // ingest reads the messages of an APPEND, which will free so many bytes.

@@ -177,7 +177,7 @@ func (s *session) storeFlags(ctx context.Context, uids mail.UIDSet, change mail.
 			return all, err
 		}
 		var res store.StoreResult
-		n, err := a.update(ctx, func(tx store.Tx) error {
+		n, err := a.update(store.Foresee(ctx, store.Foresight{Mailbox: s.sel.id, UIDs: chunk}), func(tx store.Tx) error {
 			rights, err := s.may(tx, mail.MayRead)
 			if err != nil {
 				return err

@@ -29,13 +29,7 @@ func (t *tx) askAhead(mb mail.MailboxID, a mail.Arrival) error {
 	if t.boxes[mb] == nil {
 		asks = append(asks, ask{selectMailbox, []any{t.id, mb}})
 	}
-	if a.Once != "" {
-		asks = append(asks, ask{selectMemory, []any{t.id, a.Once}})
-	}
-	if _, names := namesOf(a); a.Replaces == 0 && t.account.namedTo != 0 && len(names) > 0 {
-		asks = append(asks, askNames(t.id, names))
-	}
-	return t.c.ahead(asks...)
+	return t.c.ahead(append(asks, asksOf(t.id, a)...)...)
 }
 
 func (t *tx) append(mb mail.MailboxID, a mail.Arrival) (mail.Placement, error) {

@@ -1,7 +1,6 @@
 package sqlstore
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"iter"
@@ -177,15 +176,14 @@ type wagon struct {
 	step   func() (struct{}, bool) // on to the next wait
 	yield  func(struct{}) bool
 
-	args    pgArgs
-	waiting []pgWaiting
-	known   []pgAnswer
-	answer  pgAnswer // to the last of what waited, if that was waited for
-	trips   int
-	rows    int
-	count   int64
-	wrote   int64
-	waits   pending
+	args pgArgs
+	prospect
+	answer pgAnswer // to the last of what waited, if that was waited for
+	trips  int
+	rows   int
+	count  int64
+	wrote  int64
+	waits  pending
 }
 
 var (
@@ -212,7 +210,8 @@ func newWagon(v *convoy, q *queue) *wagon {
 
 // begin forgets what an earlier attempt left.
 func (m *wagon) begin() {
-	m.waiting, m.known, m.trips, m.rows = nil, nil, 0, 0
+	m.prospect, m.trips, m.rows = prospect{}, 0, 0
+	m.foresee(m.jobs[0].foreseen)
 	m.waits.take()
 }
 
@@ -277,6 +276,7 @@ func (m *wagon) note(st *pgStatement) {
 	m.count++
 	if !st.reads {
 		m.wrote++
+		m.forgetForeseen()
 	}
 }
 
@@ -316,15 +316,12 @@ func (m *wagon) ask(sql string, each func(row) error, args []any) (changed int64
 
 // recall returns the answer to what was asked ahead with the same arguments, once.
 func (m *wagon) recall(st *pgStatement) (a pgAnswer, known bool, err error) {
-	same := func(s *pgStatement, values [][]byte) bool {
-		return s == st && slices.EqualFunc(values, m.args.values, bytes.Equal)
-	}
-	if slices.ContainsFunc(m.waiting, func(w pgWaiting) bool { return w.ahead && same(w.st, w.values) }) {
+	if slices.ContainsFunc(m.waiting, func(w pgWaiting) bool { return w.ahead && w.is(st, m.args.values) }) {
 		if err := m.exchange(); err != nil {
 			return a, false, err
 		}
 	}
-	i := slices.IndexFunc(m.known, func(a pgAnswer) bool { return same(a.st, a.values) })
+	i := slices.IndexFunc(m.known, func(a pgAnswer) bool { return a.is(st, m.args.values) })
 	if i < 0 {
 		return a, false, nil
 	}
@@ -344,10 +341,12 @@ func (m *wagon) later(sql string, args ...any) error {
 }
 
 func (m *wagon) ahead(asks ...ask) error {
-	m.known = nil
-	m.waiting = slices.DeleteFunc(m.waiting, func(w pgWaiting) bool { return w.ahead })
+	m.forgetAhead()
 	for _, q := range asks {
 		st := m.bind(q.sql, q.args)
+		if m.claim(st, m.args.values) {
+			continue
+		}
 		m.note(st)
 		m.waiting = append(m.waiting, pgWaiting{st: st, values: cloneValues(m.args.values), ahead: true})
 	}

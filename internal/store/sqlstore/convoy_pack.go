@@ -207,7 +207,7 @@ func (c *parcel) deliver(p *pgConn, pl *pgconn.Pipeline) error {
 
 // give hands an answer to who waits for it.
 func (e errand) give(rows *pgRows, changed int64) {
-	a := pgAnswer{st: e.st, values: e.pgWaiting.values, rows: rows, changed: changed}
+	a := pgAnswer{pgWaiting: *e.pgWaiting, rows: rows, changed: changed}
 	switch {
 	case e.wanted:
 		e.m.answer = a

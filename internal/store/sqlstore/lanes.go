@@ -67,7 +67,7 @@ func newLanes() *lanes {
 func (l *lanes) do(ctx context.Context, in lane, fn func(conn) error, after func()) error {
 	q := l.enter(in)
 	defer l.leave(q)
-	j := &job{ctx: ctx, run: fn, after: after, done: make(chan struct{})}
+	j := &job{ctx: ctx, run: fn, after: after, done: make(chan struct{}), foreseen: foresee(ctx, in)}
 	select {
 	case q.jobs <- j:
 	case <-ctx.Done():

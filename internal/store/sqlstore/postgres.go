@@ -283,6 +283,7 @@ func (p *pgConn) beginOn(in []lane) error {
 			return err
 		}
 	}
+	p.forgetForeseen()
 	if err := p.ahead(); err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package sqlstore
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -28,9 +27,8 @@ type pgConn struct {
 	cache  map[string][]*pgStatement
 	made   int // statements, for their names
 
-	waiting []pgWaiting // in the order in which they were asked for
-	known   []pgAnswer  // to what was asked ahead
-	reading *pgRows     // whose rows are still on their way
+	prospect
+	reading *pgRows // whose rows are still on their way
 	args    pgArgs
 	tag     string // of the last answer
 
@@ -62,12 +60,13 @@ type pgWaiting struct {
 	values [][]byte
 	ahead  bool // its rows are kept
 	wanted bool // somebody waits for the answer
+
+	foreseen bool // it was asked because of a Foresight
 }
 
 // pgAnswer is what a statement that was asked ahead gave.
 type pgAnswer struct {
-	st      *pgStatement
-	values  [][]byte
+	pgWaiting
 	rows    *pgRows
 	changed int64
 }
@@ -167,7 +166,7 @@ func (p *pgConn) connect(ctx context.Context) error {
 	if p.c != nil && !p.c.IsClosed() {
 		return nil
 	}
-	p.waiting, p.known, p.reading, p.cache, p.c, p.numbers = nil, nil, nil, nil, nil, 0
+	p.prospect, p.reading, p.cache, p.c, p.numbers = prospect{}, nil, nil, nil, 0
 	c, err := p.open(ctx)
 	if err == nil && p.writer {
 		err = loopsWell(ctx, c)
@@ -278,6 +277,7 @@ func (p *pgConn) noteRun(st *pgStatement) {
 	p.count.Add(1)
 	if !st.reads {
 		p.wrote++
+		p.forgetForeseen()
 	}
 }
 
@@ -334,8 +334,7 @@ func (p *pgConn) later(sql string, args ...any) error {
 // ahead sends questions along with the next statement that is waited for. run finds
 // the answers.
 func (p *pgConn) ahead(asks ...ask) error {
-	p.known = nil
-	p.waiting = slices.DeleteFunc(p.waiting, func(w pgWaiting) bool { return w.ahead })
+	p.forgetAhead()
 	for _, q := range asks {
 		if p.reading != nil {
 			p.reading.drain()
@@ -344,6 +343,9 @@ func (p *pgConn) ahead(asks ...ask) error {
 		st, err := p.prepare(q.sql, p.args.kinds)
 		if err != nil {
 			return err
+		}
+		if p.claim(st, p.args.values) {
+			continue
 		}
 		p.noteRun(st)
 		p.waiting = append(p.waiting, pgWaiting{st: st, values: cloneValues(p.args.values), ahead: true})
@@ -354,15 +356,12 @@ func (p *pgConn) ahead(asks ...ask) error {
 // recall returns the answer to a statement that was asked ahead with the same
 // arguments, once, and sends what waits if the question is still there.
 func (p *pgConn) recall(st *pgStatement) (*pgRows, error) {
-	same := func(s *pgStatement, values [][]byte) bool {
-		return s == st && slices.EqualFunc(values, p.args.values, bytes.Equal)
-	}
-	if slices.ContainsFunc(p.waiting, func(w pgWaiting) bool { return w.ahead && same(w.st, w.values) }) {
+	if slices.ContainsFunc(p.waiting, func(w pgWaiting) bool { return w.ahead && w.is(st, p.args.values) }) {
 		if err := p.flush(); err != nil {
 			return nil, err
 		}
 	}
-	i := slices.IndexFunc(p.known, func(a pgAnswer) bool { return same(a.st, a.values) })
+	i := slices.IndexFunc(p.known, func(a pgAnswer) bool { return a.is(st, p.args.values) })
 	if i < 0 {
 		return nil, nil
 	}
@@ -463,7 +462,7 @@ func (p *pgConn) nextResult(pl *pgconn.Pipeline, w pgWaiting) error {
 	}
 	rows := &pgRows{conn: p, rr: rr}
 	rows.buffer()
-	p.known = append(p.known, pgAnswer{st: w.st, values: w.values, rows: rows})
+	p.known = append(p.known, pgAnswer{pgWaiting: w, rows: rows})
 	return rows.err
 }
 
@@ -599,7 +598,7 @@ const pgFresh = time.Second
 
 // rollback forgets what waits, and what was done. A connection that broke needs none.
 func (p *pgConn) rollback() error {
-	p.waiting, p.known = nil, nil
+	p.prospect = prospect{}
 	if p.c == nil || p.c.IsClosed() || p.c.TxStatus() == 'I' {
 		return nil
 	}

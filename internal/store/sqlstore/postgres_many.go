@@ -21,7 +21,7 @@ import (
 // of flags. Two that say the same of their first argument, or of what ON CONFLICT names,
 // are never one.
 var together = map[string]bool{
-	selectAccount: true, selectMailbox: true, selectMemory: true, selectNames: true, selectThreads: true, selectHeld: true,
+	selectAccount: true, selectMailbox: true, selectMailboxByPath: true, selectMemory: true, selectNames: true, selectThreads: true, selectHeld: true,
 	addBlob: true, holdBlob: true, touchBlob: true, putBytes: true, insertPart: true,
 	insertContent: true, insertMessage: true, insertPlacement: true, insertThread: true, insertJournal: true,
 	upsertNames: true, upsertMemory: true, deleteMemory: true,

@@ -39,10 +39,22 @@ func TestContractInCompany(t *testing.T) {
 				db := sqltest.Postgres(t, sqlstore.Options{RunTwice: twice, Guard: storetest.Rule})
 				t.Cleanup(func() { soundness(t, db) })
 				sqlstore.Accompany(t, db)
-				return db
+				return &foreseeing{DB: db}
 			}, inCompany)
 		})
 	}
+}
+
+// foreseeing is a node that is told what changes are about to look at, by who guesses.
+type foreseeing struct {
+	*sqlstore.DB
+	guesses atomic.Uint32
+}
+
+func (e *foreseeing) Update(ctx context.Context, id mail.AccountID, by mail.Origin, fn func(store.Tx) error) (mail.ModSeq, error) {
+	n := e.guesses.Add(1)
+	f := store.Foresight{Mailbox: mail.MailboxID(1 + n%7), UIDs: mail.MakeUIDSet(mail.UID(1 + n/7%9))}
+	return e.DB.Update(store.Foresee(ctx, f), id, by, fn)
 }
 
 // TestManyWritersAtTwoNodes lets each call go to another node than the one before:

@@ -31,34 +31,62 @@ func TestWhatAChangeCostsOnPostgres(t *testing.T) {
 	})
 	n, last := 0, mail.UID(0)
 	seen, _ := mail.NewFlags(`\Seen`)
+	flagged, _ := mail.NewFlags(`\Flagged`)
+	oneMessage := func() store.Foresight { return store.Foresight{Mailbox: h.inbox, UIDs: mail.MakeUIDSet(last)} }
 	changes := []struct {
 		name string
 		most int64 // trips
+		sees func() store.Foresight
 		do   func(store.Tx) error
 	}{
-		{"a delivery", 4, func(tx store.Tx) error {
+		{"a delivery that was foreseen", 3, func() store.Foresight {
+			n++
+			a := arrival(n)
+			return store.Foresight{Mailbox: h.inbox, Arrival: &a}
+		}, func(tx store.Tx) error {
 			p, err := tx.Append(h.inbox, arrival(n))
 			last = p.UID
 			return err
 		}},
-		{"a flag", 5, func(tx store.Tx) error {
+		{"a flag that was foreseen", 2, oneMessage, func(tx store.Tx) error {
+			_, err := tx.StoreFlags(h.inbox, mail.MakeUIDSet(last), mail.FlagChange{Add: flagged}, nil)
+			return err
+		}},
+		{"a flag that its conversation counts, and was foreseen", 3, oneMessage, func(tx store.Tx) error {
 			_, err := tx.StoreFlags(h.inbox, mail.MakeUIDSet(last), mail.FlagChange{Add: seen}, nil)
 			return err
 		}},
-		{"an expunge", 5, func(tx store.Tx) error {
+		{"a delivery", 4, func() store.Foresight { n++; return store.Foresight{} }, func(tx store.Tx) error {
+			p, err := tx.Append(h.inbox, arrival(n))
+			last = p.UID
+			return err
+		}},
+		{"a flag that its conversation counts", 5, nil, func(tx store.Tx) error {
+			_, err := tx.StoreFlags(h.inbox, mail.MakeUIDSet(last), mail.FlagChange{Add: seen}, nil)
+			return err
+		}},
+		{"an expunge", 5, nil, func(tx store.Tx) error {
 			_, err := tx.Expunge(h.inbox, mail.MakeUIDSet(last), false)
 			return err
 		}},
 	}
 	// A writer that did not make a change yet prepares its statements: of some rounds the
 	// least is what it costs.
+	change := func(i int) {
+		c, ctx := changes[i], t.Context()
+		if c.sees != nil {
+			ctx = store.Foresee(ctx, c.sees())
+		}
+		if _, err := h.Update(ctx, h.id, by, c.do); err != nil {
+			t.Fatal(err)
+		}
+	}
 	measure := func(size int) {
 		least := make([]int64, len(changes))
 		for round := range 5 {
-			n++
-			for i, c := range changes {
+			for i := range changes {
 				before := db.trips()
-				h.update(c.do)
+				change(i)
 				if got := db.trips() - before; round == 0 || got < least[i] {
 					least[i] = got
 				}
@@ -71,14 +99,15 @@ func TestWhatAChangeCostsOnPostgres(t *testing.T) {
 			}
 		}
 	}
-	for n = 10_000; n < 10_040; n++ { // the writers get to know their statements
-		for _, c := range changes {
-			h.update(c.do)
+	n = 10_000
+	for range 40 { // the writers get to know their statements
+		for i := range changes {
+			change(i)
 		}
 	}
 	measure(1)
 	h.fill(5000)
-	n = 5001
+	n = 20_000
 	measure(5000)
 }
 

@@ -31,7 +31,8 @@ type job struct {
 	// is lost.
 	pending  []*mail.Pending
 	lost     bool
-	attempts int // that others were in the way of
+	attempts int   // that others were in the way of
+	foreseen []ask // first, if the transaction begins with it
 }
 
 const (
@@ -288,6 +289,11 @@ func (w *writer) run(j *job, guarded bool) (clean bool) {
 	w.stats.closures.Add(1)
 	defer func() { j.pending = w.c.pending().take() }()
 	before := w.c.writes()
+	if c, ok := w.c.(*pgConn); ok {
+		if j.err = c.foresee(j.foreseen); j.err != nil {
+			return false
+		}
+	}
 	switch {
 	case !guarded:
 		j.err = w.call(j)
