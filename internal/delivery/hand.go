@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"slices"
+	"time"
 
 	"lockstep/internal/mail"
 )
@@ -11,6 +12,35 @@ import (
 // taken for gone wakes with messages in hand that another has by now. So it looks
 // before each attempt, and before it says that one failed. What it has sent has been
 // sent: that it leaves the queue is right whoever has it in hand.
+
+// lookEvery is how often it looks for what others left.
+func (q *Sender) lookEvery() time.Duration { return min(giveBackEvery, q.Silence/3) }
+
+// lookOut takes back what who is gone had in hand, until ctx ends. Silence says that a
+// node is gone only to who could have heard it: when the database was out of reach, or
+// this machine stood still, so it was for the others, who are in the middle of sending.
+// So the queue has to have answered without a gap for as long as that.
+func (q *Sender) lookOut(ctx context.Context) {
+	every := q.lookEvery()
+	turn := time.NewTicker(every)
+	defer turn.Stop()
+	for since, last := time.Now(), time.Now(); ; {
+		_, err := q.Service.Queue.NextDue(ctx)
+		now := time.Now()
+		if err != nil || now.Sub(last) > 2*every {
+			since = now
+		}
+		last = now
+		if now.Sub(since) >= q.Silence {
+			q.takeBack(ctx)
+		}
+		select {
+		case <-turn.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
 
 // inHand leaves out of a group what somebody else has in hand.
 func (q *Sender) inHand(ctx context.Context, group []*parcel) []*parcel {

@@ -127,13 +127,14 @@ func (q *Sender) Run(ctx context.Context) error {
 	q.init()
 	var attempts sync.WaitGroup
 	defer attempts.Wait()
+	if q.Silence == 0 {
+		q.takeBack(ctx)
+	} else {
+		attempts.Go(func() { q.lookOut(ctx) })
+	}
 	slots := make(chan struct{}, maxConnections)
 	lanes := lanes{}
-	for looked := (time.Time{}); ctx.Err() == nil; {
-		if looked.IsZero() || q.Silence > 0 && time.Since(looked) >= q.lookEvery() {
-			q.takeBack(ctx)
-			looked = time.Now()
-		}
+	for ctx.Err() == nil {
 		if lanes.full() {
 			q.sleep(ctx, leaseFor) // until an attempt ended
 			continue
@@ -166,9 +167,6 @@ func (q *Sender) Run(ctx context.Context) error {
 	return nil
 }
 
-// lookEvery is how often it looks for what others left.
-func (q *Sender) lookEvery() time.Duration { return min(giveBackEvery, q.Silence) }
-
 // takeBack makes due what a process that ended without warning had in hand.
 func (q *Sender) takeBack(ctx context.Context) {
 	n, err := q.Service.Queue.GiveBack(ctx, q.Node, q.Now(), q.Silence)
@@ -177,6 +175,7 @@ func (q *Sender) takeBack(ctx context.Context) {
 		q.Service.Log.ErrorContext(ctx, "queue", "err", err)
 	case n > 0:
 		q.Service.Log.InfoContext(ctx, "taken from who is gone", "messages", n)
+		q.Wake()
 	}
 }
 
@@ -195,9 +194,6 @@ func (q *Sender) waitForDue(ctx context.Context) {
 
 // sleep returns after d, or when something is to be looked for.
 func (q *Sender) sleep(ctx context.Context, d time.Duration) {
-	if q.Silence > 0 {
-		d = min(d, q.lookEvery())
-	}
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
