@@ -2,6 +2,7 @@ package jmap
 
 import (
 	"context"
+	"slices"
 
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
@@ -82,9 +83,32 @@ func (out *changesAnswer) fill(r store.Reader, t mail.Type, from mail.Position, 
 			out.Destroyed = append(out.Destroyed, idOf(ch))
 		}
 	}
+	out.cameBack()
 	out.HasMoreChanges, out.NewState = page.More, page.Next.String()
 	if !page.More && page.Next.Since >= acct.Last[t] {
 		out.NewState = now // the one that a get tells at this moment
 	}
 	return nil
+}
+
+// cameBack tells once of what left and came again under its id, as an email does that
+// was moved to another account and back: who knew it knows another state of it
+// (RFC 8620 §5.2).
+func (out *changesAnswer) cameBack() {
+	if len(out.Created) == 0 || len(out.Destroyed) == 0 {
+		return
+	}
+	left := map[string]bool{}
+	for _, id := range out.Destroyed {
+		left[id] = true
+	}
+	again := map[string]bool{}
+	out.Created = slices.DeleteFunc(out.Created, func(id string) bool {
+		if left[id] {
+			again[id] = true
+			out.Updated = append(out.Updated, id)
+		}
+		return left[id]
+	})
+	out.Destroyed = slices.DeleteFunc(out.Destroyed, func(id string) bool { return again[id] })
 }
