@@ -384,8 +384,8 @@ func (p *planner) asksForDates() bool {
 	return p.view.Floor != 0 || p.view.Fill != nil || p.view.Soft != nil || p.least != 0
 }
 
-// there adds those of uids that are there, without a date if none is asked for: what
-// wakes a device is looked at while it waits, and two rows for each are one less.
+// there adds those of uids that are there, without a date if none is asked for: a date
+// is two rows more for each, and whoever waits for the answer waits for them.
 func (p *planner) there(uids []mail.UID, found map[mail.UID]*mail.Version) error {
 	if len(uids) == 0 {
 		return nil
