@@ -44,6 +44,9 @@ func Pair(t testing.TB) (primary *pgserver.Server, standby Standby) {
 func mustStart(t testing.TB, o pgserver.Options) *pgserver.Server {
 	t.Helper()
 	s, err := pgserver.Start(o)
+	if err == nil {
+		s.URL, err = patient(s.URL)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
