@@ -44,6 +44,7 @@ export class FakeServer {
 	offline = false;
 	loseAnswers = 0; // so many requests are done, but their answers are lost
 	refuse: (method: string, id: Id) => string | undefined = () => undefined;
+	meanwhile: (method: string) => void = () => {}; // what others do before a call
 	private results = new Map<string, { state: number; ids: Id[] }>();
 	private next = 1;
 
@@ -181,6 +182,7 @@ export class FakeServer {
 			try {
 				const args = resolve(raw, responses);
 				this.calls.push([name, args, callId]);
+				this.meanwhile(name);
 				responses.push([name, this.method(name, args) as Args, callId]);
 			} catch (e) {
 				if (!(e instanceof Fault)) throw e;

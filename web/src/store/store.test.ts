@@ -123,6 +123,25 @@ describe('sync', () => {
 		expect(await shown(inbox(), 0, 40)).toEqual(truth(inbox(), 0, 40));
 	});
 
+	test('what is taken back and sent between two calls is known, at once or the next time', async () => {
+		const hold = (id: Id) => {
+			server.submissions.push({ id, emailId: server.addEmail().id, identityId: 'I1', undoStatus: 'pending', sendAt: '2030-01-01T00:00:00Z' });
+			server.submissionState++;
+		};
+		hold('early');
+		await sync.catchUp();
+		hold('taken back');
+		server.meanwhile = (method) => {
+			if (method !== 'EmailSubmission/get' || server.calls.filter(([m]) => m === 'EmailSubmission/query').length < 2) return;
+			server.meanwhile = () => {};
+			server.submissions[1]!.undoStatus = 'canceled';
+			hold('late');
+		};
+		await sync.catchUp();
+		await sync.catchUp();
+		expect((await cache.submissions.toArray()).map((s) => s.id).sort()).toEqual(['early', 'late']);
+	});
+
 	test('cut off in the middle, it goes on where it was', async () => {
 		const mails = Array.from({ length: 700 }, () => server.addEmail());
 		await sync.ensure(inbox(), 0, 500);

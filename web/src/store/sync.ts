@@ -84,15 +84,18 @@ export class Sync {
 			if (delta && delta.newState === since) return;
 		}
 		const batch = this.client.batch();
+		// Others may change them between two calls: where they stood before tells it next time.
+		const before = batch.call<GetResponse<EmailSubmission>>('EmailSubmission/get', { ids: [] });
 		const query = batch.call<QueryResponse>('EmailSubmission/query', { filter: { undoStatus: 'pending' } });
 		const get = batch.call<GetResponse<EmailSubmission>>('EmailSubmission/get', { '#ids': query.ref('/ids'), properties: ['id', 'emailId', 'threadId', 'identityId', 'sendAt', 'undoStatus'] });
 		await batch.send();
-		const got = await get.result;
-		await this.fetchHeads(got.list.map((s) => s.emailId));
+		const [{ state }, { list }] = [await before.result, await get.result];
+		const pending = list.filter((s) => s.undoStatus === 'pending');
+		await this.fetchHeads(pending.map((s) => s.emailId));
 		await c.transaction('rw', [c.submissions, c.states], async () => {
 			await c.submissions.clear();
-			await c.submissions.bulkPut(got.list);
-			await c.states.put({ type: 'EmailSubmission', state: got.state });
+			await c.submissions.bulkPut(pending);
+			await c.states.put({ type: 'EmailSubmission', state });
 		});
 	}
 
