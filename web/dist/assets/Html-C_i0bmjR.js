@@ -1,1 +1,0 @@
-export{t as default}from"./Html-Dgm_bwRX.js";

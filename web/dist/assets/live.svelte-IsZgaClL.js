@@ -1,0 +1,1 @@
+import{C as e,Et as t,It as n,Rt as r,bt as i}from"./index.svelte-CMAuyRNb.js";function a(a,o,s){let c=r(s),l=r(!1);return t(()=>{let t=a(),r=e(async()=>o(t)).subscribe({next:e=>{n(c,e),n(l,!0)},error:e=>{if(e.name!==`DatabaseClosedError`)throw e}});return()=>r.unsubscribe()}),{get value(){return i(c)},get ready(){return i(l)}}}export{a as t};
