@@ -53,6 +53,7 @@ type imapDevice struct {
 	arrived map[uint32]string  // tokens that a FETCH brought
 	bodies  map[uint32]string  // likewise
 	offered uint64             // HIGHESTMODSEQ of SELECT
+	opened  listing            // what else SELECT says the mailbox is
 	copied  string             // COPYUID of the last command
 	bye     bool
 }
@@ -187,9 +188,9 @@ func (d *imapDevice) heed(r reply.Response) {
 	case "HIGHESTMODSEQ":
 		d.offered = number(words[1])
 	case "UIDVALIDITY":
-		if d.open != nil && uint64(d.open.validity) != number(words[1]) {
-			d.blame("%s: UIDVALIDITY of %s was %d and is %s", d.name, d.open.name, d.open.validity, words[1])
-		}
+		d.opened.validity = uint32(number(words[1]))
+	case "MAILBOXID":
+		d.opened.id = strings.Join(reply.Strings(r.Code[1]), "")
 	case "CLOSED":
 		d.view = nil
 	case "COPYUID":

@@ -196,7 +196,7 @@ func (d *imapDevice) selectBox(b *box) error {
 		d.notedOpen()
 	}
 	d.open, d.view = nil, nil
-	d.offered = 0
+	d.offered, d.opened = 0, listing{}
 	command := "SELECT " + quote(b.name)
 	switch {
 	case d.kind.qresync && b.modseq > 0:
@@ -209,10 +209,29 @@ func (d *imapDevice) selectBox(b *box) error {
 		d.open = nil
 		return err
 	}
+	if err := d.isOpen(b); err != nil {
+		return err
+	}
 	if d.kind.condstore && b.modseq > 0 {
 		return d.catchUp(b)
 	}
 	return d.readAll(b)
+}
+
+// isOpen looks whether a name still leads to the mailbox that was listed under it: while
+// others are at work it may have been given to another, which the next LIST says.
+func (d *imapDevice) isOpen(b *box) error {
+	if d.others && d.opened.id != b.id {
+		d.open, d.view = nil, nil
+		if _, err := d.link.run("UNSELECT"); err != nil {
+			return err
+		}
+		return fmt.Errorf("%w: %s is another mailbox now", errRefusedByServer, b.name)
+	}
+	if d.opened.validity != b.validity {
+		d.blame("%s: UIDVALIDITY of %s was %d and is %d", d.name, b.name, b.validity, d.opened.validity)
+	}
+	return nil
 }
 
 // resync opens a mailbox by QRESYNC (RFC 7162 §3.2.5): what is told is all that
@@ -244,6 +263,9 @@ func (d *imapDevice) resync(b *box, command string) error {
 	d.link.hear = hear
 	if err != nil {
 		d.open = nil
+		return err
+	}
+	if err := d.isOpen(b); err != nil {
 		return err
 	}
 	for uid, flags := range news {
