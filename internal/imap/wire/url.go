@@ -246,9 +246,13 @@ func (u URL) String() string {
 }
 
 // appendMailbox appends imailbox-ref and the slash behind it. Segments that would
-// be resolved are encoded.
+// be resolved are encoded, and a slash that would make a server of what follows.
 func (u URL) appendMailbox(b []byte) []byte {
-	for i, segment := range strings.Split(u.Mailbox, "/") {
+	name := u.Mailbox
+	if u.Server == "" && strings.HasPrefix(name, "/") {
+		b, name = append(b, "%2F"...), name[1:]
+	}
+	for i, segment := range strings.Split(name, "/") {
 		if i > 0 {
 			b = append(b, '/')
 		}
