@@ -66,7 +66,7 @@ type TruthBox struct {
 	Validity uint32
 	Letters  map[uint32]Letter       // by UID
 	Emails   map[uint32]string       // their email ids, by UID; only the truth knows them
-	Versions map[uint32]mail.Version // so too
+	Versions map[uint32]mail.Version // so too; nil where the truth is what a device saw
 }
 
 // superseded reports whether there is a newer version of a letter among others.
@@ -74,6 +74,22 @@ func (b *TruthBox) superseded(uid uint32, others map[uint32]bool) bool {
 	v, known := b.Versions[uid]
 	for other := range others {
 		if w := b.Versions[other]; known && w.Lineage.Line() == v.Lineage.Line() && w.Compare(v) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// maybeSuperseded reports whether there is a newer letter of the same draft among
+// others, where nobody knows the versions: a device that was cut off between saving a
+// draft and removing the one before may have left both, and a view of lines shows one.
+func (b *TruthBox) maybeSuperseded(uid uint32, others map[uint32]bool) bool {
+	l := b.Letters[uid]
+	if b.Versions != nil || withFlag(l.Flags, `\Draft`) != l.Flags {
+		return false
+	}
+	for other := range others {
+		if other > uid && b.Letters[other].Token == l.Token {
 			return true
 		}
 	}

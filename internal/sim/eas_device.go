@@ -493,7 +493,7 @@ func (d *easDevice) differs(f *easclient.Folder, b *TruthBox, live bool) (out []
 	for uid := range there {
 		switch l := b.Letters[uid]; {
 		case b.superseded(uid, there):
-		case l.Date.Before(sure):
+		case l.Date.Before(sure), b.maybeSuperseded(uid, there):
 			old[easShown(l)]++
 		default:
 			count[easShown(l)]++
