@@ -489,12 +489,12 @@ func (d *easDevice) differs(f *easclient.Folder, b *TruthBox, live bool) (out []
 			there[uid] = true
 		}
 	}
-	count, old := map[string]int{}, map[string]int{}
+	count, maybe := map[string]int{}, map[string]int{}
 	for uid := range there {
 		switch l := b.Letters[uid]; {
 		case b.superseded(uid, there):
 		case l.Date.Before(sure), b.maybeSuperseded(uid, there):
-			old[easShown(l)]++
+			maybe[easShown(l)]++
 		default:
 			count[easShown(l)]++
 		}
@@ -504,7 +504,7 @@ func (d *easDevice) differs(f *easclient.Folder, b *TruthBox, live bool) (out []
 	}
 	for _, what := range slices.Sorted(maps.Keys(count)) {
 		switch n := count[what]; {
-		case n < 0 && n+old[what] >= 0:
+		case n < 0 && n+maybe[what] >= 0:
 		case n > 0:
 			out = append(out, fmt.Sprintf("%s: lacks %d of %s", f.Name, n, what))
 		case n < 0:

@@ -57,7 +57,9 @@ func (t *tx) append(mb mail.MailboxID, a mail.Arrival) (mail.Placement, error) {
 	if err := t.room(a.Blob.Size, leaving); err != nil {
 		return mail.Placement{}, err
 	}
-	if err := nameBlobs(t.c, t.naming, t.now, append(slices.Clip(a.Parts), a.Blob)...); err != nil {
+	key := mail.MessageKey(t.newID())
+	brought, err := nameBlobsOf(t.c, t.naming, t.now, namer{t.id, key}, append(slices.Clip(a.Parts), a.Blob)...)
+	if err != nil {
 		return mail.Placement{}, err
 	}
 	line, err := t.handOn(old)
@@ -70,7 +72,7 @@ func (t *tx) append(mb mail.MailboxID, a mail.Arrival) (mail.Placement, error) {
 		}
 		t.add(mail.Entry{Op: mail.OpExpunge, Mailbox: from.ID, UIDs: mail.MakeUIDSet(a.Replaces)})
 	}
-	p, err := t.arrive(b, a, line)
+	p, err := t.arrive(b, a, line, key, brought)
 	if err != nil {
 		return p, err
 	}
@@ -139,23 +141,25 @@ func (t *tx) room(size int64, old []held) error {
 
 const (
 	// The engine numbers the rows, as they come.
-	insertContent = "INSERT INTO content (account_id, blob, sent_at, message_id, parsed, preview, names) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
-	insertMessage = `INSERT INTO message (account_id, message_key, email_id, thread_id, size, internal_date, created, modseq, visible, placements, left_modseq, born, named, content_id, internal_zone, behind, sent_at)
-	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)`
-	insertPlacement = `INSERT INTO placement (account_id, mailbox_id, uid, placement_id, message_key, lineage, system, keywords, save_date, created, modseq, changed_by, size, content_id, received, behind)
-	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)`
+	insertContent = "INSERT INTO content (account_id, blob, sent_at, message_id, parsed, preview, names, again) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+	insertMessage = `INSERT INTO message (account_id, message_key, email_id, thread_id, size, internal_date, created, modseq, visible, placements, left_modseq, born, named, content_id, internal_zone, behind, sent_at, home_mailbox, home_uid)
+	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)`
+	insertPlacement = `INSERT INTO placement (account_id, mailbox_id, uid, placement_id, message_key, lineage, system, keywords, save_date, created, modseq, changed_by, size, content_id, received, behind, elsewhere)
+	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, 0)`
 )
 
 // arrive makes the message and its placement, which holds the line; 0 begins one.
-func (t *tx) arrive(b *box, a mail.Arrival, line mail.Lineage) (mail.Placement, error) {
+// brought says that the blob's row names the message.
+func (t *tx) arrive(b *box, a mail.Arrival, line mail.Lineage, key mail.MessageKey, brought bool) (mail.Placement, error) {
 	uid, err := b.takeUIDs(1)
 	if err != nil {
 		return mail.Placement{}, err
 	}
-	m, content, err := t.newMessage(a)
+	m, content, err := t.newMessage(a, key, brought)
 	if err != nil {
 		return mail.Placement{}, err
 	}
+	m.homeMailbox, m.homeUID = b.ID, uid
 	p := mail.Placement{ID: mail.PlacementID(t.newID()), Mailbox: b.ID, Message: m.key, UID: uid, Flags: a.Flags, SaveDate: unstamp(stamp(t.now)),
 		Created: t.n, ModSeq: t.n, ChangedBy: t.by.Device(), Size: m.size, Lineage: line}
 	if line == 0 {
@@ -171,11 +175,11 @@ func (t *tx) arrive(b *box, a mail.Arrival, line mail.Lineage) (mail.Placement, 
 
 // newMessage writes what never changes, and returns its number too, and leaves the
 // rest to settle.
-func (t *tx) newMessage(a mail.Arrival) (m *message, content int64, err error) {
+func (t *tx) newMessage(a mail.Arrival, key mail.MessageKey, brought bool) (m *message, content int64, err error) {
 	if a.InternalDate.IsZero() {
 		a.InternalDate = t.now.UTC()
 	}
-	m = &message{key: mail.MessageKey(t.newID()), size: a.Blob.Size, received: stamp(a.InternalDate)}
+	m = &message{key: key, size: a.Blob.Size, received: stamp(a.InternalDate)}
 	if a.EmailID == (mail.EmailID{}) {
 		a.EmailID = emailIDOf(m.key)
 	}
@@ -184,14 +188,14 @@ func (t *tx) newMessage(a mail.Arrival) (m *message, content int64, err error) {
 		return nil, 0, err
 	}
 	m.thread = thread
-	content, err = t.c.insert(insertContent, t.id, a.Blob.Name, a.SentAt, a.MessageID, a.Parsed, a.Preview, names)
+	content, err = t.c.insert(insertContent, t.id, a.Blob.Name, a.SentAt, a.MessageID, a.Parsed, a.Preview, names, !brought)
 	if err != nil {
 		return nil, 0, err
 	}
 	behind := t.account.peak.follow(int64(m.key), m.received)
 	m.insert = func(rw messageRow) error {
 		err := t.c.later(insertMessage, t.id, m.key, a.EmailID, m.thread, m.size, a.InternalDate, rw.created, rw.modseq, rw.visible, rw.placements, rw.left,
-			t.n, keyOf(a.EmailID) != m.key, content, minutesEast(a.InternalDate), behind, a.SentAt)
+			t.n, keyOf(a.EmailID) != m.key, content, minutesEast(a.InternalDate), behind, a.SentAt, m.homeMailbox, m.homeUID)
 		return err
 	}
 	t.messages[m.key] = m

@@ -24,12 +24,17 @@ const (
 	WHERE b.name = ?1 AND b.condemned = 0 ORDER BY p.n`
 	selectBlobs   = "SELECT " + blobColumns + " FROM blob WHERE place > ?1 AND place < ?2 ORDER BY place LIMIT ?3"
 	selectParts   = "SELECT part FROM blob_part WHERE whole = ?1 ORDER BY n"
-	selectUnnamed = `SELECT name FROM blob WHERE name > ?1 AND condemned = 0 AND touched < ?2
+	selectUnnamed = `SELECT name, namer_account, namer_key FROM blob WHERE name > ?1 AND condemned = 0 AND touched < ?2
 	AND NOT EXISTS (SELECT 1 FROM queue q WHERE q.blob = blob.name) AND NOT EXISTS (SELECT 1 FROM blob_part p WHERE p.part = blob.name)
 	ORDER BY name LIMIT ?3`
 	// selectNamed and selectUploaded ask all accounts at once: a blob is named by
-	// whoever has it.
-	selectNamed     = "SELECT 1 FROM content WHERE blob = ?1 LIMIT 1"
+	// whoever has it. The one whom the blob's row says is not among them, unless it is
+	// looked everywhere.
+	selectNamed      = "SELECT 1 FROM content WHERE blob = ?1 AND again = 1 LIMIT 1"
+	selectNamedByAny = "SELECT 1 FROM content WHERE blob = ?1 LIMIT 1"
+	selectNamedBy    = `SELECT 1 FROM message m JOIN content c ON c.account_id = m.account_id AND c.content_id = m.content_id
+	WHERE m.account_id = ?1 AND m.message_key = ?2 AND c.blob = ?3`
+	selectNamer     = "SELECT namer_account, namer_key FROM blob WHERE name = ?1"
 	selectUploaded  = "SELECT 1 FROM upload WHERE blob = ?1 LIMIT 1"
 	selectSending   = "SELECT 1 FROM queue WHERE blob = ?1 LIMIT 1"
 	selectWholes    = "SELECT 1 FROM blob_part WHERE part = ?1 LIMIT 1"
@@ -43,7 +48,8 @@ const (
 	// who are about to have named it. Whether anybody did is asked afterwards.
 	lockBlob      = "UPDATE blob SET touched = touched WHERE name = ?1"
 	lockCondemned = "UPDATE blob SET touched = touched WHERE name = ?1 AND condemned > 0 AND condemned < ?2"
-	restoreBlob   = `INSERT INTO blob (name, size, place, key, touched) VALUES (?1, ?2, ?3, ?4, ?5)
+	// Of a row that was lost it is not known who brought the blob.
+	restoreBlob = `INSERT INTO blob (name, size, place, key, touched, namer_account) VALUES (?1, ?2, ?3, ?4, ?5, -1)
 	ON CONFLICT (name) DO UPDATE SET size = excluded.size, place = excluded.place, key = excluded.key, touched = excluded.touched, condemned = 0`
 	selectWrapped = "SELECT substr(key, 1, 4), count(*) FROM blob GROUP BY 1"
 	rewrapBlob    = "UPDATE blob SET key = ?3 WHERE name = ?1 AND key = ?2"
@@ -116,15 +122,20 @@ func (x BlobIndex) Unnamed(ctx context.Context, touchedBefore time.Time, after m
 	for more := true; more && len(unnamed) < limit; {
 		err := x.db.read(ctx, func(c conn) error {
 			var names []mail.BlobName
+			var namers []namer
 			wanted := limit - len(unnamed)
-			err := c.query(selectUnnamed, func(r row) error { names = append(names, mail.BlobName(r.bytes(0))); return nil }, after, touchedBefore, wanted)
+			err := c.query(selectUnnamed, func(r row) error {
+				names, namers = append(names, mail.BlobName(r.bytes(0))), append(namers, scanNamer(r, 1))
+				return nil
+			}, after, touchedBefore, wanted)
 			more = len(names) == wanted
-			for _, name := range names {
+			for i, name := range names {
 				named := false
-				for _, sql := range []string{selectNamed, selectUploaded} {
-					if err == nil && !named {
-						named, err = one(c, sql, func(row) {}, name)
-					}
+				if err == nil {
+					named, err = isInMail(c, name, namers[i])
+				}
+				if err == nil && !named {
+					named, err = one(c, selectUploaded, func(row) {}, name)
 				}
 				if !named {
 					unnamed = append(unnamed, name)
@@ -294,12 +305,33 @@ const eraseChunk = 200
 
 // isNamed reports whether anything names a blob.
 func isNamed(c conn, name mail.BlobName) (named bool, err error) {
-	for _, sql := range []string{selectNamed, selectUploaded, selectSending, selectWholes} {
+	var by namer
+	if _, err = one(c, selectNamer, func(r row) { by = scanNamer(r, 0) }, name); err == nil {
+		named, err = isInMail(c, name, by)
+	}
+	for _, sql := range []string{selectUploaded, selectSending, selectWholes} {
 		if err == nil && !named {
 			named, err = one(c, sql, func(row) {}, name)
 		}
 	}
 	return named, err
+}
+
+func scanNamer(r row, col int) namer {
+	return namer{mail.AccountID(r.num(col)), mail.MessageKey(r.num(col + 1))}
+}
+
+// isInMail reports whether a message names a blob, whose row says by. When the row was
+// lost, so that nobody knows who brought the blob, that reads all contents.
+func isInMail(c conn, name mail.BlobName, by namer) (named bool, err error) {
+	named, err = one(c, selectNamed, func(row) {}, name)
+	switch {
+	case err != nil || named || by.account == 0:
+		return named, err
+	case by.account < 0:
+		return one(c, selectNamedByAny, func(row) {}, name)
+	}
+	return one(c, selectNamedBy, func(row) {}, by.account, by.key, name)
 }
 
 // Restore implements blob.Index.

@@ -17,7 +17,7 @@ const (
 	holdBlob = "SELECT 1 FROM blob WHERE name = ?1 AND condemned = 0 AND touched > ?2"
 	putBlob  = `INSERT INTO blob (name, size, place, key, touched) VALUES (?1, ?2, ?3, ?4, ?5)
 	ON CONFLICT (name) DO UPDATE SET place = excluded.place, key = excluded.key, touched = excluded.touched, condemned = 0`
-	addBlob     = "INSERT INTO blob (name, size, place, key, touched) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (name) DO NOTHING"
+	addBlob     = "INSERT INTO blob (name, size, place, key, touched, namer_account, namer_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (name) DO NOTHING"
 	deleteParts = "DELETE FROM blob_part WHERE whole = ?1"
 	insertPart  = "INSERT INTO blob_part (whole, n, part) VALUES (?1, ?2, ?3)"
 	selectPlace = "SELECT size, place, key FROM blob WHERE name = ?1"
@@ -34,18 +34,36 @@ const (
 // whose bytes were just written, and from no other. What is not durable yet is left
 // to the writer, who waits for it before the commit.
 func nameBlobs(c conn, names *naming, now time.Time, blobs ...mail.Blob) error {
+	_, err := nameBlobsOf(c, names, now, namer{}, blobs...)
+	return err
+}
+
+// A namer is the message of an account that names a blob, written into the blob's row
+// if it brings it. Those whom the row does not say are found by an index.
+type namer struct {
+	account mail.AccountID
+	key     mail.MessageKey
+}
+
+// nameBlobsOf is nameBlobs for a message that names the last of them, and reports
+// whether the row of that one says so now.
+func nameBlobsOf(c conn, names *naming, now time.Time, by namer, blobs ...mail.Blob) (brought bool, err error) {
 	for _, b := range blobs {
 		if !b.Until.IsZero() && !now.Before(b.Until) || b.Fresh && names.refuses(b.Place) {
-			return expired()
+			return false, expired()
 		}
 	}
-	for _, b := range blobs {
+	for i, b := range blobs {
 		c.pending().waitFor(b.Pending)
-		if err := nameBlob(c, names, now, b); err != nil {
-			return err
+		of := namer{}
+		if i == len(blobs)-1 {
+			of = by
+		}
+		if brought, err = nameBlob(c, names, now, of, b); err != nil {
+			return false, err
 		}
 	}
-	return nil
+	return brought, nil
 }
 
 // naming is what is kept of blobs.
@@ -98,19 +116,23 @@ func (w *pending) take() []*mail.Pending {
 // for the clocks of nodes to differ by.
 const touchedLately = blob.HandleLife / 2
 
-func nameBlob(c conn, names *naming, now time.Time, b mail.Blob) error {
-	if b.Fresh {
-		names.known.add(b.Name)
+func nameBlob(c conn, names *naming, now time.Time, by namer, b mail.Blob) (brought bool, err error) {
+	if !b.Fresh {
+		return false, touch(c, names, now, b)
 	}
-	if b.Fresh { // then it is hardly ever there
-		n, err := c.exec(addBlob, b.Name, b.Size, b.Place, b.Key, now)
-		if err != nil {
-			return err
-		}
-		if n > 0 {
-			return addRecord(c, b)
-		}
+	names.known.add(b.Name)
+	n, err := c.exec(addBlob, b.Name, b.Size, b.Place, b.Key, now, by.account, by.key) // it is hardly ever there
+	switch {
+	case err != nil:
+		return false, err
+	case n > 0:
+		return true, addRecord(c, b)
 	}
+	return false, touch(c, names, now, b)
+}
+
+// touch keeps the row of a blob that is there, or makes it from a fresh handle.
+func touch(c conn, names *naming, now time.Time, b mail.Blob) error {
 	if names.shared {
 		held, err := one(c, holdBlob, func(row) {}, b.Name, now.Add(-touchedLately))
 		if err != nil || held {

@@ -3,6 +3,8 @@ package sqlstore
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"lockstep/internal/mail"
 )
@@ -49,6 +51,9 @@ var flaws = []flaw{
 	WHERE p.account_id = ?1 AND p.content_id <> m.content_id`, []string{`UPDATE placement SET content_id = (SELECT m.content_id FROM message m
 	WHERE m.account_id = ?1 AND m.message_key = placement.message_key) WHERE account_id = ?1 AND content_id <>
 	(SELECT m.content_id FROM message m WHERE m.account_id = ?1 AND m.message_key = placement.message_key)`}},
+	{"a placement that its message does not find", "SELECT 'UID ' || p.uid FROM placement p WHERE p.account_id = ?1 AND p.elsewhere = 0 AND " + notAtHome("p"), []string{
+		"UPDATE placement SET elsewhere = 1 WHERE account_id = ?1 AND elsewhere = 0 AND " + notAtHome("placement"),
+	}},
 	{"a placement in no mailbox", `SELECT 'UID ' || p.uid FROM placement p
 	WHERE p.account_id = ?1 AND NOT EXISTS (SELECT 1 FROM mailbox b WHERE b.account_id = ?1 AND b.mailbox_id = p.mailbox_id)`, nil},
 	{"a mailbox out of the order of dates", order + "SELECT 'mailbox ' || mailbox_id || ', UID ' || uid FROM ordered WHERE wrong", []string{
@@ -113,6 +118,12 @@ var flaws = []flaw{
 	AND a.used <> coalesce((SELECT sum(size) FROM message m WHERE m.account_id = ?1 AND m.placements > 0), 0)`, []string{
 		"UPDATE account SET used = coalesce((SELECT sum(size) FROM message m WHERE m.account_id = ?1 AND m.placements > 0), 0) WHERE account_id = ?1",
 	}},
+}
+
+// notAtHome says of a placement that its message came in elsewhere.
+func notAtHome(placement string) string {
+	return strings.ReplaceAll(`NOT EXISTS (SELECT 1 FROM message m WHERE m.account_id = ?1 AND m.message_key = PLACEMENT.message_key
+	AND m.home_mailbox = PLACEMENT.mailbox_id AND m.home_uid = PLACEMENT.uid)`, "PLACEMENT", placement)
 }
 
 const internalDate = "(SELECT m.internal_date FROM message m WHERE m.account_id = ?1 AND m.message_key = placement.message_key)"
@@ -182,8 +193,61 @@ func (db *DB) check(ctx context.Context, id mail.AccountID, repair bool, look fu
 		}
 		wrong = append(wrong, found...)
 	}
+	lost, err := db.checkNamers(ctx, id, repair, look)
+	wrong = append(wrong, lost...)
+	if err != nil {
+		return wrong, err
+	}
 	shares, err := db.checkShares(ctx, id, repair)
 	return append(wrong, shares...), err
+}
+
+const (
+	selectBrought = `SELECT m.message_key, m.content_id, c.blob FROM message m JOIN content c ON c.account_id = m.account_id AND c.content_id = m.content_id
+	WHERE m.account_id = ?1 AND c.again = 0`
+	setAgain = "UPDATE content SET again = 1 WHERE account_id = ?1 AND content_id = ?2"
+)
+
+// checkNamers looks for messages that are said to have brought their blobs while the
+// blobs' rows say otherwise: nobody who looks for who names such a blob would find
+// them. Put into the index they are found.
+func (db *DB) checkNamers(ctx context.Context, id mail.AccountID, repair bool, look func(context.Context, func(conn) error) error) (found []string, err error) {
+	const what = "a message that its blob does not find"
+	var contents []int64
+	err = look(ctx, func(c conn) error {
+		found, contents = nil, nil
+		return c.query(selectBrought, func(r row) error {
+			key, content := mail.MessageKey(r.num(0)), r.num(1)
+			var by namer
+			if _, err := one(c, selectNamer, func(r row) { by = scanNamer(r, 0) }, mail.BlobName(r.bytes(2))); err != nil || by == (namer{id, key}) {
+				return err
+			}
+			switch contents = append(contents, content); {
+			case len(found) < maxFindings:
+				found = append(found, fmt.Sprintf("%s: message %d", what, key))
+			case len(found) == maxFindings:
+				found = append(found, what+": and more")
+			}
+			return nil
+		}, id)
+	})
+	if err != nil || !repair {
+		return found, err
+	}
+	for some := range slices.Chunk(contents, removeChunk) {
+		err := db.write(ctx, laneOf(id), func(c conn) error {
+			for _, content := range some {
+				if _, err := c.exec(setAgain, id, content); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, nil)
+		if err != nil {
+			return found, err
+		}
+	}
+	return found, nil
 }
 
 // look says where an account has the flaw.

@@ -75,16 +75,16 @@ func TestIntegrityFindsNothingInGoodTables(t *testing.T) {
 }
 
 func TestAWrongIndexIsMadeAnew(t *testing.T) {
-	db := damaged(t, "placement_message", -1)
-	wrong, left, err := db.Integrity(t.Context(), "placement", false)
-	if err != nil || len(wrong) == 0 || len(left) == 0 || !strings.Contains(wrong[0], "index placement_message") {
+	db := damaged(t, "blob_place", -1)
+	wrong, left, err := db.Integrity(t.Context(), "blob", false)
+	if err != nil || len(wrong) == 0 || len(left) == 0 || !strings.Contains(wrong[0], "index blob_place") {
 		t.Fatalf("%v %v %v", wrong, left, err)
 	}
-	wrong, left, err = db.Integrity(t.Context(), "placement", true)
+	wrong, left, err = db.Integrity(t.Context(), "blob", true)
 	if err != nil || len(wrong) == 0 || len(left) > 0 {
 		t.Errorf("put right: %v, left %v, %v", wrong, left, err)
 	}
-	if wrong, _, err = db.Integrity(t.Context(), "placement", false); err != nil || len(wrong) > 0 {
+	if wrong, _, err = db.Integrity(t.Context(), "blob", false); err != nil || len(wrong) > 0 {
 		t.Errorf("afterwards: %v %v", wrong, err)
 	}
 }

@@ -50,7 +50,7 @@ func TestTheBlobsOfAKeptAccountAreNamed(t *testing.T) {
 	}
 	found := false
 	name := arrival(1).Blob.Name
-	err := h.read(t.Context(), func(c conn) (err error) { found, err = one(c, selectNamed, func(row) {}, name); return err })
+	err := h.read(t.Context(), func(c conn) (err error) { found, err = isNamed(c, name); return err })
 	if err != nil || !found {
 		t.Errorf("%v, %v", found, err)
 	}

@@ -38,7 +38,11 @@ const (
 	selectDepartedHeld = "SELECT " + heldColumns + ` FROM vanished_placement p CROSS JOIN message m
 	WHERE p.account_id = ?1 AND p.mailbox_id = ?2 AND p.uid BETWEEN ?3 AND ?4
 	AND m.account_id = p.account_id AND m.message_key = p.message_key AND m.content_id > 0 ORDER BY p.uid`
-	selectPlacesOf = "SELECT message_key, placement_id, mailbox_id, system, keywords FROM placement WHERE account_id = ?1 AND message_key IN list(?2)"
+	selectPlacesOf = `SELECT message_key, placement_id, mailbox_id, system, keywords FROM placement WHERE account_id = ?1 AND elsewhere = 1 AND message_key IN list(?2)
+	UNION ALL SELECT p.message_key, p.placement_id, p.mailbox_id, p.system, p.keywords FROM message m CROSS JOIN placement p
+	WHERE m.account_id = ?1 AND m.message_key IN list(?2) AND ` + atHome
+	// atHome says that placement p is the one where message m came in.
+	atHome = "p.account_id = m.account_id AND p.mailbox_id = m.home_mailbox AND p.uid = m.home_uid AND p.message_key = m.message_key AND p.elsewhere = 0"
 )
 
 // load returns those of uids that are in the mailbox and wanted, and brings

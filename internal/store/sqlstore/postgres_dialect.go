@@ -8,7 +8,7 @@ import (
 // inPostgres holds the statements that PostgreSQL has words of its own for, by how
 // they are written for SQLite.
 var inPostgres = map[string]string{
-	insertContent: "INSERT INTO content (account_id, blob, sent_at, message_id, parsed, preview, names, content_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+	insertContent: "INSERT INTO content (account_id, blob, sent_at, message_id, parsed, preview, names, again, content_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
 	hasVersions:   "SELECT 1 FROM pg_catalog.pg_class WHERE oid = to_regclass('schema_version')",
 	knowsFloors:   "SELECT 1",
 	makeVersions:  "SELECT 1", // the first step does
@@ -17,6 +17,12 @@ var inPostgres = map[string]string{
 	lockBlob:      "SELECT 1 FROM blob WHERE name = ?1 FOR UPDATE",
 	holdBlob:      holdBlob + " FOR KEY SHARE",
 	holdNumbered:  holdNumbered + " FOR UPDATE",
+	selectPlacesOf: `SELECT p.message_key, p.placement_id, p.mailbox_id, p.system, p.keywords FROM unnest(?2::bigint[]) AS listed (value)
+	CROSS JOIN LATERAL (SELECT * FROM placement WHERE account_id = ?1 AND elsewhere = 1 AND message_key = listed.value OFFSET 0) p
+	UNION ALL SELECT p.message_key, p.placement_id, p.mailbox_id, p.system, p.keywords FROM unnest(?2::bigint[]) AS listed (value)
+	CROSS JOIN LATERAL (SELECT * FROM message WHERE account_id = ?1 AND message_key = listed.value OFFSET 0) m
+	CROSS JOIN LATERAL (SELECT * FROM placement WHERE account_id = ?1 AND mailbox_id = m.home_mailbox AND uid = m.home_uid OFFSET 0) p
+	WHERE p.message_key = m.message_key AND p.elsewhere = 0`,
 }
 
 var translated sync.Map // of string to string

@@ -60,8 +60,9 @@ const (
 	selectChangedUIDs = `SELECT uid FROM placement WHERE account_id = ?1 AND mailbox_id = ?2 AND modseq > ?3 AND modseq > created UNION ALL
 	SELECT p.uid FROM placement p WHERE p.account_id = ?1 AND p.mailbox_id = ?2 AND p.uid > (SELECT coalesce(max(y.uid), 0) FROM
 	(SELECT y.uid FROM placement y WHERE y.account_id = ?1 AND y.mailbox_id = ?2 AND y.created <= ?3 ORDER BY y.uid DESC LIMIT 1) y) AND p.modseq = p.created`
-	selectSomePlacements   = "SELECT " + placementColumns + " FROM placement p WHERE p.account_id = ?1 AND p.mailbox_id = ?2 AND p.uid IN list(?3) ORDER BY p.uid"
-	selectPlacementsOf     = "SELECT " + placementColumns + " FROM placement p WHERE p.account_id = ?1 AND p.message_key = ?2"
+	selectSomePlacements = "SELECT " + placementColumns + " FROM placement p WHERE p.account_id = ?1 AND p.mailbox_id = ?2 AND p.uid IN list(?3) ORDER BY p.uid"
+	selectPlacementsOf   = "SELECT " + placementColumns + " FROM placement p WHERE p.account_id = ?1 AND p.elsewhere = 1 AND p.message_key = ?2" +
+		" UNION ALL SELECT " + placementColumns + " FROM message m CROSS JOIN placement p WHERE m.account_id = ?1 AND m.message_key = ?2 AND " + atHome
 	selectMessage          = "SELECT " + messageColumns + " FROM message m JOIN content c ON c.account_id = m.account_id AND c.content_id = m.content_id WHERE m.account_id = ?1 AND m.message_key = ?2"
 	selectMessageWithID    = selectMessage + " AND m.email_id = ?3 AND m.visible = 1"
 	selectMessageByEmailID = "SELECT " + messageColumns + " FROM message m JOIN content c ON c.account_id = m.account_id AND c.content_id = m.content_id WHERE m.account_id = ?1 AND m.email_id = ?2 AND m.named = 1 AND m.visible = 1 ORDER BY m.message_key LIMIT 1"

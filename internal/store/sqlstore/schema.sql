@@ -53,7 +53,7 @@ CREATE TABLE blob (
   key       BLOB,
   touched   INTEGER NOT NULL,
   condemned INTEGER NOT NULL DEFAULT 0 -- when; 0 is alive
-) STRICT, WITHOUT ROWID;
+, namer_account INTEGER NOT NULL DEFAULT 0, namer_key INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID;
 
 CREATE TABLE blob_bytes (
   place TEXT NOT NULL PRIMARY KEY,
@@ -82,7 +82,7 @@ CREATE TABLE content (
   parsed     BLOB,
   preview    TEXT NOT NULL,
   names      BLOB -- by which replies find its thread, eight bytes each
-) STRICT;
+, again INTEGER NOT NULL DEFAULT 1) STRICT;
 
 CREATE TABLE counter (
   name TEXT NOT NULL PRIMARY KEY,
@@ -285,7 +285,7 @@ CREATE TABLE message (
   modseq        INTEGER NOT NULL,
   visible       INTEGER NOT NULL, -- some placement is not \Deleted
   placements    INTEGER NOT NULL,
-  left_modseq   INTEGER NOT NULL, born INTEGER NOT NULL DEFAULT 0, named INTEGER NOT NULL DEFAULT 1, content_id INTEGER NOT NULL DEFAULT 0, internal_zone INTEGER NOT NULL DEFAULT 0, behind INTEGER NOT NULL DEFAULT 0, sent_at INTEGER NOT NULL DEFAULT -9223372036854775808, -- when the last placement left; 0 while there is one
+  left_modseq   INTEGER NOT NULL, born INTEGER NOT NULL DEFAULT 0, named INTEGER NOT NULL DEFAULT 1, content_id INTEGER NOT NULL DEFAULT 0, internal_zone INTEGER NOT NULL DEFAULT 0, behind INTEGER NOT NULL DEFAULT 0, sent_at INTEGER NOT NULL DEFAULT -9223372036854775808, home_mailbox INTEGER NOT NULL DEFAULT 0, home_uid INTEGER NOT NULL DEFAULT 0, -- when the last placement left; 0 while there is one
   PRIMARY KEY (account_id, message_key)
 ) STRICT, WITHOUT ROWID;
 
@@ -348,7 +348,7 @@ CREATE TABLE placement (
   created      INTEGER NOT NULL,
   modseq       INTEGER NOT NULL,
   changed_by   INTEGER NOT NULL,
-  size         INTEGER NOT NULL, content_id INTEGER NOT NULL DEFAULT 0, received INTEGER NOT NULL DEFAULT 0, behind INTEGER NOT NULL DEFAULT 0,
+  size         INTEGER NOT NULL, content_id INTEGER NOT NULL DEFAULT 0, received INTEGER NOT NULL DEFAULT 0, behind INTEGER NOT NULL DEFAULT 0, elsewhere INTEGER NOT NULL DEFAULT 1,
   PRIMARY KEY (account_id, mailbox_id, uid)
 ) STRICT, WITHOUT ROWID;
 
@@ -505,7 +505,7 @@ CREATE INDEX blob_part_part ON blob_part (part);
 
 CREATE INDEX blob_place ON blob (place);
 
-CREATE INDEX content_blob ON content (blob);
+CREATE INDEX content_blob ON content (blob) WHERE again = 1;
 
 CREATE INDEX credential_principal ON credential (principal_id);
 
@@ -547,7 +547,7 @@ CREATE INDEX placement_changed ON placement (account_id, mailbox_id, modseq, uid
 
 CREATE INDEX placement_line ON placement (account_id, mailbox_id, abs(lineage)) WHERE lineage <> placement_id;
 
-CREATE INDEX placement_message ON placement (account_id, message_key);
+CREATE INDEX placement_message ON placement (account_id, message_key) WHERE elsewhere = 1;
 
 CREATE INDEX principal_kept ON principal (removed_at) WHERE removed = 2;
 

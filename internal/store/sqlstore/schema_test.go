@@ -87,7 +87,8 @@ func TestEveryAccountTableBeginsWithItsAccount(t *testing.T) {
 
 // across are the statements that look at all accounts, and why they may.
 var across = []string{
-	selectNamed,    // a blob is named by whoever has it
+	selectNamed, // a blob is named by whoever has it
+	selectNamedByAny,
 	selectUploaded, // so
 	selectUntold,   // who is to be told of a flood, whoever it is
 	selectHeads,    // where each account is

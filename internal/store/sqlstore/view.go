@@ -68,6 +68,9 @@ type message struct {
 	was      view       // at the beginning
 	counts   view       // as mailboxes and threads count it
 
+	homeMailbox mail.MailboxID // where it came in, if it came now
+	homeUID     mail.UID
+
 	insert   func(messageRow) error // its row; nil when it is there
 	changed  bool                   // its view differs from the beginning
 	flipped  bool                   // so does whether it is visible
