@@ -105,11 +105,25 @@ type News struct {
 	Many      bool
 	Device    DeviceID  // who did it; 0 also when several
 	At        time.Time // of the commit
+	// Puts, unless it is nil, are all that happened to placements: those that came and
+	// those whose flags changed, with the flags they have then; of one that is named
+	// twice the last counts. At most MaxNewsPuts. Other nodes are not told of them.
+	Puts []Put
 	// Look says that more may have happened than the news tell, as they came from
 	// another node, or did not come: who waits looks at the store. Such news touch
 	// everything.
 	Look bool
 }
+
+// Put is a placement that came or changed, with the flags it has then.
+type Put struct {
+	Mailbox MailboxID
+	UID     UID
+	Flags   Flags
+}
+
+// MaxNewsPuts bounds the list in News.
+const MaxNewsPuts = 16
 
 // LookNews are for those who wait when nobody knows what happened, only that the
 // account is at head by now.
@@ -117,7 +131,7 @@ func LookNews(head ModSeq, at time.Time) News { return News{ModSeq: head, At: at
 
 // Widen has news touch everything, and tell who hears them to look.
 func (n News) Widen() News {
-	n.Many, n.Mailboxes, n.Look, n.Device = true, nil, true, 0
+	n.Many, n.Mailboxes, n.Puts, n.Look, n.Device = true, nil, nil, true, 0
 	for t := TypeMailbox; t <= TypeSubmission; t++ {
 		n.Types.Add(t)
 	}

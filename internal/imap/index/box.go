@@ -27,7 +27,8 @@ type Box struct {
 	imaging atomic.Bool
 
 	mu      sync.Mutex
-	waking  bool // a goroutine is on its way to the wakers
+	told    []mail.News // what the next Version may be made of; at most maxTold
+	waking  bool        // a goroutine is on its way to the wakers
 	wakers  map[Waker]struct{}
 	users   int // guarded by the cache's mu, as is stop
 	stop    func()
@@ -123,17 +124,30 @@ func (b *Box) heard(n mail.News) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.wakers) > 0 && !b.waking {
+	if len(b.wakers) == 0 {
+		return
+	}
+	if n.Puts != nil && b.key.as == 0 && len(b.told) < maxTold { // a member's own \Seen is not among them
+		b.told = append(b.told, n)
+	}
+	if !b.waking {
 		b.waking = true
 		b.cache.running.start(b.wakeAll)
 	}
 }
 
-// wakeAll reads the changes once and then wakes everybody.
+// maxTold bounds the news that wait to be made a Version of.
+const maxTold = 16
+
+// wakeAll finds out about the changes once, by the news or else by reading, and then
+// wakes everybody.
 func (b *Box) wakeAll() {
 	b.mu.Lock()
 	b.waking = false
+	told := b.told
+	b.told = nil
 	b.mu.Unlock()
+	b.believe(told)
 	_, _ = b.At(context.Background(), 0) // who is woken meets the error again
 	b.mu.Lock()
 	wakers := make([]Waker, 0, len(b.wakers))

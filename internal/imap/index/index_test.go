@@ -233,12 +233,12 @@ func TestOneReadServesAllWhoWait(t *testing.T) {
 		others[i] = make(waker, 1)
 		b.Wake(others[i])
 	}
-	n := s.add(1)
+	n := s.add(mail.MaxNewsPuts + 1) // more than news say
 	<-w
 	for _, o := range others {
 		<-o
 	}
-	if v, err := b.At(context.Background(), n); err != nil || v.Len() != 1 {
+	if v, err := b.At(context.Background(), n); err != nil || v.Len() != mail.MaxNewsPuts+1 {
 		t.Errorf("%v, %v", v, err)
 	}
 	if counting.views != 1 {

@@ -49,6 +49,7 @@ func (t *tx) settlePlacements() map[mail.MessageKey]bool {
 		}
 	}
 	slices.Sort(all)
+	whole := true // puts are all there is to say of placements
 	for _, id := range all {
 		was, is := t.base.boxes[id], t.s.boxes[id]
 		if was == is && !t.hailed[id] {
@@ -57,6 +58,11 @@ func (t *tx) settlePlacements() map[mail.MessageKey]bool {
 		touched := t.hailed[id]
 		for uid, d := range differences(was, is) {
 			touched = true
+			if !d.is || d.was && was.get(uid).Flags == is.get(uid).Flags {
+				whole = false
+			} else {
+				t.news.Puts = append(t.news.Puts, mail.Put{Mailbox: id, UID: uid, Flags: is.get(uid).Flags})
+			}
 			messages[d.message] = true
 			t.s.live(int64(d.id), life{typ: mail.TypePlacement, mailbox: id, uid: uid}, d.was, d.is, t.n)
 		}
@@ -64,6 +70,9 @@ func (t *tx) settlePlacements() map[mail.MessageKey]bool {
 			t.s.account.Last[mail.TypePlacement] = t.n
 			t.news.Mailboxes = append(t.news.Mailboxes, id)
 		}
+	}
+	if !whole || len(t.news.Puts) > mail.MaxNewsPuts {
+		t.news.Puts = nil
 	}
 	if len(t.news.Mailboxes) > mail.MaxNewsMailboxes {
 		t.news.Mailboxes, t.news.Many = nil, true

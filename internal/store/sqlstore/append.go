@@ -166,6 +166,7 @@ func (t *tx) arrive(b *box, a mail.Arrival, line mail.Lineage, key mail.MessageK
 		p.Lineage = mail.Lineage(p.ID)
 	}
 	t.touch(b)
+	t.put(b.ID, uid, p.Flags)
 	b.count(p.Flags, p.Size, 1)
 	t.place(m, place{id: p.ID, mailbox: b.ID, flags: p.Flags})
 	err = t.c.later(insertPlacement, t.id, b.ID, uid, p.ID, p.Message, p.Lineage, p.Flags.System, p.Flags.KeywordText(), p.SaveDate,

@@ -245,6 +245,53 @@ func BenchmarkDeliver(b *testing.B) {
 	m.report()
 }
 
+// BenchmarkSeveralWriters is deliveries to 64 accounts, and flags in 16, that lie in
+// several databases, each with a writer of its own: what that would bring.
+func BenchmarkSeveralWriters(b *testing.B) {
+	for _, databases := range []int{1, 2, 4} {
+		deliver := func(h home, n, i int) {
+			a := letter(1_000_000 + n)
+			h.update(func(tx store.Tx) error { _, err := tx.Append(h.inbox, a); return err })
+		}
+		keyword, _ := mail.NewFlags("stored")
+		flag := func(h home, n, i int) {
+			change := []mail.FlagChange{{Add: keyword}, {Remove: keyword}}[i/500%2]
+			h.update(func(tx store.Tx) error {
+				_, err := tx.StoreFlags(h.inbox, mail.MakeUIDSet(mail.UID(i%500+1)), change, nil)
+				return err
+			})
+		}
+		for name, what := range map[string]struct {
+			accounts int
+			do       func(h home, n, i int)
+		}{"deliver": {64, deliver}, "flag": {16, flag}} {
+			b.Run(fmt.Sprintf("%s/%d", name, databases), func(b *testing.B) {
+				var homes []home
+				for range databases {
+					homes = append(homes, newHome(b, Options{}).neighbours(what.accounts/databases-1, 500)...)
+				}
+				var next atomic.Int64
+				b.ResetTimer()
+				cpu := processorTime(b)
+				var all sync.WaitGroup
+				for _, h := range homes {
+					all.Go(func() {
+						for i := 0; ; i++ {
+							n := next.Add(1)
+							if n > int64(b.N) {
+								return
+							}
+							what.do(h, int(n), i)
+						}
+					})
+				}
+				all.Wait()
+				b.ReportMetric((processorTime(b)-cpu)/float64(b.N), "cpu-µs/op")
+			})
+		}
+	}
+}
+
 // measured counts from where a benchmark begins.
 type measured struct {
 	b     *testing.B

@@ -86,6 +86,7 @@ func (t *tx) reflagAll(b *box, hs []held, change mail.FlagChange) error {
 		b.countFlags(h.Flags, -1)
 		b.countFlags(f, 1)
 		t.reflag(&h, f)
+		t.put(b.ID, h.UID, f)
 	}
 	t.touch(b)
 	for _, f := range outcomes {

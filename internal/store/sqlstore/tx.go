@@ -32,6 +32,7 @@ type tx struct {
 	touched   map[mail.MailboxID]bool // placements changed
 	dirty     map[mail.MessageKey]*message
 	objects   map[mail.ObjectID]object // changed
+	puts      []mail.Put               // placements that came or whose flags changed; see allPuts
 	added     int                      // entries, also those that became one with the one before
 	undone    *undo                    // the last that was undone here
 	undoneAt  int                      // added, after that
@@ -242,13 +243,35 @@ func (t *tx) current() mail.Account {
 }
 
 func (t *tx) news() mail.News {
-	news := mail.News{ModSeq: t.n, Types: t.changedTypes(), Device: t.by.Device(), At: t.now}
+	news := mail.News{ModSeq: t.n, Types: t.changedTypes(), Device: t.by.Device(), At: t.now, Puts: t.allPuts()}
 	if len(t.touched) > mail.MaxNewsMailboxes {
 		news.Many = true
 		return news
 	}
 	news.Mailboxes = slices.Sorted(maps.Keys(t.touched))
 	return news
+}
+
+// put notes what a placement is from now on.
+func (t *tx) put(mb mail.MailboxID, uid mail.UID, flags mail.Flags) {
+	if len(t.puts) <= mail.MaxNewsPuts {
+		t.puts = append(t.puts, mail.Put{Mailbox: mb, UID: uid, Flags: flags})
+	}
+}
+
+// allPuts are those, if the record tells of nothing but them.
+func (t *tx) allPuts() []mail.Put {
+	count := uint64(0)
+	for _, e := range t.entries {
+		if e.Op != mail.OpAppend && e.Op != mail.OpFlags || e.Who != 0 {
+			return nil
+		}
+		count += e.UIDs.Count()
+	}
+	if count != uint64(len(t.puts)) || count > mail.MaxNewsPuts {
+		return nil
+	}
+	return t.puts
 }
 
 const updateAccount = `UPDATE account SET head = ?2, last_mailbox = ?3, last_email = ?4, last_thread = ?5, last_placement = ?6,

@@ -118,6 +118,30 @@ var faults = []struct {
 			}
 		}
 	}},
+	{"NewsForgetsAPut", func(f *fault) {
+		f.watch = func(fn func(mail.News)) func(mail.News) {
+			return func(n mail.News) {
+				if len(n.Puts) > 1 {
+					n.Puts = n.Puts[1:]
+				}
+				fn(n)
+			}
+		}
+	}},
+	{"NewsSaysOtherFlags", func(f *fault) {
+		f.watch = func(fn func(mail.News)) func(mail.News) {
+			return func(n mail.News) {
+				n.Puts = slices.Clone(n.Puts)
+				for i := range n.Puts {
+					n.Puts[i].Flags.System ^= mail.Flagged
+				}
+				fn(n)
+			}
+		}
+	}},
+	{"NewsNeverSaysAll", func(f *fault) {
+		f.watch = func(fn func(mail.News)) func(mail.News) { return func(n mail.News) { n.Puts = nil; fn(n) } }
+	}},
 	{"NewsForgetsNames", func(f *fault) {
 		f.watch = func(fn func(mail.News)) func(mail.News) {
 			return func(n mail.News) { n.Types &^= 1 << mail.TypeNames; fn(n) }

@@ -96,6 +96,7 @@ func (h *history) agrees() {
 	got, want := h.subject(), newSubject(m)
 	watch := newWatch(got)
 	grown := growth{}
+	var before *snapshot
 	for i, o := range h.ops {
 		began := time.Now()
 		g := o.do(got)
@@ -117,6 +118,10 @@ func (h *history) agrees() {
 		now.sound()
 		grown.observe(now)
 		watch.heardTypes(now)
+		if before != nil {
+			watch.heardPuts(before, now)
+		}
+		before = now
 	}
 	watch.heardAll()
 	if d := difference(recordLines(got), recordLines(want)); d != "" {

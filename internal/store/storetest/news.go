@@ -66,6 +66,60 @@ func (w *watch) heardTypes(now *snapshot) {
 	}
 }
 
+// heardPuts gives up unless the newest News, if it says all that happened to placements,
+// does; and where that was an arrival or a change of flags it has to.
+func (w *watch) heardPuts(before, now *snapshot) {
+	heard := w.news()
+	if len(heard) == 0 || heard[len(heard)-1].ModSeq != now.account.Head || before.account.Head+1 != now.account.Head {
+		return
+	}
+	n := heard[len(heard)-1]
+	said := map[mail.MailboxID]map[mail.UID]mail.Flags{}
+	for _, p := range n.Puts {
+		if said[p.Mailbox] == nil {
+			said[p.Mailbox] = map[mail.UID]mail.Flags{}
+		}
+		said[p.Mailbox][p.UID] = p.Flags
+	}
+	puts, gone := 0, false
+	for mb, rows := range now.messages {
+		for _, r := range rows {
+			if r.ModSeq != n.ModSeq {
+				continue
+			}
+			puts++
+			if flags, ok := said[mb][r.UID]; n.Puts != nil && (!ok || flags != r.Flags) {
+				fail("news say of %d in %d %v (%v), and it is (%v)", r.UID, mb, flags, ok, r.Flags)
+			}
+		}
+	}
+	for mb, rows := range before.messages {
+		for _, r := range rows {
+			gone = gone || !slices.ContainsFunc(now.messages[mb], func(is row) bool { return is.UID == r.UID })
+		}
+	}
+	total := 0
+	for _, of := range said {
+		total += len(of)
+	}
+	if n.Puts != nil && (gone || total != puts || len(n.Puts) > mail.MaxNewsPuts) {
+		fail("news say that %d placements came or changed, and no more; there are %d, and some left: %v", total, puts, gone)
+	}
+	if plain := w.s.isPlain(n.ModSeq); plain && n.Puts == nil {
+		fail("news of %d do not say what became of %d placements", n.ModSeq, puts)
+	}
+}
+
+// isPlain reports whether a record tells of one arrival, or of flags of one message.
+func (s *subject) isPlain(n mail.ModSeq) bool {
+	records := s.records(store.JournalQuery{After: n - 1, Limit: 1})
+	if len(records) != 1 || len(records[0].Entries) != 1 {
+		return false
+	}
+	e := records[0].Entries[0]
+	return (e.Op == mail.OpAppend || e.Op == mail.OpFlags) && e.Who == 0 && e.UIDs.Count() == 1
+}
+
 // heardOf gives up unless the News is of the record.
 func heardOf(n mail.News, r mail.Record) {
 	if n.ModSeq != r.ModSeq || n.Device != r.Device {
