@@ -15,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
+	"time"
 
 	"lockstep/internal/blob"
 	"lockstep/internal/blob/blobtest"
@@ -292,27 +294,45 @@ func TestNamesDifferUnderAnotherKey(t *testing.T) {
 	}
 }
 
+// slowDisk syncs for so long that everybody who is at work meanwhile comes to wait
+// for the next sync.
+type slowDisk struct{ vfs.FS }
+
+type slowFile struct{ vfs.File }
+
+func (d slowDisk) Create(name string) (vfs.File, error) {
+	f, err := d.FS.Create(name)
+	return slowFile{f}, err
+}
+
+func (f slowFile) Sync() error {
+	time.Sleep(time.Millisecond)
+	return f.File.Sync()
+}
+
 func TestConcurrentPutsShareSyncs(t *testing.T) {
-	w := newWorld(t, vfs.OS{}, blob.Options{PackSize: 1 << 20})
-	const writers, each = 32, 20
-	var wg sync.WaitGroup
-	for i := range writers {
-		wg.Go(func() {
-			for j := range each {
-				data := fmt.Appendf(textBytes(2000+i), "%d %d", i, j)
-				b, _, err := w.Put(context.Background(), bytes.NewReader(data), blob.PutOptions{})
-				if err != nil {
-					t.Error(err)
-					return
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, slowDisk{faulty.New(1)}, blob.Options{PackSize: 1 << 20})
+		const writers, each = 32, 20
+		var wg sync.WaitGroup
+		for i := range writers {
+			wg.Go(func() {
+				for j := range each {
+					data := fmt.Appendf(textBytes(2000+i), "%d %d", i, j)
+					b, _, err := w.Put(context.Background(), bytes.NewReader(data), blob.PutOptions{})
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					w.mustRead(b, data)
 				}
-				w.mustRead(b, data)
-			}
-		})
-	}
-	wg.Wait()
-	if n := w.Stats().Syncs; n >= writers*each/2 {
-		t.Errorf("%d puts by %d writers took %d syncs", writers*each, writers, n)
-	}
+			})
+		}
+		wg.Wait()
+		if n := w.Stats().Syncs; n >= writers*each/2 {
+			t.Errorf("%d puts by %d writers took %d syncs", writers*each, writers, n)
+		}
+	})
 }
 
 func TestLonePutTakesOneSync(t *testing.T) {
