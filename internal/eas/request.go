@@ -35,7 +35,8 @@ type request struct {
 	in   *wbxml.Element // what the device says; nil if it said nothing
 	mime *spool         // the message it sends, if it sends one
 	hash [sha256.Size]byte
-	owed []func() // begin to save what the answer says already; used by one goroutine
+	told []collectionKey // that the answer is about
+	owed []func()        // begin to save what the answer says already; used by one goroutine
 }
 
 // An answer is what a device is told. The zero answer is "200, and nothing to say".
@@ -69,6 +70,9 @@ func (s *Server) reply(w http.ResponseWriter, r *http.Request, q *request, a *an
 	}
 	if q != nil {
 		q.remember()
+		if err == nil && r.Context().Err() == nil {
+			s.handed.add(q.told)
+		}
 	}
 	name, result := "none", "ok"
 	if q != nil && q.sess != nil && q.cmd.name != "" {

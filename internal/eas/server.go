@@ -70,6 +70,7 @@ type Server struct {
 
 	provisions  *provisions
 	collections collectionLocks
+	handed      handed
 	saving      sync.WaitGroup // of what was told and is not remembered yet
 	dies        func() bool    // a test's way to have it end before that
 	now         func() time.Time

@@ -122,11 +122,14 @@ func (b *budget) take(bytes int64) {
 // syncOne serves one collection; nil is nothing to tell of it. Where a command of the
 // device at another node was quicker, it begins anew with what that one left.
 func (q *request) syncOne(c *syncCollection, room *budget) (*wbxml.Element, error) {
-	unlock, ok := q.srv.collections.lock(q.ctx, collectionKey{q.deviceKey(), c.id})
+	key := collectionKey{q.deviceKey(), c.id}
+	unlock, ok := q.srv.collections.lock(q.ctx, key)
 	if !ok {
 		return nil, &syncFault{status: syncRetry}
 	}
 	defer func() { unlock() }()
+	c.handed = q.srv.handed.take(key) || c.handed
+	q.told = append(q.told, key)
 	left := *room
 	for range maxOvertaken {
 		e, late, err := q.syncOnce(c, room)
@@ -346,13 +349,16 @@ func (x *exchange) confirmed() {
 }
 
 // repeat serves a device that did not hear the last answer. The same request is
-// answered the same, until it looks as if the device can't take the answer in: then
+// answered the same, until it looks as if the device can't take the answer in, as it
+// came to it whole again and again: then
 // the items come one by one, and if one alone is too much it is left out. Another
 // request begins where the device stands; what it did by the lost one is done.
 func (x *exchange) repeat(room *budget) (_ *wbxml.Element, again bool, err error) {
 	lost := x.rel.Current
 	same := lost.isAsked(x.hash[:])
-	x.rel.Tries++
+	if x.c.handed {
+		x.rel.Tries++
+	}
 	switch {
 	case x.rel.Tries >= triesBeforeSingly && lost.Said.Entries > 1:
 		x.rel.Tries, x.rel.Singly = 0, lost.Said.Entries

@@ -347,6 +347,31 @@ func TestAnItemThatADeviceChokesOnIsLeftOut(t *testing.T) {
 	}
 }
 
+// An answer that never came to the device says nothing of whether it can take it in:
+// connections that break, however often, cost no item.
+func TestNothingIsLeftOutWhenConnectionsBreak(t *testing.T) {
+	w := newTown(t)
+	for i := range 4 {
+		w.mailAt("INBOX", i, time.Duration(i)*time.Hour, nil)
+	}
+	h := w.handset(v161, "INBOX")
+	h.window = 3
+	h.hear(h.exchange(h.ask()))
+	for range 6 {
+		h.hangsUp = true
+		for range 4 * triesBeforeSingly {
+			h.exchange(h.ask())
+		}
+		h.hangsUp = false
+		if root := h.exchange(h.ask()); root != nil {
+			h.hear(root)
+		}
+	}
+	if len(h.holds) != 4 {
+		t.Errorf("the device holds %d of 4", len(h.holds))
+	}
+}
+
 func TestTheWindowMovesWithTheDay(t *testing.T) {
 	w := newTown(t)
 	for i := range 10 {

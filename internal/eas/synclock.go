@@ -26,6 +26,40 @@ type collectionLock struct {
 	users int
 }
 
+// handed are the collections whose last answer went out whole, on a connection that
+// stood until then. A device that asks for such an answer again may not be able to take
+// it in; one whose connection broke, or whose server died, says nothing by that.
+type handed struct {
+	mu   sync.Mutex
+	last map[collectionKey]struct{}
+}
+
+// maxHanded bounds the answers that are remembered; with more, all are forgotten.
+const maxHanded = 1 << 20
+
+func (h *handed) add(keys []collectionKey) {
+	if len(keys) == 0 {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.last == nil || len(h.last)+len(keys) > maxHanded {
+		h.last = map[collectionKey]struct{}{}
+	}
+	for _, k := range keys {
+		h.last[k] = struct{}{}
+	}
+}
+
+// take reports whether the last answer went out whole, which is forgotten.
+func (h *handed) take(k collectionKey) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, whole := h.last[k]
+	delete(h.last, k)
+	return whole
+}
+
 // lock waits for its turn, but not for long: the device then asks again.
 func (l *collectionLocks) lock(ctx context.Context, k collectionKey) (unlock func(), ok bool) {
 	l.mu.Lock()

@@ -48,6 +48,7 @@ type syncCollection struct {
 	filter   int
 	filtered bool // options say a filter
 	commands []*wbxml.Element
+	handed   bool // the last answer went out whole
 }
 
 // syncFault ends a Sync with a status of its own.

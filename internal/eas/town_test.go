@@ -124,6 +124,7 @@ type phone struct {
 	login   string
 	secret  string
 	header  http.Header
+	hangsUp bool // before it has the answer
 }
 
 func (w *town) phone(v version) *phone {
@@ -143,11 +144,27 @@ func (p *phone) post(query string, body []byte) *httptest.ResponseRecorder {
 		r.Header[name] = values
 	}
 	rec := httptest.NewRecorder()
+	if p.hangsUp {
+		ctx, hangUp := context.WithCancel(r.Context())
+		p.w.server.ServeHTTP(hangingUp{rec, hangUp}, r.WithContext(ctx))
+		return rec
+	}
 	p.w.server.ServeHTTP(rec, r)
 	if got, want := rec.Header().Get("Content-Length"), fmt.Sprint(rec.Body.Len()); rec.Code == 200 && got != want {
 		p.w.T.Errorf("%s: Content-Length %q of a body of %s bytes", query, got, want)
 	}
 	return rec
+}
+
+// hangingUp is a client whose connection breaks before it has the answer.
+type hangingUp struct {
+	http.ResponseWriter
+	hangUp context.CancelFunc
+}
+
+func (h hangingUp) Write(p []byte) (int, error) {
+	h.hangUp()
+	return h.ResponseWriter.Write(p)
 }
 
 // request is a request of the phone as a command has it, signed in.
