@@ -77,8 +77,8 @@ func (s *session) mailParams(tx *transaction, text string) reply {
 	if err != nil {
 		return reply{501, "5.5.4", "the parameters can't be read"}
 	}
-	for key, value := range params {
-		if r := s.mailParam(tx, key, value); r.code != 0 {
+	for _, p := range params { // the first that is wrong is named
+		if r := s.mailParam(tx, p.key, p.value); r.code != 0 {
 			return r
 		}
 	}
@@ -201,18 +201,18 @@ func (s *session) rcptParams(r *delivery.Recipient, text string) reply {
 	if err != nil {
 		return reply{501, "5.5.4", "the parameters can't be read"}
 	}
-	for key, value := range params {
+	for _, p := range params {
 		ok := true
 		switch {
-		case key == "NOTIFY" && s.extended && s.offersDSN():
-			r.Notify, ok = parseNotify(value)
-		case key == "ORCPT" && s.extended && s.offersDSN():
-			r.Original, ok = parseOrcpt(value)
+		case p.key == "NOTIFY" && s.extended && s.offersDSN():
+			r.Notify, ok = parseNotify(p.value)
+		case p.key == "ORCPT" && s.extended && s.offersDSN():
+			r.Original, ok = parseOrcpt(p.value)
 		default:
-			return reply{555, "5.5.4", "RCPT has no parameter " + key + " here"}
+			return reply{555, "5.5.4", "RCPT has no parameter " + p.key + " here"}
 		}
 		if !ok {
-			return reply{501, "5.5.4", "the value of " + key + " can't be used"}
+			return reply{501, "5.5.4", "the value of " + p.key + " can't be used"}
 		}
 	}
 	return reply{}

@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -118,17 +119,20 @@ func hasControls(s string) bool {
 	return strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
 }
 
-// parseParams reads the ESMTP parameters behind a path, keywords in upper case.
-// One that comes twice is an error.
-func parseParams(s string) (map[string]string, error) {
-	params := map[string]string{}
+// param is an ESMTP parameter, its keyword in upper case.
+type param struct{ key, value string }
+
+// parseParams reads the ESMTP parameters behind a path, in the order in which they
+// come. One that comes twice is an error.
+func parseParams(s string) ([]param, error) {
+	var params []param
 	for field := range strings.FieldsSeq(s) {
 		key, value, _ := strings.Cut(field, "=")
 		key = strings.ToUpper(key)
-		if _, twice := params[key]; twice || key == "" {
+		if key == "" || slices.ContainsFunc(params, func(p param) bool { return p.key == key }) {
 			return nil, errSyntax
 		}
-		params[key] = value
+		params = append(params, param{key, value})
 	}
 	return params, nil
 }
