@@ -382,10 +382,14 @@ func (s *soak) dial(service string) (wire, error) {
 	return w, err
 }
 
-func (s *soak) newDevice(p *person, i int) device {
-	return newDevice(i, setup{name: p.login + " " + nameOf(i), login: p.login, secret: p.secrets[i], dial: s.dial, blame: s.blame,
+func (s *soak) newDevice(p *person, i int) (d device) {
+	blame := func(format string, args ...any) { // nobody can play it again, so it says what was said
+		s.blame("%s\n  %s", fmt.Sprintf(format, args...), strings.Join(d.Heard(), "\n  "))
+	}
+	d = newDevice(i, setup{name: p.login + " " + nameOf(i), login: p.login, secret: p.secrets[i], dial: s.dial, blame: blame,
 		others: true, friends: p.friends, ledger: p.ledger,
 		writes: sinkLogin, outgoing: s.sunk})
+	return d
 }
 
 func nameOf(i int) string { return deviceName(i) + "." + strconv.Itoa(i) }
