@@ -3,6 +3,7 @@ package jmap
 import (
 	"context"
 	"encoding/json"
+	"math/rand/v2"
 	"time"
 
 	"lockstep/internal/mail"
@@ -27,16 +28,25 @@ var (
 	subscribeBound = bound{"jmap/subscribed", maxNewInHour} // push subscriptions
 )
 
-// maxTries bounds how often it is counted anew, as others do.
-const maxTries = 8
+// It is counted anew when others did at the same time, after a while that grows and is
+// never the same for two: so often that only who counts all the time finds no turn.
+const (
+	maxTries = 20
+	countGap = 2 * time.Millisecond
+)
 
 // may counts n more, or says that these are too many for an hour. It costs a read by key
 // and a small bookkeeping transaction.
 func (s *Server) may(ctx context.Context, account mail.AccountID, b bound, n int) (may bool, err error) {
-	for range maxTries {
+	for try := range maxTries {
 		may, err = s.count(ctx, account, b, n, s.now())
 		if err == nil || mail.KindOf(err) != mail.Conflict {
 			break
+		}
+		select {
+		case <-time.After(rand.N(countGap * time.Duration(min(try+1, 10)))):
+		case <-ctx.Done():
+			return false, ctx.Err()
 		}
 	}
 	return may, err
