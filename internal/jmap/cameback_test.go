@@ -1,6 +1,7 @@
 package jmap
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -32,9 +33,16 @@ func TestAnEmailThatCameBackIsUpdated(t *testing.T) {
 	})
 	w.change(arrives)
 	fresh := w.emailID(w.put("INBOX", letter))
-	var c changesAnswer
-	w.must("Email/changes", `{"accountId":"$ACCOUNT","sinceState":"`+state+`"}`, &c)
-	if !slices.Equal(c.Updated, []string{id}) || !slices.Equal(c.Created, []string{fresh}) || len(c.Destroyed) != 1 || c.Destroyed[0] == id {
-		t.Errorf("%+v of %s, which came back, %v, which left, and %s", c, id, gone.Message, fresh)
+	for _, window := range []int{1, 2, 3, 100} {
+		var all changesAnswer
+		for since, more := state, true; more; {
+			var c changesAnswer
+			w.must("Email/changes", fmt.Sprintf(`{"accountId":"$ACCOUNT","sinceState":"%s","maxChanges":%d}`, since, window), &c)
+			all.Created, all.Updated, all.Destroyed = append(all.Created, c.Created...), append(all.Updated, c.Updated...), append(all.Destroyed, c.Destroyed...)
+			since, more = c.NewState, c.HasMoreChanges
+		}
+		if !slices.Equal(all.Updated, []string{id}) || !slices.Equal(all.Created, []string{fresh}) || len(all.Destroyed) != 1 || all.Destroyed[0] == id {
+			t.Errorf("by %d: %+v of %s, which came back, %v, which left, and %s", window, all, id, gone.Message, fresh)
+		}
 	}
 }

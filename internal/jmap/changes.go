@@ -1,8 +1,8 @@
 package jmap
 
 import (
+	"cmp"
 	"context"
-	"slices"
 
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
@@ -73,6 +73,11 @@ func (out *changesAnswer) fill(r store.Reader, t mail.Type, from mail.Position, 
 	if err != nil {
 		return err
 	}
+	if t == mail.TypeEmail {
+		if page.Changes, err = cameBack(r, from, acct.Head, page.Changes); err != nil {
+			return err
+		}
+	}
 	for _, ch := range page.Changes {
 		switch ch.Op {
 		case mail.Created:
@@ -83,7 +88,6 @@ func (out *changesAnswer) fill(r store.Reader, t mail.Type, from mail.Position, 
 			out.Destroyed = append(out.Destroyed, idOf(ch))
 		}
 	}
-	out.cameBack()
 	out.HasMoreChanges, out.NewState = page.More, page.Next.String()
 	if !page.More && page.Next.Since >= acct.Last[t] {
 		out.NewState = now // the one that a get tells at this moment
@@ -93,22 +97,27 @@ func (out *changesAnswer) fill(r store.Reader, t mail.Type, from mail.Position, 
 
 // cameBack tells once of what left and came again under its id, as an email does that
 // was moved to another account and back: who knew it knows another state of it
-// (RFC 8620 §5.2).
-func (out *changesAnswer) cameBack() {
-	if len(out.Created) == 0 || len(out.Destroyed) == 0 {
-		return
-	}
-	left := map[string]bool{}
-	for _, id := range out.Destroyed {
-		left[id] = true
-	}
-	again := map[string]bool{}
-	out.Created = slices.DeleteFunc(out.Created, func(id string) bool {
-		if left[id] {
-			again[id] = true
-			out.Updated = append(out.Updated, id)
+// (RFC 8620 §5.2). That it came and that it left may be in different pages.
+func cameBack(r store.Reader, from mail.Position, head mail.ModSeq, changes []mail.Change) ([]mail.Change, error) {
+	target := cmp.Or(from.Target, head)
+	told := changes[:0]
+	for _, ch := range changes {
+		var also bool
+		var err error
+		switch ch.Op {
+		case mail.Created:
+			if also, err = r.EmailAt(ch.EmailID, from.Since); also {
+				ch.Op = mail.Updated
+			}
+		case mail.Destroyed:
+			if also, err = r.EmailAt(ch.EmailID, target); also {
+				continue
+			}
 		}
-		return left[id]
-	})
-	out.Destroyed = slices.DeleteFunc(out.Destroyed, func(id string) bool { return again[id] })
+		if err != nil {
+			return nil, err
+		}
+		told = append(told, ch)
+	}
+	return told, nil
 }

@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+
+	"lockstep/internal/mail"
 )
 
 // chore is something a person did to a message or a mailbox; offline it waits in a
@@ -230,12 +232,17 @@ func (d *imapDevice) perform(c chore) error {
 func (d *imapDevice) account(c chore) {
 	from, to := d.boxes[c.box], d.boxes[c.to]
 	abroad := to != nil && isOthers(from.name) != isOthers(to.name)
-	if c.do == "delete" || abroad || to != nil && strings.HasPrefix(to.name, "Box") {
+	if c.do == "delete" || abroad || to != nil && mayBeDeleted(to.name) {
 		d.ledger.remove(c.token)
 	}
 	if c.do == "copy" || abroad {
 		d.ledger.double(c.token)
 	}
+}
+
+// mayBeDeleted says of a mailbox, one's own or somebody else's, that devices delete such.
+func mayBeDeleted(name string) bool {
+	return strings.HasPrefix(name[strings.LastIndex(name, mail.Delimiter)+1:], "Box")
 }
 
 // done holds the server to its OK.

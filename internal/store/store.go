@@ -97,6 +97,10 @@ type Reader interface {
 	KeptMessages(fn func(mail.MessageKey) error) error
 	// MessageByEmailID finds a visible message by its lasting name.
 	MessageByEmailID(mail.EmailID) (mail.Message, error)
+	// EmailAt reports whether a message of that lasting name was visible as of a ModSeq,
+	// which history still reaches. One that left the account and came back is another
+	// message under its old name, of which Changes tells as of any two.
+	EmailAt(id mail.EmailID, n mail.ModSeq) (bool, error)
 	// PlacementsOf returns the placements of one message, by mailbox and UID.
 	PlacementsOf(mail.MessageKey) ([]mail.Placement, error)
 	// ByDate returns the placements of a mailbox in the order of their internal dates,

@@ -159,6 +159,15 @@ func (r reader) MessageByEmailID(id mail.EmailID) (mail.Message, error) {
 	return mail.Message{}, mail.Errorf(mail.NotFound, "no such message")
 }
 
+func (r reader) EmailAt(id mail.EmailID, n mail.ModSeq) (bool, error) {
+	for _, l := range r.state().lives.all {
+		if l != nil && l.typ == mail.TypeEmail && l.emailID == id && l.alive(n) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 func (r reader) PlacementsOf(key mail.MessageKey) ([]mail.Placement, error) {
 	var ps []mail.Placement
 	s := r.state()

@@ -66,7 +66,12 @@ const (
 	selectMessage          = "SELECT " + messageColumns + " FROM message m JOIN content c ON c.account_id = m.account_id AND c.content_id = m.content_id WHERE m.account_id = ?1 AND m.message_key = ?2"
 	selectMessageWithID    = selectMessage + " AND m.email_id = ?3 AND m.visible = 1"
 	selectMessageByEmailID = "SELECT " + messageColumns + " FROM message m JOIN content c ON c.account_id = m.account_id AND c.content_id = m.content_id WHERE m.account_id = ?1 AND m.email_id = ?2 AND m.named = 1 AND m.visible = 1 ORDER BY m.message_key LIMIT 1"
-	selectThread           = `SELECT message_key FROM (SELECT message_key, internal_date FROM message WHERE account_id = ?1 AND message_key = ?2 - 1 AND thread_id = ?2 AND visible = 1
+	// The message that has a name is one whose key the name says, or in the index.
+	selectEmailAt = "SELECT 1 FROM message m WHERE m.account_id = ?1 AND m.email_id = ?2 AND m.message_key = ?5 AND " + wasVisible +
+		" UNION ALL SELECT 1 FROM message m WHERE m.account_id = ?1 AND m.email_id = ?2 AND m.named = 1 AND " + wasVisible + " LIMIT 1"
+	wasVisible = `(m.visible = 1 AND m.created <= ?3
+	OR EXISTS (SELECT 1 FROM vanished v WHERE v.account_id = ?1 AND v.type = ?4 AND v.id = m.message_key AND v.modseq > ?3 AND v.created <= ?3))`
+	selectThread = `SELECT message_key FROM (SELECT message_key, internal_date FROM message WHERE account_id = ?1 AND message_key = ?2 - 1 AND thread_id = ?2 AND visible = 1
 	UNION ALL SELECT message_key, internal_date FROM message WHERE account_id = ?1 AND thread_id = ?2 AND thread_id <> message_key + 1 AND visible = 1) m ORDER BY internal_date, message_key`
 	selectVanishedUIDs = "SELECT uid FROM vanished_placement WHERE account_id = ?1 AND mailbox_id = ?2 AND vanished > ?3 ORDER BY uid"
 	selectDeparted     = "SELECT " + placementColumns + " FROM vanished_placement p WHERE p.account_id = ?1 AND p.mailbox_id = ?2 AND p.uid = ?3"
@@ -279,6 +284,13 @@ func (r *reader) MessageByEmailID(id mail.EmailID) (mail.Message, error) {
 		return m, err
 	}
 	return r.messageWhere(selectMessageByEmailID, id)
+}
+
+func (r *reader) EmailAt(id mail.EmailID, n mail.ModSeq) (bool, error) {
+	if err := r.settled(); err != nil {
+		return false, err
+	}
+	return one(r.c, selectEmailAt, func(row) {}, r.id, id, n, mail.TypeEmail, keyOf(id))
 }
 
 func (r *reader) PlacementsOf(key mail.MessageKey) ([]mail.Placement, error) {

@@ -28,6 +28,7 @@ var messageChecks = []check{
 	{"MoveGivesNewUIDsAndKeepsTheEmail", moveKeeps},
 	{"ExpungeOfDeletedOnlyTakesTheMarked", expungeDeleted},
 	{"DepartedMessagesCanStillBeAskedFor", departed},
+	{"ANameIsKnownAtEachMoment", namedAt},
 	{"AnEmptySetOfUIDsIsNobody", emptySet},
 	{"QueriesSelectByUIDModSeqAndNumber", queries},
 	{"JMAPHidesDeletedAndNeedsAllSeen", jmapView},
@@ -418,6 +419,40 @@ func departed(t *trial) {
 	ok(s.Prune(ctx, s.account, time.Now().Add(time.Hour)))
 	_, err = view(s, func(r store.Reader) (mail.Placement, error) { return r.Departed(p.Mailbox, 1) })
 	want(mail.NotFound, err)
+}
+
+// namedAt asks whether an email was there, of one that hides, shows, leaves and comes
+// back under its name as another message.
+func namedAt(t *trial) {
+	s := t.subject()
+	there := map[mail.ModSeq]bool{s.head(): false}
+	note := func(visible bool) { there[s.head()] = visible }
+	a := arrival(1)
+	inbox := s.append("INBOX", a).Mailbox
+	note(true)
+	flag := func(c mail.FlagChange) {
+		must(update(s, func(tx store.Tx) (store.StoreResult, error) { return tx.StoreFlags(inbox, mail.AllUIDs, c, nil) }))
+	}
+	flag(add(`\Deleted`))
+	note(false)
+	flag(mail.FlagChange{Remove: flags(`\Deleted`)})
+	note(true)
+	for range 2 {
+		must(update(s, func(tx store.Tx) (mail.UIDSet, error) { return tx.Expunge(inbox, mail.AllUIDs, false) }))
+		note(false)
+		s.append("INBOX", a)
+		note(true)
+	}
+	unnamed := arrival(2)
+	unnamed.EmailID = mail.EmailID{}
+	p := s.append("INBOX", unnamed)
+	drawn := must(view(s, func(r store.Reader) (mail.Message, error) { return r.Message(p.Message) }))
+	there[s.head()] = true
+	for n, visible := range there {
+		equal(fmt.Sprintf("at %d", n), must(view(s, func(r store.Reader) (bool, error) { return r.EmailAt(a.EmailID, n) })), visible)
+		equal(fmt.Sprintf("the drawn name at %d", n), must(view(s, func(r store.Reader) (bool, error) { return r.EmailAt(drawn.EmailID, n) })), n == s.head())
+		equal(fmt.Sprintf("no name at %d", n), must(view(s, func(r store.Reader) (bool, error) { return r.EmailAt(emailID(77), n) })), false)
+	}
 }
 
 func queries(t *trial) {
