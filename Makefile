@@ -21,7 +21,7 @@ SOAKTIME ?= 30m
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 # Packages whose tests are about goroutines, run with the race detector.
-RACE ?= ./internal/auth/... ./internal/jmap/... ./internal/longpoll/... ./internal/signin/... ./internal/blob/... ./internal/delivery/... ./internal/eas/... ./internal/imap/... ./internal/notify/... ./internal/past/... \
+RACE ?= ./internal/auth/... ./internal/hourly/... ./internal/jmap/... ./internal/longpoll/... ./internal/signin/... ./internal/blob/... ./internal/delivery/... ./internal/eas/... ./internal/imap/... ./internal/notify/... ./internal/past/... \
 	./internal/pop3/... ./internal/smtp/... ./internal/store/... ./internal/backup/... ./internal/transfer/... ./internal/certs/... ./internal/lot/... ./internal/admin/... ./internal/httpd/... ./cmd/...
 
 .PHONY: build test format vet race cross chaos bench fuzz soak clean
@@ -123,7 +123,7 @@ on-postgres:
 	$(GO) test -timeout 20m -run '^TestEveryDevice|SameCourse' ./internal/sim -sim.seeds=7
 	$(GO) test -timeout 20m -p 1 -short -run 'Dialogues|Converge|StayInStep|UnderStress' ./internal/imap
 	$(GO) test -timeout 20m -p 1 -short -skip 'CostLittle|IsLostToAListener' ./internal/jmap ./internal/eas ./internal/pop3 ./internal/smtp
-	$(GO) test -timeout 20m -short ./internal/delivery
+	$(GO) test -timeout 20m -short ./internal/hourly ./internal/delivery
 	$(GO) test -timeout 10m -short -run 'TestThePastIs|Meanwhile|Bring' ./internal/past -past.points=40
 
 # The fleet under as many seeds as fleet plays.

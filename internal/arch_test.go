@@ -43,6 +43,7 @@ var layers = map[string]int{
 	"internal/proxied":   engines,
 	"internal/auth":      services,
 	"internal/device":    services,
+	"internal/hourly":    engines,
 	"internal/delivery":  services,
 	"internal/search":    services,
 	"internal/transfer":  services,

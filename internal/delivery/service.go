@@ -32,6 +32,9 @@ type Service struct {
 	// CanSend says whether there is a way out: without one, recipients elsewhere
 	// are refused.
 	CanSend bool
+	// MaxSent is to how many recipients an account may send in an hour, by whatever
+	// protocol and at whichever node; 0 is no bound. See CountSent.
+	MaxSent int
 	// Several says that other nodes deliver into the same store.
 	Several bool
 	// Wake is called when something was queued: Sender.Wake. With nil, nobody empties

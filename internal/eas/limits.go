@@ -8,17 +8,13 @@ type Limits struct {
 	Answer  int64 // bytes of one answer in memory, a larger one goes to a file; 1 MiB
 	AtOnce  int   // commands of one device under way, those that wait included; 16
 
-	DeviceSends  int // recipients, one by one, of what a device sends in an hour; 5000
-	AccountSends int // the same of all devices of an account; 10000
-	Recipients   int // of one message; 1000
+	Recipients int // of one message; 1000
 }
 
 func (l Limits) orDefault() Limits {
 	orDefault(&l.Message, 50<<20)
 	orDefault(&l.Answer, 1<<20)
 	orDefault(&l.AtOnce, 16)
-	orDefault(&l.DeviceSends, 5000)
-	orDefault(&l.AccountSends, 10_000)
 	orDefault(&l.Recipients, 1000)
 	return l
 }

@@ -2,7 +2,6 @@ package eas
 
 import (
 	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -66,64 +65,4 @@ func (q *request) isRepeat(key string) (bool, error) {
 		err = fail(statusSent, "this message was sent before")
 	}
 	return again, err
-}
-
-// sends counts the recipients of an hour's messages.
-type sends struct {
-	Hour  int64 `json:"hour"` // since 1970
-	Count int   `json:"n"`
-}
-
-const sendsCursor = "eas/sends"
-
-// loadSends reads to how many messages went out this hour. Device 0 counts for all of
-// the account.
-func loadSends(r store.Reader, device mail.DeviceID, now time.Time) (sends, error) {
-	s := sends{Hour: now.Unix() / 3600}
-	raw, err := r.Cursor(device, sendsCursor)
-	if mail.KindOf(err) == mail.NotFound && err != nil {
-		return s, nil
-	}
-	var was sends
-	if err == nil && json.Unmarshal(raw, &was) == nil && was.Hour == s.Hour {
-		s = was
-	}
-	return s, err
-}
-
-// maySend holds what was sent, and what is to be, against the bounds.
-func (q *request) maySend(recipients int) error {
-	return q.view(func(r store.Reader) error {
-		for _, c := range []struct {
-			device mail.DeviceID
-			bound  int
-		}{{q.sess.Device().ID, q.srv.limits.DeviceSends}, {0, q.srv.limits.AccountSends}} {
-			s, err := loadSends(r, c.device, time.Now())
-			if err != nil {
-				return err
-			}
-			if s.Count+recipients > c.bound {
-				return fail(statusSendQuota, "mail to more than %d recipients in an hour", c.bound)
-			}
-		}
-		return nil
-	})
-}
-
-func (q *request) countSend(tx store.Tx, recipients int) error {
-	for _, device := range []mail.DeviceID{q.sess.Device().ID, 0} {
-		s, err := loadSends(tx, device, time.Now())
-		if err != nil {
-			return err
-		}
-		s.Count += recipients
-		raw, err := json.Marshal(s)
-		if err != nil {
-			return err
-		}
-		if err := tx.SetCursor(device, sendsCursor, raw); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/hex"
+	"errors"
 	"io"
 	"strings"
 	"time"
@@ -25,8 +26,6 @@ type outgoing struct {
 	save bool         // a copy goes to Sent
 	also func(store.Tx) error
 
-	recipients int // that it has
-
 	// badRecipients is the status for recipients that are none; statusRecipient if 0.
 	badRecipients status
 }
@@ -43,9 +42,8 @@ func (q *request) send(o *outgoing) error {
 	if err != nil {
 		return err
 	}
-	o.recipients = len(env.Recipients)
-	if err := q.maySend(o.recipients); err != nil {
-		return err
+	if err := q.srv.Delivery.CountSent(q.ctx, q.account(), len(env.Recipients)); err != nil {
+		return submitError(err)
 	}
 	final, err := q.final(o, env)
 	if err != nil {
@@ -241,6 +239,9 @@ func (q *request) ingestSent(o *outgoing, final *spool) (*mail.Arrival, error) {
 // submitError is what a message that delivery did not take means. Whose mailbox is
 // full is not the device's.
 func submitError(err error) error {
+	if errors.Is(err, delivery.ErrSentMuch) {
+		return &fault{status: statusSendQuota, detail: mail.DetailOf(err), err: err}
+	}
 	switch mail.KindOf(err) {
 	case mail.Denied, mail.Invalid, mail.NotFound, mail.OverQuota:
 		return &fault{status: statusSubmission, detail: mail.DetailOf(err), err: err}
@@ -282,9 +283,6 @@ func (q *request) fileIn(tx store.Tx, o *outgoing, a *mail.Arrival) error {
 		if err := o.also(tx); err != nil {
 			return err
 		}
-	}
-	if err := q.countSend(tx, o.recipients); err != nil {
-		return err
 	}
 	return tx.Remember(o.key, copied.ID, time.Now().Add(rememberSends))
 }

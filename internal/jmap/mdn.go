@@ -190,10 +190,8 @@ func (m *receipt) send() error {
 		}
 		env.Recipients, env.UTF8 = append(env.Recipients, r), env.UTF8 || !mail.IsASCII(address)
 	}
-	if may, err := m.srv.may(m.ctx, m.sess.Account(), sendsBound, len(env.Recipients)); err != nil {
+	if err := m.srv.countSent(m.ctx, m.sess.Account(), len(env.Recipients)); err != nil {
 		return err
-	} else if !may {
-		return &setError{Type: "rateLimit", Description: "that is much mail for an hour"}
 	}
 	body, err := m.srv.Blobs(m.ctx, m.msg.Blob)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"lockstep/internal/hourly"
 	"lockstep/internal/jmap/webpush"
 	"lockstep/internal/mail"
 	"lockstep/internal/store"
@@ -35,8 +36,10 @@ const (
 	verifyWithin       = time.Hour
 	maxPushURLBytes    = 2048
 	maxClientIDBytes   = 255
-	maxNewInHour       = 60 // subscriptions of one principal: each sends something somewhere
 )
+
+// subscribed bounds new subscriptions: each sends something somewhere.
+var subscribed = hourly.Bound{Cursor: "jmap/subscribed", Most: 60}
 
 // A pushSubscription is where a client wants to be told of changes while it is not
 // connected (§7.2). It belongs to the device that made it. It is bookkeeping of the
@@ -254,7 +257,7 @@ func (c *call) subscribe(ctx context.Context, raw json.RawMessage, n int) (*push
 	if wrong := c.srv.checkPushURL(in.URL); wrong != nil {
 		return nil, wrong
 	}
-	if may, err := c.srv.may(ctx, c.sess.Account(), subscribeBound, 1); err != nil {
+	if may, err := hourly.May(ctx, c.srv.Store, c.sess.Account(), subscribed, 1, c.srv.now()); err != nil {
 		return nil, err
 	} else if !may {
 		return nil, &setError{Type: "rateLimit", Description: "that are many subscriptions for an hour"}

@@ -334,7 +334,7 @@ func TestWhatSubscriptionsRefuse(t *testing.T) {
 			made++
 		}
 	}
-	if made != maxNewInHour-1 || refused == 0 {
+	if made != subscribed.Most-1 || refused == 0 {
 		t.Errorf("%d were made in an hour, %d refused", made, refused)
 	}
 }

@@ -45,7 +45,6 @@ const (
 	repeatWindow    = time.Hour      // in which the same submission is one that was repeated
 	rememberSent    = 48 * time.Hour // by delivery, after a recipient was served
 	maxReplyBytes   = 160            // of what a server said, that is kept
-	maxSentInHour   = 1000           // recipients, of one principal
 )
 
 // submissionCapability is what is said of sending on an account (RFC 8621 §1.3.2).

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -358,10 +359,8 @@ func (t *outgoing) repeats(creation string) (*submission, error) {
 // submit hands the message to delivery, without what only its author may see, and notes
 // that it did.
 func (t *outgoing) submit() error {
-	if may, err := t.srv.may(t.ctx, t.sess.Account(), sendsBound, len(t.env.Recipients)); err != nil {
+	if err := t.srv.countSent(t.ctx, t.sess.Account(), len(t.env.Recipients)); err != nil {
 		return err
-	} else if !may {
-		return &setError{Type: "rateLimit", Description: fmt.Sprintf("mail to more than %d recipients in an hour", maxSentInHour)}
 	}
 	if _, err := encodeData(t.kept); err != nil || len(t.env.Recipients)*(maxReplyBytes+200) > mail.MaxObjectBytes {
 		return &setError{Type: "tooManyRecipients", Description: "what is kept of it would be too large", Extra: map[string]any{"maxRecipients": mail.MaxObjectBytes / (maxReplyBytes + 200)}}
@@ -403,6 +402,15 @@ func (t *outgoing) firstStatus(ctx context.Context) error {
 		t.kept.Status[o.Recipient] = statusOf(cmp.Or(o.LastError, "250 2.0.0 Queued"), "queued")
 	}
 	return nil
+}
+
+// countSent counts what an account sends in an hour.
+func (s *Server) countSent(ctx context.Context, account mail.AccountID, recipients int) error {
+	err := s.Delivery.CountSent(ctx, account, recipients)
+	if errors.Is(err, delivery.ErrSentMuch) {
+		err = &setError{Type: "rateLimit", Description: mail.DetailOf(err)}
+	}
+	return err
 }
 
 // submitError is what a message that delivery did not take means.

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"lockstep/internal/delivery"
 	"lockstep/internal/mail"
@@ -303,9 +302,6 @@ func (s *Server) earlyOutcome(ctx context.Context, account mail.AccountID, is *s
 	_, err = s.noteOutcome(ctx, account, is.Delivery, of)
 	return err
 }
-
-// hourOf counts by hours.
-func hourOf(t time.Time) int64 { return t.Unix() / 3600 }
 
 // foldParameters folds the names of ESMTP parameters, which are the same in any case.
 func foldParameters(all map[string]*string) map[string]*string {

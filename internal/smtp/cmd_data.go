@@ -15,7 +15,7 @@ func tlsText(t *tls.ConnectionState) string {
 
 // cmdData serves DATA (RFC 5321 §4.1.1.4).
 func (s *session) cmdData(ctx context.Context, arg string) {
-	if r := s.mayData(arg); r.code != 0 {
+	if r := s.mayData(ctx, arg); r.code != 0 {
 		s.reply(r)
 		return
 	}
@@ -33,7 +33,7 @@ func (s *session) cmdData(ctx context.Context, arg string) {
 	s.answer(ctx, answers)
 }
 
-func (s *session) mayData(arg string) reply {
+func (s *session) mayData(ctx context.Context, arg string) reply {
 	switch {
 	case arg != "":
 		return reply{501, "5.5.4", "DATA takes no parameters"}
@@ -41,8 +41,15 @@ func (s *session) mayData(arg string) reply {
 		return reply{503, "5.5.1", "MAIL comes first"}
 	case len(s.tx.env.Recipients) == 0:
 		return reply{503, "5.5.1", "no recipient was accepted"}
+	case s.srv.Role != Submission:
+		return reply{}
 	}
-	return reply{}
+	err := s.srv.Delivery.CountSent(ctx, s.who.Account(), len(s.tx.env.Recipients))
+	if err == nil {
+		return reply{}
+	}
+	s.log.WarnContext(ctx, "refused for now", "err", err)
+	return replyTo(err)
 }
 
 // deliver hands the body on and ends the transaction. It returns what became of
@@ -91,7 +98,7 @@ func (s *session) cmdBdat(ctx context.Context, arg string) {
 	}
 	s.c.beginBody()
 	defer s.c.endBody()
-	r := s.mayData("")
+	r := s.mayData(ctx, "")
 	body := &chunkReader{s: s, left: size, last: last, limit: s.limits.MessageBytes}
 	if r.code != 0 {
 		if s.discard(size) {

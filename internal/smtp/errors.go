@@ -63,6 +63,8 @@ func replyTo(err error) reply {
 	switch {
 	case errors.Is(err, delivery.ErrLoop):
 		r.enhanced = "5.4.6"
+	case errors.Is(err, delivery.ErrSentMuch):
+		r.code, r.enhanced = 450, "4.7.1"
 	case errors.Is(err, errTooBig):
 		r.text = "the message is larger than this server takes"
 	}

@@ -249,6 +249,50 @@ func TestLimitsOnePast(t *testing.T) {
 	})
 }
 
+// What an account sends counts by recipient, and is refused before its text is sent.
+func TestSendingIsBounded(t *testing.T) {
+	w := newTown(t)
+	w.Delivery.MaxSent = 3
+	addr := w.serve(Submission, func(s *Server) { s.AllowPlainAuth = netip.Addr.IsLoopback })
+	signedIn := func() *client {
+		c := dial(t, addr)
+		c.hears("220")
+		c.says("EHLO x", "250")
+		c.says("AUTH PLAIN AGFsaWNlQGV4YW1wbGUudGVzdABjb3JyZWN0LWhvcnNl", "235")
+		return c
+	}
+	from := func(c *client, to ...string) {
+		c.says("MAIL FROM:<alice@example.test>", "250")
+		for _, to := range to {
+			c.says("RCPT TO:<"+to+">", "250")
+		}
+	}
+	const text = "From: alice@example.test\r\n\r\nhello\r\n"
+	c := signedIn()
+	from(c, "bob@example.test", "alice@example.test")
+	c.says("DATA", "354")
+	c.says(text+".", "250")
+	from(c, "bob@example.test", "alice@example.test")
+	c.says("DATA", "450 4.7.1")
+	c.says("RSET", "250")
+	from(c, "bob@example.test")
+	c.send(fmt.Sprintf("BDAT %d LAST\r\n%sagain", len(text)+5, text))
+	c.hears("250")
+	c = signedIn()
+	from(c, "bob@example.test")
+	c.send(fmt.Sprintf("BDAT %d LAST\r\n%s", len(text), text))
+	c.hears("450 4.7.1")
+	c.says("NOOP", "250")
+	if got := w.Inbox(w.bob.Account); len(got) != 2 {
+		t.Errorf("%d came", len(got))
+	}
+	w.Delivery.MaxSent = 1
+	in := begin(t, w.serve(Receiving, nil), "EHLO")
+	in.says("RCPT TO:<alice@example.test>", "250")
+	in.says("DATA", "354")
+	in.says(text+".", "250")
+}
+
 func TestRefusedChunkHasOneAnswer(t *testing.T) {
 	w := newTown(t)
 	c := begin(t, w.serve(LMTP, func(s *Server) { s.Limits.MessageBytes = 10 }), "LHLO")
