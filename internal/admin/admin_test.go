@@ -644,6 +644,44 @@ func TestSocketIsItsOwnersAndReplacesADeadOne(t *testing.T) {
 	}
 }
 
+// A path may be longer than what the system takes for a socket.
+func TestASocketIsReachedHoweverLongItsPath(t *testing.T) {
+	for _, n := range []int{maxSocketPath, maxSocketPath + 1, 1000} {
+		dir := t.TempDir()
+		for len(dir) < n-2-100 {
+			dir = filepath.Join(dir, strings.Repeat("d", 99))
+		}
+		dir = filepath.Join(dir, strings.Repeat("e", max(1, n-2-1-len(dir))))
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		socket := filepath.Join(dir, "s")
+		l, err := Listen(socket)
+		if err != nil {
+			t.Fatalf("%d bytes: %v", len(socket), err)
+		}
+		ops := &Ops{Version: "of the test"}
+		ctx, stop := context.WithCancel(t.Context())
+		served := make(chan error, 1)
+		go func() { served <- ops.Serve(ctx, l) }()
+		c, err := Dial(t.Context(), socket)
+		if err != nil {
+			t.Fatalf("%d bytes: %v", len(socket), err)
+		}
+		if _, err := Ping.One(t.Context(), c, Nothing{}); err != nil {
+			t.Errorf("%d bytes: %v", len(socket), err)
+		}
+		c.Close()
+		stop()
+		if err := <-served; err != nil {
+			t.Errorf("%d bytes: %v", len(socket), err)
+		}
+		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+			t.Errorf("%d bytes: %v, %v", len(socket), left, err)
+		}
+	}
+}
+
 func TestAnAnswerCutShortIsAnError(t *testing.T) {
 	err := readAnswer(strings.NewReader(`{"row":{}}`+"\n"), func(Nothing) error { return nil })
 	wantKind(t, err, mail.Unavailable, "before it had answered")

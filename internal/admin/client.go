@@ -20,9 +20,7 @@ type Client struct {
 
 // Dial reaches the server whose socket that is.
 func Dial(ctx context.Context, socket string) (*Client, error) {
-	dial := func(ctx context.Context) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
-	}
+	dial := func(ctx context.Context) (net.Conn, error) { return dialSocket(ctx, socket) }
 	conn, err := dial(ctx)
 	if err != nil {
 		return nil, err

@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -74,24 +73,6 @@ type Ops struct {
 
 // stopTime bounds how long a stopping server waits for calls under way.
 const stopTime = 2 * time.Second
-
-// Listen makes the socket that only its owner can open. One that a killed server
-// left behind is replaced: whoever calls this holds the data directory's lock.
-func Listen(socket string) (net.Listener, error) {
-	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	l, err := net.Listen("unix", socket)
-	if err != nil {
-		return nil, err
-	}
-	// The directory is 0700, so nobody else got in before this.
-	if err := os.Chmod(socket, 0o600); err != nil {
-		l.Close()
-		return nil, err
-	}
-	return l, nil
-}
 
 // Serve answers on l until ctx ends.
 func (o *Ops) Serve(ctx context.Context, l net.Listener) error {
