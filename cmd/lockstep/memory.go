@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"runtime"
 	"runtime/debug"
 	rtm "runtime/metrics"
 	"time"
@@ -72,6 +73,7 @@ func (h *house) giveBackMemory(ctx context.Context) {
 		h.log.ErrorContext(ctx, "memory", "err", err)
 	}
 	h.search.ReleaseMemory()
+	runtime.GC() // what pools keep goes with the second
 	debug.FreeOSMemory()
 }
 
