@@ -138,7 +138,7 @@ func openHouse(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *hou
 	h.delivery = &delivery.Service{
 		Store: h.db, Directory: h.db, Queue: h.db, Blobs: h.blobs, Log: log,
 		Hostname: hostname(cfg), SpoolDir: h.path(spoolDir), Postmaster: cfg.Postmaster,
-		CanSend: cfg.Outgoing.Via != config.ViaNone, MaxSent: cfg.Limits.SentPerHour, Several: h.isClustered(),
+		CanSend: cfg.Outgoing.Via != config.ViaNone, MaxSent: maxSent(cfg), Several: h.isClustered(),
 	}
 	h.auth.TellBy(h.tellOfDevice)
 	h.transfer = &transfer.Service{Store: h.db, Intents: h.db, Log: log, Node: h.node.ID()}
@@ -399,4 +399,12 @@ func (h *house) close() error {
 	}
 	h.closers = nil
 	return errors.Join(errs...)
+}
+
+// maxSent lets every message through that may have so many recipients.
+func maxSent(cfg config.Config) int {
+	if cfg.Limits.SentPerHour == 0 {
+		return 0
+	}
+	return max(cfg.Limits.SentPerHour, cfg.Limits.Recipients)
 }

@@ -162,8 +162,8 @@ func (c *Config) checkLimits() error {
 			return fmt.Errorf("%s must be more than nothing", l.key)
 		}
 	}
-	if n := c.Limits.SentPerHour; n != 0 && n < c.Limits.Recipients {
-		return errors.New("limits.sent_per_hour is less than limits.recipients, so that some messages could never be sent: lower both, or use 0 for no bound")
+	if c.Limits.SentPerHour < 0 {
+		return errors.New("limits.sent_per_hour must be a number of recipients, or 0 for no bound")
 	}
 	return nil
 }

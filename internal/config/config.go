@@ -182,7 +182,7 @@ type Limits struct {
 	Connections           int      `toml:"connections" comment:"At once, for each of imap (imaps included), pop3 (pop3s included), http (https included), lmtp, smtp, submission and submissions. A connection that is one too many is told so and closed."`
 	ConnectionsPerAddress int      `toml:"connections_per_address" comment:"The same, from one address."`
 	Recipients            int      `toml:"recipients" comment:"Of one message."`
-	SentPerHour           int      `toml:"sent_per_hour" comment:"To how many recipients an account may send in an hour, by whatever protocol and device, one by one: what a stolen password can send. 0 for no bound."`
+	SentPerHour           int      `toml:"sent_per_hour" comment:"To how many recipients an account may send in an hour, by whatever protocol and device, one by one: what a stolen password can send. At least as many as limits.recipients, so that each message can be sent. 0 for no bound."`
 	LoginTime             Duration `toml:"login_time" comment:"How long a connection may take to sign in."`
 	IdleTime              Duration `toml:"idle_time" comment:"How long a signed-in connection may be silent."`
 	StopTime              Duration `toml:"stop_time" comment:"How long a stopping server waits for its sessions."`
